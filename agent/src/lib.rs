@@ -1,0 +1,1 @@
+//! The Mesos agent: executors, tasks, containers, status updates and the HTTP APIs

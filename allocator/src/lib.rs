@@ -1,0 +1,1 @@
+//! Hierarchical dominant resource fairness: a pure core and the Allocator actor around it

@@ -1,0 +1,3 @@
+//! The `mesos` binary.
+
+fn main() {}

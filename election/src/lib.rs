@@ -1,0 +1,1 @@
+//! Who leads: contenders and detectors

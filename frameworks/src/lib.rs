@@ -1,0 +1,1 @@
+//! Scheduler and executor libraries, the command executor, and frameworks that use them

@@ -1,0 +1,1 @@
+//! Clusters of real processes and real clients, for tests and benchmarks

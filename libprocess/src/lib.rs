@@ -1,0 +1,1 @@
+//! Actors with addresses: processes, messages between nodes, HTTP routes, clocks and timers, metrics

@@ -1,0 +1,1 @@
+//! The vocabulary of Mesos: protocol messages and their JSON, ids, resources, roles, settings
