@@ -1,0 +1,284 @@
+//! Bodies of answers: nothing, bytes, or a stream that an actor goes on writing to.
+//!
+//! A stream is a bounded queue between an actor (any thread) and the task that serves the
+//! connection. One [`StreamSender::send`] is one HTTP chunk on the wire: the scheduler and executor
+//! APIs promise one RecordIO record per chunk. Sending never blocks; a peer that does not read is
+//! told apart by [`StreamError::Full`], and a peer that went away by [`StreamError::Closed`] and
+//! [`StreamSender::closed`].
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use thiserror::Error;
+
+/// Bytes that may wait in a stream made by [`stream`] (256 MiB): the snapshot of a large cluster
+/// fits, and a peer that stopped reading cannot take all memory.
+pub const DEFAULT_STREAM_LIMIT: usize = 256 << 20;
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// No body: `Content-Length: 0`.
+    #[default]
+    Empty,
+    /// A body that is there as a whole: `Content-Length`, and gzip where the peer accepts it.
+    Bytes(Bytes),
+    /// A body that is written piece by piece: `Transfer-Encoding: chunked`, never compressed.
+    Stream(BodyReceiver),
+}
+
+impl Body {
+    /// The bytes, if the body is there as a whole.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Body::Empty => Some(&[]),
+            Body::Bytes(bytes) => Some(bytes),
+            Body::Stream(_) => None,
+        }
+    }
+
+    /// Waits for the end of the body and gives all of it (for tests and for in-process callers).
+    pub async fn collect(self) -> Bytes {
+        match self {
+            Body::Empty => Bytes::new(),
+            Body::Bytes(bytes) => bytes,
+            Body::Stream(mut receiver) => {
+                let mut all = Vec::new();
+                while let Some(chunk) = receiver.next().await {
+                    all.extend_from_slice(&chunk);
+                }
+                Bytes::from(all)
+            }
+        }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(bytes: T) -> Self {
+        Body::Bytes(bytes.into())
+    }
+}
+
+/// Why a stream did not take what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum StreamError {
+    /// The peer is gone, or [`StreamSender::close`] was called before.
+    #[error("the stream is closed")]
+    Closed,
+    /// The peer reads more slowly than is written; the piece was not queued.
+    #[error("the stream's buffer is full")]
+    Full,
+}
+
+/// What both ends share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Senders that are alive; when the last one goes, the stream ends.
+    senders: AtomicUsize,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Bytes>,
+    queued: usize,
+    /// No more will be written; the reader still gets what is queued.
+    ended: bool,
+    /// The reader is gone.
+    abandoned: bool,
+    reader: Option<Waker>,
+    /// Those who wait for the reader to go, by ticket. One entry per living [`Closed`] future.
+    watchers: Vec<(u64, Waker)>,
+    next_ticket: u64,
+}
+
+/// The writing end of a stream; its clones write to the same stream.
+#[derive(Debug)]
+pub struct StreamSender {
+    shared: Arc<Shared>,
+}
+
+/// The reading end of a stream; dropping it tells the writers that nobody reads any more.
+#[derive(Debug)]
+pub struct BodyReceiver {
+    shared: Arc<Shared>,
+}
+
+/// A new stream of at most [`DEFAULT_STREAM_LIMIT`] waiting bytes, and the body to answer with.
+pub fn stream() -> (StreamSender, Body) {
+    let (sender, receiver) = stream_limited(DEFAULT_STREAM_LIMIT);
+    (sender, Body::Stream(receiver))
+}
+
+/// A new stream in which at most `limit` bytes wait. One piece that is larger than the limit is
+/// taken when nothing else waits, since it could never be sent otherwise.
+pub fn stream_limited(limit: usize) -> (StreamSender, BodyReceiver) {
+    let shared =
+        Arc::new(Shared { state: Mutex::new(State::default()), senders: AtomicUsize::new(1), limit });
+    (StreamSender { shared: shared.clone() }, BodyReceiver { shared })
+}
+
+impl StreamSender {
+    /// Queues `bytes` as one chunk. Never blocks. An empty piece is ignored: a chunk of length zero
+    /// would end the body.
+    pub fn send(&self, bytes: impl Into<Bytes>) -> Result<(), StreamError> {
+        let bytes = bytes.into();
+        let waker = {
+            let mut state = self.shared.state.lock();
+            if state.abandoned || state.ended {
+                return Err(StreamError::Closed);
+            }
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            if state.queued > 0 && state.queued + bytes.len() > self.shared.limit {
+                return Err(StreamError::Full);
+            }
+            state.queued += bytes.len();
+            state.queue.push_back(bytes);
+            state.reader.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Ends the stream for all senders; what is queued is still written.
+    pub fn close(&self) {
+        let waker = {
+            let mut state = self.shared.state.lock();
+            state.ended = true;
+            state.reader.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether the peer is gone or the stream was closed.
+    pub fn is_closed(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.abandoned || state.ended
+    }
+
+    /// Bytes that wait for the peer.
+    pub fn queued(&self) -> usize {
+        self.shared.state.lock().queued
+    }
+
+    /// Whether `other` writes to the same stream.
+    pub fn same_stream(&self, other: &StreamSender) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Resolves when nobody reads any more: the peer went away, or everything was written after
+    /// [`StreamSender::close`]. Does not keep the stream open.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        Closed { shared: self.shared.clone(), ticket: None }
+    }
+}
+
+impl Clone for StreamSender {
+    fn clone(&self) -> Self {
+        self.shared.senders.fetch_add(1, Ordering::Relaxed);
+        StreamSender { shared: self.shared.clone() }
+    }
+}
+
+impl Drop for StreamSender {
+    fn drop(&mut self) {
+        if self.shared.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.close();
+        }
+    }
+}
+
+/// See [`StreamSender::closed`].
+struct Closed {
+    shared: Arc<Shared>,
+    ticket: Option<u64>,
+}
+
+impl Future for Closed {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut state = this.shared.state.lock();
+        if state.abandoned {
+            return Poll::Ready(());
+        }
+        let ticket = *this.ticket.get_or_insert_with(|| {
+            state.next_ticket += 1;
+            state.next_ticket
+        });
+        match state.watchers.iter_mut().find(|(t, _)| *t == ticket) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => state.watchers.push((ticket, cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.state.lock().watchers.retain(|(t, _)| *t != ticket);
+        }
+    }
+}
+
+impl BodyReceiver {
+    /// Waits for the next piece; `None` when the stream has ended.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
+    }
+
+    /// The next piece, as [`BodyReceiver::next`].
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.shared.state.lock();
+        if let Some(bytes) = state.queue.pop_front() {
+            state.queued -= bytes.len();
+            return Poll::Ready(Some(bytes));
+        }
+        if state.ended {
+            return Poll::Ready(None);
+        }
+        match &mut state.reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl futures::Stream for BodyReceiver {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.poll_chunk(cx)
+    }
+}
+
+impl Drop for BodyReceiver {
+    fn drop(&mut self) {
+        let watchers = {
+            let mut state = self.shared.state.lock();
+            state.abandoned = true;
+            state.queue.clear();
+            state.queued = 0;
+            std::mem::take(&mut state.watchers)
+        };
+        for (_, waker) in watchers {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! HTTP as actors see it: requests, answers, streaming bodies, and the client.
+//!
+//! An actor's route gets a [`Request`] and gives a [`Reply`]; it never sees a socket, nor the
+//! types of the HTTP server behind (actix-web). A [`Reply`] is an answer that is there, or a future
+//! that gives it and runs on the thread that serves the connection, so that rendering a large
+//! document does not stop the actor.
+//!
+//! This module owns the types; its children own the sockets. It knows no actor and no route.
+
+mod body;
+mod request;
+mod response;
+
+pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream, stream_limited};
+pub use request::{Query, Request, decode_path};
+pub use response::{Reply, Response};

@@ -1,0 +1,168 @@
+//! A request as a route sees it: decoded, read to its end, with the peer that sent it.
+//!
+//! Owns the decoding of paths and queries (upstream: 3rdparty/libprocess/src/http.cpp,
+//! `http::decode` and `http::query::decode`). It knows neither routes nor sockets.
+
+use std::net::SocketAddr;
+
+use ::http::{HeaderMap, Method};
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+
+/// A request to an actor's route.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The whole path, percent-decoded, beginning with `/`: `/master/state`.
+    pub path: String,
+    /// The query, decoded.
+    pub query: Query,
+    /// The headers as they came.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// The address that the connection came from.
+    pub peer: SocketAddr,
+    /// Who sent it, where authentication is on.
+    pub principal: Option<String>,
+}
+
+impl Request {
+    /// A request for `path_and_query` from nobody in particular (for tests and for callers inside
+    /// the process); the path is decoded.
+    pub fn new(method: Method, path_and_query: &str) -> Request {
+        let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+        Request {
+            method,
+            path: decode_path(path).unwrap_or_else(|| path.to_owned()),
+            query: Query::parse(query),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            peer: SocketAddr::from(([0, 0, 0, 0], 0)),
+            principal: None,
+        }
+    }
+
+    /// A header as text; `None` when it is absent or not visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether the peer takes answers of `media_type` (`type/subtype`): true without an `Accept`
+    /// header, and for `*/*` and `type/*`. A choice with `q=0` is refused. (Upstream:
+    /// `Request::acceptsMediaType`.)
+    pub fn accepts_media_type(&self, media_type: &str) -> bool {
+        let mut any = false;
+        for value in self.headers.get_all(::http::header::ACCEPT) {
+            let Ok(text) = value.to_str() else { continue };
+            for choice in text.split(',') {
+                any = true;
+                let mut parts = choice.split(';').map(str::trim);
+                let name = parts.next().unwrap_or("");
+                let refused = parts.any(|p| {
+                    p.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()).is_some_and(|q| q <= 0.0)
+                });
+                if !refused && media_type_matches(name, media_type) {
+                    return true;
+                }
+            }
+        }
+        !any
+    }
+
+    /// Whether the peer takes answers encoded with `coding`, such as `gzip`. (Upstream:
+    /// `Request::acceptsEncoding`.)
+    pub fn accepts_encoding(&self, coding: &str) -> bool {
+        self.header("accept-encoding").is_some_and(|text| accepts_coding(text, coding))
+    }
+}
+
+/// Whether an `Accept-Encoding` value allows `coding`; an explicit entry beats `*`.
+pub(crate) fn accepts_coding(accept_encoding: &str, coding: &str) -> bool {
+    let mut wildcard = None;
+    for choice in accept_encoding.split(',') {
+        let mut parts = choice.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let wanted = !parts
+            .any(|p| p.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()).is_some_and(|q| q <= 0.0));
+        if name.eq_ignore_ascii_case(coding) {
+            return wanted;
+        }
+        if name == "*" {
+            wildcard = Some(wanted);
+        }
+    }
+    wildcard.unwrap_or(false)
+}
+
+fn media_type_matches(pattern: &str, media_type: &str) -> bool {
+    if pattern == "*/*" || pattern == "*" || pattern.eq_ignore_ascii_case(media_type) {
+        return true;
+    }
+    match (pattern.strip_suffix("/*"), media_type.split_once('/')) {
+        (Some(kind), Some((own, _))) => kind.eq_ignore_ascii_case(own),
+        _ => false,
+    }
+}
+
+/// The decoded query of a request: names and values in the order they came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    pairs: Vec<(String, String)>,
+}
+
+impl Query {
+    /// Decodes `a=1&b=x%20y`; `;` separates as well, `+` is a space, bytes that are no UTF-8 are
+    /// replaced.
+    pub fn parse(text: &str) -> Query {
+        let pairs = text
+            .split(['&', ';'])
+            .filter(|part| !part.is_empty())
+            .map(|part| {
+                let (name, value) = part.split_once('=').unwrap_or((part, ""));
+                (decode_component(name), decode_component(value))
+            })
+            .filter(|(name, _)| !name.is_empty())
+            .collect();
+        Query { pairs }
+    }
+
+    /// The value of `name`; the last one when it is given more than once (as upstream).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether `name` is given, with or without a value.
+    pub fn contains(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether no parameter is given.
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// All parameters in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+}
+
+fn decode_component(text: &str) -> String {
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+}
+
+/// Percent-decodes a path. `None` when a `%` is not followed by two hexadecimal digits, or when the
+/// result is not UTF-8.
+pub fn decode_path(path: &str) -> Option<String> {
+    let bytes = path.as_bytes();
+    for (at, _) in path.match_indices('%') {
+        let digits = bytes.get(at + 1..at + 3)?;
+        if !digits.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+    }
+    percent_decode_str(path).decode_utf8().ok().map(|text| text.into_owned())
+}
