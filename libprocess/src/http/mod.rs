@@ -10,7 +10,9 @@
 mod body;
 mod request;
 mod response;
+mod routes;
 
 pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream, stream_limited};
 pub use request::{Query, Request, decode_path};
 pub use response::{Reply, Response};
+pub use routes::{Endpoint, Found, RouteHandler, Routes};

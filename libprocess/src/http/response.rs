@@ -54,7 +54,7 @@ impl Response {
                 text.extend_from_slice(function.as_bytes());
                 text.push(b'(');
                 text.extend_from_slice(&body);
-                text.extend_from_slice(b");");
+                text.push(b')');
                 Response::ok("text/javascript", text)
             }
             None => Response::json(body),
@@ -112,10 +112,11 @@ impl Response {
 
     fn method_refused(allowed: &[Method], received: Option<&Method>) -> Response {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        let mut text = format!("Expecting one of {{ '{}' }}", names.join("', '"));
+        let mut text = format!("405 Method Not Allowed. Expecting one of {{ '{}' }}", names.join("', '"));
         if let Some(received) = received {
             text.push_str(&format!(", but received '{received}'"));
         }
+        text.push('.');
         let mut response = Response::text(StatusCode::METHOD_NOT_ALLOWED, text);
         if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
             response.headers.insert(ALLOW, value);
