@@ -1,0 +1,82 @@
+//! Makes the protocol's Rust from the `.proto` files of `proto/`.
+//!
+//! protox compiles the files (no `protoc` is needed), prost writes the structs, and the walk over
+//! the descriptors in `build/` adds what prost does not know: the packages' place in this crate,
+//! serde in Mesos's JSON dialect, the tables of fields that the required-field checks use, and the
+//! fingerprint of the schema. It knows nothing of what the messages mean.
+
+#[path = "build/json.rs"]
+mod json;
+#[path = "build/model.rs"]
+mod model;
+#[path = "build/modules.rs"]
+mod modules;
+#[path = "build/tables.rs"]
+mod tables;
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+
+/// Changes whenever the bincode form changes although the descriptors do not (a new bincode, a
+/// different configuration), so that two builds that would misread each other never try.
+const CODEC_VERSION: u64 = 1;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let root = Path::new("proto");
+    let mut files = Vec::new();
+    find_protos(root, &mut files)?;
+    files.sort();
+
+    let compiled = protox::compile(&files, [root])?;
+    let fingerprint = fingerprint(&compiled);
+    let model = model::Model::read(&compiled)?;
+    let ours = model::into_crate_packages(compiled);
+
+    prost_build::Config::new()
+        .out_dir(&out)
+        .btree_map(["."])
+        .compile_well_known_types()
+        .message_attribute(".", "#[derive(::bincode::Encode, ::bincode::Decode)]")
+        .compile_fds(ours)?;
+
+    fs::write(out.join("protocol.rs"), modules::render(&model))?;
+    fs::write(out.join("serde.rs"), json::render(&model))?;
+    fs::write(out.join("tables.rs"), tables::render(&model, fingerprint))?;
+    Ok(())
+}
+
+/// Every `.proto` file below `dir`.
+fn find_protos(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find_protos(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "proto") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// FNV-1a over the descriptors (without comments and positions, which no codec sees) and the codec
+/// version. It is not a defence against anybody: it tells equal builds from unequal ones.
+fn fingerprint(compiled: &prost_types::FileDescriptorSet) -> u64 {
+    let mut stripped = compiled.clone();
+    for file in &mut stripped.file {
+        file.source_code_info = None;
+    }
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let descriptors = stripped.encode_to_vec();
+    for byte in descriptors.iter().copied().chain(CODEC_VERSION.to_le_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}

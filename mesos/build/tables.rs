@@ -1,0 +1,121 @@
+//! Writes the static tables of all messages, fields and enums (`crate::descriptor`).
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::model::{Field, Kind, Message, Model, Presence};
+
+/// The tables, the `Message` implementations that lead to them, and the schema's fingerprint.
+pub(crate) fn render(model: &Model, fingerprint: u64) -> String {
+    let mut out = String::new();
+    let checked = with_required_fields(model);
+    let _ = writeln!(out, "/// See [`crate::schema_fingerprint`].");
+    let _ = writeln!(out, "pub(crate) const FINGERPRINT: u64 = {fingerprint:#x};");
+    for descriptor in model.enums.values() {
+        let _ = writeln!(
+            out,
+            "static {}: EnumDescriptor = EnumDescriptor {{ full_name: {:?}, values: &{:?} }};",
+            identifier(&descriptor.full_name),
+            descriptor.full_name,
+            descriptor.values,
+        );
+        let _ = writeln!(
+            out,
+            "impl crate::proto::Enum for {rust} {{\n\
+             fn name(self) -> &'static str {{ self.as_str_name() }}\n\
+             fn from_name(name: &str) -> Option<Self> {{ Self::from_str_name(name) }}\n\
+             fn descriptor() -> &'static EnumDescriptor {{ &{id} }} }}",
+            rust = descriptor.rust,
+            id = identifier(&descriptor.full_name),
+        );
+    }
+    for message in model.messages.values() {
+        write_message(&mut out, message, checked.contains(message.full_name.as_str()));
+    }
+    let _ = writeln!(out, "/// Every message of the protocol, by full name.");
+    let _ = writeln!(out, "pub static MESSAGES: &[&MessageDescriptor] = &[");
+    for name in model.messages.keys() {
+        let _ = writeln!(out, "&{},", identifier(name));
+    }
+    let _ = writeln!(out, "];");
+    let _ = writeln!(out, "/// Every enum of the protocol, by full name.");
+    let _ = writeln!(out, "pub static ENUMS: &[&EnumDescriptor] = &[");
+    for name in model.enums.keys() {
+        let _ = writeln!(out, "&{},", identifier(name));
+    }
+    let _ = writeln!(out, "];");
+    out.push_str(
+        "#[doc(hidden)]\n#[macro_export]\nmacro_rules! for_each_message {\n($callback:ident) => {\n",
+    );
+    for message in model.messages.values() {
+        let path = message.rust.trim_start_matches("crate::");
+        let _ = writeln!(out, "$callback!($crate::{path});");
+    }
+    out.push_str("};\n}\n");
+    out
+}
+
+fn write_message(out: &mut String, message: &Message, checked: bool) {
+    let id = identifier(&message.full_name);
+    let _ = writeln!(
+        out,
+        "static {id}: MessageDescriptor = MessageDescriptor {{ full_name: {:?}, checked: {checked}, fields: &[",
+        message.full_name,
+    );
+    for field in &message.fields {
+        let _ = writeln!(
+            out,
+            "FieldDescriptor {{ name: {:?}, number: {}, presence: Presence::{:?}, kind: {}, default: {:?}, write_default: {} }},",
+            field.name,
+            field.number,
+            field.presence,
+            kind(field),
+            field.default,
+            field.write_default,
+        );
+    }
+    let _ = writeln!(out, "] }};");
+    let name = message.full_name.rsplit('.').next().unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "impl crate::proto::Message for {} {{\n\
+         const FULL_NAME: &'static str = {:?};\n\
+         const NAME: &'static str = {name:?};\n\
+         fn descriptor() -> &'static MessageDescriptor {{ &{id} }} }}",
+        message.rust, message.full_name,
+    );
+}
+
+fn kind(field: &Field) -> String {
+    match &field.kind {
+        Kind::Enum(name) => format!("Kind::Enum(&{})", identifier(name)),
+        Kind::Message(name) => format!("Kind::Message(&{})", identifier(name)),
+        scalar => format!("Kind::{scalar:?}"),
+    }
+}
+
+/// The name of a static: unique, since full names are.
+fn identifier(full_name: &str) -> String {
+    // A dot becomes two underscores, so that `a_b.C` and `a.b_C` stay apart; case is kept.
+    format!("D_{}", full_name.replace('.', "__"))
+}
+
+/// Messages in which, at some depth, a required field can be missing. The others need no check.
+fn with_required_fields(model: &Model) -> BTreeSet<&str> {
+    let mut found: BTreeSet<&str> = BTreeSet::new();
+    loop {
+        let before = found.len();
+        for message in model.messages.values() {
+            let needs = message.fields.iter().any(|field| {
+                field.presence == Presence::Required
+                    || matches!(&field.kind, Kind::Message(name) if found.contains(name.as_str()))
+            });
+            if needs {
+                found.insert(&message.full_name);
+            }
+        }
+        if found.len() == before {
+            return found;
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Mesos's JSON dialect, written and read.
+//!
+//! Written: fields in the order of declaration, snake_case, enums by name, bytes in base64, 64-bit
+//! integers as numbers, doubles always with a decimal point; unset fields are absent, unless they
+//! are optional with an explicit default, which is written. Read: `null` is unset, quoted numbers
+//! and booleans parse, `1.0` is an integer, unknown fields are ignored, an unknown enum name is
+//! dropped unless the field is required. (upstream: `3rdparty/stout/include/stout/protobuf.hpp`)
+//!
+//! Every message implements serde's traits (generated, with the codecs of [`codec`]), so that it
+//! can stand inside any serde type. The functions here are the front door: they add upstream's
+//! number format and upstream's error texts. [`diagnose`] is the slow way that is taken only when
+//! the quick one refuses.
+
+mod codec;
+mod diagnose;
+mod format;
+
+use serde::Serialize;
+use serde_json::Value;
+
+pub use diagnose::{from_value, missing_in};
+pub use format::Format;
+
+use crate::proto::Message;
+
+/// Why a text is not the JSON of a message.
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// Not JSON at all.
+    #[error("{0}")]
+    Syntax(String),
+    /// JSON, but not of this message: a wrong type, an unknown name where one is required.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Required fields are absent; their paths in upstream's order.
+    #[error("Missing required fields: {}", .0.join(", "))]
+    Missing(Vec<String>),
+}
+
+/// Reads a message from its JSON.
+///
+/// # Errors
+/// What is wrong, in upstream's words where upstream has any.
+pub fn from_slice<T: Message>(text: &[u8]) -> Result<T, Error> {
+    match serde_json::from_slice(text) {
+        Ok(message) => Ok(message),
+        // Either wrong, or right in a way that upstream accepts and the quick way does not.
+        Err(_) => {
+            let value: Value =
+                serde_json::from_slice(text).map_err(|error| Error::Syntax(error.to_string()))?;
+            from_value(&value)
+        }
+    }
+}
+
+/// Writes anything that serde can write (messages, views) as upstream would.
+///
+/// Non-finite doubles become `null`, which reads as unset.
+pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut text = Vec::with_capacity(256);
+    write(value, &mut text);
+    text
+}
+
+/// [`to_vec`] into a buffer that is already there.
+pub fn write<T: Serialize + ?Sized>(value: &T, text: &mut Vec<u8>) {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *text, Format);
+    // A Vec takes every byte, and our own types have string keys: there is nothing to fail.
+    if let Err(error) = value.serialize(&mut serializer) {
+        debug_assert!(false, "not representable as JSON: {error}");
+    }
+}
+
+/// [`to_vec`] as a string.
+pub fn to_string<T: Serialize + ?Sized>(value: &T) -> String {
+    String::from_utf8(to_vec(value)).unwrap_or_default()
+}
+
+/// The message as a JSON value, for code that goes on to edit it.
+pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or(Value::Null)
+}

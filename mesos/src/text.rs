@@ -1,0 +1,136 @@
+//! Numbers and words as C++ streams print and read them: `%g` with a number of significant digits
+//! and the number forms that stout's `numify` takes. Pure functions over strings; used wherever a
+//! text form must equal upstream's. Knows nothing about what the numbers mean.
+
+/// Formats `value` with at most `digits` significant digits, as a C++ stream does with
+/// `precision(digits)` (`printf`'s `%g`): trailing zeros dropped, exponent form when the exponent
+/// is below -4 or not below `digits`.
+#[must_use]
+pub fn general(value: f64, digits: usize) -> String {
+    if value.is_nan() {
+        return "nan".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = digits.max(1);
+    let scientific = format!("{:.*e}", digits - 1, value);
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let limit = i32::try_from(digits).unwrap_or(i32::MAX);
+    if exponent < -4 || exponent >= limit {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", without_trailing_zeros(mantissa), exponent.unsigned_abs());
+    }
+    let decimals = usize::try_from(limit - 1 - exponent).unwrap_or(0);
+    without_trailing_zeros(&format!("{value:.decimals$}")).to_owned()
+}
+
+fn without_trailing_zeros(number: &str) -> &str {
+    if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
+}
+
+/// Reads a floating point number as stout's `numify<double>`: decimal or exponent form, `0x`
+/// integers, `inf`, `nan`; no blanks around it, nothing behind it.
+#[must_use]
+pub fn parse_f64(text: &str) -> Option<f64> {
+    if let Some(integer) = hexadecimal(text) {
+        return integer.map(|(negative, value)| if negative { -(value as f64) } else { value as f64 });
+    }
+    text.parse().ok()
+}
+
+/// Reads an unsigned number as stout's `numify<uint64_t>`: decimal digits or a `0x` form. Unlike
+/// upstream, where `-1` wraps round to the largest number, a negative number is refused.
+#[must_use]
+pub fn parse_u64(text: &str) -> Option<u64> {
+    if let Some(integer) = hexadecimal(text) {
+        return integer.and_then(|(negative, value)| (!negative).then_some(value));
+    }
+    text.parse().ok()
+}
+
+/// `None`: not a hexadecimal form. `Some(None)`: it begins like one and is not one.
+fn hexadecimal(text: &str) -> Option<Option<(bool, u64)>> {
+    let (negative, rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let digits = rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X"))?;
+    if digits.starts_with('+') {
+        return Some(None);
+    }
+    Some(u64::from_str_radix(digits, 16).ok().map(|value| (negative, value)))
+}
+
+/// Cuts `text` at every character of `separators` and drops empty pieces (stout's `tokenize`).
+pub fn tokenize<'a>(text: &'a str, separators: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(move |c| separators.contains(c)).filter(|piece| !piece.is_empty())
+}
+
+/// The number of single-character insertions, deletions, replacements and swaps of neighbours
+/// between two words; used for "did you mean".
+#[must_use]
+pub fn edit_distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
+    let right: Vec<char> = right.chars().collect();
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for i in 1..=left.len() {
+        let mut row = vec![i];
+        for j in 1..=right.len() {
+            let replaced = last[j - 1] + usize::from(left[i - 1] != right[j - 1]);
+            let mut best = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
+                best = best.min(before_last[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_like_a_cpp_stream() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (1.5, "1.5"),
+            (1024.0, "1024"),
+            (0.001, "0.001"),
+            (0.000_01, "1e-05"),
+            (1e15, "1e+15"),
+            (123_456_789_012_345.0, "123456789012345"),
+            (1.428_571_428_571_43, "1.42857142857143"),
+            (-2.5, "-2.5"),
+        ] {
+            assert_eq!(general(value, 15), expected);
+        }
+        assert_eq!(general(1_234_567.0, 6), "1.23457e+06");
+    }
+
+    #[test]
+    fn reads_hexadecimal_integers_but_no_hexadecimal_fractions() {
+        assert_eq!(parse_f64("0x10"), Some(16.0));
+        assert_eq!(parse_f64("-0x10"), Some(-16.0));
+        assert_eq!(parse_f64("0x1.8"), None);
+        assert_eq!(parse_f64(" 1"), None);
+        assert_eq!(parse_f64("1e3"), Some(1000.0));
+        assert_eq!(parse_u64("0xff"), Some(255));
+        assert_eq!(parse_u64("-1"), None);
+    }
+
+    #[test]
+    fn a_swap_of_neighbours_is_one_edit() {
+        assert_eq!(edit_distance("work_dir", "wrok_dir"), 1);
+        assert_eq!(edit_distance("ip", "port"), 4);
+        assert_eq!(edit_distance("", "abc"), 3);
+    }
+}
