@@ -2,9 +2,11 @@
 //!
 //! protox compiles the files (no `protoc` is needed), prost writes the structs, and the walk over
 //! the descriptors in `build/` adds what prost does not know: the packages' place in this crate,
-//! serde in Mesos's JSON dialect, the tables of fields that the required-field checks use, and the
-//! fingerprint of the schema. It knows nothing of what the messages mean.
+//! serde in Mesos's JSON dialect, bincode, the tables of fields that the required-field checks use,
+//! and the fingerprint of the schema. It knows nothing of what the messages mean.
 
+#[path = "build/binary.rs"]
+mod binary;
 #[path = "build/json.rs"]
 mod json;
 #[path = "build/model.rs"]
@@ -40,15 +42,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = model::Model::read(&compiled)?;
     let ours = model::into_crate_packages(compiled);
 
-    prost_build::Config::new()
-        .out_dir(&out)
-        .btree_map(["."])
-        .compile_well_known_types()
-        .message_attribute(".", "#[derive(::bincode::Encode, ::bincode::Decode)]")
-        .compile_fds(ours)?;
+    prost_build::Config::new().out_dir(&out).btree_map(["."]).compile_well_known_types().compile_fds(ours)?;
 
     fs::write(out.join("protocol.rs"), modules::render(&model))?;
+    fs::write(out.join("binary.rs"), binary::render(&model)?)?;
     fs::write(out.join("serde.rs"), json::render(&model))?;
+    fs::write(out.join("wire_messages.rs"), tables::render_wire_messages(&model))?;
     fs::write(out.join("tables.rs"), tables::render(&model, fingerprint))?;
     Ok(())
 }

@@ -55,7 +55,21 @@ pub(crate) fn render(model: &Model, fingerprint: u64) -> String {
     out
 }
 
+/// A line for each message that actors of different nodes send each other: all that stand by
+/// themselves in the package `mesos.internal`.
+pub(crate) fn render_wire_messages(model: &Model) -> String {
+    let mut out = String::new();
+    for message in model.messages.values().filter(|message| message.top_level) {
+        let package = message.full_name.rsplit_once('.').map(|(package, _)| package);
+        if package == Some("mesos.internal") {
+            let _ = writeln!(out, "wire_message!({}, {:?});", message.rust, message.full_name);
+        }
+    }
+    out
+}
+
 fn write_message(out: &mut String, message: &Message, checked: bool) {
+    assert!(message.fields.len() <= 256, "{}: the required check has 256 bits", message.full_name);
     let id = identifier(&message.full_name);
     let _ = writeln!(
         out,

@@ -2,10 +2,18 @@
 
 #![recursion_limit = "256"]
 
+pub mod bincode_codec;
+pub mod codec;
 pub mod json;
+pub mod media;
 pub mod proto;
+pub mod recordio;
+pub mod required;
+mod v0_conversions;
+pub mod wire;
 
-pub use proto::Message;
+pub use media::MediaType;
+pub use proto::{Enum, Message};
 
 /// A number that two builds share exactly if they have the same messages in the same encoding.
 ///

@@ -6,6 +6,7 @@
 
 use base64::Engine as _;
 use base64::alphabet;
+use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
@@ -35,7 +36,10 @@ fn regular_message(
     object: &Map<String, Value>,
 ) -> Result<Map<String, Value>, Error> {
     let mut regular = Map::new();
-    for (name, value) in object {
+    // Upstream's objects are sorted by key, which decides what error comes first.
+    let mut entries: Vec<(&String, &Value)> = object.iter().collect();
+    entries.sort_by_key(|(name, _)| *name);
+    for (name, value) in entries {
         let Some(index) = descriptor.index_of(name) else { continue };
         let field = &descriptor.fields[index];
         if let Some(value) = regular_field(field, value)? {
@@ -136,20 +140,28 @@ fn number<T: Numeric + serde::Serialize>(
     }
 }
 
-/// Padding may be missing and whitespace is skipped, as upstream's decoder has it.
+/// Regular base64 of what upstream's decoder makes of the text: it skips whitespace, stops at the
+/// first `=`, and asks for no padding (upstream: `3rdparty/stout/include/stout/base64.hpp`).
 fn base64(field: &'static FieldDescriptor, text: &str) -> Result<Value, Error> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new()
-            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_padding_mode(DecodePaddingMode::RequireNone)
             .with_decode_allow_trailing_bits(true),
     );
-    let dense: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let bytes = LENIENT.decode(dense).map_err(|error| {
+    let symbols = text.chars().take_while(|c| *c != '=').filter(|c| !c.is_ascii_whitespace());
+    let mut symbols: String = symbols.collect();
+    if let Some(bad) = symbols.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '+' && *c != '/') {
         let name = field.name;
-        Error::Mismatch(format!("Failed to base64 decode bytes field '{name}': {error}"))
-    })?;
-    Ok(Value::String(base64::engine::general_purpose::STANDARD.encode(bytes)))
+        let cause = format!("Invalid character '{bad}'");
+        return Err(Error::Mismatch(format!("Failed to base64 decode bytes field '{name}': {cause}")));
+    }
+    if symbols.len() % 4 == 1 {
+        // Six bits alone make no byte.
+        symbols.pop();
+    }
+    let bytes = LENIENT.decode(symbols).unwrap_or_default();
+    Ok(Value::String(STANDARD.encode(bytes)))
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -169,7 +181,8 @@ fn unexpected(found: &str, field: &FieldDescriptor) -> Error {
 
 fn unparsable(text: &str, wanted: &str, field: &FieldDescriptor) -> Error {
     let name = field.name;
-    Error::Mismatch(format!("Failed to parse '{text}' as a JSON {wanted} for field '{name}'"))
+    let cause = format!("syntax error at line 1 near: {text}");
+    Error::Mismatch(format!("Failed to parse '{text}' as a JSON {wanted} for field '{name}': {cause}"))
 }
 
 /// The paths of all required fields that a regular object lacks, in protobuf's order: a message's

@@ -53,6 +53,36 @@ pub fn from_slice<T: Message>(text: &[u8]) -> Result<T, Error> {
     }
 }
 
+/// Parses JSON of any shape, with upstream's words for what is none.
+///
+/// # Errors
+/// `syntax error at line 1 near: ...` with the rest of the line from where parsing stopped, or that
+/// something follows the JSON.
+pub fn parse(text: &[u8]) -> Result<Value, Error> {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
+    match values.next() {
+        Some(Ok(value)) => {
+            let rest = &text[values.byte_offset()..];
+            if rest.iter().all(u8::is_ascii_whitespace) {
+                Ok(value)
+            } else {
+                let introduction = "Parsed JSON included non-whitespace trailing characters: ";
+                Err(Error::Syntax(format!("{introduction}{}", String::from_utf8_lossy(rest))))
+            }
+        }
+        Some(Err(error)) if !error.is_eof() => {
+            let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1));
+            let near = line.and_then(|line| line.get(error.column().saturating_sub(1)..));
+            let near = String::from_utf8_lossy(near.unwrap_or_default());
+            Err(Error::Syntax(format!("syntax error at line {} near: {near}", error.line())))
+        }
+        end => {
+            let line = end.and_then(Result::err).map_or(1, |error| error.line().max(1));
+            Err(Error::Syntax(format!("syntax error at line {line} near: ")))
+        }
+    }
+}
+
 /// Writes anything that serde can write (messages, views) as upstream would.
 ///
 /// Non-finite doubles become `null`, which reads as unset.
