@@ -1,4 +1,53 @@
-//! Actors with addresses: processes, messages between nodes, HTTP routes, clocks and timers, metrics
+//! Actors with addresses: processes, messages between nodes, links, clocks and timers, HTTP routes, metrics.
+//!
+//! A [`Node`] holds actors ([`Process`]). Each has a [`Pid`] (`id@ip:port`), takes typed messages through a queue, and
+//! handles one at a time. A message to a pid of the same node is moved; to another node it is sent as an HTTP
+//! request, so that any HTTP client can send one, too. Time, chance and tasks come from the node, and tests run on a
+//! paused clock ([`testing`]).
+//!
+//! This crate knows nothing of Mesos. It is built on actix (actors) and actix-web (answers to ordinary HTTP clients).
+
+mod address;
+mod arbiters;
+mod builder;
+mod cell;
+mod context;
+mod hasher;
+mod install;
+mod links;
+mod mailbox;
+mod node;
+mod pid;
+mod process;
+mod promise;
+mod random;
+mod timers;
+
 pub mod duration;
 pub mod http;
 pub mod metrics;
+pub mod testing;
+pub mod transport;
+pub mod wire;
+
+use std::future::Future;
+
+pub use address::{Address, Recipient};
+pub use builder::{NodeBuilder, StartError};
+pub use context::Context;
+pub use hasher::FixedState;
+pub use install::Install;
+pub use metrics::Metrics;
+pub use node::Node;
+pub use pid::{Pid, PidError};
+pub use process::{Exit, Gone, Handle, Message, Place, Process};
+pub use promise::{Abandoned, Answer, Promise, promise};
+pub use random::Random;
+pub use timers::Timer;
+pub use transport::Transport;
+pub use wire::{DecodeError, Encoding, WireMessage};
+
+/// Runs a daemon: an actix System on this thread, which is the control plane's.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    actix::System::new().block_on(future)
+}

@@ -1,0 +1,193 @@
+//! How a node is made: its address, its seams, and what can go wrong.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::arbiters::Arbiters;
+use crate::node::{Node, Parts, Settings};
+use crate::random::Random;
+use crate::testing;
+use crate::transport::Transport;
+
+/// Connections that the kernel may hold for us. Upstream asks for 500,000; the kernel caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 65_535;
+
+/// Where the wall clock of a node in [`crate::testing::run`] begins: 2020-09-13 12:26:40 UTC.
+const TEST_EPOCH: Duration = Duration::from_secs(1_600_000_000);
+
+/// Settings of a node; see [`Node::builder`].
+#[derive(Default)]
+pub struct NodeBuilder {
+    bind: Option<SocketAddr>,
+    advertise: Option<SocketAddr>,
+    seed: Option<u64>,
+    epoch: Option<SystemTime>,
+    transport: Option<Arc<dyn Transport>>,
+    offline: bool,
+    settings: Settings,
+}
+
+impl NodeBuilder {
+    /// Where to listen; port 0 lets the kernel choose. Default: `0.0.0.0:0`.
+    #[must_use]
+    pub fn bind(mut self, address: SocketAddr) -> NodeBuilder {
+        self.bind = Some(address);
+        self
+    }
+
+    /// What the pids carry, if others reach this node under another address. Port 0 means the bound port.
+    #[must_use]
+    pub fn advertise(mut self, address: SocketAddr) -> NodeBuilder {
+        self.advertise = Some(address);
+        self
+    }
+
+    /// The actor that serves paths which name no actor.
+    #[must_use]
+    pub fn delegate(mut self, id: impl Into<String>) -> NodeBuilder {
+        self.settings.delegate = Some(id.into());
+        self
+    }
+
+    /// The seed of the node's random generator. Default: the operating system's, or 0 in a test.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> NodeBuilder {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Wall time at the start. Default: now, or a fixed time in a test.
+    #[must_use]
+    pub fn epoch(mut self, epoch: SystemTime) -> NodeBuilder {
+        self.epoch = Some(epoch);
+        self
+    }
+
+    /// What `/version` says.
+    #[must_use]
+    pub fn version(mut self, version: serde_json::Value) -> NodeBuilder {
+        self.settings.version = version;
+        self
+    }
+
+    /// Another way to other nodes. No socket is opened; the address is the advertised one, or the one to bind.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> NodeBuilder {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// No socket, no other nodes, one thread: for unit tests. Links to other nodes break at once.
+    #[must_use]
+    pub fn offline(mut self) -> NodeBuilder {
+        self.offline = true;
+        self
+    }
+
+    /// Paths that are answered with 403 (upstream: `--firewall_rules`, `disabled_endpoints`).
+    #[must_use]
+    pub fn firewall(mut self, paths: Vec<String>) -> NodeBuilder {
+        self.settings.firewall = paths;
+        self
+    }
+
+    /// The fingerprint of the message schema. Two nodes with equal fingerprints speak bincode; without one, a node
+    /// speaks protobuf to everybody.
+    #[must_use]
+    pub fn schema(mut self, fingerprint: impl Into<String>) -> NodeBuilder {
+        self.settings.schema = Some(fingerprint.into());
+        self
+    }
+
+    /// Opens the socket and starts the node. Call it inside of [`crate::run`] or [`crate::testing::run`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(self) -> Result<Node, StartError> {
+        let single = self.offline || testing::is_inside();
+        let arbiters = Arbiters::new(single).ok_or(StartError::NoSystem)?;
+        let bind = self.bind.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        let online = !self.offline && self.transport.is_none();
+        let listener = if online { Some(listen(bind)?) } else { None };
+        let bound = match &listener {
+            Some(listener) => listener.local_addr().map_err(|cause| StartError::Bind { address: bind, cause })?,
+            None => bind,
+        };
+        let address = advertised(self.advertise, bound);
+        let random = match self.seed {
+            Some(seed) => Random::seeded(seed),
+            None if testing::is_inside() => Random::seeded(0),
+            None => Random::from_os(),
+        };
+        let epoch = self.epoch.unwrap_or_else(wall_clock);
+        let transport = self.transport;
+        let node =
+            Node::assemble(Parts { address, settings: self.settings, arbiters, random, epoch, transport });
+        let _ = listener;
+        Ok(node)
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the node's clock begins with the real one")]
+fn wall_clock() -> SystemTime {
+    if testing::is_inside() { SystemTime::UNIX_EPOCH + TEST_EPOCH } else { SystemTime::now() }
+}
+
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let open = || -> io::Result<std::net::TcpListener> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::STREAM,
+            Some(socket2::Protocol::TCP),
+        )?;
+        // A restarted daemon may take its port back while old connections are in TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket.into())
+    };
+    open().map_err(|cause| StartError::Bind { address, cause })
+}
+
+/// The address that pids carry. Who listens on all interfaces is known by the address of its host name, as upstream
+/// does (src/process.cpp, `initialize`), or else by loopback.
+fn advertised(advertise: Option<SocketAddr>, bound: SocketAddr) -> SocketAddr {
+    match advertise {
+        Some(address) if address.port() == 0 => SocketAddr::new(address.ip(), bound.port()),
+        Some(address) => address,
+        None if bound.ip().is_unspecified() => SocketAddr::new(host_ip(), bound.port()),
+        None => bound,
+    }
+}
+
+fn host_ip() -> IpAddr {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let found = (name.as_str(), 0).to_socket_addrs().ok();
+    let ip = found.and_then(|mut all| all.find(SocketAddr::is_ipv4)).map(|address| address.ip());
+    ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// No System runs on this thread.
+    #[error("a node must be started inside of `libprocess::run` or `libprocess::testing::run`")]
+    NoSystem,
+}
+
+impl std::fmt::Debug for NodeBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeBuilder").field("bind", &self.bind).field("offline", &self.offline).finish_non_exhaustive()
+    }
+}

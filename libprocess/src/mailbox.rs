@@ -1,0 +1,353 @@
+//! The queue in front of an actor, and what stands in it.
+//!
+//! actix hides its queue, so ours stands before it: what waits can be counted and listed, a kill overtakes
+//! it, and actix is woken only when it becomes non-empty. Producers push under one short lock; the consumer
+//! swaps the whole queue out and takes from its own half, so that both rarely meet.
+//! A mailbox is unbounded, as upstream's; what comes from the network is held back by
+//! [`crate::transport`] when a queue grows long.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use crate::context::Context;
+use crate::install::Table;
+use crate::pid::Pid;
+use crate::process::{Exit, Handle, Message, Process};
+use crate::transport::Delivery;
+use crate::wire::Encoding;
+
+/// What kind of event waits, under the names that `/__processes__` prints (upstream: `event.hpp`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EventKind {
+    /// A message that came by name.
+    Message,
+    /// An HTTP request.
+    Http,
+    /// A message of this node by type.
+    Dispatch,
+    /// A link that broke.
+    Exited,
+    /// The end.
+    Terminate,
+}
+
+/// One waiting event, as `/__processes__` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueuedEvent {
+    /// Its kind.
+    pub(crate) kind: EventKind,
+    /// The wire name, the Rust type, or method and path.
+    pub(crate) name: String,
+    /// Who sent it, where known.
+    pub(crate) from: Option<Pid>,
+}
+
+/// Something an actor can be handed.
+pub(crate) trait Deliver<P: Process>: Send {
+    fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>);
+    fn describe(&self) -> QueuedEvent;
+}
+
+/// What stands in the queue: one box and nothing else.
+pub(crate) type Envelope<P> = Box<dyn Deliver<P>>;
+
+fn dispatch_event<M>(from: Option<&Pid>) -> QueuedEvent {
+    QueuedEvent { kind: EventKind::Dispatch, name: std::any::type_name::<M>().to_owned(), from: from.cloned() }
+}
+
+/// A message that nobody in particular sent, and that wants no answer.
+struct Told<M>(M);
+
+impl<P: Handle<M>, M: Message> Deliver<P> for Told<M> {
+    fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
+        drop(process.handle(self.0, Pid::nobody_ref(), ctx));
+    }
+    fn describe(&self) -> QueuedEvent {
+        dispatch_event::<M>(None)
+    }
+}
+
+/// A message with its sender.
+struct Sent<M> {
+    from: Pid,
+    message: M,
+}
+
+impl<P: Handle<M>, M: Message> Deliver<P> for Sent<M> {
+    fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
+        let Sent { from, message } = *self;
+        drop(process.handle(message, &from, ctx));
+    }
+    fn describe(&self) -> QueuedEvent {
+        dispatch_event::<M>(Some(&self.from))
+    }
+}
+
+/// A message that waits for its answer.
+struct Asked<M: Message> {
+    message: M,
+    answer: oneshot::Sender<M::Answer>,
+}
+
+impl<P: Handle<M>, M: Message> Deliver<P> for Asked<M> {
+    fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
+        let Asked { message, answer } = *self;
+        let _ = answer.send(process.handle(message, Pid::nobody_ref(), ctx));
+    }
+    fn describe(&self) -> QueuedEvent {
+        dispatch_event::<M>(None)
+    }
+}
+
+struct LinkBroken(Pid);
+
+impl<P: Process> Deliver<P> for LinkBroken {
+    fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
+        process.exited(&self.0, ctx);
+    }
+    fn describe(&self) -> QueuedEvent {
+        QueuedEvent { kind: EventKind::Exited, name: self.0.to_string(), from: Some(self.0.clone()) }
+    }
+}
+
+struct End;
+
+impl<P: Process> Deliver<P> for End {
+    fn deliver(self: Box<Self>, _: &mut P, ctx: &mut Context<P>) {
+        ctx.terminate();
+    }
+    fn describe(&self) -> QueuedEvent {
+        QueuedEvent { kind: EventKind::Terminate, name: String::new(), from: None }
+    }
+}
+
+/// What producers touch.
+struct Incoming<P> {
+    queue: VecDeque<Envelope<P>>,
+    /// Set while the actor sleeps: who pushes first wakes it.
+    sleeper: Option<Waker>,
+    closed: bool,
+}
+
+/// The queue of one actor, and everything about it that outlives it.
+pub(crate) struct Mailbox<P: Process> {
+    pid: Pid,
+    table: Arc<Table<P>>,
+    incoming: Mutex<Incoming<P>>,
+    /// The consumer's half: what it swapped out and has not yet handled.
+    batch: Mutex<VecDeque<Envelope<P>>>,
+    killed: AtomicBool,
+    exit: watch::Sender<Option<Exit>>,
+}
+
+impl<P: Process> Mailbox<P> {
+    pub(crate) fn new(pid: Pid, table: Arc<Table<P>>) -> Mailbox<P> {
+        Mailbox {
+            pid,
+            table,
+            incoming: Mutex::new(Incoming { queue: VecDeque::new(), sleeper: None, closed: false }),
+            batch: Mutex::new(VecDeque::new()),
+            killed: AtomicBool::new(false),
+            exit: watch::Sender::new(None),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> &Pid {
+        &self.pid
+    }
+
+    pub(crate) fn table(&self) -> &Table<P> {
+        &self.table
+    }
+
+    /// Puts an envelope behind all others. It is dropped if the actor has ended.
+    pub(crate) fn push(&self, envelope: Envelope<P>) -> bool {
+        let mut incoming = self.incoming.lock();
+        if incoming.closed {
+            drop(incoming);
+            return false;
+        }
+        incoming.queue.push_back(envelope);
+        let sleeper = incoming.sleeper.take();
+        drop(incoming);
+        if let Some(waker) = sleeper {
+            waker.wake();
+        }
+        true
+    }
+
+    pub(crate) fn tell<M: Message>(&self, message: M) -> bool
+    where
+        P: Handle<M>,
+    {
+        self.push(Box::new(Told(message)))
+    }
+
+    pub(crate) fn tell_from<M: Message>(&self, from: Pid, message: M) -> bool
+    where
+        P: Handle<M>,
+    {
+        self.push(Box::new(Sent { from, message }))
+    }
+
+    pub(crate) fn ask<M: Message>(&self, message: M) -> oneshot::Receiver<M::Answer>
+    where
+        P: Handle<M>,
+    {
+        let (answer, receiver) = oneshot::channel();
+        self.push(Box::new(Asked { message, answer }));
+        receiver
+    }
+
+    /// Ends the actor before anything that waits.
+    pub(crate) fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        let sleeper = self.incoming.lock().sleeper.take();
+        if let Some(waker) = sleeper {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// The next envelope. Only the actor itself takes.
+    pub(crate) fn take(&self) -> Option<Envelope<P>> {
+        let mut batch = self.batch.lock();
+        if let Some(envelope) = batch.pop_front() {
+            return Some(envelope);
+        }
+        std::mem::swap(&mut *batch, &mut self.incoming.lock().queue);
+        batch.pop_front()
+    }
+
+    /// Registers whom to wake. False if something waits already.
+    pub(crate) fn sleep(&self, waker: &Waker) -> bool {
+        let mut incoming = self.incoming.lock();
+        if !incoming.queue.is_empty() {
+            return false;
+        }
+        incoming.sleeper = Some(waker.clone());
+        drop(incoming);
+        !self.is_killed()
+    }
+
+    /// Takes nothing from now on, and drops what waits.
+    pub(crate) fn close(&self) {
+        let mut incoming = self.incoming.lock();
+        incoming.closed = true;
+        incoming.sleeper = None;
+        let rest = std::mem::take(&mut incoming.queue);
+        drop(incoming);
+        let batch = std::mem::take(&mut *self.batch.lock());
+        // Outside of the locks: dropping a message may run code that sends.
+        drop((batch, rest));
+    }
+
+    pub(crate) fn publish(&self, exit: Exit) {
+        self.exit.send_replace(Some(exit));
+    }
+
+    pub(crate) fn exit(&self) -> watch::Receiver<Option<Exit>> {
+        self.exit.subscribe()
+    }
+}
+
+/// What became of a message inside the node.
+pub(crate) enum Moved {
+    /// Into the queue.
+    Yes,
+    /// The actor has no handler for the name.
+    UnknownName,
+    /// The actor expects another type under this name: it must be encoded.
+    OtherType(Box<dyn Any + Send>),
+}
+
+/// A mailbox of any actor: what the registry holds.
+pub(crate) trait AnyMailbox: Send + Sync {
+    /// The actor's pid.
+    fn any_pid(&self) -> &Pid;
+    /// Moves a boxed [`crate::install::Packet`] into the queue.
+    fn move_in(&self, name: &str, packet: Box<dyn Any + Send>) -> Moved;
+    /// Decodes and queues.
+    fn decode_in(&self, from: Pid, name: &str, encoding: Encoding, body: &[u8]) -> Delivery;
+    /// Queues [`Process::exited`].
+    fn link_broken(&self, pid: Pid);
+    /// Behind the queue.
+    fn terminate(&self);
+    /// Before the queue.
+    fn kill_now(&self);
+    /// What waits, in order.
+    fn events(&self) -> Vec<QueuedEvent>;
+    /// How many wait.
+    fn waiting(&self) -> usize;
+    /// For [`crate::Address::wait`] without the type.
+    fn any_exit(&self) -> watch::Receiver<Option<Exit>>;
+}
+
+impl<P: Process> AnyMailbox for Mailbox<P> {
+    fn any_pid(&self) -> &Pid {
+        &self.pid
+    }
+
+    fn move_in(&self, name: &str, packet: Box<dyn Any + Send>) -> Moved {
+        match self.table.message(name) {
+            None => Moved::UnknownName,
+            Some(entry) => match (entry.unpack)(packet) {
+                Ok(envelope) => {
+                    self.push(envelope);
+                    Moved::Yes
+                }
+                Err(packet) => Moved::OtherType(packet),
+            },
+        }
+    }
+
+    fn decode_in(&self, from: Pid, name: &str, encoding: Encoding, body: &[u8]) -> Delivery {
+        let Some(entry) = self.table.message(name) else {
+            tracing::debug!(actor = %self.pid, %from, message = name, "dropping a message that has no handler");
+            return Delivery::Accepted;
+        };
+        match (entry.decode)(from, encoding, body) {
+            Ok(envelope) => {
+                self.push(envelope);
+                Delivery::Accepted
+            }
+            Err(error) => Delivery::Undecodable(error),
+        }
+    }
+
+    fn link_broken(&self, pid: Pid) {
+        self.push(Box::new(LinkBroken(pid)));
+    }
+
+    fn terminate(&self) {
+        self.push(Box::new(End));
+    }
+
+    fn kill_now(&self) {
+        self.kill();
+    }
+
+    fn events(&self) -> Vec<QueuedEvent> {
+        let batch = self.batch.lock();
+        let incoming = self.incoming.lock();
+        batch.iter().chain(incoming.queue.iter()).map(|envelope| envelope.describe()).collect()
+    }
+
+    fn waiting(&self) -> usize {
+        let batch = self.batch.lock();
+        batch.len() + self.incoming.lock().queue.len()
+    }
+
+    fn any_exit(&self) -> watch::Receiver<Option<Exit>> {
+        self.exit()
+    }
+}

@@ -1,0 +1,416 @@
+//! A node: the value that holds actors together. It gives them addresses, threads, time, chance and a way out.
+//!
+//! Several nodes may live in one process; each has its own port, registry and clock. The node owns the table of pids
+//! and the links; it owns no state of any actor.
+
+use std::any::{Any, TypeId};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::address::{Address, ended};
+use crate::arbiters::Arbiters;
+use crate::builder::NodeBuilder;
+use crate::cell::Cell;
+use crate::hasher::FixedState;
+use crate::http::Routes;
+use crate::install::{Packet, Table};
+use crate::links::Links;
+use crate::metrics::Metrics;
+use crate::mailbox::{AnyMailbox, Mailbox, Moved, QueuedEvent};
+use crate::pid::Pid;
+use crate::process::{Exit, Place, Process};
+use crate::random::Random;
+use crate::transport::{Delivery, Outgoing, Transport};
+use crate::wire::{Encoding, WireMessage};
+
+/// How long [`Node::shutdown`] waits for actors to end by themselves before it kills them.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// A node. Cheap to clone; clones are the same node.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+/// One registered actor.
+struct Registered {
+    mailbox: Arc<dyn AnyMailbox>,
+    routes: Arc<Routes>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) address: SocketAddr,
+    pub(crate) settings: Settings,
+    pub(crate) arbiters: Arbiters,
+    pub(crate) random: Random,
+    /// Wall time when `started` was.
+    pub(crate) epoch: SystemTime,
+    pub(crate) started: Instant,
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+    /// True once the node shuts down.
+    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) metrics: Metrics,
+    state: State,
+}
+
+/// What [`NodeBuilder`] was told, as far as it is needed later.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) delegate: Option<String>,
+    pub(crate) version: serde_json::Value,
+    pub(crate) firewall: Vec<String>,
+    pub(crate) schema: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    registry: DashMap<Arc<str>, Registered, FixedState>,
+    /// What each type of actor takes, made once.
+    tables: DashMap<TypeId, Arc<dyn Any + Send + Sync>, FixedState>,
+    /// The last number given out for each name.
+    numbers: Mutex<BTreeMap<String, u64>>,
+    links: Mutex<Links>,
+}
+
+/// The parts of a node, as the builder puts them together.
+pub(crate) struct Parts {
+    pub(crate) address: SocketAddr,
+    pub(crate) settings: Settings,
+    pub(crate) arbiters: Arbiters,
+    pub(crate) random: Random,
+    pub(crate) epoch: SystemTime,
+    pub(crate) transport: Option<Arc<dyn Transport>>,
+}
+
+impl Node {
+    /// Settings of a node to be.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+
+    pub(crate) fn assemble(parts: Parts) -> Node {
+        let Parts { address, settings, arbiters, random, epoch, transport } = parts;
+        Node(Arc::new(Inner {
+            address,
+            settings,
+            arbiters,
+            random,
+            epoch,
+            started: Instant::now(),
+            transport,
+            stopping: watch::Sender::new(false),
+            metrics: Metrics::new(),
+            state: State::default(),
+        }))
+    }
+
+    /// The address that this node advertises: what its pids carry.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// The pid of an actor of this node, whether it lives or not.
+    pub fn pid(&self, id: &str) -> Pid {
+        Pid::new(id, self.0.address)
+    }
+
+    /// Wall time.
+    pub fn now(&self) -> SystemTime {
+        self.0.epoch + self.elapsed()
+    }
+
+    /// Time since the node started. Monotonic; a test's paused clock moves it.
+    pub fn elapsed(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// The node's source of chance.
+    pub fn random(&self) -> &Random {
+        &self.0.random
+    }
+
+    /// What this node counts and measures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Whether everything runs on one thread.
+    pub(crate) fn is_single(&self) -> bool {
+        self.0.arbiters.is_single()
+    }
+
+    /// Starts an actor under its name. If the id is taken, the new actor is dropped, an error is logged, and the
+    /// address is that of an actor that was killed.
+    pub fn spawn<P: Process>(&self, process: P) -> Address<P> {
+        self.spawn_as(P::NAME, process)
+    }
+
+    /// Starts an actor as `NAME(1)`, `NAME(2)`, ...
+    pub fn spawn_numbered<P: Process>(&self, process: P) -> Address<P> {
+        let id = self.next_id(P::NAME);
+        self.spawn_as(&id, process)
+    }
+
+    /// The next id for a name: `name(1)`, `name(2)`, ... (upstream: `ID::generate`).
+    pub fn next_id(&self, name: &str) -> String {
+        let mut numbers = self.0.state.numbers.lock();
+        let last = numbers.entry(name.to_owned()).or_default();
+        *last += 1;
+        format!("{name}({last})")
+    }
+
+    /// Starts an actor under this id.
+    pub fn spawn_as<P: Process>(&self, id: &str, process: P) -> Address<P> {
+        let table = self.table::<P>();
+        let mailbox = Arc::new(Mailbox::new(self.pid(id), Arc::clone(&table)));
+        let routes = Arc::new(table.routes_of(&mailbox));
+        let address = Address::new(Arc::clone(&mailbox));
+        let any: Arc<dyn AnyMailbox> = mailbox.clone();
+        match self.0.state.registry.entry(Arc::clone(mailbox.pid().shared_id())) {
+            Entry::Occupied(_) => {
+                tracing::error!(actor = %mailbox.pid(), "cannot spawn: the id is taken");
+                mailbox.close();
+                mailbox.publish(Exit::Killed);
+                return address;
+            }
+            Entry::Vacant(vacant) => vacant.insert(Registered { mailbox: any, routes }),
+        };
+        let node = self.clone();
+        let started = self.0.arbiters.start(P::PLACE, move || Cell::start_here(process, node, mailbox));
+        if !started {
+            tracing::error!(actor = %address.pid(), "cannot spawn: its thread has ended");
+            self.actor_ended(address.pid());
+            address.abandon();
+        }
+        address
+    }
+
+    fn table<P: Process>(&self) -> Arc<Table<P>> {
+        let tables = &self.0.state.tables;
+        let known = tables.get(&TypeId::of::<P>()).map(|table| Arc::clone(table.value()));
+        let table = known.unwrap_or_else(|| {
+            let made: Arc<dyn Any + Send + Sync> = Arc::new(Table::<P>::of_type());
+            Arc::clone(tables.entry(TypeId::of::<P>()).or_insert(made).value())
+        });
+        table.downcast().expect("the table of a type is stored under its TypeId")
+    }
+
+    /// Sends a message: moved if the receiver lives here, encoded if it does not.
+    pub fn post<M: WireMessage>(&self, from: &Pid, to: &Pid, message: M) {
+        if !self.is_local(to) {
+            match &self.0.transport {
+                Some(transport) => {
+                    let encode = |encoding| message.encode(encoding);
+                    transport.send(Outgoing { from, to, name: M::NAME, encode: &encode });
+                }
+                None => tracing::debug!(%to, message = M::NAME, "dropping a message: this node is offline"),
+            }
+            return;
+        }
+        let Some(mailbox) = self.find(to.id()) else {
+            tracing::debug!(%to, message = M::NAME, "dropping a message: no such actor");
+            return;
+        };
+        match mailbox.move_in(M::NAME, Box::new(Packet { from: from.clone(), message })) {
+            Moved::Yes => {}
+            Moved::UnknownName => {
+                tracing::debug!(%to, %from, message = M::NAME, "dropping a message that has no handler");
+            }
+            Moved::OtherType(packet) => {
+                let Ok(packet) = packet.downcast::<Packet<M>>() else { return };
+                let body = packet.message.encode(Encoding::Protobuf);
+                mailbox.decode_in(packet.from, M::NAME, Encoding::Protobuf, &body);
+            }
+        }
+    }
+
+    /// Whether a pid is of this node.
+    pub fn is_local(&self, pid: &Pid) -> bool {
+        pid.address() == self.0.address
+    }
+
+    /// Takes a message from outside: for transports, and for the HTTP server when an ordinary client posts one.
+    pub fn deliver(&self, id: &str, name: &str, from: Pid, encoding: Encoding, body: &[u8]) -> Delivery {
+        match self.find(id) {
+            Some(mailbox) => mailbox.decode_in(from, name, encoding, body),
+            None => Delivery::NoActor,
+        }
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<dyn AnyMailbox>> {
+        self.0.state.registry.get(id).map(|found| Arc::clone(&found.mailbox))
+    }
+
+    /// Whether an actor lives under this id.
+    pub fn is_alive(&self, id: &str) -> bool {
+        self.0.state.registry.contains_key(id)
+    }
+
+    /// The ids of all living actors, sorted.
+    pub fn ids(&self) -> Vec<Arc<str>> {
+        let mut ids: Vec<Arc<str>> = self.0.state.registry.iter().map(|entry| Arc::clone(entry.key())).collect();
+        ids.sort();
+        ids
+    }
+
+    /// Asks an actor to end behind its queue, by id.
+    pub fn terminate(&self, id: &str) {
+        if let Some(mailbox) = self.find(id) {
+            mailbox.terminate();
+        }
+    }
+
+    /// The routes of an actor; `None` if no actor has this id.
+    pub(crate) fn routes(&self, id: &str) -> Option<Arc<Routes>> {
+        self.0.state.registry.get(id).map(|found| Arc::clone(&found.routes))
+    }
+
+    /// What waits in an actor's queue.
+    pub(crate) fn events(&self, id: &str) -> Option<Vec<QueuedEvent>> {
+        self.find(id).map(|mailbox| mailbox.events())
+    }
+
+    pub(crate) fn link(&self, watcher: &Pid, target: &Pid, reconnect: bool) {
+        let remote = !self.is_local(target);
+        self.0.state.links.lock().link(watcher, target, remote);
+        if remote {
+            match &self.0.transport {
+                Some(transport) => transport.link(target.address(), reconnect),
+                None => self.connection_closed(target.address()),
+            }
+        } else if !self.is_alive(target.id()) && self.0.state.links.lock().unlink(watcher, target) {
+            self.break_link(watcher, target);
+        }
+    }
+
+    pub(crate) fn unlink(&self, watcher: &Pid, target: &Pid) {
+        self.0.state.links.lock().unlink(watcher, target);
+    }
+
+    /// Whether an actor here watches one of that node: for transports, which keep such a connection open.
+    pub fn watches(&self, address: SocketAddr) -> bool {
+        self.0.state.links.lock().watches(address)
+    }
+
+    /// For transports: the connection to that node closed, or could not be opened. Breaks all links to it.
+    pub fn connection_closed(&self, address: SocketAddr) {
+        let broken = self.0.state.links.lock().closed(address);
+        for (watcher, target) in broken {
+            self.break_link(&watcher, &target);
+        }
+    }
+
+    fn break_link(&self, watcher: &Pid, target: &Pid) {
+        if let Some(mailbox) = self.find(watcher.id()) {
+            mailbox.link_broken(target.clone());
+        }
+    }
+
+    /// An actor ended: it has no address any more, and its watchers are told.
+    pub(crate) fn actor_ended(&self, pid: &Pid) {
+        self.0.state.registry.remove(pid.id());
+        let watchers = self.0.state.links.lock().ended(pid);
+        for watcher in watchers {
+            self.break_link(&watcher, pid);
+        }
+    }
+
+    /// Runs a future until it ends or the node shuts down: on the current runtime, or else on the control plane's.
+    pub fn spawn_task(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let future = self.until_stopped(future);
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(future)),
+            Err(_) => drop(self.0.arbiters.spawn(Place::Control, future)),
+        }
+    }
+
+    /// As [`Node::spawn_task`], on the thread of a place.
+    pub(crate) fn spawn_task_at(&self, place: Place, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.arbiters.spawn(place, self.until_stopped(future));
+    }
+
+    /// Runs `start` on the thread of a place: for what is not `Send`.
+    pub(crate) fn start_at(&self, place: Place, start: impl FnOnce() + Send + 'static) {
+        self.0.arbiters.start(place, start);
+    }
+
+    fn until_stopped<F: Future<Output = ()>>(&self, future: F) -> impl Future<Output = ()> + use<F> {
+        let stopped = self.stopped();
+        async move {
+            tokio::select! {
+                biased;
+                () = stopped => {}
+                () = future => {}
+            }
+        }
+    }
+
+    /// Ends when the node begins to shut down.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let mut stopping = self.0.stopping.subscribe();
+        async move {
+            // An error means that the node itself is gone.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        }
+    }
+
+    /// Runs what blocks (file systems, libraries) on a thread for it; on the current thread if the node keeps to one,
+    /// so that a simulation repeats itself. A panic in it is the caller's.
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if self.is_single() {
+            return work();
+        }
+        #[allow(clippy::disallowed_methods, reason = "this is the one place that may")]
+        match tokio::task::spawn_blocking(work).await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends; whoever waits ends with it.
+                Err(_) => futures::future::pending().await,
+            },
+        }
+    }
+
+    /// Ends everything: tasks, actors (in the order of their ids, each behind its queue; killed after 5 s),
+    /// connections, threads. Not to be called from an actor of this node or a task of [`Node::spawn_task`], which end
+    /// with it.
+    pub async fn shutdown(&self) {
+        self.0.stopping.send_replace(true);
+        let mailboxes: Vec<_> = self.ids().iter().filter_map(|id| self.find(id)).collect();
+        for mailbox in &mailboxes {
+            mailbox.terminate();
+        }
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
+        for mailbox in mailboxes {
+            if tokio::time::timeout_at(deadline, ended(mailbox.any_exit())).await.is_err() {
+                tracing::warn!(actor = %mailbox.any_pid(), "killing an actor that did not end");
+                mailbox.kill_now();
+            }
+        }
+        if let Some(transport) = &self.0.transport {
+            transport.shutdown().await;
+        }
+        let threads = self.0.arbiters.stop();
+        if !threads.is_empty() {
+            self.blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({})", self.0.address)
+    }
+}
