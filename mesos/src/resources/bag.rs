@@ -172,7 +172,11 @@ impl Resources {
     #[must_use]
     pub fn filter(&self, mut keep: impl FnMut(&Resource) -> bool) -> Self {
         let kept: Vec<&Resource> = self.iter().filter(|resource| keep(resource)).collect();
-        if kept.len() == self.len() { self.clone() } else { Self::from_entries(kept.into_iter().cloned().collect()) }
+        if kept.len() == self.len() {
+            self.clone()
+        } else {
+            Self::from_entries(kept.into_iter().cloned().collect())
+        }
     }
 
     /// The entries with this name.

@@ -79,7 +79,8 @@ pub fn to_endpoint(resource: &mut v1::Resource) {
         [reservation] => {
             resource.role = Some(reservation.role().to_owned());
             if reservation.r#type() == reservation_info::Type::Dynamic {
-                resource.reservation = Some(ReservationInfo { r#type: None, role: None, ..reservation.clone() });
+                resource.reservation =
+                    Some(ReservationInfo { r#type: None, role: None, ..reservation.clone() });
             }
         }
         _ => {}

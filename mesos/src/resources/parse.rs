@@ -41,8 +41,7 @@ pub fn parse_unchecked(input: &str, default_role: &str) -> Result<Vec<v1::Resour
 }
 
 fn from_json(input: &str, default_role: &str) -> Result<Vec<v1::Resource>, ResourceError> {
-    let mut resources: Vec<v1::Resource> =
-        crate::json::from_slice_vec(input.as_bytes()).map_err(|error| ResourceError::Json(error.to_string()))?;
+    let mut resources = json_array(input)?;
     for resource in &mut resources {
         if resource.role.is_none() && resource.reservations.is_empty() {
             resource.role = Some(default_role.to_owned());
@@ -53,6 +52,14 @@ fn from_json(input: &str, default_role: &str) -> Result<Vec<v1::Resource>, Resou
         }
     }
     Ok(resources)
+}
+
+fn json_array(input: &str) -> Result<Vec<v1::Resource>, ResourceError> {
+    let array: Vec<serde_json::Value> =
+        serde_json::from_str(input).map_err(|error| ResourceError::Json(error.to_string()))?;
+    let resource =
+        |value| crate::json::from_value(value).map_err(|error| ResourceError::Json(error.to_string()));
+    array.iter().map(resource).collect()
 }
 
 /// `name(role):value`.

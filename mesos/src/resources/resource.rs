@@ -223,7 +223,8 @@ impl Resource {
     /// one above it.
     #[must_use]
     pub fn is_allocatable_to(&self, role: &str) -> bool {
-        self.reservation_role().is_none_or(|reserved| reserved == role || roles::is_strict_subrole_of(role, reserved))
+        self.reservation_role()
+            .is_none_or(|reserved| reserved == role || roles::is_strict_subrole_of(role, reserved))
     }
 
     /// Whether it is reserved for the role or one below it.
@@ -363,7 +364,10 @@ impl Resource {
     }
 
     pub(super) fn with_reservations(&self, reservations: Vec<ReservationInfo>) -> Self {
-        Self { descriptor: Arc::new(Descriptor { reservations, ..(*self.descriptor).clone() }), ..self.clone() }
+        Self {
+            descriptor: Arc::new(Descriptor { reservations, ..(*self.descriptor).clone() }),
+            ..self.clone()
+        }
     }
 
     pub(super) fn with_value(&self, value: ResourceValue) -> Self {
@@ -386,7 +390,8 @@ impl Resource {
     pub(super) fn same_identity(&self, other: &Self) -> bool {
         self.value.same_kind(&other.value)
             && self.allocation == other.allocation
-            && (Arc::ptr_eq(&self.descriptor, &other.descriptor) || self.descriptor.same_as(&other.descriptor))
+            && (Arc::ptr_eq(&self.descriptor, &other.descriptor)
+                || self.descriptor.same_as(&other.descriptor))
     }
 
     pub(super) fn is_exclusive(&self) -> bool {

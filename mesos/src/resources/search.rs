@@ -91,7 +91,7 @@ impl Resources {
             .filter_map(|resource| {
                 let wanted = target.get(resource.name());
                 let shrunk = resource.shrunk_to(wanted)?;
-                target.subtract(resource.name(), shrunk.scalar()?);
+                target.decrease(resource.name(), shrunk.scalar()?);
                 Some(shrunk)
             })
             .collect()
@@ -105,7 +105,7 @@ impl Resources {
             .filter_map(|resource| {
                 let Some(limit) = limits.get(resource.name()) else { return Some(resource.clone()) };
                 let shrunk = resource.shrunk_to(limit)?;
-                limits.subtract(resource.name(), shrunk.scalar()?);
+                limits.decrease(resource.name(), shrunk.scalar()?);
                 Some(shrunk)
             })
             .collect()
@@ -116,7 +116,8 @@ impl Resource {
     /// The amount as a number; ranges and sets count their members.
     #[must_use]
     pub fn quantity(&self) -> Scalar {
-        let members = |count: u64| Scalar::from_millis(i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1000));
+        let members =
+            |count: u64| Scalar::from_millis(i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(1000));
         match &self.value {
             ResourceValue::Scalar(scalar) => *scalar,
             ResourceValue::Ranges(ranges) => members(ranges.count()),

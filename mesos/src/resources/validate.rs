@@ -1,10 +1,7 @@
 //! What makes a message a resource (upstream: `Resources::validate`), with upstream's texts and in
 //! its order of checks, except that lists are checked in n log n.
 
-use super::{
-    Resource, ResourceError, ResourceValue, display,
-    resource::same_labels,
-};
+use super::{Resource, ResourceError, ResourceValue, display, resource::same_labels};
 use crate::{
     roles,
     v1::{
@@ -54,8 +51,12 @@ pub(super) fn checked_value(resource: &v1::Resource) -> Result<ResourceValue, Re
 fn value_of(resource: &v1::Resource) -> Result<ResourceValue, ResourceError> {
     let kind = value::Type::try_from(resource.r#type).map_err(|_| ResourceError::UnknownType)?;
     match (kind, &resource.scalar, &resource.ranges, &resource.set) {
-        (value::Type::Scalar, Some(scalar), None, None) => checked_scalar(scalar.value).map(ResourceValue::Scalar),
-        (value::Type::Ranges, None, Some(ranges), None) => Ok(ResourceValue::Ranges(Ranges::try_from(ranges)?)),
+        (value::Type::Scalar, Some(scalar), None, None) => {
+            checked_scalar(scalar.value).map(ResourceValue::Scalar)
+        }
+        (value::Type::Ranges, None, Some(ranges), None) => {
+            Ok(ResourceValue::Ranges(Ranges::try_from(ranges)?))
+        }
         (value::Type::Set, None, None, Some(set)) => Ok(ResourceValue::Set(Set::try_from(set)?)),
         (value::Type::Scalar, ..) => Err(ResourceError::WrongValue("scalar")),
         (value::Type::Ranges, ..) => Err(ResourceError::WrongValue("ranges")),
@@ -101,10 +102,14 @@ fn check_old_format(resource: &v1::Resource) -> Result<(), ResourceError> {
     roles::validate(resource.role())?;
     let Some(reservation) = &resource.reservation else { return Ok(()) };
     if reservation.r#type.is_some() {
-        return Err(wrong("'Resource.ReservationInfo.type' must not be set for the 'Resource.reservation' field"));
+        return Err(wrong(
+            "'Resource.ReservationInfo.type' must not be set for the 'Resource.reservation' field",
+        ));
     }
     if reservation.role.is_some() {
-        return Err(wrong("'Resource.ReservationInfo.role' must not be set for the 'Resource.reservation' field"));
+        return Err(wrong(
+            "'Resource.ReservationInfo.role' must not be set for the 'Resource.reservation' field",
+        ));
     }
     if resource.role() == roles::UNRESERVED {
         return Err(wrong("Invalid reservation: role \"*\" cannot be dynamically reserved"));

@@ -72,7 +72,9 @@ pub fn parse(input: &str) -> Result<ParsedValue, ValueParseError> {
     match (compact.find('['), compact.find('{')) {
         (Some(0), _) => parse_ranges(&compact).map(ParsedValue::Ranges),
         (Some(_), _) => Err(ValueParseError::Unexpected('[')),
-        (None, Some(0)) => Ok(ParsedValue::Set(text::tokenize(&compact, "{},\n").map(str::to_owned).collect())),
+        (None, Some(0)) => {
+            Ok(ParsedValue::Set(text::tokenize(&compact, "{},\n").map(str::to_owned).collect()))
+        }
         (None, Some(_)) => Err(ValueParseError::Unexpected('{')),
         (None, None) => match text::parse_f64(&compact) {
             Some(number) if number.is_subnormal() => Err(ValueParseError::Subnormal),

@@ -240,7 +240,8 @@ impl TryFrom<&v1::value::Ranges> for Ranges {
 
 impl From<&Ranges> for v1::value::Ranges {
     fn from(ranges: &Ranges) -> Self {
-        let range = ranges.intervals.iter().map(|i| v1::value::Range { begin: i.begin, end: i.end }).collect();
+        let range =
+            ranges.intervals.iter().map(|i| v1::value::Range { begin: i.begin, end: i.end }).collect();
         Self { range }
     }
 }
@@ -281,7 +282,8 @@ mod tests {
     #[test]
     fn a_huge_list_costs_little() {
         let odd: Vec<_> = (0..400_000_u64).rev().map(|n| Interval { begin: 2 * n, end: 2 * n }).collect();
-        let even: Vec<_> = (0..400_000_u64).rev().map(|n| Interval { begin: 2 * n + 1, end: 2 * n + 1 }).collect();
+        let even: Vec<_> =
+            (0..400_000_u64).rev().map(|n| Interval { begin: 2 * n + 1, end: 2 * n + 1 }).collect();
         let (odd, even) = (Ranges::disjoint(odd).unwrap(), Ranges::disjoint(even).unwrap());
         assert!(!odd.intersects(&even));
         assert_eq!((&odd + &even).to_string(), "[0-799999]");

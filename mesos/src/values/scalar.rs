@@ -168,7 +168,9 @@ mod tests {
 
     #[test]
     fn prints_without_needless_digits() {
-        for (value, expected) in [(1.0, "1"), (45.55, "45.55"), (0.001, "0.001"), (16384.0, "16384"), (0.0, "0")] {
+        for (value, expected) in
+            [(1.0, "1"), (45.55, "45.55"), (0.001, "0.001"), (16384.0, "16384"), (0.0, "0")]
+        {
             assert_eq!(Scalar::from_f64(value).to_string(), expected);
         }
     }
