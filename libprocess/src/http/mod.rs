@@ -8,11 +8,18 @@
 //! This module owns the types; its children own the sockets. It knows no actor and no route.
 
 mod body;
+mod client;
+mod codec;
+mod connection;
+mod pipeline;
 mod request;
 mod response;
 mod routes;
 
 pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream, stream_limited};
+pub use client::{Client, ClientError, ClientRequest, ClientResponse};
+pub use codec::FramingError;
+pub use pipeline::{Pipeline, PipelineResponse};
 pub use request::{Query, Request, decode_path};
 pub use response::{Reply, Response};
 pub use routes::{Endpoint, Found, RouteHandler, Routes};

@@ -1,0 +1,475 @@
+//! The HTTP client: requests to anybody, pooled connections, answers as they come.
+//!
+//! Owns the idle connections. A connection in use belongs to its request or to its [`ClientResponse`], so
+//! that nothing runs in the background: dropping either ends the request. Idle sockets are kept outside
+//! of any runtime and join the one that takes them next, so that a client may be shared by all threads.
+//! It knows no actor; TLS is not supported.
+
+use std::collections::BTreeMap;
+use std::net::TcpStream as StdTcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::header::{HeaderName, LOCATION};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::codec::BodyScanner;
+use super::connection::{Authority, Connection, connect, encode_request, until};
+use super::pipeline::Pipeline;
+
+/// How long connecting may take.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request may take until the head of its answer is there, unless it says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Idle connections to one address.
+const IDLE_PER_ADDRESS: usize = 8;
+
+/// Idle connections altogether.
+const IDLE_ALTOGETHER: usize = 256;
+
+/// How long a connection may be idle before it is not used again.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// Why a request got no answer, or not all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ClientError {
+    /// The URL cannot be used.
+    #[error("cannot use the URL '{url}': {cause}")]
+    Url {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A header cannot be sent.
+    #[error("cannot send the header '{0}'")]
+    Header(String),
+    /// No connection.
+    #[error("cannot connect to {address}: {cause}")]
+    Connect {
+        /// `host:port`.
+        address: Arc<str>,
+        /// What the system says.
+        cause: String,
+    },
+    /// Too slow.
+    #[error("{address} took more than {after:?} ({what})")]
+    Timeout {
+        /// `host:port`.
+        address: Arc<str>,
+        /// What was waited for.
+        what: &'static str,
+        /// The limit.
+        after: Duration,
+    },
+    /// The peer closed the connection before the answer was complete.
+    #[error("{address} closed the connection before its answer was complete")]
+    Closed {
+        /// `host:port`.
+        address: Arc<str>,
+    },
+    /// The connection broke.
+    #[error("the connection to {address} broke: {cause}")]
+    Io {
+        /// `host:port`.
+        address: Arc<str>,
+        /// What the system says.
+        cause: String,
+    },
+    /// The answer is no HTTP.
+    #[error("{address} did not answer in HTTP: {cause}")]
+    Protocol {
+        /// `host:port`.
+        address: Arc<str>,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The body is larger than the caller takes.
+    #[error("the answer of {address} is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// `host:port`.
+        address: Arc<str>,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Too many requests wait in a pipeline.
+    #[error("too much waits for {address} already")]
+    Overloaded {
+        /// `host:port`.
+        address: Arc<str>,
+    },
+    /// More redirects than the request allows.
+    #[error("too many redirects, the last to '{location}'")]
+    Redirects {
+        /// Where the last one led.
+        location: String,
+    },
+}
+
+impl ClientError {
+    pub(crate) fn io(address: &Arc<str>, error: &std::io::Error) -> ClientError {
+        ClientError::Io { address: address.clone(), cause: error.to_string() }
+    }
+}
+
+/// A request to send.
+#[derive(Debug, Clone)]
+pub struct ClientRequest {
+    method: Method,
+    url: String,
+    headers: HeaderMap,
+    body: Bytes,
+    timeout: Option<Duration>,
+    redirects: u8,
+    bad_header: Option<String>,
+}
+
+impl ClientRequest {
+    /// A request of any method. `url` is `http://host[:port][/path][?query]`.
+    pub fn new(method: Method, url: impl Into<String>) -> ClientRequest {
+        ClientRequest {
+            method,
+            url: url.into(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            timeout: Some(DEFAULT_TIMEOUT),
+            redirects: 0,
+            bad_header: None,
+        }
+    }
+
+    /// A GET.
+    pub fn get(url: impl Into<String>) -> ClientRequest {
+        ClientRequest::new(Method::GET, url)
+    }
+
+    /// A POST.
+    pub fn post(url: impl Into<String>) -> ClientRequest {
+        ClientRequest::new(Method::POST, url)
+    }
+
+    /// With one header set. One that HTTP does not allow makes sending fail.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<str>) -> ClientRequest {
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value.as_ref())) {
+            (Ok(name), Ok(value)) => {
+                self.headers.insert(name, value);
+            }
+            _ => self.bad_header = Some(name.to_owned()),
+        }
+        self
+    }
+
+    /// With a body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> ClientRequest {
+        self.body = body.into();
+        self
+    }
+
+    /// How long it may take until the head of the answer is there (30 s unless said), and for
+    /// [`ClientResponse::bytes`] until the whole body is.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> ClientRequest {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Waits without a limit.
+    #[must_use]
+    pub fn without_timeout(mut self) -> ClientRequest {
+        self.timeout = None;
+        self
+    }
+
+    /// Follows up to `limit` redirects (307, 308 with the same method and body; 301, 302, 303 with GET
+    /// unless the method is GET or HEAD already). Without this a redirect is an answer like any other.
+    #[must_use]
+    pub fn follow_redirects(mut self, limit: u8) -> ClientRequest {
+        self.redirects = limit;
+        self
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
+    pub(crate) fn deadline(&self) -> Option<(Instant, Duration)> {
+        self.timeout.map(|timeout| (Instant::now() + timeout, timeout))
+    }
+
+    /// Where it goes: `host:port` and the path with its query.
+    pub(crate) fn target(&self) -> Result<(Authority, String), ClientError> {
+        if let Some(name) = &self.bad_header {
+            return Err(ClientError::Header(name.clone()));
+        }
+        let bad = |cause: &str| ClientError::Url { url: self.url.clone(), cause: cause.to_owned() };
+        let uri: Uri = self.url.parse().map_err(|e: ::http::uri::InvalidUri| bad(&e.to_string()))?;
+        if uri.scheme_str() != Some("http") {
+            return Err(bad("only http:// is supported"));
+        }
+        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| bad("it names no host"))?;
+        let authority = Arc::from(format!("{host}:{}", uri.port_u16().unwrap_or(80)));
+        let path = uri.path_and_query().map_or("/", |p| p.as_str());
+        Ok((authority, path.to_owned()))
+    }
+
+    /// The path with its query; the URL may consist of nothing else (on a [`Pipeline`]).
+    pub(crate) fn path(&self) -> Result<String, ClientError> {
+        if self.url.starts_with('/') && self.bad_header.is_none() {
+            return Ok(self.url.clone());
+        }
+        self.target().map(|(_, target)| target)
+    }
+
+    /// The bytes of the request.
+    pub(crate) fn encode(&self, out: &mut BytesMut, authority: &str, target: &str) {
+        encode_request(out, &self.method, target, authority, &self.headers, &self.body);
+    }
+
+    /// The request that a redirect asks for.
+    fn redirected(&self, status: StatusCode, location: &str) -> ClientRequest {
+        let base = self.url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
+        let url = if location.starts_with("//") {
+            let has_path = location[2..].contains('/');
+            // Upstream redirects to `//host:port` alone where a client is expected to keep its path.
+            let path = if has_path { "" } else { path_of(&self.url) };
+            format!("http:{location}{path}")
+        } else if location.starts_with('/') {
+            format!("http://{base}{location}")
+        } else {
+            location.to_owned()
+        };
+        let mut next = ClientRequest { url, redirects: self.redirects - 1, ..self.clone() };
+        let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
+            || matches!(self.method, Method::GET | Method::HEAD);
+        if !keeps_method {
+            next.method = Method::GET;
+            next.body = Bytes::new();
+            next.headers.remove(::http::header::CONTENT_TYPE);
+        }
+        next
+    }
+}
+
+fn path_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find('/').map_or("", |at| &rest[at..])
+}
+
+/// An answer whose body is read as it comes.
+#[derive(Debug)]
+pub struct ClientResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    connection: Option<Connection>,
+    scanner: BodyScanner,
+    keep_alive: bool,
+    deadline: Option<(Instant, Duration)>,
+    client: Client,
+}
+
+impl ClientResponse {
+    /// The next piece of the body, as soon as it is there; `None` at the end. Waits without a limit: a
+    /// stream may be silent for as long as it likes.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let Some(connection) = &mut self.connection else { return Ok(None) };
+        match connection.reader.chunk(&mut self.scanner).await {
+            Ok(Some(bytes)) => Ok(Some(bytes)),
+            Ok(None) => {
+                self.give_back();
+                Ok(None)
+            }
+            Err(error) => {
+                self.connection = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// The whole body; an error if it is larger than `limit` bytes or does not come in time.
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, ClientError> {
+        let Some(connection) = &mut self.connection else { return Ok(Bytes::new()) };
+        let authority = connection.authority.clone();
+        let reading = connection.reader.collect(&mut self.scanner, limit);
+        let bytes = until(self.deadline, &authority, "reading the body", reading).await?;
+        self.give_back();
+        Ok(bytes)
+    }
+
+    /// The whole body as text, at most `limit` bytes; what is no UTF-8 is replaced.
+    pub async fn text(self, limit: usize) -> Result<String, ClientError> {
+        Ok(String::from_utf8_lossy(&self.bytes(limit).await?).into_owned())
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The body is at its end: the connection may serve another request.
+    fn give_back(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && self.keep_alive
+            && self.scanner.is_done()
+            && !connection.reader.has_leftovers()
+        {
+            self.client.pool.put(connection);
+        }
+    }
+}
+
+/// The client. Clones share their idle connections.
+#[derive(Debug, Clone, Default)]
+pub struct Client {
+    pool: Arc<Pool>,
+}
+
+impl Client {
+    /// A client without connections.
+    pub fn new() -> Client {
+        Client::default()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub async fn send(&self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
+        let deadline = request.deadline();
+        let mut request = request;
+        loop {
+            let response = self.send_once(&request, deadline).await?;
+            let location = match response.header(LOCATION.as_str()) {
+                Some(location) if response.status.is_redirection() => location.to_owned(),
+                _ => return Ok(response),
+            };
+            if request.redirects == 0 {
+                return Ok(response);
+            }
+            request = request.redirected(response.status, &location);
+            if request.redirects == 0 {
+                // The last one that is followed must not lead to another.
+                let last = self.send_once(&request, deadline).await?;
+                if last.status.is_redirection() && last.headers.contains_key(LOCATION) {
+                    return Err(ClientError::Redirects { location });
+                }
+                return Ok(last);
+            }
+        }
+    }
+
+    /// A connection of its own to `address` (`host:port`), on which requests leave in the order of their
+    /// calls and are answered in that order. Must be called on a thread with a tokio runtime.
+    pub fn pipeline(&self, address: impl Into<Arc<str>>) -> Pipeline {
+        Pipeline::open(address.into())
+    }
+
+    async fn send_once(
+        &self,
+        request: &ClientRequest,
+        deadline: Option<(Instant, Duration)>,
+    ) -> Result<ClientResponse, ClientError> {
+        let (authority, target) = request.target()?;
+        let mut bytes = BytesMut::new();
+        request.encode(&mut bytes, &authority, &target);
+        let work = self.exchange(request, &authority, &bytes);
+        let (connection, head) = until(deadline, &authority, "answering", work).await?;
+        let mut response = ClientResponse {
+            status: head.status,
+            headers: head.headers,
+            connection: Some(connection),
+            scanner: BodyScanner::new(head.framing),
+            keep_alive: head.keep_alive,
+            deadline,
+            client: self.clone(),
+        };
+        if response.scanner.is_done() {
+            response.give_back();
+        }
+        Ok(response)
+    }
+
+    /// Over an idle connection if there is one, else over a new one. An idle connection may have been
+    /// closed by its peer meanwhile; a request that may be repeated without harm is then sent again.
+    async fn exchange(
+        &self,
+        request: &ClientRequest,
+        authority: &Authority,
+        bytes: &[u8],
+    ) -> Result<(Connection, super::codec::ResponseHead), ClientError> {
+        let to_head = request.is_head();
+        if let Some(mut connection) = self.pool.take(authority) {
+            match connection.exchange(bytes, to_head).await {
+                Ok(Some(head)) => return Ok((connection, head)),
+                Ok(None) | Err(ClientError::Io { .. }) if request.method.is_idempotent() => {}
+                Ok(None) => return Err(ClientError::Closed { address: authority.clone() }),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut connection = Connection::new(connect(authority, CONNECT_TIMEOUT).await?, authority.clone());
+        match connection.exchange(bytes, to_head).await? {
+            Some(head) => Ok((connection, head)),
+            None => Err(ClientError::Closed { address: authority.clone() }),
+        }
+    }
+}
+
+/// Idle connections by address.
+#[derive(Debug, Default)]
+struct Pool {
+    idle: Mutex<BTreeMap<Authority, Vec<(StdTcpStream, Instant)>>>,
+}
+
+impl Pool {
+    /// The youngest idle connection to `authority` that its peer has not closed.
+    fn take(&self, authority: &Authority) -> Option<Connection> {
+        loop {
+            let (stream, since) = {
+                let mut idle = self.idle.lock();
+                let list = idle.get_mut(authority)?;
+                let last = list.pop();
+                if list.is_empty() {
+                    idle.remove(authority);
+                }
+                last?
+            };
+            if since.elapsed() < IDLE_TIME && is_silent(&stream) {
+                // It joins the runtime of the thread that goes on with it.
+                return Some(Connection::new(TcpStream::from_std(stream).ok()?, authority.clone()));
+            }
+        }
+    }
+
+    fn put(&self, connection: Connection) {
+        let Ok(stream) = connection.reader.into_io().into_std() else { return };
+        let now = Instant::now();
+        let mut idle = self.idle.lock();
+        if idle.values().map(Vec::len).sum::<usize>() >= IDLE_ALTOGETHER {
+            idle.retain(|_, list| {
+                list.retain(|(_, since)| now.duration_since(*since) < IDLE_TIME);
+                !list.is_empty()
+            });
+            if idle.values().map(Vec::len).sum::<usize>() >= IDLE_ALTOGETHER {
+                return;
+            }
+        }
+        let list = idle.entry(connection.authority).or_default();
+        list.retain(|(_, since)| now.duration_since(*since) < IDLE_TIME);
+        if list.len() < IDLE_PER_ADDRESS {
+            list.push((stream, now));
+        }
+    }
+}
+
+/// Whether an idle connection is still open and has said nothing.
+fn is_silent(stream: &StdTcpStream) -> bool {
+    let mut byte = [0];
+    matches!(stream.peek(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}

@@ -1,0 +1,226 @@
+//! One client connection: a request out, an answer in.
+//!
+//! Owns the socket and the bytes that were read ahead. Used by [`super::client`] (one request at a time,
+//! answers as streams) and, split in two, by [`super::pipeline`]. It knows neither pools nor redirects.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{HeaderMap, Method};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::client::ClientError;
+use super::codec::{BodyScanner, ResponseHead, response_head};
+
+/// Bytes that one read asks for.
+const READ_SIZE: usize = 16 << 10;
+
+/// The part of a URL that a connection is made for, `host:port`.
+pub(crate) type Authority = Arc<str>;
+
+/// Connects within `timeout`; all addresses of the host are tried in turn.
+pub(crate) async fn connect(authority: &Authority, timeout: Duration) -> Result<TcpStream, ClientError> {
+    let connecting = TcpStream::connect(&**authority);
+    let stream = match tokio::time::timeout(timeout, connecting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            return Err(ClientError::Connect { address: authority.clone(), cause: error.to_string() });
+        }
+        Err(_) => {
+            return Err(ClientError::Timeout {
+                address: authority.clone(),
+                what: "connecting",
+                after: timeout,
+            });
+        }
+    };
+    // Requests are small and answers are waited for; Nagle's algorithm would delay them by 40 ms.
+    stream.set_nodelay(true).map_err(|error| ClientError::io(authority, &error))?;
+    Ok(stream)
+}
+
+/// Writes a request as one block of bytes, so that it leaves in one packet where it fits.
+pub(crate) fn encode_request(
+    out: &mut BytesMut,
+    method: &Method,
+    target: &str,
+    authority: &str,
+    headers: &HeaderMap,
+    body: &Bytes,
+) {
+    out.reserve(256 + target.len() + body.len());
+    out.put_slice(method.as_str().as_bytes());
+    out.put_u8(b' ');
+    out.put_slice(target.as_bytes());
+    out.put_slice(b" HTTP/1.1\r\n");
+    if !headers.contains_key(::http::header::HOST) {
+        header(out, "Host", authority.as_bytes());
+    }
+    for (name, value) in headers {
+        header(out, name.as_str(), value.as_bytes());
+    }
+    if !body.is_empty() || *method == Method::POST || *method == Method::PUT || *method == Method::PATCH {
+        header(out, "Content-Length", body.len().to_string().as_bytes());
+    }
+    out.put_slice(b"\r\n");
+    out.put_slice(body);
+}
+
+fn header(out: &mut BytesMut, name: &str, value: &[u8]) {
+    out.put_slice(name.as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value);
+    out.put_slice(b"\r\n");
+}
+
+/// Reads answers from the receiving half of a connection.
+#[derive(Debug)]
+pub(crate) struct AnswerReader<R> {
+    io: R,
+    buffer: BytesMut,
+    authority: Authority,
+}
+
+impl<R: AsyncRead + Unpin> AnswerReader<R> {
+    pub(crate) fn new(io: R, authority: Authority) -> AnswerReader<R> {
+        AnswerReader { io, buffer: BytesMut::new(), authority }
+    }
+
+    /// Whether bytes were read that belong to no answer yet.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Waits until there is something to read; `false` at the end of the connection.
+    pub(crate) async fn ready(&mut self) -> Result<bool, ClientError> {
+        Ok(!self.buffer.is_empty() || self.fill().await? > 0)
+    }
+
+    pub(crate) fn into_io(self) -> R {
+        self.io
+    }
+
+    pub(crate) fn io_mut(&mut self) -> &mut R {
+        &mut self.io
+    }
+
+    /// The next head; informational ones (1xx) are read over. `Ok(None)`: the peer closed the connection
+    /// before the first byte of an answer.
+    pub(crate) async fn head(&mut self, to_head: bool) -> Result<Option<ResponseHead>, ClientError> {
+        loop {
+            match response_head(&self.buffer, to_head).map_err(|e| self.protocol(e.to_string()))? {
+                Some((head, length)) => {
+                    self.buffer.advance(length);
+                    if !head.status.is_informational() {
+                        return Ok(Some(head));
+                    }
+                }
+                None => {
+                    if self.fill().await? == 0 {
+                        if self.buffer.is_empty() {
+                            return Ok(None);
+                        }
+                        return Err(self.closed());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next piece of a body; `None` at its end.
+    pub(crate) async fn chunk(&mut self, scanner: &mut BodyScanner) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            if scanner.is_done() {
+                return Ok(None);
+            }
+            let step = scanner.step(&self.buffer).map_err(|e| self.protocol(e.to_string()))?;
+            if step.consumed > 0 {
+                let mut piece = self.buffer.split_to(step.consumed).freeze();
+                if !step.data.is_empty() {
+                    return Ok(Some(piece.split_to(step.data.end)));
+                }
+                continue;
+            }
+            if self.fill().await? == 0 {
+                return if scanner.ends_with_connection() { Ok(None) } else { Err(self.closed()) };
+            }
+        }
+    }
+
+    /// The rest of a body, at most `limit` bytes.
+    pub(crate) async fn collect(
+        &mut self,
+        scanner: &mut BodyScanner,
+        limit: usize,
+    ) -> Result<Bytes, ClientError> {
+        let mut all = BytesMut::new();
+        while let Some(piece) = self.chunk(scanner).await? {
+            if all.len() + piece.len() > limit {
+                return Err(ClientError::BodyTooLarge { address: self.authority.clone(), limit });
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(all.freeze())
+    }
+
+    async fn fill(&mut self) -> Result<usize, ClientError> {
+        self.buffer.reserve(READ_SIZE);
+        self.io.read_buf(&mut self.buffer).await.map_err(|error| ClientError::io(&self.authority, &error))
+    }
+
+    fn protocol(&self, cause: String) -> ClientError {
+        ClientError::Protocol { address: self.authority.clone(), cause }
+    }
+
+    fn closed(&self) -> ClientError {
+        ClientError::Closed { address: self.authority.clone() }
+    }
+}
+
+/// A connection that carries one request at a time.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) reader: AnswerReader<TcpStream>,
+    pub(crate) authority: Authority,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, authority: Authority) -> Connection {
+        Connection { reader: AnswerReader::new(stream, authority.clone()), authority }
+    }
+
+    /// Writes `request` and reads the answer's head. While it writes, it does not read: an answer that
+    /// comes early waits in the socket.
+    pub(crate) async fn exchange(
+        &mut self,
+        request: &[u8],
+        to_head: bool,
+    ) -> Result<Option<ResponseHead>, ClientError> {
+        let written = self.reader.io_mut().write_all(request).await;
+        match (written, self.reader.head(to_head).await) {
+            // A server may refuse a large request before it has read all of it.
+            (_, Ok(Some(head))) => Ok(Some(head)),
+            (Ok(()), other) => other,
+            (Err(error), _) => Err(ClientError::io(&self.authority, &error)),
+        }
+    }
+}
+
+/// What is left until `deadline`.
+pub(crate) async fn until<T>(
+    deadline: Option<(Instant, Duration)>,
+    authority: &Authority,
+    what: &'static str,
+    future: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, ClientError> {
+    match deadline {
+        None => future.await,
+        Some((at, after)) => match tokio::time::timeout_at(at, future).await {
+            Ok(result) => result,
+            Err(_) => Err(ClientError::Timeout { address: authority.clone(), what, after }),
+        },
+    }
+}
