@@ -1,1 +1,5 @@
-//! The Mesos master: frameworks, agents, offers, tasks, the registrar and the HTTP APIs
+//! The Mesos master: frameworks, agents, offers and tasks, and the scheduler and operator APIs.
+
+pub mod cluster;
+pub mod registrar;
+pub mod validation;

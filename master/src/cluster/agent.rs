@@ -1,0 +1,177 @@
+//! An agent as the master knows it (upstream: `struct Slave` in `master/master.hpp`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use libprocess::Pid;
+use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
+
+use super::capabilities::AgentCapabilities;
+use super::framework::Executor;
+use super::persistent::{Map, Ordered, map, ordered};
+
+/// A registered agent.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// What it said last, its id included.
+    pub info: Arc<v1::AgentInfo>,
+    /// Where it is.
+    pub pid: Pid,
+    /// Its version, as it says.
+    pub version: String,
+    /// What it can do, as it says.
+    pub capability_list: Arc<Vec<v1::agent_info::Capability>>,
+    /// The same as flags.
+    pub capabilities: AgentCapabilities,
+    /// When it registered with this master.
+    pub registered: SystemTime,
+    /// When it re-registered last, if it did.
+    pub reregistered: Option<SystemTime>,
+    /// Its connection holds.
+    pub connected: bool,
+    /// Its resources are offered.
+    pub active: bool,
+    /// Changes with its resources; goes with each task, so that the agent can tell stale launches.
+    pub resource_version: Option<v1::Uuid>,
+    /// The tasks on it (each belongs to its framework, which owns it).
+    pub tasks: Map<(FrameworkId, TaskId), ()>,
+    /// Tasks that a framework asked to be killed, for when it re-registers with them still alive.
+    pub killed_tasks: Arc<BTreeSet<(FrameworkId, TaskId)>>,
+    /// The frameworks' own executors on it.
+    pub executors: Ordered<(FrameworkId, ExecutorId), Arc<Executor>>,
+    /// Outstanding offers of its resources.
+    pub offers: Ordered<OfferId, ()>,
+    /// Held by tasks and executors, for each framework. Sums that became empty are not kept.
+    pub used: Ordered<FrameworkId, Resources>,
+    /// In outstanding offers.
+    pub offered: Resources,
+    /// Reservations and volumes that it has to remember.
+    pub checkpointed: Resources,
+    /// Everything it has, revocable resources included.
+    pub total: Resources,
+}
+
+/// What an agent says of itself when it (re-)registers.
+#[derive(Debug, Clone)]
+pub struct Introduction {
+    /// Its id, given by a master.
+    pub id: AgentId,
+    /// Its information, id included.
+    pub info: v1::AgentInfo,
+    /// Where it is.
+    pub pid: Pid,
+    /// Its version.
+    pub version: String,
+    /// What it can do.
+    pub capabilities: Vec<v1::agent_info::Capability>,
+    /// See [`Agent::resource_version`].
+    pub resource_version: Option<v1::Uuid>,
+    /// Reservations and volumes that it remembers.
+    pub checkpointed: Resources,
+    /// `info.resources`, with what is checkpointed in place of what it was made from.
+    pub total: Resources,
+}
+
+impl Agent {
+    /// An agent without tasks or executors, connected and active.
+    pub fn new(introduction: Introduction, now: SystemTime) -> Self {
+        let Introduction { id, info, pid, version, capabilities, resource_version, .. } =
+            introduction;
+        Self {
+            id,
+            info: Arc::new(info),
+            pid,
+            version,
+            capabilities: AgentCapabilities::of(&capabilities),
+            capability_list: Arc::new(capabilities),
+            registered: now,
+            reregistered: None,
+            connected: true,
+            active: true,
+            resource_version,
+            tasks: map(),
+            killed_tasks: Arc::default(),
+            executors: ordered(),
+            offers: ordered(),
+            used: ordered(),
+            offered: Resources::default(),
+            total: introduction.total,
+            checkpointed: introduction.checkpointed,
+        }
+    }
+
+    /// Takes over what a registered agent says when it re-registers. Oversubscribed resources stay
+    /// until its next `UpdateSlaveMessage`.
+    pub fn update(&mut self, introduction: Introduction, now: SystemTime) {
+        let revocable = self.total.revocable();
+        self.total = introduction.total + &revocable;
+        self.info = Arc::new(introduction.info);
+        self.pid = introduction.pid;
+        self.version = introduction.version;
+        self.capabilities = AgentCapabilities::of(&introduction.capabilities);
+        self.capability_list = Arc::new(introduction.capabilities);
+        self.resource_version = introduction.resource_version;
+        self.checkpointed = introduction.checkpointed;
+        self.reregistered = Some(now);
+    }
+
+    /// Whether this executor runs on it, as far as the master knows.
+    pub fn has_executor(&self, framework: &FrameworkId, executor: &ExecutorId) -> bool {
+        self.executors.contains_key(&(framework.clone(), executor.clone()))
+    }
+
+    /// The executors of one framework on it.
+    pub fn executors_of<'a>(
+        &'a self,
+        framework: &'a FrameworkId,
+    ) -> impl Iterator<Item = (&'a ExecutorId, &'a Arc<Executor>)> {
+        let first = (framework.clone(), ExecutorId::from(""));
+        self.executors
+            .range(first..)
+            .take_while(move |((owner, _), _)| owner == framework)
+            .map(|((_, id), executor)| (id, executor))
+    }
+
+    /// The frameworks that have tasks or executors on it.
+    pub fn frameworks(&self) -> BTreeSet<FrameworkId> {
+        let of_tasks = self.tasks.keys().map(|(framework, _)| framework.clone());
+        let of_executors = self.executors.keys().map(|(framework, _)| framework.clone());
+        of_tasks.chain(of_executors).collect()
+    }
+
+    /// The tasks of one framework on it.
+    pub fn tasks_of(&self, framework: &FrameworkId) -> Vec<TaskId> {
+        let of_framework = self.tasks.keys().filter(|(owner, _)| owner == framework);
+        of_framework.map(|(_, id)| id.clone()).collect()
+    }
+
+    /// A framework's task or executor began to use resources.
+    pub fn use_resources(&mut self, framework: &FrameworkId, resources: &Resources) {
+        match self.used.get_mut(framework) {
+            Some(used) => *used += resources,
+            None => {
+                self.used.insert_mut(framework.clone(), resources.clone());
+            }
+        }
+    }
+
+    /// A framework's task or executor has stopped using resources.
+    pub fn free_resources(&mut self, framework: &FrameworkId, resources: &Resources) {
+        let Some(used) = self.used.get_mut(framework) else { return };
+        *used -= resources;
+        if used.is_empty() {
+            self.used.remove_mut(framework);
+        }
+    }
+
+    /// The id of the machine, for maintenance.
+    pub fn machine(&self) -> v1::MachineId {
+        v1::MachineId {
+            hostname: Some(self.info.hostname.clone()),
+            ip: Some(self.pid.address().ip().to_string()),
+        }
+    }
+}

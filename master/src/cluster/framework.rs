@@ -1,0 +1,162 @@
+//! A framework as the master knows it (upstream: `struct Framework` in `master/master.hpp`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
+
+use super::capabilities::FrameworkCapabilities;
+use super::persistent::{History, Map, Ordered, map, ordered};
+use super::task::Task;
+
+/// Completed tasks that are remembered for each framework.
+pub const MAX_COMPLETED_TASKS: usize = 1000;
+/// Unreachable tasks that are remembered for each framework.
+pub const MAX_UNREACHABLE_TASKS: usize = 1000;
+
+/// How a framework's scheduler is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// Known only from agents that run its tasks: it has not subscribed with this master yet.
+    Recovered,
+    /// Subscribed, but its connection broke; it has its failover timeout to come back.
+    Disconnected,
+    /// Subscribed. Inactive frameworks get no offers.
+    Connected {
+        /// Whether it is offered resources.
+        active: bool,
+    },
+}
+
+/// An executor that its framework named (the executor of a command task is the agent's own affair).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Executor {
+    /// As the framework described it, its framework id included.
+    pub info: v1::ExecutorInfo,
+    /// `info.resources`, ready for arithmetic.
+    pub resources: Resources,
+}
+
+/// A framework.
+#[derive(Debug, Clone)]
+pub struct Framework {
+    /// Its id.
+    pub id: FrameworkId,
+    /// What its scheduler said last.
+    pub info: Arc<v1::FrameworkInfo>,
+    /// The roles of `info`.
+    pub roles: Arc<BTreeSet<String>>,
+    /// The capabilities of `info`.
+    pub capabilities: FrameworkCapabilities,
+    /// Roles that want no offers at present.
+    pub suppressed_roles: Arc<BTreeSet<String>>,
+    /// Whether its scheduler is there.
+    pub connection: Connection,
+    /// When it first subscribed with this master.
+    pub registered: SystemTime,
+    /// When it subscribed last.
+    pub reregistered: SystemTime,
+    /// When it was removed.
+    pub unregistered: Option<SystemTime>,
+    /// Its live tasks, and those whose end it has not acknowledged.
+    pub tasks: Map<TaskId, Arc<Task>>,
+    /// Tasks on agents that became unreachable.
+    pub unreachable_tasks: History<Task>,
+    /// Tasks that are over.
+    pub completed_tasks: History<Task>,
+    /// Its own executors, by agent.
+    pub executors: Ordered<(AgentId, ExecutorId), Arc<Executor>>,
+    /// Its outstanding offers.
+    pub offers: Ordered<OfferId, ()>,
+    /// Held by its tasks and executors, on all agents.
+    pub used: Resources,
+    /// In its outstanding offers.
+    pub offered: Resources,
+}
+
+/// The roles a framework subscribes in: `roles` with the MULTI_ROLE capability, else `role`.
+pub fn roles_of(info: &v1::FrameworkInfo) -> BTreeSet<String> {
+    if FrameworkCapabilities::of(info).multi_role {
+        info.roles.iter().cloned().collect()
+    } else {
+        BTreeSet::from([info.role().to_owned()])
+    }
+}
+
+/// The framework's failover timeout: 0 when unset. One that is no duration was refused before.
+pub fn failover_timeout_of(info: &v1::FrameworkInfo) -> Duration {
+    Duration::try_from_secs_f64(info.failover_timeout()).unwrap_or_default()
+}
+
+impl Framework {
+    /// A framework without tasks, executors or offers.
+    pub fn new(
+        id: FrameworkId,
+        info: v1::FrameworkInfo,
+        connection: Connection,
+        now: SystemTime,
+    ) -> Self {
+        Self {
+            id,
+            roles: Arc::new(roles_of(&info)),
+            capabilities: FrameworkCapabilities::of(&info),
+            info: Arc::new(info),
+            suppressed_roles: Arc::default(),
+            connection,
+            registered: now,
+            reregistered: now,
+            unregistered: None,
+            tasks: map(),
+            unreachable_tasks: History::new(MAX_UNREACHABLE_TASKS),
+            completed_tasks: History::new(MAX_COMPLETED_TASKS),
+            executors: ordered(),
+            offers: ordered(),
+            used: Resources::default(),
+            offered: Resources::default(),
+        }
+    }
+
+    /// Takes over what the scheduler says of itself now.
+    pub fn update(&mut self, info: v1::FrameworkInfo, suppressed: BTreeSet<String>) {
+        self.roles = Arc::new(roles_of(&info));
+        self.capabilities = FrameworkCapabilities::of(&info);
+        self.info = Arc::new(info);
+        self.suppressed_roles = Arc::new(suppressed);
+    }
+
+    /// Whether events reach its scheduler.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.connection, Connection::Connected { .. })
+    }
+
+    /// Whether it is offered resources.
+    pub fn is_active(&self) -> bool {
+        self.connection == Connection::Connected { active: true }
+    }
+
+    /// Whether it is known only from agents.
+    pub fn is_recovered(&self) -> bool {
+        self.connection == Connection::Recovered
+    }
+
+    /// Whether its tasks outlive a restart of their agent.
+    pub fn is_checkpointing(&self) -> bool {
+        self.info.checkpoint()
+    }
+
+    /// How long its scheduler may be away before it is removed.
+    pub fn failover_timeout(&self) -> Duration {
+        failover_timeout_of(&self.info)
+    }
+
+    /// Whether an unreachable task has this id.
+    pub fn has_unreachable_task(&self, id: &str) -> bool {
+        self.unreachable_tasks.iter().any(|task| task.id.as_str() == id)
+    }
+
+    /// Its executor of this id on this agent.
+    pub fn executor(&self, agent: &AgentId, executor: &ExecutorId) -> Option<&Arc<Executor>> {
+        self.executors.get(&(agent.clone(), executor.clone()))
+    }
+}

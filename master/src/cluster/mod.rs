@@ -1,0 +1,614 @@
+//! The state of the cluster and its transitions, without an actor, a socket or a clock.
+//!
+//! [`Cluster`] holds what the master knows: frameworks with their tasks and executors, agents,
+//! outstanding offers, and the agents that are awaited, unreachable, gone or removed. Each method is one
+//! transition that keeps the books in order (who uses what, what is offered) and says what it freed;
+//! telling the allocator, the agents and the schedulers is the master's affair. A reader takes a
+//! [`Snapshot`]: a copy that costs a few pointers, since its maps share what does not change.
+//!
+//! A task belongs to its framework; its agent knows only its id.
+
+pub mod agent;
+pub mod capabilities;
+pub mod framework;
+pub mod offer;
+pub mod persistent;
+pub mod snapshot;
+pub mod status;
+pub mod tally;
+pub mod task;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
+
+use indexmap::{IndexMap, IndexSet};
+use libprocess::{FixedState, Pid};
+use mesos::v1::{self, TaskState};
+use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
+
+pub use agent::{Agent, Introduction};
+pub use capabilities::{AgentCapabilities, FrameworkCapabilities};
+pub use framework::{Connection, Executor, Framework};
+pub use offer::Offer;
+pub use persistent::{History, Map, Ordered};
+pub use snapshot::{MasterView, Snapshot};
+pub use tally::Tally;
+pub use task::{Change, Task};
+
+/// Completed frameworks that are remembered.
+pub const MAX_COMPLETED_FRAMEWORKS: usize = 50;
+/// Removed agents whose messages are dropped by name; the oldest are forgotten.
+const MAX_REMOVED_AGENTS: usize = 100_000;
+
+/// What the master knows of the cluster.
+pub struct Cluster {
+    version: u64,
+    frameworks: Ordered<FrameworkId, Arc<Framework>>,
+    completed_frameworks: History<Framework>,
+    agents: Ordered<AgentId, Arc<Agent>>,
+    /// Finds an agent by its pid; not part of a snapshot.
+    agents_by_pid: IndexMap<Pid, AgentId, FixedState>,
+    offers: Map<OfferId, Arc<Offer>>,
+    recovered_agents: Ordered<AgentId, Arc<v1::AgentInfo>>,
+    unreachable_agents: Ordered<AgentId, v1::TimeInfo>,
+    gone_agents: Ordered<AgentId, v1::TimeInfo>,
+    removed_agents: IndexSet<AgentId, FixedState>,
+    weights: Arc<BTreeMap<String, f64>>,
+    tally: Arc<Tally>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            version: 0,
+            frameworks: persistent::ordered(),
+            completed_frameworks: History::new(MAX_COMPLETED_FRAMEWORKS),
+            agents: persistent::ordered(),
+            agents_by_pid: IndexMap::default(),
+            offers: persistent::map(),
+            recovered_agents: persistent::ordered(),
+            unreachable_agents: persistent::ordered(),
+            gone_agents: persistent::ordered(),
+            removed_agents: IndexSet::default(),
+            weights: Arc::default(),
+            tally: Arc::default(),
+        }
+    }
+}
+
+/// What removing a task or an executor freed, for the allocator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Freed {
+    /// Of which framework.
+    pub framework: FrameworkId,
+    /// On which agent.
+    pub agent: AgentId,
+    /// What.
+    pub resources: Resources,
+}
+
+/// Reading.
+impl Cluster {
+    /// Grows with every change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The counters behind the gauges.
+    pub fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    /// A registered framework.
+    pub fn framework(&self, id: &FrameworkId) -> Option<&Arc<Framework>> {
+        self.frameworks.get(id)
+    }
+
+    /// All registered frameworks.
+    pub fn frameworks(&self) -> &Ordered<FrameworkId, Arc<Framework>> {
+        &self.frameworks
+    }
+
+    /// Whether this framework was removed not too long ago.
+    pub fn is_completed(&self, id: &FrameworkId) -> bool {
+        self.completed_frameworks.iter().any(|framework| &framework.id == id)
+    }
+
+    /// The frameworks that were removed.
+    pub fn completed_frameworks(&self) -> &History<Framework> {
+        &self.completed_frameworks
+    }
+
+    /// A registered agent.
+    pub fn agent(&self, id: &AgentId) -> Option<&Arc<Agent>> {
+        self.agents.get(id)
+    }
+
+    /// The registered agent at this pid.
+    pub fn agent_at(&self, pid: &Pid) -> Option<&Arc<Agent>> {
+        self.agents_by_pid.get(pid).and_then(|id| self.agents.get(id))
+    }
+
+    /// All registered agents.
+    pub fn agents(&self) -> &Ordered<AgentId, Arc<Agent>> {
+        &self.agents
+    }
+
+    /// A task of a registered framework, if it is neither completed nor unreachable.
+    pub fn task(&self, framework: &FrameworkId, task: &str) -> Option<&Arc<Task>> {
+        self.frameworks.get(framework)?.tasks.get(task)
+    }
+
+    /// An outstanding offer.
+    pub fn offer(&self, id: &str) -> Option<&Arc<Offer>> {
+        self.offers.get(id)
+    }
+
+    /// Agents that the registry knows and that have not re-registered since this master leads.
+    pub fn recovered_agents(&self) -> &Ordered<AgentId, Arc<v1::AgentInfo>> {
+        &self.recovered_agents
+    }
+
+    /// Agents that are marked unreachable, and since when.
+    pub fn unreachable_agents(&self) -> &Ordered<AgentId, v1::TimeInfo> {
+        &self.unreachable_agents
+    }
+
+    /// Agents that an operator marked gone, and since when.
+    pub fn gone_agents(&self) -> &Ordered<AgentId, v1::TimeInfo> {
+        &self.gone_agents
+    }
+
+    /// Whether this agent was removed (or is unreachable) and has not come back.
+    pub fn is_removed_agent(&self, id: &AgentId) -> bool {
+        self.removed_agents.contains(id)
+    }
+
+    /// The weights of roles that have one.
+    pub fn weights(&self) -> &Arc<BTreeMap<String, f64>> {
+        &self.weights
+    }
+
+    /// What readers get. Costs a few pointers, however large the cluster is.
+    pub fn snapshot(&self, master: Arc<MasterView>, taken: SystemTime) -> Snapshot {
+        Snapshot {
+            version: self.version,
+            taken,
+            master,
+            frameworks: self.frameworks.clone(),
+            completed_frameworks: self.completed_frameworks.clone(),
+            agents: self.agents.clone(),
+            offers: self.offers.clone(),
+            recovered_agents: self.recovered_agents.clone(),
+            unreachable_agents: self.unreachable_agents.clone(),
+            gone_agents: self.gone_agents.clone(),
+            weights: self.weights.clone(),
+        }
+    }
+}
+
+/// Frameworks.
+impl Cluster {
+    fn framework_mut(&mut self, id: &FrameworkId) -> Option<&mut Framework> {
+        self.version += 1;
+        self.frameworks.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Adds a framework that is not known yet.
+    pub fn add_framework(&mut self, framework: Framework) {
+        self.version += 1;
+        self.tally.count_framework(framework.is_connected(), framework.is_active(), 1);
+        self.frameworks.insert_mut(framework.id.clone(), Arc::new(framework));
+    }
+
+    /// Its scheduler described it anew.
+    pub fn update_framework(
+        &mut self,
+        id: &FrameworkId,
+        info: v1::FrameworkInfo,
+        suppressed: std::collections::BTreeSet<String>,
+    ) {
+        if let Some(framework) = self.framework_mut(id) {
+            framework.update(info, suppressed);
+        }
+    }
+
+    /// Its scheduler suppressed or revived roles.
+    pub fn set_suppressed_roles(
+        &mut self,
+        id: &FrameworkId,
+        suppressed: std::collections::BTreeSet<String>,
+    ) {
+        if let Some(framework) = self.framework_mut(id) {
+            framework.suppressed_roles = Arc::new(suppressed);
+        }
+    }
+
+    /// Its scheduler came, went, or was (de)activated.
+    pub fn set_connection(&mut self, id: &FrameworkId, connection: Connection) {
+        let tally = self.tally.clone();
+        let Some(framework) = self.framework_mut(id) else { return };
+        tally.count_framework(framework.is_connected(), framework.is_active(), -1);
+        framework.connection = connection;
+        tally.count_framework(framework.is_connected(), framework.is_active(), 1);
+    }
+
+    /// Its scheduler subscribed again. The first time after a recovery counts as its registration.
+    pub fn set_reregistered(&mut self, id: &FrameworkId, now: SystemTime) {
+        if let Some(framework) = self.framework_mut(id) {
+            if framework.is_recovered() {
+                framework.registered = now;
+            }
+            framework.reregistered = now;
+        }
+    }
+
+    /// Removes a framework that has no tasks, executors and offers any more, and remembers it.
+    pub fn complete_framework(&mut self, id: &FrameworkId, now: SystemTime) {
+        self.version += 1;
+        let Some(framework) = self.frameworks.get(id).cloned() else { return };
+        self.frameworks.remove_mut(id);
+        self.tally.count_framework(framework.is_connected(), framework.is_active(), -1);
+        let unreachable = i64::try_from(framework.unreachable_tasks.len()).unwrap_or(0);
+        self.tally.tasks_unreachable.fetch_sub(unreachable, Relaxed);
+        let mut framework = Arc::unwrap_or_clone(framework);
+        framework.connection = Connection::Disconnected;
+        framework.unregistered = Some(now);
+        self.completed_frameworks.push(Arc::new(framework));
+    }
+}
+
+/// Tasks and executors.
+impl Cluster {
+    /// Adds a task to its framework and its agent, both of which are known. A task that is over
+    /// already uses nothing.
+    pub fn add_task(&mut self, task: Task) {
+        let active = task.is_active();
+        self.tally.count_task(task.state(), 1);
+        if active {
+            self.tally.change_used(&task.resources, 1);
+        }
+        if let Some(agent) = self.agent_mut(&task.agent) {
+            agent.tasks.insert_mut((task.framework.clone(), task.id.clone()), ());
+            if active {
+                agent.use_resources(&task.framework, &task.resources);
+            }
+        }
+        let id = task.framework.clone();
+        if let Some(framework) = self.framework_mut(&id) {
+            if active {
+                framework.used += &task.resources;
+            }
+            framework.tasks.insert_mut(task.id.clone(), Arc::new(task));
+        }
+    }
+
+    /// Remembers what a task's framework is being told.
+    pub fn task_sent(&mut self, framework: &FrameworkId, status: &v1::TaskStatus) {
+        let task = self.framework_mut(framework).and_then(|framework| {
+            framework.tasks.get_mut(status.task_id.value.as_str())
+        });
+        if let Some(task) = task {
+            Arc::make_mut(task).sent(status);
+        }
+    }
+
+    /// Applies an update to a task. Frees its resources when it becomes terminal or unreachable.
+    pub fn update_task(
+        &mut self,
+        framework: &FrameworkId,
+        status: &v1::TaskStatus,
+        latest: Option<TaskState>,
+    ) -> Option<(Change, Option<Freed>)> {
+        let owner = self.framework_mut(framework)?;
+        let task = owner.tasks.get_mut(status.task_id.value.as_str())?;
+        let task = Arc::make_mut(task);
+        let change = task.update(status, latest);
+        let (agent, resources) = (task.agent.clone(), task.resources.clone());
+        if change.released {
+            owner.used -= &resources;
+        }
+        self.tally.count_task(change.from, -1);
+        self.tally.count_task(change.to, 1);
+        if !change.released {
+            return Some((change, None));
+        }
+        self.tally.change_used(&resources, -1);
+        if let Some(agent) = self.agent_mut(&agent) {
+            agent.free_resources(framework, &resources);
+        }
+        Some((change, Some(Freed { framework: framework.clone(), agent, resources })))
+    }
+
+    /// Removes a task, into the history of its framework. What it still used is freed: that happens
+    /// only when it is neither terminal nor unreachable.
+    pub fn remove_task(
+        &mut self,
+        framework: &FrameworkId,
+        id: &TaskId,
+        unreachable: bool,
+    ) -> Option<Freed> {
+        let owner = self.framework_mut(framework)?;
+        let task = owner.tasks.get(id)?.clone();
+        owner.tasks.remove_mut(id);
+        let active = task.is_active();
+        if active {
+            owner.used -= &task.resources;
+        }
+        let unreachable_before = owner.unreachable_tasks.len();
+        if unreachable {
+            owner.unreachable_tasks.push(task.clone());
+        } else {
+            owner.completed_tasks.push(task.clone());
+        }
+        let growth = owner.unreachable_tasks.len() - unreachable_before;
+        self.tally.tasks_unreachable.fetch_add(i64::try_from(growth).unwrap_or(0), Relaxed);
+        self.tally.count_task(task.state(), -1);
+        if active {
+            self.tally.change_used(&task.resources, -1);
+        }
+        if let Some(agent) = self.agent_mut(&task.agent) {
+            let key = (framework.clone(), id.clone());
+            agent.tasks.remove_mut(&key);
+            if agent.killed_tasks.contains(&key) {
+                Arc::make_mut(&mut agent.killed_tasks).remove(&key);
+            }
+            if active {
+                agent.free_resources(framework, &task.resources);
+            }
+        }
+        active.then(|| Freed {
+            framework: framework.clone(),
+            agent: task.agent.clone(),
+            resources: task.resources.clone(),
+        })
+    }
+
+    /// A framework asked for this task to be killed.
+    pub fn task_killed(&mut self, agent: &AgentId, framework: &FrameworkId, task: &TaskId) {
+        if let Some(agent) = self.agent_mut(agent) {
+            Arc::make_mut(&mut agent.killed_tasks).insert((framework.clone(), task.clone()));
+        }
+    }
+
+    /// Forgets what is remembered of tasks that an agent reports as alive again.
+    pub fn forget_past_of(&mut self, framework: &FrameworkId, agent: &AgentId, tasks: &[&str]) {
+        let Some(owner) = self.framework_mut(framework) else { return };
+        let before = owner.unreachable_tasks.len();
+        owner.unreachable_tasks.retain(|task| {
+            &task.agent != agent && !tasks.contains(&task.id.as_str())
+        });
+        owner.completed_tasks.retain(|task| !tasks.contains(&task.id.as_str()));
+        let forgotten = before - owner.unreachable_tasks.len();
+        self.tally.tasks_unreachable.fetch_sub(i64::try_from(forgotten).unwrap_or(0), Relaxed);
+    }
+
+    /// Takes the unreachable tasks of a framework, to end them.
+    pub fn take_unreachable_tasks(&mut self, id: &FrameworkId) -> Vec<Arc<Task>> {
+        let Some(owner) = self.framework_mut(id) else { return Vec::new() };
+        let taken = owner.unreachable_tasks.extract(|_| true);
+        self.tally.tasks_unreachable.fetch_sub(i64::try_from(taken.len()).unwrap_or(0), Relaxed);
+        taken
+    }
+
+    /// Remembers a task that is over.
+    pub fn add_completed_task(&mut self, id: &FrameworkId, task: Arc<Task>) {
+        if let Some(framework) = self.framework_mut(id) {
+            framework.completed_tasks.push(task);
+        }
+    }
+
+    /// Adds a framework's own executor.
+    pub fn add_executor(&mut self, framework: &FrameworkId, agent: &AgentId, executor: Executor) {
+        let executor_id = ExecutorId::from(&executor.info.executor_id);
+        let executor = Arc::new(executor);
+        self.tally.change_used(&executor.resources, 1);
+        if let Some(agent) = self.agent_mut(agent) {
+            agent.use_resources(framework, &executor.resources);
+            agent
+                .executors
+                .insert_mut((framework.clone(), executor_id.clone()), executor.clone());
+        }
+        if let Some(framework) = self.framework_mut(framework) {
+            framework.used += &executor.resources;
+            framework.executors.insert_mut((agent.clone(), executor_id), executor);
+        }
+    }
+
+    /// Removes a framework's own executor and frees what it used.
+    pub fn remove_executor(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        executor: &ExecutorId,
+    ) -> Option<Freed> {
+        let on_agent = self.agent_mut(agent)?;
+        let key = (framework.clone(), executor.clone());
+        let removed = on_agent.executors.get(&key)?.clone();
+        on_agent.executors.remove_mut(&key);
+        on_agent.free_resources(framework, &removed.resources);
+        self.tally.change_used(&removed.resources, -1);
+        if let Some(framework) = self.framework_mut(framework) {
+            framework.used -= &removed.resources;
+            framework.executors.remove_mut(&(agent.clone(), executor.clone()));
+        }
+        Some(Freed {
+            framework: framework.clone(),
+            agent: agent.clone(),
+            resources: removed.resources.clone(),
+        })
+    }
+}
+
+/// Offers.
+impl Cluster {
+    /// Adds an offer to its framework and its agent, both of which are known.
+    pub fn add_offer(&mut self, offer: Offer) {
+        self.tally.offers.fetch_add(1, Relaxed);
+        if let Some(framework) = self.framework_mut(&offer.framework) {
+            framework.offers.insert_mut(offer.id.clone(), ());
+            framework.offered += &offer.resources;
+        }
+        if let Some(agent) = self.agent_mut(&offer.agent) {
+            agent.offers.insert_mut(offer.id.clone(), ());
+            agent.offered += &offer.resources;
+        }
+        self.offers.insert_mut(offer.id.clone(), Arc::new(offer));
+    }
+
+    /// Removes an offer; it was taken, declined, rescinded or discarded.
+    pub fn remove_offer(&mut self, id: &OfferId) -> Option<Arc<Offer>> {
+        let offer = self.offers.get(id)?.clone();
+        self.offers.remove_mut(id);
+        self.tally.offers.fetch_sub(1, Relaxed);
+        if let Some(framework) = self.framework_mut(&offer.framework) {
+            framework.offers.remove_mut(id);
+            framework.offered -= &offer.resources;
+        }
+        if let Some(agent) = self.agent_mut(&offer.agent) {
+            agent.offers.remove_mut(id);
+            agent.offered -= &offer.resources;
+        }
+        Some(offer)
+    }
+}
+
+/// Agents.
+impl Cluster {
+    fn agent_mut(&mut self, id: &AgentId) -> Option<&mut Agent> {
+        self.version += 1;
+        self.agents.get_mut(id).map(Arc::make_mut)
+    }
+
+    /// Adds an agent that is not registered yet; it is no longer awaited, unreachable or removed.
+    pub fn add_agent(&mut self, agent: Agent) {
+        self.version += 1;
+        self.recovered_agents.remove_mut(&agent.id);
+        if self.unreachable_agents.remove_mut(&agent.id) {
+            self.tally.agents_unreachable.fetch_sub(1, Relaxed);
+        }
+        self.removed_agents.shift_remove(&agent.id);
+        self.tally.count_agent(agent.connected, agent.active, 1);
+        self.tally.change_total(&agent.total, 1);
+        self.agents_by_pid.insert(agent.pid.clone(), agent.id.clone());
+        self.agents.insert_mut(agent.id.clone(), Arc::new(agent));
+    }
+
+    /// A registered agent re-registered.
+    pub fn update_agent(&mut self, introduction: Introduction, now: SystemTime) {
+        let (id, tally) = (introduction.id.clone(), self.tally.clone());
+        let Some(agent) = self.agent_mut(&id) else { return };
+        let old_pid = agent.pid.clone();
+        tally.change_total(&agent.total, -1);
+        agent.update(introduction, now);
+        tally.change_total(&agent.total, 1);
+        let pid = agent.pid.clone();
+        self.agents_by_pid.swap_remove(&old_pid);
+        self.agents_by_pid.insert(pid, id);
+    }
+
+    /// An agent reported other resources, or another version of them.
+    pub fn set_agent_resources(
+        &mut self,
+        id: &AgentId,
+        total: Resources,
+        version: Option<v1::Uuid>,
+    ) {
+        let tally = self.tally.clone();
+        let Some(agent) = self.agent_mut(id) else { return };
+        tally.change_total(&agent.total, -1);
+        tally.change_total(&total, 1);
+        agent.total = total;
+        if version.is_some() {
+            agent.resource_version = version;
+        }
+    }
+
+    /// When an agent re-registered that was not registered (any more).
+    pub fn set_agent_reregistered(&mut self, id: &AgentId, now: SystemTime) {
+        if let Some(agent) = self.agent_mut(id) {
+            agent.reregistered = Some(now);
+        }
+    }
+
+    /// An agent's connection broke or came back, or its resources are (no longer) offered.
+    pub fn set_agent_connection(&mut self, id: &AgentId, connected: bool, active: bool) {
+        let tally = self.tally.clone();
+        let Some(agent) = self.agent_mut(id) else { return };
+        tally.count_agent(agent.connected, agent.active, -1);
+        agent.connected = connected;
+        agent.active = active;
+        tally.count_agent(connected, active, 1);
+    }
+
+    /// Removes an agent that has no tasks, executors and offers any more.
+    pub fn remove_agent(&mut self, id: &AgentId) -> Option<Arc<Agent>> {
+        self.version += 1;
+        let agent = self.agents.get(id)?.clone();
+        self.agents.remove_mut(id);
+        self.agents_by_pid.swap_remove(&agent.pid);
+        self.tally.count_agent(agent.connected, agent.active, -1);
+        self.tally.change_total(&agent.total, -1);
+        if self.removed_agents.len() == MAX_REMOVED_AGENTS {
+            self.removed_agents.shift_remove_index(0);
+        }
+        self.removed_agents.insert(id.clone());
+        Some(agent)
+    }
+
+    /// The registry knows this agent; it is awaited.
+    pub fn add_recovered_agent(&mut self, id: AgentId, info: v1::AgentInfo) {
+        self.version += 1;
+        self.recovered_agents.insert_mut(id, Arc::new(info));
+    }
+
+    /// An awaited agent is awaited no longer.
+    pub fn remove_recovered_agent(&mut self, id: &AgentId) -> Option<Arc<v1::AgentInfo>> {
+        self.version += 1;
+        let info = self.recovered_agents.get(id)?.clone();
+        self.recovered_agents.remove_mut(id);
+        Some(info)
+    }
+
+    /// An agent is unreachable.
+    pub fn add_unreachable_agent(&mut self, id: AgentId, since: v1::TimeInfo) {
+        self.version += 1;
+        if !self.unreachable_agents.contains_key(&id) {
+            self.tally.agents_unreachable.fetch_add(1, Relaxed);
+        }
+        self.unreachable_agents.insert_mut(id, since);
+    }
+
+    /// An unreachable agent is forgotten.
+    pub fn forget_unreachable_agent(&mut self, id: &AgentId) {
+        self.version += 1;
+        if self.unreachable_agents.remove_mut(id) {
+            self.tally.agents_unreachable.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// An agent will never come back.
+    pub fn add_gone_agent(&mut self, id: AgentId, since: v1::TimeInfo) {
+        self.version += 1;
+        self.gone_agents.insert_mut(id, since);
+    }
+
+    /// A gone agent is forgotten.
+    pub fn forget_gone_agent(&mut self, id: &AgentId) {
+        self.version += 1;
+        self.gone_agents.remove_mut(id);
+    }
+
+    /// Sets the weights of all roles that have one.
+    pub fn set_weights(&mut self, weights: BTreeMap<String, f64>) {
+        self.version += 1;
+        self.weights = Arc::new(weights);
+    }
+}
+
+#[cfg(test)]
+mod tests;

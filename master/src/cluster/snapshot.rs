@@ -1,0 +1,63 @@
+//! What a reader sees: the cluster as it was at one version, never changing.
+//!
+//! Everything that `/state`, `/slaves`, `/frameworks`, `/tasks`, `/roles` and the operator API show
+//! is a function of a [`Snapshot`]. It is taken in the master and rendered elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use mesos::{AgentId, FrameworkId, OfferId, v1};
+
+use super::agent::Agent;
+use super::framework::Framework;
+use super::offer::Offer;
+use super::persistent::{History, Map, Ordered};
+
+/// The master itself, as its readers see it.
+#[derive(Debug, Clone)]
+pub struct MasterView {
+    /// Who this master is.
+    pub info: v1::MasterInfo,
+    /// Who leads: this master or another one.
+    pub leader: Option<v1::MasterInfo>,
+    /// When the process started.
+    pub started: SystemTime,
+    /// When it was elected, if it was.
+    pub elected: Option<SystemTime>,
+    /// The name of the cluster (`--cluster`).
+    pub cluster: Option<String>,
+    /// Roles that frameworks may use (`--roles`); all if unset.
+    pub role_whitelist: Option<Arc<std::collections::BTreeSet<String>>>,
+    /// All settings as text, for `/flags` and `/state`.
+    pub flags: Arc<BTreeMap<String, String>>,
+    /// The part of the version that upstream calls build information is `mesos`'s.
+    pub log_dir: Option<String>,
+}
+
+/// The cluster at one version.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Two snapshots with the same version show the same cluster.
+    pub version: u64,
+    /// When it was taken.
+    pub taken: SystemTime,
+    /// The master.
+    pub master: Arc<MasterView>,
+    /// Registered frameworks (recovered ones included), with their tasks and executors.
+    pub frameworks: Ordered<FrameworkId, Arc<Framework>>,
+    /// Removed frameworks, oldest first.
+    pub completed_frameworks: History<Framework>,
+    /// Registered agents.
+    pub agents: Ordered<AgentId, Arc<Agent>>,
+    /// Outstanding offers.
+    pub offers: Map<OfferId, Arc<Offer>>,
+    /// Agents that have not come back yet since this master leads.
+    pub recovered_agents: Ordered<AgentId, Arc<v1::AgentInfo>>,
+    /// Unreachable agents, and since when.
+    pub unreachable_agents: Ordered<AgentId, v1::TimeInfo>,
+    /// Gone agents, and since when.
+    pub gone_agents: Ordered<AgentId, v1::TimeInfo>,
+    /// Weights of roles that have one; the others weigh 1.
+    pub weights: Arc<BTreeMap<String, f64>>,
+}

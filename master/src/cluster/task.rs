@@ -1,0 +1,240 @@
+//! A task as the master knows it, and how its state changes (upstream: `Master::updateTask`).
+//!
+//! A task has two states: its *latest* state, which decides about its resources, and the state of
+//! the update that its framework was last sent and has to acknowledge. The agent may be ahead of
+//! the framework. A terminal state is never left.
+
+use mesos::v1::{self, TaskState};
+use mesos::{AgentId, ExecutorId, FrameworkId, ResourceError, Resources, TaskId};
+
+/// A task that was sent to an agent.
+#[derive(Debug, Clone)]
+pub struct Task {
+    /// What operators and the agent see of it.
+    pub proto: v1::Task,
+    /// Its id within its framework.
+    pub id: TaskId,
+    /// Its framework.
+    pub framework: FrameworkId,
+    /// Its agent.
+    pub agent: AgentId,
+    /// `proto.resources`, ready for arithmetic.
+    pub resources: Resources,
+}
+
+/// What an update did to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The latest state before.
+    pub from: TaskState,
+    /// The latest state now.
+    pub to: TaskState,
+    /// The task became terminal or unreachable just now: its resources are free.
+    pub released: bool,
+    /// Watchers have to be told: a state they had not seen, or the result of a check.
+    pub notable: bool,
+}
+
+/// Whether no further state can follow.
+pub fn is_terminal(state: TaskState) -> bool {
+    match state {
+        TaskState::TaskFinished
+        | TaskState::TaskFailed
+        | TaskState::TaskKilled
+        | TaskState::TaskLost
+        | TaskState::TaskError
+        | TaskState::TaskDropped
+        | TaskState::TaskGone
+        | TaskState::TaskGoneByOperator => true,
+        TaskState::TaskStaging
+        | TaskState::TaskStarting
+        | TaskState::TaskRunning
+        | TaskState::TaskKilling
+        | TaskState::TaskUnreachable
+        | TaskState::TaskUnknown => false,
+    }
+}
+
+/// Whether a task in this state holds no resources in the master's books.
+pub fn is_released(state: TaskState) -> bool {
+    is_terminal(state) || state == TaskState::TaskUnreachable
+}
+
+impl Task {
+    /// A task that is about to be launched.
+    pub fn staging(info: &v1::TaskInfo, resources: Resources, framework: &FrameworkId) -> Self {
+        let executor = info.executor.as_ref();
+        let user = info.command.as_ref().and_then(|command| command.user.clone()).or_else(|| {
+            executor.and_then(|executor| executor.command.as_ref()?.user.clone())
+        });
+        let proto = v1::Task {
+            name: info.name.clone(),
+            task_id: info.task_id.clone(),
+            framework_id: framework.to_proto(),
+            executor_id: executor.map(|executor| executor.executor_id.clone()),
+            agent_id: info.agent_id.clone(),
+            state: TaskState::TaskStaging.into(),
+            resources: info.resources.clone(),
+            labels: info.labels.clone(),
+            discovery: info.discovery.clone(),
+            container: info.container.clone(),
+            health_check: info.health_check.clone(),
+            kill_policy: info.kill_policy.clone(),
+            user,
+            limits: info.limits.clone(),
+            ..Default::default()
+        };
+        Self {
+            id: TaskId::from(&info.task_id),
+            framework: framework.clone(),
+            agent: AgentId::from(&info.agent_id),
+            proto,
+            resources,
+        }
+    }
+
+    /// A task that an agent reported.
+    ///
+    /// # Errors
+    /// When its resources are not valid.
+    pub fn reported(proto: v1::Task) -> Result<Self, ResourceError> {
+        Ok(Self {
+            id: TaskId::from(&proto.task_id),
+            framework: FrameworkId::from(&proto.framework_id),
+            agent: AgentId::from(&proto.agent_id),
+            resources: Resources::try_from_protos(&proto.resources)?,
+            proto,
+        })
+    }
+
+    /// The latest state.
+    pub fn state(&self) -> TaskState {
+        self.proto.state()
+    }
+
+    /// The state its framework has been told, or else the latest: the answer to reconciliation.
+    pub fn told_state(&self) -> TaskState {
+        match self.proto.status_update_state {
+            Some(_) => self.proto.status_update_state(),
+            None => self.proto.state(),
+        }
+    }
+
+    /// Its executor, unless it is a command task.
+    pub fn executor(&self) -> Option<ExecutorId> {
+        self.proto.executor_id.as_ref().map(ExecutorId::from)
+    }
+
+    /// Whether its resources count as used.
+    pub fn is_active(&self) -> bool {
+        !is_released(self.state())
+    }
+
+    /// Remembers which update the framework is being sent, so that its acknowledgement is known.
+    pub fn sent(&mut self, status: &v1::TaskStatus) {
+        self.proto.status_update_state = Some(status.state);
+        self.proto.status_update_uuid.clone_from(&status.uuid);
+    }
+
+    /// Whether this acknowledgement ends the task: it is for the terminal update.
+    pub fn is_ended_by(&self, uuid: &[u8]) -> bool {
+        self.proto.status_update_state.is_some()
+            && is_terminal(self.proto.status_update_state())
+            && self.proto.status_update_uuid.as_deref() == Some(uuid)
+    }
+
+    /// Applies an update. `latest` is the state that the agent knows behind an update that is
+    /// older; without it the update's own state is the latest.
+    pub fn update(&mut self, status: &v1::TaskStatus, latest: Option<TaskState>) -> Change {
+        use v1::task_status::Reason;
+        let from = self.state();
+        let next = latest.unwrap_or_else(|| status.state());
+        if !is_terminal(from) {
+            self.proto.state = next.into();
+        }
+        let check = status.reason.is_some()
+            && matches!(
+                status.reason(),
+                Reason::TaskCheckStatusUpdated | Reason::TaskHealthCheckStatusUpdated
+            );
+        let repeated =
+            self.proto.statuses.last().is_some_and(|last| last.state == status.state);
+        if repeated {
+            self.proto.statuses.pop();
+        }
+        // The data may be large, and nobody reads it here (upstream: MESOS-1746).
+        self.proto.statuses.push(v1::TaskStatus { data: None, ..status.clone() });
+        Change {
+            from,
+            to: self.state(),
+            released: !is_released(from) && is_released(next),
+            notable: check || !repeated,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing;
+
+    fn status(state: TaskState) -> v1::TaskStatus {
+        v1::TaskStatus {
+            task_id: v1::TaskId { value: "t".into() },
+            state: state.into(),
+            uuid: Some(vec![7; 16]),
+            data: Some(vec![1, 2, 3]),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_terminal_state_is_never_left() {
+        let mut task = testing::task("t", "cpus:1");
+        assert!(task.update(&status(TaskState::TaskFailed), None).released);
+        let change = task.update(&status(TaskState::TaskRunning), None);
+        assert_eq!(change.to, TaskState::TaskFailed);
+        assert!(!change.released);
+    }
+
+    #[test]
+    fn an_update_that_the_agent_has_overtaken_counts_with_its_latest_state() {
+        let mut task = testing::task("t", "cpus:1");
+        let change =
+            task.update(&status(TaskState::TaskRunning), Some(TaskState::TaskFinished));
+        assert_eq!(change.to, TaskState::TaskFinished);
+        assert!(change.released);
+        // The framework has only heard of TASK_RUNNING: its acknowledgement does not end the task.
+        task.sent(&status(TaskState::TaskRunning));
+        assert_eq!(task.told_state(), TaskState::TaskRunning);
+        assert!(!task.is_ended_by(&[7; 16]));
+    }
+
+    #[test]
+    fn only_the_acknowledgement_of_the_terminal_update_ends_a_task() {
+        let mut task = testing::task("t", "cpus:1");
+        task.update(&status(TaskState::TaskFinished), None);
+        task.sent(&status(TaskState::TaskFinished));
+        assert!(!task.is_ended_by(&[8; 16]));
+        assert!(task.is_ended_by(&[7; 16]));
+    }
+
+    #[test]
+    fn a_repeated_state_replaces_the_last_status_and_drops_its_data() {
+        let mut task = testing::task("t", "cpus:1");
+        assert!(task.update(&status(TaskState::TaskRunning), None).notable);
+        assert!(!task.update(&status(TaskState::TaskRunning), None).notable);
+        assert_eq!(task.proto.statuses.len(), 1);
+        assert_eq!(task.proto.statuses[0].data, None);
+    }
+
+    #[test]
+    fn an_unreachable_task_holds_no_resources_but_may_run_again() {
+        let mut task = testing::task("t", "cpus:1");
+        assert!(task.update(&status(TaskState::TaskUnreachable), None).released);
+        assert_eq!(
+            task.update(&status(TaskState::TaskRunning), None).to,
+            TaskState::TaskRunning
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! The transitions keep the books.
+
+use std::time::SystemTime;
+
+use mesos::v1::task_status::Reason;
+
+use super::testing::{allocated, cluster, now, offer, task_of};
+use super::*;
+
+fn f() -> FrameworkId {
+    FrameworkId::from("f")
+}
+
+fn a() -> AgentId {
+    AgentId::from("a")
+}
+
+fn update(cluster: &mut Cluster, task: &str, state: TaskState) -> Option<(Change, Option<Freed>)> {
+    let status =
+        status::by_master(&TaskId::from(task), Some(&a()), state, Reason::Reconciliation, "", now());
+    cluster.update_task(&f(), &status, None)
+}
+
+fn used(cluster: &Cluster) -> (Resources, Resources) {
+    let on_agent = cluster.agent(&a()).unwrap().used.get(&f()).cloned().unwrap_or_default();
+    (cluster.framework(&f()).unwrap().used.clone(), on_agent)
+}
+
+#[test]
+fn a_task_uses_resources_until_it_is_over() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    cluster.add_task(task_of("t", "f", "a", "cpus:1;mem:32"));
+    let resources = allocated("cpus:1;mem:32");
+    assert_eq!(used(&cluster), (resources.clone(), resources.clone()));
+    assert_eq!(cluster.tally().used.get(0), 1.0);
+
+    let (_, freed) = update(&mut cluster, "t", TaskState::TaskRunning).unwrap();
+    assert_eq!(freed, None);
+    let (_, freed) = update(&mut cluster, "t", TaskState::TaskFinished).unwrap();
+    assert_eq!(freed.unwrap().resources, resources);
+    assert_eq!(used(&cluster), Default::default());
+    assert_eq!(cluster.tally().used.get(0), 0.0);
+
+    // Removing it after its end frees nothing again.
+    assert_eq!(cluster.remove_task(&f(), &TaskId::from("t"), false), None);
+    assert_eq!(cluster.framework(&f()).unwrap().completed_tasks.len(), 1);
+    assert!(cluster.agent(&a()).unwrap().tasks.is_empty());
+}
+
+#[test]
+fn a_live_task_that_is_removed_frees_what_it_used() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    cluster.add_task(task_of("t", "f", "a", "cpus:1"));
+    let freed = cluster.remove_task(&f(), &TaskId::from("t"), false).unwrap();
+    assert_eq!(freed.resources, allocated("cpus:1"));
+    assert_eq!(used(&cluster), Default::default());
+}
+
+#[test]
+fn an_unreachable_task_is_remembered_until_its_agent_reports_it() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    cluster.add_task(task_of("t", "f", "a", "cpus:1"));
+    update(&mut cluster, "t", TaskState::TaskUnreachable).unwrap();
+    cluster.remove_task(&f(), &TaskId::from("t"), true);
+    assert!(cluster.framework(&f()).unwrap().has_unreachable_task("t"));
+    assert_eq!(cluster.tally().tasks_unreachable.load(Relaxed), 1);
+    cluster.forget_past_of(&f(), &a(), &["t"]);
+    assert!(!cluster.framework(&f()).unwrap().has_unreachable_task("t"));
+    assert_eq!(cluster.tally().tasks_unreachable.load(Relaxed), 0);
+}
+
+#[test]
+fn an_executor_uses_resources_until_it_is_removed() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    let task = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.5");
+    let executor = Executor { info: task.executor.unwrap(), resources: allocated("cpus:0.5") };
+    cluster.add_executor(&f(), &a(), executor);
+    let agent = cluster.agent(&a()).unwrap();
+    assert!(agent.has_executor(&f(), &ExecutorId::from("e")));
+    assert_eq!(agent.executors_of(&f()).count(), 1);
+    assert_eq!(agent.executors_of(&FrameworkId::from("e")).count(), 0);
+    assert_eq!(used(&cluster).0, allocated("cpus:0.5"));
+    let freed = cluster.remove_executor(&f(), &a(), &ExecutorId::from("e")).unwrap();
+    assert_eq!(freed.resources, allocated("cpus:0.5"));
+    assert_eq!(used(&cluster), Default::default());
+    assert_eq!(cluster.remove_executor(&f(), &a(), &ExecutorId::from("e")), None);
+}
+
+#[test]
+fn offers_are_counted_at_both_ends() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    cluster.add_offer(offer("o1", "f", "a", "cpus:1"));
+    cluster.add_offer(offer("o2", "f", "a", "cpus:2"));
+    assert_eq!(cluster.agent(&a()).unwrap().offered, allocated("cpus:3"));
+    assert!(cluster.remove_offer(&OfferId::from("o1")).is_some());
+    assert!(cluster.remove_offer(&OfferId::from("o1")).is_none());
+    assert_eq!(cluster.framework(&f()).unwrap().offered, allocated("cpus:2"));
+    assert_eq!(cluster.tally().offers.load(Relaxed), 1);
+}
+
+#[test]
+fn a_removed_agent_is_known_as_removed_until_it_returns() {
+    let mut cluster = cluster(&[], &["a"]);
+    let pid = cluster.agent(&a()).unwrap().pid.clone();
+    let agent = cluster.remove_agent(&a()).unwrap();
+    assert!(cluster.is_removed_agent(&a()));
+    assert!(cluster.agent_at(&pid).is_none());
+    assert_eq!(cluster.tally().total.get(0), 0.0);
+    cluster.add_unreachable_agent(a(), status::time_info(now()));
+    cluster.add_agent(Arc::unwrap_or_clone(agent));
+    assert!(!cluster.is_removed_agent(&a()));
+    assert!(!cluster.unreachable_agents().contains_key(&a()));
+    assert_eq!(cluster.agent_at(&pid).unwrap().id, a());
+    assert_eq!(cluster.tally().total.get(0), 4.0);
+}
+
+#[test]
+fn a_completed_framework_is_remembered() {
+    let mut cluster = cluster(&["f"], &[]);
+    cluster.complete_framework(&f(), now());
+    assert!(cluster.framework(&f()).is_none());
+    assert!(cluster.is_completed(&f()));
+    assert_eq!(cluster.tally().frameworks_connected.load(Relaxed), 0);
+    assert_eq!(cluster.tally().frameworks_active.load(Relaxed), 0);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    cluster.add_task(task_of("t", "f", "a", "cpus:1"));
+    let view = MasterView {
+        info: v1::MasterInfo::default(),
+        leader: None,
+        started: SystemTime::UNIX_EPOCH,
+        elected: None,
+        cluster: None,
+        role_whitelist: None,
+        flags: Arc::default(),
+        log_dir: None,
+    };
+    let before = cluster.snapshot(Arc::new(view), now());
+    update(&mut cluster, "t", TaskState::TaskRunning).unwrap();
+    cluster.add_task(task_of("u", "f", "a", "cpus:1"));
+    let framework = before.frameworks.get(&f()).unwrap();
+    assert_eq!(framework.tasks.size(), 1);
+    assert_eq!(framework.tasks.get("t").unwrap().state(), TaskState::TaskStaging);
+    assert_eq!(cluster.task(&f(), "t").unwrap().state(), TaskState::TaskRunning);
+    assert!(cluster.version() > before.version);
+}

@@ -1,0 +1,184 @@
+//! Whether an agent may register or re-register with what it says of itself.
+
+use std::collections::BTreeSet;
+
+use mesos::internal::{RegisterSlaveMessage, ReregisterSlaveMessage};
+use mesos::v1::{self, TaskState};
+use mesos::{Resources, ResourceError};
+
+use super::{Checked, Invalid, executor, framework, id, refuse_if};
+
+/// Agents older than this are ignored (upstream: `MINIMUM_AGENT_VERSION`).
+const MINIMUM_VERSION: (u64, u64, u64) = (1, 0, 0);
+
+impl From<ResourceError> for Invalid {
+    fn from(error: ResourceError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Checks a registration.
+pub fn validate_registration(message: &RegisterSlaveMessage) -> Checked {
+    validate_info(&message.slave)?;
+    Resources::try_from_protos(&message.checkpointed_resources)?;
+    Ok(())
+}
+
+fn validate_info(info: &v1::AgentInfo) -> Checked {
+    if let Some(agent) = &info.id {
+        id(&agent.value)?;
+    }
+    Resources::try_from_protos(&info.resources)?;
+    Ok(())
+}
+
+/// Checks a re-registration: everything in it must belong together.
+pub fn validate_reregistration(message: &ReregisterSlaveMessage) -> Checked {
+    validate_info(&message.slave)?;
+    refuse_if(message.slave.id.is_none(), "the agent has no id")?;
+    Resources::try_from_protos(&message.checkpointed_resources)?;
+    let frameworks = validate_frameworks(&message.frameworks)?;
+    let executors = validate_executors(&message.executor_infos, &frameworks)?;
+    let agent = message.slave.id.as_ref().map_or("", |id| &id.value);
+    for task in &message.tasks {
+        validate_task(task, agent, &frameworks, &executors)?;
+    }
+    Ok(())
+}
+
+fn validate_frameworks(infos: &[v1::FrameworkInfo]) -> Result<BTreeSet<&str>, Invalid> {
+    let mut ids = BTreeSet::new();
+    for info in infos {
+        framework::validate(info)?;
+        let id = info.id.as_ref().map_or("", |id| id.value.as_str());
+        refuse_if(id.is_empty(), "Framework has no FrameworkID")?;
+        refuse_if(
+            !ids.insert(id),
+            format!("Framework has a duplicate FrameworkID: '{id}'"),
+        )?;
+    }
+    Ok(ids)
+}
+
+type ExecutorKey<'a> = (&'a str, &'a str);
+
+fn validate_executors<'a>(
+    infos: &'a [v1::ExecutorInfo],
+    frameworks: &BTreeSet<&str>,
+) -> Result<BTreeSet<ExecutorKey<'a>>, Invalid> {
+    let mut keys = BTreeSet::new();
+    for info in infos {
+        executor::validate(info)?;
+        Resources::try_from_protos(&info.resources)?;
+        let framework = info.framework_id.as_ref().map_or("", |id| id.value.as_str());
+        refuse_if(
+            !frameworks.contains(framework),
+            format!("Executor has an invalid FrameworkID '{framework}'"),
+        )?;
+        let id = info.executor_id.value.as_str();
+        refuse_if(
+            !keys.insert((framework, id)),
+            format!("Framework '{framework}' has a duplicate ExecutorID '{id}'"),
+        )?;
+    }
+    Ok(keys)
+}
+
+fn validate_task(
+    task: &v1::Task,
+    agent: &str,
+    frameworks: &BTreeSet<&str>,
+    executors: &BTreeSet<ExecutorKey<'_>>,
+) -> Checked {
+    id(&task.task_id.value).map_err(|error| error.within("Task has an invalid TaskID"))?;
+    refuse_if(
+        task.agent_id.value != agent,
+        format!("Task has an invalid SlaveID '{}'", task.agent_id.value),
+    )?;
+    let framework = task.framework_id.value.as_str();
+    refuse_if(
+        !frameworks.contains(framework),
+        format!("Task has an invalid FrameworkID '{framework}'"),
+    )?;
+    // A command task has no executor id. Only a running task is sure to have its executor.
+    if let Some(executor) = &task.executor_id {
+        refuse_if(
+            task.state() == TaskState::TaskRunning
+                && !executors.contains(&(framework, executor.value.as_str())),
+            format!("Task has an invalid ExecutorID '{}'", executor.value),
+        )?;
+    }
+    Resources::try_from_protos(&task.resources)
+        .map_err(|error| Invalid(format!("Task uses invalid resources: {error}")))?;
+    Ok(())
+}
+
+/// Checks an agent's version: three numbers, and what may follow them.
+pub fn validate_version(version: &str) -> Checked {
+    let Some(parsed) = parse_version(version) else {
+        return Err(Invalid(format!("failed to parse version '{version}'")));
+    };
+    refuse_if(
+        parsed < MINIMUM_VERSION,
+        format!("agent version is {version}, minimum supported agent version is 1.0.0"),
+    )
+}
+
+fn parse_version(version: &str) -> Option<(u64, u64, u64)> {
+    let numbers = version.split(['-', '+']).next()?;
+    let mut parts = numbers.split('.').map(|part| part.parse().ok());
+    let major = parts.next()??;
+    let minor = parts.next().unwrap_or(Some(0))?;
+    let patch = parts.next().unwrap_or(Some(0))?;
+    parts.next().is_none().then_some((major, minor, patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_before_1_0_0_are_refused() {
+        for good in ["1.0.0", "1.11.0", "1.12.0-rc1", "2"] {
+            assert_eq!(validate_version(good), Ok(()), "{good}");
+        }
+        for bad in ["0.28.2", "", "x", "1.x", "1.2.3.4"] {
+            assert!(validate_version(bad).is_err(), "{bad}");
+        }
+    }
+
+    fn reregistration(json: &str) -> Result<(), String> {
+        let json = format!(
+            r#"{{"slave":{{"hostname":"h","id":{{"value":"a"}}}},"frameworks":
+            [{{"user":"u","name":"n","id":{{"value":"f"}}}}],{json}}}"#
+        );
+        let message = mesos::json::from_slice(json.as_bytes()).unwrap();
+        validate_reregistration(&message).map_err(|error| error.0)
+    }
+
+    #[test]
+    fn what_an_agent_reports_must_belong_together() {
+        let executor = r#"{"executor_id":{"value":"e"},"framework_id":{"value":"f"}}"#;
+        let task = |framework: &str, agent: &str, executor: &str| {
+            format!(
+                r#"{{"name":"t","task_id":{{"value":"t"}},"framework_id":{{"value":"{framework}"}},
+                "agent_id":{{"value":"{agent}"}},"executor_id":{{"value":"{executor}"}},
+                "state":"TASK_RUNNING"}}"#
+            )
+        };
+        let both = |task: String| {
+            reregistration(&format!(r#""executor_infos":[{executor}],"tasks":[{task}]"#))
+        };
+        assert_eq!(both(task("f", "a", "e")), Ok(()));
+        assert_eq!(both(task("f", "b", "e")).unwrap_err(), "Task has an invalid SlaveID 'b'");
+        assert_eq!(
+            both(task("g", "a", "e")).unwrap_err(),
+            "Task has an invalid FrameworkID 'g'"
+        );
+        assert_eq!(both(task("f", "a", "x")).unwrap_err(), "Task has an invalid ExecutorID 'x'");
+        assert_eq!(
+            reregistration(&format!(r#""executor_infos":[{executor},{executor}]"#)).unwrap_err(),
+            "Framework 'f' has a duplicate ExecutorID 'e'"
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether a container is described consistently.
+
+use mesos::v1;
+
+use super::{Checked, refuse_if};
+
+/// Checks a `ContainerInfo`: its volumes, and what a Docker container needs.
+pub fn validate_container(container: &v1::ContainerInfo) -> Checked {
+    for volume in &container.volumes {
+        validate_volume(volume).map_err(|error| error.within("Invalid volume"))?;
+    }
+    if container.r#type() != v1::container_info::Type::Docker {
+        return Ok(());
+    }
+    let Some(docker) = &container.docker else {
+        return Err("DockerInfo 'docker' is not set for DOCKER typed ContainerInfo".into());
+    };
+    refuse_if(
+        docker.parameters.iter().any(|parameter| parameter.key == "name"),
+        "Parameter in DockerInfo must not be 'name'",
+    )
+}
+
+fn validate_volume(volume: &v1::Volume) -> Checked {
+    use v1::volume::source::Type;
+    let origins = [volume.host_path.is_some(), volume.image.is_some(), volume.source.is_some()];
+    refuse_if(
+        origins.into_iter().filter(|set| *set).count() != 1,
+        "Only one of them should be set: 'host_path', 'image' and 'source'",
+    )?;
+    let Some(source) = &volume.source else { return Ok(()) };
+    let (set, field, kind) = match source.r#type() {
+        Type::DockerVolume => (source.docker_volume.is_some(), "docker_volume", "DOCKER_VOLUME"),
+        Type::HostPath => (source.host_path.is_some(), "host_path", "HOST_PATH"),
+        Type::SandboxPath => (source.sandbox_path.is_some(), "sandbox_path", "SANDBOX_PATH"),
+        Type::Secret => (source.secret.is_some(), "secret", "SECRET"),
+        Type::CsiVolume => (source.csi_volume.is_some(), "csi_volume", "CSI"),
+        Type::Unknown => return Err("'source.type' is unknown".into()),
+    };
+    refuse_if(!set, format!("'source.{field}' is not set for {kind} volume"))?;
+    let incomplete =
+        source.csi_volume.as_ref().is_some_and(|volume| volume.static_provisioning.is_none());
+    refuse_if(
+        source.r#type() == Type::CsiVolume && incomplete,
+        "'source.csi_volume.static_provisioning' is not set for CSI volume",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_has_one_origin() {
+        let json = r#"{"type":"MESOS","volumes":[{"mode":"RW","container_path":"p"}]}"#;
+        let container: v1::ContainerInfo = mesos::json::from_slice(json.as_bytes()).unwrap();
+        assert_eq!(
+            validate_container(&container).unwrap_err().0,
+            "Invalid volume: Only one of them should be set: 'host_path', 'image' and 'source'"
+        );
+    }
+
+    #[test]
+    fn a_docker_container_needs_its_docker_part() {
+        let json = r#"{"type":"DOCKER"}"#;
+        let container: v1::ContainerInfo = mesos::json::from_slice(json.as_bytes()).unwrap();
+        assert!(validate_container(&container).is_err());
+    }
+}

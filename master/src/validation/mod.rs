@@ -1,0 +1,86 @@
+//! Whether the master accepts what it is sent. Pure: one file per thing that is validated.
+//!
+//! The texts are upstream's (`master/validation.cpp`, `common/validation.cpp`), because frameworks
+//! show them to their users and tests of clients compare them. What is refused is named; nothing
+//! here changes state.
+
+pub mod agent;
+pub mod call;
+pub mod container;
+pub mod executor;
+pub mod framework;
+pub mod health;
+pub mod offer;
+pub mod resource;
+pub mod task;
+
+/// Why something was refused, in upstream's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub String);
+
+impl Invalid {
+    /// Puts `context` before the reason.
+    pub fn within(self, context: &str) -> Self {
+        Self(format!("{context}: {}", self.0))
+    }
+}
+
+impl From<&str> for Invalid {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Invalid {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<mesos::validation::Invalid> for Invalid {
+    fn from(error: mesos::validation::Invalid) -> Self {
+        Self(error.0)
+    }
+}
+
+impl From<mesos::validation::IdError> for Invalid {
+    fn from(error: mesos::validation::IdError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The outcome of a check.
+pub type Checked = Result<(), Invalid>;
+
+/// Refuses with `message` if `wrong`.
+pub fn refuse_if(wrong: bool, message: impl Into<Invalid>) -> Checked {
+    if wrong { Err(message.into()) } else { Ok(()) }
+}
+
+/// The rule for all ids that others choose.
+pub fn id(id: &str) -> Checked {
+    Ok(mesos::validation::validate_id(id)?)
+}
+
+/// Items as upstream prints a set of strings: `{ a, b }`.
+pub fn listed<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    let items: Vec<&str> = items.into_iter().collect();
+    if items.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", items.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_listed_as_upstream_prints_them() {
+        assert_eq!(listed(["a", "b"]), "{ a, b }");
+        assert_eq!(listed([]), "{}");
+    }
+
+    #[test]
+    fn a_context_stands_before_the_reason() {
+        assert_eq!(id("").unwrap_err().within("Bad").0, "Bad: ID must not be empty");
+    }
+}

@@ -1,0 +1,188 @@
+//! Whether resources that a framework names are resources.
+
+use std::collections::BTreeSet;
+
+use mesos::{Resources, v1};
+
+use super::{Checked, Invalid, id, refuse_if};
+
+/// Checks the resources of one task or executor, and makes them ready for arithmetic.
+///
+/// # Errors
+/// In upstream's words, without saying whose resources they are.
+pub fn parse(resources: &[v1::Resource]) -> Result<Resources, Invalid> {
+    let parsed = Resources::try_from_protos(resources)
+        .map_err(|error| Invalid(format!("Invalid resources: {error}")))?;
+    mesos::validation::validate_gpus(&parsed)
+        .map_err(|error| Invalid::from(error).within("Invalid 'gpus' resource"))?;
+    for resource in resources {
+        validate_disk(resource).map_err(|error| error.within("Invalid DiskInfo"))?;
+        validate_reservation(resource).map_err(|error| error.within("Invalid ReservationInfo"))?;
+    }
+    Ok(parsed)
+}
+
+fn is_reserved(resource: &v1::Resource) -> bool {
+    !resource.reservations.is_empty() || resource.role() != "*" || resource.reservation.is_some()
+}
+
+fn validate_disk(resource: &v1::Resource) -> Checked {
+    let Some(disk) = &resource.disk else { return Ok(()) };
+    let Some(persistence) = &disk.persistence else {
+        refuse_if(disk.volume.is_some(), "Non-persistent volume not supported")?;
+        return refuse_if(disk.source.is_none(), "DiskInfo is set but empty");
+    };
+    refuse_if(
+        resource.revocable.is_some(),
+        "Persistent volumes cannot be created from revocable resources",
+    )?;
+    refuse_if(
+        !is_reserved(resource),
+        "Persistent volumes cannot be created from unreserved resources",
+    )?;
+    let Some(volume) = &disk.volume else {
+        return Err("Expecting 'volume' to be set for persistent volume".into());
+    };
+    refuse_if(
+        volume.host_path.is_some(),
+        "Expecting 'host_path' to be unset for persistent volume",
+    )?;
+    id(&persistence.id)
+        .map_err(|error| error.within("Invalid persistence ID for persistent volume"))
+}
+
+fn validate_reservation(resource: &v1::Resource) -> Checked {
+    use v1::resource::reservation_info::Type;
+    let dynamic = resource.reservation.is_some()
+        || resource.reservations.last().is_some_and(|last| last.r#type() == Type::Dynamic);
+    refuse_if(
+        dynamic && resource.revocable.is_some(),
+        format!(
+            "Dynamically reserved resource {} cannot be created from revocable resources",
+            resource.name
+        ),
+    )
+}
+
+/// No two persistent volumes of a role may have the same id.
+pub fn validate_unique_persistence_ids(resources: &[v1::Resource]) -> Checked {
+    let mut seen = BTreeSet::new();
+    for resource in resources {
+        let Some(persistence) = resource.disk.as_ref().and_then(|disk| disk.persistence.as_ref())
+        else {
+            continue;
+        };
+        let role = match resource.reservations.last() {
+            Some(reservation) => reservation.role(),
+            None => resource.role(),
+        };
+        refuse_if(
+            !seen.insert((role, persistence.id.as_str())),
+            format!("Persistence ID '{}' is not unique", persistence.id),
+        )?;
+    }
+    Ok(())
+}
+
+/// All must be allocated, and to the same role.
+pub fn validate_single_role(resources: &[v1::Resource]) -> Checked {
+    let mut first: Option<&str> = None;
+    for resource in resources {
+        let role = resource.allocation_info.as_ref().and_then(|info| info.role.as_deref());
+        let Some(role) = role else {
+            return Err("The resources are not allocated to a role".into());
+        };
+        match first {
+            None => first = Some(role),
+            Some(first) if first == role => {}
+            Some(first) => {
+                return Err(Invalid(format!(
+                    "The resources have multiple allocation roles ('{role}' and '{first}') but \
+                     only one allocation role is allowed"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Revocable and non-revocable resources of one name do not mix.
+pub fn validate_revocability(resources: &[v1::Resource]) -> Checked {
+    let of = |revocable: bool| {
+        resources
+            .iter()
+            .filter(move |resource| resource.revocable.is_some() == revocable)
+            .map(|resource| resource.name.as_str())
+            .collect::<BTreeSet<_>>()
+    };
+    match of(true).intersection(&of(false)).next() {
+        Some(name) => Err(Invalid(format!(
+            "Cannot use both revocable and non-revocable '{name}' at the same time"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The offer's role is put into resources that name none: frameworks without MULTI_ROLE, and lazy
+/// ones, leave it out.
+pub fn inject_role(resources: &mut [v1::Resource], role: &str) {
+    for resource in resources.iter_mut().filter(|resource| resource.allocation_info.is_none()) {
+        resource.allocation_info =
+            Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resources(json: &str) -> Vec<v1::Resource> {
+        json.split(';').map(|one| mesos::json::from_slice(one.as_bytes()).unwrap()).collect()
+    }
+
+    const CPU: &str = r#"{"name":"cpus","type":"SCALAR","scalar":{"value":1},
+        "allocation_info":{"role":"a"}}"#;
+
+    #[test]
+    fn a_fraction_of_a_gpu_is_refused() {
+        let gpus = resources(r#"{"name":"gpus","type":"SCALAR","scalar":{"value":0.5}}"#);
+        assert_eq!(
+            parse(&gpus).unwrap_err().0,
+            "Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer"
+        );
+    }
+
+    #[test]
+    fn resources_must_be_allocated_to_one_role() {
+        let mut cpus = resources(CPU);
+        assert_eq!(validate_single_role(&cpus), Ok(()));
+        cpus.push(v1::Resource { allocation_info: None, ..cpus[0].clone() });
+        assert_eq!(
+            validate_single_role(&cpus).unwrap_err().0,
+            "The resources are not allocated to a role"
+        );
+        inject_role(&mut cpus, "b");
+        assert_eq!(
+            validate_single_role(&cpus).unwrap_err().0,
+            "The resources have multiple allocation roles ('b' and 'a') but only one allocation \
+             role is allowed"
+        );
+    }
+
+    #[test]
+    fn revocable_and_other_cpus_do_not_mix() {
+        let mut cpus = resources(CPU);
+        cpus.push(v1::Resource { revocable: Some(Default::default()), ..cpus[0].clone() });
+        assert!(validate_revocability(&cpus).is_err());
+        assert!(validate_revocability(&cpus[1..]).is_ok());
+    }
+
+    #[test]
+    fn a_volume_needs_a_reservation() {
+        let disk = resources(
+            r#"{"name":"disk","type":"SCALAR","scalar":{"value":8},
+            "disk":{"persistence":{"id":"v"},"volume":{"mode":"RW","container_path":"p"}}}"#,
+        );
+        assert!(parse(&disk).unwrap_err().0.contains("unreserved"), "{:?}", parse(&disk));
+    }
+}

@@ -1,0 +1,322 @@
+//! Whether a task may be launched with what its framework was offered.
+
+use mesos::validation::validate_command;
+use mesos::{ExecutorId, ResourceQuantities, Resources, v1};
+
+use super::{Checked, Invalid, container, executor, health, id, refuse_if, resource};
+use crate::cluster::{Agent, Framework};
+
+/// A task that may be launched, with what it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Launchable {
+    /// The task's own resources.
+    pub task: Resources,
+    /// Its executor's resources, if the executor has to be started for it.
+    pub new_executor: Option<Resources>,
+}
+
+impl Launchable {
+    /// Everything that the launch takes.
+    pub fn total(&self) -> Resources {
+        match &self.new_executor {
+            Some(executor) => &self.task + executor,
+            None => self.task.clone(),
+        }
+    }
+}
+
+/// Checks a task of a LAUNCH operation against what is left of the offers.
+///
+/// # Errors
+/// In upstream's words; the task then becomes TASK_ERROR.
+pub fn validate(
+    task: &v1::TaskInfo,
+    framework: &Framework,
+    agent: &Agent,
+    available: &Resources,
+) -> Result<Launchable, Invalid> {
+    validate_ids(task, framework, agent)?;
+    validate_times(task)?;
+    if let Some(check) = &task.check {
+        health::validate_check(check)
+            .map_err(|error| error.within("Task uses invalid check"))?;
+    }
+    if let Some(check) = &task.health_check {
+        health::validate_health_check(check)
+            .map_err(|error| error.within("Task uses invalid health check"))?;
+    }
+    let resources = validate_resources(task)?;
+    if let Some(command) = &task.command {
+        validate_command(command)
+            .map_err(|error| Invalid::from(error).within("Task's `CommandInfo` is invalid"))?;
+    }
+    if let Some(info) = &task.container {
+        container::validate_container(info)
+            .map_err(|error| error.within("Task's `ContainerInfo` is invalid"))?;
+    }
+    validate_limits(task, &resources, agent)?;
+    let launchable = validate_executor(task, resources, framework, agent)?;
+    let total = launchable.total();
+    refuse_if(
+        !available.contains(&total),
+        format!(
+            "Total resources {total} required by task and its executor is more than available \
+             {available}"
+        ),
+    )?;
+    let shares_cgroups = task.container.as_ref().and_then(|info| info.linux_info.as_ref()?.share_cgroups);
+    refuse_if(
+        shares_cgroups == Some(false),
+        "Only tasks in a task group may have 'share_cgroups' set to 'false'",
+    )?;
+    Ok(launchable)
+}
+
+fn validate_ids(task: &v1::TaskInfo, framework: &Framework, agent: &Agent) -> Checked {
+    let task_id = task.task_id.value.as_str();
+    id(task_id)?;
+    refuse_if(
+        framework.tasks.contains_key(task_id),
+        format!("Task has duplicate ID: {task_id}"),
+    )?;
+    refuse_if(
+        framework.has_unreachable_task(task_id),
+        format!("Task reuses the ID of an unreachable task: {task_id}"),
+    )?;
+    refuse_if(
+        task.agent_id.value != agent.id.as_str(),
+        format!(
+            "Task uses invalid agent {} while agent {} is expected",
+            task.agent_id.value, agent.id
+        ),
+    )
+}
+
+fn validate_times(task: &v1::TaskInfo) -> Checked {
+    let grace = task.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref());
+    refuse_if(
+        grace.is_some_and(|grace| grace.nanoseconds < 0),
+        "Task's 'kill_policy.grace_period' must be non-negative",
+    )?;
+    refuse_if(
+        task.max_completion_time.as_ref().is_some_and(|time| time.nanoseconds < 0),
+        "Task's `max_completion_time` must be non-negative",
+    )
+}
+
+fn validate_resources(task: &v1::TaskInfo) -> Result<Resources, Invalid> {
+    refuse_if(task.resources.is_empty(), "Task uses no resources")?;
+    let resources = resource::parse(&task.resources)
+        .map_err(|error| error.within("Task uses invalid resources"))?;
+    resource::validate_unique_persistence_ids(&task.resources)
+        .map_err(|error| error.within("Task uses duplicate persistence ID"))?;
+    resource::validate_single_role(&task.resources)
+        .map_err(|error| error.within("Invalid task resources"))?;
+    resource::validate_revocability(&task.resources)
+        .map_err(|error| error.within("Task mixes revocable and non-revocable resources"))?;
+    Ok(resources)
+}
+
+fn validate_limits(task: &v1::TaskInfo, resources: &Resources, agent: &Agent) -> Checked {
+    if task.limits.is_empty() {
+        return Ok(());
+    }
+    refuse_if(
+        !agent.capabilities.task_resource_limits,
+        "Agent is not capable of handling task resource limits",
+    )?;
+    refuse_if(
+        task.limits.keys().any(|name| name != "cpus" && name != "mem"),
+        "Only cpus and mem may be included in a task's resource limits",
+    )?;
+    if let Some(limit) = task.limits.get("cpus") {
+        let Some(request) = resources.cpus() else {
+            return Err("When a CPU limit is specified, a CPU request must also be specified".into());
+        };
+        refuse_if(
+            limit.value < request.to_f64(),
+            "The cpu limit must be greater than or equal to the cpu request",
+        )?;
+    }
+    if let Some(limit) = task.limits.get("mem") {
+        let Some(request) = resources.mem() else {
+            return Err(
+                "When a memory limit is specified, a memory request must also be specified".into()
+            );
+        };
+        refuse_if(
+            limit.value < request.to_f64(),
+            "The memory limit must be greater than or equal to the memory request",
+        )?;
+    }
+    Ok(())
+}
+
+fn validate_executor(
+    task: &v1::TaskInfo,
+    resources: Resources,
+    framework: &Framework,
+    agent: &Agent,
+) -> Result<Launchable, Invalid> {
+    refuse_if(
+        task.executor.is_some() == task.command.is_some(),
+        "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present",
+    )?;
+    let Some(info) = &task.executor else {
+        return Ok(Launchable { task: resources, new_executor: None });
+    };
+    let executor_resources = executor::validate_launch(info, framework, agent)?;
+    refuse_if(
+        info.r#type.is_some() && info.r#type() != v1::executor_info::Type::Custom,
+        "'ExecutorInfo.type' must be 'CUSTOM'",
+    )?;
+    refuse_if(info.command.is_none(), "'ExecutorInfo.command' must be set")?;
+    refuse_if(
+        !executor_resources.shared().is_empty(),
+        format!("Executor resources {executor_resources} should not contain any shared resources"),
+    )?;
+    let shares_cgroups = info.container.as_ref().and_then(|info| info.linux_info.as_ref()?.share_cgroups);
+    refuse_if(
+        shares_cgroups == Some(true),
+        "The 'share_cgroups' field cannot be set to 'true' on executor containers",
+    )?;
+    validate_together(task, info, &resources, &executor_resources)?;
+    let runs = agent.has_executor(&framework.id, &ExecutorId::from(&info.executor_id));
+    Ok(Launchable { task: resources, new_executor: (!runs).then_some(executor_resources) })
+}
+
+/// A task and its executor must not claim the same port, or the same volume.
+fn validate_together(
+    task: &v1::TaskInfo,
+    executor: &v1::ExecutorInfo,
+    task_resources: &Resources,
+    executor_resources: &Resources,
+) -> Checked {
+    // Quantities add up unless ranges or sets overlap.
+    let apart = ResourceQuantities::from_resources(task_resources)
+        + &ResourceQuantities::from_resources(executor_resources);
+    let together = ResourceQuantities::from_resources(&(task_resources + executor_resources));
+    refuse_if(
+        apart != together,
+        format!(
+            "There are overlapping resources in the task resources {task_resources} and executor \
+             resources {executor_resources}"
+        ),
+    )?;
+    let has_special = |resources: &[v1::Resource]| {
+        resources.iter().any(|resource| resource.disk.is_some() || resource.revocable.is_some())
+    };
+    if !has_special(&task.resources) && !has_special(&executor.resources) {
+        return Ok(());
+    }
+    let all = [task.resources.as_slice(), executor.resources.as_slice()].concat();
+    resource::validate_unique_persistence_ids(&all)
+        .map_err(|error| error.within("Task and its executor use duplicate persistence ID"))?;
+    resource::validate_revocability(&all).map_err(|error| {
+        error.within("Task and its executor mix revocable and non-revocable resources")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing;
+
+    fn check(task: &v1::TaskInfo, available: &str) -> Result<Launchable, String> {
+        let (framework, agent) = (testing::framework("f"), testing::agent("a", "cpus:4;mem:1024"));
+        validate(task, &framework, &agent, &testing::allocated(available))
+            .map_err(|error| error.0)
+    }
+
+    #[test]
+    fn a_command_task_takes_its_own_resources() {
+        let task = testing::command_task("t", "a", "cpus:1;mem:32");
+        let launchable = check(&task, "cpus:4;mem:1024").unwrap();
+        assert_eq!(launchable.total(), testing::allocated("cpus:1;mem:32"));
+    }
+
+    #[test]
+    fn a_task_too_big_for_its_offer_is_refused_with_both_amounts() {
+        let task = testing::command_task("t", "a", "cpus:5");
+        let text = check(&task, "cpus:4").unwrap_err();
+        assert!(text.starts_with("Total resources "), "{text}");
+        assert!(text.contains(" is more than available "), "{text}");
+    }
+
+    #[test]
+    fn a_task_is_refused_with_what_is_wrong_with_it() {
+        let task = |change: fn(&mut v1::TaskInfo)| {
+            let mut task = testing::command_task("t", "a", "cpus:1");
+            change(&mut task);
+            check(&task, "cpus:4").unwrap_err()
+        };
+        assert_eq!(task(|task| task.resources.clear()), "Task uses no resources");
+        assert_eq!(task(|task| task.task_id.value.clear()), "ID must not be empty");
+        assert_eq!(
+            task(|task| task.agent_id.value = "b".into()),
+            "Task uses invalid agent b while agent a is expected"
+        );
+        assert_eq!(
+            task(|task| task.command = None),
+            "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"
+        );
+        assert_eq!(
+            task(|task| {
+                task.kill_policy = Some(v1::KillPolicy {
+                    grace_period: Some(v1::DurationInfo { nanoseconds: -1 }),
+                });
+            }),
+            "Task's 'kill_policy.grace_period' must be non-negative"
+        );
+        assert_eq!(
+            task(|task| {
+                task.limits.insert("cpus".into(), v1::value::Scalar { value: 2.0 });
+            }),
+            "Agent is not capable of handling task resource limits"
+        );
+    }
+
+    #[test]
+    fn ids_of_live_and_of_unreachable_tasks_cannot_be_used_again() {
+        let agent = testing::agent("a", "cpus:4");
+        let mut framework = testing::framework("f");
+        let live = testing::task("t", "cpus:1");
+        framework.tasks.insert_mut(live.id.clone(), live.clone().into());
+        let task = testing::command_task("t", "a", "cpus:1");
+        let offered = testing::allocated("cpus:4");
+        let text = |framework: &Framework| {
+            validate(&task, framework, &agent, &offered).unwrap_err().0
+        };
+        assert_eq!(text(&framework), "Task has duplicate ID: t");
+        framework.tasks.remove_mut(&live.id);
+        framework.unreachable_tasks.push(live.into());
+        assert_eq!(text(&framework), "Task reuses the ID of an unreachable task: t");
+    }
+
+    #[test]
+    fn a_second_task_of_a_running_executor_takes_only_its_own_resources() {
+        let framework = testing::framework("f");
+        let mut agent = testing::agent("a", "cpus:4");
+        let task = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.5");
+        let offered = testing::allocated("cpus:4");
+        let first = validate(&task, &framework, &agent, &offered).unwrap();
+        assert_eq!(first.total(), testing::allocated("cpus:1.5"));
+        let executor = crate::cluster::Executor {
+            info: task.executor.clone().unwrap(),
+            resources: first.new_executor.unwrap(),
+        };
+        agent.executors.insert_mut(("f".into(), "e".into()), executor.into());
+        let second = validate(&task, &framework, &agent, &offered).unwrap();
+        assert_eq!(second.total(), testing::allocated("cpus:1"));
+        let other = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.7");
+        let text = validate(&other, &framework, &agent, &offered).unwrap_err().0;
+        assert!(text.starts_with("ExecutorInfo is not compatible"), "{text}");
+    }
+
+    #[test]
+    fn a_task_and_its_executor_cannot_share_a_port() {
+        let task = testing::executor_task("t", "a", "e", "ports:[1-2]", "ports:[2-3]");
+        let text = check(&task, "cpus:4").unwrap_err();
+        assert!(text.starts_with("There are overlapping resources"), "{text}");
+    }
+}
