@@ -1,0 +1,337 @@
+//! The HTTP server of a node: accepted connections of ordinary clients, answered by actix-web.
+//!
+//! Owns the translation between actix-web's types and ours, limits, and compression. A connection is served
+//! on the thread that accepted it. Peers' connections never come here ([`crate::transport`]). It knows
+//! routes only through [`super::dispatch`].
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use actix_http::body::{BodySize, BoxBody, MessageBody};
+use actix_http::{HttpService, KeepAlive};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, HttpRequest, HttpResponse, web};
+use bytes::{Bytes, BytesMut};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use tokio::net::TcpStream;
+
+use super::body::{Body, BodyReceiver};
+use super::dispatch::dispatch;
+use super::gate::{AnswerGuard, Gate, Progress};
+use super::request::{Query, Request, accepts_coding, decode_path};
+use super::response::Response;
+use crate::node::Node;
+
+/// Bytes that the body of a request may have, unpacked; more is answered with 413.
+pub const MAX_REQUEST_BODY: usize = 64 << 20;
+
+/// Bodies from this size on are compressed for those who accept it (upstream:
+/// `GZIP_MINIMUM_BODY_LENGTH`).
+const GZIP_MINIMUM: usize = 1024;
+
+/// How long a connection's first request may take until its head is there; then 408.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a connection that is being closed may linger.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections of ordinary clients that one thread serves at a time; more are answered with 503.
+const MAX_CONNECTIONS: usize = 16 << 10;
+
+/// When the kernel begins to probe a silent peer, and how often. There is no other limit for an idle
+/// connection: Mesos's C++ scheduler library keeps one open for its calls, and takes its end for the
+/// end of the master.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+
+type Serve = Rc<dyn Fn(Gate, SocketAddr) -> LocalBoxFuture<'static, Result<(), String>>>;
+
+thread_local! {
+    /// The service of this thread, as long as the runtime lives that it was made in: actix-http keeps the
+    /// current date with a task of that runtime.
+    static SERVICE: RefCell<Option<(Weak<()>, Serve)>> = const { RefCell::new(None) };
+    static CONNECTIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What requests know about their connection.
+struct Connection {
+    node: Node,
+    peer: SocketAddr,
+    progress: Rc<Progress>,
+}
+
+thread_local! {
+    /// The node of the connection that is being set up: actix-http's hook for new connections gets nothing
+    /// but the socket.
+    static ARRIVING: RefCell<Option<(Node, SocketAddr)>> = const { RefCell::new(None) };
+}
+
+/// Serves one connection until it ends. Runs on the thread that calls it, which must be an arbiter's.
+pub(crate) async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
+    let Some(_place) = Place::take() else {
+        refuse(stream).await;
+        return;
+    };
+    if let Err(error) = prepare(&stream) {
+        tracing::debug!(%peer, %error, "cannot set up a connection");
+        return;
+    }
+    let Some(serve) = service().await else { return };
+    // Between these two lines nothing else runs on this thread.
+    ARRIVING.set(Some((node.clone(), peer)));
+    let connection = serve(Gate::new(stream), peer);
+    ARRIVING.set(None);
+    tokio::select! {
+        biased;
+        () = node.stopped() => {}
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%peer, error, "a connection ended");
+        }
+    }
+}
+
+/// A place among the connections of this thread.
+struct Place;
+
+impl Place {
+    fn take() -> Option<Place> {
+        let taken = CONNECTIONS.get();
+        (taken < MAX_CONNECTIONS).then(|| {
+            CONNECTIONS.set(taken + 1);
+            Place
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        CONNECTIONS.set(CONNECTIONS.get() - 1);
+    }
+}
+
+async fn refuse(stream: TcpStream) {
+    const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    // Whether it fits into the socket's buffer or not: nobody waits for it.
+    let _ = stream.try_write(BUSY);
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (idle, interval, probes) = KEEPALIVE;
+    let keepalive = socket2::TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// The service of this thread; a new one if there is none yet in this runtime.
+async fn service() -> Option<Serve> {
+    let known = SERVICE.with_borrow(|known| match known {
+        Some((runtime, serve)) if runtime.strong_count() > 0 => Some(serve.clone()),
+        _ => None,
+    });
+    if known.is_some() {
+        return known;
+    }
+    let app = App::new().default_service(web::to(answer)).into_factory();
+    let factory = HttpService::build()
+        .keep_alive(KeepAlive::Os)
+        .client_request_timeout(REQUEST_TIMEOUT)
+        .client_disconnect_timeout(CLOSE_TIMEOUT)
+        .on_connect_ext(|gate: &Gate, extensions| {
+            if let Some((node, peer)) = ARRIVING.take() {
+                extensions.insert(Connection { node, peer, progress: gate.progress().clone() });
+            }
+        })
+        .h1(map_config(app, |_| AppConfig::default()));
+    let Ok(service) = factory.new_service(()).await else {
+        tracing::error!("cannot start the HTTP service");
+        return None;
+    };
+    let serve: Serve = Rc::new(move |gate, peer| {
+        let ended = service.call((gate, Some(peer)));
+        Box::pin(async move { ended.await.map_err(|error| error.to_string()) })
+    });
+    let alive = Rc::new(());
+    let runtime = Rc::downgrade(&alive);
+    actix_rt::spawn(async move {
+        futures::future::pending::<()>().await;
+        drop(alive);
+    });
+    SERVICE.set(Some((runtime, serve.clone())));
+    Some(serve)
+}
+
+/// Answers every request: actix-web's one handler.
+async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<BoxBody> {
+    let Some(connection) = request.conn_data::<Connection>() else {
+        return HttpResponse::InternalServerError().finish().map_into_boxed_body();
+    };
+    let guard = AnswerGuard::new(connection.progress.clone());
+    let response = match read(&request, payload, connection.peer).await {
+        Ok(request) => dispatch(&connection.node, request).await,
+        Err(response) => response,
+    };
+    let method = request.method().as_str();
+    let codings = request.headers().get("accept-encoding").and_then(|v| v.to_str().ok()).unwrap_or("");
+    let response = compress(response, codings);
+    write(response, method == "HEAD", guard)
+}
+
+/// Our request from actix-web's, with its whole body.
+async fn read(request: &HttpRequest, payload: web::Payload, peer: SocketAddr) -> Result<Request, Response> {
+    let method = Method::from_bytes(request.method().as_str().as_bytes())
+        .map_err(|_| Response::bad_request("Invalid method"))?;
+    let mut headers = HeaderMap::with_capacity(request.headers().len());
+    for (name, value) in request.headers() {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_ref()), HeaderValue::from_bytes(value.as_bytes()))
+        {
+            headers.append(name, value);
+        }
+    }
+    // Without either header there is no body, whatever actix-http expects after an `Upgrade`.
+    let has_body = headers.contains_key("content-length") || headers.contains_key("transfer-encoding");
+    let mut body = if has_body { read_body(payload).await? } else { Bytes::new() };
+    if headers.get("content-encoding").is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip")) {
+        body = unpack(&body)?;
+    }
+    let raw = request.uri().path();
+    if raw.contains("/..") {
+        return Err(Response::not_found());
+    }
+    let path = decode_path(raw).ok_or_else(Response::not_found)?;
+    let query = Query::parse(request.uri().query().unwrap_or(""));
+    Ok(Request { method, path, query, headers, body, peer, principal: None })
+}
+
+async fn read_body(mut payload: web::Payload) -> Result<Bytes, Response> {
+    let mut first: Option<Bytes> = None;
+    let mut all = BytesMut::new();
+    let mut length = 0;
+    while let Some(piece) = payload.next().await {
+        let piece =
+            piece.map_err(|error| Response::bad_request(format!("Failed to read the body: {error}")))?;
+        length += piece.len();
+        if length > MAX_REQUEST_BODY {
+            return Err(too_large());
+        }
+        // Most bodies come in one piece, which is not copied.
+        match first.take() {
+            None if all.is_empty() => first = Some(piece),
+            None => all.extend_from_slice(&piece),
+            Some(head) => {
+                all.reserve(head.len() + piece.len());
+                all.extend_from_slice(&head);
+                all.extend_from_slice(&piece);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+fn too_large() -> Response {
+    Response::text(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("The body of a request may have at most {MAX_REQUEST_BODY} bytes"),
+    )
+}
+
+/// Unpacks a compressed body (upstream's decoder does, too), within the same limit.
+fn unpack(body: &[u8]) -> Result<Bytes, Response> {
+    let mut unpacked = Vec::new();
+    GzDecoder::new(body)
+        .take(MAX_REQUEST_BODY as u64 + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| Response::bad_request(format!("Failed to decompress the body: {error}")))?;
+    if unpacked.len() > MAX_REQUEST_BODY {
+        return Err(too_large());
+    }
+    Ok(unpacked.into())
+}
+
+/// Compresses a large body for those who accept it.
+fn compress(mut response: Response, accept_encoding: &str) -> Response {
+    let Body::Bytes(bytes) = &response.body else { return response };
+    if bytes.len() < GZIP_MINIMUM
+        || response.headers.contains_key("content-encoding")
+        || !accepts_coding(accept_encoding, "gzip")
+    {
+        return response;
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    // Writing into memory does not fail; if it did, the answer would go out as it is.
+    if encoder.write_all(bytes).is_ok()
+        && let Ok(packed) = encoder.finish()
+    {
+        response.body = Body::Bytes(packed.into());
+        response.headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// actix-web's answer from ours.
+fn write(response: Response, to_head: bool, guard: AnswerGuard) -> HttpResponse<BoxBody> {
+    let content = match response.body {
+        Body::Empty => Content::Bytes(Bytes::new()),
+        Body::Bytes(bytes) => Content::Bytes(bytes),
+        // A HEAD has no body; a stream for it would never end.
+        Body::Stream(_) if to_head => Content::Bytes(Bytes::new()),
+        Body::Stream(receiver) => {
+            guard.streams();
+            Content::Stream(receiver)
+        }
+    };
+    let status = actix_http::StatusCode::from_u16(response.status.as_u16())
+        .unwrap_or(actix_http::StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = HttpResponse::with_body(status, BoxBody::new(AnswerBody { content, _guard: guard }));
+    // Upstream writes names in camel case; some clients look for exactly that.
+    answer.head_mut().set_camel_case_headers(true);
+    for (name, value) in &response.headers {
+        if let (Ok(name), Ok(value)) = (
+            actix_http::header::HeaderName::from_bytes(name.as_str().as_bytes()),
+            actix_http::header::HeaderValue::from_bytes(value.as_bytes()),
+        ) {
+            answer.headers_mut().append(name, value);
+        }
+    }
+    answer
+}
+
+/// A body on its way out. Its end, however it comes, lets the next request in.
+struct AnswerBody {
+    content: Content,
+    _guard: AnswerGuard,
+}
+
+enum Content {
+    Bytes(Bytes),
+    Stream(BodyReceiver),
+}
+
+impl MessageBody for AnswerBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        match &self.content {
+            Content::Bytes(bytes) => BodySize::Sized(bytes.len() as u64),
+            Content::Stream(_) => BodySize::Stream,
+        }
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        match &mut self.content {
+            Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Content::Stream(receiver) => receiver.poll_chunk(cx).map(|chunk| chunk.map(Ok)),
+        }
+    }
+}
