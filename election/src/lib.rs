@@ -1,1 +1,40 @@
-//! Who leads: contenders and detectors
+//! Who leads: the actors by which masters contend for leadership, and by which everybody
+//! (masters, agents, schedulers) finds the leader.
+//!
+//! There are two ways to elect. *Standalone*: one master, known by its address, leads for ever.
+//! *ZooKeeper*: each master joins a group with an ephemeral sequential node that carries its
+//! `MasterInfo` as JSON; the lowest sequence number leads, and a node vanishes with its session.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`url`] | [`MasterUrl`]: how a user names the masters |
+//! | [`contender`] | the actor [`Contender`]: one master's candidacy |
+//! | [`detector`] | the actor [`Detector`]: tells who leads, at once and at each change |
+//! | [`group`] | the seam: group membership as a trait, with its retry rules |
+//! | [`zookeeper`] | the group in a real ZooKeeper |
+//! | [`simulated`] | the group in memory, with sessions that can be cut and expired |
+//!
+//! The crate knows nothing of what a leader does. Upstream: `src/zookeeper/`,
+//! `src/master/contender/`, `src/master/detector/`.
+
+pub mod contender;
+pub mod detector;
+pub mod group;
+pub mod info;
+pub mod simulated;
+pub mod url;
+pub mod zookeeper;
+
+pub use contender::{CandidacyEnded, Contend, Contender};
+pub use detector::{Detector, LeaderChanged, StandaloneAppoint, WatchLeader};
+pub use url::{MasterUrl, UrlError, ZooKeeperUrl};
+
+use std::time::Duration;
+
+/// How long a ZooKeeper session outlives its connection when nothing else is set
+/// (`--zk_session_timeout`; upstream: `ZOOKEEPER_SESSION_TIMEOUT` in `src/master/constants.hpp`).
+pub const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The label of the nodes that carry a `MasterInfo` as JSON: `json.info_0000000012`
+/// (upstream: `MASTER_INFO_JSON_LABEL`).
+pub const MASTER_INFO_LABEL: &str = "json.info";

@@ -1,0 +1,194 @@
+//! The [`Contender`]: puts one master up for election, and tells it when its candidacy is lost.
+//!
+//! | receives | from | does |
+//! |---|---|---|
+//! | [`Contend`] | Master | joins the group, withdrawing an earlier candidacy; answers once with [`CandidacyEnded`] |
+//!
+//! It owns a session with the group while it contends; when the session ends, so does the
+//! candidacy. It does not know who leads: that is the detector's. A standalone contender's
+//! candidacy never ends. Upstream: `src/master/contender/`, `src/zookeeper/contender.cpp`.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::stream::BoxStream;
+use libprocess::{Context, Handle, Pid, Process, Recipient};
+use mesos::v1::MasterInfo;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::{
+    DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL,
+    group::{self, Backoff, Connection, Group, GroupError, Membership, Session},
+    info,
+    url::MasterUrl,
+    zookeeper::ZooKeeperGroup,
+};
+
+/// Put the master up for election, and tell this recipient when the candidacy is lost. A second
+/// `Contend` withdraws the first candidacy, whose recipient then hears nothing more.
+pub struct Contend(pub Recipient<CandidacyEnded>);
+
+/// The candidacy is lost: the node is gone, or the session with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidacyEnded {
+    /// Set when contending again cannot help, with the reason (bad credentials, no permission).
+    pub failure: Option<String>,
+}
+
+libprocess::messages! { Contend; CandidacyEnded; }
+
+/// One master's candidacy.
+pub struct Contender {
+    group: Option<Arc<dyn Group>>,
+    info: MasterInfo,
+    /// Counts the calls of [`Contend`], so that an earlier candidacy's end is not reported.
+    round: u64,
+    /// Dropping it withdraws the running candidacy.
+    running: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Contender {
+    /// A contender for the masters at `url`, with the default session timeout.
+    pub fn new(url: MasterUrl, info: MasterInfo) -> Self {
+        Self::with_timeout(url, info, DEFAULT_SESSION_TIMEOUT)
+    }
+
+    /// As [`Contender::new`], with another session timeout.
+    pub fn with_timeout(url: MasterUrl, info: MasterInfo, timeout: Duration) -> Self {
+        match url {
+            MasterUrl::Standalone(_) => Self::standalone(info),
+            MasterUrl::ZooKeeper(url) => Self::with_group(Arc::new(ZooKeeperGroup::new(url, timeout)), info),
+        }
+    }
+
+    /// A contender whose candidacy never ends.
+    pub fn standalone(info: MasterInfo) -> Self {
+        Contender { group: None, info, round: 0, running: None }
+    }
+
+    /// A contender in any group (simulations).
+    pub fn with_group(group: Arc<dyn Group>, info: MasterInfo) -> Self {
+        Contender { group: Some(group), info, round: 0, running: None }
+    }
+}
+
+impl Process for Contender {
+    const NAME: &'static str = "master-contender";
+}
+
+impl Handle<Contend> for Contender {
+    fn handle(&mut self, Contend(watcher): Contend, _: &Pid, ctx: &mut Context<Self>) {
+        let Some(group) = self.group.clone() else { return };
+        let data = info::to_json(&self.info);
+        self.round += 1;
+        let round = self.round;
+        let (withdraw, withdrawn) = tokio::sync::oneshot::channel::<()>();
+        self.running = Some(withdraw);
+        let candidacy = async move {
+            tokio::select! {
+                biased;
+                _ = withdrawn => None,
+                end = candidacy(&*group, data) => Some(end),
+            }
+        };
+        ctx.defer(candidacy, move |contender: &mut Contender, end, _| {
+            if let (Some(end), true) = (end, contender.round == round) {
+                watcher.tell(CandidacyEnded { failure: end.err().map(|error| error.to_string()) });
+            }
+        });
+    }
+}
+
+/// From joining to the end. The session ends with this future, and the member leaves with it.
+///
+/// # Errors
+/// [`GroupError::Fatal`] only.
+async fn candidacy(group: &dyn Group, data: Vec<u8>) -> Result<(), GroupError> {
+    loop {
+        let session = group::connect(group).await?;
+        let mut connection = session.connection();
+        let member = match join(&*session, &mut connection, &data).await {
+            Ok(Some(member)) => member,
+            // The session ended before we were in: nothing is lost yet, so begin again.
+            Ok(None) => continue,
+            Err(error) => return Err(error),
+        };
+        info!(group = %group.name(), member = %member.name, "a new candidate for leadership");
+        tokio::select! {
+            biased;
+            () = group::ended(&mut connection, session.timeout()) => {
+                warn!(member = %member.name, "the session with the group of masters has ended");
+            }
+            () = removed(&*session, &member) => {
+                warn!(member = %member.name, "our node was removed from the group of masters");
+            }
+        }
+        return Ok(());
+    }
+}
+
+/// Joins, trying until it works; `None` when the session ended first.
+async fn join(
+    session: &dyn Session,
+    connection: &mut BoxStream<'static, Connection>,
+    data: &[u8],
+) -> Result<Option<Membership>, GroupError> {
+    let trying = async {
+        let mut backoff = Backoff::default();
+        let mut doubtful = false;
+        loop {
+            let joined = match doubtful {
+                false => session.join(MASTER_INFO_LABEL, data.to_vec()).await,
+                true => rejoin(session, data).await,
+            };
+            match joined {
+                Ok(member) => return Ok(Some(member)),
+                Err(GroupError::Session(_)) => return Ok(None),
+                Err(error @ GroupError::Fatal(_)) => return Err(error),
+                Err(GroupError::Retry(error)) => {
+                    warn!(%error, "could not join the group of masters, trying again");
+                    // The answer may have been lost and the node made.
+                    doubtful = true;
+                    sleep(backoff.next()).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        joined = trying => joined,
+        () = group::ended(connection, session.timeout()) => Ok(None),
+    }
+}
+
+/// Joins after a try whose outcome is unknown: the node may exist already, and a second one would
+/// outlive the first. The data carries the master's own id, so equal data is our node.
+async fn rejoin(session: &dyn Session, data: &[u8]) -> Result<Membership, GroupError> {
+    let (members, _) = session.members().await?;
+    for member in members {
+        if member.label == MASTER_INFO_LABEL
+            && session.data(&member).await?.is_some_and(|found| found == data)
+        {
+            return Ok(member);
+        }
+    }
+    session.join(MASTER_INFO_LABEL, data.to_vec()).await
+}
+
+/// Returns when the member is no longer in the group (an operator may remove a node).
+async fn removed(session: &dyn Session, member: &Membership) {
+    let mut backoff = Backoff::default();
+    loop {
+        match session.members().await {
+            Ok((members, changed)) => {
+                backoff.reset();
+                if !members.contains(member) {
+                    return;
+                }
+                changed.await;
+            }
+            // The end of the session is seen by `group::ended`.
+            Err(_) => sleep(backoff.next()).await,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The [`Detector`]: tells who leads, at once and at each change.
+//!
+//! | receives | from | does |
+//! |---|---|---|
+//! | [`WatchLeader`] | Master, Agent, schedulers | sends [`LeaderChanged`] now and at each change |
+//! | [`StandaloneAppoint`] | who starts a standalone master | makes that master the leader |
+//! | `Detected` | itself (the task that follows the group) | passes a change on |
+//!
+//! It owns a session with the group, and what it last saw there. When the session is lost there is
+//! no leader until the group has been seen again. It knows nothing of what a leader does.
+//! Upstream: `src/master/detector/`, `src/zookeeper/detector.cpp`.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use libprocess::{Address, Context, Handle, Pid, Process, Recipient};
+use mesos::v1::MasterInfo;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use crate::{
+    DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL,
+    group::{self, Backoff, Changed, Group, GroupError, Membership, Session},
+    info,
+    url::MasterUrl,
+    zookeeper::ZooKeeperGroup,
+};
+
+/// Tell this recipient who leads, now and at each change. A recipient is kept once for each PID.
+pub struct WatchLeader(pub Recipient<LeaderChanged>);
+
+/// Who leads now; `None` when nobody does, or nobody can be seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaderChanged(pub Option<MasterInfo>);
+
+/// The leader of a cluster without election.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StandaloneAppoint(pub Option<MasterInfo>);
+
+/// What the task that follows the group has seen.
+struct Detected(Option<MasterInfo>);
+
+libprocess::messages! { WatchLeader; LeaderChanged; StandaloneAppoint; Detected; }
+
+/// Finds the leading master.
+pub struct Detector {
+    source: Source,
+    leader: Option<MasterInfo>,
+    /// The local actors that watch: one entry for each, so as many as there are such actors.
+    watchers: Vec<Recipient<LeaderChanged>>,
+}
+
+/// Where the knowledge comes from.
+enum Source {
+    /// Somebody appoints.
+    Appointed,
+    /// `host:port`.
+    Address(String),
+    /// An election.
+    Group(Arc<dyn Group>),
+}
+
+impl Detector {
+    /// A detector for the masters at `url`, with the default session timeout.
+    pub fn new(url: MasterUrl) -> Self {
+        Self::with_timeout(url, DEFAULT_SESSION_TIMEOUT)
+    }
+
+    /// As [`Detector::new`], with another session timeout.
+    pub fn with_timeout(url: MasterUrl, timeout: Duration) -> Self {
+        match url {
+            MasterUrl::Standalone(address) => Self::from(Source::Address(address)),
+            MasterUrl::ZooKeeper(url) => Self::with_group(Arc::new(ZooKeeperGroup::new(url, timeout))),
+        }
+    }
+
+    /// A detector that waits for [`StandaloneAppoint`].
+    pub fn standalone() -> Self {
+        Self::from(Source::Appointed)
+    }
+
+    /// A detector in any group (simulations).
+    pub fn with_group(group: Arc<dyn Group>) -> Self {
+        Self::from(Source::Group(group))
+    }
+
+    fn from(source: Source) -> Self {
+        Detector { source, leader: None, watchers: Vec::new() }
+    }
+
+    fn changed(&mut self, leader: Option<MasterInfo>) {
+        if self.leader == leader {
+            return;
+        }
+        match leader.as_ref() {
+            Some(leader) => info!(pid = leader.pid.as_deref(), "a new leading master"),
+            None => info!("no leading master"),
+        }
+        self.leader = leader;
+        for watcher in &self.watchers {
+            watcher.tell(LeaderChanged(self.leader.clone()));
+        }
+    }
+}
+
+impl Process for Detector {
+    const NAME: &'static str = "master-detector";
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        match &self.source {
+            Source::Appointed => {}
+            Source::Address(address) => {
+                let (address, id) = (address.clone(), ctx.node().random().uuid().to_string());
+                ctx.defer(resolve(address, id), |detector: &mut Detector, leader, _| {
+                    detector.changed(Some(leader))
+                });
+            }
+            Source::Group(group) => {
+                let (group, me) = (group.clone(), ctx.address());
+                ctx.defer(async move { follow(&*group, &me).await }, |_: &mut Detector, (), _| ());
+            }
+        }
+    }
+}
+
+impl Handle<WatchLeader> for Detector {
+    fn handle(&mut self, WatchLeader(watcher): WatchLeader, _: &Pid, _: &mut Context<Self>) {
+        watcher.tell(LeaderChanged(self.leader.clone()));
+        self.watchers.retain(|known| known.pid() != watcher.pid());
+        self.watchers.push(watcher);
+    }
+}
+
+impl Handle<StandaloneAppoint> for Detector {
+    fn handle(&mut self, StandaloneAppoint(leader): StandaloneAppoint, _: &Pid, _: &mut Context<Self>) {
+        self.changed(leader);
+    }
+}
+
+impl Handle<Detected> for Detector {
+    fn handle(&mut self, Detected(leader): Detected, _: &Pid, _: &mut Context<Self>) {
+        self.changed(leader);
+    }
+}
+
+/// The master at `host:port`, once the name can be resolved. IPv4 is preferred, as upstream has
+/// nothing else.
+async fn resolve(address: String, id: String) -> MasterInfo {
+    let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned();
+    let mut backoff = Backoff::default();
+    loop {
+        match look_up(&address).await {
+            Ok(found) => return info::from_address(id, host, found),
+            Err(error) => {
+                let wait = backoff.next();
+                warn!(master = %address, %error, ?wait, "cannot resolve the master's address, trying again");
+                sleep(wait).await;
+            }
+        }
+    }
+}
+
+async fn look_up(address: &str) -> Result<SocketAddr, std::io::Error> {
+    // Without a thread of the resolver where there is nothing to resolve: simulations have none.
+    if let Ok(literal) = address.parse() {
+        return Ok(literal);
+    }
+    let mut found: Vec<SocketAddr> = tokio::net::lookup_host(address).await?.collect();
+    found.sort_by_key(|address| matches!(address.ip(), IpAddr::V6(_)));
+    found.into_iter().next().ok_or_else(|| std::io::Error::other("the name has no address"))
+}
+
+/// Follows the group for ever, and tells the detector what it sees.
+async fn follow(group: &dyn Group, detector: &Address<Detector>) {
+    let mut backoff = Backoff::default();
+    loop {
+        match group::connect(group).await {
+            Ok(session) => {
+                backoff.reset();
+                let mut connection = session.connection();
+                tokio::select! {
+                    biased;
+                    () = group::ended(&mut connection, session.timeout()) => {}
+                    () = follow_session(&*session, detector) => {}
+                }
+            }
+            // It takes an operator to change that; meanwhile there is no leader to be seen.
+            Err(error) => {
+                error!(group = %group.name(), %error, "cannot see the group of masters");
+                sleep(backoff.next()).await;
+            }
+        }
+        detector.tell(Detected(None));
+    }
+}
+
+/// Follows the group within one session; returns when the session is over.
+async fn follow_session(session: &dyn Session, detector: &Address<Detector>) {
+    let mut backoff = Backoff::default();
+    let mut seen: Option<Membership> = None;
+    loop {
+        match look(session, seen.as_ref()).await {
+            Ok((sight, changed)) => {
+                backoff.reset();
+                match sight {
+                    Sight::Same => {}
+                    Sight::Nobody => {
+                        seen = None;
+                        detector.tell(Detected(None));
+                    }
+                    Sight::Leader(member, leader) => {
+                        seen = Some(member);
+                        detector.tell(Detected(leader.map(|leader| *leader)));
+                    }
+                }
+                changed.await;
+            }
+            Err(GroupError::Session(_)) => return,
+            Err(error) => {
+                warn!(%error, "cannot read the group of masters, trying again");
+                sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+/// What one look at the group shows.
+enum Sight {
+    /// The leader that was seen before.
+    Same,
+    /// No member.
+    Nobody,
+    /// Another leader; without its info when that cannot be read.
+    Leader(Membership, Option<Box<MasterInfo>>),
+}
+
+async fn look(session: &dyn Session, seen: Option<&Membership>) -> Result<(Sight, Changed), GroupError> {
+    let (members, changed) = session.members().await?;
+    // Nodes with other labels are other programs' (upstream before 0.24 wrote protobuf there).
+    let first = members.into_iter().filter(|member| member.label == MASTER_INFO_LABEL).min();
+    let Some(first) = first else { return Ok((Sight::Nobody, changed)) };
+    if seen == Some(&first) {
+        return Ok((Sight::Same, changed));
+    }
+    // It may leave before we have read it: the change that follows brings the next one.
+    let Some(data) = session.data(&first).await? else { return Ok((Sight::Nobody, changed)) };
+    let leader = match info::from_json(&data) {
+        Ok(leader) => Some(Box::new(leader)),
+        Err(error) => {
+            error!(member = %first.name, %error, "the leader cannot be known");
+            None
+        }
+    };
+    Ok((Sight::Leader(first, leader), changed))
+}

@@ -1,0 +1,218 @@
+//! [`MasterUrl`]: how a user names the masters, in upstream's forms.
+//!
+//! Pure, but for `file://`, whose content is read while parsing (upstream does the same, in
+//! `src/master/detector/detector.cpp`), so that a bad file stops the start with its name.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use thiserror::Error;
+
+/// Where the masters are to be found.
+#[derive(Clone, PartialEq, Eq)]
+pub enum MasterUrl {
+    /// One master, as `host:port` or `master@host:port`. The host is resolved when it is used.
+    Standalone(String),
+    /// A group of masters in ZooKeeper.
+    ZooKeeper(ZooKeeperUrl),
+}
+
+/// `zk://[user:password@]host:port[,host:port...]/path`
+/// (upstream: `src/zookeeper/url.hpp`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct ZooKeeperUrl {
+    /// The servers, as `host:port,host:port`.
+    pub servers: String,
+    /// The node below which the masters join, as `/mesos`; never `/`, never with a slash at its end.
+    pub path: String,
+    /// `user:password` for ZooKeeper's digest scheme.
+    pub credentials: Option<String>,
+}
+
+/// A master URL that cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum UrlError {
+    /// No path, or only `/`.
+    #[error("expecting a (chroot) path for ZooKeeper in '{0}' ('/' is not supported)")]
+    NoPath(String),
+    /// No server between `zk://` and the path.
+    #[error("no server in '{0}': expecting zk://host:port[,host:port...]/path")]
+    NoServer(String),
+    /// Something before `@` that is not `user:password`.
+    #[error("bad credentials in the ZooKeeper URL: expecting user:password before '@'")]
+    Credentials,
+    /// Neither of the known forms.
+    #[error("cannot tell a master from '{0}': expecting host:port, zk://host:port/path or file:///path")]
+    Form(String),
+    /// `file://` names a file that cannot be read.
+    #[error("cannot read the master's address from '{path}': {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        reason: String,
+    },
+}
+
+impl FromStr for MasterUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let text = text.trim();
+        if let Some(path) = text.strip_prefix("file://") {
+            return Self::from_file(PathBuf::from(path));
+        }
+        Self::from_text(text)
+    }
+}
+
+impl MasterUrl {
+    /// A file holds one of the other forms; it may not name another file.
+    fn from_file(path: PathBuf) -> Result<Self, UrlError> {
+        let content = std::fs::read_to_string(&path).map_err(|error| UrlError::File {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        Self::from_text(content.trim())
+    }
+
+    fn from_text(text: &str) -> Result<Self, UrlError> {
+        if text.starts_with("zk://") {
+            return text.parse().map(MasterUrl::ZooKeeper);
+        }
+        let address = text.strip_prefix("master@").unwrap_or(text);
+        let (host, port) = address.rsplit_once(':').ok_or_else(|| UrlError::Form(text.into()))?;
+        let bare_v6 = host.contains(':') && !host.starts_with('[');
+        let odd = |c: char| c.is_whitespace() || matches!(c, '/' | '@' | ',');
+        if host.is_empty() || bare_v6 || host.contains(odd) || port.parse::<u16>().is_err() {
+            return Err(UrlError::Form(text.into()));
+        }
+        Ok(MasterUrl::Standalone(address.to_owned()))
+    }
+}
+
+impl FromStr for ZooKeeperUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let text = text.trim();
+        let rest = text.strip_prefix("zk://").ok_or_else(|| UrlError::Form(text.into()))?;
+        // The password may contain '/' and '@': the servers begin after the last '@' and cannot
+        // contain either.
+        let (credentials, rest) = match rest.rsplit_once('@') {
+            Some((credentials, rest)) if credentials.contains(':') => (Some(credentials.to_owned()), rest),
+            Some(_) => return Err(UrlError::Credentials),
+            None => (None, rest),
+        };
+        let hidden = || format!("zk://{rest}");
+        let (servers, path) = match rest.find('/') {
+            Some(at) => (&rest[..at], rest[at..].trim_end_matches('/')),
+            None => (rest, ""),
+        };
+        if servers.split(',').any(str::is_empty) {
+            return Err(UrlError::NoServer(hidden()));
+        }
+        if path.is_empty() {
+            return Err(UrlError::NoPath(hidden()));
+        }
+        Ok(ZooKeeperUrl { servers: servers.into(), path: path.into(), credentials })
+    }
+}
+
+impl fmt::Display for ZooKeeperUrl {
+    /// Without the credentials: it is made for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "zk://{}{}", self.servers, self.path)
+    }
+}
+
+impl fmt::Debug for ZooKeeperUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for MasterUrl {
+    /// Without the credentials: it is made for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MasterUrl::Standalone(address) => f.write_str(address),
+            MasterUrl::ZooKeeper(url) => url.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for MasterUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zk(text: &str) -> Result<ZooKeeperUrl, UrlError> {
+        match text.parse::<MasterUrl>()? {
+            MasterUrl::ZooKeeper(url) => Ok(url),
+            MasterUrl::Standalone(address) => panic!("{address} is no ZooKeeper URL"),
+        }
+    }
+
+    #[test]
+    fn an_address_may_carry_the_masters_id() {
+        for text in ["localhost:5050", "master@localhost:5050", " localhost:5050\n"] {
+            assert_eq!(text.parse(), Ok(MasterUrl::Standalone("localhost:5050".into())));
+        }
+        assert_eq!("[::1]:5050".parse(), Ok(MasterUrl::Standalone("[::1]:5050".into())));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "",
+            "localhost",
+            ":5050",
+            "localhost:port",
+            "localhost:70000",
+            "http://localhost:5050",
+            "::1:5050",
+        ] {
+            assert_eq!(text.parse::<MasterUrl>(), Err(UrlError::Form(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_zookeeper_url_has_servers_a_path_and_perhaps_credentials() {
+        let url = zk("zk://jake:p/w@h@host1:2181,host2:2181/mesos/prod/").unwrap();
+        assert_eq!(url.servers, "host1:2181,host2:2181");
+        assert_eq!(url.path, "/mesos/prod");
+        assert_eq!(url.credentials.as_deref(), Some("jake:p/w@h"));
+        assert_eq!(url.to_string(), "zk://host1:2181,host2:2181/mesos/prod");
+    }
+
+    #[test]
+    fn a_zookeeper_url_needs_a_path_and_a_server() {
+        assert_eq!(zk("zk://host:2181/"), Err(UrlError::NoPath("zk://host:2181/".into())));
+        assert_eq!(zk("zk://host:2181"), Err(UrlError::NoPath("zk://host:2181".into())));
+        assert_eq!(zk("zk:///mesos"), Err(UrlError::NoServer("zk:///mesos".into())));
+        assert_eq!(zk("zk://jake@host:2181/mesos"), Err(UrlError::Credentials));
+    }
+
+    #[test]
+    fn an_error_does_not_show_the_password() {
+        let error = zk("zk://jake:secret@host:2181/").unwrap_err();
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_file_holds_one_of_the_other_forms() {
+        let file = std::env::temp_dir().join(format!("mesos-election-url-{}", std::process::id()));
+        std::fs::write(&file, "zk://host:2181/mesos\n").unwrap();
+        let url = format!("file://{}", file.display()).parse::<MasterUrl>();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(url.unwrap().to_string(), "zk://host:2181/mesos");
+
+        let gone = "file:///nowhere/master".parse::<MasterUrl>().unwrap_err();
+        assert!(gone.to_string().contains("/nowhere/master"), "{gone}");
+    }
+}

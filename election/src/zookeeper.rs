@@ -1,0 +1,152 @@
+//! A group of masters in ZooKeeper, through the crate `zookeeper-client`: the one place of the
+//! project where a connection is not libprocess's own.
+//!
+//! It owns one session at a time for each [`Group::connect`]. It knows nothing of masters: see
+//! `group` for the rules, `contender` and `detector` for what is made of them.
+
+use std::time::Duration;
+
+use futures::{
+    FutureExt, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Permission, SessionState};
+
+use crate::{
+    group::{Changed, Connection, Group, GroupError, Membership, Session},
+    url::ZooKeeperUrl,
+};
+
+/// The group below a path in ZooKeeper.
+#[derive(Clone, Debug)]
+pub struct ZooKeeperGroup {
+    url: ZooKeeperUrl,
+    /// What we ask for; the server may agree on less or more.
+    timeout: Duration,
+}
+
+impl ZooKeeperGroup {
+    /// Nothing is connected before [`Group::connect`].
+    pub fn new(url: ZooKeeperUrl, timeout: Duration) -> Self {
+        ZooKeeperGroup { url, timeout }
+    }
+}
+
+impl Group for ZooKeeperGroup {
+    fn connect(&self) -> BoxFuture<'static, Result<Box<dyn Session>, GroupError>> {
+        let Self { url, timeout } = self.clone();
+        async move {
+            let mut connector = Client::connector().with_session_timeout(timeout);
+            if let Some(credentials) = &url.credentials {
+                connector = connector.with_auth("digest", credentials.as_bytes());
+            }
+            let client = connector.connect(&url.servers).await.map_err(|error| sort(error, "connecting"))?;
+            // With credentials only their owner may write; reading stays open to everyone, so that
+            // frameworks can find the leader (upstream: EVERYONE_READ_CREATOR_ALL).
+            let acls =
+                if url.credentials.is_some() { Acls::new(&READ_CREATOR_ALL) } else { Acls::anyone_all() };
+            make_path(&client, &url.path, acls).await?;
+            let session = ZooKeeperSession { client, path: url.path, acls };
+            Ok(Box::new(session) as Box<dyn Session>)
+        }
+        .boxed()
+    }
+
+    fn name(&self) -> String {
+        self.url.to_string()
+    }
+}
+
+/// Its creator may do everything, everyone may read.
+static READ_CREATOR_ALL: [Acl; 2] =
+    [Acl::new_const(Permission::READ, "world", "anyone"), Acl::new_const(Permission::ALL, "auth", "")];
+
+/// An operator may have made the path for us, below a node where we may not write: so look first.
+async fn make_path(client: &Client, path: &str, acls: Acls<'static>) -> Result<(), GroupError> {
+    let doing = |error| sort(error, &format!("creating '{path}'"));
+    if client.check_stat(path).await.map_err(doing)?.is_some() {
+        return Ok(());
+    }
+    client.mkdir(path, &CreateMode::Persistent.with_acls(acls)).await.map_err(doing)
+}
+
+struct ZooKeeperSession {
+    client: Client,
+    path: String,
+    acls: Acls<'static>,
+}
+
+impl Session for ZooKeeperSession {
+    fn timeout(&self) -> Duration {
+        self.client.session_timeout()
+    }
+
+    fn connection(&self) -> BoxStream<'static, Connection> {
+        // The watcher reports nothing after a terminal state: the stream must end there by itself.
+        let watcher = Some(self.client.state_watcher());
+        stream::unfold(watcher, |watcher| async move {
+            let mut watcher = watcher?;
+            match watcher.changed().await {
+                SessionState::Disconnected => Some((Connection::Lost, Some(watcher))),
+                SessionState::SyncConnected | SessionState::ConnectedReadOnly => {
+                    Some((Connection::Restored, Some(watcher)))
+                }
+                _ => Some((Connection::Expired, None)),
+            }
+        })
+        .boxed()
+    }
+
+    fn join(&self, label: &str, data: Vec<u8>) -> BoxFuture<'static, Result<Membership, GroupError>> {
+        let (client, acls, label) = (self.client.clone(), self.acls, label.to_owned());
+        let prefix = format!("{}/{label}_", self.path);
+        async move {
+            let options = CreateMode::EphemeralSequential.with_acls(acls);
+            let (_, sequence) = client
+                .create(&prefix, &data, &options)
+                .await
+                .map_err(|error| sort(error, &format!("creating an ephemeral node at '{prefix}'")))?;
+            let name = format!("{label}_{sequence}");
+            Ok(Membership { sequence: sequence.into_i64(), label, name })
+        }
+        .boxed()
+    }
+
+    fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>> {
+        let (client, path) = (self.client.clone(), self.path.clone());
+        async move {
+            let (names, watcher) = client
+                .list_and_watch_children(&path)
+                .await
+                .map_err(|error| sort(error, &format!("listing '{path}'")))?;
+            let members = names.iter().filter_map(|name| Membership::parse(name)).collect();
+            Ok((members, watcher.changed().map(drop).boxed()))
+        }
+        .boxed()
+    }
+
+    fn data(&self, member: &Membership) -> BoxFuture<'static, Result<Option<Vec<u8>>, GroupError>> {
+        let (client, path) = (self.client.clone(), format!("{}/{}", self.path, member.name));
+        async move {
+            match client.get_data(&path).await {
+                Ok((data, _)) => Ok(Some(data)),
+                Err(Error::NoNode) => Ok(None),
+                Err(error) => Err(sort(error, &format!("reading '{path}'"))),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// What an error of ZooKeeper means for us (upstream: `ZooKeeper::retryable`).
+fn sort(error: Error, doing: &str) -> GroupError {
+    let message = format!("ZooKeeper, {doing}: {error}");
+    match error {
+        Error::SessionExpired | Error::SessionMoved | Error::ClientClosed => GroupError::Session(message),
+        Error::AuthFailed | Error::NoAuth | Error::InvalidAcl | Error::BadArguments(_) => {
+            GroupError::Fatal(message)
+        }
+        _ => GroupError::Retry(message),
+    }
+}

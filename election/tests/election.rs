@@ -1,0 +1,250 @@
+//! Elections in a simulated group, in paused time.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{sync::Arc, time::Duration};
+
+use election::{
+    CandidacyEnded, Contend, Contender, Detector, LeaderChanged, MASTER_INFO_LABEL, StandaloneAppoint,
+    WatchLeader, info, simulated::SimulatedGroup,
+};
+use libprocess::{
+    Address, Context, Handle, Node, Pid, Process,
+    testing::{self, settle},
+};
+use mesos::v1::MasterInfo;
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Notes what it is told.
+#[derive(Clone, Default)]
+struct Probe {
+    leaders: Arc<Mutex<Vec<Option<String>>>>,
+    ends: Arc<Mutex<Vec<CandidacyEnded>>>,
+}
+
+impl Process for Probe {
+    const NAME: &'static str = "probe";
+}
+
+impl Handle<LeaderChanged> for Probe {
+    fn handle(&mut self, LeaderChanged(leader): LeaderChanged, _: &Pid, _: &mut Context<Self>) {
+        self.leaders.lock().push(leader.map(|leader| leader.id));
+    }
+}
+
+impl Handle<CandidacyEnded> for Probe {
+    fn handle(&mut self, end: CandidacyEnded, _: &Pid, _: &mut Context<Self>) {
+        self.ends.lock().push(end);
+    }
+}
+
+impl Probe {
+    fn leaders(&self) -> Vec<Option<String>> {
+        self.leaders.lock().clone()
+    }
+
+    fn ended(&self) -> usize {
+        self.ends.lock().len()
+    }
+}
+
+fn master(id: &str) -> MasterInfo {
+    info::from_address(id.into(), "localhost".into(), "127.0.0.1:5050".parse().unwrap())
+}
+
+async fn node() -> Node {
+    Node::builder().offline().seed(1).start().await.unwrap()
+}
+
+async fn contend(node: &Node, group: &SimulatedGroup, id: &str) -> (Address<Contender>, Probe) {
+    let probe = Probe::default();
+    let watcher = node.spawn_numbered(probe.clone());
+    let contender = node.spawn_numbered(Contender::with_group(Arc::new(group.clone()), master(id)));
+    contender.tell(Contend(watcher.recipient()));
+    settle().await;
+    (contender, probe)
+}
+
+async fn watch(node: &Node, detector: Detector) -> (Address<Detector>, Probe) {
+    let probe = Probe::default();
+    let watcher = node.spawn_numbered(probe.clone());
+    let detector = node.spawn_numbered(detector);
+    detector.tell(WatchLeader(watcher.recipient()));
+    settle().await;
+    (detector, probe)
+}
+
+async fn detect(node: &Node, group: &SimulatedGroup) -> Probe {
+    watch(node, Detector::with_group(Arc::new(group.clone()))).await.1
+}
+
+fn some(id: &str) -> Option<String> {
+    Some(id.into())
+}
+
+#[test]
+fn the_first_contender_leads_until_its_session_expires() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let (_, first) = contend(&node, &group, "first").await;
+        let (_, second) = contend(&node, &group, "second").await;
+        let watcher = detect(&node, &group).await;
+        assert_eq!(watcher.leaders().last(), Some(&some("first")));
+
+        let session = group.sessions()[0];
+        group.expire(session);
+        settle().await;
+        assert_eq!(first.ended(), 1);
+        assert_eq!(second.ended(), 0);
+        assert_eq!(watcher.leaders().last(), Some(&some("second")));
+    });
+}
+
+#[test]
+fn a_short_cut_costs_nothing() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let (_, probe) = contend(&node, &group, "only").await;
+        group.cut(1);
+        sleep(TIMEOUT - Duration::from_secs(1)).await;
+        group.restore(1);
+        sleep(TIMEOUT * 3).await;
+        assert_eq!(probe.ended(), 0);
+        assert_eq!(group.members().len(), 1);
+    });
+}
+
+#[test]
+fn a_cut_longer_than_the_timeout_ends_the_candidacy_before_the_service_says_so() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let (_, probe) = contend(&node, &group, "only").await;
+        group.cut(1);
+        sleep(TIMEOUT - Duration::from_millis(10)).await;
+        assert_eq!(probe.ended(), 0);
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(probe.ends.lock().as_slice(), [CandidacyEnded { failure: None }]);
+    });
+}
+
+#[test]
+fn a_removed_node_ends_the_candidacy_and_contending_again_helps() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let (contender, probe) = contend(&node, &group, "only").await;
+        let name = group.members()[0].0.name.clone();
+        assert_eq!(name, "json.info_0000000000");
+        group.remove(&name);
+        settle().await;
+        assert_eq!(probe.ended(), 1);
+
+        let watcher = node.spawn_numbered(Probe::default());
+        contender.tell(Contend(watcher.recipient()));
+        settle().await;
+        assert_eq!(group.members()[0].0.sequence, 1);
+    });
+}
+
+#[test]
+fn contending_again_withdraws_the_first_candidacy() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let (contender, probe) = contend(&node, &group, "only").await;
+        let watcher = node.spawn_numbered(Probe::default());
+        contender.tell(Contend(watcher.recipient()));
+        settle().await;
+        assert_eq!(group.members().iter().map(|(member, _)| member.sequence).collect::<Vec<_>>(), [1]);
+        assert_eq!(probe.ended(), 0, "who contended first hears nothing more");
+    });
+}
+
+#[test]
+fn a_contender_that_ends_leaves_the_group() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let (contender, _) = contend(&node, &group, "only").await;
+        assert_eq!(group.members().len(), 1);
+        contender.terminate();
+        settle().await;
+        assert!(group.members().is_empty());
+    });
+}
+
+#[test]
+fn a_contender_waits_for_a_group_out_of_reach() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        group.set_reachable(false);
+        let (_, probe) = contend(&node, &group, "only").await;
+        sleep(Duration::from_secs(300)).await;
+        group.set_reachable(true);
+        sleep(Duration::from_secs(61)).await;
+        assert_eq!(group.members().len(), 1);
+        assert_eq!(probe.ended(), 0);
+    });
+}
+
+#[test]
+fn a_detector_that_loses_its_session_sees_no_leader_until_it_is_back() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        contend(&node, &group, "leader").await;
+        let watcher = detect(&node, &group).await;
+        group.set_reachable(false);
+        group.expire(2);
+        settle().await;
+        assert_eq!(watcher.leaders().last(), Some(&None));
+        group.set_reachable(true);
+        sleep(Duration::from_secs(61)).await;
+        assert_eq!(watcher.leaders(), [None, some("leader"), None, some("leader")]);
+    });
+}
+
+#[test]
+fn nodes_of_other_programs_are_no_leaders() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        group.add("info", b"protobuf");
+        let watcher = detect(&node, &group).await;
+        assert_eq!(watcher.leaders(), [None]);
+        contend(&node, &group, "ours").await;
+        assert_eq!(watcher.leaders(), [None, some("ours")]);
+    });
+}
+
+#[test]
+fn a_leader_whose_data_cannot_be_read_is_no_leader() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let bad = group.add(MASTER_INFO_LABEL, b"{");
+        contend(&node, &group, "good").await;
+        let watcher = detect(&node, &group).await;
+        assert_eq!(watcher.leaders(), [None]);
+        group.remove(&bad.name);
+        settle().await;
+        assert_eq!(watcher.leaders(), [None, some("good")]);
+    });
+}
+
+#[test]
+fn a_standalone_detector_tells_who_was_appointed() {
+    testing::run(async {
+        let node = node().await;
+        let (detector, probe) = watch(&node, Detector::standalone()).await;
+        detector.tell(StandaloneAppoint(Some(master("me"))));
+        detector.tell(StandaloneAppoint(Some(master("me"))));
+        settle().await;
+        assert_eq!(probe.leaders(), [None, some("me")]);
+    });
+}
+
+#[test]
+fn an_address_needs_no_election() {
+    testing::run(async {
+        let node = node().await;
+        let (_, probe) = watch(&node, Detector::new("127.0.0.1:5050".parse().unwrap())).await;
+        assert!(probe.leaders().last().unwrap().is_some());
+    });
+}
