@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
+    stamp();
 
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let root = Path::new("proto");
@@ -50,6 +51,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("wire_messages.rs"), tables::render_wire_messages(&model))?;
     fs::write(out.join("tables.rs"), tables::render(&model, fingerprint))?;
     Ok(())
+}
+
+/// Tells `src/version.rs` when and by whom this was built; `SOURCE_DATE_EPOCH` makes it repeatable.
+fn stamp() {
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let time = std::env::var("SOURCE_DATE_EPOCH").unwrap_or_else(|_| {
+        #[allow(clippy::disallowed_methods, reason = "a build has no node whose clock could be asked")]
+        let now = std::time::SystemTime::now();
+        now.duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs()).to_string()
+    });
+    println!("cargo::rustc-env=MESOS_BUILD_TIME={time}");
+    println!("cargo::rustc-env=MESOS_BUILD_USER={}", std::env::var("USER").unwrap_or_default());
 }
 
 /// Every `.proto` file below `dir`.
