@@ -1,0 +1,462 @@
+//! An executor from its launch to its end.
+//!
+//! ```text
+//! add_executor (books, sandbox, checkpoint) -> launch_executor -> the containerizer
+//!     -> container_launched -> ... subscribes (subscribe.rs) ... -> container_ended
+//!     -> the updates of its tasks are acknowledged -> remove_executor
+//! ```
+//!
+//! Upstream: `Framework::addExecutor`, `Slave::launchExecutor`, `executorLaunched`,
+//! `executorTerminated`, `removeExecutor`, `registerExecutorTimeout`.
+
+use libprocess::{Abandoned, Context, Handle, Pid};
+use mesos::internal::ExitedExecutorMessage;
+use mesos::{ContainerId, ExecutorId, FrameworkId, TaskId, duration, v1};
+use v1::TaskState;
+use v1::task_status::Reason;
+
+use super::environment::{Facts, environment};
+use super::executor::{Executor, ExecutorPhase, FrameworkPhase};
+use super::sandbox;
+use crate::agent::{Agent, Phase};
+use crate::containerizer::{ContainerConfig, LaunchError, Launched, Termination};
+use crate::recovery::checkpoint::{self, DiskError, Durability};
+use crate::tasks::status::{AgentUpdate, is_terminal};
+
+/// An executor did not subscribe in time.
+pub struct RegistrationOverdue {
+    framework: FrameworkId,
+    executor: ExecutorId,
+    container: ContainerId,
+}
+
+libprocess::messages! { RegistrationOverdue; }
+
+impl Agent {
+    /// Enters an executor into the books, with its sandbox and its checkpoints.
+    pub(crate) fn add_executor(
+        &mut self,
+        framework_id: &FrameworkId,
+        mut info: v1::ExecutorInfo,
+        generated: bool,
+    ) -> Result<(), sandbox::SandboxError> {
+        let Some(framework) = self.frameworks.get(framework_id) else { return Ok(()) };
+        info.framework_id.get_or_insert_with(|| framework_id.to_proto());
+        let container = ContainerId::new(self.metrics.node().random().uuid().to_string());
+        let user = self.settings.switch_user.then(|| {
+            let command = info.command.as_ref();
+            command.and_then(|command| command.user.clone()).unwrap_or_else(|| framework.info.user.clone())
+        });
+        let user = user.filter(|user| !user.is_empty());
+        let checkpoint = framework.checkpoint();
+        let mut executor =
+            Executor::new(info, container, std::path::PathBuf::new(), user, checkpoint, generated);
+        let run = self.run_of(framework_id, &executor);
+        let latest = self.paths.latest_sandbox(&run);
+        executor.directory = self.paths.sandbox(&run);
+        sandbox::create(&executor.directory, &latest, executor.user.as_deref())?;
+        if checkpoint {
+            self.checkpoint_executor(&run, &executor)?;
+        }
+        self.attach_sandbox(&run, &executor.directory);
+        tracing::info!(executor_id = %executor.id, %framework_id, container_id = %executor.container, directory = %executor.directory.display(), "launching an executor");
+        if let Some(framework) = self.frameworks.get_mut(framework_id) {
+            framework.executors.insert(executor.id.clone(), executor);
+        }
+        Ok(())
+    }
+
+    fn checkpoint_executor(
+        &self,
+        run: &crate::recovery::paths::Run,
+        executor: &Executor,
+    ) -> Result<(), DiskError> {
+        let (agent, framework) = (&run.agent, &run.framework);
+        let info = self.paths.executor_info(agent, framework, &run.executor);
+        checkpoint::write_message(&info, &*executor.info, Durability::Process)?;
+        let generated = self.paths.generated_for_command_task(agent, framework, &run.executor);
+        let text = if executor.generated { "1" } else { "0" };
+        checkpoint::write_text(&generated, text, Durability::Process)?;
+        checkpoint::make_directory(&self.paths.run_meta(run))?;
+        let container = std::path::Path::new(executor.container.as_str());
+        checkpoint::replace_link(&self.paths.latest_run_meta(run), container)
+    }
+
+    /// Asks for the container of an executor whose first task is `task`.
+    pub(crate) fn launch_executor(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        task: &v1::TaskInfo,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(config) = self.container_config(framework_id, executor_id, task, ctx) else {
+            return;
+        };
+        let timeout = self.settings.executor_registration_timeout;
+        let Some(executor) = self.executor(framework_id, executor_id) else { return };
+        let container = executor.container.clone();
+        executor.registration_timer = Some(ctx.after(
+            timeout,
+            RegistrationOverdue {
+                framework: framework_id.clone(),
+                executor: executor_id.clone(),
+                container: container.clone(),
+            },
+        ));
+        let answer = self.colleagues.containerizer.launch(container.clone(), config);
+        let (framework_id, executor_id) = (framework_id.clone(), executor_id.clone());
+        ctx.defer(answer, move |agent, answer, ctx| {
+            let outcome = answer.unwrap_or(Err(LaunchError::Abandoned));
+            agent.container_launched(&framework_id, &executor_id, &container, outcome, ctx);
+        });
+    }
+
+    fn container_config(
+        &self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        task: &v1::TaskInfo,
+        ctx: &Context<Self>,
+    ) -> Option<ContainerConfig> {
+        let framework = self.frameworks.get(framework_id)?;
+        let executor = framework.executors.get(executor_id)?;
+        let settings = &self.settings;
+        let variables = environment(&Facts {
+            configured: settings.executor_environment_variables.as_ref(),
+            libprocess_ip: self.libprocess_ip.as_deref(),
+            executor: &executor.info,
+            directory: &executor.directory,
+            agent: &self.agent_id(),
+            pid: ctx.pid(),
+            checkpoint: executor.checkpoint,
+            http_command_executor: settings.http_command_executor,
+            shutdown_grace_period: settings.executor_shutdown_grace_period,
+            recovery_timeout: settings.recovery_timeout,
+            reregistration_timeout: settings.executor_reregistration_timeout,
+        });
+        let run = self.run_of(framework_id, executor);
+        Some(ContainerConfig {
+            command: executor.info.command.clone().unwrap_or_default(),
+            environment: variables,
+            // With its first task's, or an executor that asks for little would start slowly.
+            resources: executor.allocated(),
+            limits: executor.limits(),
+            directory: executor.directory.clone(),
+            user: executor.user.clone(),
+            forked_pid_path: executor.checkpoint.then(|| self.paths.forked_pid(&run)),
+            executor: (*executor.info).clone(),
+            task: executor.generated.then(|| task.clone()),
+            container: executor.info.container.clone(),
+        })
+    }
+
+    /// The containerizer has launched the container, or could not.
+    fn container_launched(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        container: &ContainerId,
+        outcome: Result<Launched, LaunchError>,
+        ctx: &mut Context<Self>,
+    ) {
+        // Also after a failure: what comes of `Wait` cleans up.
+        self.await_container(framework_id, executor_id, container, ctx);
+        let failure = match outcome {
+            Ok(Launched::Launched) => None,
+            Ok(Launched::NotSupported) => Some("no enabled containerizer can run it".to_owned()),
+            Ok(Launched::AlreadyLaunched) => Some("its container id is in use".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        let containerizer = self.colleagues.containerizer.clone();
+        if let Some(failure) = failure {
+            tracing::error!(container_id = %container, %executor_id, %framework_id, failure, "failed to launch a container");
+            self.metrics.container_launch_errors.increment();
+            containerizer.destroy(container.clone());
+            if let Some(executor) = self.executor_in(framework_id, executor_id, container) {
+                executor.pending_termination = Some(Termination {
+                    state: Some(TaskState::TaskFailed),
+                    reason: Some(Reason::ContainerLaunchFailed),
+                    message: Some(format!("Failed to launch container: {failure}")),
+                    ..Termination::default()
+                });
+            }
+            return;
+        }
+        let terminating = self
+            .frameworks
+            .get(framework_id)
+            .is_none_or(|framework| framework.phase == FrameworkPhase::Terminating);
+        match self.executor_in(framework_id, executor_id, container) {
+            Some(executor) if !terminating && executor.phase != ExecutorPhase::Terminating => {
+                executor.launched = true;
+                self.ask_container_status(framework_id, executor_id, ctx);
+            }
+            Some(executor) => {
+                executor.launched = true;
+                containerizer.destroy(container.clone());
+            }
+            None => containerizer.destroy(container.clone()),
+        }
+    }
+
+    /// Hears of the end of a container.
+    pub(crate) fn await_container(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        container: &ContainerId,
+        ctx: &mut Context<Self>,
+    ) {
+        let answer = self.colleagues.containerizer.wait(container.clone());
+        let (framework, executor) = (framework_id.clone(), executor_id.clone());
+        let container = container.clone();
+        ctx.defer(answer, move |agent, termination, ctx| {
+            agent.container_ended(&framework, &executor, &container, termination, ctx);
+        });
+    }
+
+    /// An executor, if it still is the one in that container.
+    pub(crate) fn executor_in(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        container: &ContainerId,
+    ) -> Option<&mut Executor> {
+        self.executor(framework_id, executor_id)
+            .filter(|executor| executor.container == *container)
+    }
+
+    /// A container is gone: its tasks end, and its executor once they are acknowledged.
+    fn container_ended(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        container: &ContainerId,
+        termination: Result<Option<Termination>, Abandoned>,
+        ctx: &mut Context<Self>,
+    ) {
+        let status = termination.as_ref().ok().and_then(|known| known.as_ref()?.status);
+        tracing::info!(%executor_id, %framework_id, container_id = %container, ?status, "an executor has ended");
+        let Some(executor) = self.executor_in(framework_id, executor_id, container) else { return };
+        if executor.phase == ExecutorPhase::Terminated {
+            return;
+        }
+        executor.phase = ExecutorPhase::Terminated;
+        if let Some(timer) = executor.registration_timer.take() {
+            ctx.cancel(timer);
+        }
+        let generated = executor.generated;
+        self.metrics.executors_terminated.increment();
+        let terminating = self
+            .frameworks
+            .get(framework_id)
+            .is_none_or(|framework| framework.phase == FrameworkPhase::Terminating);
+        if terminating {
+            // Nobody would acknowledge updates; the tasks only stay to be seen for a while.
+            if let Some(executor) = self.executor(framework_id, executor_id) {
+                executor.tasks.abandon_launched();
+            }
+        } else {
+            self.end_tasks(framework_id, executor_id, &termination, ctx);
+        }
+        // The master does not know of executors that the agent has made up.
+        if !generated {
+            self.send_exited(framework_id, executor_id, status, ctx);
+        }
+        let over = self.phase == Phase::Terminating
+            || terminating
+            || self
+                .executor(framework_id, executor_id)
+                .is_some_and(|executor| !executor.tasks.has_incomplete());
+        if over {
+            self.remove_executor(framework_id, executor_id, ctx);
+        }
+        self.remove_framework_if_idle(framework_id, ctx);
+        self.touch(ctx);
+    }
+
+    /// Reports the end of every task that an ended executor had.
+    fn end_tasks(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        termination: &Result<Option<Termination>, Abandoned>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(executor) = self.executor(framework_id, executor_id) else { return };
+        let pending = executor.pending_termination.clone();
+        let verdict = Verdict::of(termination, pending.as_ref());
+        let live = executor
+            .tasks
+            .launched()
+            .filter(|(_, task)| !is_terminal(task.state()))
+            .map(|(id, _)| id.clone());
+        let tasks: Vec<TaskId> =
+            live.chain(executor.tasks.queued().map(|(id, _)| id.clone())).collect();
+        for task in tasks {
+            let update = AgentUpdate {
+                framework: framework_id,
+                agent: &self.agent_id(),
+                task: &task,
+                executor: Some(executor_id),
+                state: verdict.state,
+                reason: verdict.reason,
+                message: &verdict.message,
+                limited: Some(&verdict.limited),
+            }
+            .into_update(ctx.node().random().uuid(), ctx.now());
+            self.agent_update(update, ctx);
+        }
+    }
+
+    /// Forgets an executor that is over: its directories may be deleted from now on.
+    pub(crate) fn remove_executor(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        ctx: &mut Context<Self>,
+    ) {
+        let limit = self.settings.max_completed_executors_per_framework;
+        let Some(framework) = self.frameworks.get(framework_id) else { return };
+        let Some(executor) = framework.executors.get(executor_id) else { return };
+        tracing::info!(%executor_id, %framework_id, "cleaning up an executor");
+        let run = self.run_of(framework_id, executor);
+        if executor.checkpoint
+            && let Err(error) = checkpoint::touch(&self.paths.sentinel(&run))
+        {
+            self.fail(error.to_string(), ctx);
+            return;
+        }
+        let more = framework.pending.iter().any(|p| p.executor.executor_id.value == executor_id.as_str());
+        self.collect_executor(&run, executor.checkpoint, !more);
+        if let Some(framework) = self.frameworks.get_mut(framework_id) {
+            framework.complete_executor(executor_id, limit);
+        }
+    }
+
+    /// Tells the master that an executor is not, or no longer, there.
+    pub(crate) fn send_exited(
+        &self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        status: Option<i32>,
+        ctx: &Context<Self>,
+    ) {
+        let (Some(master), Some(id)) = (self.master(), &self.id) else { return };
+        ctx.post(
+            master,
+            ExitedExecutorMessage {
+                slave_id: id.to_proto(),
+                framework_id: framework_id.to_proto(),
+                executor_id: executor_id.to_proto(),
+                status: status.unwrap_or(-1),
+            },
+        );
+    }
+}
+
+/// What is said of the tasks of an ended executor: what the containerizer says comes first, then
+/// what the agent itself had against the executor.
+#[derive(Debug, PartialEq)]
+struct Verdict {
+    state: TaskState,
+    reason: Reason,
+    message: String,
+    limited: mesos::Resources,
+}
+
+impl Verdict {
+    fn of(
+        termination: &Result<Option<Termination>, Abandoned>,
+        pending: Option<&Termination>,
+    ) -> Verdict {
+        let known = termination.as_ref().ok().and_then(Option::as_ref);
+        let state = known.and_then(|known| known.state);
+        let reason = known.and_then(|known| known.reason);
+        let mut messages: Vec<&str> = Vec::new();
+        messages.extend(pending.and_then(|pending| pending.message.as_deref()));
+        messages.extend(match termination {
+            Err(_) => Some("Abnormal executor termination: the containerizer has ended"),
+            Ok(None) => Some("Abnormal executor termination: unknown container"),
+            Ok(Some(known)) => known.message.as_deref(),
+        });
+        Verdict {
+            state: state
+                .or_else(|| pending.and_then(|pending| pending.state))
+                .unwrap_or(TaskState::TaskFailed),
+            reason: reason
+                .or_else(|| pending.and_then(|pending| pending.reason))
+                .unwrap_or(Reason::ExecutorTerminated),
+            message: if messages.is_empty() {
+                "Executor terminated".to_owned()
+            } else {
+                messages.join("; ")
+            },
+            limited: known.map(|known| known.limited_resources.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Handle<RegistrationOverdue> for Agent {
+    fn handle(&mut self, overdue: RegistrationOverdue, _: &Pid, ctx: &mut Context<Self>) {
+        let RegistrationOverdue { framework, executor, container } = overdue;
+        let timeout = self.settings.executor_registration_timeout;
+        let containerizer = self.colleagues.containerizer.clone();
+        let Some(executor) = self.executor_in(&framework, &executor, &container) else { return };
+        executor.registration_timer = None;
+        if executor.phase != ExecutorPhase::Registering {
+            return;
+        }
+        tracing::info!(executor_id = %executor.id, framework_id = %framework, ?timeout, "an executor did not subscribe in time; destroying its container");
+        executor.phase = ExecutorPhase::Terminating;
+        executor.pending_termination = Some(Termination {
+            state: Some(TaskState::TaskFailed),
+            reason: Some(Reason::ExecutorRegistrationTimeout),
+            message: Some(format!("Executor did not register within {}", duration::format(timeout))),
+            ..Termination::default()
+        });
+        containerizer.destroy(container);
+        self.touch(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executor_that_just_ends_fails_its_tasks() {
+        let verdict = Verdict::of(&Ok(Some(Termination::default())), None);
+        assert_eq!((verdict.state, verdict.reason), (TaskState::TaskFailed, Reason::ExecutorTerminated));
+        assert_eq!(verdict.message, "Executor terminated");
+    }
+
+    #[test]
+    fn what_the_containerizer_says_comes_before_what_the_agent_meant() {
+        let pending = Termination {
+            state: Some(TaskState::TaskGone),
+            reason: Some(Reason::ExecutorReregistrationTimeout),
+            message: Some("late".into()),
+            ..Termination::default()
+        };
+        let verdict = Verdict::of(&Ok(Some(Termination::default())), Some(&pending));
+        assert_eq!(verdict.state, TaskState::TaskGone);
+        assert_eq!(verdict.message, "late");
+        let said = Termination {
+            state: Some(TaskState::TaskFailed),
+            reason: Some(Reason::ContainerLimitationMemory),
+            message: Some("too big".into()),
+            ..Termination::default()
+        };
+        let verdict = Verdict::of(&Ok(Some(said)), Some(&pending));
+        assert_eq!(verdict.reason, Reason::ContainerLimitationMemory);
+        assert_eq!(verdict.message, "late; too big");
+    }
+
+    #[test]
+    fn a_container_that_nobody_knows_is_abnormal() {
+        let verdict = Verdict::of(&Ok(None), None);
+        assert_eq!(verdict.message, "Abnormal executor termination: unknown container");
+    }
+}

@@ -1,0 +1,137 @@
+//! The directory that an executor runs in: made, given to its user, shown under `/files`, and
+//! handed to the garbage collector in the end.
+//!
+//! Upstream: `paths::createExecutorDirectory`, `Framework::addExecutor`, `Slave::removeExecutor`.
+
+use std::path::{Path, PathBuf};
+
+use mesos::{ExecutorId, FrameworkId, TaskId};
+
+use crate::agent::Agent;
+use crate::recovery::checkpoint::{self, DiskError};
+use crate::recovery::paths::{Paths, Run};
+use crate::users;
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Its user does not exist.
+    #[error("cannot give the sandbox to user '{user}': {reason}")]
+    User {
+        /// Who.
+        user: String,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Makes a sandbox and the link `latest` to it. It belongs to `user`, if that is given and not the
+/// user that runs the agent.
+///
+/// # Errors
+/// [`SandboxError`].
+pub fn create(directory: &Path, latest: &Path, user: Option<&str>) -> Result<(), SandboxError> {
+    checkpoint::make_directory(directory)?;
+    if let Some(name) = directory.file_name() {
+        checkpoint::replace_link(latest, Path::new(name))?;
+    }
+    let Some(user) = user else { return Ok(()) };
+    let refuse = |reason: String| SandboxError::User { user: user.to_owned(), reason };
+    let found = users::find(user).map_err(|error| refuse(error.to_string()))?;
+    if found.uid != rustix::process::geteuid().as_raw() {
+        std::os::unix::fs::chown(directory, Some(found.uid), Some(found.gid))
+            .map_err(|error| refuse(error.to_string()))?;
+    }
+    Ok(())
+}
+
+impl Agent {
+    /// Shows a sandbox under its real path, under the `latest` one, and under one that has neither
+    /// the work directory nor the agent's id in it.
+    pub(crate) fn attach_sandbox(&self, run: &Run, directory: &Path) {
+        let Some(files) = &self.colleagues.files else { return };
+        for path in self.sandbox_paths(run, directory) {
+            files.tell(libprocess::files::Attach::new(path, directory.to_path_buf()));
+        }
+    }
+
+    fn sandbox_paths(&self, run: &Run, directory: &Path) -> [PathBuf; 3] {
+        [
+            directory.to_path_buf(),
+            self.paths.latest_sandbox(run),
+            Paths::virtual_sandbox(&run.framework, &run.executor),
+        ]
+    }
+
+    /// The directories of an executor's run, and of the executor itself if no task waits for it, may
+    /// be deleted.
+    pub(crate) fn collect_executor(&self, run: &Run, checkpoint: bool, whole: bool) {
+        let Some(gc) = &self.colleagues.gc else { return };
+        let (agent, framework, executor) = (&run.agent, &run.framework, &run.executor);
+        let sandbox = self.paths.sandbox(run);
+        let shown = vec![sandbox.clone()];
+        gc.schedule(sandbox, shown);
+        if whole {
+            let shown =
+                vec![self.paths.latest_sandbox(run), Paths::virtual_sandbox(framework, executor)];
+            gc.schedule(self.paths.executor_work(agent, framework, executor), shown);
+        }
+        if checkpoint {
+            gc.schedule(self.paths.run_meta(run), Vec::new());
+            if whole {
+                gc.schedule(self.paths.executor_meta(agent, framework, executor), Vec::new());
+            }
+        }
+    }
+
+    /// What was kept of a completed task may be deleted.
+    pub(crate) fn collect_task(
+        &self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        task: &TaskId,
+    ) {
+        let Some(gc) = &self.colleagues.gc else { return };
+        let framework = self.frameworks.get(framework_id);
+        let executor = framework.and_then(|framework| framework.executors.get(executor_id));
+        if let Some(executor) = executor.filter(|executor| executor.checkpoint) {
+            gc.schedule(self.paths.task(&self.run_of(framework_id, executor), task), Vec::new());
+        }
+    }
+
+    /// The directories of a framework may be deleted.
+    pub(crate) fn collect_framework(&self, framework_id: &FrameworkId, checkpoint: bool) {
+        let Some(gc) = &self.colleagues.gc else { return };
+        let agent = self.agent_id();
+        gc.schedule(self.paths.framework_work(&agent, framework_id), Vec::new());
+        if checkpoint {
+            gc.schedule(self.paths.framework_meta(&agent, framework_id), Vec::new());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_is_made_with_a_link_to_the_latest() {
+        let directory = tempfile::tempdir().unwrap();
+        let runs = directory.path().join("executors/e/runs");
+        create(&runs.join("one"), &runs.join("latest"), None).unwrap();
+        create(&runs.join("two"), &runs.join("latest"), None).unwrap();
+        assert_eq!(std::fs::canonicalize(runs.join("latest")).unwrap(), runs.join("two").canonicalize().unwrap());
+    }
+
+    #[test]
+    fn a_user_that_does_not_exist_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = create(&directory.path().join("one"), &directory.path().join("latest"), Some("no-such-user"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("no-such-user"), "{error}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Shutting an executor down: asked first, destroyed after its grace period.
+//!
+//! Upstream: `Slave::shutdownExecutor`, `_shutdownExecutor`, `shutdownExecutorTimeout`, `shutdown`.
+
+use libprocess::{Context, Handle, Pid};
+use mesos::internal::ShutdownExecutorMessage;
+use mesos::{ContainerId, ExecutorId, FrameworkId};
+
+use super::connection;
+use super::environment::grace_period;
+use super::executor::{ExecutorPhase, FrameworkPhase};
+use crate::agent::{Agent, Phase};
+
+/// An executor has not ended within its grace period.
+pub struct ShutdownOverdue {
+    framework: FrameworkId,
+    executor: ExecutorId,
+    container: ContainerId,
+}
+
+libprocess::messages! { ShutdownOverdue; }
+
+impl Agent {
+    /// Tells an executor to end, and destroys its container if it has not within its grace period.
+    /// Does nothing for one that is ending.
+    pub(crate) fn shut_down_executor(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        ctx: &mut Context<Self>,
+    ) {
+        let default = self.settings.executor_shutdown_grace_period;
+        let Some(executor) = self.executor(framework_id, executor_id) else { return };
+        if !executor.is_alive() {
+            return;
+        }
+        tracing::info!(%executor_id, %framework_id, "shutting down an executor");
+        executor.phase = ExecutorPhase::Terminating;
+        // One that has not subscribed yet is told when it does.
+        if let Some(connection) = &executor.connection {
+            connection.send(connection::shutdown());
+        }
+        let grace = grace_period(&executor.info).unwrap_or(default);
+        let overdue = ShutdownOverdue {
+            framework: framework_id.clone(),
+            executor: executor_id.clone(),
+            container: executor.container.clone(),
+        };
+        ctx.after(grace, overdue);
+        self.touch(ctx);
+    }
+
+    /// Ends the agent once all its executors have.
+    pub(crate) fn shut_down(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Terminating;
+        if self.frameworks.is_empty() {
+            ctx.terminate();
+            return;
+        }
+        let frameworks: Vec<FrameworkId> = self.frameworks.keys().cloned().collect();
+        for framework in frameworks {
+            self.shut_down_framework(&framework, ctx);
+        }
+    }
+}
+
+impl Handle<ShutdownExecutorMessage> for Agent {
+    fn handle(&mut self, message: ShutdownExecutorMessage, from: &Pid, ctx: &mut Context<Self>) {
+        if !self.is_from_master(from, "shut down executor") {
+            return;
+        }
+        if matches!(self.phase, Phase::Recovering | Phase::Disconnected) {
+            tracing::warn!(phase = %self.phase, "ignoring the shut-down of an executor: not registered");
+            return;
+        }
+        let (Some(framework), Some(executor)) = (message.framework_id, message.executor_id) else {
+            tracing::warn!("ignoring the shut-down of an executor without its ids");
+            return;
+        };
+        let (framework, executor) = (FrameworkId::from(framework), ExecutorId::from(executor));
+        let running = self
+            .frameworks
+            .get(&framework)
+            .is_some_and(|framework| framework.phase == FrameworkPhase::Running);
+        if running {
+            self.shut_down_executor(&framework, &executor, ctx);
+        } else {
+            tracing::warn!(framework_id = %framework, executor_id = %executor, "no such framework runs here");
+        }
+    }
+}
+
+impl Handle<ShutdownOverdue> for Agent {
+    fn handle(&mut self, overdue: ShutdownOverdue, _: &Pid, _: &mut Context<Self>) {
+        let ShutdownOverdue { framework, executor, container } = overdue;
+        let containerizer = self.colleagues.containerizer.clone();
+        if let Some(executor) = self.executor_in(&framework, &executor, &container)
+            && executor.phase == ExecutorPhase::Terminating
+        {
+            tracing::info!(executor_id = %executor.id, framework_id = %framework, "destroying the container of an executor that did not end in time");
+            containerizer.destroy(container);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! An executor subscribes: for the first time, after the agent or its connection broke.
+//!
+//! What it means: the executor says which tasks and updates it has that were not acknowledged, and
+//! gets, over one long answer, `SUBSCRIBED` and then whatever concerns it. Tasks that an agent has
+//! sent and this executor has never seen (the agent died in between) are reported as dropped.
+//!
+//! Upstream: `Slave::subscribe`, `ResponseHeartbeater`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use libprocess::{Context, Handle, Pid};
+use mesos::v1::executor::Call;
+use mesos::{ExecutorId, FrameworkId, TaskId, v1};
+use v1::task_status::Reason;
+
+use super::connection::{self, Connection};
+use super::executor::{AfterUpdate, ExecutorPhase, FrameworkPhase};
+use crate::agent::{Agent, Phase};
+use crate::recovery::checkpoint;
+use crate::status_updates::manager::Origin;
+use crate::tasks::status::{dropped_state, executor_update};
+
+/// Between heartbeats to an executor (upstream: `DEFAULT_EXECUTOR_HEARTBEAT_INTERVAL`).
+const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
+
+/// Time for a heartbeat to every executor.
+#[derive(Clone)]
+pub struct Heartbeat;
+
+libprocess::messages! { Heartbeat; }
+
+impl Agent {
+    /// An executor that is in the books subscribes.
+    pub(crate) fn subscribe(&mut self, call: Call, connection: Connection, ctx: &mut Context<Self>) {
+        let framework_id = FrameworkId::from(&call.framework_id);
+        let executor_id = ExecutorId::from(&call.executor_id);
+        let terminating = self.phase == Phase::Terminating;
+        let Some(framework) = self.frameworks.get_mut(&framework_id) else { return };
+        let unwelcome = terminating || framework.phase == FrameworkPhase::Terminating;
+        let Some(executor) = framework.executors.get_mut(&executor_id) else { return };
+        tracing::info!(%executor_id, %framework_id, phase = ?executor.phase, "an executor subscribes");
+        if unwelcome || !executor.is_alive() {
+            connection.send(connection::shutdown());
+            connection.close();
+            return;
+        }
+        if let Some(earlier) = executor.connection.replace(connection) {
+            tracing::warn!(%executor_id, "closing the executor's earlier connection");
+            earlier.close();
+        }
+        executor.phase = ExecutorPhase::Running;
+        if let Some(timer) = executor.registration_timer.take() {
+            ctx.cancel(timer);
+        }
+        if let Err(error) = self.mark_http(&framework_id, &executor_id) {
+            self.fail(error.to_string(), ctx);
+            return;
+        }
+        let subscribe = call.subscribe.unwrap_or_default();
+        let agent_id = self.agent_id();
+        for update in subscribe.unacknowledged_updates {
+            let update = executor_update(&call.framework_id, &agent_id, update.status, ctx.now());
+            self.status_update(update, Origin::Executor(executor_id.clone()), ctx);
+        }
+        let known: BTreeSet<TaskId> =
+            subscribe.unacknowledged_tasks.iter().map(|task| TaskId::from(&task.task_id)).collect();
+        self.drop_unseen(&framework_id, &executor_id, &known, ctx);
+        self.greet(&framework_id, &executor_id, ctx);
+        self.touch(ctx);
+    }
+
+    fn mark_http(
+        &self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+    ) -> Result<(), checkpoint::DiskError> {
+        let framework = self.frameworks.get(framework_id);
+        let executor = framework.and_then(|framework| framework.executors.get(executor_id));
+        match executor.filter(|executor| executor.checkpoint) {
+            Some(executor) => {
+                checkpoint::touch(&self.paths.http_marker(&self.run_of(framework_id, executor)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Reports tasks that were sent to the executor but never reached it.
+    fn drop_unseen(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        known: &BTreeSet<TaskId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(framework) = self.frameworks.get(framework_id) else { return };
+        let state = dropped_state(&framework.info);
+        let Some(executor) = framework.executors.get(executor_id) else { return };
+        let unseen: Vec<TaskId> = executor
+            .tasks
+            .launched()
+            .filter(|(id, task)| {
+                task.state() == v1::TaskState::TaskStaging && !known.contains(*id)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for task in unseen {
+            let why = (state, Reason::SlaveRestarted, "Task launched during agent restart");
+            self.report(framework_id, &task, Some(executor_id), why, ctx);
+        }
+    }
+
+    /// Sends `SUBSCRIBED` and what is queued; or `SHUTDOWN` if nothing is left to do.
+    fn greet(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        ctx: &mut Context<Self>,
+    ) {
+        let agent = self.agent_info();
+        let Some(framework) = self.frameworks.get(framework_id) else { return };
+        let Some(executor) = framework.executors.get(executor_id) else { return };
+        if !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued() {
+            tracing::warn!(%executor_id, "shutting down an executor whose tasks were all killed before it subscribed");
+            self.shut_down_executor(framework_id, executor_id, ctx);
+            return;
+        }
+        if let Some(connection) = &executor.connection {
+            connection.send(connection::subscribed(
+                &executor.info,
+                &framework.info,
+                &agent,
+                &executor.container,
+            ));
+        }
+        self.change_resources(framework_id, executor_id, AfterUpdate::SendQueued, ctx);
+    }
+
+    /// Sends what is queued, now that the container has the resources for it.
+    pub(crate) fn send_queued(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        _: &mut Context<Self>,
+    ) {
+        let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        if framework.phase == FrameworkPhase::Terminating {
+            return;
+        }
+        let Some(executor) = framework.executors.get_mut(executor_id) else { return };
+        if executor.phase != ExecutorPhase::Running || executor.tasks.nothing_queued() {
+            return;
+        }
+        // One whose connection broke gets them when it subscribes again: they stay queued.
+        let Some(connection) = executor.connection.clone() else { return };
+        executor.ever_sent_task = true;
+        for task in executor.tasks.launch_queued(framework_id) {
+            tracing::info!(task_id = %task.task_id.value, %executor_id, "sending a task to its executor");
+            connection.send(connection::launch(&task));
+        }
+    }
+
+    /// Begins to send heartbeats, so that proxies do not close idle connections.
+    pub(crate) fn start_heartbeats(&mut self, ctx: &mut Context<Self>) {
+        ctx.every(HEARTBEAT_INTERVAL, Heartbeat);
+    }
+}
+
+impl Handle<Heartbeat> for Agent {
+    fn handle(&mut self, _: Heartbeat, _: &Pid, _: &mut Context<Self>) {
+        for executor in self.frameworks.values().flat_map(|framework| framework.executors.values()) {
+            if let Some(connection) = &executor.connection {
+                connection.send(connection::heartbeat());
+            }
+        }
+    }
+}

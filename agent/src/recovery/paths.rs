@@ -1,0 +1,259 @@
+//! Where everything is on the agent's disk: upstream's layout (`slave/paths.cpp`), so that tools
+//! and eyes that know it find what they look for.
+//!
+//! ```text
+//! <work_dir>/slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>   sandbox
+//! <work_dir>/meta/boot_id
+//! <work_dir>/meta/slaves/latest -> <agent>
+//! <work_dir>/meta/slaves/<agent>/slave.info
+//!     frameworks/<framework>/framework.{info,pid}
+//!         executors/<executor>/executor.info, executor_generated_for_command_task
+//!             runs/latest -> <container>
+//!             runs/<container>/{http.marker, executor.sentinel, pids/forked.pid}
+//!                 tasks/<task>/{task.info, task.updates}
+//! ```
+//!
+//! Pure: it makes names and touches nothing.
+
+use std::path::{Path, PathBuf};
+
+use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId};
+
+/// The names below one work directory.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    work: PathBuf,
+    meta: PathBuf,
+}
+
+/// One run of one executor: what identifies its directories.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The agent that runs it.
+    pub agent: AgentId,
+    /// Whose executor it is.
+    pub framework: FrameworkId,
+    /// Which executor.
+    pub executor: ExecutorId,
+    /// Its container.
+    pub container: ContainerId,
+}
+
+impl Paths {
+    /// Names below `work_dir`.
+    pub fn new(work_dir: &Path) -> Paths {
+        Paths { work: work_dir.to_path_buf(), meta: work_dir.join("meta") }
+    }
+
+    /// The work directory.
+    pub fn work_dir(&self) -> &Path {
+        &self.work
+    }
+
+    /// What survives a restart.
+    pub fn meta_dir(&self) -> &Path {
+        &self.meta
+    }
+
+    /// The sandboxes of all agent ids that this directory has seen.
+    pub fn slaves(&self) -> PathBuf {
+        self.work.join("slaves")
+    }
+
+    /// The boot id of the host when the agent last recovered.
+    pub fn boot_id(&self) -> PathBuf {
+        self.meta.join("boot_id")
+    }
+
+    /// The link to the agent id in use.
+    pub fn latest_agent(&self) -> PathBuf {
+        self.meta.join("slaves").join("latest")
+    }
+
+    /// All that is kept of one agent id.
+    pub fn agent_meta(&self, agent: &AgentId) -> PathBuf {
+        self.meta.join("slaves").join(agent.as_str())
+    }
+
+    /// The `SlaveInfo` it registered with.
+    pub fn agent_info(&self, agent: &AgentId) -> PathBuf {
+        self.agent_meta(agent).join("slave.info")
+    }
+
+    /// A framework's sandboxes.
+    pub fn framework_work(&self, agent: &AgentId, framework: &FrameworkId) -> PathBuf {
+        framework_of(&self.slaves().join(agent.as_str()), framework)
+    }
+
+    /// What is kept of a framework.
+    pub fn framework_meta(&self, agent: &AgentId, framework: &FrameworkId) -> PathBuf {
+        framework_of(&self.agent_meta(agent), framework)
+    }
+
+    /// Its `FrameworkInfo`.
+    pub fn framework_info(&self, agent: &AgentId, framework: &FrameworkId) -> PathBuf {
+        self.framework_meta(agent, framework).join("framework.info")
+    }
+
+    /// Its scheduler's pid (`@0.0.0.0:0` for one that speaks HTTP).
+    pub fn framework_pid(&self, agent: &AgentId, framework: &FrameworkId) -> PathBuf {
+        self.framework_meta(agent, framework).join("framework.pid")
+    }
+
+    /// An executor's sandboxes.
+    pub fn executor_work(
+        &self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+    ) -> PathBuf {
+        executor_of(&self.framework_work(agent, framework), executor)
+    }
+
+    /// What is kept of an executor.
+    pub fn executor_meta(
+        &self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+    ) -> PathBuf {
+        executor_of(&self.framework_meta(agent, framework), executor)
+    }
+
+    /// Its `ExecutorInfo`.
+    pub fn executor_info(
+        &self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+    ) -> PathBuf {
+        self.executor_meta(agent, framework, executor).join("executor.info")
+    }
+
+    /// "1" if the agent made it for a command task, "0" otherwise.
+    pub fn generated_for_command_task(
+        &self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+    ) -> PathBuf {
+        self.executor_meta(agent, framework, executor).join("executor_generated_for_command_task")
+    }
+
+    /// The sandbox of a run.
+    pub fn sandbox(&self, run: &Run) -> PathBuf {
+        self.executor_work(&run.agent, &run.framework, &run.executor)
+            .join("runs")
+            .join(run.container.as_str())
+    }
+
+    /// The link to the sandbox of the latest run.
+    pub fn latest_sandbox(&self, run: &Run) -> PathBuf {
+        self.executor_work(&run.agent, &run.framework, &run.executor).join("runs").join("latest")
+    }
+
+    /// The path by which everybody may ask for the sandbox of the latest run (no work directory
+    /// and no agent id in it).
+    pub fn virtual_sandbox(framework: &FrameworkId, executor: &ExecutorId) -> PathBuf {
+        executor_of(&framework_of(Path::new("/"), framework), executor).join("runs").join("latest")
+    }
+
+    /// What is kept of a run.
+    pub fn run_meta(&self, run: &Run) -> PathBuf {
+        self.executor_meta(&run.agent, &run.framework, &run.executor)
+            .join("runs")
+            .join(run.container.as_str())
+    }
+
+    /// The link to the latest run.
+    pub fn latest_run_meta(&self, run: &Run) -> PathBuf {
+        self.executor_meta(&run.agent, &run.framework, &run.executor).join("runs").join("latest")
+    }
+
+    /// Marks a run that has ended with all its updates acknowledged.
+    pub fn sentinel(&self, run: &Run) -> PathBuf {
+        self.run_meta(run).join("executor.sentinel")
+    }
+
+    /// Marks an executor that speaks HTTP, and has subscribed.
+    pub fn http_marker(&self, run: &Run) -> PathBuf {
+        self.run_meta(run).join("http.marker")
+    }
+
+    /// The pid of the container.
+    pub fn forked_pid(&self, run: &Run) -> PathBuf {
+        self.run_meta(run).join("pids").join("forked.pid")
+    }
+
+    /// What is kept of a task.
+    pub fn task(&self, run: &Run, task: &TaskId) -> PathBuf {
+        self.run_meta(run).join("tasks").join(task.as_str())
+    }
+
+    /// The `Task`.
+    pub fn task_info(&self, run: &Run, task: &TaskId) -> PathBuf {
+        self.task(run, task).join("task.info")
+    }
+
+    /// Its status updates and their acknowledgements, in order.
+    pub fn task_updates(&self, run: &Run, task: &TaskId) -> PathBuf {
+        self.task(run, task).join("task.updates")
+    }
+}
+
+fn framework_of(root: &Path, framework: &FrameworkId) -> PathBuf {
+    root.join("frameworks").join(framework.as_str())
+}
+
+fn executor_of(framework: &Path, executor: &ExecutorId) -> PathBuf {
+    framework.join("executors").join(executor.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> Run {
+        Run {
+            agent: AgentId::from("S0"),
+            framework: FrameworkId::from("F"),
+            executor: ExecutorId::from("e"),
+            container: ContainerId::new("c"),
+        }
+    }
+
+    #[test]
+    fn sandboxes_are_where_upstream_has_them() {
+        let paths = Paths::new(Path::new("/w"));
+        assert_eq!(
+            paths.sandbox(&run()),
+            Path::new("/w/slaves/S0/frameworks/F/executors/e/runs/c")
+        );
+        assert_eq!(
+            paths.latest_sandbox(&run()),
+            Path::new("/w/slaves/S0/frameworks/F/executors/e/runs/latest")
+        );
+        assert_eq!(
+            Paths::virtual_sandbox(&run().framework, &run().executor),
+            Path::new("/frameworks/F/executors/e/runs/latest")
+        );
+    }
+
+    #[test]
+    fn checkpoints_are_where_upstream_has_them() {
+        let paths = Paths::new(Path::new("/w"));
+        let task = TaskId::from("t");
+        let run_dir = "/w/meta/slaves/S0/frameworks/F/executors/e/runs/c";
+        assert_eq!(paths.agent_info(&run().agent), Path::new("/w/meta/slaves/S0/slave.info"));
+        assert_eq!(
+            paths.framework_info(&run().agent, &run().framework),
+            Path::new("/w/meta/slaves/S0/frameworks/F/framework.info")
+        );
+        assert_eq!(
+            paths.task_updates(&run(), &task),
+            Path::new(run_dir).join("tasks/t/task.updates")
+        );
+        assert_eq!(paths.forked_pid(&run()), Path::new(run_dir).join("pids/forked.pid"));
+        assert_eq!(paths.latest_agent(), Path::new("/w/meta/slaves/latest"));
+    }
+}

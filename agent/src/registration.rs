@@ -1,0 +1,461 @@
+//! Finding a master, becoming known to it, and noticing that one is not.
+//!
+//! ```text
+//! leader found --random pause up to factor--> RegisterSlave / ReregisterSlave, again after random pauses
+//!              --SlaveRegistered / SlaveReregistered--> Running
+//! Running --ping says "disconnected", or no ping for total_ping_timeout--> as if the leader were new
+//! ```
+//!
+//! Upstream: `Slave::detected`, `registered`, `reregistered`, `doReliableRegistration`, `ping` in
+//! `slave/slave.cpp`. It knows nothing of how a leader is elected.
+
+use std::time::Duration;
+
+use election::{LeaderChanged, WatchLeader};
+use libprocess::{Context, Handle, Node, Pid, Timer};
+use mesos::{AgentId, FrameworkId, TaskId, internal, v1};
+use v1::agent_info::capability::Type as Capability;
+
+use crate::agent::{Agent, Phase};
+use crate::executors::executor::ExecutorPhase;
+use crate::recovery::checkpoint::{self, Durability};
+use crate::status_updates::manager::{Origin, Pause, Resume};
+use crate::tasks::status::{AgentUpdate, dropped_state, task_of};
+
+/// The longest window that a pause between attempts is drawn from.
+const WINDOW_MAX: Duration = Duration::from_mins(1);
+/// How long the agent does without pings if the master does not say: 5 of 15 s.
+const PING_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// What this agent can do; the master uses no more of an agent than that.
+pub const CAPABILITIES: [Capability; 8] = [
+    Capability::MultiRole,
+    Capability::HierarchicalRole,
+    Capability::ReservationRefinement,
+    Capability::ResourceProvider,
+    Capability::ResizeVolume,
+    Capability::AgentOperationFeedback,
+    Capability::AgentDraining,
+    Capability::TaskResourceLimits,
+];
+
+/// How long to wait between attempts to register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    factor: Duration,
+    /// The window of the next pause.
+    window: Duration,
+}
+
+impl Backoff {
+    fn new(factor: Duration) -> Backoff {
+        Backoff { factor, window: factor * 2 }
+    }
+
+    /// A new leader: the window of the pause before the first attempt.
+    fn restart(&mut self) -> Duration {
+        self.window = self.factor * 2;
+        self.factor
+    }
+
+    /// The window of the pause after an attempt: each is twice the one before, up to a minute.
+    fn next(&mut self) -> Duration {
+        let window = self.window.min(WINDOW_MAX);
+        self.window = window * 2;
+        window
+    }
+}
+
+/// Whom the agent follows.
+pub struct Registration {
+    /// What the detector said last.
+    leader: Option<v1::MasterInfo>,
+    /// The master that messages are exchanged with.
+    pub(crate) master: Option<Pid>,
+    backoff: Backoff,
+    attempt: Option<Timer>,
+    ping: Option<Timer>,
+    ping_timeout: Duration,
+}
+
+impl Registration {
+    /// Follows nobody yet.
+    pub(crate) fn new(factor: Duration) -> Registration {
+        Registration {
+            leader: None,
+            master: None,
+            backoff: Backoff::new(factor),
+            attempt: None,
+            ping: None,
+            ping_timeout: PING_TIMEOUT,
+        }
+    }
+
+    /// The leader's own description, for `/state`.
+    pub(crate) fn leader(&self) -> Option<&v1::MasterInfo> {
+        self.leader.as_ref()
+    }
+}
+
+/// Try to register (again).
+pub struct Register;
+/// No ping has come for too long.
+pub struct PingOverdue;
+
+libprocess::messages! { Register; PingOverdue; }
+
+/// The actor of a master, from its description.
+pub fn master_pid(info: &v1::MasterInfo) -> Option<Pid> {
+    if let Some(pid) = info.pid.as_deref().and_then(|pid| pid.parse().ok()) {
+        return Some(pid);
+    }
+    let address = info.address.as_ref()?;
+    let ip: std::net::IpAddr = address.ip.as_deref()?.parse().ok()?;
+    let port = u16::try_from(address.port).ok()?;
+    Some(Pid::new("master", std::net::SocketAddr::new(ip, port)))
+}
+
+impl Agent {
+    /// Asks the detector for the leader, now and at every change.
+    pub(crate) fn watch_leader(&mut self, ctx: &mut Context<Self>) {
+        self.colleagues.detector.tell(WatchLeader(ctx.address().recipient()));
+    }
+
+    /// Registers with the leader as if it had just been found.
+    fn detect_again(&mut self, ctx: &mut Context<Self>) {
+        let leader = self.registration.leader.clone();
+        self.detected(leader, ctx);
+    }
+
+    fn detected(&mut self, leader: Option<v1::MasterInfo>, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Terminating {
+            self.phase = Phase::Disconnected;
+        }
+        self.colleagues.updates.tell(Pause);
+        self.cancel_attempt(ctx);
+        if let Some(ping) = self.registration.ping.take() {
+            ctx.cancel(ping);
+        }
+        self.registration.master = leader.as_ref().and_then(master_pid);
+        self.registration.leader = leader;
+        match &self.registration.master {
+            None => tracing::info!("there is no leading master"),
+            Some(master) if self.phase == Phase::Terminating => {
+                tracing::info!(%master, "not registering: the agent is terminating");
+            }
+            Some(master) => {
+                tracing::info!(%master, "new master detected");
+                let window = self.registration.backoff.restart();
+                self.attempt_within(window, ctx);
+            }
+        }
+        self.touch(ctx);
+    }
+
+    fn attempt_within(&mut self, window: Duration, ctx: &mut Context<Self>) {
+        let delay = pause(ctx.node(), window);
+        self.registration.attempt = Some(ctx.after(delay, Register));
+    }
+
+    fn cancel_attempt(&mut self, ctx: &mut Context<Self>) {
+        if let Some(attempt) = self.registration.attempt.take() {
+            ctx.cancel(attempt);
+        }
+    }
+
+    fn await_ping(&mut self, ctx: &mut Context<Self>) {
+        if let Some(ping) = self.registration.ping.take() {
+            ctx.cancel(ping);
+        }
+        self.registration.ping = Some(ctx.after(self.registration.ping_timeout, PingOverdue));
+    }
+
+    fn registration_message(&self) -> internal::RegisterSlaveMessage {
+        internal::RegisterSlaveMessage {
+            slave: self.info.clone(),
+            checkpointed_resources: Vec::new(),
+            version: Some(mesos::VERSION.to_owned()),
+            agent_capabilities: capabilities(),
+            resource_version_uuid: Some(self.resource_version_proto()),
+        }
+    }
+
+    fn reregistration_message(&self) -> internal::ReregisterSlaveMessage {
+        let mut message = internal::ReregisterSlaveMessage {
+            slave: self.info.clone(),
+            version: Some(mesos::VERSION.to_owned()),
+            agent_capabilities: capabilities(),
+            resource_version_uuid: Some(self.resource_version_proto()),
+            ..internal::ReregisterSlaveMessage::default()
+        };
+        for framework in self.frameworks.values() {
+            message.frameworks.push((*framework.info).clone());
+            let staging = |info| task_of(info, v1::TaskState::TaskStaging, &framework.id);
+            message.tasks.extend(framework.pending.iter().map(|pending| staging(&pending.task)));
+            for executor in framework.executors.values() {
+                let tasks = executor.tasks.launched().chain(executor.tasks.terminated());
+                message.tasks.extend(tasks.map(|(_, task)| (**task).clone()));
+                message.tasks.extend(executor.tasks.queued().map(|(_, info)| staging(info)));
+                // The master does not know of executors that the agent has made up, and ended ones
+                // hold nothing.
+                if !executor.generated && executor.phase != ExecutorPhase::Terminated {
+                    let mut info = (*executor.info).clone();
+                    info.framework_id.get_or_insert_with(|| framework.id.to_proto());
+                    message.executor_infos.push(info);
+                }
+            }
+        }
+        for framework in &self.completed {
+            let tasks = framework.completed.iter().flat_map(|executor| {
+                executor.tasks.terminated().map(|(_, task)| task).chain(executor.tasks.completed())
+            });
+            message.completed_frameworks.push(internal::archive::Framework {
+                framework_info: (*framework.info).clone(),
+                pid: framework.pid.as_ref().map(ToString::to_string),
+                tasks: tasks.map(|task| (**task).clone()).collect(),
+            });
+        }
+        message
+    }
+
+    fn resource_version_proto(&self) -> v1::Uuid {
+        v1::Uuid { value: self.resource_version.as_bytes().to_vec() }
+    }
+
+    /// What the master may not know yet of this agent's resources. It is sent after every
+    /// (re-)registration, as every agent that can have resource providers does.
+    fn send_resource_update(&self, id: &AgentId, ctx: &Context<Self>) {
+        let Some(master) = self.master() else { return };
+        ctx.post(
+            master,
+            internal::UpdateSlaveMessage {
+                slave_id: id.to_proto(),
+                update_oversubscribed_resources: Some(false),
+                operations: Some(internal::update_slave_message::Operations::default()),
+                resource_version_uuid: Some(self.resource_version_proto()),
+                resource_providers: Some(internal::update_slave_message::ResourceProviders::default()),
+                ..internal::UpdateSlaveMessage::default()
+            },
+        );
+    }
+
+    fn take_ping_timeout(&mut self, connection: Option<&internal::MasterSlaveConnection>) {
+        let seconds = connection.and_then(|connection| connection.total_ping_timeout_seconds);
+        self.registration.ping_timeout = seconds
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .unwrap_or(PING_TIMEOUT);
+    }
+
+    fn connected(&mut self, ctx: &mut Context<Self>) {
+        self.phase = Phase::Running;
+        self.cancel_attempt(ctx);
+        self.colleagues.updates.tell(Resume);
+        self.await_ping(ctx);
+        self.touch(ctx);
+    }
+
+    /// Stores what a restarted agent needs to come back under the same id.
+    fn checkpoint_info(&self, id: &AgentId) -> Result<(), checkpoint::DiskError> {
+        checkpoint::write_message(&self.paths.agent_info(id), &self.info, Durability::Host)?;
+        checkpoint::replace_link(&self.paths.latest_agent(), std::path::Path::new(id.as_str()))
+    }
+
+    /// The master believes in tasks that this agent does not know: they are dropped.
+    fn reconcile(&mut self, reconciliation: &internal::ReconcileTasksMessage, ctx: &mut Context<Self>) {
+        let framework = FrameworkId::from(&reconciliation.framework_id);
+        let state = reconciliation
+            .framework
+            .as_ref()
+            .map_or(v1::TaskState::TaskLost, dropped_state);
+        for status in &reconciliation.statuses {
+            let task = TaskId::from(&status.task_id);
+            if self.frameworks.get(&framework).is_some_and(|framework| framework.has_task(&task)) {
+                continue;
+            }
+            tracing::warn!(task_id = %task, framework_id = %framework, "the master knows a task that this agent does not");
+            let update = AgentUpdate {
+                framework: &framework,
+                agent: &self.agent_id(),
+                task: &task,
+                executor: None,
+                state,
+                reason: v1::task_status::Reason::Reconciliation,
+                message: "Reconciliation: task unknown to the agent",
+                limited: None,
+            }
+            .into_update(ctx.node().random().uuid(), ctx.now());
+            self.deliver(update, Origin::Agent, None);
+        }
+    }
+}
+
+/// A random part of `window`.
+fn pause(node: &Node, window: Duration) -> Duration {
+    node.random().duration_up_to(window)
+}
+
+/// [`CAPABILITIES`], as the protocol has them.
+pub fn capabilities() -> Vec<v1::agent_info::Capability> {
+    CAPABILITIES
+        .into_iter()
+        .map(|kind| v1::agent_info::Capability { r#type: Some(kind.into()) })
+        .collect()
+}
+
+impl Handle<LeaderChanged> for Agent {
+    fn handle(&mut self, LeaderChanged(leader): LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
+        self.detected(leader, ctx);
+    }
+}
+
+impl Handle<Register> for Agent {
+    fn handle(&mut self, _: Register, _: &Pid, ctx: &mut Context<Self>) {
+        self.registration.attempt = None;
+        if self.phase != Phase::Disconnected {
+            return;
+        }
+        let Some(master) = self.registration.master.clone() else { return };
+        // Linked only now, so that a thousand agents do not connect to a new leader at once.
+        ctx.link(&master);
+        if self.id.is_none() {
+            ctx.post(&master, self.registration_message());
+        } else {
+            ctx.post(&master, self.reregistration_message());
+        }
+        let window = self.registration.backoff.next();
+        self.attempt_within(window, ctx);
+    }
+}
+
+impl Handle<internal::SlaveRegisteredMessage> for Agent {
+    fn handle(
+        &mut self,
+        message: internal::SlaveRegisteredMessage,
+        from: &Pid,
+        ctx: &mut Context<Self>,
+    ) {
+        if !self.is_from_master(from, "registered") {
+            return;
+        }
+        self.take_ping_timeout(message.connection.as_ref());
+        let id = AgentId::from(message.slave_id);
+        match self.phase {
+            Phase::Disconnected => {
+                tracing::info!(master = %from, agent_id = %id, "registered");
+                self.info.id = Some(id.to_proto());
+                self.id = Some(id.clone());
+                if let Err(error) = self.checkpoint_info(&id) {
+                    self.fail(error.to_string(), ctx);
+                    return;
+                }
+                self.connected(ctx);
+            }
+            Phase::Running if self.id.as_ref() != Some(&id) => {
+                let expected = self.agent_id();
+                self.fail(format!("registered with the wrong id {id}; expected {expected}"), ctx);
+                return;
+            }
+            Phase::Running => tracing::warn!(master = %from, "already registered"),
+            Phase::Terminating | Phase::Recovering => {
+                tracing::warn!(phase = %self.phase, "ignoring a registration");
+                return;
+            }
+        }
+        self.send_resource_update(&id, ctx);
+    }
+}
+
+impl Handle<internal::SlaveReregisteredMessage> for Agent {
+    fn handle(
+        &mut self,
+        message: internal::SlaveReregisteredMessage,
+        from: &Pid,
+        ctx: &mut Context<Self>,
+    ) {
+        if !self.is_from_master(from, "re-registered") {
+            return;
+        }
+        let id = AgentId::from(message.slave_id);
+        if self.id.as_ref() != Some(&id) {
+            let expected = self.agent_id();
+            self.fail(format!("re-registered with the wrong id {id}; expected {expected}"), ctx);
+            return;
+        }
+        self.take_ping_timeout(message.connection.as_ref());
+        match self.phase {
+            Phase::Disconnected => {
+                tracing::info!(master = %from, agent_id = %id, "re-registered");
+                self.connected(ctx);
+            }
+            Phase::Running => tracing::warn!(master = %from, "already re-registered"),
+            Phase::Terminating | Phase::Recovering => {
+                tracing::warn!(phase = %self.phase, "ignoring a re-registration");
+                return;
+            }
+        }
+        self.send_resource_update(&id, ctx);
+        for reconciliation in &message.reconciliations {
+            self.reconcile(reconciliation, ctx);
+        }
+    }
+}
+
+impl Handle<internal::PingSlaveMessage> for Agent {
+    /// Answered in every phase: recovery may take longer than the master's patience.
+    fn handle(&mut self, ping: internal::PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
+        ctx.post(from, internal::PongSlaveMessage {});
+        if !ping.connected && self.phase == Phase::Running {
+            tracing::info!("the master holds this agent for disconnected; registering again");
+            self.detect_again(ctx);
+            return;
+        }
+        if self.phase == Phase::Running {
+            self.await_ping(ctx);
+        }
+    }
+}
+
+impl Handle<PingOverdue> for Agent {
+    fn handle(&mut self, _: PingOverdue, _: &Pid, ctx: &mut Context<Self>) {
+        self.registration.ping = None;
+        if self.phase == Phase::Running {
+            tracing::info!(timeout = ?self.registration.ping_timeout, "no ping from the master; detecting it again");
+            self.detect_again(ctx);
+        }
+    }
+}
+
+impl Handle<internal::ShutdownMessage> for Agent {
+    fn handle(&mut self, message: internal::ShutdownMessage, from: &Pid, ctx: &mut Context<Self>) {
+        if !self.is_from_master(from, "shut down") {
+            return;
+        }
+        tracing::warn!(reason = message.message(), "the master asks this agent to shut down");
+        self.shut_down(ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_one_second_then_two_doubling_to_a_minute() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        assert_eq!(backoff.restart(), Duration::from_secs(1));
+        let windows: Vec<u64> = (0..8).map(|_| backoff.next().as_secs()).collect();
+        assert_eq!(windows, [2, 4, 8, 16, 32, 60, 60, 60]);
+        backoff.restart();
+        assert_eq!(backoff.next(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_master_is_found_by_its_pid_or_its_address() {
+        let by_pid = v1::MasterInfo { pid: Some("master@10.0.0.1:5050".into()), ..Default::default() };
+        assert_eq!(master_pid(&by_pid).unwrap().to_string(), "master@10.0.0.1:5050");
+        let address = v1::Address { ip: Some("10.0.0.2".into()), port: 5051, ..Default::default() };
+        let by_address = v1::MasterInfo { address: Some(address), ..Default::default() };
+        assert_eq!(master_pid(&by_address).unwrap().to_string(), "master@10.0.0.2:5051");
+        assert_eq!(master_pid(&v1::MasterInfo::default()), None);
+    }
+}

@@ -1,0 +1,394 @@
+//! Delivers every status update until it is acknowledged: in order for each task, one at a time,
+//! again and again with growing pauses.
+//!
+//! | receives | from | does |
+//! |---|---|---|
+//! | [`Deliver`] | the Agent | stores an update (on disk for checkpointing frameworks), forwards it if none is in flight; [`Stored`] |
+//! | [`Acknowledge`] | the Agent, for a framework | takes the next update of the task; [`Acknowledged`] |
+//! | [`Pause`] | the Agent, without a master | forwards nothing |
+//! | [`Resume`] | the Agent, registered | forwards the front of every stream, with the first pause again |
+//! | [`Cleanup`] | the Agent, of a removed framework | forgets its streams |
+//! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
+//! | `RetryDue` | itself | forwards what was not acknowledged in time |
+//!
+//! It tells its [`Owner`] what to send. It does not know the master, tasks or executors.
+//! Upstream: `slave/task_status_update_manager.cpp`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use libprocess::{Context, Handle, Pid, Process, Recipient, Timer};
+use mesos::internal::StatusUpdate;
+use mesos::{ExecutorId, FrameworkId, TaskId};
+use uuid::Uuid;
+
+use super::log::{self, Record};
+use super::stream::{AcknowledgementRefused, Received, Stream, uuid_of};
+use crate::recovery::checkpoint::DiskError;
+
+/// Who sent an update to the agent, and so waits for word that it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The agent made it itself.
+    Agent,
+    /// This executor of the task's framework (it need not be the task's own).
+    Executor(ExecutorId),
+}
+
+/// Take care of an update.
+pub struct Deliver {
+    /// It has a uuid.
+    pub update: StatusUpdate,
+    /// Handed back in [`Stored`].
+    pub origin: Origin,
+    /// The log of its task, for frameworks that checkpoint.
+    pub log: Option<PathBuf>,
+}
+
+/// An update is stored; whoever sent it may forget it.
+pub struct Stored {
+    /// Whose task.
+    pub framework: FrameworkId,
+    /// Which task.
+    pub task: TaskId,
+    /// Which update.
+    pub uuid: Uuid,
+    /// Who sent it.
+    pub origin: Origin,
+}
+
+/// A framework has stored an update.
+pub struct Acknowledge {
+    /// Whose task.
+    pub framework: FrameworkId,
+    /// Which task.
+    pub task: TaskId,
+    /// Which update.
+    pub uuid: Uuid,
+}
+
+/// What came of an [`Acknowledge`].
+pub struct Acknowledged {
+    /// Whose task.
+    pub framework: FrameworkId,
+    /// Which task.
+    pub task: TaskId,
+    /// Which update.
+    pub uuid: Uuid,
+    /// `true` if it was the last of the task.
+    pub result: Result<bool, AcknowledgementRefused>,
+}
+
+/// Send this to the master.
+pub struct Forward(pub StatusUpdate);
+
+/// The disk has failed; nothing more can be promised.
+pub struct StorageFailed(pub DiskError);
+
+/// Forward nothing until [`Resume`].
+pub struct Pause;
+/// Forward again, beginning with everything that is in flight.
+pub struct Resume;
+/// Forget the streams of a framework.
+pub struct Cleanup(pub FrameworkId);
+/// Streams from before a restart.
+pub struct Restore(pub Vec<RestoredStream>);
+
+/// A stream from before a restart.
+pub struct RestoredStream {
+    /// Whose task.
+    pub framework: FrameworkId,
+    /// Which task.
+    pub task: TaskId,
+    /// Its log.
+    pub log: PathBuf,
+    /// What the log said.
+    pub replay: log::Replay,
+}
+
+/// Time to look for updates whose acknowledgement is overdue.
+pub struct RetryDue;
+
+libprocess::messages! {
+    Deliver; Stored; Acknowledge; Acknowledged; Forward; StorageFailed;
+    Pause; Resume; Cleanup; Restore; RetryDue;
+}
+
+/// Those who hear from the manager (the Agent, in daemons).
+pub struct Owner {
+    /// Told what to send to the master.
+    pub forward: Recipient<Forward>,
+    /// Told what is stored.
+    pub stored: Recipient<Stored>,
+    /// Told what came of acknowledgements.
+    pub acknowledged: Recipient<Acknowledged>,
+    /// Told when the disk fails.
+    pub failed: Recipient<StorageFailed>,
+}
+
+type Key = (FrameworkId, TaskId);
+
+struct Entry {
+    stream: Stream,
+    log: Option<PathBuf>,
+    /// When the update in flight is sent again (time since the node started); the place of its
+    /// entry in `retries`.
+    retry: Option<(Duration, u64)>,
+}
+
+/// What happens once a group of records is on the disk.
+enum Effect {
+    /// A new update.
+    New(StatusUpdate, Origin),
+    /// A repetition of one whose record is in this group or an earlier one.
+    Repeated(Stored),
+}
+
+/// See the module.
+pub struct StatusUpdateManager {
+    owner: Owner,
+    paused: bool,
+    streams: BTreeMap<Key, Entry>,
+    /// What is in flight by the time of its next attempt. The number keeps equal times apart.
+    retries: BTreeMap<(Duration, u64), Key>,
+    next_retry: u64,
+    armed: Option<(Duration, Timer)>,
+    /// Records that wait for the disk. Bounded by what executors send before they are acknowledged.
+    unwritten: Vec<Record>,
+    effects: Vec<Effect>,
+    writing: bool,
+}
+
+impl StatusUpdateManager {
+    /// A manager that forwards nothing until it is told to.
+    pub fn new(owner: Owner) -> StatusUpdateManager {
+        StatusUpdateManager {
+            owner,
+            paused: true,
+            streams: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            next_retry: 0,
+            armed: None,
+            unwritten: Vec::new(),
+            effects: Vec::new(),
+            writing: false,
+        }
+    }
+
+    fn store(&mut self, update: StatusUpdate, origin: Origin, ctx: &mut Context<Self>) {
+        let key = key_of(&update);
+        let uuid = uuid_of(&update);
+        // The stream can be gone: its framework was removed while the disk worked.
+        if let Some(entry) = self.streams.get_mut(&key)
+            && entry.stream.store(update)
+            && !self.paused
+        {
+            self.send_front(&key, true, ctx);
+        }
+        let (framework, task) = key;
+        self.owner.stored.tell(Stored { framework, task, uuid, origin });
+    }
+
+    /// Forwards the front of a stream, if it has one, and sets the time of the next attempt.
+    fn send_front(&mut self, key: &Key, first: bool, ctx: &mut Context<Self>) {
+        let Some(entry) = self.streams.get_mut(key) else { return };
+        if let Some(retry) = entry.retry.take() {
+            self.retries.remove(&retry);
+        }
+        let Some(update) = entry.stream.front().cloned() else { return };
+        let delay = if first { entry.stream.first_delay() } else { entry.stream.next_delay() };
+        let retry = (ctx.node().elapsed() + delay, self.next_retry);
+        self.next_retry += 1;
+        entry.retry = Some(retry);
+        self.retries.insert(retry, key.clone());
+        self.owner.forward.tell(Forward(update));
+        self.arm(ctx);
+    }
+
+    /// One timer serves all streams: it is set to the earliest attempt, and not moved when that is
+    /// acknowledged (then it finds nothing to do, and is set anew).
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let Some((&(earliest, _), _)) = self.retries.first_key_value() else { return };
+        match self.armed.take() {
+            Some((when, timer)) if when <= earliest => self.armed = Some((when, timer)),
+            previous => {
+                if let Some((_, timer)) = previous {
+                    ctx.cancel(timer);
+                }
+                let delay = earliest.saturating_sub(ctx.node().elapsed());
+                self.armed = Some((earliest, ctx.after(delay, RetryDue)));
+            }
+        }
+    }
+
+    fn drop_stream(&mut self, key: &Key) {
+        if let Some(entry) = self.streams.remove(key)
+            && let Some(retry) = entry.retry
+        {
+            self.retries.remove(&retry);
+        }
+    }
+
+    /// Writes all that waits, unless a group is being written: then it is the next group.
+    fn write(&mut self, ctx: &mut Context<Self>) {
+        if self.writing || (self.unwritten.is_empty() && self.effects.is_empty()) {
+            return;
+        }
+        self.writing = true;
+        let records = std::mem::take(&mut self.unwritten);
+        let effects = std::mem::take(&mut self.effects);
+        let node = ctx.node().clone();
+        let write = async move { node.blocking(move || log::append_all(records)).await };
+        ctx.defer(write, move |manager, written, ctx| {
+            manager.writing = false;
+            if let Err(error) = written {
+                manager.owner.failed.tell(StorageFailed(error));
+                return;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::New(update, origin) => manager.store(update, origin, ctx),
+                    Effect::Repeated(stored) => manager.owner.stored.tell(stored),
+                }
+            }
+            manager.write(ctx);
+        });
+    }
+}
+
+impl Process for StatusUpdateManager {
+    const NAME: &'static str = "task-status-update-manager";
+}
+
+impl Handle<Deliver> for StatusUpdateManager {
+    fn handle(&mut self, message: Deliver, _: &Pid, ctx: &mut Context<Self>) {
+        let Deliver { update, origin, log } = message;
+        let key = key_of(&update);
+        let uuid = uuid_of(&update);
+        let entry = self.streams.entry(key.clone()).or_insert_with(|| Entry {
+            stream: Stream::default(),
+            log: log.clone(),
+            retry: None,
+        });
+        match entry.stream.receive(uuid) {
+            Received::New => match &entry.log {
+                Some(path) => {
+                    self.unwritten.push(log::update_record(path.clone(), &update));
+                    self.effects.push(Effect::New(update, origin));
+                    self.write(ctx);
+                }
+                None => self.store(update, origin, ctx),
+            },
+            received => {
+                tracing::warn!(task_id = %key.1, %uuid, ?received, "ignoring a repeated status update");
+                let stored = Stored { framework: key.0, task: key.1, uuid, origin };
+                if entry.log.is_some() && (self.writing || !self.effects.is_empty()) {
+                    // Its first copy may still be on the way to the disk.
+                    self.effects.push(Effect::Repeated(stored));
+                } else {
+                    self.owner.stored.tell(stored);
+                }
+            }
+        }
+    }
+}
+
+impl Handle<Acknowledge> for StatusUpdateManager {
+    fn handle(&mut self, message: Acknowledge, _: &Pid, ctx: &mut Context<Self>) {
+        let Acknowledge { framework, task, uuid } = message;
+        let key = (framework, task);
+        let result = match self.streams.get_mut(&key) {
+            None => Err(AcknowledgementRefused::NoStream),
+            Some(entry) => entry.stream.acknowledge(uuid).map(|()| entry.stream.is_terminated()),
+        };
+        if let Ok(last) = result {
+            if let Some(entry) = self.streams.get_mut(&key)
+                && let Some(path) = &entry.log
+            {
+                self.unwritten.push(log::acknowledgement_record(path.clone(), uuid));
+            }
+            if last {
+                self.drop_stream(&key);
+            } else if self.paused {
+                if let Some(retry) = self.streams.get_mut(&key).and_then(|entry| entry.retry.take()) {
+                    self.retries.remove(&retry);
+                }
+            } else {
+                self.send_front(&key, true, ctx);
+            }
+            self.write_acknowledgements(ctx);
+        }
+        let (framework, task) = key;
+        self.owner.acknowledged.tell(Acknowledged { framework, task, uuid, result });
+    }
+}
+
+impl StatusUpdateManager {
+    fn write_acknowledgements(&mut self, ctx: &mut Context<Self>) {
+        if !self.unwritten.is_empty() {
+            self.write(ctx);
+        }
+    }
+}
+
+impl Handle<Pause> for StatusUpdateManager {
+    fn handle(&mut self, _: Pause, _: &Pid, _: &mut Context<Self>) {
+        self.paused = true;
+    }
+}
+
+impl Handle<Resume> for StatusUpdateManager {
+    fn handle(&mut self, _: Resume, _: &Pid, ctx: &mut Context<Self>) {
+        self.paused = false;
+        let keys: Vec<Key> = self.streams.keys().cloned().collect();
+        for key in keys {
+            self.send_front(&key, true, ctx);
+        }
+    }
+}
+
+impl Handle<Cleanup> for StatusUpdateManager {
+    fn handle(&mut self, Cleanup(framework): Cleanup, _: &Pid, _: &mut Context<Self>) {
+        let keys: Vec<Key> =
+            self.streams.keys().filter(|key| key.0 == framework).cloned().collect();
+        for key in keys {
+            self.drop_stream(&key);
+        }
+    }
+}
+
+impl Handle<Restore> for StatusUpdateManager {
+    fn handle(&mut self, Restore(streams): Restore, _: &Pid, _: &mut Context<Self>) {
+        for restored in streams {
+            let stream = Stream::replayed(restored.replay.updates, &restored.replay.acknowledged);
+            if !stream.is_terminated() {
+                let entry = Entry { stream, log: Some(restored.log), retry: None };
+                self.streams.insert((restored.framework, restored.task), entry);
+            }
+        }
+    }
+}
+
+impl Handle<RetryDue> for StatusUpdateManager {
+    fn handle(&mut self, _: RetryDue, _: &Pid, ctx: &mut Context<Self>) {
+        self.armed = None;
+        if self.paused {
+            return;
+        }
+        let now = ctx.node().elapsed();
+        while let Some((&retry, _)) = self.retries.first_key_value() {
+            if retry.0 > now {
+                break;
+            }
+            let Some(key) = self.retries.remove(&retry) else { break };
+            tracing::warn!(framework_id = %key.0, task_id = %key.1, "sending a status update again");
+            self.send_front(&key, false, ctx);
+        }
+        self.arm(ctx);
+    }
+}
+
+fn key_of(update: &StatusUpdate) -> Key {
+    (FrameworkId::from(&update.framework_id), TaskId::from(&update.status.task_id))
+}

@@ -1,0 +1,124 @@
+//! Killing a task: before it reached its executor, or through it.
+//!
+//! What it means: the framework no longer wants the task. A task that waits is over at once
+//! (`TASK_KILLED`); one that was sent is the executor's to end, and to report. One that nobody knows
+//! is reported as dropped (`TASK_LOST` without `PARTITION_AWARE`).
+//!
+//! Upstream: `Slave::killTask`, `Slave::kill`.
+
+use libprocess::{Context, Handle, Pid};
+use mesos::internal::KillTaskMessage;
+use mesos::{ExecutorId, FrameworkId, TaskId, v1};
+use v1::TaskState;
+use v1::task_status::Reason;
+
+use crate::agent::{Agent, Phase};
+use crate::executors::connection;
+use crate::executors::executor::{ExecutorPhase, FrameworkPhase};
+use crate::tasks::status::{AgentUpdate, dropped_state};
+
+impl Handle<KillTaskMessage> for Agent {
+    fn handle(&mut self, message: KillTaskMessage, from: &Pid, ctx: &mut Context<Self>) {
+        if !self.is_from_master(from, "kill task") {
+            return;
+        }
+        let task = TaskId::from(&message.task_id);
+        let framework_id = FrameworkId::from(&message.framework_id);
+        tracing::info!(task_id = %task, %framework_id, "asked to kill a task");
+        if matches!(self.phase, Phase::Recovering | Phase::Terminating) {
+            tracing::warn!(task_id = %task, phase = %self.phase, "cannot kill a task");
+            return;
+        }
+        let Some(framework) = self.frameworks.get_mut(&framework_id) else {
+            tracing::warn!(task_id = %task, %framework_id, "no such framework runs here");
+            return;
+        };
+        // Nobody would acknowledge an update.
+        if framework.phase == FrameworkPhase::Terminating {
+            return;
+        }
+        if let Some(position) =
+            framework.pending.iter().position(|pending| pending.task.task_id == message.task_id)
+        {
+            let pending = framework.pending.remove(position);
+            let executor = ExecutorId::from(&pending.executor.executor_id);
+            if pending.launch_executor == Some(true) {
+                self.send_exited(&framework_id, &executor, None, ctx);
+            }
+            self.killed_before_delivery(&framework_id, &task, &executor, ctx);
+            return;
+        }
+        let Some(executor) = framework.executor_with(&task) else {
+            let state = dropped_state(&framework.info);
+            let why = (state, Reason::ExecutorTerminated, "Cannot find executor");
+            self.report(&framework_id, &task, None, why, ctx);
+            return;
+        };
+        let executor_id = executor.id.clone();
+        match executor.phase {
+            ExecutorPhase::Terminating | ExecutorPhase::Terminated => {
+                tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor ends already");
+            }
+            ExecutorPhase::Registering | ExecutorPhase::Running if executor.tasks.is_queued(&task) => {
+                let running = executor.phase == ExecutorPhase::Running;
+                self.killed_before_delivery(&framework_id, &task, &executor_id, ctx);
+                // A command executor that never gets its task would wait for ever.
+                let idle = self.executor(&framework_id, &executor_id).is_some_and(|executor| {
+                    !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued()
+                });
+                if running && idle {
+                    self.shut_down_executor(&framework_id, &executor_id, ctx);
+                }
+            }
+            ExecutorPhase::Registering | ExecutorPhase::Running => {
+                match &executor.connection {
+                    Some(connection) => {
+                        connection.send(connection::kill(&task, message.kill_policy));
+                    }
+                    None => tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor is not connected; the kill is dropped"),
+                }
+            }
+        }
+        self.touch(ctx);
+    }
+}
+
+impl Agent {
+    fn killed_before_delivery(
+        &mut self,
+        framework: &FrameworkId,
+        task: &TaskId,
+        executor: &ExecutorId,
+        ctx: &mut Context<Self>,
+    ) {
+        let why = (
+            TaskState::TaskKilled,
+            Reason::TaskKilledDuringLaunch,
+            "Killed before delivery to the executor",
+        );
+        self.report(framework, task, Some(executor), why, ctx);
+    }
+
+    /// Sends an update that the agent itself makes.
+    pub(crate) fn report(
+        &mut self,
+        framework: &FrameworkId,
+        task: &TaskId,
+        executor: Option<&ExecutorId>,
+        (state, reason, message): (TaskState, Reason, &str),
+        ctx: &mut Context<Self>,
+    ) {
+        let update = AgentUpdate {
+            framework,
+            agent: &self.agent_id(),
+            task,
+            executor,
+            state,
+            reason,
+            message,
+            limited: None,
+        }
+        .into_update(ctx.node().random().uuid(), ctx.now());
+        self.agent_update(update, ctx);
+    }
+}

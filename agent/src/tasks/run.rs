@@ -1,0 +1,433 @@
+//! Running a task: find or launch its executor, and queue the task for it.
+//!
+//! What it means: the master has accepted an offer for this task. It is launched at most once; if it
+//! cannot be, its framework hears `TASK_DROPPED` (`TASK_LOST` without `PARTITION_AWARE`), and the
+//! master hears of the executor that was not launched, so that its books stay right.
+//!
+//! Upstream: `Slave::runTask` ... `___run`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use libprocess::{Context, Handle, Pid};
+use mesos::internal::{ResourceVersionUuid, RunTaskMessage};
+use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, v1};
+use v1::task_status::Reason;
+
+use crate::agent::{Agent, Phase};
+use crate::executors::command::executor_of;
+use crate::executors::executor::{
+    AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingTask, only_role,
+};
+use crate::recovery::checkpoint::{self, Durability};
+use crate::tasks::status::{AgentUpdate, dropped_state, task_of};
+
+/// What becomes of a task, given its executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placement {
+    /// Launch its executor, and queue it.
+    Launch,
+    /// Queue it for the executor that is there.
+    Queue,
+    /// It cannot run.
+    Drop {
+        reason: Reason,
+        message: &'static str,
+        /// What else is wrong between the master's books and ours.
+        mend: Mend,
+    },
+}
+
+/// How the master's book about an executor is put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mend {
+    Nothing,
+    /// Tell it that the executor it expects is not there.
+    SayExited,
+    /// Shut down an executor that it does not know.
+    ShutDown,
+}
+
+/// Decides what becomes of a task. `launch_executor` is what the master expects: a new executor, or
+/// none; masters before 1.6 do not say.
+fn place(
+    executor: Option<ExecutorPhase>,
+    launch_executor: Option<bool>,
+    command_task: bool,
+) -> Placement {
+    use ExecutorPhase::{Registering, Running, Terminated, Terminating};
+    let drop = |message, mend| Placement::Drop { reason: Reason::ExecutorTerminated, message, mend };
+    match (executor, launch_executor) {
+        (Some(_), Some(_)) if command_task => Placement::Drop {
+            reason: Reason::TaskInvalid,
+            message: "Cannot reuse an already existing executor for a command task",
+            mend: Mend::Nothing,
+        },
+        (Some(phase), Some(true)) => {
+            let mend = match phase {
+                Terminated => Mend::SayExited,
+                Terminating => Mend::Nothing,
+                Registering | Running => Mend::ShutDown,
+            };
+            drop("Master wants to launch executor, but one already exists", mend)
+        }
+        (None, Some(false)) if !command_task => {
+            drop("No executor is expected to launch and there is none running", Mend::Nothing)
+        }
+        (None, _) => Placement::Launch,
+        (Some(Terminating), _) => drop("Executor terminating", Mend::Nothing),
+        (Some(Terminated), _) => drop("Executor terminated", Mend::Nothing),
+        (Some(Registering | Running), _) => Placement::Queue,
+    }
+}
+
+/// Whether the master knows the agent's resources as they are. One that does not say is believed.
+fn versions_agree(ours: uuid::Uuid, believed: &[ResourceVersionUuid]) -> bool {
+    believed
+        .iter()
+        .find(|version| version.resource_provider_id.is_none())
+        .is_none_or(|version| version.uuid.value == ours.as_bytes())
+}
+
+/// Resources that do not say for whom they are get the framework's only role (from masters that do
+/// not know multi-role frameworks).
+fn add_allocation(resources: &mut [v1::Resource], role: &str) {
+    for resource in resources {
+        resource.allocation_info.get_or_insert_with(|| v1::resource::AllocationInfo {
+            role: Some(role.to_owned()),
+            ..v1::resource::AllocationInfo::default()
+        });
+    }
+}
+
+impl Handle<RunTaskMessage> for Agent {
+    fn handle(&mut self, message: RunTaskMessage, from: &Pid, ctx: &mut Context<Self>) {
+        if !self.is_from_master(from, "run task") {
+            return;
+        }
+        let RunTaskMessage { framework, mut task, resource_version_uuids, pid, launch_executor, .. } =
+            message;
+        let Some(framework_id) = framework.id.as_ref().map(FrameworkId::from) else {
+            tracing::warn!(task_id = %task.task_id.value, "ignoring a task of a framework without an id");
+            return;
+        };
+        if self.id.as_ref() != Some(&AgentId::from(&task.agent_id)) {
+            tracing::warn!(task_id = %task.task_id.value, agent_id = %task.agent_id.value, "ignoring a task that is for another agent id");
+            return;
+        }
+        if matches!(self.phase, Phase::Recovering | Phase::Terminating) {
+            tracing::warn!(task_id = %task.task_id.value, phase = %self.phase, "ignoring a task");
+            return;
+        }
+        if let Some(role) = only_role(&framework) {
+            add_allocation(&mut task.resources, &role);
+            if let Some(executor) = &mut task.executor {
+                add_allocation(&mut executor.resources, &role);
+            }
+        }
+        let (executor, generated) =
+            executor_of(&task, &framework_id, self.command_executor.as_ref());
+        let mut directories = Vec::new();
+        if !self.frameworks.contains_key(&framework_id) {
+            let agent = self.agent_id();
+            directories.push(self.paths.framework_work(&agent, &framework_id));
+            directories.push(self.paths.framework_meta(&agent, &framework_id));
+            // Looked at before the framework's own files are written there.
+            directories.retain(|path| path.exists());
+            let scheduler = pid.and_then(|pid| pid.parse().ok()).filter(|pid: &Pid| !pid.is_nobody());
+            if !self.add_framework(framework, &framework_id, scheduler, ctx) {
+                return;
+            }
+        }
+        let pending = PendingTask {
+            task,
+            executor,
+            generated,
+            launch_executor,
+            resource_versions: resource_version_uuids,
+        };
+        self.unschedule_or_launch(&framework_id, pending, directories, ctx);
+        self.touch(ctx);
+    }
+}
+
+impl Agent {
+    /// A framework launches its first task here. `false` if it could not be checkpointed.
+    fn add_framework(
+        &mut self,
+        info: v1::FrameworkInfo,
+        id: &FrameworkId,
+        pid: Option<Pid>,
+        ctx: &mut Context<Self>,
+    ) -> bool {
+        let mut framework = Framework::new(info, id.clone(), pid);
+        if let Some(position) = self.completed.iter().position(|completed| completed.id == *id)
+            && let Some(earlier) = self.completed.remove(position)
+        {
+            framework.completed = earlier.completed;
+        }
+        let checkpointed = self.checkpoint_framework(&framework);
+        self.frameworks.insert(id.clone(), framework);
+        if let Err(error) = checkpointed {
+            self.fail(error.to_string(), ctx);
+            return false;
+        }
+        true
+    }
+
+    /// Writes what a restarted agent must know of a framework that checkpoints.
+    pub(crate) fn checkpoint_framework(
+        &self,
+        framework: &Framework,
+    ) -> Result<(), checkpoint::DiskError> {
+        if !framework.checkpoint() {
+            return Ok(());
+        }
+        let agent = self.agent_id();
+        let info = self.paths.framework_info(&agent, &framework.id);
+        checkpoint::write_message(&info, &*framework.info, Durability::Process)?;
+        let pid = framework.pid.clone().unwrap_or_else(Pid::nobody).to_string();
+        let path = self.paths.framework_pid(&agent, &framework.id);
+        checkpoint::write_text(&path, &pid, Durability::Process)
+    }
+
+    /// Launches a task at once, unless directories that it will use (`directories`, and those of an
+    /// executor that is yet to be launched) may be about to be deleted.
+    fn unschedule_or_launch(
+        &mut self,
+        framework_id: &FrameworkId,
+        pending: PendingTask,
+        mut directories: Vec<PathBuf>,
+        ctx: &mut Context<Self>,
+    ) {
+        let agent = self.agent_id();
+        let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        if framework.unscheduling {
+            framework.pending.push(pending);
+            return;
+        }
+        let executor = ExecutorId::from(&pending.executor.executor_id);
+        let gc = self.colleagues.gc.as_ref();
+        let unscheduled = gc.filter(|_| !framework.executors.contains_key(&executor)).and_then(|gc| {
+            directories.push(self.paths.executor_work(&agent, framework_id, &executor));
+            directories.push(self.paths.executor_meta(&agent, framework_id, &executor));
+            gc.unschedule_existing(&directories)
+        });
+        match unscheduled {
+            None => self.launch_task(framework_id, pending, ctx),
+            Some(unscheduled) => {
+                framework.unscheduling = true;
+                framework.pending.push(pending);
+                let id = framework_id.clone();
+                ctx.defer(unscheduled, move |agent, (), ctx| agent.launch_pending(&id, ctx));
+            }
+        }
+    }
+
+    /// Directories are safe: what waited for that goes on, in order.
+    fn launch_pending(&mut self, framework_id: &FrameworkId, ctx: &mut Context<Self>) {
+        let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        framework.unscheduling = false;
+        let pending = std::mem::take(&mut framework.pending);
+        // What was written there before may be deleted.
+        let checkpointed = match self.frameworks.get(framework_id) {
+            Some(framework) => self.checkpoint_framework(framework),
+            None => Ok(()),
+        };
+        if let Err(error) = checkpointed {
+            self.fail(error.to_string(), ctx);
+            return;
+        }
+        let mut waiting = pending.into_iter();
+        if let Some(first) = waiting.next() {
+            self.launch_task(framework_id, first, ctx);
+        }
+        for pending in waiting {
+            self.unschedule_or_launch(framework_id, pending, Vec::new(), ctx);
+        }
+        self.remove_framework_if_idle(framework_id, ctx);
+    }
+
+    fn launch_task(
+        &mut self,
+        framework_id: &FrameworkId,
+        pending: PendingTask,
+        ctx: &mut Context<Self>,
+    ) {
+        let PendingTask { task, executor, generated, launch_executor, resource_versions } = pending;
+        let executor_id = ExecutorId::from(&executor.executor_id);
+        let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        if framework.phase == FrameworkPhase::Terminating {
+            // Nobody would acknowledge an update. The master's book is put right all the same.
+            if launch_executor == Some(true) {
+                self.send_exited(framework_id, &executor_id, None, ctx);
+            }
+            self.remove_framework_if_idle(framework_id, ctx);
+            return;
+        }
+        let existing = framework.executors.get(&executor_id).map(|executor| executor.phase);
+        let placement = if versions_agree(self.resource_version, &resource_versions) {
+            place(existing, launch_executor, generated)
+        } else {
+            Placement::Drop {
+                reason: Reason::InvalidOffers,
+                message: "Task assumes outdated resource state",
+                mend: if launch_executor == Some(true) { Mend::SayExited } else { Mend::Nothing },
+            }
+        };
+        match placement {
+            Placement::Drop { reason, message, mend } => {
+                self.drop_task(framework_id, &task, &executor_id, (reason, message), ctx);
+                match mend {
+                    Mend::Nothing => {}
+                    Mend::SayExited => self.send_exited(framework_id, &executor_id, None, ctx),
+                    Mend::ShutDown => self.shut_down_executor(framework_id, &executor_id, ctx),
+                }
+                self.remove_framework_if_idle(framework_id, ctx);
+            }
+            Placement::Queue => self.queue_task(framework_id, &executor_id, task, ctx),
+            Placement::Launch => {
+                match self.add_executor(framework_id, executor, generated) {
+                    Ok(()) => {
+                        self.queue_task(framework_id, &executor_id, task.clone(), ctx);
+                        self.launch_executor(framework_id, &executor_id, &task, ctx);
+                    }
+                    Err(error) => {
+                        let message = error.to_string();
+                        let why = (Reason::ExecutorTerminated, message.as_str());
+                        self.drop_task(framework_id, &task, &executor_id, why, ctx);
+                        if launch_executor == Some(true) {
+                            self.send_exited(framework_id, &executor_id, None, ctx);
+                        }
+                        self.remove_framework_if_idle(framework_id, ctx);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Queues a task until its executor has subscribed and its container has the resources.
+    fn queue_task(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        task: v1::TaskInfo,
+        ctx: &mut Context<Self>,
+    ) {
+        let id = TaskId::from(&task.task_id);
+        if let Err(error) = self.checkpoint_task(framework_id, executor_id, &id, &task) {
+            self.fail(error.to_string(), ctx);
+            return;
+        }
+        let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        let Some(executor) = framework.executors.get_mut(executor_id) else { return };
+        framework.executor_of_task.insert(id.clone(), executor_id.clone());
+        executor.tasks.queue(id, Arc::new(task));
+        if executor.phase == ExecutorPhase::Running {
+            self.change_resources(framework_id, executor_id, AfterUpdate::SendQueued, ctx);
+        }
+    }
+
+    fn checkpoint_task(
+        &self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        id: &TaskId,
+        task: &v1::TaskInfo,
+    ) -> Result<(), checkpoint::DiskError> {
+        let framework = self.frameworks.get(framework_id);
+        let executor = framework.and_then(|framework| framework.executors.get(executor_id));
+        let Some(executor) = executor.filter(|executor| executor.checkpoint) else {
+            return Ok(());
+        };
+        let run = self.run_of(framework_id, executor);
+        let task = task_of(task, v1::TaskState::TaskStaging, framework_id);
+        checkpoint::write_message(&self.paths.task_info(&run, id), &task, Durability::Process)
+    }
+
+    /// Reports that a task was not launched.
+    fn drop_task(
+        &mut self,
+        framework_id: &FrameworkId,
+        task: &v1::TaskInfo,
+        executor: &ExecutorId,
+        (reason, message): (Reason, &str),
+        ctx: &mut Context<Self>,
+    ) {
+        tracing::warn!(task_id = %task.task_id.value, %framework_id, message, "dropping a task");
+        let Some(framework) = self.frameworks.get(framework_id) else { return };
+        let update = AgentUpdate {
+            framework: framework_id,
+            agent: &self.agent_id(),
+            task: &TaskId::from(&task.task_id),
+            executor: Some(executor),
+            state: dropped_state(&framework.info),
+            reason,
+            message,
+            limited: None,
+        }
+        .into_update(ctx.node().random().uuid(), ctx.now());
+        self.agent_update(update, ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ExecutorPhase::{Registering, Running, Terminated, Terminating};
+
+    fn mend(placement: Placement) -> Option<Mend> {
+        match placement {
+            Placement::Drop { mend, .. } => Some(mend),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_task_launches_its_executor_once_and_joins_it_then() {
+        for expected in [None, Some(true)] {
+            assert_eq!(place(None, expected, false), Placement::Launch);
+        }
+        for expected in [None, Some(false)] {
+            assert_eq!(place(Some(Registering), expected, false), Placement::Queue);
+            assert_eq!(place(Some(Running), expected, false), Placement::Queue);
+        }
+    }
+
+    #[test]
+    fn a_task_is_dropped_when_its_executor_ends() {
+        for phase in [Terminating, Terminated] {
+            assert_eq!(mend(place(Some(phase), Some(false), false)), Some(Mend::Nothing));
+        }
+    }
+
+    #[test]
+    fn a_task_is_dropped_when_master_and_agent_disagree_about_its_executor() {
+        assert_eq!(mend(place(None, Some(false), false)), Some(Mend::Nothing));
+        assert_eq!(mend(place(Some(Running), Some(true), false)), Some(Mend::ShutDown));
+        assert_eq!(mend(place(Some(Terminated), Some(true), false)), Some(Mend::SayExited));
+        assert_eq!(mend(place(Some(Terminating), Some(true), false)), Some(Mend::Nothing));
+    }
+
+    #[test]
+    fn a_command_task_never_joins_another_executor() {
+        let Placement::Drop { reason, .. } = place(Some(Running), Some(true), true) else {
+            panic!("it was not dropped")
+        };
+        assert_eq!(reason, Reason::TaskInvalid);
+        assert_eq!(place(None, Some(true), true), Placement::Launch);
+        assert_eq!(place(None, Some(false), true), Placement::Launch);
+    }
+
+    #[test]
+    fn a_master_with_an_old_view_of_the_resources_is_recognised() {
+        let ours = uuid::Uuid::from_u128(1);
+        let version = |uuid: u128| ResourceVersionUuid {
+            resource_provider_id: None,
+            uuid: v1::Uuid { value: uuid::Uuid::from_u128(uuid).as_bytes().to_vec() },
+        };
+        assert!(versions_agree(ours, &[]));
+        assert!(versions_agree(ours, &[version(1)]));
+        assert!(!versions_agree(ours, &[version(2)]));
+    }
+}
