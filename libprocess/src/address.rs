@@ -47,7 +47,10 @@ impl<P: Process> Address<P> {
     ///
     /// # Errors
     /// [`Gone`] if the actor ended before it answered.
-    pub fn ask<M: Message>(&self, message: M) -> impl Future<Output = Result<M::Answer, Gone>> + Send + 'static
+    pub fn ask<M: Message>(
+        &self,
+        message: M,
+    ) -> impl Future<Output = Result<M::Answer, Gone>> + Send + 'static
     where
         P: Handle<M>,
     {

@@ -9,7 +9,7 @@ use crate::arbiters::Arbiters;
 use crate::node::{Node, Parts, Settings};
 use crate::random::Random;
 use crate::testing;
-use crate::transport::Transport;
+use crate::transport::{DEFAULT_QUEUE_LIMIT, HttpTransport, Transport};
 
 /// Connections that the kernel may hold for us. Upstream asks for 500,000; the kernel caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -26,6 +26,7 @@ pub struct NodeBuilder {
     epoch: Option<SystemTime>,
     transport: Option<Arc<dyn Transport>>,
     offline: bool,
+    queue_limit: Option<usize>,
     settings: Settings,
 }
 
@@ -101,6 +102,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Bytes that may wait for one other node; more breaks the connection to it, drops what waits, and breaks the links
+    /// (the transport's module says more). Default: 256 MiB.
+    #[must_use]
+    pub fn queue_limit(mut self, bytes: usize) -> NodeBuilder {
+        self.queue_limit = Some(bytes);
+        self
+    }
+
     /// Opens the socket and starts the node. Call it inside of [`crate::run`] or [`crate::testing::run`].
     ///
     /// # Errors
@@ -110,10 +119,16 @@ impl NodeBuilder {
         let arbiters = Arbiters::new(single).ok_or(StartError::NoSystem)?;
         let bind = self.bind.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         let online = !self.offline && self.transport.is_none();
-        let listener = if online { Some(listen(bind)?) } else { None };
-        let bound = match &listener {
-            Some(listener) => listener.local_addr().map_err(|cause| StartError::Bind { address: bind, cause })?,
-            None => bind,
+        let (bound, transport) = if online {
+            let listener = listen(bind)?;
+            let bound = listener.local_addr().map_err(|cause| StartError::Bind { address: bind, cause })?;
+            (
+                bound,
+                Some(Arc::new(HttpTransport::new(listener, self.queue_limit.unwrap_or(DEFAULT_QUEUE_LIMIT)))
+                    as Arc<dyn Transport>),
+            )
+        } else {
+            (bind, self.transport)
         };
         let address = advertised(self.advertise, bound);
         let random = match self.seed {
@@ -122,10 +137,18 @@ impl NodeBuilder {
             None => Random::from_os(),
         };
         let epoch = self.epoch.unwrap_or_else(wall_clock);
-        let transport = self.transport;
-        let node =
-            Node::assemble(Parts { address, settings: self.settings, arbiters, random, epoch, transport });
-        let _ = listener;
+        let settings = self.settings;
+        let node = Node::assemble(Parts {
+            address,
+            settings,
+            arbiters,
+            random,
+            epoch,
+            transport: transport.clone(),
+        });
+        if let Some(transport) = transport {
+            transport.start(&node);
+        }
         Ok(node)
     }
 }
@@ -188,6 +211,9 @@ pub enum StartError {
 
 impl std::fmt::Debug for NodeBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NodeBuilder").field("bind", &self.bind).field("offline", &self.offline).finish_non_exhaustive()
+        f.debug_struct("NodeBuilder")
+            .field("bind", &self.bind)
+            .field("offline", &self.offline)
+            .finish_non_exhaustive()
     }
 }

@@ -129,7 +129,8 @@ impl<P: Process> Context<P> {
     {
         let continuation = async move {
             let output = future.await;
-            Box::new(move |process: &mut P, ctx: &mut Context<P>| then(process, output, ctx)) as Continuation<P>
+            Box::new(move |process: &mut P, ctx: &mut Context<P>| then(process, output, ctx))
+                as Continuation<P>
         };
         self.deferred.push(continuation.boxed_local());
     }
@@ -175,7 +176,8 @@ impl<P: Process> Context<P> {
         self.timers = Timers::new();
         let deferred = std::mem::take(&mut self.deferred);
         // A future's destructor may panic; the actor is already ending.
-        let _: Result<(), Box<dyn Any + Send>> = std::panic::catch_unwind(AssertUnwindSafe(|| drop(deferred)));
+        let _: Result<(), Box<dyn Any + Send>> =
+            std::panic::catch_unwind(AssertUnwindSafe(|| drop(deferred)));
     }
 }
 

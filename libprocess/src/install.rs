@@ -39,7 +39,9 @@ pub(crate) struct MessageEntry<P> {
     pub(crate) decode: fn(Pid, Encoding, &[u8]) -> Result<Envelope<P>, DecodeError>,
 }
 
-fn unpack<P: Handle<M>, M: WireMessage>(packet: Box<dyn Any + Send>) -> Result<Envelope<P>, Box<dyn Any + Send>> {
+fn unpack<P: Handle<M>, M: WireMessage>(
+    packet: Box<dyn Any + Send>,
+) -> Result<Envelope<P>, Box<dyn Any + Send>> {
     packet.downcast::<Packet<M>>().map(|packet| packet as Envelope<P>)
 }
 
@@ -102,7 +104,10 @@ impl<P: Process> Table<P> {
         let mut routes = Routes::new();
         for route in &self.routes {
             let bound = bind(Arc::clone(mailbox), Arc::clone(&route.handler));
-            routes.add(&route.path, Endpoint { methods: route.methods.clone(), help: route.help, handler: bound });
+            routes.add(
+                &route.path,
+                Endpoint { methods: route.methods.clone(), help: route.help, handler: bound },
+            );
         }
         routes
     }

@@ -24,6 +24,7 @@ mod random;
 mod timers;
 
 pub mod duration;
+pub mod files;
 pub mod http;
 pub mod metrics;
 pub mod testing;
@@ -38,7 +39,7 @@ pub use context::Context;
 pub use hasher::FixedState;
 pub use install::Install;
 pub use metrics::Metrics;
-pub use node::Node;
+pub use node::{Node, WeakNode};
 pub use pid::{Pid, PidError};
 pub use process::{Exit, Gone, Handle, Message, Place, Process};
 pub use promise::{Abandoned, Answer, Promise, promise};

@@ -58,7 +58,11 @@ pub(crate) trait Deliver<P: Process>: Send {
 pub(crate) type Envelope<P> = Box<dyn Deliver<P>>;
 
 fn dispatch_event<M>(from: Option<&Pid>) -> QueuedEvent {
-    QueuedEvent { kind: EventKind::Dispatch, name: std::any::type_name::<M>().to_owned(), from: from.cloned() }
+    QueuedEvent {
+        kind: EventKind::Dispatch,
+        name: std::any::type_name::<M>().to_owned(),
+        from: from.cloned(),
+    }
 }
 
 /// A message that nobody in particular sent, and that wants no answer.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
@@ -22,11 +22,11 @@ use crate::arbiters::Arbiters;
 use crate::builder::NodeBuilder;
 use crate::cell::Cell;
 use crate::hasher::FixedState;
-use crate::http::Routes;
+use crate::http::{Client, Routes};
 use crate::install::{Packet, Table};
 use crate::links::Links;
-use crate::metrics::Metrics;
 use crate::mailbox::{AnyMailbox, Mailbox, Moved, QueuedEvent};
+use crate::metrics::Metrics;
 use crate::pid::Pid;
 use crate::process::{Exit, Place, Process};
 use crate::random::Random;
@@ -39,6 +39,17 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// A node. Cheap to clone; clones are the same node.
 #[derive(Clone)]
 pub struct Node(Arc<Inner>);
+
+/// A node that may be gone: for what lives as long as sockets do.
+#[derive(Clone)]
+pub struct WeakNode(Weak<Inner>);
+
+impl WeakNode {
+    /// The node, if it still exists.
+    pub fn upgrade(&self) -> Option<Node> {
+        self.0.upgrade().map(Node)
+    }
+}
 
 /// One registered actor.
 struct Registered {
@@ -58,6 +69,7 @@ pub(crate) struct Inner {
     /// True once the node shuts down.
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) metrics: Metrics,
+    pub(crate) client: Client,
     state: State,
 }
 
@@ -108,8 +120,14 @@ impl Node {
             transport,
             stopping: watch::Sender::new(false),
             metrics: Metrics::new(),
+            client: Client::new(),
             state: State::default(),
         }))
+    }
+
+    /// A reference that does not keep the node.
+    pub fn downgrade(&self) -> WeakNode {
+        WeakNode(Arc::downgrade(&self.0))
     }
 
     /// The address that this node advertises: what its pids carry.
@@ -135,6 +153,11 @@ impl Node {
     /// The node's source of chance.
     pub fn random(&self) -> &Random {
         &self.0.random
+    }
+
+    /// The HTTP client.
+    pub fn client(&self) -> &Client {
+        &self.0.client
     }
 
     /// What this node counts and measures.
@@ -258,9 +281,15 @@ impl Node {
         self.0.state.registry.contains_key(id)
     }
 
+    /// How many events wait in an actor's queue; 0 if there is no such actor.
+    pub(crate) fn waiting(&self, id: &str) -> usize {
+        self.find(id).map_or(0, |mailbox| mailbox.waiting())
+    }
+
     /// The ids of all living actors, sorted.
     pub fn ids(&self) -> Vec<Arc<str>> {
-        let mut ids: Vec<Arc<str>> = self.0.state.registry.iter().map(|entry| Arc::clone(entry.key())).collect();
+        let mut ids: Vec<Arc<str>> =
+            self.0.state.registry.iter().map(|entry| Arc::clone(entry.key())).collect();
         ids.sort();
         ids
     }
@@ -336,9 +365,9 @@ impl Node {
         }
     }
 
-    /// As [`Node::spawn_task`], on the thread of a place.
-    pub(crate) fn spawn_task_at(&self, place: Place, future: impl Future<Output = ()> + Send + 'static) {
-        self.0.arbiters.spawn(place, self.until_stopped(future));
+    /// Runs a future on the thread of a place to its end, also while the node shuts down. False if the thread has ended.
+    pub(crate) fn run_at(&self, place: Place, future: impl Future<Output = ()> + Send + 'static) -> bool {
+        self.0.arbiters.spawn(place, future)
     }
 
     /// Runs `start` on the thread of a place: for what is not `Send`.
@@ -406,6 +435,12 @@ impl Node {
         if !threads.is_empty() {
             self.blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
         }
+    }
+}
+
+impl fmt::Debug for WeakNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakNode")
     }
 }
 

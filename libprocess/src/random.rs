@@ -69,6 +69,8 @@ mod tests {
         let random = Random::seeded(1);
         assert_eq!(random.below(0), 0);
         assert!((0..100).all(|_| random.below(3) < 3));
-        assert!((0..100).all(|_| random.duration_up_to(Duration::from_millis(5)) <= Duration::from_millis(5)));
+        assert!(
+            (0..100).all(|_| random.duration_up_to(Duration::from_millis(5)) <= Duration::from_millis(5))
+        );
     }
 }

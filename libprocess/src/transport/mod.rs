@@ -3,6 +3,10 @@
 //! [`Transport`] is the seam. [`HttpTransport`] speaks to real peers; a simulated network implements the same trait.
 //! What comes in is handed to [`Node::deliver`].
 
+mod format;
+mod incoming;
+mod outgoing;
+
 use std::net::SocketAddr;
 
 use futures::future::BoxFuture;
@@ -10,6 +14,9 @@ use futures::future::BoxFuture;
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::wire::{DecodeError, Encoding};
+
+pub(crate) use outgoing::DEFAULT_QUEUE_LIMIT;
+pub use outgoing::HttpTransport;
 
 /// Carries messages to other nodes.
 pub trait Transport: Send + Sync + 'static {

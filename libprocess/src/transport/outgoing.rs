@@ -1,0 +1,410 @@
+//! The connections that this node opens: one persistent, pipelined connection for each peer.
+//!
+//! A message is formatted at once, behind those that wait, into the connection's one buffer; the writer takes the
+//! whole buffer and writes it, so that what queues up while it writes leaves in one piece. Answers are read and
+//! forgotten. The buffer is bounded by [`DEFAULT_QUEUE_LIMIT`] bytes, or what [`crate::NodeBuilder::queue_limit`] says: past it the connection is broken and what waits is
+//! dropped, as when the peer is gone; whoever is linked is told. A connection that cannot be opened within
+//! [`CONNECT`] likewise. One that nobody needs for [`IDLE`] is closed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, watch};
+
+use super::format::{AnswerDecoder, MAX_BODY, write_message};
+use super::{Outgoing, Transport, incoming};
+use crate::node::{Node, WeakNode};
+use crate::process::Place;
+use crate::wire::Encoding;
+
+/// Bytes that may wait for one peer, unless the node says otherwise: two of the longest messages.
+pub(crate) const DEFAULT_QUEUE_LIMIT: usize = 2 * MAX_BODY;
+/// How long opening a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// After how long a connection that no link needs is closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a shutdown waits for what is to be written.
+const FLUSH: Duration = Duration::from_secs(2);
+/// A buffer that grew beyond this is not kept.
+const KEPT_BUFFER: usize = 1 << 20;
+
+/// Messages over HTTP/1.1, as upstream's.
+pub struct HttpTransport {
+    node: Mutex<Option<WeakNode>>,
+    /// Taken when the node starts.
+    listener: Mutex<Option<std::net::TcpListener>>,
+    /// True once the listener is closed.
+    closed: watch::Sender<bool>,
+    connections: Arc<Connections>,
+    queue_limit: usize,
+}
+
+impl HttpTransport {
+    pub(crate) fn new(listener: std::net::TcpListener, queue_limit: usize) -> HttpTransport {
+        HttpTransport {
+            node: Mutex::new(None),
+            listener: Mutex::new(Some(listener)),
+            closed: watch::Sender::new(false),
+            connections: Arc::default(),
+            queue_limit,
+        }
+    }
+
+    /// The connection to a peer; opened if there is none.
+    fn connection(&self, to: SocketAddr) -> Option<Arc<Connection>> {
+        let mut open = self.connections.0.lock();
+        if let Some(connection) = open.get(&to).filter(|connection| !connection.is_closed()) {
+            return Some(Arc::clone(connection));
+        }
+        let connection = self.open(to, BytesMut::new())?;
+        open.insert(to, Arc::clone(&connection));
+        Some(connection)
+    }
+
+    /// A new connection; `None` if the node is gone.
+    fn open(&self, to: SocketAddr, buffer: BytesMut) -> Option<Arc<Connection>> {
+        let weak = self.node.lock().clone()?;
+        let node = weak.upgrade()?;
+        let connection =
+            Arc::new(Connection::new(to, buffer, node.settings().schema.clone(), self.queue_limit));
+        let (running, connections) = (Arc::clone(&connection), Arc::clone(&self.connections));
+        node.run_at(Place::Http, running.run(weak, connections)).then_some(connection)
+    }
+}
+
+impl Transport for HttpTransport {
+    fn start(&self, node: &Node) {
+        *self.node.lock() = Some(node.downgrade());
+        let Some(listener) = self.listener.lock().take() else { return };
+        let (node, closed) = (node.clone(), self.closed.clone());
+        node.clone().start_at(Place::Http, move || {
+            actix_rt::spawn(async move {
+                incoming::accept(node, listener).await;
+                closed.send_replace(true);
+            });
+        });
+    }
+
+    fn send(&self, message: Outgoing<'_>) {
+        let Some(connection) = self.connection(message.to.address()) else { return };
+        if connection.push(&message).is_err()
+            && let Some(node) = self.node.lock().as_ref().and_then(WeakNode::upgrade)
+        {
+            node.connection_closed(message.to.address());
+        }
+    }
+
+    fn link(&self, to: SocketAddr, reconnect: bool) {
+        if !reconnect {
+            self.connection(to);
+            return;
+        }
+        let mut open = self.connections.0.lock();
+        let unsent = open.remove(&to).map(|old| old.replace()).unwrap_or_default();
+        if let Some(connection) = self.open(to, unsent) {
+            open.insert(to, connection);
+        }
+    }
+
+    fn shutdown(&self) -> BoxFuture<'static, ()> {
+        let open = std::mem::take(&mut *self.connections.0.lock());
+        let mut closed = self.closed.subscribe();
+        async move {
+            let flushed = async {
+                for connection in open.into_values() {
+                    connection.finish().await;
+                }
+                let _ = closed.wait_for(|closed| *closed).await;
+            };
+            let _ = tokio::time::timeout(FLUSH, flushed).await;
+        }
+        .boxed()
+    }
+}
+
+impl std::fmt::Debug for HttpTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpTransport").finish_non_exhaustive()
+    }
+}
+
+/// The open connections by peer.
+#[derive(Default)]
+struct Connections(Mutex<BTreeMap<SocketAddr, Arc<Connection>>>);
+
+impl Connections {
+    /// Forgets a connection, unless another has taken its place.
+    fn forget(&self, connection: &Arc<Connection>) {
+        let mut open = self.0.lock();
+        if open.get(&connection.to).is_some_and(|known| Arc::ptr_eq(known, connection)) {
+            open.remove(&connection.to);
+        }
+    }
+}
+
+/// Where a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Write what waits, then close.
+    Finishing,
+    /// It broke, or too much waited.
+    Broken,
+    /// Another one took its place: nobody is told that this one closes.
+    Replaced,
+}
+
+struct Pending {
+    buffer: BytesMut,
+    phase: Phase,
+    connected: bool,
+}
+
+/// What is known of the peer's schema.
+const UNKNOWN: u8 = 0;
+const OTHER: u8 = 1;
+const EQUAL: u8 = 2;
+
+struct Connection {
+    to: SocketAddr,
+    pending: Mutex<Pending>,
+    /// Bytes that may wait.
+    limit: usize,
+    /// There is something to write, or to end.
+    wake: Notify,
+    /// Our schema fingerprint, if the node has one.
+    schema: Option<String>,
+    peer_schema: AtomicU8,
+    /// True once the task has ended.
+    ended: watch::Sender<bool>,
+}
+
+/// More waits than may.
+struct Overflow;
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("no connection within {CONNECT:?}")]
+    Connect,
+    #[error("the peer closed the connection")]
+    Closed,
+    #[error("the peer's answer: {0}")]
+    Answer(#[from] super::format::Malformed),
+    #[error("too many bytes wait")]
+    Overflow,
+    /// In peace.
+    #[error("nobody needs the connection")]
+    Done,
+}
+
+impl Connection {
+    fn new(to: SocketAddr, buffer: BytesMut, schema: Option<String>, limit: usize) -> Connection {
+        let peer_schema = AtomicU8::new(if schema.is_some() { UNKNOWN } else { OTHER });
+        let pending = Mutex::new(Pending { buffer, phase: Phase::Open, connected: false });
+        let ended = watch::Sender::new(false);
+        Connection { to, pending, limit, wake: Notify::new(), schema, peer_schema, ended }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.pending.lock().phase != Phase::Open
+    }
+
+    /// Puts a message behind those that wait. An error means that this broke the connection.
+    fn push(&self, message: &Outgoing<'_>) -> Result<(), Overflow> {
+        let peer = self.peer_schema.load(Ordering::Acquire);
+        let bincode = peer == EQUAL;
+        let body = (message.encode)(if bincode { Encoding::Bincode } else { Encoding::Protobuf });
+        if body.len() > MAX_BODY {
+            tracing::error!(
+                ?message,
+                bytes = body.len(),
+                limit = MAX_BODY,
+                "dropping a message that is too large"
+            );
+            return Ok(());
+        }
+        let schema = self.schema.as_deref().filter(|_| peer == UNKNOWN);
+        let mut pending = self.pending.lock();
+        if pending.phase != Phase::Open {
+            tracing::debug!(?message, "dropping a message: the connection is closing");
+            return Ok(());
+        }
+        if pending.buffer.len() + body.len() > self.limit {
+            pending.phase = Phase::Broken;
+            pending.buffer = BytesMut::new();
+            drop(pending);
+            self.wake.notify_one();
+            return Err(Overflow);
+        }
+        let was_empty = pending.buffer.is_empty();
+        write_message(&mut pending.buffer, message.from, message.to, message.name, &body, schema, bincode);
+        drop(pending);
+        if was_empty {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Ends this connection in favour of another, which gets what was not sent. What is bincode already is dropped:
+    /// the other connection has agreed on nothing yet.
+    fn replace(&self) -> BytesMut {
+        let mut pending = self.pending.lock();
+        pending.phase = Phase::Replaced;
+        let unsent = std::mem::take(&mut pending.buffer);
+        drop(pending);
+        self.wake.notify_one();
+        if self.peer_schema.load(Ordering::Acquire) == EQUAL { BytesMut::new() } else { unsent }
+    }
+
+    /// Writes what waits, and closes.
+    async fn finish(&self) {
+        {
+            let mut pending = self.pending.lock();
+            if pending.buffer.is_empty() && !pending.connected {
+                return;
+            }
+            if pending.phase == Phase::Open {
+                pending.phase = Phase::Finishing;
+            }
+        }
+        self.wake.notify_one();
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
+    /// The connection's task.
+    async fn run(self: Arc<Connection>, node: WeakNode, connections: Arc<Connections>) {
+        let ended = self.converse(&node).await;
+        let mut pending = self.pending.lock();
+        let (phase, dropped) = (pending.phase, std::mem::take(&mut pending.buffer).len());
+        if phase != Phase::Replaced {
+            pending.phase = Phase::Broken;
+        }
+        drop(pending);
+        connections.forget(&self);
+        self.ended.send_replace(true);
+        if phase == Phase::Replaced {
+            return;
+        }
+        if !matches!(ended, Ended::Done) && phase != Phase::Finishing {
+            tracing::info!(peer = %self.to, reason = %ended, dropped_bytes = dropped, "a connection ended");
+        }
+        if let Some(node) = node.upgrade() {
+            node.connection_closed(self.to);
+        }
+    }
+
+    async fn converse(&self, node: &WeakNode) -> Ended {
+        let connected = self.connect().await;
+        self.pending.lock().connected = true;
+        let (reader, writer) = match connected {
+            Ok(stream) => stream.into_split(),
+            Err(ended) => return ended,
+        };
+        tokio::select! {
+            biased;
+            ended = self.read(reader) => ended,
+            ended = self.write(writer, node) => ended,
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Ended> {
+        let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(self.to)).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err(Ended::Connect),
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn write(&self, mut writer: OwnedWriteHalf, node: &WeakNode) -> Ended {
+        let mut batch = BytesMut::new();
+        loop {
+            let phase = {
+                let mut pending = self.pending.lock();
+                std::mem::swap(&mut pending.buffer, &mut batch);
+                pending.phase
+            };
+            match phase {
+                Phase::Broken => return Ended::Overflow,
+                Phase::Replaced => return Ended::Done,
+                Phase::Open | Phase::Finishing => {}
+            }
+            if !batch.is_empty() {
+                if let Err(error) = writer.write_all(&batch).await {
+                    return error.into();
+                }
+                batch.clear();
+                if batch.capacity() > KEPT_BUFFER {
+                    batch = BytesMut::new();
+                }
+                continue;
+            }
+            if phase == Phase::Finishing {
+                let _ = writer.shutdown().await;
+                // Closing with answers unread would reset the connection, and the peer lose what it has not read yet:
+                // the reader ends this when the peer closes.
+                return futures::future::pending().await;
+            }
+            let idle = tokio::time::timeout(IDLE, self.wake.notified()).await.is_err();
+            if idle && self.is_needless(node) {
+                return Ended::Done;
+            }
+        }
+    }
+
+    /// Whether nobody is linked to this peer and nothing waits; takes no more messages then.
+    fn is_needless(&self, node: &WeakNode) -> bool {
+        if node.upgrade().is_some_and(|node| node.watches(self.to)) {
+            return false;
+        }
+        let mut pending = self.pending.lock();
+        let needless = pending.buffer.is_empty() && pending.phase == Phase::Open;
+        if needless {
+            pending.phase = Phase::Broken;
+        }
+        needless
+    }
+
+    /// Reads answers until the peer closes.
+    async fn read(&self, mut reader: OwnedReadHalf) -> Ended {
+        let mut buffer = BytesMut::with_capacity(8 << 10);
+        let mut decoder = AnswerDecoder::default();
+        loop {
+            match reader.read_buf(&mut buffer).await {
+                Ok(0) => return Ended::Closed,
+                Ok(_) => {}
+                Err(error) => return error.into(),
+            }
+            loop {
+                match decoder.next(&mut buffer) {
+                    Ok(Some(schema)) => self.learn(schema.as_deref()),
+                    Ok(None) => break,
+                    Err(error) => return error.into(),
+                }
+            }
+            buffer.reserve(4 << 10);
+        }
+    }
+
+    /// The first answer decides what this connection speaks.
+    fn learn(&self, peer: Option<&str>) {
+        if self.peer_schema.load(Ordering::Acquire) == UNKNOWN {
+            let equal = peer.is_some() && peer == self.schema.as_deref();
+            self.peer_schema.store(if equal { EQUAL } else { OTHER }, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! Messages, links and answers between nodes over loopback, and the bytes on the wire.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use libprocess::{
+    Address, Context, DecodeError, Encoding, Exit, Handle, Install, Node, NodeBuilder, Pid, Process,
+    StartError, WireMessage, messages,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+/// What an actor tells its test.
+#[derive(Debug, PartialEq)]
+enum Event {
+    Note(String, Pid),
+    Exited(Pid),
+}
+
+struct Ear(mpsc::UnboundedSender<Event>);
+
+/// Its encodings differ, so that a test sees which was used.
+#[derive(Debug, Clone)]
+struct Note(String);
+struct Link(Pid);
+struct Relink(Pid);
+struct Post(Pid, usize);
+
+messages! { Note; Link; Relink; Post; }
+
+impl WireMessage for Note {
+    const NAME: &'static str = "test.Note";
+    fn encode(&self, encoding: Encoding) -> Vec<u8> {
+        match encoding {
+            Encoding::Protobuf => self.0.clone().into_bytes(),
+            Encoding::Bincode => format!("bincode:{}", self.0).into_bytes(),
+        }
+    }
+    fn decode(_: Encoding, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let text = std::str::from_utf8(bytes).map_err(|error| DecodeError::new(error.to_string()))?;
+        Ok(Note(text.to_owned()))
+    }
+}
+
+impl Process for Ear {
+    const NAME: &'static str = "ear";
+    fn install(install: &mut Install<Self>) {
+        install.message::<Note>();
+    }
+    fn exited(&mut self, pid: &Pid, _: &mut Context<Self>) {
+        let _ = self.0.send(Event::Exited(pid.clone()));
+    }
+}
+impl Handle<Note> for Ear {
+    fn handle(&mut self, Note(text): Note, from: &Pid, _: &mut Context<Self>) {
+        let _ = self.0.send(Event::Note(text, from.clone()));
+    }
+}
+impl Handle<Link> for Ear {
+    fn handle(&mut self, Link(pid): Link, _: &Pid, ctx: &mut Context<Self>) {
+        ctx.link(&pid);
+    }
+}
+impl Handle<Relink> for Ear {
+    fn handle(&mut self, Relink(pid): Relink, _: &Pid, ctx: &mut Context<Self>) {
+        ctx.relink(&pid);
+    }
+}
+impl Handle<Post> for Ear {
+    fn handle(&mut self, Post(to, count): Post, _: &Pid, ctx: &mut Context<Self>) {
+        for number in 0..count {
+            ctx.post(&to, Note(number.to_string()));
+        }
+    }
+}
+
+/// A node with one ear.
+struct Host {
+    node: Node,
+    ear: Address<Ear>,
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl Host {
+    async fn start() -> Host {
+        Host::with(|builder| builder).await
+    }
+    async fn with(settings: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Host {
+        let builder = Node::builder().bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let node = settings(builder).start().await.unwrap();
+        let (sender, events) = mpsc::unbounded_channel();
+        let ear = node.spawn(Ear(sender));
+        Host { node, ear, events }
+    }
+    async fn event(&mut self) -> Event {
+        soon(self.events.recv()).await.unwrap()
+    }
+    async fn note(&mut self) -> String {
+        match self.event().await {
+            Event::Note(text, _) => text,
+            Event::Exited(pid) => panic!("{pid} exited"),
+        }
+    }
+    async fn socket(&self) -> TcpStream {
+        TcpStream::connect(self.node.address()).await.unwrap()
+    }
+}
+
+/// What must happen soon fails the test if it does not.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it happens within 20 s")
+}
+
+/// A port that nobody listens on.
+async fn dead_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+fn request(id: &str, body: &str) -> String {
+    format!(
+        "POST /{id}/test.Note HTTP/1.1\r\nUser-Agent: libprocess/x@127.0.0.1:1\r\n\
+         Libprocess-From: x@127.0.0.1:1\r\nConnection: Keep-Alive\r\nHost: \r\n\
+         Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    )
+}
+
+/// Reads until `count` heads of answers came; gives their status lines.
+async fn answers(stream: &mut TcpStream, count: usize) -> Vec<String> {
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while text.matches("\r\n\r\n").count() < count {
+        let length = soon(stream.read(&mut buffer)).await.unwrap();
+        assert_ne!(length, 0, "closed after {text:?}");
+        text.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+    text.split("\r\n\r\n")
+        .filter(|head| !head.is_empty())
+        .map(|head| head.lines().next().unwrap().into())
+        .collect()
+}
+
+#[test]
+fn messages_to_another_node_arrive_in_order_with_their_sender() {
+    libprocess::run(async {
+        let (a, mut b) = (Host::start().await, Host::start().await);
+        a.ear.tell(Post(b.ear.pid().clone(), 20_000));
+        for number in 0..20_000 {
+            assert_eq!(b.event().await, Event::Note(number.to_string(), a.ear.pid().clone()));
+        }
+        a.node.shutdown().await;
+        b.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_link_breaks_when_the_other_node_goes() {
+    libprocess::run(async {
+        let (mut a, mut b) = (Host::start().await, Host::start().await);
+        a.ear.tell(Link(b.ear.pid().clone()));
+        a.ear.tell(Post(b.ear.pid().clone(), 1));
+        assert_eq!(b.note().await, "0");
+        b.node.shutdown().await;
+        assert_eq!(a.event().await, Event::Exited(b.ear.pid().clone()));
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_link_to_where_nobody_listens_breaks() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let nobody = Pid::new("nobody", dead_address().await);
+        a.ear.tell(Link(nobody.clone()));
+        assert_eq!(a.event().await, Event::Exited(nobody));
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_link_does_not_notice_that_a_remote_actor_ends_while_its_node_lives() {
+    libprocess::run(async {
+        let (mut a, b) = (Host::start().await, Host::start().await);
+        a.ear.tell(Link(b.ear.pid().clone()));
+        b.ear.terminate();
+        assert_eq!(soon(b.ear.wait()).await, Exit::Terminated);
+        let (sender, mut second) = mpsc::unbounded_channel();
+        let other = b.node.spawn_as("second", Ear(sender));
+        a.ear.tell(Post(other.pid().clone(), 1));
+        assert!(matches!(soon(second.recv()).await, Some(Event::Note(..))));
+        other.tell(Post(a.ear.pid().clone(), 1));
+        assert_eq!(a.note().await, "0");
+        b.node.shutdown().await;
+        assert_eq!(a.event().await, Event::Exited(b.ear.pid().clone()));
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_new_connection_replaces_an_old_one_without_breaking_links() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = Pid::new("far", listener.local_addr().unwrap());
+        a.ear.tell(Link(far.clone()));
+        let (mut first, _) = soon(listener.accept()).await.unwrap();
+        a.ear.tell(Relink(far.clone()));
+        let (second, _) = soon(listener.accept()).await.unwrap();
+        assert_eq!(soon(first.read(&mut [0; 1])).await.unwrap(), 0, "the old connection closes");
+        a.node.post(&Pid::nobody(), a.ear.pid(), Note("no exit so far".into()));
+        assert_eq!(a.note().await, "no exit so far");
+        drop(second);
+        assert_eq!(a.event().await, Event::Exited(far));
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_message_leaves_with_upstreams_bytes() {
+    libprocess::run(async {
+        let a = Host::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = Pid::new("far(1)", listener.local_addr().unwrap());
+        a.node.post(a.ear.pid(), &far, Note("hello".into()));
+        a.node.post(a.ear.pid(), &far, Note(String::new()));
+        let (mut stream, _) = soon(listener.accept()).await.unwrap();
+        let from = a.ear.pid();
+        let head = format!(
+            "POST /far(1)/test.Note HTTP/1.1\r\nUser-Agent: libprocess/{from}\r\nLibprocess-From: {from}\r\n\
+             Connection: Keep-Alive\r\nHost: \r\n"
+        );
+        let expected = format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n{head}\r\n");
+        let mut bytes = vec![0; expected.len()];
+        soon(stream.read_exact(&mut bytes)).await.unwrap();
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn upstreams_bytes_are_taken_in_every_cut_and_answered_202_or_404() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let bytes = request("ear", "hello");
+        for cut in 1..bytes.len() {
+            let mut stream = a.socket().await;
+            stream.set_nodelay(true).unwrap();
+            stream.write_all(&bytes.as_bytes()[..cut]).await.unwrap();
+            tokio::task::yield_now().await;
+            stream.write_all(&bytes.as_bytes()[cut..]).await.unwrap();
+            assert_eq!(a.event().await, Event::Note("hello".into(), "x@127.0.0.1:1".parse().unwrap()));
+            assert_eq!(answers(&mut stream, 1).await, ["HTTP/1.1 202 Accepted"]);
+        }
+        let mut stream = a.socket().await;
+        let pipelined = [request("ear", "1"), request("nobody", "2"), request("ear", "3")].concat();
+        stream.write_all(pipelined.as_bytes()).await.unwrap();
+        let expected = ["HTTP/1.1 202 Accepted", "HTTP/1.1 404 Not Found", "HTTP/1.1 202 Accepted"];
+        assert_eq!(answers(&mut stream, 3).await, expected);
+        assert_eq!((a.note().await, a.note().await), ("1".into(), "3".into()));
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_length_serves_as_well_as_chunks_and_an_unknown_message_is_accepted_and_dropped() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let mut stream = a.socket().await;
+        let head = "HTTP/1.1\r\nLibprocess-From: x@127.0.0.1:1\r\n";
+        let text =
+            format!("POST /ear/no.Such {head}\r\nPOST /ear/test.Note {head}Content-Length: 2\r\n\r\nhi");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        assert_eq!(answers(&mut stream, 2).await, ["HTTP/1.1 202 Accepted", "HTTP/1.1 202 Accepted"]);
+        assert_eq!(a.note().await, "hi");
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_body_that_is_no_message_does_not_disturb_the_next() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let mut stream = a.socket().await;
+        let mut bytes = request("ear", "??").into_bytes();
+        let at = bytes.windows(2).position(|pair| pair == b"??").unwrap();
+        bytes[at..at + 2].copy_from_slice(&[0xff, 0xfe]);
+        bytes.extend_from_slice(request("ear", "next").as_bytes());
+        stream.write_all(&bytes).await.unwrap();
+        assert_eq!(a.note().await, "next");
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_peer_that_speaks_nonsense_is_answered_400_and_left() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let mut stream = a.socket().await;
+        let text = format!("{}POST nonsense\r\n\r\n", request("ear", "1"));
+        stream.write_all(text.as_bytes()).await.unwrap();
+        assert_eq!(answers(&mut stream, 2).await, ["HTTP/1.1 202 Accepted", "HTTP/1.1 400 Bad Request"]);
+        assert_eq!(soon(stream.read(&mut [0; 1])).await.unwrap(), 0);
+        assert_eq!(a.note().await, "1");
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn an_ordinary_client_can_send_messages_among_other_requests() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let mut stream = a.socket().await;
+        let head = "HTTP/1.1\r\nHost: here\r\nUser-Agent: curl/8\r\nLibprocess-From: me@127.0.0.1:1\r\n";
+        let message = |body: &str| format!("POST /ear/test.Note {head}Content-Length: 2\r\n\r\n{body}");
+        let bytes = [message("hi"), format!("GET /nowhere {head}\r\n"), message("ho")].concat();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let me: Pid = "me@127.0.0.1:1".parse().unwrap();
+        assert_eq!(a.event().await, Event::Note("hi".into(), me.clone()));
+        assert_eq!(a.event().await, Event::Note("ho".into(), me));
+        let heads = answers(&mut stream, 3).await;
+        assert_eq!(
+            (heads[0].as_str(), heads[2].as_str()),
+            ("HTTP/1.1 202 Accepted", "HTTP/1.1 202 Accepted")
+        );
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_breaks_the_link_instead_of_memory() {
+    libprocess::run(async {
+        const LIMIT: usize = 1 << 20;
+        let mut a = Host::with(|builder| builder.queue_limit(LIMIT)).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = Pid::new("far", listener.local_addr().unwrap());
+        a.ear.tell(Link(far.clone()));
+        let (stream, _) = soon(listener.accept()).await.unwrap();
+        let body = "x".repeat(LIMIT / 8);
+        let exited = async {
+            // What the kernel buffers comes on top of the limit.
+            for _ in 0..1000 {
+                a.node.post(a.ear.pid(), &far, Note(body.clone()));
+                if let Ok(event) = a.events.try_recv() {
+                    return event;
+                }
+                tokio::task::yield_now().await;
+            }
+            a.event().await
+        };
+        assert_eq!(soon(exited).await, Event::Exited(far));
+        drop(stream);
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn what_was_posted_before_a_shutdown_still_leaves() {
+    libprocess::run(async {
+        let (a, mut b) = (Host::start().await, Host::start().await);
+        a.ear.tell(Post(b.ear.pid().clone(), 1000));
+        a.node.shutdown().await;
+        for number in 0..1000 {
+            assert_eq!(b.note().await, number.to_string());
+        }
+        b.node.shutdown().await;
+    });
+}
+
+#[test]
+fn equal_schemas_speak_bincode_after_the_first_answer_and_others_never() {
+    libprocess::run(async {
+        let a = Host::with(|builder| builder.schema("1")).await;
+        let mut same = Host::with(|builder| builder.schema("1")).await;
+        let mut other = Host::with(|builder| builder.schema("2")).await;
+        let mut none = Host::start().await;
+        a.node.post(a.ear.pid(), same.ear.pid(), Note("first".into()));
+        assert_eq!(same.note().await, "first");
+        // The answer comes some time after the message.
+        let switched = async {
+            loop {
+                a.node.post(a.ear.pid(), same.ear.pid(), Note("later".into()));
+                if same.note().await == "bincode:later" {
+                    break;
+                }
+            }
+        };
+        soon(switched).await;
+        for host in [&mut other, &mut none] {
+            for _ in 0..20 {
+                a.node.post(a.ear.pid(), host.ear.pid(), Note("plain".into()));
+                assert_eq!(host.note().await, "plain");
+            }
+        }
+        for node in [a.node, same.node, other.node, none.node] {
+            node.shutdown().await;
+        }
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    libprocess::run(async {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = Node::builder().bind(address).start().await.unwrap_err();
+        assert!(matches!(&error, StartError::Bind { address: named, .. } if *named == address));
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    });
+}
+
+#[test]
+fn a_port_is_free_after_shutdown_and_a_node_can_take_it_again() {
+    libprocess::run(async {
+        let a = Host::start().await;
+        let address = a.node.address();
+        a.node.shutdown().await;
+        let again = Host::with(|builder| builder.bind(address)).await;
+        assert_eq!(again.node.address(), address);
+        again.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_node_is_known_by_what_it_advertises() {
+    libprocess::run(async {
+        let a = Host::with(|builder| builder.advertise(SocketAddr::from(([10, 1, 2, 3], 0)))).await;
+        assert_eq!(a.node.address().ip().to_string(), "10.1.2.3");
+        assert_ne!(a.node.address().port(), 0);
+        assert_eq!(a.ear.pid().address(), a.node.address());
+        a.node.shutdown().await;
+    });
+}
