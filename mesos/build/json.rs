@@ -8,6 +8,21 @@ use std::fmt::Write as _;
 
 use crate::model::{Field, Kind, Message, Model, Presence};
 
+/// Lists that upstream writes even when they are empty: its read-only handlers write these answers
+/// by hand, list by list (upstream: `src/master/readonly_handler.cpp`, `src/slave/http.cpp`).
+const LISTED_WHEN_EMPTY: &[(&str, &[&str])] = &[
+    ("mesos.v1.master.Response.GetAgents", &["agents", "recovered_agents"]),
+    ("mesos.v1.master.Response.GetExecutors", &["executors"]),
+    ("mesos.v1.master.Response.GetFrameworks", &["frameworks", "completed_frameworks"]),
+    ("mesos.v1.master.Response.GetTasks", &["tasks", "unreachable_tasks", "completed_tasks"]),
+    ("mesos.v1.agent.Response.GetExecutors", &["executors", "completed_executors"]),
+    ("mesos.v1.agent.Response.GetFrameworks", &["frameworks", "completed_frameworks"]),
+    (
+        "mesos.v1.agent.Response.GetTasks",
+        &["pending_tasks", "queued_tasks", "launched_tasks", "terminated_tasks", "completed_tasks"],
+    ),
+];
+
 pub(crate) fn render(model: &Model) -> String {
     let mut out = String::new();
     for message in model.messages.values() {
@@ -26,8 +41,13 @@ fn write_serialize(out: &mut String, message: &Message, model: &Model) {
          let mut map = serializer.serialize_map(None)?;",
         message.rust
     );
+    let listed = LISTED_WHEN_EMPTY.iter().find(|(name, _)| *name == message.full_name);
     for field in &message.fields {
-        let _ = writeln!(out, "{}", writer(field, model));
+        if listed.is_some_and(|(_, fields)| fields.contains(&field.name.as_str())) {
+            let _ = writeln!(out, "map.serialize_entry({:?}, &self.{})?;", field.name, field.rust);
+        } else {
+            let _ = writeln!(out, "{}", writer(field, model));
+        }
     }
     out.push_str("map.end()\n}\n}\n");
 }

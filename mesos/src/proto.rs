@@ -17,6 +17,7 @@ pub use tables::{ENUMS, MESSAGES};
 /// here and does not follow from the Rust path.
 pub trait Message:
     prost::Message
+    + std::fmt::Debug
     + Default
     + Clone
     + PartialEq

@@ -97,6 +97,10 @@ fn walk(
             Presence::Map => {
                 for (position, (_, entry)) in group.iter().enumerate() {
                     let values = map_values(entry)?;
+                    if values.is_empty() {
+                        // prost does not write a value that is the default, and reads it so.
+                        continue;
+                    }
                     let mut prefixed = |path| report(format!("{}[{position}].value.{path}", field.name));
                     walk(message, &values, depth, &mut prefixed)?;
                 }
@@ -140,7 +144,7 @@ fn scan<'a>(
     Ok(())
 }
 
-/// The fragments of the value in a map's entry. An absent value is an empty message.
+/// The fragments of the value in a map's entry.
 fn map_values(mut entry: &[u8]) -> Result<Vec<&[u8]>, Error> {
     const VALUE: u32 = 2;
     let mut values = Vec::new();

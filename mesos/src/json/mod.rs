@@ -45,11 +45,7 @@ pub fn from_slice<T: Message>(text: &[u8]) -> Result<T, Error> {
     match serde_json::from_slice(text) {
         Ok(message) => Ok(message),
         // Either wrong, or right in a way that upstream accepts and the quick way does not.
-        Err(_) => {
-            let value: Value =
-                serde_json::from_slice(text).map_err(|error| Error::Syntax(error.to_string()))?;
-            from_value(&value)
-        }
+        Err(_) => from_value(&parse(text)?),
     }
 }
 
@@ -108,5 +104,5 @@ pub fn to_string<T: Serialize + ?Sized>(value: &T) -> String {
 
 /// The message as a JSON value, for code that goes on to edit it.
 pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Value {
-    serde_json::to_value(value).unwrap_or(Value::Null)
+    serde_json::from_slice(&to_vec(value)).unwrap_or(Value::Null)
 }
