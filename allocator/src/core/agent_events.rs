@@ -1,0 +1,219 @@
+//! What happens to agents: added, removed, changed, put in and out of service; and the hold after a failover.
+//!
+//! Owns nothing: these are methods of [`Core`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mesos::{AgentId, FrameworkId, Resources, v1};
+
+use super::agents::{Abilities, Agent};
+use super::ids::{AgentIdx, RoleIdx};
+use super::{Amounts, Bundle, Core, EventError, Hold, Quota};
+
+impl Core {
+    /// A master has taken over: with quotas in the registry, nothing is allocated until enough of the
+    /// agents in it are back, or a time has passed. With only some of the agents in sight, guarantees
+    /// would be met out of resources that others need (upstream: `recover` in `hierarchical.cpp`).
+    pub fn recover(&mut self, expected_agents: usize, quotas: &BTreeMap<String, Quota>, now: Duration) {
+        for (role, quota) in quotas {
+            self.update_quota(role, quota);
+        }
+        // Rounded down, as upstream: of one expected agent none is waited for.
+        let agents = (expected_agents as f64 * self.options.agent_recovery_factor) as usize;
+        if !quotas.is_empty() && agents > self.agents.len() {
+            self.hold = Some(Hold { agents, until: now.saturating_add(self.options.recovery_timeout) });
+        }
+    }
+
+    /// Whether allocation is held until agents have come back.
+    pub fn is_held(&self, now: Duration) -> bool {
+        self.hold.as_ref().is_some_and(|hold| now < hold.until)
+    }
+
+    /// Until when allocation is held at the latest.
+    pub fn held_until(&self) -> Option<Duration> {
+        self.hold.as_ref().map(|hold| hold.until)
+    }
+
+    /// An agent registered, or came back after a failover of the master. `used` is what its tasks and
+    /// executors use, by framework, each part allocated to a role; frameworks in it may be unknown yet.
+    ///
+    /// # Errors
+    /// [`EventError::AgentExists`].
+    pub fn add_agent(
+        &mut self,
+        id: &AgentId,
+        info: v1::AgentInfo,
+        capabilities: &[v1::agent_info::Capability],
+        unavailability: Option<v1::Unavailability>,
+        total: &Resources,
+        used: &BTreeMap<FrameworkId, Resources>,
+    ) -> Result<(), EventError> {
+        if self.agents.find(id).is_some() {
+            return Err(EventError::AgentExists(id.clone()));
+        }
+        let mut agent = Agent::new(id.clone(), info, Abilities::new(capabilities), total, &mut self.names);
+        agent.unavailability = unavailability;
+        let agent = self.agents.insert(id.clone(), agent);
+        self.count_total(agent, &Bundle::default());
+        for (framework, resources) in used {
+            let framework = self.intern_framework(framework);
+            self.complete(agent, framework, resources);
+        }
+        if self.hold.as_ref().is_some_and(|hold| self.agents.len() >= hold.agents) {
+            self.hold = None;
+            self.mark_all();
+        }
+        self.mark(agent);
+        Ok(())
+    }
+
+    /// An agent is gone, with all that was on it.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownAgent`].
+    pub fn remove_agent(&mut self, id: &AgentId) -> Result<(), EventError> {
+        let agent = self.agent(id)?;
+        for (role, loose) in self.agents[agent].allocated().to_vec() {
+            self.unallocate_loose(agent, role, &loose);
+        }
+        for given in self.agents[agent].given().to_vec() {
+            self.take_back(agent, given.member, &given.bundle);
+            self.release_member(given.member);
+        }
+        self.forget_filters(agent);
+        let total = self.agents[agent].total().clone();
+        self.basis.replace(&total.amounts(), &Amounts::ZERO);
+        for (role, amounts) in total.reservations(&self.names) {
+            self.roles.unreserve(&role, &amounts);
+        }
+        self.agents.remove(id);
+        Ok(())
+    }
+
+    /// An agent changed: its info, its total (oversubscription, reconfiguration) or its capabilities.
+    /// Filters on it are gone if its attributes changed, for they may have been the reason.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownAgent`].
+    pub fn update_agent(
+        &mut self,
+        id: &AgentId,
+        info: v1::AgentInfo,
+        total: Option<&Resources>,
+        capabilities: Option<&[v1::agent_info::Capability]>,
+    ) -> Result<(), EventError> {
+        let agent = self.agent(id)?;
+        let mut changed = false;
+        if self.agents[agent].info.attributes != info.attributes {
+            self.forget_filters(agent);
+        }
+        if self.agents[agent].info != info {
+            self.agents[agent].info = info;
+            changed = true;
+        }
+        if let Some(abilities) = capabilities.map(Abilities::new) {
+            changed |= self.agents[agent].abilities != abilities;
+            self.agents[agent].abilities = abilities;
+        }
+        if let Some(total) = total {
+            changed |= self.set_total(agent, total);
+        }
+        if changed {
+            self.mark(agent);
+        }
+        Ok(())
+    }
+
+    /// Changes what an agent has. True if that is something else than before.
+    pub(super) fn set_total(&mut self, agent: AgentIdx, total: &Resources) -> bool {
+        if self.agents[agent].total_resources() == total {
+            return false;
+        }
+        let old = self.agents[agent].total().clone();
+        self.agents[agent].set_total(total, &mut self.names);
+        self.count_total(agent, &old);
+        true
+    }
+
+    fn count_total(&mut self, agent: AgentIdx, old: &Bundle) {
+        let new = self.agents[agent].total().clone();
+        self.basis.replace(&old.amounts(), &new.amounts());
+        for (role, amounts) in new.reservations(&self.names) {
+            self.roles.reserve(&role, &amounts);
+        }
+        for (role, amounts) in old.reservations(&self.names) {
+            self.roles.unreserve(&role, &amounts);
+        }
+    }
+
+    fn forget_filters(&mut self, agent: AgentIdx) {
+        for (_, member) in self.members.iter_mut() {
+            member.filters.forget(agent);
+        }
+    }
+
+    /// An agent is in service again.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownAgent`].
+    pub fn activate_agent(&mut self, id: &AgentId) -> Result<(), EventError> {
+        let agent = self.agent(id)?;
+        self.agents[agent].active = true;
+        self.mark(agent);
+        Ok(())
+    }
+
+    /// An agent is out of service (disconnected, draining): nothing of it is offered.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownAgent`].
+    pub fn deactivate_agent(&mut self, id: &AgentId) -> Result<(), EventError> {
+        let agent = self.agent(id)?;
+        self.agents[agent].active = false;
+        Ok(())
+    }
+
+    /// Maintenance of an agent was planned or cancelled.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownAgent`].
+    pub fn update_unavailability(
+        &mut self,
+        id: &AgentId,
+        unavailability: Option<v1::Unavailability>,
+    ) -> Result<(), EventError> {
+        let agent = self.agent(id)?;
+        self.agents[agent].unavailability = unavailability;
+        self.mark(agent);
+        Ok(())
+    }
+
+    /// Only agents with these host names are offered; `None` for all. Shows in the runs to come.
+    pub fn update_whitelist(&mut self, whitelist: Option<BTreeSet<String>>) {
+        self.whitelist = whitelist;
+    }
+
+    pub(super) fn allocate_loose(&mut self, agent: AgentIdx, role: RoleIdx, loose: &Amounts) {
+        self.agents[agent].allocate(role, loose);
+        self.roles.allocate(role, loose);
+    }
+
+    pub(super) fn unallocate_loose(&mut self, agent: AgentIdx, role: RoleIdx, loose: &Amounts) {
+        let taken = self.agents[agent].unallocate(role, loose);
+        self.roles.unallocate(role, &taken);
+    }
+
+    /// What a role uses of an agent is at most what it was given there.
+    pub(super) fn settle_allocated(&mut self, agent: AgentIdx, role: RoleIdx) {
+        let entry = &self.agents[agent];
+        let Some((_, allocated)) = entry.allocated().iter().find(|(of, _)| *of == role) else { return };
+        let mut given = Amounts::ZERO;
+        for of_role in entry.given().iter().filter(|given| self.members[given.member].role == role) {
+            given += &of_role.bundle.loose();
+        }
+        let excess = allocated.minus(&given);
+        self.unallocate_loose(agent, role, &excess);
+    }
+}

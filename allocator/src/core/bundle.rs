@@ -1,0 +1,411 @@
+//! A [`Bundle`]: resources of one agent, split into what is only a number and everything else.
+//!
+//! Most of what a cluster hands out is plain: unreserved, irrevocable cpus and memory, of which one is
+//! as good as another. That part is an [`Amounts`]. The rest (ports and other ranges and sets,
+//! reservations, disks with a source, volumes, revocable and shared resources, those of resource
+//! providers) stays `mesos::Resources`, whose copy costs one counter, with what the pass asks of it
+//! worked out once. Both parts together behave as the resources that they came from: the identities in
+//! them never meet.
+//!
+//! Whose a bundle is (framework, role) is written beside it, never in it: resources are stored without
+//! allocation info, and get it back in [`Bundle::join`].
+
+use std::sync::Arc;
+
+use mesos::{Resource, Resources, Scalar};
+
+use super::amounts::Amounts;
+use super::ids::{NameIdx, Names};
+
+/// Resources of one agent. See the module.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Bundle {
+    /// Plain scalars.
+    pub plain: Amounts,
+    /// Everything else.
+    pub rest: Rest,
+}
+
+/// The part of a bundle that is not only numbers. `None` inside when there is none.
+#[derive(Clone, Debug, Default)]
+pub struct Rest(Option<Arc<Parts>>);
+
+#[derive(Debug)]
+struct Parts {
+    resources: Resources,
+    /// Of all scalars in `resources`; a shared one once.
+    scalars: Amounts,
+    /// Of those that count against a quota when allocated: unreserved and irrevocable.
+    loose: Amounts,
+    /// Of those that are reserved.
+    reserved: Amounts,
+    has_reserved: bool,
+    has_refined: bool,
+    has_revocable: bool,
+    has_shared: bool,
+}
+
+/// What a framework is not able to use.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Unusable {
+    pub(crate) shared: bool,
+    pub(crate) revocable: bool,
+    pub(crate) refined: bool,
+}
+
+/// Whether a resource is nothing but a name and a number.
+fn is_plain(resource: &Resource) -> bool {
+    resource.scalar().is_some()
+        && resource.is_unreserved()
+        && !resource.is_revocable()
+        && !resource.is_shared()
+        && resource.disk().is_none()
+        && resource.provider_id().is_none()
+}
+
+/// Whether allocating a resource consumes quota (upstream: `quotaResources`).
+fn is_loose(resource: &Resource) -> bool {
+    resource.scalar().is_some() && resource.is_unreserved() && !resource.is_revocable()
+}
+
+fn millis(resource: &Resource) -> i64 {
+    resource.scalar().map_or(0, Scalar::millis)
+}
+
+impl Rest {
+    fn new(resources: Resources, names: &Names) -> Rest {
+        if resources.is_empty() {
+            return Rest(None);
+        }
+        let mut parts = Parts {
+            scalars: Amounts::ZERO,
+            loose: Amounts::ZERO,
+            reserved: Amounts::ZERO,
+            has_reserved: resources.iter().any(|resource| !resource.is_unreserved()),
+            has_refined: resources.iter().any(Resource::has_refined_reservations),
+            has_revocable: resources.iter().any(Resource::is_revocable),
+            has_shared: resources.iter().any(Resource::is_shared),
+            resources,
+        };
+        for resource in parts.resources.iter() {
+            // What came in through `Bundle::split` has its name interned.
+            let Some(name) = resource.scalar().and_then(|_| names.find(resource.name())) else { continue };
+            let amount = millis(resource);
+            parts.scalars.increase(name, amount);
+            if is_loose(resource) {
+                parts.loose.increase(name, amount);
+            }
+            if !resource.is_unreserved() {
+                parts.reserved.increase(name, amount);
+            }
+        }
+        Rest(Some(Arc::new(parts)))
+    }
+
+    /// Whether nothing is there.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The resources, without allocation info.
+    pub fn resources(&self) -> Resources {
+        self.0.as_ref().map(|parts| parts.resources.clone()).unwrap_or_default()
+    }
+
+    fn has(&self, property: impl Fn(&Parts) -> bool) -> bool {
+        self.0.as_ref().is_some_and(|parts| property(parts))
+    }
+
+    /// Whether something in it is shared.
+    pub(crate) fn has_shared(&self) -> bool {
+        self.has(|parts| parts.has_shared)
+    }
+
+    fn filter(&self, names: &Names, keep: impl Fn(&Resource) -> bool) -> Rest {
+        let Some(parts) = &self.0 else { return Rest(None) };
+        if parts.resources.iter().all(&keep) {
+            return self.clone();
+        }
+        Rest::new(parts.resources.filter(keep), names)
+    }
+
+    pub(crate) fn shared(&self, names: &Names) -> Rest {
+        if self.has_shared() { self.filter(names, Resource::is_shared) } else { Rest(None) }
+    }
+
+    pub(crate) fn non_shared(&self, names: &Names) -> Rest {
+        if self.has_shared() { self.filter(names, |resource| !resource.is_shared()) } else { self.clone() }
+    }
+
+    pub(crate) fn plus(&self, other: &Rest, names: &Names) -> Rest {
+        match (&self.0, &other.0) {
+            (_, None) => self.clone(),
+            (None, _) => other.clone(),
+            (Some(mine), Some(theirs)) => Rest::new(&mine.resources + &theirs.resources, names),
+        }
+    }
+
+    /// What is left without `other`; what is not there is not missed.
+    pub(crate) fn minus(&self, other: &Rest, names: &Names) -> Rest {
+        match (&self.0, &other.0) {
+            (None, _) | (_, None) => self.clone(),
+            // All of it is taken, as whole offers do. (Shared resources are counted: one copy of each is taken.)
+            (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) && !mine.has_shared => Rest(None),
+            (Some(mine), Some(theirs)) => Rest::new(&mine.resources - &theirs.resources, names),
+        }
+    }
+
+    fn contains(&self, other: &Rest) -> bool {
+        match (&self.0, &other.0) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(mine), Some(theirs)) => {
+                Arc::ptr_eq(mine, theirs) || mine.resources.contains(&theirs.resources)
+            }
+        }
+    }
+
+    pub(crate) fn contains_resource(&self, resource: &Resource) -> bool {
+        self.has(|parts| parts.resources.contains_resource(resource))
+    }
+
+    fn amounts(&self, of: impl Fn(&Parts) -> &Amounts) -> Option<&Amounts> {
+        match &self.0 {
+            Some(parts) => Some(of(parts)).filter(|amounts| !amounts.is_zero()),
+            None => None,
+        }
+    }
+}
+
+impl PartialEq for Rest {
+    fn eq(&self, other: &Rest) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs) || mine.resources == theirs.resources,
+            _ => false,
+        }
+    }
+}
+
+impl Bundle {
+    /// Splits resources, forgetting whom they are allocated to.
+    pub fn split(resources: &Resources, names: &mut Names) -> Bundle {
+        let mut plain = Amounts::ZERO;
+        for resource in resources.iter().filter(|resource| resource.scalar().is_some()) {
+            let name = names.intern(resource.name());
+            if is_plain(resource) {
+                plain.increase(name, millis(resource));
+            }
+        }
+        let mut rest = resources.filter(|resource| !is_plain(resource));
+        rest.unallocate();
+        Bundle { plain, rest: Rest::new(rest, names) }
+    }
+
+    /// The resources again, without allocation info.
+    pub fn join(&self, names: &Names) -> Resources {
+        let plain = self
+            .plain
+            .iter()
+            .map(|(name, amount)| Resource::from_scalar(names.name(name), Scalar::from_millis(amount)));
+        let mut resources: Resources = plain.collect();
+        resources += self.rest.resources();
+        resources
+    }
+
+    /// Whether nothing is there.
+    pub fn is_empty(&self) -> bool {
+        self.plain.is_zero() && self.rest.is_empty()
+    }
+
+    /// The amounts of all scalars; a shared resource once, however many copies there are.
+    pub fn amounts(&self) -> Amounts {
+        self.with_plain(self.rest.amounts(|parts| &parts.scalars))
+    }
+
+    /// The amounts that count against a quota when they are allocated.
+    pub fn loose(&self) -> Amounts {
+        self.with_plain(self.rest.amounts(|parts| &parts.loose))
+    }
+
+    fn with_plain(&self, more: Option<&Amounts>) -> Amounts {
+        let mut sum = self.plain.clone();
+        if let Some(more) = more {
+            sum += more;
+        }
+        sum
+    }
+
+    /// Whether at least `quantities` are there (upstream: `Resources::contains(ResourceQuantities)`).
+    pub(crate) fn reaches(&self, quantities: &Amounts) -> bool {
+        match self.rest.amounts(|parts| &parts.scalars) {
+            None => self.plain.contains(quantities),
+            Some(_) => self.amounts().contains(quantities),
+        }
+    }
+
+    /// Whether all of `other` is in it.
+    pub fn contains(&self, other: &Bundle) -> bool {
+        self.plain.contains(&other.plain) && self.rest.contains(&other.rest)
+    }
+
+    /// Both together.
+    pub fn plus(&self, other: &Bundle, names: &Names) -> Bundle {
+        Bundle { plain: self.plain.clone() + &other.plain, rest: self.rest.plus(&other.rest, names) }
+    }
+
+    /// What is left without `other`; what is not there is not missed.
+    pub fn minus(&self, other: &Bundle, names: &Names) -> Bundle {
+        Bundle { plain: self.plain.minus(&other.plain), rest: self.rest.minus(&other.rest, names) }
+    }
+
+    /// What a role may be offered: the unreserved, and what is reserved for it or for one above it.
+    pub fn allocatable_to(&self, role: &str, names: &Names) -> Bundle {
+        if !self.rest.has(|parts| parts.has_reserved) {
+            return self.clone();
+        }
+        let rest = self.rest.filter(names, |resource| resource.is_allocatable_to(role));
+        Bundle { plain: self.plain.clone(), rest }
+    }
+
+    /// What is left of it for a framework that cannot use some kinds.
+    pub(crate) fn without(self, unusable: Unusable, names: &Names) -> Bundle {
+        let affected = self.rest.has(|parts| {
+            parts.has_shared && unusable.shared
+                || parts.has_revocable && unusable.revocable
+                || parts.has_refined && unusable.refined
+        });
+        if !affected {
+            return self;
+        }
+        let rest = self.rest.filter(names, |resource| {
+            !(resource.is_shared() && unusable.shared
+                || resource.is_revocable() && unusable.revocable
+                || resource.has_refined_reservations() && unusable.refined)
+        });
+        Bundle { plain: self.plain, rest }
+    }
+
+    /// All that does not count against a quota, and of the rest at most `allowed`.
+    ///
+    /// Plain scalars are cut first. A disk with a source is cut if it can be, else taken whole or not at
+    /// all (upstream: `shrinkResources`, which takes them in random order).
+    pub(crate) fn cut_to(&self, allowed: &Amounts, names: &Names) -> Bundle {
+        let plain = self.plain.min(allowed);
+        if self.rest.amounts(|parts| &parts.loose).is_none() {
+            return Bundle { plain, rest: self.rest.clone() };
+        }
+        let mut left = allowed.minus(&plain);
+        let resources = self.rest.resources();
+        let kept = resources.iter().filter_map(|resource| {
+            if !is_loose(resource) {
+                return Some(resource.clone());
+            }
+            let name = names.find(resource.name())?;
+            let cut = resource.shrunk_to(Scalar::from_millis(left.get(name)))?;
+            left.increase(name, -millis(&cut));
+            Some(cut)
+        });
+        let kept: Resources = kept.collect();
+        Bundle { plain, rest: Rest::new(kept, names) }
+    }
+
+    /// The amounts of what is not shared.
+    pub(crate) fn non_shared_amounts(&self, names: &Names) -> Amounts {
+        Bundle { plain: self.plain.clone(), rest: self.rest.non_shared(names) }.amounts()
+    }
+
+    /// Reserved amounts by the role that they are reserved for.
+    pub(crate) fn reservations(&self, names: &Names) -> Vec<(String, Amounts)> {
+        if self.rest.amounts(|parts| &parts.reserved).is_none() {
+            return Vec::new();
+        }
+        let by_role = self.rest.resources().reservations();
+        by_role.into_iter().map(|(role, resources)| (role, Rest::new(resources, names).scalars())).collect()
+    }
+
+    /// Whether it has this scalar resource at all.
+    pub(crate) fn has(&self, name: NameIdx) -> bool {
+        self.amounts().get(name) > 0
+    }
+}
+
+impl Rest {
+    fn scalars(&self) -> Amounts {
+        self.amounts(|parts| &parts.scalars).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Resources {
+        Resources::parse(text, "*").unwrap()
+    }
+
+    fn split(text: &str, names: &mut Names) -> Bundle {
+        Bundle::split(&parse(text), names)
+    }
+
+    #[test]
+    fn splitting_and_joining_gives_the_same_resources() {
+        let mut names = Names::new();
+        for text in [
+            "cpus:2;mem:1024",
+            "cpus:2.5;mem:1024;ports:[31000-32000];disk(eng):512;cpus(eng):1",
+            "tokens:3;zones:{a,b}",
+            "",
+        ] {
+            let bundle = split(text, &mut names);
+            assert_eq!(bundle.join(&names), parse(text), "{text}");
+        }
+        let allocated = parse("cpus:1;ports:[1-2]").allocated_to("eng");
+        assert_eq!(Bundle::split(&allocated, &mut names).join(&names), parse("cpus:1;ports:[1-2]"));
+    }
+
+    #[test]
+    fn reserved_scalars_count_in_shares_and_not_in_what_consumes_quota() {
+        let mut names = Names::new();
+        let bundle = split("cpus:2;cpus(eng):1;mem(eng):64", &mut names);
+        assert_eq!(bundle.amounts(), split("cpus:3;mem:64", &mut names).plain);
+        assert_eq!(bundle.loose(), split("cpus:2", &mut names).plain);
+        assert_eq!(
+            bundle.reservations(&names),
+            [("eng".to_owned(), split("cpus:1;mem:64", &mut names).plain)]
+        );
+    }
+
+    #[test]
+    fn a_role_is_offered_its_own_and_its_ancestors_reservations() {
+        let mut names = Names::new();
+        let bundle = split("cpus:1;cpus(a):2;cpus(a/b):4;cpus(c):8", &mut names);
+        assert_eq!(bundle.allocatable_to("a/b", &names), split("cpus:1;cpus(a):2;cpus(a/b):4", &mut names));
+        assert_eq!(bundle.allocatable_to("a", &names), split("cpus:1;cpus(a):2", &mut names));
+        assert_eq!(bundle.allocatable_to("d", &names), split("cpus:1", &mut names));
+    }
+
+    #[test]
+    fn cutting_leaves_what_no_quota_counts() {
+        let mut names = Names::new();
+        let bundle = split("cpus:4;mem:512;ports:[1-9];cpus(a):2", &mut names);
+        let allowed = split("cpus:1;mem:1024", &mut names).plain;
+        assert_eq!(
+            bundle.cut_to(&allowed, &names),
+            split("cpus:1;mem:512;ports:[1-9];cpus(a):2", &mut names)
+        );
+    }
+
+    #[test]
+    fn containment_and_subtraction_look_at_both_parts() {
+        let mut names = Names::new();
+        let whole = split("cpus:4;mem:512;ports:[1-9]", &mut names);
+        let part = split("cpus:1;ports:[1-3]", &mut names);
+        assert!(whole.contains(&part) && !part.contains(&whole));
+        assert!(!whole.contains(&split("cpus(a):1", &mut names)));
+        let left = whole.minus(&part, &names);
+        assert_eq!(left, split("cpus:3;mem:512;ports:[4-9]", &mut names));
+        assert_eq!(left.plus(&part, &names), whole);
+        assert!(whole.minus(&whole.clone(), &names).is_empty());
+    }
+}

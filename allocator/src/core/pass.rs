@@ -1,0 +1,310 @@
+//! The allocation pass: who is offered what.
+//!
+//! Agents are taken in random order. For each agent, the roles are asked in the order of their shares,
+//! and in each role its members in the order of theirs; whoever may and wants to have what is free is
+//! offered all of it. Two stages (upstream: `__generateOffers` in `hierarchical.cpp`):
+//!
+//! 1. Roles that lack something to their guarantees. They are offered what they lack, and beyond it what
+//!    their limits and the others' guarantees leave. Skipped when nobody has a guarantee.
+//! 2. Everybody, with what the guarantees still lack held back.
+//!
+//! What is offered is given in the books at once, so that the order of roles and members changes as the
+//! pass goes on. The order within one agent's turn is that of its beginning, as upstream's, which copies
+//! it; here it is copied only if something is left to be offered after a change.
+//!
+//! Never offered: agents that are out of service or not whitelisted; to a member, what it refused and its
+//! filter still covers, what its framework has no capability for, and less than the minimum.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+
+use super::Core;
+use super::amounts::Amounts;
+use super::bundle::{Bundle, Rest};
+use super::ids::{AgentIdx, FrameworkIdx, MemberIdx, RoleIdx};
+use super::sorter::{Cursor, Sorter};
+
+/// Which agents a run looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those that events marked since the last run.
+    Marked,
+    /// All.
+    All,
+}
+
+/// One decision: all of this, of one agent, to a framework in a role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// The framework.
+    pub framework: FrameworkIdx,
+    /// The role it is offered for.
+    pub role: RoleIdx,
+    /// The agent.
+    pub agent: AgentIdx,
+    /// What is offered.
+    pub bundle: Bundle,
+}
+
+impl Core {
+    /// Runs the pass, and gives in the books what it says. Nothing while allocation is held.
+    pub fn allocate(&mut self, now: Duration, scope: Scope) -> Vec<Grant> {
+        if self.is_held(now) {
+            return Vec::new();
+        }
+        if self.hold.take().is_some() {
+            self.mark_all();
+        }
+        let agents = self.candidates(scope);
+        if agents.is_empty() || self.role_sorter.is_empty() {
+            return Vec::new();
+        }
+        Pass::new(self, now).run(agents)
+    }
+
+    /// The agents of a run that take part. Their marks are gone.
+    fn candidates(&mut self, scope: Scope) -> Vec<AgentIdx> {
+        let marked = std::mem::take(&mut self.marked);
+        let mut candidates = Vec::new();
+        if scope == Scope::All || std::mem::take(&mut self.all_marked) {
+            self.all_marked = false;
+            for (agent, entry) in self.agents.iter_mut() {
+                entry.marked = false;
+                candidates.push(agent);
+            }
+        } else {
+            for agent in marked {
+                // An index may have gone to another agent, which is marked anyway, since it is new.
+                if self.agents.get(agent).is_some_and(|entry| entry.marked) {
+                    self.agents[agent].marked = false;
+                    candidates.push(agent);
+                }
+            }
+        }
+        candidates.retain(|agent| {
+            let entry = &self.agents[*agent];
+            let listed = self.whitelist.as_ref().is_none_or(|listed| listed.contains(&entry.info.hostname));
+            entry.active && listed && !entry.free().is_empty()
+        });
+        candidates
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Guarantees,
+    Everybody,
+}
+
+/// A walk over a sorter's clients in the order of its beginning.
+enum Walk {
+    /// The sorter is still in that order.
+    Live(Cursor),
+    /// The sorter changed: the clients that were left then.
+    Kept(std::vec::IntoIter<u32>),
+}
+
+impl Walk {
+    fn next(&mut self, sorter: &Sorter) -> Option<u32> {
+        match self {
+            Walk::Live(cursor) => sorter.next(cursor),
+            Walk::Kept(clients) => clients.next(),
+        }
+    }
+
+    /// Must be called before the sorter changes if the walk is to go on.
+    fn keep(&mut self, sorter: &Sorter) {
+        if let Walk::Live(cursor) = self {
+            *self = Walk::Kept(sorter.rest(cursor).into_iter());
+        }
+    }
+}
+
+struct Pass<'a> {
+    core: &'a mut Core,
+    now: Duration,
+    grants: Vec<Grant>,
+    /// Shared resources that were offered in this run: once is enough.
+    offered_shared: BTreeMap<AgentIdx, Rest>,
+    /// What must stay free for the guarantees; zero when there are none.
+    required: Amounts,
+    /// What is free of what guarantees are met with. Only counted when something is required.
+    available: Amounts,
+}
+
+impl<'a> Pass<'a> {
+    fn new(core: &'a mut Core, now: Duration) -> Self {
+        let mut pass = Pass {
+            core,
+            now,
+            grants: Vec::new(),
+            offered_shared: BTreeMap::new(),
+            required: Amounts::ZERO,
+            available: Amounts::ZERO,
+        };
+        if pass.core.roles.any_guarantee() {
+            pass.required = pass.core.roles.required_headroom();
+            for (_, agent) in pass.core.agents.iter() {
+                pass.available += &agent.free().loose();
+            }
+        }
+        pass
+    }
+
+    fn run(mut self, mut agents: Vec<AgentIdx>) -> Vec<Grant> {
+        if !self.required.is_zero() {
+            agents.shuffle(&mut self.core.random);
+            for agent in &agents {
+                self.offer_agent(*agent, Stage::Guarantees);
+            }
+        }
+        // Shuffled again: the first stage leaves the end of its list fuller than the beginning.
+        agents.shuffle(&mut self.core.random);
+        for agent in &agents {
+            self.offer_agent(*agent, Stage::Everybody);
+        }
+        self.grants
+    }
+
+    fn offer_agent(&mut self, agent: AgentIdx, stage: Stage) {
+        let mut cursor = Cursor::default();
+        self.core.role_sorter.start(&mut cursor, &self.core.basis);
+        let mut roles = Walk::Live(cursor);
+        while !self.core.agents[agent].free().is_empty() {
+            let Some(role) = roles.next(&self.core.role_sorter) else { return };
+            let role = RoleIdx(role);
+            if stage == Stage::Everybody || !self.core.roles[role].missing().is_zero() {
+                self.offer_role(agent, role, stage, &mut roles);
+            }
+        }
+    }
+
+    /// Offers what is free of an agent to the members of a role. `roles` is the walk that stands at the role.
+    fn offer_role(&mut self, agent: AgentIdx, role: RoleIdx, stage: Stage, roles: &mut Walk) {
+        let mut free = self.free_for(agent, role);
+        if free.is_empty() {
+            return;
+        }
+        let mut cursor = Cursor::default();
+        self.core.roles[role].members.start(&mut cursor, &self.core.basis);
+        let mut members = Walk::Live(cursor);
+        while let Some(member) = members.next(&self.core.roles[role].members) {
+            let member = MemberIdx(member);
+            let Some(offer) = self.offer_for(agent, member, &free, stage) else { continue };
+            let everything = offer == *self.core.agents[agent].free();
+            if !everything || offer.rest.has_shared() {
+                roles.keep(&self.core.role_sorter);
+                members.keep(&self.core.roles[role].members);
+            }
+            self.grant(agent, member, offer, stage);
+            if self.core.agents[agent].free().is_empty() {
+                return;
+            }
+            free = self.free_for(agent, role);
+            if free.is_empty() || stage == Stage::Guarantees && self.core.roles[role].missing().is_zero() {
+                return;
+            }
+        }
+    }
+
+    /// What of an agent a role may be offered now.
+    fn free_for(&self, agent: AgentIdx, role: RoleIdx) -> Bundle {
+        let names = &self.core.names;
+        let free = self.core.agents[agent].free().allocatable_to(&self.core.roles[role].path, names);
+        match self.offered_shared.get(&agent) {
+            None => free,
+            Some(offered) => Bundle { rest: free.rest.minus(offered, names), plain: free.plain },
+        }
+    }
+
+    /// What a member is offered of what is free for its role; `None` if nothing.
+    fn offer_for(&self, agent: AgentIdx, member: MemberIdx, free: &Bundle, stage: Stage) -> Option<Bundle> {
+        let core = &*self.core;
+        // First, because it is cheap and turns away most, once agents are nearly full.
+        if !self.reaches_minimum(member, free) || !core.may_use(agent, member) {
+            return None;
+        }
+        let capabilities = core.frameworks[core.members[member].framework].capabilities;
+        let usable = free.clone().without(capabilities.unusable(), &core.names);
+        let offer = self.within_quota(core.members[member].role, usable, stage)?;
+        let wanted = self.reaches_minimum(member, &offer)
+            && !core.members[member].filters.matches(agent, &offer, self.now);
+        wanted.then_some(offer)
+    }
+
+    fn reaches_minimum(&self, member: MemberIdx, bundle: &Bundle) -> bool {
+        let minimums = self.core.members[member].minimums.as_ref().unwrap_or(&self.core.minimums);
+        !bundle.is_empty() && (minimums.is_empty() || minimums.iter().any(|minimum| bundle.reaches(minimum)))
+    }
+
+    /// Cuts a bundle down to what the role's limits and the guarantees of all allow. In the first stage
+    /// `None` if nothing of it is missing to the role's guarantees.
+    fn within_quota(&self, role: RoleIdx, bundle: Bundle, stage: Stage) -> Option<Bundle> {
+        let role = &self.core.roles[role];
+        let quota = role.quota();
+        if quota.limits.is_empty() && self.required.is_zero() {
+            return Some(bundle);
+        }
+        let loose = bundle.loose();
+        // What the role lacks is given in any case, even if all guarantees together are more than there is.
+        let guaranteed = match stage {
+            Stage::Guarantees => loose.min(&role.missing()),
+            Stage::Everybody => Amounts::ZERO,
+        };
+        let mut beyond = loose.minus(&guaranteed);
+        if !quota.limits.is_empty() {
+            beyond = quota.limits.shrink(&beyond, &(role.offered_or_consumed() + &guaranteed));
+        }
+        if !self.required.is_zero() {
+            beyond = beyond.min(&self.available.minus(&self.required));
+        }
+        let allowed = guaranteed + &beyond;
+        let offer = if allowed == loose { bundle } else { bundle.cut_to(&allowed, &self.core.names) };
+        let progress = stage == Stage::Everybody || !offer.loose().min(&role.missing()).is_zero();
+        progress.then_some(offer)
+    }
+
+    fn grant(&mut self, agent: AgentIdx, member: MemberIdx, bundle: Bundle, stage: Stage) {
+        let entry = &self.core.members[member];
+        let (framework, role) = (entry.framework, entry.role);
+        if bundle.rest.has_shared() {
+            let shared = bundle.rest.shared(&self.core.names);
+            let offered = self.offered_shared.entry(agent).or_default();
+            *offered = offered.plus(&shared, &self.core.names);
+        }
+        if !self.required.is_zero() {
+            let loose = bundle.loose();
+            if stage == Stage::Guarantees {
+                let met = loose.min(&self.core.roles[role].missing());
+                self.required = self.required.minus(&met);
+            }
+            self.available = self.available.minus(&loose);
+        }
+        self.core.give(agent, member, &bundle, true);
+        self.grants.push(Grant { framework, role, agent, bundle });
+    }
+}
+
+impl Core {
+    /// Whether a member may be offered anything of an agent at all (upstream: `isCapableOfReceivingAgent`
+    /// and the first half of `isFiltered`).
+    fn may_use(&self, agent: AgentIdx, member: MemberIdx) -> bool {
+        let entry = &self.members[member];
+        let capabilities = self.frameworks[entry.framework].capabilities;
+        let agent = &self.agents[agent];
+        if agent.has_gpu && self.options.filter_gpu_resources && !capabilities.gpu_resources {
+            return false;
+        }
+        if !capabilities.region_aware
+            && agent.region().is_some_and(|region| self.options.region.as_deref() != Some(region))
+        {
+            return false;
+        }
+        if capabilities.multi_role && !agent.abilities.multi_role {
+            return false;
+        }
+        agent.abilities.hierarchical_role || !self.roles[entry.role].path.contains('/')
+    }
+}

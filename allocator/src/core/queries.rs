@@ -1,0 +1,160 @@
+//! What can be asked of the core: its decisions in the protocol's terms, and the figures behind metrics.
+//!
+//! Owns nothing, changes nothing: these are methods of [`Core`]. Here indices become ids again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mesos::{AgentId, FrameworkId, Resources};
+
+use super::pass::Grant;
+use super::{Amounts, Bundle, Core};
+
+/// The decisions of one run: framework, role, agent, and the resources, allocated to the role.
+pub type Offers = BTreeMap<FrameworkId, BTreeMap<String, BTreeMap<AgentId, Resources>>>;
+
+/// How much of a scalar resource there is and is taken, in the cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ResourceUse {
+    /// On all agents.
+    pub total: f64,
+    /// Offered to frameworks or used by tasks.
+    pub offered_or_allocated: f64,
+}
+
+/// A role as seen from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleView {
+    /// `eng/search`.
+    pub path: String,
+    /// How many filters hold in it.
+    pub active_filters: usize,
+    /// Its dominant share, divided by its weight; `None` for a role without frameworks of its own.
+    pub dominant_share: Option<f64>,
+    /// What counts against its quota: reservations and what tasks use (upstream: `consumed`).
+    pub consumed: BTreeMap<String, f64>,
+    /// The same, with what is offered.
+    pub offered_or_consumed: BTreeMap<String, f64>,
+    /// Its weight.
+    pub weight: f64,
+}
+
+impl Core {
+    /// The decisions of a run in the protocol's terms.
+    pub fn offers(&self, grants: &[Grant]) -> Offers {
+        let mut offers = Offers::new();
+        for grant in grants {
+            let role = &self.roles[grant.role].path;
+            let mut resources = grant.bundle.join(&self.names);
+            resources.allocate(role);
+            let by_role = offers.entry(self.frameworks[grant.framework].id.clone()).or_default();
+            if !by_role.contains_key(&**role) {
+                by_role.insert(role.to_string(), BTreeMap::new());
+            }
+            if let Some(by_agent) = by_role.get_mut(&**role) {
+                *by_agent.entry(self.agents[grant.agent].id.clone()).or_default() += resources;
+            }
+        }
+        offers
+    }
+
+    /// The number of agents.
+    pub fn agent_count(&self) -> usize {
+        self.agents.len()
+    }
+
+    /// What a framework holds of an agent, offered and allocated, by role.
+    pub fn held(&self, framework: &FrameworkId, agent: &AgentId) -> BTreeMap<String, Resources> {
+        let (Some(framework), Some(agent)) = (self.frameworks.find(framework), self.agents.find(agent))
+        else {
+            return BTreeMap::new();
+        };
+        let members = self.frameworks[framework].members.iter();
+        let held = members.filter_map(|(role, member)| {
+            let given = self.agents[agent].given_to(*member)?;
+            Some((self.roles[*role].path.to_string(), given.join(&self.names)))
+        });
+        held.collect()
+    }
+
+    /// What is free of an agent.
+    pub fn free(&self, agent: &AgentId) -> Option<Resources> {
+        Some(self.agents[self.agents.find(agent)?].free().join(&self.names))
+    }
+
+    /// How much of a scalar resource there is and is taken.
+    pub fn resource_use(&self, name: &str) -> ResourceUse {
+        let Some(name) = self.names.find(name) else { return ResourceUse::default() };
+        let units = |amounts: &Amounts| amounts.get(name) as f64 / 1000.0;
+        ResourceUse {
+            total: units(self.basis.total()),
+            offered_or_allocated: units(self.role_sorter.allocation_of_all()),
+        }
+    }
+
+    /// All roles in the tree, by path.
+    pub fn roles(&self, now: Duration) -> Vec<RoleView> {
+        let named = |amounts: &Amounts| {
+            amounts
+                .iter()
+                .map(|(name, amount)| (self.names.name(name).to_owned(), amount as f64 / 1000.0))
+                .collect()
+        };
+        let mut filters = BTreeMap::new();
+        for (_, member) in self.members.iter() {
+            *filters.entry(member.role).or_insert(0) += member.filters.active(now);
+        }
+        let mut roles: Vec<RoleView> = self
+            .roles
+            .iter()
+            .map(|(index, role)| RoleView {
+                path: role.path.to_string(),
+                active_filters: filters.get(&index).copied().unwrap_or(0),
+                dominant_share: self.role_sorter.share(index.0, &self.basis),
+                consumed: named(&role.consumed()),
+                offered_or_consumed: named(&role.offered_or_consumed()),
+                weight: role.weight(),
+            })
+            .collect();
+        roles.sort_by(|left, right| left.path.cmp(&right.path));
+        roles
+    }
+
+    /// Whether all books agree: each agent's given + free = total; what roles and members count is what
+    /// agents gave; the total is the agents'. Slow, for tests.
+    pub fn balances(&self) -> bool {
+        let mut total = Amounts::ZERO;
+        let mut by_role: BTreeMap<_, Amounts> = BTreeMap::new();
+        let mut by_member: BTreeMap<_, (Amounts, usize)> = BTreeMap::new();
+        for (_, agent) in self.agents.iter() {
+            total += &agent.total().amounts();
+            if !agent.balances(&self.names) {
+                return false;
+            }
+            // Of one agent together, because a shared resource counts once for a role.
+            let mut roles_here: BTreeMap<_, Bundle> = BTreeMap::new();
+            for given in agent.given() {
+                let Some(member) = self.members.get(given.member) else { return false };
+                let here = roles_here.entry(member.role).or_default();
+                *here = here.plus(&given.bundle, &self.names);
+                let sums = by_member.entry(given.member).or_default();
+                sums.0 += &given.bundle.amounts();
+                sums.1 += 1;
+            }
+            for (role, bundle) in roles_here {
+                *by_role.entry(role).or_default() += &bundle.amounts();
+            }
+        }
+        let members_agree = self.members.iter().all(|(index, member)| {
+            let (given, holdings) = by_member.get(&index).cloned().unwrap_or_default();
+            let counted = self.roles[member.role].members.allocation(index.0);
+            let listed = self.frameworks[member.framework].members.get(&member.role) == Some(&index);
+            counted == Some(&given) && holdings == member.holdings && listed
+        });
+        let roles_agree = self.roles.iter().all(|(index, _)| {
+            let given = by_role.get(&index).cloned().unwrap_or_default();
+            self.role_sorter.allocation(index.0).cloned().unwrap_or_default() == given
+        });
+        &total == self.basis.total() && members_agree && roles_agree
+    }
+}
