@@ -17,12 +17,14 @@ pub mod recordio;
 pub mod required;
 pub mod resources;
 pub mod roles;
+pub mod settings;
 pub mod tasks;
 pub mod text;
 mod v0_conversions;
 pub mod validation;
 pub mod values;
 pub mod version;
+pub mod views;
 pub mod wire;
 
 pub use attributes::Attributes;

@@ -1,0 +1,299 @@
+//! Starts a process of its own session for a container, and adopts one that an earlier agent started.
+//!
+//! Nothing here knows what a container is for: a command, an environment, a directory, a user, and a place to
+//! note the pid. (Upstream: `launcher.cpp`'s `PosixLauncher`, without its helper binary: what upstream's
+//! `mesos-containerizer launch` does between fork and exec is done by the forked child itself.)
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use mesos::v1::CommandInfo;
+use nix::unistd::{Gid, Uid, User};
+use rustix::fs::{Mode, OFlags};
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+
+use super::ContainerConfig;
+
+/// Where programs are looked for when nobody said.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why a process was not started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LauncherError {
+    #[error("the executor's command has no value: a shell command or the path of a program is needed")]
+    NoCommand,
+    #[error("user '{0}' does not exist on this agent")]
+    UnknownUser(String),
+    #[error("user '{user}' cannot be looked up: {reason}")]
+    UserLookup { user: String, reason: String },
+    #[error("the agent does not run as root, so it cannot run tasks as '{0}' (start it with --no-switch_user)")]
+    NotRoot(String),
+    #[error("'{}' cannot be used: {source}", path.display())]
+    Path { path: PathBuf, source: std::io::Error },
+    #[error("'{program}' cannot be executed: {source}")]
+    Execute { program: String, source: std::io::Error },
+}
+
+/// Who a process becomes.
+struct Identity {
+    user: Uid,
+    group: Gid,
+    groups: Vec<Gid>,
+}
+
+/// What `execve` gets.
+#[derive(Debug, PartialEq, Eq)]
+struct Invocation {
+    program: String,
+    /// The arguments with the name that the program sees of itself in front.
+    arguments: Vec<String>,
+}
+
+/// `sh -c value` for a shell command, the program with its arguments otherwise. As upstream has it,
+/// `arguments[0]` is what the program is called, not its first argument.
+fn invocation(command: &CommandInfo) -> Result<Invocation, LauncherError> {
+    let value = command.value.clone().filter(|value| !value.is_empty()).ok_or(LauncherError::NoCommand)?;
+    if command.shell.unwrap_or(true) {
+        let arguments = vec!["sh".to_owned(), "-c".to_owned(), value];
+        return Ok(Invocation { program: "/bin/sh".to_owned(), arguments });
+    }
+    let mut arguments = command.arguments.clone();
+    if arguments.is_empty() {
+        arguments.push(value.clone());
+    }
+    Ok(Invocation { program: value, arguments })
+}
+
+/// Starts the command of `config` as the leader of a new session, in its sandbox, with output to the files
+/// `stdout` and `stderr` there. When this returns, the program runs and its pid stands in `forked_pid_path`.
+pub(super) fn launch(config: &ContainerConfig) -> Result<Child, LauncherError> {
+    let invocation = invocation(&config.command)?;
+    let identity = config.user.as_deref().map(identity).transpose()?.flatten();
+    let pid_file = config.forked_pid_path.as_deref().map(PidFile::new).transpose()?;
+
+    let mut command = Command::new(&invocation.program);
+    command.arg0(&invocation.arguments[0]).args(&invocation.arguments[1..]);
+    command.env_clear().env("PATH", DEFAULT_PATH).envs(&config.environment);
+    let own = config.command.environment.iter().flat_map(|environment| &environment.variables);
+    command.envs(own.map(|variable| (&variable.name, variable.value.as_deref().unwrap_or_default())));
+    command.current_dir(&config.directory).stdin(Stdio::null());
+    command.stdout(output(config, "stdout", identity.as_ref())?);
+    command.stderr(output(config, "stderr", identity.as_ref())?);
+    // Executors of checkpointing frameworks outlive the agent.
+    command.kill_on_drop(false);
+    // SAFETY: between fork and exec only async-signal-safe calls may be made. `become_container` makes system
+    // calls on what was prepared above, and allocates nothing.
+    #[allow(unsafe_code, reason = "a session and a user can only be changed by the child itself")]
+    unsafe {
+        command.pre_exec(move || become_container(pid_file.as_ref(), identity.as_ref()));
+    }
+    command.spawn().map_err(|source| LauncherError::Execute { program: invocation.program, source })
+}
+
+/// Runs in the child, between fork and exec.
+fn become_container(pid_file: Option<&PidFile>, identity: Option<&Identity>) -> std::io::Result<()> {
+    rustix::process::setsid()?;
+    // While the child is still root: the checkpoint is not the user's.
+    if let Some(pid_file) = pid_file {
+        pid_file.write(rustix::process::getpid().as_raw_nonzero().get())?;
+    }
+    if let Some(identity) = identity {
+        nix::unistd::setgroups(&identity.groups)?;
+        nix::unistd::setgid(identity.group)?;
+        nix::unistd::setuid(identity.user)?;
+    }
+    Ok(())
+}
+
+/// `None` when the agent runs as that user already.
+fn identity(name: &str) -> Result<Option<Identity>, LauncherError> {
+    let user = User::from_name(name)
+        .map_err(|error| LauncherError::UserLookup { user: name.to_owned(), reason: error.to_string() })?
+        .ok_or_else(|| LauncherError::UnknownUser(name.to_owned()))?;
+    if user.uid == Uid::effective() {
+        return Ok(None);
+    }
+    if !Uid::effective().is_root() {
+        return Err(LauncherError::NotRoot(name.to_owned()));
+    }
+    let lookup = |reason: String| LauncherError::UserLookup { user: name.to_owned(), reason };
+    let terminated = CString::new(name).map_err(|error| lookup(error.to_string()))?;
+    let groups =
+        nix::unistd::getgrouplist(&terminated, user.gid).map_err(|error| lookup(error.to_string()))?;
+    Ok(Some(Identity { user: user.uid, group: user.gid, groups }))
+}
+
+/// Opens a file of the sandbox to append to; it belongs to whoever the container runs as.
+fn output(
+    config: &ContainerConfig,
+    name: &str,
+    identity: Option<&Identity>,
+) -> Result<std::fs::File, LauncherError> {
+    let path = config.directory.join(name);
+    let open = || {
+        let file = std::fs::File::options().create(true).append(true).open(&path)?;
+        if let Some(identity) = identity {
+            std::os::unix::fs::fchown(&file, Some(identity.user.as_raw()), Some(identity.group.as_raw()))?;
+        }
+        Ok(file)
+    };
+    open().map_err(|source| LauncherError::Path { path: path.clone(), source })
+}
+
+/// Paths prepared for a child that may not allocate.
+struct PidFile {
+    temporary: CString,
+    path: CString,
+}
+
+impl PidFile {
+    fn new(path: &Path) -> Result<Self, LauncherError> {
+        let failed = |source| LauncherError::Path { path: path.to_owned(), source };
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let terminated = |bytes: &[u8]| CString::new(bytes).map_err(|error| failed(error.into()));
+        let mut temporary = path.as_os_str().as_bytes().to_owned();
+        let path = terminated(&temporary)?;
+        temporary.extend_from_slice(b".tmp");
+        Ok(Self { temporary: terminated(&temporary)?, path })
+    }
+
+    /// Writes the pid in decimal, whole or not at all.
+    fn write(&self, pid: i32) -> std::io::Result<()> {
+        let mut digits = [0_u8; 12];
+        let mut first = digits.len();
+        let mut rest = pid.unsigned_abs();
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&*self.temporary, flags, Mode::from_raw_mode(0o644))?;
+        rustix::io::write(&file, &digits[first..])?;
+        rustix::fs::rename(&*self.temporary, &*self.path)?;
+        Ok(())
+    }
+}
+
+/// Waits for a child of this process. `None` if the kernel would not say how it ended.
+pub(super) async fn reap(mut child: Child) -> Option<i32> {
+    child.wait().await.ok().map(ExitStatusExt::into_raw)
+}
+
+/// Waits for a process that an earlier agent started: through a pidfd, since only a parent may `wait(2)`.
+/// Returns at once if there is no such process any more.
+pub(super) async fn watch(pid: i32) {
+    let Some(pid) = rustix::process::Pid::from_raw(pid) else { return };
+    let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) else { return };
+    match AsyncFd::new(descriptor) {
+        // It becomes readable when the process ends.
+        Ok(descriptor) => drop(descriptor.readable().await),
+        Err(error) => tracing::warn!(%error, "a recovered container cannot be watched"),
+    }
+}
+
+/// Whether `pid` is still the process that was started in `directory`: pids are used again.
+pub(super) fn is_container(pid: i32, directory: &Path) -> bool {
+    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+    environment
+        .split(|byte| *byte == 0)
+        .filter_map(|variable| variable.strip_prefix(b"MESOS_DIRECTORY=" as &[u8]))
+        .any(|value| value == directory.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(value: &str) -> ContainerConfig {
+        let command = CommandInfo { value: Some(value.to_owned()), ..CommandInfo::default() };
+        ContainerConfig { command, ..ContainerConfig::default() }
+    }
+
+    #[test]
+    fn a_shell_command_goes_to_sh_and_a_program_gets_its_arguments() {
+        let of = |shell, value: &str, arguments: &[&str]| {
+            invocation(&CommandInfo {
+                shell,
+                value: Some(value.to_owned()),
+                arguments: arguments.iter().map(ToString::to_string).collect(),
+                ..CommandInfo::default()
+            })
+            .map(|invocation| (invocation.program, invocation.arguments.join(" ")))
+        };
+        assert_eq!(of(None, "a b", &[]).unwrap(), ("/bin/sh".into(), "sh -c a b".into()));
+        assert_eq!(of(Some(false), "/bin/ls", &["ls", "-l"]).unwrap(), ("/bin/ls".into(), "ls -l".into()));
+        assert_eq!(of(Some(false), "/bin/ls", &[]).unwrap(), ("/bin/ls".into(), "/bin/ls".into()));
+        assert!(matches!(of(None, "", &[]), Err(LauncherError::NoCommand)));
+    }
+
+    #[tokio::test]
+    async fn output_goes_to_the_sandbox_and_the_pid_is_noted_before_the_program_runs() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let pid_file = sandbox.path().join("meta/forked.pid");
+        let config = ContainerConfig {
+            directory: sandbox.path().to_owned(),
+            forked_pid_path: Some(pid_file.clone()),
+            environment: [("WORD".to_owned(), "hello".to_owned())].into(),
+            ..shell("echo $WORD $(cat meta/forked.pid) $$; echo oops >&2; exit 3")
+        };
+        let child = launch(&config).unwrap();
+        let pid = child.id().unwrap();
+        assert_eq!(reap(child).await, Some(3 << 8));
+        let printed = std::fs::read_to_string(sandbox.path().join("stdout")).unwrap();
+        assert_eq!(printed, format!("hello {pid} {pid}\n"));
+        assert_eq!(std::fs::read_to_string(sandbox.path().join("stderr")).unwrap(), "oops\n");
+        assert_eq!(std::fs::read_to_string(pid_file).unwrap(), pid.to_string());
+    }
+
+    #[tokio::test]
+    async fn what_cannot_run_is_named() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let mut config = ContainerConfig { directory: sandbox.path().to_owned(), ..shell("/no/such/program") };
+        config.command.shell = Some(false);
+        let error = launch(&config).unwrap_err().to_string();
+        assert!(error.contains("/no/such/program"), "{error}");
+        config.user = Some("nobody-of-that-name".to_owned());
+        let error = launch(&config).unwrap_err().to_string();
+        assert!(error.contains("nobody-of-that-name"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn as_root_a_container_runs_as_its_user() {
+        if !Uid::effective().is_root() {
+            println!("skipped: only root can run a task as another user");
+            return;
+        }
+        let sandbox = tempfile::tempdir().unwrap();
+        let config = ContainerConfig {
+            directory: sandbox.path().to_owned(),
+            user: Some("nobody".to_owned()),
+            ..shell("id -un; id -Gn")
+        };
+        std::fs::set_permissions(sandbox.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(reap(launch(&config).unwrap()).await, Some(0));
+        let printed = std::fs::read_to_string(sandbox.path().join("stdout")).unwrap();
+        assert_eq!(printed, "nobody\nnogroup\n");
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_not_ours_to_wait_for_is_watched() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id() as i32;
+        assert!(!is_container(pid, Path::new("/somewhere")));
+        let watching = watch(pid);
+        child.kill().unwrap();
+        watching.await;
+        child.wait().unwrap();
+        watch(pid).await;
+    }
+}

@@ -1,0 +1,399 @@
+//! The containerizer without isolation: a container is a session of processes (`mesos-containerizer(1)`).
+//!
+//! | receives | from | does |
+//! |---|---|---|
+//! | [`Launch`] | the agent | fetches what the command needs, then starts it in its sandbox |
+//! | [`Update`] | the agent | notes the new resources; nothing enforces them here |
+//! | [`Wait`] | the agent | answers when the container has ended |
+//! | [`Destroy`] | the agent | kills the session and all that descends from it |
+//! | [`Usage`], [`Status`] | the agent | reads `/proc`; names the pid |
+//! | [`Containers`] | the agent | lists what runs |
+//! | [`Recover`] | the agent, once after a restart | adopts the processes of an earlier agent |
+//!
+//! It owns the processes and nothing else: sandboxes are made and removed by the agent. What runs in a
+//! container is none of its business. (Upstream: `slave/containerizer/mesos/containerizer.cpp` with
+//! `PosixLauncher` and the posix isolators.)
+
+use std::collections::{BTreeMap, VecDeque};
+
+use libprocess::subprocess::{kill_tree, process_table, send_signal};
+use libprocess::{Context, Handle, Pid, Place, Process, Promise};
+use mesos::v1::container_info;
+use mesos::{ContainerId, Resources, v1};
+use rustix::process::Signal;
+
+use super::{
+    ContainerConfig, Containers, Destroy, Launch, LaunchError, Launched, Recover, RecoverError, Status, Termination,
+    Update, UpdateError, Usage, Wait, launcher, statistics,
+};
+use crate::fetcher::Fetcher;
+
+/// How many containers are remembered after their end, for a `Wait` that comes late.
+const REMEMBERED: usize = 1024;
+
+/// The actor.
+pub struct PosixContainerizer {
+    fetcher: Fetcher,
+    containers: BTreeMap<ContainerId, Container>,
+    /// Ended, and nobody has asked yet. The oldest is forgotten first.
+    ended: VecDeque<(ContainerId, Termination)>,
+}
+
+/// One container from its launch to its end.
+struct Container {
+    /// The leader of its session; none while its files are being fetched.
+    pid: Option<i32>,
+    resources: Resources,
+    /// Somebody wants it gone.
+    destroyed: bool,
+    waiting: Vec<Promise<Option<Termination>>>,
+}
+
+impl PosixContainerizer {
+    /// With no container.
+    pub fn new(fetcher: Fetcher) -> Self {
+        Self { fetcher, containers: BTreeMap::new(), ended: VecDeque::new() }
+    }
+
+    /// Starts what was fetched, unless it was destroyed meanwhile.
+    fn start(
+        &mut self,
+        id: &ContainerId,
+        config: &ContainerConfig,
+        ctx: &mut Context<Self>,
+    ) -> Result<Launched, LaunchError> {
+        let Some(container) = self.containers.get_mut(id).filter(|container| !container.destroyed) else {
+            return Err(LaunchError::Destroyed);
+        };
+        let child = launcher::launch(config).map_err(|error| LaunchError::Prepare(error.to_string()))?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+        container.pid = pid;
+        tracing::debug!(container_id = %id, ?pid, "started a container");
+        let id = id.clone();
+        ctx.defer(launcher::reap(child), move |this, status, _| this.finish(&id, status));
+        Ok(Launched::Launched)
+    }
+
+    /// Its first process has ended: ends the rest of its session, and tells who waits.
+    fn finish(&mut self, id: &ContainerId, status: Option<i32>) {
+        let Some(container) = self.containers.remove(id) else { return };
+        if let Some(pid) = container.pid {
+            kill_session(pid);
+        }
+        let termination = Termination { status, ..Termination::default() };
+        if container.waiting.is_empty() {
+            if self.ended.len() == REMEMBERED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back((id.clone(), termination));
+            return;
+        }
+        for waiting in container.waiting {
+            waiting.set(Some(termination.clone()));
+        }
+    }
+}
+
+/// Kills what is left of a session whose leader has ended.
+fn kill_session(leader: i32) {
+    for entry in process_table() {
+        if entry.session == leader && !entry.zombie {
+            send_signal(entry.pid, Signal::KILL);
+        }
+    }
+}
+
+/// What this containerizer cannot do is said before anything is started.
+fn supported(config: &ContainerConfig) -> Result<(), Launched> {
+    let Some(container) = &config.container else { return Ok(()) };
+    let image = container.mesos.as_ref().is_some_and(|mesos| mesos.image.is_some());
+    let docker = container.r#type == container_info::Type::Docker as i32;
+    if docker || image || !container.volumes.is_empty() || !container.network_infos.is_empty() {
+        return Err(Launched::NotSupported);
+    }
+    Ok(())
+}
+
+impl Process for PosixContainerizer {
+    const NAME: &'static str = "mesos-containerizer";
+    // Forking and reading the process table take milliseconds, which the agent must not wait for.
+    const PLACE: Place = Place::Own("containers");
+}
+
+impl Handle<Launch> for PosixContainerizer {
+    fn handle(&mut self, message: Launch, _: &Pid, ctx: &mut Context<Self>) {
+        let Launch { container_id: id, config, reply } = message;
+        if self.containers.contains_key(&id) {
+            return reply.set(Ok(Launched::AlreadyLaunched));
+        }
+        if let Err(answer) = supported(&config) {
+            return reply.set(Ok(answer));
+        }
+        let container =
+            Container { pid: None, resources: config.resources.clone(), destroyed: false, waiting: Vec::new() };
+        self.containers.insert(id.clone(), container);
+        if config.command.uris.is_empty() {
+            return reply.set(self.launched(&id, &config, ctx));
+        }
+        let fetcher = self.fetcher.clone();
+        let fetching = async move {
+            let result = fetcher.fetch(&config.command.uris, &config.directory, config.user.as_deref()).await;
+            (config, result)
+        };
+        ctx.defer(fetching, move |this, (config, fetched), ctx| {
+            let result = match fetched {
+                Ok(()) => this.launched(&id, &config, ctx),
+                Err(error) => {
+                    this.finish(&id, None);
+                    Err(LaunchError::Fetch { uri: error.uri, reason: error.reason })
+                }
+            };
+            reply.set(result);
+        });
+    }
+}
+
+impl PosixContainerizer {
+    /// Starts the container, or forgets it.
+    fn launched(
+        &mut self,
+        id: &ContainerId,
+        config: &ContainerConfig,
+        ctx: &mut Context<Self>,
+    ) -> Result<Launched, LaunchError> {
+        let result = self.start(id, config, ctx);
+        if result.is_err() {
+            self.finish(id, None);
+        }
+        result
+    }
+}
+
+impl Handle<Update> for PosixContainerizer {
+    fn handle(&mut self, message: Update, _: &Pid, _: &mut Context<Self>) {
+        if let Some(container) = self.containers.get_mut(&message.container_id) {
+            container.resources = message.resources;
+        }
+        message.reply.set(Ok::<(), UpdateError>(()));
+    }
+}
+
+impl Handle<Wait> for PosixContainerizer {
+    fn handle(&mut self, message: Wait, _: &Pid, _: &mut Context<Self>) {
+        if let Some(container) = self.containers.get_mut(&message.container_id) {
+            return container.waiting.push(message.reply);
+        }
+        let ended = self.ended.iter().position(|(id, _)| *id == message.container_id);
+        message.reply.set(ended.and_then(|index| self.ended.remove(index)).map(|(_, termination)| termination));
+    }
+}
+
+impl Handle<Destroy> for PosixContainerizer {
+    fn handle(&mut self, message: Destroy, _: &Pid, _: &mut Context<Self>) {
+        let Some(container) = self.containers.get_mut(&message.container_id) else { return };
+        container.destroyed = true;
+        if let Some(pid) = container.pid {
+            // Its end is seen, and told, by whoever waits for the process.
+            kill_tree(pid, Signal::KILL);
+        }
+    }
+}
+
+impl Handle<Usage> for PosixContainerizer {
+    fn handle(&mut self, message: Usage, _: &Pid, ctx: &mut Context<Self>) {
+        let container = self.containers.get(&message.container_id);
+        let Some((pid, resources)) = container.and_then(|container| Some((container.pid?, &container.resources)))
+        else {
+            return message.reply.set(None);
+        };
+        let now = ctx.now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let megabytes = resources.mem().map(|mem| (mem.to_f64() * 1048576.0) as u64);
+        message.reply.set(Some(v1::ResourceStatistics {
+            timestamp: now.as_secs_f64(),
+            cpus_limit: resources.cpus().map(|cpus| cpus.to_f64()),
+            mem_limit_bytes: megabytes,
+            ..statistics::of_tree(pid)
+        }));
+    }
+}
+
+impl Handle<Status> for PosixContainerizer {
+    fn handle(&mut self, message: Status, _: &Pid, _: &mut Context<Self>) {
+        let status = self.containers.get(&message.container_id).map(|container| v1::ContainerStatus {
+            container_id: Some(message.container_id.to_proto()),
+            executor_pid: container.pid.and_then(|pid| u32::try_from(pid).ok()),
+            ..v1::ContainerStatus::default()
+        });
+        message.reply.set(status);
+    }
+}
+
+impl Handle<Containers> for PosixContainerizer {
+    fn handle(&mut self, _: Containers, _: &Pid, _: &mut Context<Self>) -> Vec<ContainerId> {
+        self.containers.keys().cloned().collect()
+    }
+}
+
+impl Handle<Recover> for PosixContainerizer {
+    fn handle(&mut self, message: Recover, _: &Pid, ctx: &mut Context<Self>) {
+        for found in message.containers {
+            let pid = found.pid.and_then(|pid| i32::try_from(pid).ok());
+            let pid = pid.filter(|pid| launcher::is_container(*pid, &found.directory));
+            let container =
+                Container { pid, resources: found.resources, destroyed: false, waiting: Vec::new() };
+            self.containers.insert(found.id.clone(), container);
+            match pid {
+                Some(pid) => {
+                    tracing::info!(container_id = %found.id, pid, "adopted a container");
+                    ctx.defer(launcher::watch(pid), move |this, (), _| this.finish(&found.id, None));
+                }
+                None => self.finish(&found.id, None),
+            }
+        }
+        message.reply.set(Ok::<(), RecoverError>(()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use libprocess::http::Client;
+    use libprocess::{Address, Node};
+
+    use super::super::{Containerizer, RecoveredContainer};
+    use super::*;
+
+    fn containerizer(node: &Node) -> (Address<PosixContainerizer>, Containerizer) {
+        let fetcher = Fetcher::new(Client::new(), node.metrics(), None, Duration::from_secs(5));
+        let address = node.spawn_numbered(PosixContainerizer::new(fetcher));
+        let handle = Containerizer::from(&address);
+        (address, handle)
+    }
+
+    fn config(sandbox: &Path, command: &str) -> ContainerConfig {
+        ContainerConfig {
+            command: v1::CommandInfo { value: Some(command.to_owned()), ..v1::CommandInfo::default() },
+            directory: sandbox.to_owned(),
+            environment: [("MESOS_DIRECTORY".to_owned(), sandbox.display().to_string())].into(),
+            resources: Resources::parse("cpus:1;mem:32", "*").unwrap(),
+            ..ContainerConfig::default()
+        }
+    }
+
+    async fn node() -> Node {
+        Node::builder().offline().start().await.unwrap()
+    }
+
+    #[test]
+    fn a_container_runs_and_its_exit_status_is_told() {
+        libprocess::run(async {
+            let node = node().await;
+            let (_, containers) = containerizer(&node);
+            let sandbox = tempfile::tempdir().unwrap();
+            let id = ContainerId::from("one");
+            let launched = containers.launch(id.clone(), config(sandbox.path(), "exit 7")).await.unwrap().unwrap();
+            assert_eq!(launched, Launched::Launched);
+            let termination = containers.wait(id.clone()).await.unwrap().unwrap();
+            assert_eq!(termination.status, Some(7 << 8));
+            assert!(containers.wait(id).await.unwrap().is_none(), "it is forgotten");
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn destroying_a_container_ends_what_it_started() {
+        libprocess::run(async {
+            let node = node().await;
+            let (_, containers) = containerizer(&node);
+            let sandbox = tempfile::tempdir().unwrap();
+            let id = ContainerId::from("tree");
+            let command = "sleep 1000 & setsid sleep 1000 & echo ready > ready; wait";
+            containers.launch(id.clone(), config(sandbox.path(), command)).await.unwrap().unwrap();
+            while !sandbox.path().join("ready").exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let usage = containers.usage(id.clone()).await.unwrap().unwrap();
+            assert!(usage.processes.unwrap() >= 2, "{usage:?}");
+            assert_eq!(usage.mem_limit_bytes, Some(32 << 20));
+            let status = containers.status(id.clone()).await.unwrap().unwrap();
+            let pid = status.executor_pid.unwrap() as i32;
+            containers.destroy(id.clone());
+            let termination = containers.wait(id).await.unwrap().unwrap();
+            assert_eq!(termination.status, Some(9));
+            assert!(process_table().iter().all(|entry| entry.session != pid || entry.zombie));
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn what_cannot_start_is_an_error_and_leaves_no_container() {
+        libprocess::run(async {
+            let node = node().await;
+            let (_, containers) = containerizer(&node);
+            let id = ContainerId::from("none");
+            let missing = config(Path::new("/no/such/sandbox"), "true");
+            let error = containers.launch(id.clone(), missing).await.unwrap().unwrap_err();
+            assert!(error.to_string().contains("/no/such/sandbox"), "{error}");
+            assert!(containers.containers().await.is_empty());
+
+            let sandbox = tempfile::tempdir().unwrap();
+            let mut fetching = config(sandbox.path(), "true");
+            fetching.command.uris.push(v1::command_info::Uri { value: "/no/such".into(), ..Default::default() });
+            let error = containers.launch(id, fetching).await.unwrap().unwrap_err();
+            assert!(matches!(error, LaunchError::Fetch { .. }), "{error}");
+
+            let mut image = config(sandbox.path(), "true");
+            image.container = Some(v1::ContainerInfo {
+                r#type: container_info::Type::Docker as i32,
+                ..v1::ContainerInfo::default()
+            });
+            let answer = containers.launch(ContainerId::from("docker"), image).await.unwrap().unwrap();
+            assert_eq!(answer, Launched::NotSupported);
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn containers_of_an_earlier_agent_are_adopted_and_others_are_found_gone() {
+        libprocess::run(async {
+            let node = node().await;
+            let (_, containers) = containerizer(&node);
+            let sandbox = tempfile::tempdir().unwrap();
+            let mut earlier = std::process::Command::new("sleep")
+                .arg("1000")
+                .env("MESOS_DIRECTORY", sandbox.path())
+                .spawn()
+                .unwrap();
+            let recovered = |name: &str, pid| RecoveredContainer {
+                id: ContainerId::from(name),
+                pid,
+                directory: sandbox.path().to_owned(),
+                executor: v1::ExecutorInfo::default(),
+                resources: Resources::default(),
+            };
+            // Between fork and exec the environment is still ours.
+            while !launcher::is_container(earlier.id() as i32, sandbox.path()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let found = vec![
+                recovered("alive", Some(earlier.id())),
+                // A pid that is somebody else's by now.
+                recovered("reused", Some(std::process::id())),
+                recovered("gone", None),
+            ];
+            containers.recover(found).await.unwrap().unwrap();
+            assert_eq!(containers.containers().await, [ContainerId::from("alive")]);
+            for gone in ["reused", "gone"] {
+                let termination = containers.wait(ContainerId::from(gone)).await.unwrap();
+                assert_eq!(termination.unwrap().status, None, "{gone}");
+            }
+            containers.destroy(ContainerId::from("alive"));
+            let termination = containers.wait(ContainerId::from("alive")).await.unwrap();
+            assert_eq!(termination.unwrap().status, None, "only a parent learns the status");
+            earlier.wait().unwrap();
+            node.shutdown().await;
+        });
+    }
+}

@@ -1,0 +1,303 @@
+//! Removes old sandboxes and checkpoints, when their time has come or the disk is full.
+//!
+//! | receives | from | does |
+//! |---|---|---|
+//! | [`Schedule`] | the agent, when an executor or framework has ended | notes when the path may go |
+//! | [`Unschedule`] | the agent, before it uses such a path again | forgets the path; answers once it is sure that nobody removes it |
+//! | [`Prune`] | the agent, when the disk fills up | removes at once what would go within a time |
+//! | `Due` | itself | removes what is due |
+//!
+//! Removing happens off the actor's thread, one batch after the other. It knows nothing of executors: only
+//! paths and times (upstream: `slave/gc.cpp`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use libprocess::metrics::{Counter, Gauge, Metrics};
+use libprocess::{Context, Handle, Pid, Process, Promise, messages};
+
+/// Remove `path` when `after` has passed. A path that is scheduled already gets the new time.
+#[derive(Debug)]
+pub struct Schedule {
+    /// A file or a directory with all that is in it.
+    pub path: PathBuf,
+    /// From now.
+    pub after: Duration,
+    /// Set when the path is gone; abandoned when it is kept after all or could not be removed.
+    pub removed: Option<Promise<()>>,
+}
+
+/// Keep `path` after all.
+#[derive(Debug)]
+pub struct Unschedule {
+    /// As it was scheduled.
+    pub path: PathBuf,
+    /// Set to whether it was scheduled; after its removal, if that has begun.
+    pub reply: Promise<bool>,
+}
+
+/// Remove now what would be removed within this time.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// How far to look ahead.
+    pub within: Duration,
+}
+
+#[derive(Clone)]
+struct Due;
+
+messages! { Schedule; Unschedule; Prune; Due; }
+
+/// How old a sandbox may get while `usage` (0 to 1) of the disk is used: `gc_delay` on an empty disk, nothing
+/// when less than `headroom` is free (upstream: `Slave::age`).
+pub fn max_allowed_age(gc_delay: Duration, headroom: f64, usage: f64) -> Duration {
+    let share = (1.0 - headroom - usage).clamp(0.0, 1.0);
+    gc_delay.mul_f64(if share.is_nan() { 0.0 } else { share })
+}
+
+/// What waits, by the time (since the node's start) at which it goes. Pure.
+#[derive(Debug)]
+struct Timetable<T> {
+    entries: BTreeMap<PathBuf, (Duration, T)>,
+    queue: BTreeSet<(Duration, PathBuf)>,
+}
+
+impl<T> Timetable<T> {
+    fn new() -> Self {
+        Self { entries: BTreeMap::new(), queue: BTreeSet::new() }
+    }
+
+    fn insert(&mut self, path: PathBuf, at: Duration, with: T) {
+        self.remove(&path);
+        self.queue.insert((at, path.clone()));
+        self.entries.insert(path, (at, with));
+    }
+
+    fn remove(&mut self, path: &Path) -> bool {
+        let Some((at, _)) = self.entries.remove(path) else { return false };
+        self.queue.remove(&(at, path.to_owned()))
+    }
+
+    /// Takes out all that is due at `until` or before.
+    fn take_due(&mut self, until: Duration) -> Vec<(PathBuf, T)> {
+        let mut due = Vec::new();
+        while self.queue.first().is_some_and(|(at, _)| *at <= until) {
+            let Some((_, path)) = self.queue.pop_first() else { break };
+            if let Some((_, with)) = self.entries.remove(&path) {
+                due.push((path, with));
+            }
+        }
+        due
+    }
+
+    fn next(&self) -> Option<Duration> {
+        self.queue.first().map(|(at, _)| *at)
+    }
+}
+
+/// The actor `agent-garbage-collector(1)`.
+pub struct GarbageCollector {
+    timetable: Timetable<Option<Promise<()>>>,
+    timer: Option<(libprocess::Timer, Duration)>,
+    /// Paths that are being removed now, and who waits for that.
+    removing: BTreeMap<PathBuf, Vec<Promise<bool>>>,
+    pending: Gauge,
+    succeeded: Counter,
+    failed: Counter,
+}
+
+impl GarbageCollector {
+    /// With nothing to do; counts under upstream's names `gc/path_removals_*`.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self {
+            timetable: Timetable::new(),
+            timer: None,
+            removing: BTreeMap::new(),
+            pending: metrics.gauge("gc/path_removals_pending"),
+            succeeded: metrics.counter("gc/path_removals_succeeded"),
+            failed: metrics.counter("gc/path_removals_failed"),
+        }
+    }
+
+    /// One timer, for the path that goes first.
+    fn reset_timer(&mut self, ctx: &mut Context<Self>) {
+        self.pending.set(self.timetable.entries.len() as f64);
+        let next = self.timetable.next();
+        if self.timer.as_ref().map(|(_, at)| *at) == next {
+            return;
+        }
+        if let Some((timer, _)) = self.timer.take() {
+            ctx.cancel(timer);
+        }
+        if let Some(at) = next {
+            let delay = at.saturating_sub(ctx.node().elapsed());
+            self.timer = Some((ctx.after(delay, Due), at));
+        }
+    }
+
+    fn remove_until(&mut self, until: Duration, ctx: &mut Context<Self>) {
+        let due = self.timetable.take_due(until);
+        self.reset_timer(ctx);
+        if due.is_empty() {
+            return;
+        }
+        self.removing.extend(due.iter().map(|(path, _)| (path.clone(), Vec::new())));
+        let node = ctx.node().clone();
+        let work = async move { node.blocking(move || remove_all(due)).await };
+        ctx.defer(work, |this, done, _| {
+            for (path, removed) in done {
+                this.finish(&path, removed);
+            }
+        });
+    }
+
+    fn finish(&mut self, path: &Path, removed: bool) {
+        if removed {
+            self.succeeded.increment();
+        } else {
+            self.failed.increment();
+        }
+        for waiting in self.removing.remove(path).into_iter().flatten() {
+            waiting.set(false);
+        }
+    }
+}
+
+/// Removes each path, tells who wanted to know, and returns which are gone.
+fn remove_all(paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Vec<(PathBuf, bool)> {
+    let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(&path) {
+        Ok(()) => {
+            if let Some(promise) = promise {
+                promise.set(());
+            }
+            (path, true)
+        }
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "an old directory could not be removed");
+            (path, false)
+        }
+    };
+    paths.into_iter().map(remove).collect()
+}
+
+/// A path that is gone already counts as removed.
+fn remove(path: &Path) -> std::io::Result<()> {
+    let result = match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+impl Process for GarbageCollector {
+    const NAME: &'static str = "agent-garbage-collector";
+}
+
+impl Handle<Schedule> for GarbageCollector {
+    fn handle(&mut self, message: Schedule, _: &Pid, ctx: &mut Context<Self>) {
+        let at = ctx.node().elapsed().saturating_add(message.after);
+        self.timetable.insert(message.path, at, message.removed);
+        self.reset_timer(ctx);
+    }
+}
+
+impl Handle<Unschedule> for GarbageCollector {
+    fn handle(&mut self, message: Unschedule, _: &Pid, ctx: &mut Context<Self>) {
+        if let Some(waiting) = self.removing.get_mut(&message.path) {
+            return waiting.push(message.reply);
+        }
+        message.reply.set(self.timetable.remove(&message.path));
+        self.reset_timer(ctx);
+    }
+}
+
+impl Handle<Prune> for GarbageCollector {
+    fn handle(&mut self, message: Prune, _: &Pid, ctx: &mut Context<Self>) {
+        self.remove_until(ctx.node().elapsed().saturating_add(message.within), ctx);
+    }
+}
+
+impl Handle<Due> for GarbageCollector {
+    fn handle(&mut self, _: Due, _: &Pid, ctx: &mut Context<Self>) {
+        self.timer = None;
+        self.remove_until(ctx.node().elapsed(), ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libprocess::{Address, promise};
+
+    use super::*;
+
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+    #[test]
+    fn the_fuller_the_disk_the_younger_a_sandbox_goes() {
+        assert_eq!(max_allowed_age(WEEK, 0.1, 0.0), WEEK.mul_f64(0.9));
+        assert_eq!(max_allowed_age(WEEK, 0.1, 0.4), WEEK.mul_f64(0.5));
+        assert_eq!(max_allowed_age(WEEK, 0.1, 0.95), Duration::ZERO);
+        assert_eq!(max_allowed_age(WEEK, 0.1, f64::NAN), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_path_has_one_time_the_last_that_was_said() {
+        let mut table = Timetable::new();
+        table.insert("a".into(), Duration::from_secs(1), 1);
+        table.insert("b".into(), Duration::from_secs(2), 2);
+        table.insert("a".into(), Duration::from_secs(3), 3);
+        assert_eq!(table.take_due(Duration::from_secs(2)), [(PathBuf::from("b"), 2)]);
+        assert_eq!(table.next(), Some(Duration::from_secs(3)));
+        assert!(table.remove(Path::new("a")));
+        assert!(!table.remove(Path::new("a")));
+        assert_eq!(table.next(), None);
+    }
+
+    async fn unschedule(collector: &Address<GarbageCollector>, path: &Path) -> bool {
+        let (reply, answer) = promise();
+        collector.tell(Unschedule { path: path.to_owned(), reply });
+        answer.await.unwrap()
+    }
+
+    #[test]
+    fn directories_go_when_they_are_due_and_stay_when_unscheduled() {
+        libprocess::testing::run(async {
+            let node = libprocess::Node::builder().offline().start().await.unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let [old, kept, full] = ["old", "kept", "full"].map(|name| {
+                let path = folder.path().join(name);
+                std::fs::create_dir_all(path.join("inside")).unwrap();
+                path
+            });
+            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics()));
+            let schedule = |path: &Path, after| {
+                let (removed, answer) = promise();
+                let after = Duration::from_secs(after);
+                collector.tell(Schedule { path: path.to_owned(), after, removed: Some(removed) });
+                answer
+            };
+            let old_removed = schedule(&old, 10);
+            let kept_removed = schedule(&kept, 10);
+            let full_removed = schedule(&full, 1_000_000);
+            assert!(unschedule(&collector, &kept).await);
+            assert!(!unschedule(&collector, &kept).await);
+            assert!(kept_removed.await.is_err(), "it is kept");
+
+            old_removed.await.unwrap();
+            assert!(!old.exists() && kept.exists() && full.exists());
+            collector.tell(Prune { within: Duration::from_secs(5_000_000) });
+            full_removed.await.unwrap();
+            assert!(!full.exists() && kept.exists());
+            // Answered after what was being removed is gone, and counted.
+            assert!(!unschedule(&collector, &full).await);
+            assert_eq!(node.metrics().value("gc/path_removals_succeeded"), Some(2.0));
+            assert_eq!(node.metrics().value("gc/path_removals_pending"), Some(0.0));
+            node.shutdown().await;
+        });
+    }
+}
