@@ -3,6 +3,10 @@
 const UNITS: [(&str, u64); 5] =
     [("B", 1), ("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("TB", 1 << 40)];
 
+/// A number of bytes, as a type of settings.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Size(pub u64);
+
 /// Why a text is not a size; upstream's texts.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BytesError {

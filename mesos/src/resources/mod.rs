@@ -26,6 +26,4 @@ pub use summary::summary;
 pub use validate::{validate, validate_all};
 
 #[cfg(test)]
-mod laws;
-#[cfg(test)]
 mod tests;
