@@ -102,6 +102,13 @@ impl NodeBuilder {
         self
     }
 
+    /// How `/logging/toggle` changes what is logged.
+    #[must_use]
+    pub fn log_control(mut self, control: crate::system::LogControl) -> NodeBuilder {
+        self.settings.log_control = Some(control);
+        self
+    }
+
     /// Bytes that may wait for one other node; more breaks the connection to it, drops what waits, and breaks the links
     /// (the transport's module says more). Default: 256 MiB.
     #[must_use]
@@ -147,6 +154,7 @@ impl NodeBuilder {
             transport: transport.clone(),
         });
         if let Some(transport) = transport {
+            crate::system::start(&node);
             transport.start(&node);
         }
         Ok(node)

@@ -27,6 +27,8 @@ pub mod duration;
 pub mod files;
 pub mod http;
 pub mod metrics;
+pub mod subprocess;
+pub mod system;
 pub mod testing;
 pub mod transport;
 pub mod wire;

@@ -80,6 +80,7 @@ pub(crate) struct Settings {
     pub(crate) version: serde_json::Value,
     pub(crate) firewall: Vec<String>,
     pub(crate) schema: Option<String>,
+    pub(crate) log_control: Option<crate::system::LogControl>,
 }
 
 #[derive(Default)]

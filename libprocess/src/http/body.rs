@@ -94,9 +94,18 @@ struct State {
     /// The reader is gone.
     abandoned: bool,
     reader: Option<Waker>,
-    /// Those who wait for the reader to go, by ticket. One entry per living [`Closed`] future.
-    watchers: Vec<(u64, Waker)>,
+    /// Those who wait for the reader to read or to go, by ticket. One entry per living [`Watch`].
+    watchers: Vec<Watcher>,
     next_ticket: u64,
+}
+
+/// Somebody who waits.
+#[derive(Debug)]
+struct Watcher {
+    ticket: u64,
+    waker: Waker,
+    /// Woken when no more bytes than this wait, too; not only when the reader goes.
+    drained_to: Option<usize>,
 }
 
 /// The writing end of a stream; its clones write to the same stream.
@@ -182,7 +191,13 @@ impl StreamSender {
     /// Resolves when nobody reads any more: the peer went away, or everything was written after
     /// [`StreamSender::close`]. Does not keep the stream open.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
-        Closed { shared: self.shared.clone(), ticket: None }
+        Watch { shared: self.shared.clone(), ticket: None, drained_to: None }
+    }
+
+    /// Resolves when at most `bytes` wait for the peer, or nobody reads any more: for writers that have
+    /// much to send and can wait (files).
+    pub fn drained(&self, bytes: usize) -> impl Future<Output = ()> + Send + 'static {
+        Watch { shared: self.shared.clone(), ticket: None, drained_to: Some(bytes) }
     }
 }
 
@@ -201,37 +216,41 @@ impl Drop for StreamSender {
     }
 }
 
-/// See [`StreamSender::closed`].
-struct Closed {
+/// See [`StreamSender::closed`] and [`StreamSender::drained`].
+struct Watch {
     shared: Arc<Shared>,
     ticket: Option<u64>,
+    drained_to: Option<usize>,
 }
 
-impl Future for Closed {
+impl Future for Watch {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let mut state = this.shared.state.lock();
-        if state.abandoned {
+        if state.abandoned || this.drained_to.is_some_and(|limit| state.queued <= limit) {
             return Poll::Ready(());
         }
         let ticket = *this.ticket.get_or_insert_with(|| {
             state.next_ticket += 1;
             state.next_ticket
         });
-        match state.watchers.iter_mut().find(|(t, _)| *t == ticket) {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => state.watchers.push((ticket, cx.waker().clone())),
+        match state.watchers.iter_mut().find(|watcher| watcher.ticket == ticket) {
+            Some(watcher) => watcher.waker.clone_from(cx.waker()),
+            None => {
+                let waker = cx.waker().clone();
+                state.watchers.push(Watcher { ticket, waker, drained_to: this.drained_to });
+            }
         }
         Poll::Pending
     }
 }
 
-impl Drop for Closed {
+impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.shared.state.lock().watchers.retain(|(t, _)| *t != ticket);
+            self.shared.state.lock().watchers.retain(|watcher| watcher.ticket != ticket);
         }
     }
 }
@@ -247,6 +266,12 @@ impl BodyReceiver {
         let mut state = self.shared.state.lock();
         if let Some(bytes) = state.queue.pop_front() {
             state.queued -= bytes.len();
+            let queued = state.queued;
+            for watcher in &state.watchers {
+                if watcher.drained_to.is_some_and(|limit| queued <= limit) {
+                    watcher.waker.wake_by_ref();
+                }
+            }
             return Poll::Ready(Some(bytes));
         }
         if state.ended {
@@ -277,8 +302,65 @@ impl Drop for BodyReceiver {
             state.queued = 0;
             std::mem::take(&mut state.watchers)
         };
-        for (_, waker) in watchers {
-            waker.wake();
+        for watcher in watchers {
+            watcher.waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[test]
+    fn pieces_come_out_in_order_and_one_by_one() {
+        let (sender, mut receiver) = stream_limited(100);
+        sender.send("a").unwrap();
+        sender.clone().send("b").unwrap();
+        sender.send("").unwrap();
+        assert_eq!(receiver.next().now_or_never(), Some(Some(Bytes::from("a"))));
+        assert_eq!(receiver.next().now_or_never(), Some(Some(Bytes::from("b"))));
+        assert_eq!(receiver.next().now_or_never(), None);
+        sender.close();
+        assert_eq!(sender.send("c"), Err(StreamError::Closed));
+        assert_eq!(receiver.next().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn the_last_sender_ends_the_stream() {
+        let (sender, mut receiver) = stream_limited(100);
+        let other = sender.clone();
+        drop(sender);
+        other.send("x").unwrap();
+        drop(other);
+        assert_eq!(receiver.next().now_or_never(), Some(Some(Bytes::from("x"))));
+        assert_eq!(receiver.next().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn a_full_stream_refuses_but_takes_one_large_piece_when_empty() {
+        let (sender, mut receiver) = stream_limited(4);
+        sender.send("too large").unwrap();
+        assert_eq!(sender.send("x"), Err(StreamError::Full));
+        receiver.next().now_or_never().unwrap();
+        sender.send("1234").unwrap();
+        assert_eq!(sender.send("5"), Err(StreamError::Full));
+        assert_eq!(sender.queued(), 4);
+    }
+
+    #[test]
+    fn writers_learn_that_the_reader_is_gone_or_has_read() {
+        let (sender, mut receiver) = stream_limited(100);
+        sender.send("12345678").unwrap();
+        let (mut closed, mut drained) = (Box::pin(sender.closed()), Box::pin(sender.drained(4)));
+        assert_eq!(closed.as_mut().now_or_never(), None);
+        assert_eq!(drained.as_mut().now_or_never(), None);
+        receiver.next().now_or_never().unwrap();
+        assert_eq!(drained.now_or_never(), Some(()));
+        drop(receiver);
+        assert_eq!(closed.now_or_never(), Some(()));
+        assert_eq!(sender.send("x"), Err(StreamError::Closed));
+        assert!(sender.is_closed());
     }
 }

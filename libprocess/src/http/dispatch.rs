@@ -17,8 +17,9 @@ use crate::pid::Pid;
 use crate::transport::Delivery;
 use crate::wire::Encoding;
 
-/// Answers a request.
-pub(crate) async fn dispatch(node: &Node, mut request: Request) -> Response {
+/// Answers a request as the node's server would, without a socket: for tests of routes on an offline node,
+/// and for transports that carry requests themselves.
+pub async fn dispatch(node: &Node, mut request: Request) -> Response {
     if !request.path.starts_with('/') {
         return Response::bad_request("Request URL path must start with '/'");
     }

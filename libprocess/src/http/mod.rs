@@ -22,6 +22,7 @@ mod server;
 pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream, stream_limited};
 pub use client::{Client, ClientError, ClientRequest, ClientResponse};
 pub use codec::FramingError;
+pub use dispatch::dispatch;
 pub use pipeline::{Pipeline, PipelineResponse};
 pub use request::{Query, Request, decode_path};
 pub use response::{Reply, Response};

@@ -17,6 +17,9 @@ use super::response::Response;
 /// Gives a request to an actor. `None` means that the actor is gone.
 pub type RouteHandler = Arc<dyn Fn(Request) -> BoxFuture<'static, Option<Response>> + Send + Sync>;
 
+/// The path that serves what no other route does.
+const ANYTHING: &str = "*";
+
 /// One handler of a path.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -69,7 +72,8 @@ impl Routes {
     }
 
     /// Adds a handler for `path` (`/state`; `/` is the actor's id itself). Several handlers may share
-    /// a path when they take different methods; the first that takes a method serves it.
+    /// a path when they take different methods; the first that takes a method serves it. The path `/*`
+    /// serves whatever no other route does.
     pub fn add(&mut self, path: &str, endpoint: Endpoint) {
         self.paths.entry(normalize(path)).or_default().push(endpoint);
     }
@@ -94,6 +98,7 @@ impl Routes {
             }
             match name.rsplit_once('/') {
                 Some((parent, _)) => name = parent,
+                None if name != ANYTHING && self.paths.contains_key(ANYTHING) => name = ANYTHING,
                 None => return Found::Nothing,
             }
         }
@@ -166,6 +171,19 @@ mod tests {
         assert_eq!(served("", Method::GET), "root");
         assert_eq!(served("/", Method::GET), "root");
         assert_eq!(served("/nope", Method::GET), "404");
+    }
+
+    #[test]
+    fn a_star_serves_what_no_other_route_does() {
+        let mut routes = table();
+        routes.add("/*", endpoint(&[Method::GET], "anything"));
+        let served = |path: &str| match routes.find(path, &Method::GET) {
+            Found::Handler(endpoint) => endpoint.help,
+            _ => "",
+        };
+        assert_eq!(served("/state"), "state");
+        assert_eq!(served("/app/app.js"), "anything");
+        assert_eq!(served("/"), "root");
     }
 
     #[test]

@@ -54,12 +54,14 @@ const MAX_CONNECTIONS: usize = 16 << 10;
 /// end of the master.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
-type Serve = Rc<dyn Fn(Gate, SocketAddr) -> LocalBoxFuture<'static, Result<(), String>>>;
+type ServeFn = dyn Fn(Gate, SocketAddr) -> LocalBoxFuture<'static, Result<(), String>>;
+type Serve = Rc<ServeFn>;
 
 thread_local! {
     /// The service of this thread, as long as the runtime lives that it was made in: actix-http keeps the
-    /// current date with a task of that runtime.
-    static SERVICE: RefCell<Option<(Weak<()>, Serve)>> = const { RefCell::new(None) };
+    /// current date with a task of that runtime. A task of the runtime owns it, not this variable: it must
+    /// not be dropped with the thread's variables, some of which are its own.
+    static SERVICE: RefCell<Option<Weak<ServeFn>>> = const { RefCell::new(None) };
     static CONNECTIONS: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -134,10 +136,7 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 /// The service of this thread; a new one if there is none yet in this runtime.
 async fn service() -> Option<Serve> {
-    let known = SERVICE.with_borrow(|known| match known {
-        Some((runtime, serve)) if runtime.strong_count() > 0 => Some(serve.clone()),
-        _ => None,
-    });
+    let known = SERVICE.with_borrow(|known| known.as_ref().and_then(Weak::upgrade));
     if known.is_some() {
         return known;
     }
@@ -160,13 +159,12 @@ async fn service() -> Option<Serve> {
         let ended = service.call((gate, Some(peer)));
         Box::pin(async move { ended.await.map_err(|error| error.to_string()) })
     });
-    let alive = Rc::new(());
-    let runtime = Rc::downgrade(&alive);
+    SERVICE.set(Some(Rc::downgrade(&serve)));
+    let owned = serve.clone();
     actix_rt::spawn(async move {
         futures::future::pending::<()>().await;
-        drop(alive);
+        drop(owned);
     });
-    SERVICE.set(Some((runtime, serve.clone())));
     Some(serve)
 }
 
@@ -278,17 +276,22 @@ fn compress(mut response: Response, accept_encoding: &str) -> Response {
     response
 }
 
-/// actix-web's answer from ours.
-fn write(response: Response, to_head: bool, guard: AnswerGuard) -> HttpResponse<BoxBody> {
+/// actix-web's answer from ours. A stream whose route says its length (`content-length`) is not chunked.
+fn write(mut response: Response, to_head: bool, guard: AnswerGuard) -> HttpResponse<BoxBody> {
+    let length = response.headers.remove("content-length").and_then(|v| v.to_str().ok()?.parse().ok());
     let content = match response.body {
         Body::Empty => Content::Bytes(Bytes::new()),
         Body::Bytes(bytes) => Content::Bytes(bytes),
         // A HEAD has no body; a stream for it would never end.
         Body::Stream(_) if to_head => Content::Bytes(Bytes::new()),
-        Body::Stream(receiver) => {
-            guard.streams();
-            Content::Stream(receiver)
-        }
+        Body::Stream(receiver) => match length {
+            // It ends by itself, as bytes do.
+            Some(length) => Content::Sized(receiver, length),
+            None => {
+                guard.streams();
+                Content::Stream(receiver)
+            }
+        },
     };
     let status = actix_http::StatusCode::from_u16(response.status.as_u16())
         .unwrap_or(actix_http::StatusCode::INTERNAL_SERVER_ERROR);
@@ -314,6 +317,8 @@ struct AnswerBody {
 
 enum Content {
     Bytes(Bytes),
+    /// A stream of so many bytes.
+    Sized(BodyReceiver, u64),
     Stream(BodyReceiver),
 }
 
@@ -323,6 +328,7 @@ impl MessageBody for AnswerBody {
     fn size(&self) -> BodySize {
         match &self.content {
             Content::Bytes(bytes) => BodySize::Sized(bytes.len() as u64),
+            Content::Sized(_, length) => BodySize::Sized(*length),
             Content::Stream(_) => BodySize::Stream,
         }
     }
@@ -331,7 +337,9 @@ impl MessageBody for AnswerBody {
         match &mut self.content {
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Content::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
-            Content::Stream(receiver) => receiver.poll_chunk(cx).map(|chunk| chunk.map(Ok)),
+            Content::Sized(receiver, _) | Content::Stream(receiver) => {
+                receiver.poll_chunk(cx).map(|chunk| chunk.map(Ok))
+            }
         }
     }
 }

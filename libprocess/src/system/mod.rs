@@ -1,0 +1,33 @@
+//! The actors that every node has: they show the node to its operator.
+//!
+//! | actor | serves |
+//! |---|---|
+//! | `__processes__` ([`processes`]) | all actors and what waits in their queues |
+//! | `help` ([`help`]) | all routes of all actors with their help texts |
+//! | `metrics` ([`metrics`]) | what the node counts and measures |
+//! | `version` ([`version`]) | what was built, and when |
+//! | `logging` ([`logging`]) | more logging for a while |
+//! | `system` ([`stats`]) | load, processors and memory of the host |
+//!
+//! They own nothing of the node's and know no other actor.
+
+mod help;
+mod logging;
+mod metrics;
+mod processes;
+mod stats;
+mod version;
+
+pub use logging::LogControl;
+
+use crate::node::Node;
+
+/// Starts them.
+pub(crate) fn start(node: &Node) {
+    node.spawn(processes::Processes);
+    node.spawn(help::Help);
+    node.spawn(metrics::MetricsEndpoint);
+    node.spawn(version::Version);
+    node.spawn(logging::Logging::new(node.settings().log_control.clone()));
+    node.spawn(stats::System);
+}
