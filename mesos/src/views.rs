@@ -130,7 +130,8 @@ fn role(resources: &[v1::Resource]) -> &str {
     allocation.and_then(|allocation| allocation.role.as_deref()).unwrap_or_default()
 }
 
-fn optional<M: SerializeMap>(map: &mut M, key: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+/// Writes a field that is there only if it has a value.
+pub fn optional<M: SerializeMap>(map: &mut M, key: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
     value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
 }
 

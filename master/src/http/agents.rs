@@ -1,0 +1,99 @@
+//! `/slaves`: an agent with its resources, as `/state` and `/state-summary` show it too.
+
+use mesos::views::{self, Full, Sums, names, optional, seconds};
+use mesos::{Resources, v1};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::cluster::{Agent, Snapshot};
+
+/// What is known of an agent before it has registered, too.
+fn description<M: SerializeMap>(map: &mut M, info: &v1::AgentInfo) -> Result<(), M::Error> {
+    map.serialize_entry("id", info.id.as_ref().map_or("", |id| &id.value))?;
+    map.serialize_entry("hostname", &info.hostname)?;
+    map.serialize_entry("port", &info.port())?;
+    map.serialize_entry("attributes", &views::attributes(&info.attributes))?;
+    optional(map, "domain", info.domain.as_ref())
+}
+
+/// Resources that tasks and executors of all frameworks hold.
+pub(super) fn used(agent: &Agent) -> Resources {
+    agent.used.values().cloned().sum()
+}
+
+/// The part of a registered agent that all views share.
+pub(super) fn common<M: SerializeMap>(map: &mut M, agent: &Agent) -> Result<(), M::Error> {
+    description(map, &agent.info)?;
+    map.serialize_entry("pid", &agent.pid.to_string())?;
+    map.serialize_entry("registered_time", &seconds(agent.registered))?;
+    optional(map, "reregistered_time", agent.reregistered.map(seconds))?;
+    map.serialize_entry("resources", &Sums(&agent.total))?;
+    map.serialize_entry("used_resources", &Sums(&used(agent)))?;
+    map.serialize_entry("offered_resources", &Sums(&agent.offered))?;
+    map.serialize_entry("reserved_resources", &views::reserved(&agent.total))?;
+    map.serialize_entry("unreserved_resources", &Sums(&agent.total.unreserved()))?;
+    map.serialize_entry("active", &agent.active)?;
+    // An agent that an operator took out of service; nobody can yet.
+    map.serialize_entry("deactivated", &false)?;
+    map.serialize_entry("version", &agent.version)?;
+    let capabilities = agent.capability_list.iter().filter_map(|capability| capability.r#type);
+    map.serialize_entry("capabilities", &names::<v1::agent_info::capability::Type>(capabilities))
+}
+
+/// An agent as in `/state`.
+pub(super) struct Summary<'a>(pub(super) &'a Agent);
+
+impl Serialize for Summary<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        common(&mut map, self.0)?;
+        map.end()
+    }
+}
+
+/// An agent as in `/slaves`: with each resource whole, so that it can be named to `/unreserve` and the like.
+pub(super) struct Detailed<'a>(pub(super) &'a Agent);
+
+impl Serialize for Detailed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let agent = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        common(&mut map, agent)?;
+        map.serialize_entry("reserved_resources_full", &views::reserved_full(&agent.total))?;
+        map.serialize_entry("unreserved_resources_full", &Full(&agent.total.unreserved()))?;
+        map.serialize_entry("used_resources_full", &Full(&used(agent)))?;
+        map.serialize_entry("offered_resources_full", &Full(&agent.offered))?;
+        map.end()
+    }
+}
+
+/// An agent that the registry knows and that has not come back yet.
+pub(super) struct Recovered<'a>(pub(super) &'a v1::AgentInfo);
+
+impl Serialize for Recovered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        description(&mut map, self.0)?;
+        map.end()
+    }
+}
+
+/// The body of `/slaves`, and two fields of `/state`.
+#[derive(Serialize)]
+pub(super) struct Agents<'a, T> {
+    pub(super) slaves: Vec<T>,
+    pub(super) recovered_slaves: Vec<Recovered<'a>>,
+}
+
+impl<'a, T> Agents<'a, T> {
+    /// `wanted` is the query's `slave_id`; `show` makes the view of one agent.
+    pub(super) fn of(snapshot: &'a Snapshot, wanted: Option<&str>, show: impl Fn(&'a Agent) -> T) -> Self {
+        let accepted = |id: &str| wanted.is_none_or(|wanted| wanted == id);
+        let registered = snapshot.agents.values().filter(|agent| accepted(agent.id.as_str()));
+        let recovered = snapshot.recovered_agents.iter().filter(|(id, _)| accepted(id.as_str()));
+        Self {
+            slaves: registered.map(|agent| show(agent)).collect(),
+            recovered_slaves: recovered.map(|(_, info)| Recovered(info)).collect(),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What operators read: `/state`, `/slaves`, `/frameworks` and the other v0 endpoints.
+//!
+//! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it.
+//! A request reaches one place, [`read`], that decides whether this master answers at all. Nothing here
+//! changes the cluster. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
+
+mod agents;
+mod frameworks;
+mod roles;
+mod state;
+mod summary;
+mod tasks;
+
+use libprocess::http::{Query, Reply, Request, Response};
+use libprocess::{Context, Install};
+use serde::Serialize;
+
+use crate::cluster::Snapshot;
+use crate::leadership;
+use crate::master::Master;
+use agents::{Agents, Detailed};
+use frameworks::Frameworks;
+use roles::Roles;
+use state::State;
+use summary::StateSummary;
+use tasks::{Page, Tasks};
+
+/// Turns a snapshot into a body.
+type Render = fn(&Snapshot, &Query) -> Vec<u8>;
+
+/// Registers the routes.
+pub(crate) fn install(install: &mut Install<Master>) {
+    install.get("/state", "Everything about the cluster: agents, frameworks, tasks, flags (jsonp).", |m, r, c| {
+        read(m, r, c, |snapshot, _| json(&State(snapshot)))
+    });
+    install.get("/state-summary", "Agents and frameworks with their tasks counted by state (jsonp).", |m, r, c| {
+        read(m, r, c, |snapshot, _| json(&StateSummary::of(snapshot)))
+    });
+    install.get("/slaves", "Agents with each of their resources; slave_id selects one (jsonp).", |m, r, c| {
+        read(m, r, c, |snapshot, query| json(&Agents::of(snapshot, query.get("slave_id"), Detailed)))
+    });
+    install.get("/frameworks", "Registered and completed frameworks; framework_id selects one (jsonp).", |m, r, c| {
+        read(m, r, c, |snapshot, query| json(&Frameworks::of(snapshot, query.get("framework_id"))))
+    });
+    install.get(
+        "/tasks",
+        "Tasks by the time of their first status: limit (100), offset (0), order (asc, des), framework_id, task_id (jsonp).",
+        |m, r, c| read(m, r, c, |snapshot, query| json(&Tasks::of(snapshot, &Page::of(query)))),
+    );
+    install.get("/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
+        read(m, r, c, |snapshot, _| json(&Roles::of(snapshot)))
+    });
+    install.get("/flags", "The settings that this master was started with (jsonp).", flags);
+    install.get("/redirect", "Leads to the leading master.", |master, request, _| {
+        leadership::redirect(master, &request).into()
+    });
+    install.get("/health", "200 while this master answers.", |_, _, _| {
+        Response::new(http::StatusCode::OK).into()
+    });
+}
+
+/// Answers from a snapshot if this master leads; otherwise leads to the one that does.
+fn read(master: &mut Master, request: Request, ctx: &mut Context<Master>, render: Render) -> Reply {
+    if !master.leadership.is_elected() {
+        return leadership::redirect(master, &request).into();
+    }
+    if !master.leadership.is_serving() {
+        return Response::service_unavailable("Master has not finished recovery").into();
+    }
+    let snapshot = master.snapshot(ctx.now());
+    Reply::render(move || Response::jsonp(&request.query, render(&snapshot, &request.query)))
+}
+
+/// The settings are this master's own: every master shows them, leading or not.
+fn flags(master: &mut Master, request: Request, _: &mut Context<Master>) -> Reply {
+    #[derive(Serialize)]
+    struct Flags<'a> {
+        flags: &'a std::collections::BTreeMap<String, String>,
+    }
+    Response::jsonp(&request.query, json(&Flags { flags: &master.flags })).into()
+}
+
+/// The views hold no map with keys that are not text and no number that JSON lacks: serialising cannot fail.
+fn json(view: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(view).unwrap_or_else(|error| {
+        tracing::error!(%error, "a view could not be written");
+        b"{}".to_vec()
+    })
+}
+
+#[cfg(test)]
+mod tests;

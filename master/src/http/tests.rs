@@ -1,0 +1,132 @@
+//! The views against what genuine Mesos showed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use libprocess::http::Query;
+use mesos::{Resources, v1};
+use serde_json::Value;
+
+use super::*;
+use crate::cluster::{Cluster, MasterView, testing};
+
+fn view() -> MasterView {
+    let info = v1::MasterInfo {
+        id: "m".into(),
+        pid: Some("master@127.0.0.1:5050".into()),
+        hostname: Some("localhost".into()),
+        port: 5050,
+        ..Default::default()
+    };
+    MasterView {
+        leader: Some(info.clone()),
+        info,
+        started: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
+        elected: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(6)),
+        cluster: None,
+        role_whitelist: None,
+        flags: Arc::new([("port".to_owned(), "5050".to_owned())].into()),
+        log_dir: Some("/var/log".into()),
+    }
+}
+
+/// A framework with two tasks on an agent.
+fn running_cluster() -> Cluster {
+    let mut cluster = testing::cluster(&["f"], &["a"]);
+    for (id, resources) in [("t1", "cpus:1;mem:32"), ("t2", "cpus:0.5;mem:64")] {
+        cluster.add_task(testing::task(id, resources));
+    }
+    cluster
+}
+
+fn rendered(cluster: &Cluster, render: Render, query: &str) -> Value {
+    let snapshot = cluster.snapshot(Arc::new(view()), SystemTime::UNIX_EPOCH);
+    serde_json::from_slice(&render(&snapshot, &Query::parse(query))).unwrap()
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+/// Keys that a recorded answer of genuine Mesos has at some place.
+fn expected(words: &str) -> BTreeSet<String> {
+    words.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn an_idle_cluster_has_the_keys_of_upstream() {
+    let state = rendered(&Cluster::default(), |snapshot, _| json(&State(snapshot)), "");
+    assert_eq!(
+        keys(&state),
+        expected(
+            "version build_date build_time build_user start_time elected_time id pid hostname capabilities \
+             activated_slaves deactivated_slaves unreachable_slaves leader leader_info log_dir flags slaves \
+             recovered_slaves frameworks completed_frameworks orphan_tasks unregistered_frameworks"
+        )
+    );
+    assert_eq!(state["activated_slaves"].to_string(), "0.0");
+    assert_eq!(keys(&state["leader_info"]), expected("id pid port hostname"));
+    let roles = rendered(&Cluster::default(), |snapshot, _| json(&Roles::of(snapshot)), "");
+    assert_eq!(roles.to_string(), r#"{"roles":[]}"#);
+    let agents = rendered(&Cluster::default(), |s, q| json(&Agents::of(s, q.get("slave_id"), Detailed)), "slave_id=x");
+    assert_eq!(agents.to_string(), r#"{"recovered_slaves":[],"slaves":[]}"#);
+}
+
+#[test]
+fn agents_frameworks_and_tasks_have_the_keys_of_upstream() {
+    let cluster = running_cluster();
+    let state = rendered(&cluster, |snapshot, _| json(&State(snapshot)), "");
+    let agent = &state["slaves"][0];
+    assert_eq!(
+        keys(agent),
+        expected(
+            "id hostname port attributes pid registered_time resources used_resources offered_resources \
+             reserved_resources unreserved_resources active deactivated version capabilities"
+        )
+    );
+    let framework = &state["frameworks"][0];
+    assert_eq!(
+        keys(framework),
+        expected(
+            "id name used_resources offered_resources capabilities hostname webui_url active connected recovered \
+             user failover_timeout checkpoint registered_time unregistered_time resources role tasks \
+             unreachable_tasks completed_tasks offers executors offer_constraints"
+        )
+    );
+    let task = &framework["tasks"][0];
+    for key in expected("id name framework_id executor_id slave_id state resources role statuses") {
+        assert!(task.get(&key).is_some(), "{key}: {task}");
+    }
+    // The books agree between the views.
+    assert_eq!(agent["used_resources"], framework["used_resources"]);
+    let used: Resources = cluster.agents().values().flat_map(|agent| agent.used.values().cloned()).sum();
+    assert_eq!(agent["used_resources"]["cpus"].as_f64().unwrap(), used.cpus().unwrap().to_f64());
+
+    let summary = rendered(&cluster, |snapshot, _| json(&StateSummary::of(snapshot)), "");
+    assert_eq!(summary["slaves"][0]["framework_ids"][0], framework["id"]);
+    assert_eq!(summary["frameworks"][0]["slave_ids"][0], agent["id"]);
+    let role = &rendered(&cluster, |snapshot, _| json(&Roles::of(snapshot)), "")["roles"][0];
+    assert_eq!(keys(role), expected("name weight quota resources allocated offered reserved frameworks"));
+    assert_eq!(role["allocated"]["cpus"], agent["used_resources"]["cpus"]);
+    assert_eq!(role["frameworks"][0], framework["id"]);
+}
+
+#[test]
+fn tasks_come_a_page_at_a_time() {
+    let cluster = running_cluster();
+    let tasks = |query: &str| {
+        let page = rendered(&cluster, |snapshot, query| json(&Tasks::of(snapshot, &Page::of(query))), query);
+        page["tasks"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let all = tasks("order=asc");
+    assert!(!all.is_empty());
+    let mut reversed = tasks("");
+    reversed.reverse();
+    assert_eq!(all, reversed);
+    assert_eq!(tasks("limit=0"), Vec::<String>::new());
+    assert_eq!(tasks("limit=bogus&order=asc"), all);
+    assert_eq!(tasks("offset=1&order=asc"), all[1..]);
+    assert_eq!(tasks("framework_id=nope"), Vec::<String>::new());
+    assert_eq!(tasks(&format!("task_id={}", all[0])), all[..1]);
+}
