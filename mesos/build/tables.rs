@@ -8,7 +8,9 @@ use crate::model::{Field, Kind, Message, Model, Presence};
 /// The tables, the `Message` implementations that lead to them, and the schema's fingerprint.
 pub(crate) fn render(model: &Model, fingerprint: u64) -> String {
     let mut out = String::new();
-    let checked = with_required_fields(model);
+    let checked =
+        closure(model, |message| message.fields.iter().any(|field| field.presence == Presence::Required));
+    let quotas = closure(model, |message| message.full_name == "mesos.v1.quota.QuotaConfig");
     let _ = writeln!(out, "/// See [`crate::schema_fingerprint`].");
     let _ = writeln!(out, "pub(crate) const FINGERPRINT: u64 = {fingerprint:#x};");
     for descriptor in model.enums.values() {
@@ -30,7 +32,8 @@ pub(crate) fn render(model: &Model, fingerprint: u64) -> String {
         );
     }
     for message in model.messages.values() {
-        write_message(&mut out, message, checked.contains(message.full_name.as_str()));
+        let name = message.full_name.as_str();
+        write_message(&mut out, message, checked.contains(name), quotas.contains(name));
     }
     let _ = writeln!(out, "/// Every message of the protocol, by full name.");
     let _ = writeln!(out, "pub static MESSAGES: &[&MessageDescriptor] = &[");
@@ -68,12 +71,12 @@ pub(crate) fn render_wire_messages(model: &Model) -> String {
     out
 }
 
-fn write_message(out: &mut String, message: &Message, checked: bool) {
+fn write_message(out: &mut String, message: &Message, checked: bool, quotas: bool) {
     assert!(message.fields.len() <= 256, "{}: the required check has 256 bits", message.full_name);
     let id = identifier(&message.full_name);
     let _ = writeln!(
         out,
-        "static {id}: MessageDescriptor = MessageDescriptor {{ full_name: {:?}, checked: {checked}, fields: &[",
+        "static {id}: MessageDescriptor = MessageDescriptor {{ full_name: {:?}, checked: {checked}, quotas: {quotas}, fields: &[",
         message.full_name,
     );
     for field in &message.fields {
@@ -114,17 +117,18 @@ fn identifier(full_name: &str) -> String {
     format!("D_{}", full_name.replace('.', "__"))
 }
 
-/// Messages in which, at some depth, a required field can be missing. The others need no check.
-fn with_required_fields(model: &Model) -> BTreeSet<&str> {
-    let mut found: BTreeSet<&str> = BTreeSet::new();
+/// The messages for which `holds`, and all that contain one of them at some depth.
+fn closure(model: &Model, holds: impl Fn(&Message) -> bool) -> BTreeSet<&str> {
+    let direct = model.messages.values().filter(|message| holds(message));
+    let mut found: BTreeSet<&str> = direct.map(|message| message.full_name.as_str()).collect();
     loop {
         let before = found.len();
         for message in model.messages.values() {
-            let needs = message.fields.iter().any(|field| {
-                field.presence == Presence::Required
-                    || matches!(&field.kind, Kind::Message(name) if found.contains(name.as_str()))
-            });
-            if needs {
+            let contains = message
+                .fields
+                .iter()
+                .any(|field| matches!(&field.kind, Kind::Message(name) if found.contains(name.as_str())));
+            if contains {
                 found.insert(&message.full_name);
             }
         }

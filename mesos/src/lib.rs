@@ -1,4 +1,27 @@
 //! The vocabulary of Mesos: protocol messages and their JSON, ids, resources, roles, settings.
+//!
+//! # The protocol
+//!
+//! The messages are generated from the files of `proto/`, which are Mesos 1.11's in v1 naming:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`v1`] | ids, frameworks, agents, resources, offers, tasks, containers |
+//! | [`v1::scheduler`], [`v1::executor`] | calls and events of the two APIs for frameworks |
+//! | [`v1::master`], [`v1::agent`] | calls, responses and events of the operator APIs |
+//! | [`v1::maintenance`], [`v1::quota`], [`v1::allocator`], [`v1::resource_provider`] | their parts |
+//! | [`internal`] | what processes send each other, and the registry ([`internal::Registry`]) |
+//! | [`internal::slave`], [`internal::state`], [`internal::log`] | what is checkpointed and stored |
+//! | [`slave`] | containers, between agent, containerizer and launcher |
+//! | [`resource_provider`] | what resource providers store |
+//! | [`v0`] | what has no v1 twin: ACLs, modules, and the five exceptions |
+//! | [`authorization`], [`fetcher`], [`seccomp`], [`docker`], [`appc`], [`oci`], [`google`] | as named |
+//!
+//! Every message is a [`Message`]: [`json`] and [`wire`] read and write it, `libprocess` sends those
+//! of [`internal`] from actor to actor. [`codec`] reads calls with upstream's error texts, by
+//! [`MediaType`]. Names are prost's: `FrameworkID` is `v1::FrameworkId`, a nested `Offer.Operation`
+//! is `v1::offer::Operation`, an enum field is an `i32` with a getter (`task.state()`) and a setter.
+//! Nobody but this crate knows how a message becomes JSON.
 
 #![recursion_limit = "256"]
 

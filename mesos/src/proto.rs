@@ -55,6 +55,8 @@ pub struct MessageDescriptor {
     pub full_name: &'static str,
     /// Some field, here or in a message below, is required.
     pub checked: bool,
+    /// A quota may be in it: a map in which a zero means something ([`crate::wire::encode`]).
+    pub quotas: bool,
     /// In the order of declaration, which is the order of the JSON.
     pub fields: &'static [FieldDescriptor],
 }

@@ -9,6 +9,8 @@ use libprocess::wire::{DecodeError, Encoding, WireMessage};
 use crate::proto::Message;
 use crate::{bincode_codec, required, v0, v1};
 
+mod zeroes;
+
 /// No message is larger than this, in any encoding. It is protobuf's traditional bound.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -30,7 +32,8 @@ pub enum Error {
 
 /// The message in protobuf.
 pub fn encode<T: Message>(message: &T) -> Vec<u8> {
-    message.encode_to_vec()
+    let bytes = message.encode_to_vec();
+    if T::descriptor().quotas { zeroes::complete(T::descriptor(), bytes) } else { bytes }
 }
 
 /// Reads a message from protobuf.

@@ -1,6 +1,8 @@
 //! What holds of every message of the protocol, tried on random ones: it comes back from each
 //! encoding as it went, and no bytes make a reader panic.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop where it fails")]
+
 mod support;
 
 use mesos::proto::MessageDescriptor;

@@ -2,6 +2,8 @@
 //! request): our reader takes the calls, refuses what it refused with the same text, and our writer
 //! gives its answers back letter for letter.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop where it fails")]
+
 use base64::Engine as _;
 use mesos::codec::{CallError, decode_agent_call, decode_call};
 use mesos::v1::{agent, executor, master, scheduler};
