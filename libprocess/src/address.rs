@@ -50,7 +50,7 @@ impl<P: Process> Address<P> {
     pub fn ask<M: Message>(
         &self,
         message: M,
-    ) -> impl Future<Output = Result<M::Answer, Gone>> + Send + 'static
+    ) -> impl Future<Output = Result<M::Answer, Gone>> + Send + use<P, M>
     where
         P: Handle<M>,
     {
@@ -83,7 +83,7 @@ impl<P: Process> Address<P> {
     }
 
     /// Waits until the actor has ended and released what it held.
-    pub fn wait(&self) -> impl Future<Output = Exit> + Send + 'static {
+    pub fn wait(&self) -> impl Future<Output = Exit> + Send + use<P> {
         let exit = self.mailbox.exit();
         let pid = self.pid().clone();
         async move {
@@ -200,7 +200,7 @@ impl<M: Message> Recipient<M> {
     ///
     /// # Errors
     /// [`Gone`] if the actor ended before it answered.
-    pub fn ask(&self, message: M) -> impl Future<Output = Result<M::Answer, Gone>> + Send + 'static {
+    pub fn ask(&self, message: M) -> impl Future<Output = Result<M::Answer, Gone>> + Send + use<M> {
         let answer = self.target.ask(message);
         async move { answer.await.map_err(|_| Gone) }
     }

@@ -82,3 +82,10 @@ impl Arbiters {
         stopped
     }
 }
+
+/// Threads do not outlive their node.
+impl Drop for Arbiters {
+    fn drop(&mut self) {
+        drop(self.stop());
+    }
+}

@@ -33,10 +33,15 @@ impl<P: Handle<M>, M: WireMessage> Deliver<P> for Packet<M> {
     }
 }
 
+/// Takes a moved message as it is; what is of another type comes back.
+type Unpack<P> = fn(Box<dyn Any + Send>) -> Result<Envelope<P>, Box<dyn Any + Send>>;
+/// Reads a message from its bytes.
+type Decode<P> = fn(Pid, Encoding, &[u8]) -> Result<Envelope<P>, DecodeError>;
+
 /// How one wire name becomes an envelope.
 pub(crate) struct MessageEntry<P> {
-    pub(crate) unpack: fn(Box<dyn Any + Send>) -> Result<Envelope<P>, Box<dyn Any + Send>>,
-    pub(crate) decode: fn(Pid, Encoding, &[u8]) -> Result<Envelope<P>, DecodeError>,
+    pub(crate) unpack: Unpack<P>,
+    pub(crate) decode: Decode<P>,
 }
 
 fn unpack<P: Handle<M>, M: WireMessage>(

@@ -166,10 +166,6 @@ impl<P: Process> Mailbox<P> {
         &self.pid
     }
 
-    pub(crate) fn table(&self) -> &Table<P> {
-        &self.table
-    }
-
     /// Puts an envelope behind all others. It is dropped if the actor has ended.
     pub(crate) fn push(&self, envelope: Envelope<P>) -> bool {
         let mut incoming = self.incoming.lock();
@@ -353,5 +349,80 @@ impl<P: Process> AnyMailbox for Mailbox<P> {
 
     fn any_exit(&self) -> watch::Receiver<Option<Exit>> {
         self.exit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::WireMessage;
+
+    struct Idle;
+    struct Plain;
+    struct Named;
+    crate::messages! { Plain; Named; }
+    impl Process for Idle {
+        const NAME: &'static str = "idle";
+        fn install(install: &mut crate::Install<Self>) {
+            install.message::<Named>();
+        }
+    }
+    impl Handle<Plain> for Idle {
+        fn handle(&mut self, _: Plain, _: &Pid, _: &mut Context<Self>) {}
+    }
+    impl Handle<Named> for Idle {
+        fn handle(&mut self, _: Named, _: &Pid, _: &mut Context<Self>) {}
+    }
+    impl WireMessage for Named {
+        const NAME: &'static str = "test.Named";
+        fn encode(&self, _: Encoding) -> Vec<u8> {
+            Vec::new()
+        }
+        fn decode(_: Encoding, bytes: &[u8]) -> Result<Self, crate::DecodeError> {
+            if bytes.is_empty() { Ok(Named) } else { Err(crate::DecodeError::new("too long")) }
+        }
+    }
+
+    fn mailbox() -> Mailbox<Idle> {
+        Mailbox::new("idle@127.0.0.1:1".parse().unwrap(), Arc::new(Table::of_type()))
+    }
+
+    #[test]
+    fn what_waits_is_listed_in_order_also_while_a_batch_is_being_handled() {
+        let (mailbox, from): (_, Pid) = (mailbox(), "a@127.0.0.1:1".parse().unwrap());
+        mailbox.tell(Plain);
+        mailbox.tell_from(from.clone(), Plain);
+        assert_eq!(
+            mailbox.decode_in(from.clone(), "test.Named", Encoding::Protobuf, b""),
+            Delivery::Accepted
+        );
+        assert!(mailbox.take().is_some(), "the first is being handled");
+        mailbox.link_broken(from.clone());
+        AnyMailbox::terminate(&mailbox);
+        let events = mailbox.events();
+        let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [EventKind::Dispatch, EventKind::Message, EventKind::Exited, EventKind::Terminate]);
+        assert!(events[0].name.ends_with("::Plain"), "{}", events[0].name);
+        assert_eq!((events[1].name.as_str(), &events[1].from), ("test.Named", &Some(from)));
+        assert_eq!(mailbox.waiting(), 4);
+    }
+
+    #[test]
+    fn a_body_that_is_no_message_is_said_to_be_none_and_an_unknown_name_is_dropped() {
+        let mailbox = mailbox();
+        let deliver =
+            |name: &str, body: &[u8]| mailbox.decode_in(Pid::nobody(), name, Encoding::Protobuf, body);
+        assert!(matches!(deliver("test.Named", b"x"), Delivery::Undecodable(_)));
+        assert_eq!(deliver("test.Unknown", b""), Delivery::Accepted);
+        assert_eq!(mailbox.waiting(), 0);
+    }
+
+    #[test]
+    fn a_closed_mailbox_takes_nothing_and_keeps_nothing() {
+        let mailbox = mailbox();
+        mailbox.tell(Plain);
+        mailbox.close();
+        assert!(!mailbox.tell(Plain));
+        assert_eq!(mailbox.waiting(), 0);
     }
 }

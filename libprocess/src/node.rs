@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,7 +22,7 @@ use tokio::time::Instant;
 use crate::address::{Address, ended};
 use crate::arbiters::Arbiters;
 use crate::builder::NodeBuilder;
-use crate::cell::Cell;
+use crate::cell::{Cell, panic_text};
 use crate::hasher::FixedState;
 use crate::http::{Client, Routes};
 use crate::install::{Packet, Table};
@@ -357,7 +359,8 @@ impl Node {
         }
     }
 
-    /// Runs a future until it ends or the node shuts down: on the current runtime, or else on the control plane's.
+    /// Runs a future until it ends or the node shuts down: on the current runtime, or else on the control plane's. A
+    /// panic in it is logged.
     pub fn spawn_task(&self, future: impl Future<Output = ()> + Send + 'static) {
         let future = self.until_stopped(future);
         match tokio::runtime::Handle::try_current() {
@@ -382,7 +385,9 @@ impl Node {
             tokio::select! {
                 biased;
                 () = stopped => {}
-                () = future => {}
+                ended = AssertUnwindSafe(future).catch_unwind() => if let Err(panic) = ended {
+                    tracing::error!(panic = %panic_text(&*panic), "a task panicked");
+                }
             }
         }
     }

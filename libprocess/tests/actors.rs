@@ -1,11 +1,13 @@
 //! Actors of one node: order, ends, links, timers, deferred work. Everything on one thread, in paused time.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use libprocess::{
-    Address, Context, DecodeError, Encoding, Exit, Gone, Handle, Install, Message, Node, Pid, Process, Promise,
-    Recipient, WireMessage, messages, promise, testing,
+    Address, Context, DecodeError, Encoding, Exit, Gone, Handle, Install, Message, Node, Pid, Process,
+    Promise, Recipient, WireMessage, messages, promise, testing,
 };
 use parking_lot::Mutex;
 
@@ -34,16 +36,20 @@ struct Count;
 struct Fail;
 struct After(Duration, &'static str);
 struct Repeat(Duration, &'static str);
-struct CancelAfter { fires: Duration, cancelled: Duration }
+struct CancelAfter {
+    fires: Duration,
+    cancelled: Duration,
+}
 struct Later(Promise<u32>);
 struct Wait(Duration);
+struct FailLater;
 struct Work(Recipient<Say>);
 #[derive(Debug, PartialEq)]
 struct Note(String);
 struct StopNow(libprocess::Timer);
 
 messages! {
-    Say; Count => usize; Fail; After; Repeat; CancelAfter; Later; Wait; Work; Note; StopNow;
+    Say; Count => usize; Fail; After; Repeat; CancelAfter; Later; FailLater; Wait; Work; Note; StopNow;
 }
 
 impl WireMessage for Note {
@@ -129,6 +135,11 @@ impl Handle<Wait> for Scribe {
             scribe.log.add("waited");
             ctx.after(Duration::from_secs(1), Say("and more"));
         });
+    }
+}
+impl Handle<FailLater> for Scribe {
+    fn handle(&mut self, _: FailLater, _: &Pid, ctx: &mut Context<Self>) {
+        ctx.defer(async { panic!("too late") }, |_, (), _| {});
     }
 }
 impl Handle<Work> for Scribe {
@@ -258,6 +269,15 @@ fn a_panic_that_nobody_waits_for_fails_the_test() {
         let (_node, _log, scribe) = scribe().await;
         scribe.tell(Fail);
         testing::settle().await;
+    });
+}
+
+#[test]
+fn a_panic_in_deferred_work_is_the_actors() {
+    testing::run(async {
+        let (_node, _log, scribe) = scribe().await;
+        scribe.tell(FailLater);
+        assert_eq!(scribe.wait().await, Exit::Panicked("too late".into()));
     });
 }
 

@@ -13,8 +13,8 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Delivery;
 use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind, write_answer};
+use super::{Delivery, keep_alive};
 use crate::node::Node;
 use crate::wire::Encoding;
 
@@ -26,7 +26,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(5);
 const ANSWERS: usize = 32 << 10;
 /// Bytes that are read at once, at least.
 const READ: usize = 64 << 10;
-/// How long the first bytes of a connection may stay unclear before it is taken for a client's.
+/// How long after its first byte a connection may stay unclear before it is taken for a client's.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// After an accept that failed (no file descriptors, mostly).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -70,6 +70,11 @@ pub(super) async fn accept(node: Node, listener: std::net::TcpListener) {
 async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
     // Answers and streamed events are small and must not wait for more.
     let _ = stream.set_nodelay(true);
+    let _ = keep_alive(&stream);
+    // A connection may be opened long before it is used: Mesos's C++ scheduler library does that.
+    if !matches!(stream.peek(&mut [0]).await, Ok(1)) {
+        return;
+    }
     match tokio::time::timeout(FIRST_BYTES, first_bytes(&stream)).await {
         Ok(Ok(Kind::Peer)) => serve_peer(node, stream, peer).await,
         Ok(Ok(_)) | Err(_) => crate::http::serve(node, stream, peer).await,

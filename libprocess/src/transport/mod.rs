@@ -7,9 +7,12 @@ mod format;
 mod incoming;
 mod outgoing;
 
+use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::net::TcpStream;
 
 use crate::node::Node;
 use crate::pid::Pid;
@@ -61,4 +64,14 @@ pub enum Delivery {
     NoActor,
     /// The body is no such message.
     Undecodable(DecodeError),
+}
+
+/// After how long a silent connection is probed, and how often then (9 times, as Linux has it).
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+
+/// A host that vanished closes nothing; the kernel finds out, so that links break and connections do not pile up.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&probes)
 }

@@ -23,7 +23,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, watch};
 
 use super::format::{AnswerDecoder, MAX_BODY, write_message};
-use super::{Outgoing, Transport, incoming};
+use super::{Outgoing, Transport, incoming, keep_alive};
 use crate::node::{Node, WeakNode};
 use crate::process::Place;
 use crate::wire::Encoding;
@@ -327,6 +327,7 @@ impl Connection {
             Err(_) => return Err(Ended::Connect),
         };
         stream.set_nodelay(true)?;
+        keep_alive(&stream)?;
         Ok(stream)
     }
 
