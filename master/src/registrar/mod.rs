@@ -3,19 +3,29 @@
 //! | receives | from | does |
 //! |---|---|---|
 //! | [`Recover`] | the master, once, when it is elected | reads the registry, stores the new leader in it, answers with what it found |
-//! | [`Apply`] | the master | applies one [`Operation`], stores the result, answers whether it succeeded |
+//! | [`Apply`] | the master | queues one [`Operation`]; answers, when its batch is stored, whether it was possible |
+//! | `GET /registry` | operators | shows the registry as JSON |
 //!
-//! An operation that "fails" (an agent that is admitted already, say) is an answer of `false`;
-//! an `Err` means that the store itself failed, and the master must end (upstream:
-//! `master/registrar.cpp`). The Registrar knows nothing of frameworks, offers or tasks.
+//! While one batch is being stored the next one gathers: a thousand operations cost two writes, not a thousand.
+//! An operation that "fails" (an agent that is admitted already, say) is an answer of `false`; an `Err` means
+//! that the store itself failed, and the master must end (upstream: `master/registrar.cpp`). The Registrar
+//! knows nothing of frameworks, offers or tasks.
 
+mod entries;
 mod operation;
+mod storage;
 
-use libprocess::{Context, Handle, Message, Pid, Process, Promise, Recipient};
+use std::time::Duration;
+
+use libprocess::http::{Reply, Request, Response};
+use libprocess::metrics::{Gauge, Metrics, TimerMetric};
+use libprocess::{Context, Handle, Install, Message, Pid, Process, Promise, Recipient};
 use mesos::internal::Registry;
 use mesos::v1;
 
+pub use entries::{Change, CorruptRecord, Entries, Record};
 pub use operation::Operation;
+pub use storage::{FILE, InMemory, Local, Storage, StorageError};
 
 /// Why the registry could not be read or written. Always fatal to the master.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,7 +35,25 @@ pub enum RegistrarError {
     NotRecovered,
     /// The store said no; the text names the store and what went wrong.
     #[error("{0}")]
-    Storage(String),
+    Storage(#[from] StorageError),
+    /// The store holds something else than a registry.
+    #[error("{place}: {corrupt}")]
+    Corrupt {
+        /// The store.
+        place: String,
+        /// The record.
+        corrupt: CorruptRecord,
+    },
+    /// The store took longer than allowed.
+    #[error("{place} took more than {limit:?} to {what}")]
+    Timeout {
+        /// The store.
+        place: String,
+        /// `--registry_fetch_timeout` or `--registry_store_timeout`.
+        limit: Duration,
+        /// Fetch or store.
+        what: &'static str,
+    },
 }
 
 /// Reads the registry and makes `info` its leader.
@@ -63,44 +91,159 @@ pub struct RegistrarHandle {
     pub apply: Recipient<Apply>,
 }
 
-/// A registrar that remembers only as long as its process lives.
-#[derive(Default)]
+/// How long a store may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// To read everything (`--registry_fetch_timeout`).
+    pub fetch: Duration,
+    /// To write one batch (`--registry_store_timeout`).
+    pub store: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { fetch: Duration::from_secs(60), store: Duration::from_secs(20) }
+    }
+}
+
+/// Upstream's names for what a registrar measures.
+struct Measures {
+    queued: Gauge,
+    size: Gauge,
+    fetch: TimerMetric,
+    store: TimerMetric,
+}
+
+/// The actor.
 pub struct Registrar {
-    registry: Registry,
+    storage: Box<dyn Storage>,
+    timeouts: Timeouts,
+    measures: Measures,
+    entries: Entries,
     recovered: bool,
+    /// A batch is being stored.
+    storing: bool,
+    queue: Vec<Apply>,
 }
 
 impl Registrar {
-    /// With an empty registry.
-    pub fn new() -> Self {
-        Self::default()
+    /// A registrar that keeps its records in `storage`.
+    pub fn new(storage: impl Storage, timeouts: Timeouts, metrics: &Metrics) -> Self {
+        Self {
+            storage: Box::new(storage),
+            timeouts,
+            measures: Measures {
+                queued: metrics.gauge("registrar/queued_operations"),
+                size: metrics.gauge("registrar/registry_size_bytes"),
+                fetch: metrics.timer("registrar/state_fetch_ms"),
+                store: metrics.timer("registrar/state_store_ms"),
+            },
+            entries: Entries::default(),
+            recovered: false,
+            storing: false,
+            queue: Vec::new(),
+        }
     }
 
-    /// With a registry as an earlier master would have left it.
-    pub fn with(registry: Registry) -> Self {
-        Self { registry, recovered: false }
+    /// Applies all that waits, and stores what it changed. The next batch gathers meanwhile.
+    fn flush(&mut self, ctx: &mut Context<Self>) {
+        if self.storing || !self.recovered || self.queue.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.queue);
+        self.measures.queued.set(0.0);
+        let results: Vec<_> =
+            batch.into_iter().map(|apply| (apply.reply, apply.operation.apply(&mut self.entries))).collect();
+        self.store(ctx, move |this, stored, ctx| {
+            for (reply, possible) in results {
+                reply.set(stored.clone().map(|()| possible));
+            }
+            // A store that failed once is not tried again: the master ends.
+            this.recovered = stored.is_ok();
+            this.flush(ctx);
+        });
+    }
+
+    /// Stores what has changed, then goes on. What changed nothing costs nothing.
+    fn store(
+        &mut self,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, Result<(), RegistrarError>, &mut Context<Self>) + 'static,
+    ) {
+        let changes = self.entries.take_changes();
+        if changes.is_empty() {
+            return then(self, Ok(()), ctx);
+        }
+        self.storing = true;
+        self.measures.size.add(changes.iter().map(|change| change.value.as_ref().map_or(0.0, |v| v.len() as f64)).sum());
+        let (place, limit) = (self.storage.name(), self.timeouts.store);
+        let storing = tokio::time::timeout(limit, self.storage.store(changes));
+        let began = ctx.node().elapsed();
+        ctx.defer(storing, move |this, stored, ctx| {
+            this.storing = false;
+            this.measures.store.record(ctx.node().elapsed().saturating_sub(began));
+            let timeout = RegistrarError::Timeout { place, limit, what: "store" };
+            then(this, stored.map_or(Err(timeout), |result| Ok(result?)), ctx);
+        });
     }
 }
 
 impl Process for Registrar {
     const NAME: &'static str = "registrar";
+
+    fn install(install: &mut Install<Self>) {
+        install.get("/registry", "The registry: agents that belong to the cluster, weights (jsonp).", Self::show);
+    }
+}
+
+impl Registrar {
+    fn show(&mut self, request: Request, _: &mut Context<Self>) -> Reply {
+        if !self.recovered {
+            return Response::json("{}").into();
+        }
+        let registry = self.entries.to_registry();
+        Reply::render(move || Response::jsonp(&request.query, mesos::json::to_vec(&registry)))
+    }
 }
 
 impl Handle<Recover> for Registrar {
-    fn handle(&mut self, message: Recover, _: &Pid, _: &mut Context<Self>) {
-        let found = self.registry.clone();
-        self.registry.master = Some(mesos::internal::registry::Master { info: message.info });
-        self.recovered = true;
-        message.reply.set(Ok(found));
+    fn handle(&mut self, message: Recover, _: &Pid, ctx: &mut Context<Self>) {
+        let (place, limit) = (self.storage.name(), self.timeouts.fetch);
+        let began = ctx.node().elapsed();
+        let loading = tokio::time::timeout(limit, self.storage.load());
+        ctx.defer(loading, move |this, loaded, ctx| {
+            this.measures.fetch.record(ctx.node().elapsed().saturating_sub(began));
+            let records = match loaded {
+                Ok(Ok(records)) => records,
+                Ok(Err(error)) => return message.reply.set(Err(error.into())),
+                Err(_) => return message.reply.set(Err(RegistrarError::Timeout { place, limit, what: "fetch" })),
+            };
+            this.measures.size.set(records.iter().map(|(_, value)| value.len() as f64).sum());
+            match Entries::from_records(records) {
+                Ok(entries) => this.entries = entries,
+                Err(corrupt) => return message.reply.set(Err(RegistrarError::Corrupt { place, corrupt })),
+            }
+            let found = this.entries.to_registry();
+            this.entries.set_master(message.info);
+            this.store(ctx, move |this, stored, ctx| {
+                this.recovered = stored.is_ok();
+                message.reply.set(stored.map(|()| found));
+                this.flush(ctx);
+            });
+        });
     }
 }
 
 impl Handle<Apply> for Registrar {
-    fn handle(&mut self, message: Apply, _: &Pid, _: &mut Context<Self>) {
+    fn handle(&mut self, message: Apply, _: &Pid, ctx: &mut Context<Self>) {
         if !self.recovered {
-            message.reply.set(Err(RegistrarError::NotRecovered));
-            return;
+            return message.reply.set(Err(RegistrarError::NotRecovered));
         }
-        message.reply.set(Ok(message.operation.apply(&mut self.registry)));
+        self.queue.push(message);
+        self.measures.queued.set(self.queue.len() as f64);
+        self.flush(ctx);
     }
 }
+
+#[cfg(test)]
+mod tests;

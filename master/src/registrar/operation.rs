@@ -6,8 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use mesos::internal::{Registry, registry};
+use mesos::internal::registry;
 use mesos::{AgentId, v1};
+
+use super::entries::Entries;
 
 /// One change of the registry.
 #[derive(Debug, Clone)]
@@ -62,124 +64,144 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Applies the change; whether it was possible.
-    pub fn apply(self, registry: &mut Registry) -> bool {
+    /// Applies the change; whether it was possible. An operation that is not possible changes nothing.
+    pub fn apply(self, entries: &mut Entries) -> bool {
         match self {
-            Self::AdmitAgent { info } => admit(*info, registry),
-            Self::UpdateAgent { info } => update(*info, registry),
-            Self::MarkAgentUnreachable { info, since } => mark_unreachable(*info, since, registry),
-            Self::MarkAgentReachable { info } => mark_reachable(*info, registry),
-            Self::MarkAgentGone { id, since } => mark_gone(&id, since, registry),
-            Self::RemoveAgent { id } => remove(&id, registry).is_some(),
-            Self::PruneAgents { unreachable, gone } => prune(&unreachable, &gone, registry),
-            Self::UpdateWeights { weights } => update_weights(weights, registry),
+            Self::AdmitAgent { info } => admit(*info, entries),
+            Self::UpdateAgent { info } => update(*info, entries),
+            Self::MarkAgentUnreachable { info, since } => mark_unreachable(&info, since, entries),
+            Self::MarkAgentReachable { info } => mark_reachable(*info, entries),
+            Self::MarkAgentGone { id, since } => mark_gone(&id, since, entries),
+            Self::RemoveAgent { id } => entries.remove_agent(&id).is_some(),
+            Self::PruneAgents { unreachable, gone } => prune(&unreachable, &gone, entries),
+            Self::UpdateWeights { weights } => update_weights(weights, entries),
         }
     }
 }
 
-fn id_of(info: &v1::AgentInfo) -> &str {
-    info.id.as_ref().map_or("", |id| id.value.as_str())
+fn id_of(info: &v1::AgentInfo) -> AgentId {
+    info.id.as_ref().map_or_else(|| AgentId::from(""), AgentId::from)
 }
 
-fn admitted(registry: &mut Registry) -> &mut Vec<registry::Slave> {
-    &mut registry.slaves.get_or_insert_default().slaves
-}
-
-fn unreachable(registry: &mut Registry) -> &mut Vec<registry::UnreachableSlave> {
-    &mut registry.unreachable.get_or_insert_default().slaves
-}
-
-fn gone(registry: &mut Registry) -> &mut Vec<registry::GoneSlave> {
-    &mut registry.gone.get_or_insert_default().slaves
-}
-
-fn remove(id: &AgentId, registry: &mut Registry) -> Option<registry::Slave> {
-    let agents = admitted(registry);
-    let index = agents.iter().position(|agent| id_of(&agent.info) == id.as_str())?;
-    Some(agents.remove(index))
-}
-
-fn admit(info: v1::AgentInfo, registry: &mut Registry) -> bool {
-    let id = id_of(&info).to_owned();
-    let known = admitted(registry).iter().any(|agent| id_of(&agent.info) == id)
-        || unreachable(registry).iter().any(|agent| agent.id.value == id)
-        || gone(registry).iter().any(|agent| agent.id.value == id);
-    if !known {
-        admitted(registry).push(registry::Slave { info, ..Default::default() });
+fn admit(info: v1::AgentInfo, entries: &mut Entries) -> bool {
+    let id = id_of(&info);
+    if entries.agent(&id).is_some() || entries.is_unreachable(&id) || entries.is_gone(&id) {
+        return false;
     }
-    !known
+    entries.put_agent(id, registry::Slave { info, ..Default::default() });
+    true
 }
 
-fn update(info: v1::AgentInfo, registry: &mut Registry) -> bool {
-    let id = id_of(&info).to_owned();
-    match admitted(registry).iter_mut().find(|agent| id_of(&agent.info) == id) {
-        Some(agent) => {
-            agent.info = info;
-            true
-        }
-        None => false,
-    }
-}
-
-fn mark_unreachable(info: v1::AgentInfo, since: v1::TimeInfo, registry: &mut Registry) -> bool {
-    let id = AgentId::from(id_of(&info));
-    match remove(&id, registry) {
-        Some(agent) => {
-            unreachable(registry).push(registry::UnreachableSlave {
-                id: id.to_proto(),
-                timestamp: since,
-                drain_info: agent.drain_info,
-                deactivated: agent.deactivated,
-            });
-            true
-        }
-        None => false,
-    }
-}
-
-fn mark_reachable(info: v1::AgentInfo, registry: &mut Registry) -> bool {
-    let id = id_of(&info).to_owned();
-    let mut agent = registry::Slave { info, ..Default::default() };
-    let list = unreachable(registry);
-    if let Some(index) = list.iter().position(|entry| entry.id.value == id) {
-        let entry = list.remove(index);
-        agent.drain_info = entry.drain_info;
-        agent.deactivated = entry.deactivated;
-    }
-    if !admitted(registry).iter().any(|agent| id_of(&agent.info) == id) {
-        admitted(registry).push(agent);
+fn update(info: v1::AgentInfo, entries: &mut Entries) -> bool {
+    let id = id_of(&info);
+    let Some(agent) = entries.agent(&id).cloned() else { return false };
+    if agent.info != info {
+        entries.put_agent(id, registry::Slave { info, ..agent });
     }
     true
 }
 
-fn mark_gone(id: &AgentId, since: v1::TimeInfo, registry: &mut Registry) -> bool {
-    let was_admitted = remove(id, registry).is_some();
-    let list = unreachable(registry);
-    let before = list.len();
-    list.retain(|agent| agent.id.value != id.as_str());
-    let was_unreachable = list.len() < before;
+fn mark_unreachable(info: &v1::AgentInfo, since: v1::TimeInfo, entries: &mut Entries) -> bool {
+    let id = id_of(info);
+    let Some(agent) = entries.remove_agent(&id) else { return false };
+    let entry = registry::UnreachableSlave {
+        id: id.to_proto(),
+        timestamp: since,
+        drain_info: agent.drain_info,
+        deactivated: agent.deactivated,
+    };
+    entries.put_unreachable(id, entry);
+    true
+}
+
+fn mark_reachable(info: v1::AgentInfo, entries: &mut Entries) -> bool {
+    let id = id_of(&info);
+    let mut agent = registry::Slave { info, ..Default::default() };
+    if let Some(entry) = entries.remove_unreachable(&id) {
+        agent.drain_info = entry.drain_info;
+        agent.deactivated = entry.deactivated;
+    }
+    if entries.agent(&id).is_none() {
+        entries.put_agent(id, agent);
+    }
+    true
+}
+
+fn mark_gone(id: &AgentId, since: v1::TimeInfo, entries: &mut Entries) -> bool {
+    let was_admitted = entries.remove_agent(id).is_some();
+    let was_unreachable = entries.remove_unreachable(id).is_some();
     if was_admitted || was_unreachable {
-        gone(registry).push(registry::GoneSlave { id: id.to_proto(), timestamp: since });
+        entries.put_gone(id.clone(), registry::GoneSlave { id: id.to_proto(), timestamp: since });
     }
     was_admitted || was_unreachable
 }
 
-fn prune(
-    unreachable_ids: &BTreeSet<AgentId>,
-    gone_ids: &BTreeSet<AgentId>,
-    registry: &mut Registry,
-) -> bool {
-    unreachable(registry).retain(|agent| !unreachable_ids.contains(&AgentId::from(&agent.id)));
-    gone(registry).retain(|agent| !gone_ids.contains(&AgentId::from(&agent.id)));
+fn prune(unreachable: &BTreeSet<AgentId>, gone: &BTreeSet<AgentId>, entries: &mut Entries) -> bool {
+    for id in unreachable {
+        entries.remove_unreachable(id);
+    }
+    for id in gone {
+        entries.remove_gone(id);
+    }
     true
 }
 
-fn update_weights(weights: Vec<v1::WeightInfo>, registry: &mut Registry) -> bool {
+fn update_weights(weights: Vec<v1::WeightInfo>, entries: &mut Entries) -> bool {
     for info in weights {
-        match registry.weights.iter_mut().find(|entry| entry.info.role == info.role) {
-            Some(entry) => entry.info.weight = info.weight,
-            None => registry.weights.push(registry::Weight { info }),
-        }
+        entries.put_weight(info.role().to_owned(), registry::Weight { info });
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(id: &str) -> Box<v1::AgentInfo> {
+        let id = Some(v1::AgentId { value: id.into() });
+        Box::new(v1::AgentInfo { id, hostname: "h".into(), ..Default::default() })
+    }
+
+    fn since() -> v1::TimeInfo {
+        v1::TimeInfo { nanoseconds: 1 }
+    }
+
+    #[test]
+    fn an_agent_goes_from_admitted_to_unreachable_and_back_and_to_gone_for_ever() {
+        let mut entries = Entries::default();
+        let mut apply = |operation: Operation| operation.apply(&mut entries);
+        let admit = || Operation::AdmitAgent { info: info("a") };
+        let unreachable = || Operation::MarkAgentUnreachable { info: info("a"), since: since() };
+        let gone = || Operation::MarkAgentGone { id: "a".into(), since: since() };
+        assert!(!apply(unreachable()), "it is not known");
+        assert!(!apply(gone()));
+        assert!(apply(admit()) && !apply(admit()));
+        assert!(apply(unreachable()) && !apply(unreachable()));
+        assert!(!apply(admit()), "an unreachable agent comes back by another way");
+        assert!(apply(Operation::MarkAgentReachable { info: info("a") }));
+        assert!(apply(gone()) && !apply(gone()) && !apply(admit()));
+        assert!(apply(Operation::PruneAgents { unreachable: BTreeSet::new(), gone: ["a".into()].into() }));
+        assert!(apply(admit()));
+        assert!(apply(Operation::RemoveAgent { id: "a".into() }));
+        assert!(!apply(Operation::RemoveAgent { id: "a".into() }));
+    }
+
+    #[test]
+    fn an_agent_that_nobody_remembers_may_still_be_reachable() {
+        let mut entries = Entries::default();
+        assert!(Operation::MarkAgentReachable { info: info("a") }.apply(&mut entries));
+        assert!(entries.agent(&"a".into()).is_some());
+    }
+
+    #[test]
+    fn the_later_weight_of_a_role_holds() {
+        let mut entries = Entries::default();
+        for weight in [1.0, 2.0] {
+            let info = v1::WeightInfo { role: Some("r".into()), weight };
+            assert!(Operation::UpdateWeights { weights: vec![info] }.apply(&mut entries));
+        }
+        let registry = entries.to_registry();
+        assert_eq!(registry.weights.len(), 1);
+        assert_eq!(registry.weights[0].info.weight, 2.0);
+    }
 }

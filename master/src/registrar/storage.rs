@@ -1,0 +1,178 @@
+//! Where the records of the registry are kept: in memory, or in a file that survives a power failure.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use libprocess::Node;
+use redb::{Database, ReadableTable, TableDefinition};
+
+use super::entries::{Change, Record};
+
+/// The name of the file in the master's work directory.
+pub const FILE: &str = "registry.redb";
+
+const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("registry");
+
+/// Why records could not be read or written; the text names the place.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct StorageError {
+    /// A file, or the address of a server.
+    pub place: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// A place for records. One registrar uses it at a time, and waits for each answer.
+pub trait Storage: Send + 'static {
+    /// What it is called in messages.
+    fn name(&self) -> String;
+    /// Reads every record.
+    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>>;
+    /// Writes all changes or none. When it has answered `Ok`, they survive.
+    fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>>;
+}
+
+/// Keeps nothing: the records live as long as the registrar's own memory of them.
+#[derive(Debug, Default)]
+pub struct InMemory;
+
+impl Storage for InMemory {
+    fn name(&self) -> String {
+        "in_memory".to_owned()
+    }
+
+    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn store(&mut self, _: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
+        async { Ok(()) }.boxed()
+    }
+}
+
+/// One redb file: a copy-on-write tree with checksums, synced before a change is acknowledged.
+pub struct Local {
+    node: Node,
+    path: PathBuf,
+    database: Arc<Database>,
+}
+
+impl Local {
+    /// Opens or creates the file in `work_dir`. Reads and writes happen on the node's threads for blocking work.
+    ///
+    /// # Errors
+    /// When the file cannot be opened: it is another master's, it is damaged, or the directory cannot be written.
+    pub fn open(node: &Node, work_dir: &Path) -> Result<Self, StorageError> {
+        let path = work_dir.join(FILE);
+        let database = Database::create(&path).map_err(|error| at(&path, &error.into()))?;
+        Ok(Self { node: node.clone(), path, database: Arc::new(database) })
+    }
+
+    /// Runs `work` on the database, away from the actors' threads.
+    fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StorageError>> {
+        let (node, path, database) = (self.node.clone(), self.path.clone(), Arc::clone(&self.database));
+        async move {
+            let result = node.blocking(move || work(&database)).await;
+            result.map_err(|error| at(&path, &error))
+        }
+        .boxed()
+    }
+}
+
+fn at(path: &Path, error: &redb::Error) -> StorageError {
+    let reason = match error {
+        redb::Error::DatabaseAlreadyOpen => "another master uses it; end that one, or choose another --work_dir".to_owned(),
+        other => other.to_string(),
+    };
+    StorageError { place: path.display().to_string(), reason }
+}
+
+impl Storage for Local {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+        self.run(|database| {
+            let transaction = database.begin_read()?;
+            let table = match transaction.open_table(TABLE) {
+                Ok(table) => table,
+                // Nothing was ever stored.
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(error.into()),
+            };
+            let mut records = Vec::new();
+            for entry in table.iter()? {
+                let (key, value) = entry?;
+                records.push((key.value().to_owned(), value.value().to_owned()));
+            }
+            Ok(records)
+        })
+    }
+
+    fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
+        self.run(move |database| {
+            let transaction = database.begin_write()?;
+            {
+                let mut table = transaction.open_table(TABLE)?;
+                for Change { key, value } in &changes {
+                    match value {
+                        Some(value) => drop(table.insert(key.as_str(), value.as_slice())?),
+                        None => drop(table.remove(key.as_str())?),
+                    }
+                }
+            }
+            // Synced to the disk when this returns (redb's default durability).
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn node() -> Node {
+        Node::builder().offline().start().await.unwrap()
+    }
+
+    fn put(key: &str, value: &[u8]) -> Change {
+        Change { key: key.into(), value: Some(value.to_vec()) }
+    }
+
+    #[test]
+    fn records_survive_the_process_and_a_second_master_is_told() {
+        libprocess::run(async {
+            let (node, folder) = (node().await, tempfile::tempdir().unwrap());
+            let mut first = Local::open(&node, folder.path()).unwrap();
+            assert!(first.load().await.unwrap().is_empty());
+            first.store(vec![put("a", b"1"), put("b", b"2"), put("c", b"3")]).await.unwrap();
+            first.store(vec![put("a", b"4"), Change { key: "b".into(), value: None }]).await.unwrap();
+            let refused = Local::open(&node, folder.path()).err().unwrap().to_string();
+            assert!(refused.contains(FILE) && refused.contains("another master"), "{refused}");
+            drop(first);
+
+            let mut second = Local::open(&node, folder.path()).unwrap();
+            let records = second.load().await.unwrap();
+            assert_eq!(records, [("a".to_owned(), b"4".to_vec()), ("c".to_owned(), b"3".to_vec())]);
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_used_is_named() {
+        libprocess::run(async {
+            let node = node().await;
+            let refused = Local::open(&node, Path::new("/proc/nothing")).err().unwrap();
+            assert!(refused.place.starts_with("/proc/nothing"), "{refused}");
+            node.shutdown().await;
+        });
+    }
+}

@@ -1,0 +1,134 @@
+//! The registrar as an actor: batches, failures, and what survives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use libprocess::{Address, Node, promise};
+use mesos::AgentId;
+
+use super::*;
+
+fn info(id: &str) -> v1::AgentInfo {
+    v1::AgentInfo { id: Some(v1::AgentId { value: id.into() }), hostname: "h".into(), ..Default::default() }
+}
+
+fn admit(id: &str) -> Operation {
+    Operation::AdmitAgent { info: Box::new(info(id)) }
+}
+
+async fn apply(registrar: &Address<Registrar>, operation: Operation) -> Result<bool, RegistrarError> {
+    let (reply, answer) = promise();
+    registrar.tell(Apply { operation, reply });
+    answer.await.unwrap()
+}
+
+async fn recover(registrar: &Address<Registrar>) -> Result<Registry, RegistrarError> {
+    let (reply, answer) = promise();
+    let info = v1::MasterInfo { id: "m".into(), ip: 1, port: 5050, ..Default::default() };
+    registrar.tell(Recover { info, reply });
+    answer.await.unwrap()
+}
+
+async fn offline() -> Node {
+    Node::builder().offline().start().await.unwrap()
+}
+
+/// Counts writes, takes a second for each, and fails when told to.
+struct Slow {
+    writes: Arc<AtomicUsize>,
+    fail_at: usize,
+}
+
+impl Storage for Slow {
+    fn name(&self) -> String {
+        "slow".into()
+    }
+
+    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn store(&mut self, _: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
+        let write = self.writes.fetch_add(1, Relaxed) + 1;
+        let fails = write == self.fail_at;
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let error = StorageError { place: "slow".into(), reason: "no space".into() };
+            if fails { Err(error) } else { Ok(()) }
+        }
+        .boxed()
+    }
+}
+
+#[test]
+fn operations_that_wait_are_stored_together() {
+    libprocess::testing::run(async {
+        let node = offline().await;
+        let writes = Arc::new(AtomicUsize::new(0));
+        let storage = Slow { writes: writes.clone(), fail_at: usize::MAX };
+        let registrar = node.spawn_numbered(Registrar::new(storage, Timeouts::default(), node.metrics()));
+        assert!(matches!(apply(&registrar, admit("early")).await, Err(RegistrarError::NotRecovered)));
+        assert!(recover(&registrar).await.unwrap().master.is_none());
+
+        let answers: Vec<_> = (0..100).map(|n| apply(&registrar, admit(&format!("a{}", n % 99)))).collect();
+        let answers = futures::future::join_all(answers).await;
+        assert_eq!(answers.iter().filter(|answer| *answer.as_ref().unwrap()).count(), 99, "one came twice");
+        // The leader, the first operation, and all that came meanwhile.
+        assert_eq!(writes.load(Relaxed), 3);
+        // What changes nothing is not stored.
+        assert!(!apply(&registrar, admit("a1")).await.unwrap());
+        assert_eq!(writes.load(Relaxed), 3);
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_store_that_fails_or_takes_too_long_is_the_end() {
+    libprocess::testing::run(async {
+        let node = offline().await;
+        let storage = Slow { writes: Arc::default(), fail_at: 2 };
+        let registrar = node.spawn_numbered(Registrar::new(storage, Timeouts::default(), node.metrics()));
+        recover(&registrar).await.unwrap();
+        let error = apply(&registrar, admit("a")).await.unwrap_err();
+        assert_eq!(error.to_string(), "slow: no space");
+        assert!(matches!(apply(&registrar, admit("b")).await, Err(RegistrarError::NotRecovered)));
+
+        let storage = Slow { writes: Arc::default(), fail_at: usize::MAX };
+        let timeouts = Timeouts { store: Duration::from_millis(500), ..Timeouts::default() };
+        let registrar = node.spawn_numbered(Registrar::new(storage, timeouts, node.metrics()));
+        let error = recover(&registrar).await.unwrap_err().to_string();
+        assert!(error.contains("slow took more than 500ms to store"), "{error}");
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn the_next_master_finds_what_the_last_one_stored() {
+    libprocess::run(async {
+        let (node, folder) = (offline().await, tempfile::tempdir().unwrap());
+        let start = || {
+            let storage = Local::open(&node, folder.path()).unwrap();
+            node.spawn_numbered(Registrar::new(storage, Timeouts::default(), node.metrics()))
+        };
+        let first = start();
+        recover(&first).await.unwrap();
+        for id in ["a", "b"] {
+            assert!(apply(&first, admit(id)).await.unwrap());
+        }
+        let since = v1::TimeInfo { nanoseconds: 5 };
+        let unreachable = Operation::MarkAgentUnreachable { info: Box::new(info("b")), since };
+        assert!(apply(&first, unreachable).await.unwrap());
+        first.terminate();
+        first.wait().await;
+        drop(first);
+
+        let registry = recover(&start()).await.unwrap();
+        assert_eq!(registry.master.unwrap().info.id, "m");
+        let admitted: Vec<_> = registry.slaves.unwrap().slaves.into_iter().map(|agent| agent.info.id.unwrap().value).collect();
+        assert_eq!(admitted, ["a"]);
+        assert_eq!(AgentId::from(&registry.unreachable.unwrap().slaves[0].id), AgentId::from("b"));
+        node.shutdown().await;
+    });
+}
