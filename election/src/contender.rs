@@ -149,7 +149,7 @@ async fn join(
                     warn!(%error, "could not join the group of masters, trying again");
                     // The answer may have been lost and the node made.
                     doubtful = true;
-                    sleep(backoff.next()).await;
+                    sleep(backoff.wait()).await;
                 }
             }
         }
@@ -188,7 +188,7 @@ async fn removed(session: &dyn Session, member: &Membership) {
                 changed.await;
             }
             // The end of the session is seen by `group::ended`.
-            Err(_) => sleep(backoff.next()).await,
+            Err(_) => sleep(backoff.wait()).await,
         }
     }
 }

@@ -155,7 +155,7 @@ async fn resolve(address: String, id: String) -> MasterInfo {
         match look_up(&address).await {
             Ok(found) => return info::from_address(id, host, found),
             Err(error) => {
-                let wait = backoff.next();
+                let wait = backoff.wait();
                 warn!(master = %address, %error, ?wait, "cannot resolve the master's address, trying again");
                 sleep(wait).await;
             }
@@ -190,7 +190,7 @@ async fn follow(group: &dyn Group, detector: &Address<Detector>) {
             // It takes an operator to change that; meanwhile there is no leader to be seen.
             Err(error) => {
                 error!(group = %group.name(), %error, "cannot see the group of masters");
-                sleep(backoff.next()).await;
+                sleep(backoff.wait()).await;
             }
         }
         detector.tell(Detected(None));
@@ -221,7 +221,7 @@ async fn follow_session(session: &dyn Session, detector: &Address<Detector>) {
             Err(GroupError::Session(_)) => return,
             Err(error) => {
                 warn!(%error, "cannot read the group of masters, trying again");
-                sleep(backoff.next()).await;
+                sleep(backoff.wait()).await;
             }
         }
     }

@@ -106,7 +106,7 @@ impl Backoff {
     const LONGEST: Duration = Duration::from_secs(60);
 
     /// How long to wait before the next try.
-    pub fn next(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let wait = Self::FIRST * 2_u32.pow(self.tries.min(5));
         self.tries = self.tries.saturating_add(1);
         wait.min(Self::LONGEST)
@@ -132,7 +132,7 @@ pub async fn connect(group: &dyn Group) -> Result<Box<dyn Session>, GroupError> 
             }
             Err(error @ GroupError::Fatal(_)) => return Err(error),
             Err(error) => {
-                let wait = backoff.next();
+                let wait = backoff.wait();
                 warn!(group = %group.name(), %error, ?wait, "no session with the group of masters, trying again");
                 sleep(wait).await;
             }
@@ -193,15 +193,15 @@ mod tests {
     #[test]
     fn waits_double_from_two_seconds_to_a_minute() {
         let mut backoff = Backoff::default();
-        let waits = [0; 7].map(|_| backoff.next().as_secs());
+        let waits = [0; 7].map(|_| backoff.wait().as_secs());
         assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60]);
         backoff.reset();
-        assert_eq!(backoff.next().as_secs(), 2);
+        assert_eq!(backoff.wait().as_secs(), 2);
     }
 
     #[test]
     fn waits_stay_at_a_minute_for_ever() {
         let mut backoff = Backoff { tries: u32::MAX };
-        assert_eq!(backoff.next().as_secs(), 60);
+        assert_eq!(backoff.wait().as_secs(), 60);
     }
 }

@@ -1,0 +1,51 @@
+//! How long to wait before the next try to connect. Pure: the random part is drawn by the caller.
+
+use std::time::Duration;
+
+/// An upper bound that doubles with each failure. The caller waits for a random part of it, so that
+/// a thousand schedulers do not come back to a new master at once.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    first: Duration,
+    longest: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+        Backoff { first, longest, failures: 0 }
+    }
+
+    /// The bound for the next wait.
+    pub(crate) fn wait(&mut self) -> Duration {
+        let bound = self.first.saturating_mul(1 << self.failures.min(20));
+        self.failures = self.failures.saturating_add(1);
+        bound.min(self.longest)
+    }
+
+    /// It worked.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_doubles_up_to_the_longest_and_begins_again_after_a_success() {
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(3));
+        let bounds = [0; 5].map(|_| backoff.wait().as_millis());
+        assert_eq!(bounds, [500, 1000, 2000, 3000, 3000]);
+        backoff.reset();
+        assert_eq!(backoff.wait().as_millis(), 500);
+    }
+
+    #[test]
+    fn many_failures_do_not_overflow() {
+        let mut backoff =
+            Backoff { failures: u32::MAX, ..Backoff::new(Duration::from_secs(1), Duration::from_secs(9)) };
+        assert_eq!(backoff.wait(), Duration::from_secs(9));
+    }
+}

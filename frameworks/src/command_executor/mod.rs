@@ -1,0 +1,228 @@
+//! The command executor (`mesos-executor`): runs the command of one task, and ends with it.
+//!
+//! An agent starts it for each task that brings a command and no executor. It runs the command as a
+//! process group of its own, with its own environment plus the command's, and sends `TASK_STARTING`,
+//! `TASK_RUNNING`, and at the end a state that says how the command ended. Asked to kill, it sends
+//! `SIGTERM` to the command and everything below it, then `SIGKILL` when the grace period is over.
+//! It ends once the last update is acknowledged. Upstream: `src/launcher/executor.cpp`.
+//!
+//! It does not change the user or the root file system: the container that the agent made has done
+//! so. Checks and health checks are not run yet.
+
+mod command;
+mod exit;
+
+use std::time::Duration;
+
+use libprocess::Node;
+use mesos::v1::{self, TaskState, executor::event::Subscribed, framework_info, task_status::Reason};
+use rustix::process::Signal;
+use thiserror::Error;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::{
+    executor::{self, Driver, Executor, ExecutorEnvironment, status},
+    ledger::is_terminal,
+};
+
+/// The grace between `SIGTERM` and `SIGKILL` when no kill policy says otherwise (upstream: 3 s).
+pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
+/// What is kept of the agent's shutdown grace for sending the last update (upstream: 1 s and what
+/// its reaper takes).
+const SHUTDOWN_RESERVE: Duration = Duration::from_secs(1);
+/// How long to wait for the acknowledgement of the last update (upstream: 60 s).
+const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why a command executor ended badly.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum CommandExecutorError {
+    /// The connection with the agent failed.
+    #[error(transparent)]
+    Executor(#[from] executor::Error),
+    /// The agent did not acknowledge the last update.
+    #[error("the agent did not acknowledge the last status update")]
+    Unacknowledged,
+}
+
+/// Runs the executor until its task has ended.
+///
+/// # Errors
+/// See [`CommandExecutorError`].
+pub async fn run(node: &Node, environment: ExecutorEnvironment) -> Result<(), CommandExecutorError> {
+    let executor = executor::run(node, environment, CommandExecutor::default()).await?;
+    if executor.unacknowledged { Err(CommandExecutorError::Unacknowledged) } else { Ok(()) }
+}
+
+/// Runs one command.
+#[derive(Default)]
+pub struct CommandExecutor {
+    task: Option<Task>,
+    /// The framework wants `TASK_KILLING`.
+    wants_killing: bool,
+    /// It ended although the last update was not acknowledged.
+    unacknowledged: bool,
+}
+
+struct Task {
+    id: v1::TaskId,
+    policy: Option<v1::KillPolicy>,
+    /// The command's process, which leads its group; none once it has ended.
+    pid: Option<i32>,
+    kill: Option<Kill>,
+    /// It ran for longer than its `max_completion_time`.
+    overdue: bool,
+}
+
+/// A kill that was asked for. Asking again can only shorten the grace.
+struct Kill {
+    since: Instant,
+    deadline: Instant,
+}
+
+impl Executor for CommandExecutor {
+    fn subscribed(&mut self, _: &mut Driver<Self>, subscribed: &Subscribed) {
+        let mut capabilities = subscribed.framework_info.capabilities.iter();
+        self.wants_killing = capabilities
+            .any(|capability| capability.r#type() == framework_info::capability::Type::TaskKillingState);
+    }
+
+    fn launch(&mut self, driver: &mut Driver<Self>, task: v1::TaskInfo) {
+        if self.task.is_some() {
+            let mut failed = status(&task.task_id, TaskState::TaskFailed);
+            failed.message = Some("Attempted to run multiple tasks using a \"command\" executor".into());
+            return driver.update(failed);
+        }
+        let id = task.task_id.clone();
+        self.task =
+            Some(Task { id: id.clone(), policy: task.kill_policy, pid: None, kill: None, overdue: false });
+        driver.update(status(&id, TaskState::TaskStarting));
+        if task.health_check.is_some() || task.check.is_some() {
+            warn!(task_id = %id.value, "checks and health checks are not run yet");
+        }
+        match command::start(&task) {
+            Ok(mut child) => {
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
+                info!(task_id = %id.value, pid, "started the command");
+                if let Some(task) = &mut self.task {
+                    task.pid = pid;
+                }
+                driver.update(status(&id, TaskState::TaskRunning));
+                limit_time(driver, &task);
+                driver.wait_for(async move { child.wait().await }, Self::ended);
+            }
+            Err(message) => self.finish(driver, TaskState::TaskFailed, None, message),
+        }
+    }
+
+    fn kill(&mut self, driver: &mut Driver<Self>, id: v1::TaskId, policy: Option<v1::KillPolicy>) {
+        let grace = |policy: &v1::KillPolicy| {
+            let nanoseconds = policy.grace_period.as_ref()?.nanoseconds;
+            Some(Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0)))
+        };
+        match &self.task {
+            Some(task) if task.id == id => {
+                let policies = [policy, task.policy.clone()];
+                let grace = policies.iter().flatten().find_map(grace).unwrap_or(DEFAULT_KILL_GRACE);
+                self.begin_kill(driver, grace);
+            }
+            Some(_) => warn!(task_id = %id.value, "asked to kill a task that is not here"),
+            // The task was killed before it was launched, and will not be (upstream: MESOS-8297).
+            None => driver.stop(),
+        }
+    }
+
+    fn acknowledged(&mut self, driver: &mut Driver<Self>, acknowledged: &v1::TaskStatus) {
+        if is_terminal(acknowledged.state()) {
+            driver.stop();
+        }
+    }
+
+    fn shutdown(&mut self, driver: &mut Driver<Self>) {
+        let grace = driver.environment().shutdown_grace_period.saturating_sub(SHUTDOWN_RESERVE);
+        match &self.task {
+            Some(_) => self.begin_kill(driver, grace),
+            None => driver.stop(),
+        }
+    }
+}
+
+impl CommandExecutor {
+    fn begin_kill(&mut self, driver: &mut Driver<Self>, grace: Duration) {
+        let Some(task) = &mut self.task else { return };
+        let Some(pid) = task.pid else { return };
+        let now = Instant::now();
+        let Some(kill) = &mut task.kill else {
+            info!(?grace, "killing the command");
+            task.kill = Some(Kill { since: now, deadline: now + grace });
+            if self.wants_killing && !task.overdue {
+                driver.update(status(&task.id, TaskState::TaskKilling));
+            }
+            command::signal(pid, Signal::TERM);
+            return driver.after(grace, Self::escalate);
+        };
+        let deadline = kill.since + grace;
+        if deadline < kill.deadline {
+            kill.deadline = deadline;
+            driver.after(deadline.saturating_duration_since(now), Self::escalate);
+        }
+    }
+
+    /// A grace period is over, or was before it was shortened.
+    fn escalate(&mut self, _: &mut Driver<Self>) {
+        let Some(Task { pid: Some(pid), kill: Some(kill), .. }) = &self.task else { return };
+        if Instant::now() >= kill.deadline {
+            info!("the command did not end within its grace period");
+            command::signal(*pid, Signal::KILL);
+        }
+    }
+
+    fn ended(&mut self, driver: &mut Driver<Self>, exit: std::io::Result<std::process::ExitStatus>) {
+        let Some(task) = &mut self.task else { return };
+        task.pid = None;
+        let (state, reason) = match &exit {
+            Err(_) => (TaskState::TaskFailed, None),
+            Ok(_) if task.overdue => (TaskState::TaskFailed, Some(Reason::MaxCompletionTimeReached)),
+            Ok(_) if task.kill.is_some() => (TaskState::TaskKilled, None),
+            Ok(exit) if exit.success() => (TaskState::TaskFinished, None),
+            Ok(_) => (TaskState::TaskFailed, None),
+        };
+        let message = match exit {
+            Ok(exit) => format!("Command {}", exit::describe(exit)),
+            Err(error) => format!("Failed to get exit status for Command: {error}"),
+        };
+        self.finish(driver, state, reason, message);
+    }
+
+    fn finish(
+        &mut self,
+        driver: &mut Driver<Self>,
+        state: TaskState,
+        reason: Option<Reason>,
+        message: String,
+    ) {
+        let Some(task) = &self.task else { return };
+        info!(task_id = %task.id.value, state = state.as_str_name(), %message, "the task has ended");
+        let reason = reason.map(i32::from);
+        driver.update(v1::TaskStatus { message: Some(message), reason, ..status(&task.id, state) });
+        driver.after(ACKNOWLEDGEMENT_PATIENCE, |executor, driver| {
+            executor.unacknowledged = true;
+            driver.stop();
+        });
+    }
+}
+
+/// Kills the command at once when its `max_completion_time` has passed.
+fn limit_time(driver: &mut Driver<CommandExecutor>, task: &v1::TaskInfo) {
+    let limit = task.max_completion_time.as_ref().map_or(0, |limit| limit.nanoseconds);
+    let Some(limit) = u64::try_from(limit).ok().filter(|limit| *limit > 0) else { return };
+    driver.after(Duration::from_nanos(limit), |executor, driver| {
+        if let Some(task) = &mut executor.task
+            && task.pid.is_some()
+            && task.kill.is_none()
+        {
+            task.overdue = true;
+            executor.begin_kill(driver, Duration::ZERO);
+        }
+    });
+}

@@ -1,0 +1,393 @@
+//! `mesos execute`: runs one command as a task, prints what becomes of it, and says where its output
+//! can be read (upstream: `src/cli/execute.cpp`).
+//!
+//! It owns the one task. Lines go to the sink that it is given. The table of upstream's flags that
+//! are refused is [`REFUSED_FLAGS`].
+
+use std::{collections::BTreeMap, io::Write, time::Duration};
+
+use election::MasterUrl;
+use libprocess::Node;
+use mesos::{FrameworkId, MediaType, ResourceError, Resources, v1};
+use thiserror::Error;
+
+use crate::{
+    ledger::is_terminal,
+    scheduler::{self, Driver, Scheduler},
+};
+
+/// Flags of upstream's `mesos-execute` that are refused, each with the reason.
+pub const REFUSED_FLAGS: &[(&str, &str)] = &[
+    ("task_group", "task groups need the default executor, which is not there yet"),
+    ("hadoop", "packages are not copied into HDFS"),
+    ("hdfs", "packages are not copied into HDFS"),
+    ("package", "packages are not copied into HDFS"),
+    ("overwrite", "packages are not copied into HDFS"),
+    ("appc_image", "container images are not supported yet"),
+    ("docker_image", "container images are not supported yet"),
+    ("effective_capabilities", "Linux capabilities are not supported yet"),
+    ("bounding_capabilities", "Linux capabilities are not supported yet"),
+    ("rlimits", "resource limits of processes are not supported yet"),
+    ("networks", "container networks are not supported yet"),
+    ("volumes", "volumes are not supported yet"),
+    ("tty", "terminals are not supported yet"),
+    ("principal", "frameworks are not authenticated yet"),
+    ("secret", "frameworks are not authenticated yet"),
+];
+
+/// What to run, and where.
+#[derive(Clone, Debug)]
+pub struct ExecuteOptions {
+    /// `--master`.
+    pub master: MasterUrl,
+    /// The user that the command runs as: who runs us.
+    pub user: String,
+    /// What is to be run.
+    pub what: What,
+    /// `--role`; `*` unless set.
+    pub role: String,
+    /// `--checkpoint`.
+    pub checkpoint: bool,
+    /// `--kill_after`: the task is killed so long after it has begun to run.
+    pub kill_after: Option<Duration>,
+    /// `--content_type`.
+    pub media: MediaType,
+    /// `--framework_capabilities`, beyond those that are always there.
+    pub capabilities: Vec<v1::framework_info::capability::Type>,
+    /// `--partition_aware`.
+    pub partition_aware: bool,
+}
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// `--name`, `--command` and the like.
+    Command {
+        /// `--name`: the task's name and id.
+        name: String,
+        /// `--command`.
+        command: String,
+        /// `--shell`: the command is a shell's, not a program's name.
+        shell: bool,
+        /// `--env`.
+        environment: BTreeMap<String, String>,
+        /// `--resources`; upstream's default is `cpus:1;mem:128`.
+        resources: String,
+    },
+    /// `--task`: all of it; its agent is filled in.
+    Task(Box<v1::TaskInfo>),
+}
+
+/// `--resources` when it is not given.
+pub const DEFAULT_RESOURCES: &str = "cpus:1;mem:128";
+
+impl ExecuteOptions {
+    /// Upstream's defaults, for a shell command.
+    pub fn new(
+        master: MasterUrl,
+        user: impl Into<String>,
+        name: impl Into<String>,
+        command: impl Into<String>,
+    ) -> Self {
+        let what = What::Command {
+            name: name.into(),
+            command: command.into(),
+            shell: true,
+            environment: BTreeMap::new(),
+            resources: DEFAULT_RESOURCES.into(),
+        };
+        Self::of(master, user, what)
+    }
+
+    /// Upstream's defaults, for anything.
+    pub fn of(master: MasterUrl, user: impl Into<String>, what: What) -> Self {
+        ExecuteOptions {
+            master,
+            user: user.into(),
+            what,
+            role: "*".into(),
+            checkpoint: false,
+            kill_after: None,
+            media: MediaType::Protobuf,
+            capabilities: Vec::new(),
+            partition_aware: true,
+        }
+    }
+
+    fn framework(&self) -> v1::FrameworkInfo {
+        use v1::framework_info::capability::Type;
+        let mut types = vec![Type::MultiRole, Type::ReservationRefinement, Type::TaskKillingState];
+        types.extend(self.partition_aware.then_some(Type::PartitionAware));
+        types.extend(self.capabilities.iter().filter(|wanted| **wanted != Type::Unknown));
+        types.sort();
+        types.dedup();
+        v1::FrameworkInfo {
+            user: self.user.clone(),
+            name: "mesos-execute instance".into(),
+            roles: vec![self.role.clone()],
+            checkpoint: Some(self.checkpoint),
+            capabilities: types
+                .into_iter()
+                .map(|r#type| v1::framework_info::Capability { r#type: Some(r#type.into()) })
+                .collect(),
+            ..Default::default()
+        }
+    }
+
+    fn task(&self) -> Result<v1::TaskInfo, ExecuteError> {
+        let (name, command, shell, environment, resources) = match &self.what {
+            What::Task(task) => return Ok((**task).clone()),
+            What::Command { name, command, shell, environment, resources } => {
+                (name, command, shell, environment, resources)
+            }
+        };
+        let bad = |source| ExecuteError::Resources { text: resources.clone(), source };
+        let variables = environment.iter().map(|(name, value)| v1::environment::Variable {
+            name: name.clone(),
+            value: Some(value.clone()),
+            ..Default::default()
+        });
+        let environment =
+            (!environment.is_empty()).then(|| v1::Environment { variables: variables.collect() });
+        Ok(v1::TaskInfo {
+            name: name.clone(),
+            task_id: v1::TaskId { value: name.clone() },
+            resources: Resources::parse(resources, "*").map_err(bad)?.to_protos(),
+            command: Some(v1::CommandInfo {
+                shell: Some(*shell),
+                value: Some(command.clone()),
+                environment,
+                ..Default::default()
+            }),
+            ..Default::default()
+        })
+    }
+}
+
+/// How the task ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExecuteOutcome {
+    /// The last state.
+    pub state: v1::TaskState,
+    /// Where the sandbox can be read, if the task was launched.
+    pub sandbox: Option<Sandbox>,
+}
+
+impl ExecuteOutcome {
+    /// The exit status for the command: 0 if the task finished, else 1.
+    pub fn exit_status(&self) -> u8 {
+        u8::from(self.state != v1::TaskState::TaskFinished)
+    }
+}
+
+/// Why nothing was run.
+#[derive(Debug, Error, PartialEq)]
+pub enum ExecuteError {
+    /// `--resources` cannot be read.
+    #[error("cannot read the resources '{text}': {source}")]
+    Resources {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        source: ResourceError,
+    },
+    /// The scheduler was stopped.
+    #[error(transparent)]
+    Scheduler(#[from] scheduler::Error),
+    /// The scheduler stopped without a last state.
+    #[error("the task's end was not seen")]
+    Unknown,
+}
+
+/// Where a task's sandbox can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The agent's `host:port`.
+    pub agent: String,
+    /// The virtual path, as `/files/browse` of the agent understands it.
+    pub path: String,
+}
+
+impl Sandbox {
+    /// The command's executor has the task's id (upstream: `Slave::getExecutorInfo`); the path is
+    /// `paths::getExecutorVirtualPath`'s.
+    fn of(offer: &v1::Offer, framework: &FrameworkId, task: &v1::TaskInfo) -> Option<Sandbox> {
+        let executor =
+            task.executor.as_ref().map_or(&task.task_id.value, |executor| &executor.executor_id.value);
+        let address = &offer.url.as_ref()?.address;
+        let host = address.ip.as_ref().or(address.hostname.as_ref())?;
+        Some(Sandbox {
+            agent: format!("{host}:{}", address.port),
+            path: format!("/frameworks/{framework}/executors/{executor}/runs/latest"),
+        })
+    }
+
+    /// A URL that answers with the beginning of a file of the sandbox.
+    pub fn read_url(&self, file: &str) -> String {
+        let path = escape(&format!("{}/{file}", self.path));
+        format!("http://{}/files/read?path={path}&offset=0&length=65536", self.agent)
+    }
+
+    /// A URL that answers with a whole file of the sandbox.
+    pub fn download_url(&self, file: &str) -> String {
+        format!("http://{}/files/download?path={}", self.agent, escape(&format!("{}/{file}", self.path)))
+    }
+}
+
+/// For a query: everything but letters, digits and `-_.~/` is escaped.
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+/// Runs the task, and prints each update to `out`.
+///
+/// # Errors
+/// When the options are impossible, or the master refuses.
+pub async fn run(
+    node: &Node,
+    options: ExecuteOptions,
+    out: impl Write + Send + 'static,
+) -> Result<ExecuteOutcome, ExecuteError> {
+    let execute = Execute {
+        task: options.task()?,
+        role: options.role.clone(),
+        kill_after: options.kill_after,
+        launched: false,
+        killing: false,
+        sandbox: None,
+        last: None,
+        out,
+    };
+    let framework = options.framework();
+    let mut library = scheduler::Options::new(options.master, framework);
+    library.media = options.media;
+    let execute = scheduler::run(node, library, execute).await?;
+    let state = execute.last.ok_or(ExecuteError::Unknown)?;
+    Ok(ExecuteOutcome { state, sandbox: execute.sandbox })
+}
+
+/// Launches one task, and watches it to its end.
+struct Execute<W> {
+    task: v1::TaskInfo,
+    role: String,
+    kill_after: Option<Duration>,
+    launched: bool,
+    killing: bool,
+    sandbox: Option<Sandbox>,
+    last: Option<v1::TaskState>,
+    out: W,
+}
+
+/// Nothing more is wanted from an offer that does not fit for so long (upstream's default filter).
+const REFUSE: Duration = Duration::from_secs(5);
+
+impl<W: Write + Send + 'static> Scheduler for Execute<W> {
+    fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
+        self.say(format_args!("Subscribed with ID {framework}"));
+        if self.launched {
+            driver.reconcile([(self.task.task_id.clone(), Some(self.task.agent_id.clone()))]);
+        }
+    }
+
+    fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
+        for offer in offers {
+            match self.place(&offer) {
+                Some(task) if !self.launched => self.launch(driver, &offer, task),
+                _ => driver.decline([&offer.id], REFUSE),
+            }
+        }
+    }
+
+    fn update(&mut self, driver: &mut Driver<Self>, status: v1::TaskStatus) {
+        if status.task_id != self.task.task_id {
+            return;
+        }
+        let state = status.state();
+        self.tell(&status);
+        if state == v1::TaskState::TaskRunning && !self.killing {
+            self.kill_later(driver);
+        }
+        if is_terminal(state) && self.last.is_none() {
+            self.last = Some(state);
+            if let Some(sandbox) = self.sandbox.clone() {
+                self.say(format_args!("Sandbox: {} on {}", sandbox.path, sandbox.agent));
+                self.say(format_args!("  stdout: {}", sandbox.read_url("stdout")));
+                self.say(format_args!("  stderr: {}", sandbox.read_url("stderr")));
+            }
+            driver.teardown();
+        }
+    }
+
+    fn error(&mut self, _: &mut Driver<Self>, message: &str) {
+        self.say(format_args!("Received an ERROR event: {message}"));
+    }
+}
+
+impl<W: Write + Send + 'static> Execute<W> {
+    /// Lines are for people; a closed pipe is no reason to leave the task alone.
+    fn say(&mut self, line: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
+    }
+
+    /// The resources to use from an offer: first those that are reserved to our role.
+    fn place(&self, offer: &v1::Offer) -> Option<Vec<v1::Resource>> {
+        let offered = Resources::try_from_protos(&offer.resources).ok()?.unallocated();
+        let mut wanted = Resources::try_from_protos(&self.task.resources).ok()?;
+        if self.role != "*" {
+            let reservation = v1::resource::ReservationInfo {
+                r#type: Some(v1::resource::reservation_info::Type::Static.into()),
+                role: Some(self.role.clone()),
+                ..Default::default()
+            };
+            wanted = wanted.push_reservation(&reservation).ok()?;
+        }
+        Some(offered.find(&wanted)?.to_protos())
+    }
+
+    fn launch(&mut self, driver: &mut Driver<Self>, offer: &v1::Offer, resources: Vec<v1::Resource>) {
+        self.launched = true;
+        self.task.agent_id = offer.agent_id.clone();
+        let mut task = self.task.clone();
+        task.resources = resources;
+        if let Some(framework) = driver.framework() {
+            self.sandbox = Sandbox::of(offer, framework, &task);
+        }
+        self.say(format_args!("Submitted task '{}' to agent '{}'", task.name, offer.agent_id.value));
+        driver.launch(&offer.id, vec![task], REFUSE);
+        driver.suppress(&[]);
+    }
+
+    fn tell(&mut self, status: &v1::TaskStatus) {
+        let (state, id) = (status.state().as_str_name(), &status.task_id.value);
+        self.say(format_args!("Received status update {state} for task '{id}'"));
+        if let Some(message) = &status.message {
+            self.say(format_args!("  message: '{message}'"));
+        }
+        if status.source.is_some() {
+            self.say(format_args!("  source: {}", status.source().as_str_name()));
+        }
+        if status.reason.is_some() {
+            self.say(format_args!("  reason: {}", status.reason().as_str_name()));
+        }
+        if let Some(healthy) = status.healthy {
+            self.say(format_args!("  healthy?: {}", u8::from(healthy)));
+        }
+    }
+
+    fn kill_later(&mut self, driver: &mut Driver<Self>) {
+        let Some(delay) = self.kill_after else { return };
+        self.killing = true;
+        driver.after(delay, |execute, driver| {
+            let (task, agent) = (execute.task.task_id.clone(), execute.task.agent_id.clone());
+            execute.say(format_args!("Asked to kill task '{}' on agent '{}'", task.value, agent.value));
+            driver.kill(&task, Some(&agent), None);
+        });
+    }
+}

@@ -1,0 +1,45 @@
+//! What both drivers keep of their connection: one streaming subscription, and beside it one ordered
+//! connection for everything else they say. Plain state; the drivers decide.
+
+use libprocess::http::Pipeline;
+
+/// How far a driver is with its subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing is open.
+    Disconnected,
+    /// SUBSCRIBE was sent, SUBSCRIBED has not come.
+    Subscribing,
+    /// Events flow.
+    Subscribed,
+}
+
+/// One connection after another; what belongs to an earlier one is recognised by its number.
+pub(crate) struct Link {
+    pub(crate) phase: Phase,
+    /// Counts the connections. Answers, events and timers of an earlier one are ignored.
+    pub(crate) epoch: u64,
+    /// For calls other than SUBSCRIBE; open once the subscription is.
+    pub(crate) pipeline: Option<Pipeline>,
+    /// Calls that wait for their answer.
+    pub(crate) in_flight: usize,
+}
+
+impl Link {
+    pub(crate) fn new() -> Self {
+        Link { phase: Phase::Disconnected, epoch: 0, pipeline: None, in_flight: 0 }
+    }
+
+    /// Closes what is open. Answers whether events did flow.
+    pub(crate) fn close(&mut self) -> bool {
+        let was = std::mem::replace(&mut self.phase, Phase::Disconnected);
+        self.epoch += 1;
+        self.pipeline = None;
+        self.in_flight = 0;
+        was == Phase::Subscribed
+    }
+
+    pub(crate) fn is_current(&self, epoch: u64) -> bool {
+        self.epoch == epoch
+    }
+}
