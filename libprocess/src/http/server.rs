@@ -78,7 +78,8 @@ thread_local! {
     static ARRIVING: RefCell<Option<(Node, SocketAddr)>> = const { RefCell::new(None) };
 }
 
-/// Serves one connection until it ends. Runs on the thread that calls it, which must be an arbiter's.
+/// Serves one connection until it ends, or the caller drops it because the node stops. Runs on the thread
+/// that calls it, which must be an arbiter's.
 pub(crate) async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
     let Some(_place) = Place::take() else {
         refuse(stream).await;
@@ -90,15 +91,11 @@ pub(crate) async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
     }
     let Some(serve) = service().await else { return };
     // Between these two lines nothing else runs on this thread.
-    ARRIVING.set(Some((node.clone(), peer)));
+    ARRIVING.set(Some((node, peer)));
     let connection = serve(Gate::new(stream), peer);
     ARRIVING.set(None);
-    tokio::select! {
-        biased;
-        () = node.stopped() => {}
-        ended = connection => if let Err(error) = ended {
-            tracing::debug!(%peer, error, "a connection ended");
-        }
+    if let Err(error) = connection.await {
+        tracing::debug!(%peer, error, "a connection ended");
     }
 }
 
@@ -145,6 +142,8 @@ async fn service() -> Option<Serve> {
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(REQUEST_TIMEOUT)
         .client_disconnect_timeout(CLOSE_TIMEOUT)
+        // The gate decides when the end of a peer's side is the end of the connection.
+        .h1_allow_half_closed(false)
         .on_connect_ext(|gate: &Gate, extensions| {
             if let Some((node, peer)) = ARRIVING.take() {
                 extensions.insert(Connection { node, peer, progress: gate.progress().clone() });
