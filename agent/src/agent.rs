@@ -15,6 +15,7 @@
 //! | `ReregistrationOverdue` | its own clock | `recovery/recover.rs` |
 //! | `GET /state`, `/flags`, `/health`, `/containers`, `/monitor/statistics` | anybody | `http/` |
 //! | `RefreshGauges` | its own clock | `metrics.rs` |
+//! | `CheckDisk` | its own clock | `housekeeping.rs` |
 //!
 //! It does not know how containers are made (`containerizer`), how updates are retried
 //! (`status_updates`), or what other agents do. Upstream: `slave/slave.cpp`.
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use libprocess::{Address, Context, Exit, Install, Pid, Process, Promise, Recipient};
-use mesos::v0::SlaveInfo;
+use mesos::v1::AgentInfo;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, internal};
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ use crate::metrics::Metrics;
 use crate::recovery::paths::Paths;
 use crate::registration::Registration;
 use crate::settings::Settings;
-use crate::status_updates::manager::StatusUpdateManager;
+use crate::status_updates::manager::{Initialize, Owner, StatusUpdateManager};
 
 /// How many frameworks that are over `/state` shows (upstream: `MAX_COMPLETED_FRAMEWORKS`).
 pub const MAX_COMPLETED_FRAMEWORKS: usize = 50;
@@ -84,7 +85,7 @@ pub struct Colleagues {
     /// Who delivers status updates.
     pub updates: Address<StatusUpdateManager>,
     /// Who deletes what is no longer needed; nobody in some tests.
-    pub gc: Option<crate::gc::Gc>,
+    pub gc: Option<crate::housekeeping::Gc>,
     /// Who shows sandboxes; nobody in some tests.
     pub files: Option<Address<libprocess::files::Files>>,
 }
@@ -97,7 +98,7 @@ pub struct Agent {
     /// Whether executors may subscribe: not before the containerizer has recovered.
     pub(crate) executors_welcome: bool,
     /// What it registers with.
-    pub(crate) info: SlaveInfo,
+    pub(crate) info: AgentInfo,
     /// Given by a master, once and for all.
     pub(crate) id: Option<AgentId>,
     pub(crate) total: Resources,
@@ -111,7 +112,7 @@ pub struct Agent {
     pub(crate) command_executor: Option<CommandExecutor>,
     pub(crate) metrics: Metrics,
     pub(crate) started_at: SystemTime,
-    /// Whether sandboxes are given to the users that tasks run as: `--switch_user`, as root.
+    /// The address that executors' own servers should use.
     pub(crate) libprocess_ip: Option<String>,
     ended: Option<Promise<Ended>>,
     outcome: Ended,
@@ -122,7 +123,7 @@ pub struct Parts {
     /// Its settings.
     pub settings: Arc<Settings>,
     /// Its description, without an id.
-    pub info: SlaveInfo,
+    pub info: AgentInfo,
     /// Its resources.
     pub total: Resources,
     /// The actors it works with.
@@ -197,22 +198,13 @@ impl Agent {
     }
 
     /// The run that an executor's directories are named after.
-    pub(crate) fn run_of(
-        &self,
-        framework: &FrameworkId,
-        executor: &Executor,
-    ) -> crate::recovery::paths::Run {
+    pub(crate) fn run_of(&self, framework: &FrameworkId, executor: &Executor) -> crate::recovery::paths::Run {
         crate::recovery::paths::Run {
             agent: self.agent_id(),
             framework: framework.clone(),
             executor: executor.id.clone(),
             container: executor.container.clone(),
         }
-    }
-
-    /// The description in the form that executors get.
-    pub(crate) fn agent_info(&self) -> mesos::v1::AgentInfo {
-        self.info.clone().into()
     }
 }
 
@@ -235,8 +227,16 @@ impl Process for Agent {
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        let me = ctx.address();
+        self.colleagues.updates.tell(Initialize(Owner {
+            forward: me.recipient(),
+            stored: me.recipient(),
+            acknowledged: me.recipient(),
+            failed: me.recipient(),
+        }));
         self.begin_recovery(ctx);
         self.start_heartbeats(ctx);
+        self.start_disk_watch(ctx);
     }
 
     fn stopping(&mut self, _: &Exit, _: &mut Context<Self>) {

@@ -13,31 +13,19 @@ use std::time::Duration;
 
 use election::{LeaderChanged, WatchLeader};
 use libprocess::{Context, Handle, Node, Pid, Timer};
+use mesos::capabilities::AgentCapabilities;
 use mesos::{AgentId, FrameworkId, TaskId, internal, v1};
-use v1::agent_info::capability::Type as Capability;
 
 use crate::agent::{Agent, Phase};
 use crate::executors::executor::ExecutorPhase;
 use crate::recovery::checkpoint::{self, Durability};
 use crate::status_updates::manager::{Origin, Pause, Resume};
-use crate::tasks::status::{AgentUpdate, dropped_state, task_of};
+use crate::tasks::status::{AgentUpdate, dropped_state};
 
 /// The longest window that a pause between attempts is drawn from.
 const WINDOW_MAX: Duration = Duration::from_mins(1);
 /// How long the agent does without pings if the master does not say: 5 of 15 s.
 const PING_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// What this agent can do; the master uses no more of an agent than that.
-pub const CAPABILITIES: [Capability; 8] = [
-    Capability::MultiRole,
-    Capability::HierarchicalRole,
-    Capability::ReservationRefinement,
-    Capability::ResourceProvider,
-    Capability::ResizeVolume,
-    Capability::AgentOperationFeedback,
-    Capability::AgentDraining,
-    Capability::TaskResourceLimits,
-];
 
 /// How long to wait between attempts to register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +163,7 @@ impl Agent {
             slave: self.info.clone(),
             checkpointed_resources: Vec::new(),
             version: Some(mesos::VERSION.to_owned()),
-            agent_capabilities: capabilities(),
+            agent_capabilities: AgentCapabilities::ALL.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
         }
     }
@@ -184,13 +172,13 @@ impl Agent {
         let mut message = internal::ReregisterSlaveMessage {
             slave: self.info.clone(),
             version: Some(mesos::VERSION.to_owned()),
-            agent_capabilities: capabilities(),
+            agent_capabilities: AgentCapabilities::ALL.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
             ..internal::ReregisterSlaveMessage::default()
         };
         for framework in self.frameworks.values() {
             message.frameworks.push((*framework.info).clone());
-            let staging = |info| task_of(info, v1::TaskState::TaskStaging, &framework.id);
+            let staging = |info| mesos::tasks::new_task(info, v1::TaskState::TaskStaging, &framework.id);
             message.tasks.extend(framework.pending.iter().map(|pending| staging(&pending.task)));
             for executor in framework.executors.values() {
                 let tasks = executor.tasks.launched().chain(executor.tasks.terminated());
@@ -241,9 +229,8 @@ impl Agent {
 
     fn take_ping_timeout(&mut self, connection: Option<&internal::MasterSlaveConnection>) {
         let seconds = connection.and_then(|connection| connection.total_ping_timeout_seconds);
-        self.registration.ping_timeout = seconds
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .unwrap_or(PING_TIMEOUT);
+        self.registration.ping_timeout =
+            seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(PING_TIMEOUT);
     }
 
     fn connected(&mut self, ctx: &mut Context<Self>) {
@@ -263,10 +250,7 @@ impl Agent {
     /// The master believes in tasks that this agent does not know: they are dropped.
     fn reconcile(&mut self, reconciliation: &internal::ReconcileTasksMessage, ctx: &mut Context<Self>) {
         let framework = FrameworkId::from(&reconciliation.framework_id);
-        let state = reconciliation
-            .framework
-            .as_ref()
-            .map_or(v1::TaskState::TaskLost, dropped_state);
+        let state = reconciliation.framework.as_ref().map_or(v1::TaskState::TaskLost, dropped_state);
         for status in &reconciliation.statuses {
             let task = TaskId::from(&status.task_id);
             if self.frameworks.get(&framework).is_some_and(|framework| framework.has_task(&task)) {
@@ -292,14 +276,6 @@ impl Agent {
 /// A random part of `window`.
 fn pause(node: &Node, window: Duration) -> Duration {
     node.random().duration_up_to(window)
-}
-
-/// [`CAPABILITIES`], as the protocol has them.
-pub fn capabilities() -> Vec<v1::agent_info::Capability> {
-    CAPABILITIES
-        .into_iter()
-        .map(|kind| v1::agent_info::Capability { r#type: Some(kind.into()) })
-        .collect()
 }
 
 impl Handle<LeaderChanged> for Agent {
@@ -328,12 +304,7 @@ impl Handle<Register> for Agent {
 }
 
 impl Handle<internal::SlaveRegisteredMessage> for Agent {
-    fn handle(
-        &mut self,
-        message: internal::SlaveRegisteredMessage,
-        from: &Pid,
-        ctx: &mut Context<Self>,
-    ) {
+    fn handle(&mut self, message: internal::SlaveRegisteredMessage, from: &Pid, ctx: &mut Context<Self>) {
         if !self.is_from_master(from, "registered") {
             return;
         }
@@ -366,12 +337,7 @@ impl Handle<internal::SlaveRegisteredMessage> for Agent {
 }
 
 impl Handle<internal::SlaveReregisteredMessage> for Agent {
-    fn handle(
-        &mut self,
-        message: internal::SlaveReregisteredMessage,
-        from: &Pid,
-        ctx: &mut Context<Self>,
-    ) {
+    fn handle(&mut self, message: internal::SlaveReregisteredMessage, from: &Pid, ctx: &mut Context<Self>) {
         if !self.is_from_master(from, "re-registered") {
             return;
         }
@@ -385,6 +351,11 @@ impl Handle<internal::SlaveReregisteredMessage> for Agent {
         match self.phase {
             Phase::Disconnected => {
                 tracing::info!(master = %from, agent_id = %id, "re-registered");
+                // It may have come back with more than it had.
+                if let Err(error) = self.checkpoint_info(&id) {
+                    self.fail(error.to_string(), ctx);
+                    return;
+                }
                 self.connected(ctx);
             }
             Phase::Running => tracing::warn!(master = %from, "already re-registered"),

@@ -30,7 +30,9 @@ pub(super) enum LauncherError {
     UnknownUser(String),
     #[error("user '{user}' cannot be looked up: {reason}")]
     UserLookup { user: String, reason: String },
-    #[error("the agent does not run as root, so it cannot run tasks as '{0}' (start it with --no-switch_user)")]
+    #[error(
+        "the agent does not run as root, so it cannot run tasks as '{0}' (start it with --no-switch_user)"
+    )]
     NotRoot(String),
     #[error("'{}' cannot be used: {source}", path.display())]
     Path { path: PathBuf, source: std::io::Error },
@@ -193,7 +195,9 @@ pub(super) async fn reap(mut child: Child) -> Option<i32> {
 /// Returns at once if there is no such process any more.
 pub(super) async fn watch(pid: i32) {
     let Some(pid) = rustix::process::Pid::from_raw(pid) else { return };
-    let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) else { return };
+    let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) else {
+        return;
+    };
     match AsyncFd::new(descriptor) {
         // It becomes readable when the process ends.
         Ok(descriptor) => drop(descriptor.readable().await),
@@ -258,7 +262,8 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_run_is_named() {
         let sandbox = tempfile::tempdir().unwrap();
-        let mut config = ContainerConfig { directory: sandbox.path().to_owned(), ..shell("/no/such/program") };
+        let mut config =
+            ContainerConfig { directory: sandbox.path().to_owned(), ..shell("/no/such/program") };
         config.command.shell = Some(false);
         let error = launch(&config).unwrap_err().to_string();
         assert!(error.contains("/no/such/program"), "{error}");
@@ -279,7 +284,8 @@ mod tests {
             user: Some("nobody".to_owned()),
             ..shell("id -un; id -Gn")
         };
-        std::fs::set_permissions(sandbox.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(sandbox.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
         assert_eq!(reap(launch(&config).unwrap()).await, Some(0));
         let printed = std::fs::read_to_string(sandbox.path().join("stdout")).unwrap();
         assert_eq!(printed, "nobody\nnogroup\n");

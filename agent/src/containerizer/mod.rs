@@ -19,7 +19,10 @@
 //! `Wait` only after `Launch` was answered, whatever the answer was; a failed launch is followed by
 //! a `Destroy`; an id is never reused.
 
+mod launcher;
+pub mod posix;
 pub mod simulated;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -23,8 +23,8 @@ use mesos::{ContainerId, Resources, v1};
 use rustix::process::Signal;
 
 use super::{
-    ContainerConfig, Containers, Destroy, Launch, LaunchError, Launched, Recover, RecoverError, Status, Termination,
-    Update, UpdateError, Usage, Wait, launcher, statistics,
+    ContainerConfig, Containers, Destroy, Launch, LaunchError, Launched, Recover, RecoverError, Status,
+    Termination, Update, UpdateError, Usage, Wait, launcher, statistics,
 };
 use crate::fetcher::Fetcher;
 
@@ -129,8 +129,12 @@ impl Handle<Launch> for PosixContainerizer {
         if let Err(answer) = supported(&config) {
             return reply.set(Ok(answer));
         }
-        let container =
-            Container { pid: None, resources: config.resources.clone(), destroyed: false, waiting: Vec::new() };
+        let container = Container {
+            pid: None,
+            resources: config.resources.clone(),
+            destroyed: false,
+            waiting: Vec::new(),
+        };
         self.containers.insert(id.clone(), container);
         if config.command.uris.is_empty() {
             return reply.set(self.launched(&id, &config, ctx));
@@ -184,7 +188,9 @@ impl Handle<Wait> for PosixContainerizer {
             return container.waiting.push(message.reply);
         }
         let ended = self.ended.iter().position(|(id, _)| *id == message.container_id);
-        message.reply.set(ended.and_then(|index| self.ended.remove(index)).map(|(_, termination)| termination));
+        message
+            .reply
+            .set(ended.and_then(|index| self.ended.remove(index)).map(|(_, termination)| termination));
     }
 }
 
@@ -202,7 +208,8 @@ impl Handle<Destroy> for PosixContainerizer {
 impl Handle<Usage> for PosixContainerizer {
     fn handle(&mut self, message: Usage, _: &Pid, ctx: &mut Context<Self>) {
         let container = self.containers.get(&message.container_id);
-        let Some((pid, resources)) = container.and_then(|container| Some((container.pid?, &container.resources)))
+        let Some((pid, resources)) =
+            container.and_then(|container| Some((container.pid?, &container.resources)))
         else {
             return message.reply.set(None);
         };
@@ -293,7 +300,8 @@ mod tests {
             let (_, containers) = containerizer(&node);
             let sandbox = tempfile::tempdir().unwrap();
             let id = ContainerId::from("one");
-            let launched = containers.launch(id.clone(), config(sandbox.path(), "exit 7")).await.unwrap().unwrap();
+            let launched =
+                containers.launch(id.clone(), config(sandbox.path(), "exit 7")).await.unwrap().unwrap();
             assert_eq!(launched, Launched::Launched);
             let termination = containers.wait(id.clone()).await.unwrap().unwrap();
             assert_eq!(termination.status, Some(7 << 8));
@@ -340,7 +348,10 @@ mod tests {
 
             let sandbox = tempfile::tempdir().unwrap();
             let mut fetching = config(sandbox.path(), "true");
-            fetching.command.uris.push(v1::command_info::Uri { value: "/no/such".into(), ..Default::default() });
+            fetching
+                .command
+                .uris
+                .push(v1::command_info::Uri { value: "/no/such".into(), ..Default::default() });
             let error = containers.launch(id, fetching).await.unwrap().unwrap_err();
             assert!(matches!(error, LaunchError::Fetch { .. }), "{error}");
 

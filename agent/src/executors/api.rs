@@ -7,6 +7,7 @@
 use libprocess::http::{Reply, Request, Response};
 use libprocess::{Context, Handle, Pid, Recipient};
 use mesos::media::ContentTypeError;
+use mesos::tasks::status_update;
 use mesos::v1::executor::{Call, call};
 use mesos::{ExecutorId, FrameworkId, MediaType, codec, media};
 
@@ -15,7 +16,6 @@ use super::executor::ExecutorPhase;
 use super::validation::validate;
 use crate::agent::{Agent, Phase};
 use crate::status_updates::manager::Origin;
-use crate::tasks::status::executor_update;
 
 /// A call of an executor inside this process (the simulated container).
 pub struct ExecutorCall {
@@ -35,24 +35,18 @@ pub(crate) fn route(agent: &mut Agent, request: Request, ctx: &mut Context<Agent
 }
 
 /// The answer to a request; `Err` if it goes wrong.
-fn answer(
-    agent: &mut Agent,
-    request: &Request,
-    ctx: &mut Context<Agent>,
-) -> Result<Response, Response> {
+fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Result<Response, Response> {
     if !agent.executors_welcome {
         return Err(Response::service_unavailable(RECOVERING));
     }
     let call = decode(request)?;
-    let kind = validate(&call).map_err(|error| {
-        Response::bad_request(format!("Failed to validate Executor::Call: {error}"))
-    })?;
+    let kind = validate(&call)
+        .map_err(|error| Response::bad_request(format!("Failed to validate Executor::Call: {error}")))?;
     let accepted = media::MediaType::of_answer(request.header("accept"));
     match kind {
         call::Type::Subscribe => {
-            let media = accepted.map_err(|refused| {
-                Response::text(http::StatusCode::NOT_ACCEPTABLE, refused.to_string())
-            })?;
+            let media = accepted
+                .map_err(|refused| Response::text(http::StatusCode::NOT_ACCEPTABLE, refused.to_string()))?;
             agent.find(&call)?;
             let (sender, body) = libprocess::http::stream();
             agent.subscribe(call, Connection::Http { sender, media }, ctx);
@@ -67,10 +61,9 @@ fn answer(
                 return Err(Response::forbidden("Executor is not subscribed"));
             }
             match kind {
-                call::Type::Unknown => Err(Response::text(
-                    http::StatusCode::NOT_IMPLEMENTED,
-                    "501 Not Implemented.",
-                )),
+                call::Type::Unknown => {
+                    Err(Response::text(http::StatusCode::NOT_IMPLEMENTED, "501 Not Implemented."))
+                }
                 _ => {
                     agent.take_call(kind, call, ctx);
                     Ok(Response::accepted())
@@ -86,8 +79,7 @@ fn decode(request: &Request) -> Result<Call, Response> {
         let status = http::StatusCode::from_u16(error.status());
         Response::text(status.unwrap_or(http::StatusCode::BAD_REQUEST), content_type_text(error))
     })?;
-    codec::decode_call(media, &request.body)
-        .map_err(|error| Response::bad_request(error.to_string()))
+    codec::decode_call(media, &request.body).map_err(|error| Response::bad_request(error.to_string()))
 }
 
 fn content_type_text(error: ContentTypeError) -> String {
@@ -114,12 +106,9 @@ impl Agent {
         match kind {
             call::Type::Update => {
                 if let Some(update) = call.update {
-                    let update = executor_update(
-                        &call.framework_id,
-                        &self.agent_id(),
-                        update.status,
-                        ctx.now(),
-                    );
+                    let framework = FrameworkId::from(&call.framework_id);
+                    let agent = self.id.as_ref();
+                    let update = status_update(&framework, update.status, agent, ctx.now());
                     self.status_update(update, Origin::Executor(executor), ctx);
                 }
             }

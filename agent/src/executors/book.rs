@@ -14,9 +14,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use mesos::{FixedState, FrameworkId, Resources, TaskId, v1};
+use libprocess::FixedState;
+use mesos::{FrameworkId, Resources, TaskId, v1};
 
-use crate::tasks::status::{is_terminal, task_of};
+use mesos::tasks::{is_terminal, new_task, record_status};
 
 /// How many completed tasks of an executor `/state` shows; the oldest is forgotten first
 /// (upstream: `MAX_COMPLETED_TASKS_PER_EXECUTOR`).
@@ -65,8 +66,9 @@ impl TaskBook {
     /// Takes all that waits, to be sent; each is launched from now on, in state `TASK_STAGING`.
     pub fn launch_queued(&mut self, framework: &FrameworkId) -> Vec<Arc<v1::TaskInfo>> {
         let mut sent = Vec::with_capacity(self.queued.len());
-        for (id, info) in self.queued.drain(..) {
-            let task = task_of(&info, v1::TaskState::TaskStaging, framework);
+        let queued = std::mem::take(&mut self.queued);
+        for (id, info) in queued {
+            let task = new_task(&info, v1::TaskState::TaskStaging, framework);
             self.launched.insert(id, Arc::new(task));
             sent.push(info);
         }
@@ -152,7 +154,7 @@ impl TaskBook {
             if !terminal {
                 return Err(UpdateRefused::Queued(state.as_str_name()));
             }
-            let mut task = task_of(info, state, framework);
+            let mut task = new_task(info, state, framework);
             record(&mut task, status);
             self.release(&task.resources);
             self.queued.shift_remove(id);
@@ -179,12 +181,7 @@ impl TaskBook {
 
     /// Remembers which state the master has been told of, for re-registration, and answers the
     /// latest state; `None` for a task that is neither launched nor terminated.
-    pub fn forwarded(
-        &mut self,
-        id: &TaskId,
-        state: v1::TaskState,
-        uuid: &[u8],
-    ) -> Option<v1::TaskState> {
+    pub fn forwarded(&mut self, id: &TaskId, state: v1::TaskState, uuid: &[u8]) -> Option<v1::TaskState> {
         let task = match self.launched.get_mut(id) {
             Some(task) => task,
             None => self.terminated.get_mut(id)?,
@@ -216,9 +213,7 @@ impl TaskBook {
     /// Whether any task of this executor had an update that the executor itself sent.
     pub fn executor_has_reported(&self) -> bool {
         let reported = |task: &v1::Task| {
-            task.statuses
-                .iter()
-                .any(|status| status.source() == v1::task_status::Source::Executor)
+            task.statuses.iter().any(|status| status.source() == v1::task_status::Source::Executor)
         };
         self.terminated.values().any(|task| reported(task))
             || self.completed.iter().any(|task| reported(task))
@@ -229,16 +224,13 @@ impl TaskBook {
     }
 }
 
-/// The master has checked them; what does not validate counts as nothing rather than as a crash.
+/// Resources that the master has checked.
 pub(crate) fn resources_of(resources: &[v1::Resource]) -> Resources {
-    Resources::try_from_protos(resources).unwrap_or_default()
+    Resources::from_valid_protos(resources)
 }
 
 fn record(task: &mut v1::Task, status: &v1::TaskStatus) {
-    if task.statuses.last().is_some_and(|last| last.state == status.state) {
-        task.statuses.pop();
-    }
-    task.statuses.push(status.clone());
+    record_status(task, status);
     task.state = status.state;
 }
 

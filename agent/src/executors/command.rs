@@ -3,9 +3,11 @@
 //! Pure. Upstream: `Slave::getExecutorInfo`. Whether the executor's program is there is looked up
 //! once, at start-up, and passed in.
 
-use mesos::{FrameworkId, Resources, v1};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use mesos::{FrameworkId, Resources, v1};
 
 /// What a command executor has beside its task: upstream's `DEFAULT_EXECUTOR_CPUS` and `_MEM` (in
 /// megabytes). It is a small overcommit: the master does not count it.
@@ -91,11 +93,7 @@ fn command_executor_of(
         framework_id: Some(framework.to_proto()),
         container: task.container.clone(),
         command: Some(command),
-        name: Some(format!(
-            "Command Executor (Task: {}) (Command: {})",
-            task.task_id.value,
-            summary(wanted)
-        )),
+        name: Some(format!("Command Executor (Task: {}) (Command: {})", task.task_id.value, summary(wanted))),
         source: Some(task.task_id.value.clone()),
         labels: task.labels.clone(),
         discovery: task.discovery.clone(),
@@ -131,26 +129,23 @@ fn summary(command: &v1::CommandInfo) -> String {
 /// The limits of a container: the executor's resources and all tasks' limits, for the names that
 /// some task limits; a task without one counts with what it requests (upstream:
 /// `computeExecutorLimits`). Empty if no task asks for limits.
-pub fn limits<'a>(
+pub fn limits(
     executor: &[v1::Resource],
-    tasks: impl Iterator<Item = (&'a [v1::Resource], &'a std::collections::BTreeMap<String, v1::value::Scalar>)> + Clone,
-) -> std::collections::BTreeMap<String, f64> {
+    tasks: &[(&[v1::Resource], &BTreeMap<String, v1::value::Scalar>)],
+) -> BTreeMap<String, f64> {
     let scalar = |resources: &[v1::Resource], name: &str| -> f64 {
         let matching = resources.iter().filter(|resource| resource.name == name);
         matching.filter_map(|resource| resource.scalar.as_ref()).map(|scalar| scalar.value).sum()
     };
-    let mut limits = std::collections::BTreeMap::new();
+    let mut limits = BTreeMap::new();
     for name in ["cpus", "mem"] {
-        if !tasks.clone().any(|(_, wanted)| wanted.contains_key(name)) {
+        if !tasks.iter().any(|(_, wanted)| wanted.contains_key(name)) {
             continue;
         }
-        let of_tasks: f64 = tasks
-            .clone()
-            .map(|(resources, wanted)| {
-                wanted.get(name).map_or_else(|| scalar(resources, name), |limit| limit.value)
-            })
-            .sum();
-        limits.insert(name.to_owned(), scalar(executor, name) + of_tasks);
+        let of_tasks = tasks.iter().map(|(resources, wanted)| {
+            wanted.get(name).map_or_else(|| scalar(resources, name), |limit| limit.value)
+        });
+        limits.insert(name.to_owned(), scalar(executor, name) + of_tasks.sum::<f64>());
     }
     limits
 }
@@ -200,9 +195,8 @@ mod tests {
     #[test]
     fn a_kill_grace_period_leaves_time_to_report() {
         let mut task = task_info("t", "cpus:1");
-        task.kill_policy = Some(v1::KillPolicy {
-            grace_period: Some(v1::DurationInfo { nanoseconds: 10_000_000_000 }),
-        });
+        task.kill_policy =
+            Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: 10_000_000_000 }) });
         let (executor, _) = executor_of(&task, &FrameworkId::from("F"), None);
         assert_eq!(executor.shutdown_grace_period.unwrap().nanoseconds, 12_000_000_000);
     }
@@ -223,11 +217,11 @@ mod tests {
     fn tasks_without_a_limit_count_with_what_they_request() {
         let resources = |text: &str| Resources::parse(text, "*").unwrap().to_protos();
         let (one, two) = (resources("cpus:1;mem:10"), resources("cpus:2;mem:20"));
-        let none = std::collections::BTreeMap::new();
-        let some = std::collections::BTreeMap::from([("cpus".to_owned(), v1::value::Scalar { value: 4.0 })]);
+        let none = BTreeMap::new();
+        let some = BTreeMap::from([("cpus".to_owned(), v1::value::Scalar { value: 4.0 })]);
         let executor = resources("cpus:0.5");
-        let with = limits(&executor, [(&one[..], &none), (&two[..], &some)].into_iter());
-        assert_eq!(with, std::collections::BTreeMap::from([("cpus".to_owned(), 5.5)]));
-        assert!(limits(&executor, [(&one[..], &none)].into_iter()).is_empty());
+        let with = limits(&executor, &[(&one[..], &none), (&two[..], &some)]);
+        assert_eq!(with, BTreeMap::from([("cpus".to_owned(), 5.5)]));
+        assert!(limits(&executor, &[(&one[..], &none)]).is_empty());
     }
 }

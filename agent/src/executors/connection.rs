@@ -91,8 +91,7 @@ pub fn kill(task: &TaskId, policy: Option<v1::KillPolicy>) -> Event {
 
 /// `ACKNOWLEDGED`.
 pub fn acknowledged(task: &TaskId, uuid: uuid::Uuid) -> Event {
-    let acknowledged =
-        event::Acknowledged { task_id: task.to_proto(), uuid: uuid.as_bytes().to_vec() };
+    let acknowledged = event::Acknowledged { task_id: task.to_proto(), uuid: uuid.as_bytes().to_vec() };
     Event { acknowledged: Some(acknowledged), ..of(event::Type::Acknowledged) }
 }
 

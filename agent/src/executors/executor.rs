@@ -147,14 +147,13 @@ impl Executor {
         }
         let queued = self.tasks.queued().map(|(_, task)| (&task.resources[..], &task.limits));
         let launched = self.tasks.launched().map(|(_, task)| (&task.resources[..], &task.limits));
-        super::command::limits(&self.info.resources, queued.chain(launched))
+        let tasks: Vec<_> = queued.chain(launched).collect();
+        super::command::limits(&self.info.resources, &tasks)
     }
 
     /// Whether it was ever given a task, as far as anybody can tell after a restart.
     pub fn was_ever_sent_a_task(&self) -> bool {
-        self.ever_sent_task
-            || self.tasks.launched().next().is_some()
-            || self.tasks.executor_has_reported()
+        self.ever_sent_task || self.tasks.launched().next().is_some() || self.tasks.executor_has_reported()
     }
 
     /// Whether it may still subscribe.
@@ -283,20 +282,10 @@ impl Framework {
         }
         allocated
     }
-
-    /// The role of a framework with one, for resources that do not say whose they are.
-    pub fn only_role(&self) -> Option<String> {
-        only_role(&self.info)
-    }
 }
 
 /// The role of a framework that has exactly one.
 pub fn only_role(info: &v1::FrameworkInfo) -> Option<String> {
-    use v1::framework_info::capability::Type::MultiRole;
-    let multi = info.capabilities.iter().any(|capability| capability.r#type() == MultiRole);
-    match (multi, info.roles.as_slice()) {
-        (true, [role]) => Some(role.clone()),
-        (true, _) => None,
-        (false, _) => Some(info.role().to_owned()),
-    }
+    let mut roles = mesos::tasks::framework_roles(info).into_iter();
+    roles.next().filter(|_| roles.next().is_none())
 }

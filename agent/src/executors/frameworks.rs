@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::{
-    ExecutorToFrameworkMessage, FrameworkToExecutorMessage, ShutdownFrameworkMessage,
-    UpdateFrameworkMessage,
+    ExecutorToFrameworkMessage, FrameworkToExecutorMessage, ShutdownFrameworkMessage, UpdateFrameworkMessage,
 };
 use mesos::{ExecutorId, FrameworkId};
 
@@ -50,8 +49,7 @@ impl Agent {
     ) {
         let framework = self.frameworks.get(framework_id);
         let framework = framework.filter(|framework| framework.phase == FrameworkPhase::Running);
-        let (Phase::Running, Some(framework), Some(master)) = (self.phase, framework, self.master())
-        else {
+        let (Phase::Running, Some(framework), Some(master)) = (self.phase, framework, self.master()) else {
             tracing::warn!(%framework_id, %executor_id, "dropping a message of an executor");
             self.metrics.invalid_framework_messages.increment();
             return;
@@ -74,11 +72,8 @@ impl Agent {
         }
         tracing::info!(framework_id = %id, "shutting down a framework");
         framework.phase = FrameworkPhase::Terminating;
-        let executors: Vec<(ExecutorId, ExecutorPhase)> = framework
-            .executors
-            .iter()
-            .map(|(id, executor)| (id.clone(), executor.phase))
-            .collect();
+        let executors: Vec<(ExecutorId, ExecutorPhase)> =
+            framework.executors.iter().map(|(id, executor)| (id.clone(), executor.phase)).collect();
         for (executor, phase) in executors {
             match phase {
                 ExecutorPhase::Registering | ExecutorPhase::Running => {

@@ -21,7 +21,8 @@ use super::sandbox;
 use crate::agent::{Agent, Phase};
 use crate::containerizer::{ContainerConfig, LaunchError, Launched, Termination};
 use crate::recovery::checkpoint::{self, DiskError, Durability};
-use crate::tasks::status::{AgentUpdate, is_terminal};
+use crate::tasks::status::AgentUpdate;
+use mesos::tasks::is_terminal;
 
 /// An executor did not subscribe in time.
 pub struct RegistrationOverdue {
@@ -123,7 +124,7 @@ impl Agent {
         let executor = framework.executors.get(executor_id)?;
         let settings = &self.settings;
         let variables = environment(&Facts {
-            configured: settings.executor_environment_variables.as_ref(),
+            configured: settings.executor_environment_variables.as_ref().map(|variables| &variables.0),
             libprocess_ip: self.libprocess_ip.as_deref(),
             executor: &executor.info,
             directory: &executor.directory,
@@ -223,8 +224,7 @@ impl Agent {
         executor_id: &ExecutorId,
         container: &ContainerId,
     ) -> Option<&mut Executor> {
-        self.executor(framework_id, executor_id)
-            .filter(|executor| executor.container == *container)
+        self.executor(framework_id, executor_id).filter(|executor| executor.container == *container)
     }
 
     /// A container is gone: its tasks end, and its executor once they are acknowledged.
@@ -292,8 +292,7 @@ impl Agent {
             .launched()
             .filter(|(_, task)| !is_terminal(task.state()))
             .map(|(id, _)| id.clone());
-        let tasks: Vec<TaskId> =
-            live.chain(executor.tasks.queued().map(|(id, _)| id.clone())).collect();
+        let tasks: Vec<TaskId> = live.chain(executor.tasks.queued().map(|(id, _)| id.clone())).collect();
         for task in tasks {
             let update = AgentUpdate {
                 framework: framework_id,
@@ -367,10 +366,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    fn of(
-        termination: &Result<Option<Termination>, Abandoned>,
-        pending: Option<&Termination>,
-    ) -> Verdict {
+    fn of(termination: &Result<Option<Termination>, Abandoned>, pending: Option<&Termination>) -> Verdict {
         let known = termination.as_ref().ok().and_then(Option::as_ref);
         let state = known.and_then(|known| known.state);
         let reason = known.and_then(|known| known.reason);
@@ -388,11 +384,7 @@ impl Verdict {
             reason: reason
                 .or_else(|| pending.and_then(|pending| pending.reason))
                 .unwrap_or(Reason::ExecutorTerminated),
-            message: if messages.is_empty() {
-                "Executor terminated".to_owned()
-            } else {
-                messages.join("; ")
-            },
+            message: if messages.is_empty() { "Executor terminated".to_owned() } else { messages.join("; ") },
             limited: known.map(|known| known.limited_resources.clone()).unwrap_or_default(),
         }
     }

@@ -54,7 +54,10 @@ impl Agent {
     pub(crate) fn attach_sandbox(&self, run: &Run, directory: &Path) {
         let Some(files) = &self.colleagues.files else { return };
         for path in self.sandbox_paths(run, directory) {
-            files.tell(libprocess::files::Attach::new(path, directory.to_path_buf()));
+            files.tell(libprocess::files::Attach {
+                virtual_path: path.to_string_lossy().into_owned(),
+                path: directory.to_path_buf(),
+            });
         }
     }
 
@@ -75,8 +78,7 @@ impl Agent {
         let shown = vec![sandbox.clone()];
         gc.schedule(sandbox, shown);
         if whole {
-            let shown =
-                vec![self.paths.latest_sandbox(run), Paths::virtual_sandbox(framework, executor)];
+            let shown = vec![self.paths.latest_sandbox(run), Paths::virtual_sandbox(framework, executor)];
             gc.schedule(self.paths.executor_work(agent, framework, executor), shown);
         }
         if checkpoint {
@@ -88,12 +90,7 @@ impl Agent {
     }
 
     /// What was kept of a completed task may be deleted.
-    pub(crate) fn collect_task(
-        &self,
-        framework_id: &FrameworkId,
-        executor_id: &ExecutorId,
-        task: &TaskId,
-    ) {
+    pub(crate) fn collect_task(&self, framework_id: &FrameworkId, executor_id: &ExecutorId, task: &TaskId) {
         let Some(gc) = &self.colleagues.gc else { return };
         let framework = self.frameworks.get(framework_id);
         let executor = framework.and_then(|framework| framework.executors.get(executor_id));
@@ -123,15 +120,19 @@ mod tests {
         let runs = directory.path().join("executors/e/runs");
         create(&runs.join("one"), &runs.join("latest"), None).unwrap();
         create(&runs.join("two"), &runs.join("latest"), None).unwrap();
-        assert_eq!(std::fs::canonicalize(runs.join("latest")).unwrap(), runs.join("two").canonicalize().unwrap());
+        assert_eq!(
+            std::fs::canonicalize(runs.join("latest")).unwrap(),
+            runs.join("two").canonicalize().unwrap()
+        );
     }
 
     #[test]
     fn a_user_that_does_not_exist_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let error = create(&directory.path().join("one"), &directory.path().join("latest"), Some("no-such-user"))
-            .unwrap_err()
-            .to_string();
+        let error =
+            create(&directory.path().join("one"), &directory.path().join("latest"), Some("no-such-user"))
+                .unwrap_err()
+                .to_string();
         assert!(error.contains("no-such-user"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use libprocess::{Context, Handle, Pid};
+use mesos::tasks::status_update;
 use mesos::v1::executor::Call;
 use mesos::{ExecutorId, FrameworkId, TaskId, v1};
 use v1::task_status::Reason;
@@ -19,7 +20,7 @@ use super::executor::{AfterUpdate, ExecutorPhase, FrameworkPhase};
 use crate::agent::{Agent, Phase};
 use crate::recovery::checkpoint;
 use crate::status_updates::manager::Origin;
-use crate::tasks::status::{dropped_state, executor_update};
+use crate::tasks::status::dropped_state;
 
 /// Between heartbeats to an executor (upstream: `DEFAULT_EXECUTOR_HEARTBEAT_INTERVAL`).
 const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
@@ -58,9 +59,9 @@ impl Agent {
             return;
         }
         let subscribe = call.subscribe.unwrap_or_default();
-        let agent_id = self.agent_id();
         for update in subscribe.unacknowledged_updates {
-            let update = executor_update(&call.framework_id, &agent_id, update.status, ctx.now());
+            let agent = self.id.as_ref();
+            let update = status_update(&framework_id, update.status, agent, ctx.now());
             self.status_update(update, Origin::Executor(executor_id.clone()), ctx);
         }
         let known: BTreeSet<TaskId> =
@@ -99,25 +100,18 @@ impl Agent {
         let unseen: Vec<TaskId> = executor
             .tasks
             .launched()
-            .filter(|(id, task)| {
-                task.state() == v1::TaskState::TaskStaging && !known.contains(*id)
-            })
+            .filter(|(id, task)| task.state() == v1::TaskState::TaskStaging && !known.contains(*id))
             .map(|(id, _)| id.clone())
             .collect();
         for task in unseen {
-            let why = (state, Reason::SlaveRestarted, "Task launched during agent restart");
+            let why = (state, Reason::AgentRestarted, "Task launched during agent restart");
             self.report(framework_id, &task, Some(executor_id), why, ctx);
         }
     }
 
     /// Sends `SUBSCRIBED` and what is queued; or `SHUTDOWN` if nothing is left to do.
-    fn greet(
-        &mut self,
-        framework_id: &FrameworkId,
-        executor_id: &ExecutorId,
-        ctx: &mut Context<Self>,
-    ) {
-        let agent = self.agent_info();
+    fn greet(&mut self, framework_id: &FrameworkId, executor_id: &ExecutorId, ctx: &mut Context<Self>) {
+        let agent = self.info.clone();
         let Some(framework) = self.frameworks.get(framework_id) else { return };
         let Some(executor) = framework.executors.get(executor_id) else { return };
         if !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued() {

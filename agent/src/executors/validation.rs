@@ -62,7 +62,8 @@ fn validate_update(call: &Call, status: &v1::TaskStatus) -> Result<(), String> {
 fn validate_check(check: &v1::CheckStatusInfo) -> Result<(), String> {
     use v1::check_info::Type;
     let kind = check.r#type.and_then(|kind| Type::try_from(kind).ok());
-    let missing = |field: &str, of: &str| Err(format!("Expecting '{field}' to be set for {of} check's status"));
+    let missing =
+        |field: &str, of: &str| Err(format!("Expecting '{field}' to be set for {of} check's status"));
     match kind {
         None => Err("CheckStatusInfo must specify 'type'".to_owned()),
         Some(Type::Command) if check.command.is_none() => missing("command", "COMMAND"),

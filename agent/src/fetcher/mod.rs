@@ -154,7 +154,11 @@ async fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String
         return Ok(());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    Err(format!("'{program}' failed ({}): {}", output.status, errors.lines().next().unwrap_or("it said nothing")))
+    Err(format!(
+        "'{program}' failed ({}): {}",
+        output.status,
+        errors.lines().next().unwrap_or("it said nothing")
+    ))
 }
 
 fn at(path: &Path, error: &std::io::Error) -> String {
@@ -179,9 +183,18 @@ mod tests {
         let inner = host.path().join("inner.txt");
         std::fs::write(&inner, "packed").unwrap();
         let archive = host.path().join("a.tar");
-        run("tar", &["-C".as_ref(), host.path().as_os_str(), "-cf".as_ref(), archive.as_os_str(), "inner.txt".as_ref()])
-            .await
-            .unwrap();
+        run(
+            "tar",
+            &[
+                "-C".as_ref(),
+                host.path().as_os_str(),
+                "-cf".as_ref(),
+                archive.as_os_str(),
+                "inner.txt".as_ref(),
+            ],
+        )
+        .await
+        .unwrap();
         let program = host.path().join("run.sh");
         std::fs::write(&program, "#!/bin/sh\n").unwrap();
 
@@ -201,7 +214,8 @@ mod tests {
     async fn what_is_not_there_is_named() {
         let sandbox = tempfile::tempdir().unwrap();
         let metrics = Metrics::new();
-        let error = fetcher(&metrics).fetch(&[uri("/no/such/file".into())], sandbox.path(), None).await.unwrap_err();
+        let error =
+            fetcher(&metrics).fetch(&[uri("/no/such/file".into())], sandbox.path(), None).await.unwrap_err();
         assert_eq!(error.uri, "/no/such/file");
         assert!(error.reason.contains("/no/such/file"), "{error}");
         assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(1.0));

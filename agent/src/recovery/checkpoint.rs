@@ -198,10 +198,8 @@ pub fn encode_record<M: mesos::Message>(message: &M) -> Vec<u8> {
 /// # Errors
 /// That the bytes are no such message, with the name of the file.
 pub fn decode_record<M: mesos::Message>(path: &Path, bytes: &[u8]) -> Result<M, DiskError> {
-    mesos::wire::decode(bytes).map_err(|error| DiskError::Corrupt {
-        path: path.to_path_buf(),
-        reason: error.to_string(),
-    })
+    mesos::wire::decode(bytes)
+        .map_err(|error| DiskError::Corrupt { path: path.to_path_buf(), reason: error.to_string() })
 }
 
 /// The names in a directory, sorted; none if there is no directory. Names that are not text are

@@ -75,7 +75,7 @@ impl Paths {
         self.meta.join("slaves").join(agent.as_str())
     }
 
-    /// The `SlaveInfo` it registered with.
+    /// The `AgentInfo` it registered with.
     pub fn agent_info(&self, agent: &AgentId) -> PathBuf {
         self.agent_meta(agent).join("slave.info")
     }
@@ -101,32 +101,17 @@ impl Paths {
     }
 
     /// An executor's sandboxes.
-    pub fn executor_work(
-        &self,
-        agent: &AgentId,
-        framework: &FrameworkId,
-        executor: &ExecutorId,
-    ) -> PathBuf {
+    pub fn executor_work(&self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId) -> PathBuf {
         executor_of(&self.framework_work(agent, framework), executor)
     }
 
     /// What is kept of an executor.
-    pub fn executor_meta(
-        &self,
-        agent: &AgentId,
-        framework: &FrameworkId,
-        executor: &ExecutorId,
-    ) -> PathBuf {
+    pub fn executor_meta(&self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId) -> PathBuf {
         executor_of(&self.framework_meta(agent, framework), executor)
     }
 
     /// Its `ExecutorInfo`.
-    pub fn executor_info(
-        &self,
-        agent: &AgentId,
-        framework: &FrameworkId,
-        executor: &ExecutorId,
-    ) -> PathBuf {
+    pub fn executor_info(&self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId) -> PathBuf {
         self.executor_meta(agent, framework, executor).join("executor.info")
     }
 
@@ -225,10 +210,7 @@ mod tests {
     #[test]
     fn sandboxes_are_where_upstream_has_them() {
         let paths = Paths::new(Path::new("/w"));
-        assert_eq!(
-            paths.sandbox(&run()),
-            Path::new("/w/slaves/S0/frameworks/F/executors/e/runs/c")
-        );
+        assert_eq!(paths.sandbox(&run()), Path::new("/w/slaves/S0/frameworks/F/executors/e/runs/c"));
         assert_eq!(
             paths.latest_sandbox(&run()),
             Path::new("/w/slaves/S0/frameworks/F/executors/e/runs/latest")
@@ -249,10 +231,7 @@ mod tests {
             paths.framework_info(&run().agent, &run().framework),
             Path::new("/w/meta/slaves/S0/frameworks/F/framework.info")
         );
-        assert_eq!(
-            paths.task_updates(&run(), &task),
-            Path::new(run_dir).join("tasks/t/task.updates")
-        );
+        assert_eq!(paths.task_updates(&run(), &task), Path::new(run_dir).join("tasks/t/task.updates"));
         assert_eq!(paths.forked_pid(&run()), Path::new(run_dir).join("pids/forked.pid"));
         assert_eq!(paths.latest_agent(), Path::new("/w/meta/slaves/latest"));
     }

@@ -72,11 +72,8 @@ fn append(path: &Path, bytes: &[u8], sync: bool) -> Result<(), DiskError> {
     if new {
         std::fs::create_dir_all(directory).map_err(DiskError::writing(directory))?;
     }
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(DiskError::writing(path))?;
+    let mut file =
+        OpenOptions::new().create(true).append(true).open(path).map_err(DiskError::writing(path))?;
     file.write_all(bytes).map_err(DiskError::writing(path))?;
     if sync {
         file.sync_data().map_err(DiskError::writing(path))?;
@@ -101,11 +98,7 @@ pub struct Replay {
 /// # Errors
 /// The file cannot be read or cut, or a whole record in it is not one (nothing is cut then).
 pub fn read_back(path: &Path) -> Result<Replay, DiskError> {
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(DiskError::reading(path))?;
+    let mut file = File::options().read(true).write(true).open(path).map_err(DiskError::reading(path))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(DiskError::reading(path))?;
 
@@ -213,9 +206,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = append_all(vec![update_record(file.join("t/task.updates"), &update(1))])
-            .unwrap_err()
-            .to_string();
+        let error =
+            append_all(vec![update_record(file.join("t/task.updates"), &update(1))]).unwrap_err().to_string();
         assert!(error.contains("file/t"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! | receives | from | does |
 //! |---|---|---|
+//! | [`Initialize`] | the Agent, starting | tells everything from then on to its [`Owner`] |
 //! | [`Deliver`] | the Agent | stores an update (on disk for checkpointing frameworks), forwards it if none is in flight; [`Stored`] |
 //! | [`Acknowledge`] | the Agent, for a framework | takes the next update of the task; [`Acknowledged`] |
 //! | [`Pause`] | the Agent, without a master | forwards nothing |
@@ -11,7 +12,7 @@
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
 //!
-//! It tells its [`Owner`] what to send. It does not know the master, tasks or executors.
+//! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.
 
 use std::collections::BTreeMap;
@@ -86,6 +87,8 @@ pub struct Forward(pub StatusUpdate);
 /// The disk has failed; nothing more can be promised.
 pub struct StorageFailed(pub DiskError);
 
+/// The first message: who hears from the manager.
+pub struct Initialize(pub Owner);
 /// Forward nothing until [`Resume`].
 pub struct Pause;
 /// Forward again, beginning with everything that is in flight.
@@ -112,7 +115,7 @@ pub struct RetryDue;
 
 libprocess::messages! {
     Deliver; Stored; Acknowledge; Acknowledged; Forward; StorageFailed;
-    Pause; Resume; Cleanup; Restore; RetryDue;
+    Initialize; Pause; Resume; Cleanup; Restore; RetryDue;
 }
 
 /// Those who hear from the manager (the Agent, in daemons).
@@ -146,8 +149,10 @@ enum Effect {
 }
 
 /// See the module.
+#[derive(Default)]
 pub struct StatusUpdateManager {
-    owner: Owner,
+    /// Nobody before [`Initialize`].
+    owner: Option<Owner>,
     paused: bool,
     streams: BTreeMap<Key, Entry>,
     /// What is in flight by the time of its next attempt. The number keeps equal times apart.
@@ -162,18 +167,8 @@ pub struct StatusUpdateManager {
 
 impl StatusUpdateManager {
     /// A manager that forwards nothing until it is told to.
-    pub fn new(owner: Owner) -> StatusUpdateManager {
-        StatusUpdateManager {
-            owner,
-            paused: true,
-            streams: BTreeMap::new(),
-            retries: BTreeMap::new(),
-            next_retry: 0,
-            armed: None,
-            unwritten: Vec::new(),
-            effects: Vec::new(),
-            writing: false,
-        }
+    pub fn new() -> StatusUpdateManager {
+        StatusUpdateManager { paused: true, ..StatusUpdateManager::default() }
     }
 
     fn store(&mut self, update: StatusUpdate, origin: Origin, ctx: &mut Context<Self>) {
@@ -187,7 +182,13 @@ impl StatusUpdateManager {
             self.send_front(&key, true, ctx);
         }
         let (framework, task) = key;
-        self.owner.stored.tell(Stored { framework, task, uuid, origin });
+        self.tell_stored(Stored { framework, task, uuid, origin });
+    }
+
+    fn tell_stored(&self, stored: Stored) {
+        if let Some(owner) = &self.owner {
+            owner.stored.tell(stored);
+        }
     }
 
     /// Forwards the front of a stream, if it has one, and sets the time of the next attempt.
@@ -202,7 +203,9 @@ impl StatusUpdateManager {
         self.next_retry += 1;
         entry.retry = Some(retry);
         self.retries.insert(retry, key.clone());
-        self.owner.forward.tell(Forward(update));
+        if let Some(owner) = &self.owner {
+            owner.forward.tell(Forward(update));
+        }
         self.arm(ctx);
     }
 
@@ -243,13 +246,15 @@ impl StatusUpdateManager {
         ctx.defer(write, move |manager, written, ctx| {
             manager.writing = false;
             if let Err(error) = written {
-                manager.owner.failed.tell(StorageFailed(error));
+                if let Some(owner) = &manager.owner {
+                    owner.failed.tell(StorageFailed(error));
+                }
                 return;
             }
             for effect in effects {
                 match effect {
                     Effect::New(update, origin) => manager.store(update, origin, ctx),
-                    Effect::Repeated(stored) => manager.owner.stored.tell(stored),
+                    Effect::Repeated(stored) => manager.tell_stored(stored),
                 }
             }
             manager.write(ctx);
@@ -287,7 +292,7 @@ impl Handle<Deliver> for StatusUpdateManager {
                     // Its first copy may still be on the way to the disk.
                     self.effects.push(Effect::Repeated(stored));
                 } else {
-                    self.owner.stored.tell(stored);
+                    self.tell_stored(stored);
                 }
             }
         }
@@ -320,7 +325,9 @@ impl Handle<Acknowledge> for StatusUpdateManager {
             self.write_acknowledgements(ctx);
         }
         let (framework, task) = key;
-        self.owner.acknowledged.tell(Acknowledged { framework, task, uuid, result });
+        if let Some(owner) = &self.owner {
+            owner.acknowledged.tell(Acknowledged { framework, task, uuid, result });
+        }
     }
 }
 
@@ -329,6 +336,12 @@ impl StatusUpdateManager {
         if !self.unwritten.is_empty() {
             self.write(ctx);
         }
+    }
+}
+
+impl Handle<Initialize> for StatusUpdateManager {
+    fn handle(&mut self, Initialize(owner): Initialize, _: &Pid, _: &mut Context<Self>) {
+        self.owner = Some(owner);
     }
 }
 
@@ -350,8 +363,7 @@ impl Handle<Resume> for StatusUpdateManager {
 
 impl Handle<Cleanup> for StatusUpdateManager {
     fn handle(&mut self, Cleanup(framework): Cleanup, _: &Pid, _: &mut Context<Self>) {
-        let keys: Vec<Key> =
-            self.streams.keys().filter(|key| key.0 == framework).cloned().collect();
+        let keys: Vec<Key> = self.streams.keys().filter(|key| key.0 == framework).cloned().collect();
         for key in keys {
             self.drop_stream(&key);
         }

@@ -4,6 +4,3 @@
 pub mod log;
 pub mod manager;
 pub mod stream;
-
-#[cfg(test)]
-mod tests;

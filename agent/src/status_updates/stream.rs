@@ -9,7 +9,7 @@ use std::time::Duration;
 use mesos::internal::StatusUpdate;
 use uuid::Uuid;
 
-use crate::tasks::status::is_terminal;
+use mesos::tasks::is_terminal;
 
 /// How long the master and the framework have for their first acknowledgement.
 pub const RETRY_MIN: Duration = Duration::from_secs(10);
@@ -160,11 +160,7 @@ impl Stream {
 
 /// The uuid of an update; updates without a valid one do not get as far as here.
 pub fn uuid_of(update: &StatusUpdate) -> Uuid {
-    update
-        .uuid
-        .as_deref()
-        .and_then(|bytes| Uuid::from_slice(bytes).ok())
-        .unwrap_or_default()
+    update.uuid.as_deref().and_then(|bytes| Uuid::from_slice(bytes).ok()).unwrap_or_default()
 }
 
 /// A set that forgets its oldest.

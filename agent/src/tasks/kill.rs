@@ -70,14 +70,14 @@ impl Handle<KillTaskMessage> for Agent {
                     self.shut_down_executor(&framework_id, &executor_id, ctx);
                 }
             }
-            ExecutorPhase::Registering | ExecutorPhase::Running => {
-                match &executor.connection {
-                    Some(connection) => {
-                        connection.send(connection::kill(&task, message.kill_policy));
-                    }
-                    None => tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor is not connected; the kill is dropped"),
+            ExecutorPhase::Registering | ExecutorPhase::Running => match &executor.connection {
+                Some(connection) => {
+                    connection.send(connection::kill(&task, message.kill_policy));
                 }
-            }
+                None => {
+                    tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor is not connected; the kill is dropped")
+                }
+            },
         }
         self.touch(ctx);
     }
@@ -91,11 +91,8 @@ impl Agent {
         executor: &ExecutorId,
         ctx: &mut Context<Self>,
     ) {
-        let why = (
-            TaskState::TaskKilled,
-            Reason::TaskKilledDuringLaunch,
-            "Killed before delivery to the executor",
-        );
+        let why =
+            (TaskState::TaskKilled, Reason::TaskKilledDuringLaunch, "Killed before delivery to the executor");
         self.report(framework, task, Some(executor), why, ctx);
     }
 

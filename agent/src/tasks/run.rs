@@ -20,7 +20,7 @@ use crate::executors::executor::{
     AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingTask, only_role,
 };
 use crate::recovery::checkpoint::{self, Durability};
-use crate::tasks::status::{AgentUpdate, dropped_state, task_of};
+use crate::tasks::status::{AgentUpdate, dropped_state};
 
 /// What becomes of a task, given its executor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +50,7 @@ enum Mend {
 
 /// Decides what becomes of a task. `launch_executor` is what the master expects: a new executor, or
 /// none; masters before 1.6 do not say.
-fn place(
-    executor: Option<ExecutorPhase>,
-    launch_executor: Option<bool>,
-    command_task: bool,
-) -> Placement {
+fn place(executor: Option<ExecutorPhase>, launch_executor: Option<bool>, command_task: bool) -> Placement {
     use ExecutorPhase::{Registering, Running, Terminated, Terminating};
     let drop = |message, mend| Placement::Drop { reason: Reason::ExecutorTerminated, message, mend };
     match (executor, launch_executor) {
@@ -125,8 +121,7 @@ impl Handle<RunTaskMessage> for Agent {
                 add_allocation(&mut executor.resources, &role);
             }
         }
-        let (executor, generated) =
-            executor_of(&task, &framework_id, self.command_executor.as_ref());
+        let (executor, generated) = executor_of(&task, &framework_id, self.command_executor.as_ref());
         let mut directories = Vec::new();
         if !self.frameworks.contains_key(&framework_id) {
             let agent = self.agent_id();
@@ -176,10 +171,7 @@ impl Agent {
     }
 
     /// Writes what a restarted agent must know of a framework that checkpoints.
-    pub(crate) fn checkpoint_framework(
-        &self,
-        framework: &Framework,
-    ) -> Result<(), checkpoint::DiskError> {
+    pub(crate) fn checkpoint_framework(&self, framework: &Framework) -> Result<(), checkpoint::DiskError> {
         if !framework.checkpoint() {
             return Ok(());
         }
@@ -248,12 +240,7 @@ impl Agent {
         self.remove_framework_if_idle(framework_id, ctx);
     }
 
-    fn launch_task(
-        &mut self,
-        framework_id: &FrameworkId,
-        pending: PendingTask,
-        ctx: &mut Context<Self>,
-    ) {
+    fn launch_task(&mut self, framework_id: &FrameworkId, pending: PendingTask, ctx: &mut Context<Self>) {
         let PendingTask { task, executor, generated, launch_executor, resource_versions } = pending;
         let executor_id = ExecutorId::from(&executor.executor_id);
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
@@ -286,23 +273,21 @@ impl Agent {
                 self.remove_framework_if_idle(framework_id, ctx);
             }
             Placement::Queue => self.queue_task(framework_id, &executor_id, task, ctx),
-            Placement::Launch => {
-                match self.add_executor(framework_id, executor, generated) {
-                    Ok(()) => {
-                        self.queue_task(framework_id, &executor_id, task.clone(), ctx);
-                        self.launch_executor(framework_id, &executor_id, &task, ctx);
-                    }
-                    Err(error) => {
-                        let message = error.to_string();
-                        let why = (Reason::ExecutorTerminated, message.as_str());
-                        self.drop_task(framework_id, &task, &executor_id, why, ctx);
-                        if launch_executor == Some(true) {
-                            self.send_exited(framework_id, &executor_id, None, ctx);
-                        }
-                        self.remove_framework_if_idle(framework_id, ctx);
-                    }
+            Placement::Launch => match self.add_executor(framework_id, executor, generated) {
+                Ok(()) => {
+                    self.queue_task(framework_id, &executor_id, task.clone(), ctx);
+                    self.launch_executor(framework_id, &executor_id, &task, ctx);
                 }
-            }
+                Err(error) => {
+                    let message = error.to_string();
+                    let why = (Reason::ExecutorTerminated, message.as_str());
+                    self.drop_task(framework_id, &task, &executor_id, why, ctx);
+                    if launch_executor == Some(true) {
+                        self.send_exited(framework_id, &executor_id, None, ctx);
+                    }
+                    self.remove_framework_if_idle(framework_id, ctx);
+                }
+            },
         }
     }
 
@@ -341,7 +326,7 @@ impl Agent {
             return Ok(());
         };
         let run = self.run_of(framework_id, executor);
-        let task = task_of(task, v1::TaskState::TaskStaging, framework_id);
+        let task = mesos::tasks::new_task(task, v1::TaskState::TaskStaging, framework_id);
         checkpoint::write_message(&self.paths.task_info(&run, id), &task, Durability::Process)
     }
 

@@ -1,41 +1,18 @@
-//! How status updates and `Task`s are made: plain functions from facts to messages.
+//! The states that the agent itself puts tasks into, and the updates that say so.
 //!
-//! Upstream: `common/protobuf_utils.cpp`. Knows no actor and no clock: who calls gives time and
-//! uuid.
+//! Pure. What master and agent have in common about tasks is in `mesos::tasks`.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use mesos::capabilities::FrameworkCapabilities;
+use mesos::tasks::NewStatus;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, TaskId, internal, v1};
 use v1::TaskState;
-use v1::framework_info::capability::Type as Capability;
 use v1::task_status::{Reason, Source};
-
-/// Whether a task in this state is over. `TASK_UNREACHABLE` is not: it may come back.
-pub fn is_terminal(state: TaskState) -> bool {
-    match state {
-        TaskState::TaskFinished
-        | TaskState::TaskFailed
-        | TaskState::TaskKilled
-        | TaskState::TaskLost
-        | TaskState::TaskError
-        | TaskState::TaskDropped
-        | TaskState::TaskGone
-        | TaskState::TaskGoneByOperator => true,
-        TaskState::TaskStaging
-        | TaskState::TaskStarting
-        | TaskState::TaskRunning
-        | TaskState::TaskKilling
-        | TaskState::TaskUnreachable
-        | TaskState::TaskUnknown => false,
-    }
-}
 
 /// Whether a framework can tell the many ways of losing a task apart.
 pub fn is_partition_aware(framework: &v1::FrameworkInfo) -> bool {
-    framework
-        .capabilities
-        .iter()
-        .any(|capability| capability.r#type() == Capability::PartitionAware)
+    FrameworkCapabilities::from_protos(&framework.capabilities).partition_aware
 }
 
 /// A task that was never launched: `TASK_DROPPED`, or `TASK_LOST` for those who know no other.
@@ -46,11 +23,6 @@ pub fn dropped_state(framework: &v1::FrameworkInfo) -> TaskState {
 /// A task that ran and is no more: `TASK_GONE`, or `TASK_LOST` for those who know no other.
 pub fn gone_state(framework: &v1::FrameworkInfo) -> TaskState {
     if is_partition_aware(framework) { TaskState::TaskGone } else { TaskState::TaskLost }
-}
-
-/// Seconds since 1970, as Mesos writes times.
-pub fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64()
 }
 
 /// What an update that the agent itself makes says.
@@ -74,81 +46,20 @@ pub struct AgentUpdate<'a> {
 }
 
 impl AgentUpdate<'_> {
-    /// The update, with `SOURCE_AGENT`.
+    /// The update, with `SOURCE_AGENT`, to be acknowledged under `uuid`.
     pub fn into_update(self, uuid: uuid::Uuid, now: SystemTime) -> internal::StatusUpdate {
-        let uuid = uuid.as_bytes().to_vec();
-        let timestamp = seconds(now);
-        let status = v1::TaskStatus {
-            task_id: self.task.to_proto(),
-            state: self.state.into(),
-            message: Some(self.message.to_owned()),
-            source: Some(Source::Agent.into()),
-            reason: Some(self.reason.into()),
-            agent_id: Some(self.agent.to_proto()),
-            executor_id: self.executor.map(ExecutorId::to_proto),
-            timestamp: Some(timestamp),
-            uuid: Some(uuid.clone()),
-            limitation: self.limited.filter(|limited| !limited.is_empty()).map(|limited| {
-                v1::TaskResourceLimitation { resources: limited.to_protos() }
-            }),
-            ..v1::TaskStatus::default()
-        };
-        internal::StatusUpdate {
-            framework_id: self.framework.to_proto(),
-            executor_id: self.executor.map(ExecutorId::to_proto),
-            slave_id: Some(self.agent.to_proto()),
-            status,
-            timestamp,
-            uuid: Some(uuid),
-            latest_state: None,
+        let mut status = NewStatus::new(self.framework, self.task, self.state, Source::Agent, now)
+            .agent(self.agent)
+            .uuid(uuid)
+            .message(self.message)
+            .reason(self.reason);
+        if let Some(executor) = self.executor {
+            status = status.executor(executor);
         }
-    }
-}
-
-/// The update that carries a status that an executor sent.
-pub fn executor_update(
-    framework: &v1::FrameworkId,
-    agent: &AgentId,
-    mut status: v1::TaskStatus,
-    now: SystemTime,
-) -> internal::StatusUpdate {
-    if status.agent_id.is_none() {
-        status.agent_id = Some(agent.to_proto());
-    }
-    internal::StatusUpdate {
-        framework_id: framework.clone(),
-        executor_id: status.executor_id.clone(),
-        slave_id: Some(agent.to_proto()),
-        timestamp: status.timestamp.unwrap_or_else(|| seconds(now)),
-        uuid: status.uuid.clone(),
-        latest_state: None,
-        status,
-    }
-}
-
-/// The `Task` that stands for a `TaskInfo` from its launch on (the data of the task is not kept).
-pub fn task_of(info: &v1::TaskInfo, state: TaskState, framework: &FrameworkId) -> v1::Task {
-    let command_user = info.command.as_ref().and_then(|command| command.user.clone());
-    let executor_user = || {
-        let command = info.executor.as_ref().and_then(|executor| executor.command.as_ref());
-        command.and_then(|command| command.user.clone())
-    };
-    v1::Task {
-        name: info.name.clone(),
-        task_id: info.task_id.clone(),
-        framework_id: framework.to_proto(),
-        executor_id: info.executor.as_ref().map(|executor| executor.executor_id.clone()),
-        agent_id: info.agent_id.clone(),
-        state: state.into(),
-        resources: info.resources.clone(),
-        labels: info.labels.clone(),
-        discovery: info.discovery.clone(),
-        container: info.container.clone(),
-        health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
-        limits: info.limits.clone(),
-        user: command_user.or_else(executor_user),
-        ..v1::Task::default()
+        if let Some(limited) = self.limited.filter(|limited| !limited.is_empty()) {
+            status = status.limited_resources(limited);
+        }
+        status.into_update()
     }
 }
 
@@ -181,7 +92,10 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use v1::framework_info::capability::Type as Capability;
 
     fn framework(capabilities: &[Capability]) -> v1::FrameworkInfo {
         v1::FrameworkInfo {
@@ -204,43 +118,23 @@ mod tests {
     }
 
     #[test]
-    fn an_agents_update_carries_its_uuid_and_time_twice() {
+    fn an_agents_update_names_itself_and_can_be_acknowledged() {
+        let agent = AgentId::from("S0");
         let update = AgentUpdate {
             framework: &FrameworkId::from("F"),
-            agent: &AgentId::from("S0"),
+            agent: &agent,
             task: &TaskId::from("t"),
             executor: None,
             state: TaskState::TaskLost,
             reason: Reason::ExecutorTerminated,
             message: "gone",
-            limited: None,
+            limited: Some(&Resources::default()),
         }
         .into_update(uuid::Uuid::from_u128(7), SystemTime::UNIX_EPOCH + Duration::from_millis(1500));
         assert_eq!(update.timestamp, 1.5);
-        assert_eq!(update.status.timestamp, Some(1.5));
         assert_eq!(update.uuid, update.status.uuid);
+        assert_eq!(update.slave_id, Some(agent.to_proto()));
         assert_eq!(update.status.source(), Source::Agent);
-    }
-
-    #[test]
-    fn an_executors_update_keeps_its_own_time() {
-        let status = v1::TaskStatus { timestamp: Some(3.0), ..testing::status("t", TaskState::TaskRunning) };
-        let framework = FrameworkId::from("F").to_proto();
-        let agent = AgentId::from("S0");
-        let update = executor_update(&framework, &agent, status, SystemTime::UNIX_EPOCH);
-        assert_eq!(update.timestamp, 3.0);
-        assert_eq!(update.status.agent_id, Some(agent.to_proto()));
-    }
-
-    #[test]
-    fn a_task_takes_the_user_of_its_command_or_else_of_its_executor() {
-        let mut info = testing::task_info("t", "cpus:1");
-        let mut executor = v1::ExecutorInfo::default();
-        executor.command = Some(v1::CommandInfo { user: Some("e".into()), ..Default::default() });
-        info.executor = Some(executor);
-        let framework = FrameworkId::from("F");
-        assert_eq!(task_of(&info, TaskState::TaskStaging, &framework).user.as_deref(), Some("e"));
-        info.command = Some(v1::CommandInfo { user: Some("c".into()), ..Default::default() });
-        assert_eq!(task_of(&info, TaskState::TaskStaging, &framework).user.as_deref(), Some("c"));
+        assert_eq!(update.status.limitation, None);
     }
 }

@@ -18,13 +18,11 @@ use v1::task_status::Source;
 
 use crate::agent::{Agent, Phase};
 use crate::executors::connection;
-use crate::executors::executor::{
-    AfterUpdate, Executor, ExecutorPhase, FrameworkPhase, WaitingUpdate,
-};
+use crate::executors::executor::{AfterUpdate, Executor, ExecutorPhase, FrameworkPhase, WaitingUpdate};
 use crate::status_updates::manager::{
     Acknowledge, Acknowledged, Deliver, Forward, Origin, StorageFailed, Stored,
 };
-use crate::tasks::status::is_terminal;
+use mesos::tasks::is_terminal;
 
 impl Agent {
     /// An update that the agent itself makes, of any task.
@@ -208,8 +206,7 @@ impl Agent {
         executor.changes.in_flight = true;
         let after = std::mem::take(&mut executor.changes.next);
         let container = executor.container.clone();
-        let answer =
-            containerizer.update(container.clone(), executor.allocated(), executor.limits());
+        let answer = containerizer.update(container.clone(), executor.allocated(), executor.limits());
         let (framework_id, executor_id) = (framework_id.clone(), executor_id.clone());
         ctx.defer(answer, move |agent, answer, ctx| {
             let Some(executor) = agent.executor(&framework_id, &executor_id) else { return };
@@ -235,12 +232,7 @@ impl Agent {
         });
     }
 
-    fn resource_change_failed(
-        &mut self,
-        framework_id: &FrameworkId,
-        executor_id: &ExecutorId,
-        error: &str,
-    ) {
+    fn resource_change_failed(&mut self, framework_id: &FrameworkId, executor_id: &ExecutorId, error: &str) {
         let containerizer = self.colleagues.containerizer.clone();
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
         let state = crate::tasks::status::gone_state(&framework.info);
@@ -286,20 +278,13 @@ impl Agent {
         let Some(framework) = self.frameworks.get(framework_id) else { return };
         let log = framework.executors.get(executor_id).and_then(|executor| {
             let task = TaskId::from(&update.status.task_id);
-            executor
-                .checkpoint
-                .then(|| self.paths.task_updates(&self.run_of(framework_id, executor), &task))
+            executor.checkpoint.then(|| self.paths.task_updates(&self.run_of(framework_id, executor), &task))
         });
         self.deliver(update, origin, log);
     }
 
     /// Hands an update to the StatusUpdateManager.
-    pub(crate) fn deliver(
-        &self,
-        update: StatusUpdate,
-        origin: Origin,
-        log: Option<std::path::PathBuf>,
-    ) {
+    pub(crate) fn deliver(&self, update: StatusUpdate, origin: Origin, log: Option<std::path::PathBuf>) {
         self.colleagues.updates.tell(Deliver { update, origin, log });
     }
 
@@ -379,12 +364,7 @@ impl Handle<Forward> for Agent {
 }
 
 impl Handle<StatusUpdateAcknowledgementMessage> for Agent {
-    fn handle(
-        &mut self,
-        message: StatusUpdateAcknowledgementMessage,
-        from: &Pid,
-        _: &mut Context<Self>,
-    ) {
+    fn handle(&mut self, message: StatusUpdateAcknowledgementMessage, from: &Pid, _: &mut Context<Self>) {
         // An acknowledgement of a master that no longer leads may be for an update that the leader
         // has not seen.
         if self.phase != Phase::Running || !self.is_from_master(from, "acknowledgement") {

@@ -1,0 +1,290 @@
+//! An agent starts: it takes up what it kept, waits for its executors, and then looks for a master.
+//!
+//! ```text
+//! read the checkpoints -> is it still the same agent? -> books and streams as they were
+//!     -> the containerizer adopts the containers -> executors may subscribe
+//!     -> those that have not after executor_reregistration_timeout are killed -> look for a master
+//! ```
+//!
+//! Upstream: `Slave::recover`, `_recover`, `__recover`, `recoverFramework`,
+//! `Framework::recoverExecutor`, `reregisterExecutorTimeout`.
+
+use libprocess::{Context, Handle, Pid};
+use mesos::tasks::is_terminal;
+use mesos::{ContainerId, ExecutorId, FrameworkId, TaskId, duration, v1};
+use v1::task_status::Reason;
+
+use super::checkpoint::{self, DiskError, Durability};
+use super::compatible::compatible;
+use super::paths::Run;
+use super::state::{self, Kept, KeptAgent, KeptExecutor};
+use crate::agent::{Agent, Phase};
+use crate::containerizer::{RecoveredContainer, Termination};
+use crate::executors::executor::{Executor, ExecutorPhase, Framework};
+use crate::settings::Recover;
+use crate::status_updates::manager::{Restore, RestoredStream};
+use crate::tasks::status::gone_state;
+
+/// The executors have had their time to subscribe again.
+pub struct ReregistrationOverdue;
+
+libprocess::messages! { ReregistrationOverdue; }
+
+/// The kernel's name for this boot of the host.
+fn boot_id() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()
+}
+
+impl Agent {
+    /// Begins to recover; everything else waits for it.
+    pub(crate) fn begin_recovery(&mut self, ctx: &mut Context<Self>) {
+        let (node, paths, strict) = (ctx.node().clone(), self.paths.clone(), self.settings.strict);
+        let read =
+            async move { node.blocking(move || state::read(&paths, boot_id().as_deref(), strict)).await };
+        ctx.defer(read, |agent, kept, ctx| match kept {
+            Ok(kept) => agent.take_up(kept, ctx),
+            Err(error) => agent.recovery_failed(&error.to_string(), ctx),
+        });
+    }
+
+    fn recovery_failed(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        let latest = self.paths.latest_agent();
+        self.fail(
+            format!(
+                "failed to recover: {reason} (to start as a new agent, giving up its executors, remove '{}')",
+                latest.display()
+            ),
+            ctx,
+        );
+    }
+
+    /// Takes up what was kept.
+    fn take_up(&mut self, kept: Kept, ctx: &mut Context<Self>) {
+        self.metrics.recovery_errors.add(kept.errors);
+        let mut containers = Vec::new();
+        if let Some(agent) = kept.agent {
+            self.info.id = Some(agent.id.to_proto());
+            match compatible(self.settings.reconfiguration_policy, &agent.info, &self.info) {
+                Ok(()) => {
+                    tracing::info!(agent_id = %agent.id, frameworks = agent.frameworks.len(), "recovering");
+                    self.id = Some(agent.id.clone());
+                    containers = self.take_up_agent(agent);
+                }
+                // Maintenance may have changed the host; nothing runs on it any more.
+                Err(change) if kept.rebooted => {
+                    tracing::warn!(
+                        change,
+                        "starting as a new agent: the host has booted, and is not the same"
+                    );
+                    self.info.id = None;
+                    if let Err(error) = std::fs::remove_file(self.paths.latest_agent()) {
+                        let error = DiskError::writing(&self.paths.latest_agent())(error);
+                        self.recovery_failed(&error.to_string(), ctx);
+                        return;
+                    }
+                }
+                Err(change) => {
+                    self.recovery_failed(
+                        &format!("{change}, which --reconfiguration_policy does not allow"),
+                        ctx,
+                    );
+                    return;
+                }
+            }
+        }
+        let answer = self.colleagues.containerizer.recover(containers);
+        ctx.defer(answer, |agent, answer, ctx| match answer {
+            Ok(Ok(())) => agent.await_executors(ctx),
+            Ok(Err(error)) => agent.recovery_failed(&error.to_string(), ctx),
+            Err(_) => agent.recovery_failed("the containerizer has ended", ctx),
+        });
+    }
+
+    /// Takes up an agent's frameworks; the containers to adopt.
+    fn take_up_agent(&mut self, agent: KeptAgent) -> Vec<RecoveredContainer> {
+        let mut containers = Vec::new();
+        let mut streams = Vec::new();
+        for kept in agent.frameworks {
+            let mut info = kept.info;
+            info.id.get_or_insert_with(|| kept.id.to_proto());
+            let mut framework = Framework::new(info, kept.id.clone(), kept.pid);
+            for executor in kept.executors {
+                self.take_up_executor(&mut framework, executor, &mut containers, &mut streams);
+            }
+            if framework.executors.is_empty() {
+                self.collect_framework(&framework.id, true);
+                self.completed.push_back(framework);
+            } else {
+                self.frameworks.insert(kept.id, framework);
+            }
+        }
+        self.colleagues.updates.tell(Restore(streams));
+        containers
+    }
+
+    fn take_up_executor(
+        &mut self,
+        framework: &mut Framework,
+        kept: KeptExecutor,
+        containers: &mut Vec<RecoveredContainer>,
+        streams: &mut Vec<RestoredStream>,
+    ) {
+        let id = ExecutorId::from(&kept.info.executor_id);
+        let run = |container: ContainerId| Run {
+            agent: self.agent_id(),
+            framework: framework.id.clone(),
+            executor: id.clone(),
+            container,
+        };
+        for container in kept.earlier {
+            self.collect_executor(&run(container), true, false);
+        }
+        let run = run(kept.run.container.clone());
+        let directory = self.paths.sandbox(&run);
+        let user = self.settings.switch_user.then(|| framework.info.user.clone());
+        let container = kept.run.container.clone();
+        let mut executor = Executor::new(kept.info, container, directory.clone(), user, true, kept.generated);
+        executor.launched = true;
+        for task in kept.run.tasks {
+            let task_id = TaskId::from(&task.task.task_id);
+            executor.tasks.recover(task_id.clone(), task.task);
+            framework.executor_of_task.insert(task_id.clone(), id.clone());
+            for update in &task.replay.updates {
+                if let Err(error) = executor.tasks.update(&task_id, &update.status, &framework.id) {
+                    tracing::warn!(%task_id, %error, "a kept update does not fit its task");
+                    continue;
+                }
+                let uuid = crate::status_updates::stream::uuid_of(update);
+                if is_terminal(update.status.state()) && task.replay.acknowledged.contains(&uuid) {
+                    executor.tasks.complete(&task_id);
+                    framework.executor_of_task.remove(&task_id);
+                }
+            }
+            if !kept.run.completed && !task.replay.updates.is_empty() {
+                streams.push(RestoredStream {
+                    framework: framework.id.clone(),
+                    log: self.paths.task_updates(&run, &task_id),
+                    task: task_id,
+                    replay: task.replay,
+                });
+            }
+        }
+        self.attach_sandbox(&run, &directory);
+        if kept.run.completed {
+            self.metrics.executors_terminated.increment();
+            executor.phase = ExecutorPhase::Terminated;
+            executor.tasks.abandon_launched();
+            self.collect_executor(&run, true, true);
+            framework.executors.insert(id.clone(), executor);
+            let limit = self.settings.max_completed_executors_per_framework;
+            framework.complete_executor(&id, limit);
+            return;
+        }
+        containers.push(RecoveredContainer {
+            id: kept.run.container,
+            pid: kept.run.forked_pid,
+            directory,
+            executor: (*executor.info).clone(),
+            resources: executor.allocated(),
+        });
+        framework.executors.insert(id, executor);
+    }
+
+    /// The containers are adopted: executors may subscribe.
+    fn await_executors(&mut self, ctx: &mut Context<Self>) {
+        self.executors_welcome = true;
+        for (framework, executor, container) in self.all_executors() {
+            self.await_container(&framework, &executor, &container, ctx);
+            if self.settings.recover == Recover::Cleanup {
+                self.shut_down_executor(&framework, &executor, ctx);
+            }
+        }
+        if self.frameworks.is_empty() || self.settings.recover == Recover::Cleanup {
+            self.finish_recovery(ctx);
+        } else {
+            tracing::info!(timeout = ?self.settings.executor_reregistration_timeout, "waiting for executors to subscribe again");
+            ctx.after(self.settings.executor_reregistration_timeout, ReregistrationOverdue);
+        }
+        self.touch(ctx);
+    }
+
+    fn all_executors(&self) -> Vec<(FrameworkId, ExecutorId, ContainerId)> {
+        let of = |framework: &Framework| {
+            let id = framework.id.clone();
+            framework
+                .executors
+                .values()
+                .map(move |executor| (id.clone(), executor.id.clone(), executor.container.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.frameworks.values().flat_map(of).collect()
+    }
+
+    fn finish_recovery(&mut self, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Recovering {
+            return;
+        }
+        if let Some(boot_id) = boot_id()
+            && let Err(error) = checkpoint::write_text(&self.paths.boot_id(), &boot_id, Durability::Process)
+        {
+            self.recovery_failed(&error.to_string(), ctx);
+            return;
+        }
+        self.collect_old_agents();
+        let took = ctx.now().duration_since(self.started_at).unwrap_or_default();
+        self.metrics.recovered(took);
+        tracing::info!(?took, "recovered");
+        match self.settings.recover {
+            Recover::Reconnect => {
+                self.phase = Phase::Disconnected;
+                self.watch_leader(ctx);
+            }
+            // It only came to end its executors.
+            Recover::Cleanup => {
+                self.phase = Phase::Terminating;
+                if self.frameworks.is_empty() {
+                    ctx.terminate();
+                }
+            }
+        }
+    }
+
+    /// Directories of ids that this agent no longer has may be deleted.
+    fn collect_old_agents(&self) {
+        let Some(gc) = &self.colleagues.gc else { return };
+        let work = checkpoint::list(&self.paths.slaves()).unwrap_or_default();
+        let meta_root = self.paths.meta_dir().join("slaves");
+        let meta = checkpoint::list(&meta_root).unwrap_or_default();
+        let old = |name: &String| name != "latest" && self.id.as_ref().is_none_or(|id| id.as_str() != name);
+        for name in work.into_iter().filter(old) {
+            gc.schedule(self.paths.slaves().join(name), Vec::new());
+        }
+        for name in meta.into_iter().filter(old) {
+            gc.schedule(meta_root.join(name), Vec::new());
+        }
+    }
+}
+
+impl Handle<ReregistrationOverdue> for Agent {
+    fn handle(&mut self, _: ReregistrationOverdue, _: &Pid, ctx: &mut Context<Self>) {
+        let timeout = duration::format(self.settings.executor_reregistration_timeout);
+        let containerizer = self.colleagues.containerizer.clone();
+        for framework in self.frameworks.values_mut() {
+            let state = gone_state(&framework.info);
+            let late = framework.executors.values_mut();
+            for executor in late.filter(|executor| executor.phase == ExecutorPhase::Registering) {
+                tracing::info!(executor_id = %executor.id, framework_id = %framework.id, "killing an executor that did not subscribe again");
+                executor.phase = ExecutorPhase::Terminating;
+                executor.pending_termination = Some(Termination {
+                    state: Some(state),
+                    reason: Some(Reason::ExecutorReregistrationTimeout),
+                    message: Some(format!("Executor did not reregister within {timeout}")),
+                    ..Termination::default()
+                });
+                containerizer.destroy(executor.container.clone());
+            }
+        }
+        self.finish_recovery(ctx);
+        self.touch(ctx);
+    }
+}

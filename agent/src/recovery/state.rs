@@ -1,0 +1,316 @@
+//! Reads back what an agent kept of itself: its id, the frameworks that checkpoint, their executors,
+//! tasks and status updates.
+//!
+//! Blocking; knows no actor. What is missing is left out with a warning (the agent died before it
+//! was written); what cannot be read stops a strict agent, and is counted by another.
+//! Upstream: `slave/state.cpp`.
+
+use std::path::Path;
+
+use libprocess::Pid;
+use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
+
+use super::checkpoint::{DiskError, list, read_message, read_text};
+use super::paths::{Paths, Run};
+use crate::status_updates::log::{self, Replay};
+
+/// All that was kept.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The agent, unless it never registered (or its `latest` link was removed).
+    pub agent: Option<KeptAgent>,
+    /// Whether the host has booted since: then no container of it runs.
+    pub rebooted: bool,
+    /// What could not be read, in an agent that is not strict.
+    pub errors: u64,
+}
+
+/// An agent.
+#[derive(Debug)]
+pub struct KeptAgent {
+    /// Its id.
+    pub id: AgentId,
+    /// What it registered with.
+    pub info: v1::AgentInfo,
+    /// Its frameworks.
+    pub frameworks: Vec<KeptFramework>,
+}
+
+/// A framework.
+#[derive(Debug)]
+pub struct KeptFramework {
+    /// Its id.
+    pub id: FrameworkId,
+    /// Its description.
+    pub info: v1::FrameworkInfo,
+    /// Its scheduler, if that is an actor.
+    pub pid: Option<Pid>,
+    /// Its executors.
+    pub executors: Vec<KeptExecutor>,
+}
+
+/// An executor.
+#[derive(Debug)]
+pub struct KeptExecutor {
+    /// Its description.
+    pub info: v1::ExecutorInfo,
+    /// Whether the agent made it for a command task.
+    pub generated: bool,
+    /// Its latest run.
+    pub run: KeptRun,
+    /// Its earlier runs.
+    pub earlier: Vec<ContainerId>,
+}
+
+/// A run of an executor.
+#[derive(Debug)]
+pub struct KeptRun {
+    /// Its container.
+    pub container: ContainerId,
+    /// Whether it has ended, with all updates acknowledged.
+    pub completed: bool,
+    /// The pid of its container.
+    pub forked_pid: Option<u32>,
+    /// Its tasks.
+    pub tasks: Vec<KeptTask>,
+}
+
+/// A task.
+#[derive(Debug)]
+pub struct KeptTask {
+    /// The task as it was launched.
+    pub task: v1::Task,
+    /// Its updates.
+    pub replay: Replay,
+}
+
+/// Reads everything below a work directory. `boot_id` is the host's; `None` if it cannot be known.
+///
+/// # Errors
+/// In a strict agent, the first thing that cannot be read.
+pub fn read(paths: &Paths, boot_id: Option<&str>, strict: bool) -> Result<Kept, DiskError> {
+    let mut reader = Reader { paths, strict, kept: Kept::default() };
+    let earlier = read_text(&paths.boot_id())?;
+    reader.kept.rebooted = match (earlier, boot_id) {
+        (Some(earlier), Some(boot_id)) => earlier.trim() != boot_id.trim(),
+        _ => false,
+    };
+    reader.kept.agent = reader.agent()?;
+    Ok(reader.kept)
+}
+
+struct Reader<'a> {
+    paths: &'a Paths,
+    strict: bool,
+    kept: Kept,
+}
+
+impl Reader<'_> {
+    /// What a file says; nothing if it cannot be read and that is tolerated.
+    fn tolerate<T>(&mut self, read: Result<Option<T>, DiskError>) -> Result<Option<T>, DiskError> {
+        match read {
+            Err(error) if !self.strict => {
+                tracing::warn!(%error, "leaving out what cannot be read");
+                self.kept.errors += 1;
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    fn message<M: mesos::Message>(&mut self, path: &Path) -> Result<Option<M>, DiskError> {
+        let read = read_message(path);
+        let message = self.tolerate(read)?;
+        if message.is_none() {
+            tracing::warn!(path = %path.display(), "a checkpoint is missing or empty");
+        }
+        Ok(message)
+    }
+
+    fn agent(&mut self) -> Result<Option<KeptAgent>, DiskError> {
+        let Some(id) = link_name(&self.paths.latest_agent())? else { return Ok(None) };
+        let id = AgentId::from(id);
+        let path = self.paths.agent_info(&id);
+        let Some(info) = self.message::<v1::AgentInfo>(&path)? else { return Ok(None) };
+        let mut frameworks = Vec::new();
+        for name in list(&self.paths.agent_meta(&id).join("frameworks"))? {
+            frameworks.extend(self.framework(&id, FrameworkId::from(name))?);
+        }
+        Ok(Some(KeptAgent { id, info, frameworks }))
+    }
+
+    fn framework(&mut self, agent: &AgentId, id: FrameworkId) -> Result<Option<KeptFramework>, DiskError> {
+        let path = self.paths.framework_info(agent, &id);
+        let Some(info) = self.message::<v1::FrameworkInfo>(&path)? else { return Ok(None) };
+        let read = read_text(&self.paths.framework_pid(agent, &id));
+        let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse::<Pid>().ok());
+        let mut executors = Vec::new();
+        for name in list(&self.paths.framework_meta(agent, &id).join("executors"))? {
+            executors.extend(self.executor(agent, &id, ExecutorId::from(name))?);
+        }
+        let pid = pid.filter(|pid| !pid.is_nobody());
+        Ok(Some(KeptFramework { id, info, pid, executors }))
+    }
+
+    fn executor(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        id: ExecutorId,
+    ) -> Result<Option<KeptExecutor>, DiskError> {
+        let path = self.paths.executor_info(agent, framework, &id);
+        let Some(info) = self.message::<v1::ExecutorInfo>(&path)? else { return Ok(None) };
+        let read = read_text(&self.paths.generated_for_command_task(agent, framework, &id));
+        let generated = self.tolerate(read)?.is_some_and(|text| text.trim() == "1");
+        let runs = self.paths.executor_meta(agent, framework, &id).join("runs");
+        let Some(latest) = link_name(&runs.join("latest"))? else {
+            tracing::warn!(executor_id = %id, "no run of the executor was kept");
+            return Ok(None);
+        };
+        let container = ContainerId::new(latest);
+        let earlier = list(&runs)?
+            .into_iter()
+            .filter(|name| name != "latest" && name != container.as_str())
+            .map(ContainerId::new)
+            .collect();
+        let run = Run { agent: agent.clone(), framework: framework.clone(), executor: id, container };
+        let run = self.run(run)?;
+        Ok(Some(KeptExecutor { info, generated, run, earlier }))
+    }
+
+    fn run(&mut self, run: Run) -> Result<KeptRun, DiskError> {
+        let completed = self.paths.sentinel(&run).exists();
+        let mut tasks = Vec::new();
+        for name in list(&self.paths.run_meta(&run).join("tasks"))? {
+            tasks.extend(self.task(&run, &TaskId::from(name))?);
+        }
+        let read = read_text(&self.paths.forked_pid(&run));
+        let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse().ok());
+        // After a boot, the number may belong to anybody.
+        let forked_pid = if self.kept.rebooted { None } else { pid };
+        Ok(KeptRun { container: run.container, completed, forked_pid, tasks })
+    }
+
+    fn task(&mut self, run: &Run, id: &TaskId) -> Result<Option<KeptTask>, DiskError> {
+        let Some(task) = self.message::<v1::Task>(&self.paths.task_info(run, id))? else {
+            return Ok(None);
+        };
+        let path = self.paths.task_updates(run, id);
+        let replay = if path.exists() {
+            let read = log::read_back(&path).map(Some);
+            self.tolerate(read)?.unwrap_or_default()
+        } else {
+            Replay::default()
+        };
+        Ok(Some(KeptTask { task, replay }))
+    }
+}
+
+/// The last part of where a link points; `None` if there is no link.
+fn link_name(link: &Path) -> Result<Option<String>, DiskError> {
+    match std::fs::read_link(link) {
+        Ok(target) => Ok(target.file_name().and_then(|name| name.to_str()).map(str::to_owned)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DiskError::reading(link)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery::checkpoint::{
+        Durability, make_directory, replace_link, touch, write_message, write_text,
+    };
+    use crate::tasks::status::testing::task_info;
+
+    struct Disk {
+        directory: tempfile::TempDir,
+        paths: Paths,
+        run: Run,
+    }
+
+    /// An agent with one framework, one executor, one task.
+    fn disk() -> Disk {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths::new(directory.path());
+        let run = Run {
+            agent: AgentId::from("S0"),
+            framework: FrameworkId::from("F"),
+            executor: ExecutorId::from("e"),
+            container: ContainerId::new("c"),
+        };
+        let info = v1::AgentInfo { hostname: "host".into(), ..v1::AgentInfo::default() };
+        write_message(&paths.agent_info(&run.agent), &info, Durability::Process).unwrap();
+        replace_link(&paths.latest_agent(), Path::new("S0")).unwrap();
+        write_text(&paths.boot_id(), "boot-1", Durability::Process).unwrap();
+        let framework = v1::FrameworkInfo { name: "f".into(), user: "u".into(), ..Default::default() };
+        let path = paths.framework_info(&run.agent, &run.framework);
+        write_message(&path, &framework, Durability::Process).unwrap();
+        let path = paths.framework_pid(&run.agent, &run.framework);
+        write_text(&path, "@0.0.0.0:0", Durability::Process).unwrap();
+        let executor = v1::ExecutorInfo { executor_id: run.executor.to_proto(), ..Default::default() };
+        let path = paths.executor_info(&run.agent, &run.framework, &run.executor);
+        write_message(&path, &executor, Durability::Process).unwrap();
+        let path = paths.generated_for_command_task(&run.agent, &run.framework, &run.executor);
+        write_text(&path, "1", Durability::Process).unwrap();
+        make_directory(&paths.run_meta(&run)).unwrap();
+        replace_link(&paths.latest_run_meta(&run), Path::new("c")).unwrap();
+        write_text(&paths.forked_pid(&run), "42", Durability::Process).unwrap();
+        let task =
+            mesos::tasks::new_task(&task_info("t", "cpus:1"), v1::TaskState::TaskStaging, &run.framework);
+        let path = paths.task_info(&run, &TaskId::from("t"));
+        write_message(&path, &task, Durability::Process).unwrap();
+        Disk { directory, paths, run }
+    }
+
+    #[test]
+    fn an_agent_that_never_registered_has_kept_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = read(&Paths::new(directory.path()), Some("boot"), true).unwrap();
+        assert!(kept.agent.is_none() && !kept.rebooted);
+    }
+
+    #[test]
+    fn an_agent_finds_its_executors_and_tasks_again() {
+        let disk = disk();
+        let kept = read(&disk.paths, Some("boot-1\n"), true).unwrap();
+        assert!(!kept.rebooted);
+        let agent = kept.agent.unwrap();
+        assert_eq!(agent.id, disk.run.agent);
+        let framework = &agent.frameworks[0];
+        assert_eq!((framework.id.as_str(), framework.pid.is_none()), ("F", true));
+        let executor = &framework.executors[0];
+        assert!(executor.generated && !executor.run.completed);
+        assert_eq!(executor.run.forked_pid, Some(42));
+        assert_eq!(executor.run.tasks[0].task.name, "t");
+    }
+
+    #[test]
+    fn after_a_boot_no_pid_is_believed() {
+        let disk = disk();
+        let kept = read(&disk.paths, Some("boot-2"), true).unwrap();
+        assert!(kept.rebooted);
+        assert_eq!(kept.agent.unwrap().frameworks[0].executors[0].run.forked_pid, None);
+    }
+
+    #[test]
+    fn a_completed_run_is_recognised() {
+        let disk = disk();
+        touch(&disk.paths.sentinel(&disk.run)).unwrap();
+        let kept = read(&disk.paths, None, true).unwrap();
+        assert!(kept.agent.unwrap().frameworks[0].executors[0].run.completed);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stops_only_a_strict_agent() {
+        let disk = disk();
+        let path = disk.paths.task_info(&disk.run, &TaskId::from("t"));
+        std::fs::write(&path, [9, 0, 0, 0, 1]).unwrap();
+        let error = read(&disk.paths, None, true).unwrap_err().to_string();
+        assert!(error.contains("task.info"), "{error}");
+        let kept = read(&disk.paths, None, false).unwrap();
+        assert_eq!(kept.errors, 1);
+        assert!(kept.agent.unwrap().frameworks[0].executors[0].run.tasks.is_empty());
+        drop(disk.directory);
+    }
+}

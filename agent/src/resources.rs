@@ -1,0 +1,128 @@
+//! What an agent offers: what its operator says, and for the rest what the host has.
+//!
+//! Upstream: `Containerizer::resources` in `slave/containerizer/containerizer.cpp`.
+
+use std::path::Path;
+
+use mesos::{ResourceError, Resources};
+
+const MEGABYTE: u64 = 1 << 20;
+const GIGABYTE: u64 = 1 << 30;
+/// What tasks may listen on, unless the operator says otherwise.
+const PORTS: &str = "[31000-32000]";
+
+/// What the host has; what could not be found out is upstream's guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// How many cpus.
+    pub cpus: u64,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Bytes of the file system that the work directory is on.
+    pub disk: u64,
+}
+
+impl Host {
+    /// Asks the kernel. `work_dir` must exist.
+    pub fn probe(work_dir: &Path) -> Host {
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+        let info = rustix::system::sysinfo();
+        let memory = u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit.max(1)));
+        let disk = rustix::fs::statvfs(work_dir)
+            .map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+            .unwrap_or(20 * GIGABYTE);
+        Host { cpus, memory, disk }
+    }
+
+    /// Megabytes of memory to offer: all but a gigabyte, of little half.
+    fn offered_memory(self) -> u64 {
+        let leave = if self.memory >= 2 * GIGABYTE { GIGABYTE } else { self.memory / 2 };
+        (self.memory - leave) / MEGABYTE
+    }
+
+    /// Megabytes of disk to offer: all but 5 gigabytes, of little half.
+    fn offered_disk(self) -> u64 {
+        let leave = if self.disk >= 10 * GIGABYTE { 5 * GIGABYTE } else { self.disk / 2 };
+        (self.disk - leave) / MEGABYTE
+    }
+}
+
+/// The resources of an agent.
+///
+/// # Errors
+/// `--resources` cannot be understood.
+pub fn resources(given: Option<&str>, default_role: &str, host: Host) -> Result<Resources, ResourceError> {
+    let given = given.unwrap_or_default();
+    let mut resources = Resources::parse(given, default_role)?;
+    // "cpus:0" says that there are none: it is not found on the host. Empty resources vanish from
+    // `resources`, so the names are looked for in what was given.
+    let named = names(given);
+    let found = [
+        ("cpus", host.cpus.to_string()),
+        ("mem", host.offered_memory().to_string()),
+        ("disk", host.offered_disk().to_string()),
+        ("ports", PORTS.to_owned()),
+    ];
+    for (name, value) in found {
+        if !named.iter().any(|given| given == name) {
+            resources += Resources::parse(&format!("{name}:{value}"), default_role)?;
+        }
+    }
+    Ok(resources)
+}
+
+/// The names in a text of resources, in either form.
+fn names(given: &str) -> Vec<String> {
+    if let Ok(serde_json::Value::Array(list)) = serde_json::from_str(given) {
+        let name = |resource: &serde_json::Value| resource.get("name")?.as_str().map(str::to_owned);
+        return list.iter().filter_map(name).collect();
+    }
+    let name = |part: &str| part.split([':', '(']).next().unwrap_or_default().trim().to_owned();
+    given.split(';').map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: Host = Host { cpus: 2, memory: 8 * GIGABYTE, disk: 100 * GIGABYTE };
+
+    fn text(given: Option<&str>, host: Host) -> String {
+        let resources = resources(given, "*", host).unwrap();
+        format!(
+            "{} {} {} {}",
+            resources.scalar("cpus"),
+            resources.scalar("mem"),
+            resources.scalar("disk"),
+            resources.ports().map(|ports| ports.to_string()).unwrap_or_default()
+        )
+    }
+
+    #[test]
+    fn what_is_not_given_is_found_on_the_host() {
+        assert_eq!(text(None, HOST), "2 7168 97280 [31000-32000]");
+        assert_eq!(text(Some("cpus:4;ports:[1-2]"), HOST), "4 7168 97280 [1-2]");
+    }
+
+    #[test]
+    fn little_is_halved() {
+        let little = Host { cpus: 1, memory: GIGABYTE, disk: 8 * GIGABYTE };
+        assert_eq!(text(None, little), "1 512 4096 [31000-32000]");
+    }
+
+    #[test]
+    fn nothing_is_something_that_was_given() {
+        let none = text(Some("cpus:0;mem(role):64;disk:0;ports:[]"), HOST);
+        assert_eq!(none, "0 64 0 ");
+        assert_eq!(
+            text(Some(r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":0}}]"#), HOST),
+            "0 7168 97280 [31000-32000]"
+        );
+    }
+
+    #[test]
+    fn this_host_has_something() {
+        let host = Host::probe(Path::new("/"));
+        assert!(host.cpus > 0 && host.memory > 0 && host.disk > 0, "{host:?}");
+    }
+}

@@ -1,0 +1,222 @@
+//! From settings to a running agent, in upstream's order (`slave/main.cpp`), to be read from top to
+//! bottom. Flags, logging, the node with its firewall and `/version` come before it, in the binary.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use libprocess::files::Files;
+use libprocess::{Address, Answer, Node, NodeBuilder, promise};
+use mesos::{Attributes, Resources, v1};
+
+use crate::agent::{Agent, Colleagues, Ended, Parts};
+use crate::containerizer::Containerizer;
+use crate::containerizer::posix::PosixContainerizer;
+use crate::containerizer::simulated::{ServeExecutorsOf, SimulatedContainerizer};
+use crate::executors::command::CommandExecutor;
+use crate::fetcher::Fetcher;
+use crate::gc::GarbageCollector;
+use crate::housekeeping::Gc;
+use crate::resources::{Host, resources};
+use crate::settings::{Containers, Settings};
+use crate::status_updates::manager::StatusUpdateManager;
+
+/// Why an agent does not start: one line, which says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It could not keep anything.
+    #[error("cannot write to the work directory '{}': {reason} (choose another with --work_dir)", path.display())]
+    WorkDir {
+        /// Which directory.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: String,
+    },
+    /// `--resources` cannot be understood.
+    #[error("bad --resources: {0}")]
+    Resources(String),
+    /// `--attributes` cannot be understood.
+    #[error("bad --attributes: {0}")]
+    Attributes(String),
+    /// An address of the settings is none.
+    #[error("bad --{flag}: '{value}' is not an IP address")]
+    Address {
+        /// Which setting.
+        flag: &'static str,
+        /// What it says.
+        value: String,
+    },
+}
+
+/// An agent that runs.
+pub struct Running {
+    /// Its actor.
+    pub agent: Address<Agent>,
+    ended: Answer<Ended>,
+}
+
+impl Running {
+    /// Waits for the end of the agent, and says why it ended. It can be dropped and called again.
+    pub async fn wait(&mut self) -> Ended {
+        let ended = (&mut self.ended).await;
+        ended.unwrap_or_else(|_| Ended::Failed("the agent's actor has died".to_owned()))
+    }
+
+    /// Stops the agent at once. Executors of checkpointing frameworks run on, and will be found
+    /// again; others notice that it is gone.
+    pub fn stop(&self) {
+        self.agent.terminate();
+    }
+}
+
+/// The node that an agent with these settings runs on.
+///
+/// # Errors
+/// An address of the settings is none.
+pub fn node(settings: &Settings) -> Result<NodeBuilder, StartError> {
+    let parse = |flag: &'static str, value: &str| -> Result<IpAddr, StartError> {
+        value.parse().map_err(|_| StartError::Address { flag, value: value.to_owned() })
+    };
+    let ip = settings.ip.as_deref().map(|ip| parse("ip", ip)).transpose()?;
+    let bind = SocketAddr::new(ip.unwrap_or(IpAddr::from([0, 0, 0, 0])), settings.port);
+    let mut builder = Node::builder()
+        .bind(bind)
+        .delegate("slave(1)")
+        .version(mesos::version::build().to_json())
+        .schema(format!("{:016x}", mesos::schema_fingerprint()));
+    let advertised = settings.advertise_ip.as_deref();
+    if let Some(ip) = advertised.map(|ip| parse("advertise_ip", ip)).transpose()?.or(ip) {
+        let port = settings.advertise_port.unwrap_or(settings.port);
+        builder = builder.advertise(SocketAddr::new(ip, port));
+    }
+    if let Some(rules) = &settings.firewall_rules {
+        builder = builder.firewall(rules.0.clone());
+    }
+    Ok(builder)
+}
+
+/// Starts an agent.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
+    let settings = Arc::new(settings);
+    let work_dir = settings.work_dir.clone();
+    node.blocking(move || check_work_dir(&work_dir)).await?;
+
+    // Containers, and what they need before they run.
+    let files = node.spawn_as("files", Files::new());
+    let (containerizer, simulated) = match settings.containerizers {
+        Containers::Mesos => {
+            let fetcher = Fetcher::new(
+                node.client().clone(),
+                node.metrics(),
+                Some(PathBuf::from(&settings.frameworks_home)).filter(|home| home.is_absolute()),
+                settings.fetcher_stall_timeout,
+            );
+            let address = node.spawn_numbered(PosixContainerizer::new(fetcher));
+            (Containerizer::from(&address), None)
+        }
+        Containers::Simulated => {
+            let address = node.spawn_numbered(SimulatedContainerizer::new());
+            (Containerizer::from(&address), Some(address))
+        }
+    };
+
+    // Who leads.
+    let url = settings.master.url.clone();
+    let detector = node.spawn_numbered(election::Detector::with_timeout(url, settings.zk_session_timeout));
+
+    // Authorizer: not there yet.
+
+    // What is over is deleted some day.
+    let collector = node.spawn_as("agent-garbage-collector(1)", GarbageCollector::new(node.metrics()));
+    let gc = Gc::new(collector, Some(files.clone()), node.clone(), settings.gc_delay);
+
+    let updates = node.spawn_numbered(StatusUpdateManager::new());
+
+    // Resource estimator and QoS controller: not there yet.
+
+    let total = agent_resources(&settings)?;
+    let info = agent_info(&settings, node, &total)?;
+    tracing::info!(resources = %total, hostname = %info.hostname, "agent resources");
+    let (ended, answer) = promise();
+    let parts = Parts {
+        info,
+        total,
+        colleagues: Colleagues {
+            detector: detector.recipient(),
+            containerizer,
+            updates,
+            gc: Some(gc),
+            files: Some(files),
+        },
+        command_executor: CommandExecutor::locate(&settings.launcher_dir, std::env::current_exe().ok()),
+        libprocess_ip: settings.ip.clone(),
+        settings,
+    };
+    let agent = node.spawn_numbered(Agent::new(parts, node, ended));
+    if let Some(simulated) = simulated {
+        simulated.tell(ServeExecutorsOf(agent.recipient()));
+    }
+    Ok(Running { agent, ended: answer })
+}
+
+/// Makes the work directory, and writes to it.
+fn check_work_dir(path: &std::path::Path) -> Result<(), StartError> {
+    let refuse =
+        |error: std::io::Error| StartError::WorkDir { path: path.to_path_buf(), reason: error.to_string() };
+    std::fs::create_dir_all(path).map_err(refuse)?;
+    let probe = path.join(".probe");
+    std::fs::write(&probe, "").map_err(refuse)?;
+    std::fs::remove_file(&probe).map_err(refuse)
+}
+
+fn agent_resources(settings: &Settings) -> Result<Resources, StartError> {
+    let host = Host::probe(&settings.work_dir);
+    resources(settings.resources.as_deref(), &settings.default_role, host)
+        .map_err(|error| StartError::Resources(error.to_string()))
+}
+
+fn agent_info(settings: &Settings, node: &Node, total: &Resources) -> Result<v1::AgentInfo, StartError> {
+    let attributes = Attributes::parse(settings.attributes.as_deref().unwrap_or_default())
+        .map_err(|error| StartError::Attributes(error.to_string()))?;
+    let address = node.address();
+    Ok(v1::AgentInfo {
+        hostname: hostname(settings, address.ip()),
+        port: Some(i32::from(address.port())),
+        resources: total.to_protos(),
+        attributes: attributes.to_protos(),
+        domain: settings.domain.as_ref().map(|domain| domain.0.clone()),
+        id: None,
+    })
+}
+
+/// The name that this agent is shown under.
+fn hostname(settings: &Settings, ip: IpAddr) -> String {
+    if let Some(hostname) = &settings.hostname {
+        return hostname.clone();
+    }
+    if !settings.hostname_lookup {
+        return ip.to_string();
+    }
+    if ip.is_loopback() {
+        return "localhost".to_owned();
+    }
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { ip.to_string() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_work_directory_that_cannot_be_written_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let error = check_work_dir(&file.join("work")).unwrap_err().to_string();
+        assert!(error.contains("file/work") && error.contains("--work_dir"), "{error}");
+    }
+}
