@@ -1,5 +1,7 @@
 //! Fairness as the literature states it: the example of the DRF paper, weights, trees of roles.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Who is offered what, and who is not: filters, suppression, reservations, capabilities, minimums.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +53,14 @@ fn what_a_removed_framework_held_is_offered_at_once() {
     cluster.framework("B", &["role"]);
     assert_eq!(cluster.run()[0].framework, "A");
     cluster.core.remove_framework(&framework_id("A")).unwrap();
-    assert_eq!(told(&cluster.run()), ["B/role@agent: cpus:4; mem:1024"]);
+    let offer = cluster.run().remove(0);
+    assert_eq!(told(std::slice::from_ref(&offer)), ["B/role@agent: cpus:4; mem:1024"]);
+    // The same if the master took its offers back before it removed it.
+    cluster.framework("A", &["role"]);
+    cluster.run();
+    cluster.give_back(&offer, &offer.resources.clone(), None);
+    cluster.core.remove_framework(&framework_id("B")).unwrap();
+    assert_eq!(told(&cluster.run()), ["A/role@agent: cpus:4; mem:1024"]);
 }
 
 /// Upstream: `OfferFilter`.

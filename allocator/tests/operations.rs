@@ -1,5 +1,7 @@
 //! Operations on resources: what frameworks make of their offers, and operators of what is free.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::*;

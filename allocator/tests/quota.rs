@@ -1,5 +1,7 @@
 //! Quotas: guarantees come first, limits are never exceeded, headroom is held back.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! When the actor runs: events at once and together, declined resources at the interval.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,11 +15,14 @@ use libprocess::{Address, Node, Pid, Recipient, testing};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
+/// What was offered, and when.
+type Heard = Vec<(Duration, Vec<Offer>)>;
+
 /// An allocator, and a master that notes what is offered and when.
 struct Setup {
     node: Node,
     allocator: Address<Allocator>,
-    heard: Arc<Mutex<Vec<(Duration, Vec<Offer>)>>>,
+    heard: Arc<Mutex<Heard>>,
 }
 
 impl Setup {
@@ -66,7 +71,7 @@ impl Setup {
     }
 
     /// What was offered since the last call.
-    fn heard(&self) -> Vec<(Duration, Vec<Offer>)> {
+    fn heard(&self) -> Heard {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
 

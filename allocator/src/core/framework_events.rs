@@ -84,6 +84,10 @@ impl Core {
             self.release_member(member);
         }
         self.frameworks.remove(id);
+        if self.options.allocation_on_recovery {
+            // All, because the master gave its offers back one by one before, as if they were declined.
+            self.mark_all();
+        }
         Ok(())
     }
 
@@ -99,9 +103,6 @@ impl Core {
         for (agent, bundle) in held {
             self.take_back(agent, member, &bundle);
             self.settle_allocated(agent, self.members[member].role);
-            if self.options.allocation_on_recovery {
-                self.mark(agent);
-            }
         }
     }
 

@@ -89,10 +89,6 @@ impl<I: Index, T> Slab<I, T> {
         self.slots.get(index.position())?.as_ref()
     }
 
-    pub(crate) fn get_mut(&mut self, index: I) -> Option<&mut T> {
-        self.slots.get_mut(index.position())?.as_mut()
-    }
-
     /// Live entries, in the order of their indices.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.slots

@@ -97,10 +97,6 @@ impl Roles {
         self.by_path.get(path).copied()
     }
 
-    pub(crate) fn get(&self, role: RoleIdx) -> Option<&Role> {
-        self.roles.get(role)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RoleIdx, &Role)> {
         self.roles.iter()
     }

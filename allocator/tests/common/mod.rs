@@ -1,6 +1,7 @@
 //! A cluster for tests of the core: agents and frameworks by name, offers as text.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
