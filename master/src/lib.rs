@@ -1,5 +1,36 @@
 //! The Mesos master: frameworks, agents, offers and tasks, and the scheduler and operator APIs.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`startup`] | from [`Settings`] to a leading master, step by step |
+//! | [`master`] | the actor: what it owns, and its messages |
+//! | [`cluster`] | the state and its transitions, pure; what readers get |
+//! | `calls` | the scheduler API, one file per call |
+//! | [`agents`] | how agents come, are watched, and are lost |
+//! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
+//! | [`validation`] | what is accepted, pure |
+//! | [`registrar`] | the registry and its storage |
+//! | [`http`] | what operators read |
+//!
+//! It never touches a container, and it does not decide who is offered what: that is the allocator's.
 
+pub mod agents;
+mod allocation;
+mod calls;
 pub mod cluster;
+mod frameworks;
+pub mod http;
+mod ids;
+mod leadership;
+pub mod master;
+mod metrics;
+mod offers;
 pub mod registrar;
+pub mod settings;
+pub mod startup;
+mod updates;
 pub mod validation;
+
+pub use master::{EndReason, Master};
+pub use settings::{Settings, UNSUPPORTED};
+pub use startup::{Running, StartError, start};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use libprocess::Pid;
+use mesos::capabilities::AgentCapabilities;
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
 
-use super::capabilities::AgentCapabilities;
 use super::framework::Executor;
 use super::persistent::{Map, Ordered, map, ordered};
 
@@ -85,7 +85,7 @@ impl Agent {
             info: Arc::new(info),
             pid,
             version,
-            capabilities: AgentCapabilities::of(&capabilities),
+            capabilities: AgentCapabilities::from_protos(&capabilities),
             capability_list: Arc::new(capabilities),
             registered: now,
             reregistered: None,
@@ -111,7 +111,7 @@ impl Agent {
         self.info = Arc::new(introduction.info);
         self.pid = introduction.pid;
         self.version = introduction.version;
-        self.capabilities = AgentCapabilities::of(&introduction.capabilities);
+        self.capabilities = AgentCapabilities::from_protos(&introduction.capabilities);
         self.capability_list = Arc::new(introduction.capabilities);
         self.resource_version = introduction.resource_version;
         self.checkpointed = introduction.checkpointed;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use mesos::capabilities::FrameworkCapabilities;
+use mesos::tasks::framework_roles;
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
 
-use super::capabilities::FrameworkCapabilities;
 use super::persistent::{History, Map, Ordered, map, ordered};
 use super::task::Task;
 
@@ -75,15 +76,6 @@ pub struct Framework {
     pub offered: Resources,
 }
 
-/// The roles a framework subscribes in: `roles` with the MULTI_ROLE capability, else `role`.
-pub fn roles_of(info: &v1::FrameworkInfo) -> BTreeSet<String> {
-    if FrameworkCapabilities::of(info).multi_role {
-        info.roles.iter().cloned().collect()
-    } else {
-        BTreeSet::from([info.role().to_owned()])
-    }
-}
-
 /// The framework's failover timeout: 0 when unset. One that is no duration was refused before.
 pub fn failover_timeout_of(info: &v1::FrameworkInfo) -> Duration {
     Duration::try_from_secs_f64(info.failover_timeout()).unwrap_or_default()
@@ -99,8 +91,8 @@ impl Framework {
     ) -> Self {
         Self {
             id,
-            roles: Arc::new(roles_of(&info)),
-            capabilities: FrameworkCapabilities::of(&info),
+            roles: Arc::new(framework_roles(&info)),
+            capabilities: FrameworkCapabilities::from_protos(&info.capabilities),
             info: Arc::new(info),
             suppressed_roles: Arc::default(),
             connection,
@@ -119,8 +111,8 @@ impl Framework {
 
     /// Takes over what the scheduler says of itself now.
     pub fn update(&mut self, info: v1::FrameworkInfo, suppressed: BTreeSet<String>) {
-        self.roles = Arc::new(roles_of(&info));
-        self.capabilities = FrameworkCapabilities::of(&info);
+        self.roles = Arc::new(framework_roles(&info));
+        self.capabilities = FrameworkCapabilities::from_protos(&info.capabilities);
         self.info = Arc::new(info);
         self.suppressed_roles = Arc::new(suppressed);
     }

@@ -9,7 +9,6 @@
 //! A task belongs to its framework; its agent knows only its id.
 
 pub mod agent;
-pub mod capabilities;
 pub mod framework;
 pub mod offer;
 pub mod persistent;
@@ -31,7 +30,7 @@ use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
 pub use agent::{Agent, Introduction};
-pub use capabilities::{AgentCapabilities, FrameworkCapabilities};
+pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
 pub use framework::{Connection, Executor, Framework};
 pub use offer::Offer;
 pub use persistent::{History, Map, Ordered};
@@ -498,6 +497,13 @@ impl Cluster {
         self.agents.insert_mut(agent.id.clone(), Arc::new(agent));
     }
 
+    /// Unless another agent is at that pid by now.
+    fn forget_pid(&mut self, pid: &Pid, id: &AgentId) {
+        if self.agents_by_pid.get(pid) == Some(id) {
+            self.agents_by_pid.swap_remove(pid);
+        }
+    }
+
     /// A registered agent re-registered.
     pub fn update_agent(&mut self, introduction: Introduction, now: SystemTime) {
         let (id, tally) = (introduction.id.clone(), self.tally.clone());
@@ -507,7 +513,7 @@ impl Cluster {
         agent.update(introduction, now);
         tally.change_total(&agent.total, 1);
         let pid = agent.pid.clone();
-        self.agents_by_pid.swap_remove(&old_pid);
+        self.forget_pid(&old_pid, &id);
         self.agents_by_pid.insert(pid, id);
     }
 
@@ -550,7 +556,7 @@ impl Cluster {
         self.version += 1;
         let agent = self.agents.get(id)?.clone();
         self.agents.remove_mut(id);
-        self.agents_by_pid.swap_remove(&agent.pid);
+        self.forget_pid(&agent.pid, id);
         self.tally.count_agent(agent.connected, agent.active, -1);
         self.tally.change_total(&agent.total, -1);
         if self.removed_agents.len() == MAX_REMOVED_AGENTS {

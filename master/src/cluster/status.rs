@@ -2,24 +2,14 @@
 //!
 //! They have no uuid: nobody acknowledges them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use mesos::tasks::{container_status, seconds};
 use mesos::v1::task_status::{Reason, Source};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, TaskId};
 
 use super::task::Task;
-
-/// Seconds since 1970, as the protocol's doubles want it.
-pub fn seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// The time as a `TimeInfo`.
-pub fn time_info(time: SystemTime) -> v1::TimeInfo {
-    let nanoseconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    v1::TimeInfo { nanoseconds: i64::try_from(nanoseconds).unwrap_or(i64::MAX) }
-}
 
 /// A status by the master.
 pub fn by_master(
@@ -65,13 +55,11 @@ pub fn repeated(
     now: SystemTime,
 ) -> v1::TaskStatus {
     let mut status = of_task(task, state, reason, message, now);
-    let statuses = &task.proto.statuses;
     // The last status is the latest TASK_RUNNING or a terminal one, to which health is nothing.
-    if let Some(last) = statuses.last() {
+    if let Some(last) = task.proto.statuses.last() {
         status.healthy = last.healthy;
         status.check_status.clone_from(&last.check_status);
     }
-    status.container_status =
-        statuses.iter().rev().find_map(|status| status.container_status.clone());
+    status.container_status = container_status(&task.proto).cloned();
     status
 }

@@ -4,6 +4,7 @@
 //! the update that its framework was last sent and has to acknowledge. The agent may be ahead of
 //! the framework. A terminal state is never left.
 
+use mesos::tasks::{is_terminal, new_task};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, ResourceError, Resources, TaskId};
 
@@ -35,26 +36,6 @@ pub struct Change {
     pub notable: bool,
 }
 
-/// Whether no further state can follow.
-pub fn is_terminal(state: TaskState) -> bool {
-    match state {
-        TaskState::TaskFinished
-        | TaskState::TaskFailed
-        | TaskState::TaskKilled
-        | TaskState::TaskLost
-        | TaskState::TaskError
-        | TaskState::TaskDropped
-        | TaskState::TaskGone
-        | TaskState::TaskGoneByOperator => true,
-        TaskState::TaskStaging
-        | TaskState::TaskStarting
-        | TaskState::TaskRunning
-        | TaskState::TaskKilling
-        | TaskState::TaskUnreachable
-        | TaskState::TaskUnknown => false,
-    }
-}
-
 /// Whether a task in this state holds no resources in the master's books.
 pub fn is_released(state: TaskState) -> bool {
     is_terminal(state) || state == TaskState::TaskUnreachable
@@ -63,27 +44,7 @@ pub fn is_released(state: TaskState) -> bool {
 impl Task {
     /// A task that is about to be launched.
     pub fn staging(info: &v1::TaskInfo, resources: Resources, framework: &FrameworkId) -> Self {
-        let executor = info.executor.as_ref();
-        let user = info.command.as_ref().and_then(|command| command.user.clone()).or_else(|| {
-            executor.and_then(|executor| executor.command.as_ref()?.user.clone())
-        });
-        let proto = v1::Task {
-            name: info.name.clone(),
-            task_id: info.task_id.clone(),
-            framework_id: framework.to_proto(),
-            executor_id: executor.map(|executor| executor.executor_id.clone()),
-            agent_id: info.agent_id.clone(),
-            state: TaskState::TaskStaging.into(),
-            resources: info.resources.clone(),
-            labels: info.labels.clone(),
-            discovery: info.discovery.clone(),
-            container: info.container.clone(),
-            health_check: info.health_check.clone(),
-            kill_policy: info.kill_policy.clone(),
-            user,
-            limits: info.limits.clone(),
-            ..Default::default()
-        };
+        let proto = new_task(info, TaskState::TaskStaging, framework);
         Self {
             id: TaskId::from(&info.task_id),
             framework: framework.clone(),

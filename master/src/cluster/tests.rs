@@ -106,7 +106,7 @@ fn a_removed_agent_is_known_as_removed_until_it_returns() {
     assert!(cluster.is_removed_agent(&a()));
     assert!(cluster.agent_at(&pid).is_none());
     assert_eq!(cluster.tally().total.get(0), 0.0);
-    cluster.add_unreachable_agent(a(), status::time_info(now()));
+    cluster.add_unreachable_agent(a(), mesos::tasks::time_info(now()));
     cluster.add_agent(Arc::unwrap_or_clone(agent));
     assert!(!cluster.is_removed_agent(&a()));
     assert!(!cluster.unreachable_agents().contains_key(&a()));

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use mesos::roles;
+use mesos::tasks::framework_roles;
 use mesos::v1::{self, FrameworkInfo};
 
 use super::{Checked, Invalid, id, listed, refuse_if};
 use crate::cluster::FrameworkCapabilities;
-use crate::cluster::framework::roles_of;
 
 /// The longest failover timeout: what fits into nanoseconds in 64 bits (upstream: `Duration`).
 const MAX_FAILOVER_SECONDS: f64 = i64::MAX as f64 / 1e9;
@@ -29,7 +29,7 @@ pub fn validate(info: &FrameworkInfo) -> Checked {
 }
 
 fn validate_roles(info: &FrameworkInfo) -> Checked {
-    if !FrameworkCapabilities::of(info).multi_role {
+    if !FrameworkCapabilities::from_protos(&info.capabilities).multi_role {
         refuse_if(
             !info.roles.is_empty(),
             "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable",
@@ -86,7 +86,7 @@ pub fn validate_admission(
     root_submissions: bool,
 ) -> Checked {
     if let Some(whitelist) = whitelist {
-        let roles = roles_of(info);
+        let roles = framework_roles(info);
         let foreign: Vec<&str> = roles
             .iter()
             .filter(|role| *role != "*" && !whitelist.contains(*role))

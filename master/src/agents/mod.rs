@@ -1,0 +1,142 @@
+//! Agents from the master's side: how they come, how they are watched, and how they are lost.
+//!
+//! | file | what happens there |
+//! |---|---|
+//! | [`register`] | a new agent is admitted |
+//! | [`reregister`] | an agent comes back, to this master or after another one |
+//! | [`reconcile`] | a known agent that comes back is compared with the books |
+//! | [`update`] | it reports other resources |
+//! | [`observer`] | its pings |
+//! | [`disconnect`] | its connection breaks |
+//! | [`unreachable`] | it does not answer, or does not come back: it is marked unreachable |
+//! | [`remove`] | it leaves, or is replaced |
+//! | [`prune`] | old entries of the registry are forgotten |
+//! | [`limiter`] | how fast agents may be removed |
+//!
+//! The registry is always written before the books: what frameworks are told survives this master.
+
+pub(crate) mod disconnect;
+pub mod limiter;
+pub mod observer;
+pub(crate) mod prune;
+pub(crate) mod reconcile;
+pub(crate) mod register;
+pub(crate) mod remove;
+pub(crate) mod reregister;
+pub(crate) mod unreachable;
+pub(crate) mod update;
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use libprocess::{Address, Context, FixedState, Pid, Timer};
+use mesos::internal::{MasterSlaveConnection, ShutdownMessage};
+use mesos::{AgentId, v1};
+
+use self::limiter::RemovalLimiter;
+use self::observer::{AgentObserver, Connection, PingLimits};
+use crate::frameworks::events;
+use crate::master::Master;
+use crate::settings::Settings;
+
+/// What is under way with agents, beside the books.
+pub(crate) struct Agents {
+    limits: PingLimits,
+    /// New agents that wait for the registry.
+    pub(crate) registering: BTreeSet<Pid>,
+    /// Returning agents that wait for the registry.
+    pub(crate) reregistering: BTreeSet<AgentId>,
+    /// Agents that wait for the registry to be unreachable.
+    pub(crate) marking_unreachable: BTreeSet<AgentId>,
+    /// Agents that wait for the registry to be removed.
+    pub(crate) removing: BTreeSet<AgentId>,
+    /// Unhealthy agents whose turn to be marked unreachable has not come, with the timer of it.
+    pub(crate) unhealthy: IndexMap<AgentId, Timer, FixedState>,
+    /// Disconnected agents, with the timer of their return.
+    pub(crate) reregistration_timers: IndexMap<AgentId, Timer, FixedState>,
+    pub(crate) limiter: Option<RemovalLimiter>,
+    observers: IndexMap<AgentId, Address<AgentObserver>, FixedState>,
+}
+
+impl Agents {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            limits: settings.ping_limits(),
+            registering: BTreeSet::new(),
+            reregistering: BTreeSet::new(),
+            marking_unreachable: BTreeSet::new(),
+            removing: BTreeSet::new(),
+            unhealthy: IndexMap::default(),
+            reregistration_timers: IndexMap::default(),
+            limiter: settings.removal_limiter(),
+            observers: IndexMap::default(),
+        }
+    }
+
+    /// What a registered agent is told: after this time without a ping it looks for its master anew.
+    pub(crate) fn connection(&self) -> MasterSlaveConnection {
+        MasterSlaveConnection { total_ping_timeout_seconds: Some(self.limits.total().as_secs_f64()) }
+    }
+
+    /// Begins to ping an agent.
+    pub(crate) fn observe(&mut self, agent: &AgentId, pid: &Pid, ctx: &Context<Master>) {
+        let master = ctx.address().recipient();
+        let observer = AgentObserver::new(agent.clone(), pid.clone(), master, self.limits);
+        let observer = ctx.node().spawn_numbered(observer);
+        if let Some(previous) = self.observers.insert(agent.clone(), observer) {
+            previous.kill();
+        }
+    }
+
+    /// From now on the agent is pinged there, and told whether it is connected.
+    pub(crate) fn set_connection(&self, agent: &AgentId, pid: &Pid, connected: bool) {
+        if let Some(observer) = self.observers.get(agent) {
+            observer.tell(Connection { pid: pid.clone(), connected });
+        }
+    }
+
+    /// Forgets an agent: nothing of it is awaited any more.
+    pub(crate) fn forget(&mut self, agent: &AgentId, ctx: &mut Context<Master>) {
+        if let Some(observer) = self.observers.swap_remove(agent) {
+            observer.kill();
+        }
+        let timers = [
+            self.unhealthy.swap_remove(agent),
+            self.reregistration_timers.swap_remove(agent),
+        ];
+        for timer in timers.into_iter().flatten() {
+            ctx.cancel(timer);
+        }
+    }
+
+    /// The master ends.
+    pub(crate) fn stop_observers(&mut self) {
+        for (_, observer) in self.observers.drain(..) {
+            observer.kill();
+        }
+    }
+}
+
+/// Tells an agent to end.
+pub(crate) fn shut_down(pid: &Pid, reason: &str, ctx: &Context<Master>) {
+    ctx.post(pid, ShutdownMessage { message: Some(reason.to_owned()) });
+}
+
+/// Tells all connected frameworks that an agent is lost.
+pub(crate) fn announce_lost(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
+    let connected: Vec<_> = master.streams.keys().cloned().collect();
+    for framework in connected {
+        master.send(&framework, events::agent_failure(agent), ctx);
+    }
+}
+
+/// Whether agents with and without this domain may register with this master.
+pub(crate) fn check_domain(master: &Master, info: &v1::AgentInfo) -> Result<(), &'static str> {
+    if info.domain.is_some() && master.info.domain.is_none() {
+        return Err("it has a domain, but this master has none (--domain)");
+    }
+    if info.domain.is_none() && master.settings.require_agent_domain {
+        return Err("it has no domain, but this master requires one (--require_agent_domain)");
+    }
+    Ok(())
+}

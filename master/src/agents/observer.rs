@@ -1,0 +1,191 @@
+//! Pings one agent, and tells the master when it has stopped answering (upstream: `SlaveObserver`).
+//!
+//! | receives | from | does |
+//! |---|---|---|
+//! | `PongSlaveMessage` | the agent | forgets the missed pings, and cancels a removal that still waits |
+//! | `Tick` | itself, every `limits.interval` | counts a ping without an answer, reports after `limits.missed` of them, and pings again |
+//! | [`Connection`] | the master | from now on the pings say whether the agent is connected |
+//!
+//! It knows nothing of resources, tasks or frameworks. It goes on pinging after its report, because an
+//! answer that comes before the removal cancels it. An agent that is told that it is not connected,
+//! although it thinks it is, re-registers.
+
+use std::time::Duration;
+
+use libprocess::{Context, Handle, Install, Pid, Process, Recipient, messages};
+use mesos::AgentId;
+use mesos::internal::{PingSlaveMessage, PongSlaveMessage};
+
+/// How often an agent is pinged, and how often it may fail to answer in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PingLimits {
+    /// Between pings; an answer counts until the next one (`--agent_ping_timeout`).
+    pub interval: Duration,
+    /// So many unanswered pings make the agent unhealthy (`--max_agent_ping_timeouts`).
+    pub missed: u32,
+}
+
+impl PingLimits {
+    /// After how long without a ping an agent looks for its master anew: it is told this number.
+    pub fn total(&self) -> Duration {
+        self.interval * self.missed
+    }
+}
+
+/// An agent's health changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The agent.
+    pub agent: AgentId,
+    /// It answers again, or it has not answered for too long.
+    pub healthy: bool,
+}
+
+/// Whether the agent is connected, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Where it answers.
+    pub pid: Pid,
+    /// What the pings say.
+    pub connected: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Tick;
+
+messages! { Health; Connection; Tick; }
+
+/// See the module.
+pub struct AgentObserver {
+    agent: AgentId,
+    pid: Pid,
+    master: Recipient<Health>,
+    limits: PingLimits,
+    connected: bool,
+    /// The last ping got no answer yet.
+    pinged: bool,
+    /// Pings in a row that got no answer.
+    missed: u32,
+    reported: bool,
+}
+
+impl AgentObserver {
+    /// Observes a connected agent.
+    pub fn new(agent: AgentId, pid: Pid, master: Recipient<Health>, limits: PingLimits) -> Self {
+        let (connected, pinged) = (true, false);
+        Self { agent, pid, master, limits, connected, pinged, missed: 0, reported: false }
+    }
+
+    fn ping(&mut self, ctx: &Context<Self>) {
+        ctx.post(&self.pid, PingSlaveMessage { connected: self.connected });
+        self.pinged = true;
+    }
+
+    fn report(&mut self, healthy: bool) {
+        self.reported = !healthy;
+        self.master.tell(Health { agent: self.agent.clone(), healthy });
+    }
+}
+
+impl Process for AgentObserver {
+    const NAME: &'static str = "agent-observer";
+
+    fn install(install: &mut Install<Self>) {
+        install.message::<PongSlaveMessage>();
+    }
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.ping(ctx);
+        ctx.every(self.limits.interval, Tick);
+    }
+}
+
+impl Handle<PongSlaveMessage> for AgentObserver {
+    fn handle(&mut self, _: PongSlaveMessage, _: &Pid, _: &mut Context<Self>) {
+        self.pinged = false;
+        self.missed = 0;
+        if self.reported {
+            self.report(true);
+        }
+    }
+}
+
+impl Handle<Tick> for AgentObserver {
+    fn handle(&mut self, _: Tick, _: &Pid, ctx: &mut Context<Self>) {
+        if self.pinged {
+            self.missed = self.missed.saturating_add(1);
+            // Reported again at each further miss: the master may have refused the first report
+            // because the agent was re-registering just then.
+            if self.missed >= self.limits.missed {
+                self.report(false);
+            }
+        }
+        self.ping(ctx);
+    }
+}
+
+impl Handle<Connection> for AgentObserver {
+    fn handle(&mut self, message: Connection, _: &Pid, _: &mut Context<Self>) {
+        self.pid = message.pid;
+        self.connected = message.connected;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use libprocess::{Node, testing};
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// An agent that answers the first so many pings.
+    struct Agent {
+        answers: u32,
+        pings: Arc<Mutex<Vec<bool>>>,
+    }
+
+    impl Process for Agent {
+        const NAME: &'static str = "slave";
+        fn install(install: &mut Install<Self>) {
+            install.message::<PingSlaveMessage>();
+        }
+    }
+
+    impl Handle<PingSlaveMessage> for Agent {
+        fn handle(&mut self, ping: PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
+            self.pings.lock().push(ping.connected);
+            if self.answers > 0 {
+                self.answers -= 1;
+                ctx.post(from, PongSlaveMessage {});
+            }
+        }
+    }
+
+    const LIMITS: PingLimits = PingLimits { interval: Duration::from_secs(15), missed: 5 };
+
+    #[test]
+    fn an_agent_that_misses_five_pings_in_a_row_is_reported_after_75_seconds() {
+        testing::run(async {
+            let node = Node::builder().offline().start().await.unwrap();
+            let pings = Arc::<Mutex<Vec<bool>>>::default();
+            let agent = node.spawn_numbered(Agent { answers: 2, pings: pings.clone() });
+            let (reports, start) = (Arc::<Mutex<Vec<(bool, Duration)>>>::default(), node.elapsed());
+            let (clock, log) = (node.clone(), reports.clone());
+            let master = Recipient::from_fn(Pid::nobody(), move |health: Health, _: &Pid| {
+                log.lock().push((health.healthy, clock.elapsed() - start));
+            });
+            let observer = AgentObserver::new("a".into(), agent.pid().clone(), master, LIMITS);
+            let observer = node.spawn_numbered(observer);
+            assert_eq!(observer.pid().id(), "agent-observer(1)");
+            // Two pings are answered (at 0 s and at 15 s); those at 30, 45, 60, 75 and 90 s are not.
+            tokio::time::sleep(Duration::from_secs(106)).await;
+            assert_eq!(*reports.lock(), [(false, Duration::from_secs(105))]);
+            assert_eq!(pings.lock().len(), 8);
+            observer.tell(Connection { pid: agent.pid().clone(), connected: false });
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            assert_eq!(pings.lock().last(), Some(&false));
+        });
+    }
+}

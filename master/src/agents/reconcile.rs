@@ -1,0 +1,127 @@
+//! A known agent came back: its report is compared with the books (upstream: `___reregisterSlave`,
+//! `reconcileKnownSlave`).
+//!
+//! Tasks that only the master knows may have been lost on their way, or may be on it still: the agent
+//! is asked, and answers with status updates. Executors that only the master knows are gone. Tasks
+//! that were to be killed, and are alive, are killed again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use libprocess::{Context, Pid};
+use mesos::internal::{
+    CheckpointResourcesMessage, KillTaskMessage, ReconcileTasksMessage, SlaveReregisteredMessage,
+};
+use mesos::tasks::is_terminal;
+use mesos::v1;
+use mesos::v1::task_status::Reason;
+use mesos::{AgentId, FrameworkId, TaskId};
+
+use super::reregister::keys_of;
+use crate::cluster::{Agent, Introduction, status};
+use crate::master::Master;
+use crate::updates;
+
+/// Takes a known agent back.
+pub(super) fn known(
+    master: &mut Master,
+    introduction: Introduction,
+    executors: &[v1::ExecutorInfo],
+    tasks: &[v1::Task],
+    ctx: &mut Context<Master>,
+) {
+    let (id, pid) = (introduction.id.clone(), introduction.pid.clone());
+    let was_connected = master.cluster.agent(&id).is_some_and(|agent| agent.connected);
+    master.cluster.update_agent(introduction, ctx.now());
+    // Also when it seems connected: the connection that was linked may be one that is long dead.
+    ctx.link(&pid);
+    if let Some(agent) = master.cluster.agent(&id) {
+        master.allocation.update_agent(agent);
+        answer(master, agent, tasks, ctx);
+    }
+    remove_lost_executors(master, &id, executors);
+    kill_again(master, &id, &pid, tasks, ctx);
+    if !was_connected {
+        if let Some(timer) = master.agents.reregistration_timers.swap_remove(&id) {
+            ctx.cancel(timer);
+        }
+        tracing::info!(agent_id = %id, "the agent is connected again");
+        master.cluster.set_agent_connection(&id, true, true);
+        // After its tasks were compared, so that the allocator's view of it is right.
+        master.allocation.activate_agent(&id);
+    }
+    master.agents.set_connection(&id, &pid, true);
+    send_checkpointed(master, &id, ctx);
+}
+
+/// Answers, with the tasks that the agent did not mention.
+fn answer(master: &Master, agent: &Agent, tasks: &[v1::Task], ctx: &Context<Master>) {
+    let mentioned: BTreeSet<(&str, &str)> =
+        tasks.iter().map(|task| (task.framework_id.value.as_str(), task.task_id.value.as_str())).collect();
+    let mut missing: BTreeMap<&FrameworkId, Vec<v1::TaskStatus>> = BTreeMap::new();
+    for (framework, task) in agent.tasks.keys() {
+        if !mentioned.contains(&(framework.as_str(), task.as_str())) {
+            tracing::warn!(framework_id = %framework, task_id = %task, agent_id = %agent.id, "the agent did not mention a task; asking");
+            missing.entry(framework).or_default().extend(question(master, framework, task, ctx.now()));
+        }
+    }
+    let reconciliations = missing.into_iter().map(|(framework, statuses)| ReconcileTasksMessage {
+        framework_id: framework.to_proto(),
+        statuses,
+        framework: master.cluster.framework(framework).map(|state| (*state.info).clone()),
+    });
+    let answer = SlaveReregisteredMessage {
+        slave_id: agent.id.to_proto(),
+        reconciliations: reconciliations.collect(),
+        connection: Some(master.agents.connection()),
+    };
+    ctx.post(&agent.pid, answer);
+}
+
+/// The master's view of a task, for the agent to correct.
+fn question(
+    master: &Master,
+    framework: &FrameworkId,
+    task: &TaskId,
+    now: SystemTime,
+) -> Option<v1::TaskStatus> {
+    let task = master.cluster.task(framework, task.as_str())?;
+    let text = "Reconciliation request";
+    let state = task.told_state();
+    Some(status::by_master(&task.id, Some(&task.agent), state, Reason::Reconciliation, text, now))
+}
+
+fn remove_lost_executors(master: &mut Master, agent: &AgentId, executors: &[v1::ExecutorInfo]) {
+    let alive: BTreeSet<_> = keys_of(executors).into_iter().collect();
+    let Some(state) = master.cluster.agent(agent) else { return };
+    let lost: Vec<_> = state.executors.keys().filter(|key| !alive.contains(*key)).cloned().collect();
+    for (framework, executor) in lost {
+        tracing::warn!(agent_id = %agent, executor_id = %executor, "the agent does not know an executor (any more)");
+        updates::remove_executor(master, &framework, agent, &executor);
+    }
+}
+
+fn kill_again(master: &Master, agent: &AgentId, pid: &Pid, tasks: &[v1::Task], ctx: &Context<Master>) {
+    let Some(state) = master.cluster.agent(agent) else { return };
+    for task in tasks.iter().filter(|task| !is_terminal(task.state())) {
+        let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
+        if state.killed_tasks.contains(&key) {
+            let kill = KillTaskMessage {
+                framework_id: task.framework_id.clone(),
+                task_id: task.task_id.clone(),
+                kill_policy: None,
+            };
+            ctx.post(pid, kill);
+        }
+    }
+}
+
+/// An agent without resource providers is told what it has to remember: an operation may not have
+/// reached it.
+fn send_checkpointed(master: &Master, agent: &AgentId, ctx: &Context<Master>) {
+    if let Some(agent) = master.cluster.agent(agent)
+        && !agent.capabilities.resource_provider
+    {
+        ctx.post(&agent.pid, CheckpointResourcesMessage { resources: agent.checkpointed.to_protos() });
+    }
+}

@@ -1,0 +1,329 @@
+//! `ReregisterSlaveMessage`: an agent comes back with what it runs (upstream: `reregisterSlave` and
+//! what follows it).
+//!
+//! Three cases. A *known* agent (its connection broke, or its process restarted) is compared with the
+//! books. A *recovered* one (the registry knows it, this master does not yet) and one that was
+//! *unreachable* are added with everything they bring: tasks and executors of frameworks that this
+//! master has never heard of make these frameworks known. Frameworks that were removed meanwhile are
+//! shut down on the agent.
+
+use libprocess::{Context, Pid};
+use mesos::internal::{
+    ReregisterSlaveMessage, ShutdownFrameworkMessage, SlaveReregisteredMessage,
+    UpdateFrameworkMessage, archive,
+};
+use mesos::resources;
+use mesos::v1::task_status::Reason;
+use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
+
+use super::register::{introduce, watch};
+use super::{check_domain, reconcile, shut_down};
+use crate::cluster::{Agent, Executor, Introduction, Task, status};
+use crate::frameworks;
+use crate::master::Master;
+use crate::registrar::Operation;
+use crate::updates;
+use crate::validation::{self, Invalid, resource};
+
+/// Takes an agent back. It repeats its message until it is answered.
+pub(crate) fn reregister(
+    master: &mut Master,
+    mut message: ReregisterSlaveMessage,
+    from: &Pid,
+    ctx: &mut Context<Master>,
+) {
+    master.metrics.messages_reregister_slave.increment();
+    let Some(id) = message.slave.id.as_ref().map(AgentId::from) else { return };
+    if master.agents.reregistering.contains(&id) || master.agents.marking_unreachable.contains(&id) {
+        tracing::info!(agent_id = %id, "ignoring a re-registration: another transition is in progress");
+        return;
+    }
+    if master.cluster.gone_agents().contains_key(&id) {
+        tracing::warn!(agent_id = %id, "refusing a re-registration: the agent is marked gone");
+        shut_down(from, "Agent has been marked gone", ctx);
+        return;
+    }
+    upgrade(&mut message);
+    if let Err(error) = validate(master, &message) {
+        tracing::warn!(agent_id = %id, agent = %from, %error, "ignoring an agent's re-registration");
+        return;
+    }
+    if let Some(known) = master.cluster.agent(&id)
+        && (known.pid.address().ip() != from.address().ip()
+            || known.info.hostname != message.slave.hostname)
+    {
+        tracing::warn!(agent_id = %id, agent = %from, "refusing a re-registration from another machine");
+        shut_down(from, "Agent attempted to reregister with different IP / hostname", ctx);
+        return;
+    }
+    tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
+    master.agents.reregistering.insert(id.clone());
+    let pid = from.clone();
+    let was_known = master.cluster.agent(&id).is_some();
+    match registry_change(master, &id, &message.slave) {
+        None => proceed(master, id, pid, message, ctx),
+        Some(operation) => {
+            master.apply(operation, ctx, move |master, possible, ctx| {
+                if !possible {
+                    tracing::warn!(agent_id = %id, "the registry does not know the agent; it will try again");
+                    master.agents.reregistering.remove(&id);
+                    return;
+                }
+                if was_known && master.cluster.agent(&id).is_none() {
+                    tracing::warn!(agent_id = %id, "the agent was removed while it re-registered; it will try again");
+                    master.agents.reregistering.remove(&id);
+                    return;
+                }
+                proceed(master, id, pid, message, ctx);
+            });
+        }
+    }
+}
+
+/// What has to be stored first. Nothing, if the agent is admitted and has not changed.
+fn registry_change(master: &Master, id: &AgentId, info: &v1::AgentInfo) -> Option<Operation> {
+    let known = master.cluster.agent(id).map(|agent| &*agent.info);
+    let recovered = master.cluster.recovered_agents().get(id).map(|info| &**info);
+    match known.or(recovered) {
+        Some(stored) if stored == info => None,
+        Some(_) => Some(Operation::UpdateAgent { info: Box::new(info.clone()) }),
+        None => Some(Operation::MarkAgentReachable { info: Box::new(info.clone()) }),
+    }
+}
+
+/// All resources in the form that the master works with.
+fn upgrade(message: &mut ReregisterSlaveMessage) {
+    resources::upgrade_all(&mut message.slave.resources);
+    resources::upgrade_all(&mut message.checkpointed_resources);
+    for executor in &mut message.executor_infos {
+        resources::upgrade_all(&mut executor.resources);
+    }
+    let archived = message.completed_frameworks.iter_mut().flat_map(|framework| &mut framework.tasks);
+    for task in message.tasks.iter_mut().chain(archived) {
+        resources::upgrade_all(&mut task.resources);
+    }
+}
+
+fn validate(master: &Master, message: &ReregisterSlaveMessage) -> Result<(), Invalid> {
+    validation::agent::validate_reregistration(message)?;
+    validation::agent::validate_version(message.version())?;
+    check_domain(master, &message.slave)?;
+    Ok(())
+}
+
+/// The registry agrees.
+fn proceed(
+    master: &mut Master,
+    id: AgentId,
+    pid: Pid,
+    message: ReregisterSlaveMessage,
+    ctx: &mut Context<Master>,
+) {
+    master.agents.reregistering.remove(&id);
+    let ReregisterSlaveMessage {
+        slave,
+        checkpointed_resources,
+        executor_infos,
+        tasks,
+        frameworks,
+        completed_frameworks,
+        version,
+        agent_capabilities,
+        resource_version_uuid,
+    } = message;
+    let introduction = introduce(
+        id.clone(),
+        pid.clone(),
+        slave,
+        version.unwrap_or_default(),
+        agent_capabilities,
+        resource_version_uuid,
+        &checkpointed_resources,
+    );
+    let introduction = match introduction {
+        Ok(introduction) => introduction,
+        Err(error) => {
+            tracing::warn!(agent_id = %id, %error, "refusing a re-registration");
+            shut_down(&pid, &error.0, ctx);
+            return;
+        }
+    };
+    if master.cluster.agent(&id).is_some() {
+        reconcile::known(master, introduction, &executor_infos, &tasks, ctx);
+    } else {
+        let brought = Brought { executors: executor_infos, tasks, completed: completed_frameworks };
+        add(master, introduction, brought, &frameworks, ctx);
+    }
+    update_frameworks(master, &pid, frameworks, ctx);
+}
+
+/// What an agent brings.
+struct Brought {
+    executors: Vec<v1::ExecutorInfo>,
+    tasks: Vec<v1::Task>,
+    completed: Vec<archive::Framework>,
+}
+
+/// Adds an agent that this master does not know (any more).
+fn add(
+    master: &mut Master,
+    introduction: Introduction,
+    brought: Brought,
+    frameworks: &[v1::FrameworkInfo],
+    ctx: &mut Context<Master>,
+) {
+    let awaited = master.cluster.recovered_agents().contains_key(&introduction.id);
+    let unreachable = master.cluster.unreachable_agents().contains_key(&introduction.id);
+    let agent = Agent::new(introduction, ctx.now());
+    let (id, pid) = (agent.id.clone(), agent.pid.clone());
+    // Before its tasks, which belong to them.
+    for info in frameworks {
+        let framework = info.id.as_ref().map(FrameworkId::from);
+        let known = framework.is_none_or(|id| {
+            master.cluster.framework(&id).is_some() || master.cluster.is_completed(&id)
+        });
+        if !known {
+            frameworks::recover::recover(master, info.clone(), ctx.now());
+        }
+    }
+    master.cluster.add_agent(agent);
+    master.cluster.set_agent_reregistered(&id, ctx.now());
+    master.metrics.slave_reregistrations.increment();
+    watch(master, &id, &pid, ctx);
+    add_executors(master, &id, brought.executors);
+    add_tasks(master, &id, brought.tasks);
+    if !awaited {
+        forget_unreachable(master, &id);
+    }
+    add_completed(master, brought.completed);
+    if let Some(agent) = master.cluster.agent(&id) {
+        tracing::info!(agent_id = %id, agent = %pid, resources = %agent.total, "re-registered an agent");
+        master.allocation.add_agent(agent);
+    }
+    let answer = SlaveReregisteredMessage {
+        slave_id: id.to_proto(),
+        reconciliations: Vec::new(),
+        connection: Some(master.agents.connection()),
+    };
+    ctx.post(&pid, answer);
+    if !awaited {
+        let message = match unreachable {
+            true => "Unreachable agent re-reregistered",
+            false => "Unknown agent reregistered",
+        };
+        report_tasks(master, &id, message, ctx);
+    }
+}
+
+fn add_executors(master: &mut Master, agent: &AgentId, infos: Vec<v1::ExecutorInfo>) {
+    for mut info in infos {
+        let Some(framework) = info.framework_id.as_ref().map(FrameworkId::from) else { continue };
+        allocate_to_only_role(master, &framework, &mut info.resources);
+        if master.cluster.framework(&framework).is_none() {
+            continue;
+        }
+        if let Ok(resources) = Resources::try_from_protos(&info.resources) {
+            master.cluster.add_executor(&framework, agent, Executor { info, resources });
+        }
+    }
+}
+
+/// Tasks of removed frameworks are not added: these are shut down on the agent.
+fn add_tasks(master: &mut Master, agent: &AgentId, tasks: Vec<v1::Task>) {
+    for mut proto in tasks {
+        let framework = FrameworkId::from(&proto.framework_id);
+        if master.cluster.framework(&framework).is_none() {
+            continue;
+        }
+        // What was lost with the agent is back.
+        master.cluster.forget_past_of(&framework, agent, &[&proto.task_id.value]);
+        allocate_to_only_role(master, &framework, &mut proto.resources);
+        if let Ok(task) = Task::reported(proto) {
+            master.metrics.framework(&framework).task_added(task.state());
+            master.cluster.add_task(task);
+        }
+    }
+}
+
+/// None of the agent's tasks is unreachable any more.
+fn forget_unreachable(master: &mut Master, agent: &AgentId) {
+    let everywhere: Vec<_> = master.cluster.frameworks().keys().cloned().collect();
+    for framework in everywhere {
+        let state = master.cluster.framework(&framework);
+        if state.is_some_and(|state| state.unreachable_tasks.iter().any(|task| &task.agent == agent)) {
+            master.cluster.forget_past_of(&framework, agent, &[]);
+        }
+    }
+}
+
+/// An agent without MULTI_ROLE does not keep allocation info. Its frameworks have one role.
+fn allocate_to_only_role(master: &Master, framework: &FrameworkId, resources: &mut [v1::Resource]) {
+    let roles = master.cluster.framework(framework).map(|state| state.roles.clone());
+    if let Some(role) = roles.as_ref().filter(|roles| roles.len() == 1).and_then(|roles| roles.first()) {
+        resource::inject_role(resources, role);
+    }
+}
+
+/// An agent calls a framework completed when nothing of it runs there any more.
+fn add_completed(master: &mut Master, completed: Vec<archive::Framework>) {
+    for archived in completed {
+        let Some(framework) = archived.framework_info.id.as_ref().map(FrameworkId::from) else { continue };
+        if master.cluster.framework(&framework).is_none() {
+            continue;
+        }
+        for task in archived.tasks.into_iter().filter_map(|task| Task::reported(task).ok()) {
+            master.cluster.add_completed_task(&framework, task.into());
+        }
+    }
+}
+
+/// Frameworks are told in which state the tasks of an agent are that was thought lost.
+fn report_tasks(master: &mut Master, agent: &AgentId, message: &str, ctx: &mut Context<Master>) {
+    let Some(state) = master.cluster.agent(agent) else { return };
+    let keys: Vec<_> = state.tasks.keys().cloned().collect();
+    for (framework, id) in keys {
+        let connected = master.cluster.framework(&framework).is_some_and(|state| state.is_connected());
+        let Some(task) = master.cluster.task(&framework, id.as_str()).filter(|_| connected) else { continue };
+        let status =
+            status::repeated(task, task.state(), Reason::AgentReregistered, message, ctx.now());
+        updates::forward(master, &framework, status, ctx);
+    }
+}
+
+/// The agent hears what its frameworks are now, and which of them are no more.
+fn update_frameworks(
+    master: &mut Master,
+    pid: &Pid,
+    frameworks: Vec<v1::FrameworkInfo>,
+    ctx: &mut Context<Master>,
+) {
+    for info in frameworks {
+        let Some(id) = info.id.as_ref().map(FrameworkId::from) else { continue };
+        if let Some(framework) = master.cluster.framework(&id) {
+            ctx.post(pid, update_message(&id, &framework.info));
+        } else if master.cluster.is_completed(&id) {
+            tracing::info!(framework_id = %id, agent = %pid, "shutting a removed framework down on the agent");
+            ctx.post(pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
+        } else {
+            // Only a known agent brings a framework here that this master does not know.
+            frameworks::recover::recover(master, info, ctx.now());
+        }
+    }
+}
+
+/// What agents are told when a framework changed. Frameworks of the v1 API have no pid.
+pub(crate) fn update_message(id: &FrameworkId, info: &v1::FrameworkInfo) -> UpdateFrameworkMessage {
+    UpdateFrameworkMessage {
+        framework_id: id.to_proto(),
+        pid: Some(Pid::nobody().to_string()),
+        framework_info: Some(info.clone()),
+    }
+}
+
+/// The executors of an agent, by framework and id.
+pub(super) fn keys_of(executors: &[v1::ExecutorInfo]) -> Vec<(FrameworkId, ExecutorId)> {
+    let key = |info: &v1::ExecutorInfo| {
+        Some((FrameworkId::from(info.framework_id.as_ref()?), ExecutorId::from(&info.executor_id)))
+    };
+    executors.iter().filter_map(key).collect()
+}

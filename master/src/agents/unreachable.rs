@@ -1,0 +1,221 @@
+//! An agent does not answer its pings, or does not come back: it is marked unreachable (upstream:
+//! `markUnreachable`, `__removeSlave`, `agentReregisterTimeout`, `recoveredSlavesTimeout`).
+//!
+//! The registry is written first. Then its tasks become TASK_UNREACHABLE for frameworks that are
+//! partition-aware, TASK_LOST for others; they may be running all the same, and are what they are when
+//! the agent returns.
+
+use libprocess::Context;
+use mesos::tasks::time_info;
+use mesos::v1::task_status::Reason;
+use mesos::v1::{self, TaskState};
+use mesos::{AgentId, FrameworkId};
+
+use super::announce_lost;
+use super::observer::Health;
+use crate::cluster::status;
+use crate::master::{EndReason, Master, Timeout};
+use crate::registrar::Operation;
+use crate::{offers, updates};
+
+/// An agent whose turn to be marked unreachable comes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Removal {
+    agent: AgentId,
+    cause: Cause,
+}
+
+/// Why an agent is taken for unreachable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It misses its pings.
+    Unhealthy,
+    /// It has not re-registered since its connection broke.
+    Disconnected,
+    /// It has not re-registered since this master leads.
+    NotRecovered,
+}
+
+/// An observer reports. An answer that comes before the removal cancels it.
+pub(crate) fn health_changed(master: &mut Master, message: Health, ctx: &mut Context<Master>) {
+    let Health { agent, healthy } = message;
+    if !healthy {
+        if !master.agents.unhealthy.contains_key(&agent) {
+            schedule(master, Removal { agent, cause: Cause::Unhealthy }, ctx);
+        }
+    } else if let Some(timer) = master.agents.unhealthy.swap_remove(&agent) {
+        tracing::info!(agent_id = %agent, "the agent answers again; it is not marked unreachable");
+        ctx.cancel(timer);
+        master.metrics.slave_unreachable_canceled.increment();
+    }
+}
+
+/// A disconnected agent has not re-registered in time.
+pub(crate) fn reregistration_timed_out(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
+    master.agents.reregistration_timers.swap_remove(agent);
+    if master.cluster.agent(agent).is_some_and(|state| !state.connected) {
+        schedule(master, Removal { agent: agent.clone(), cause: Cause::Disconnected }, ctx);
+    }
+}
+
+/// The agents that the registry knows have had their time to come back.
+pub(crate) fn recovery_timed_out(master: &mut Master, known: usize, ctx: &mut Context<Master>) {
+    let absent: Vec<AgentId> = master.cluster.recovered_agents().keys().cloned().collect();
+    let limit = master.settings.recovery_agent_removal_limit.0;
+    if known > 0 && absent.len() as f64 / known as f64 > limit / 100.0 {
+        master.end(EndReason::TooManyAgentsLost { lost: absent.len(), known, limit }, ctx);
+        return;
+    }
+    for agent in absent {
+        if !master.agents.reregistering.contains(&agent) {
+            schedule(master, Removal { agent, cause: Cause::NotRecovered }, ctx);
+        }
+    }
+}
+
+/// Marks the agent unreachable when the rate limit allows it: at once without a limit.
+fn schedule(master: &mut Master, removal: Removal, ctx: &mut Context<Master>) {
+    master.metrics.slave_unreachable_scheduled.increment();
+    let now = ctx.node().elapsed();
+    let wait = master.agents.limiter.as_mut().map(|limiter| limiter.acquire(now));
+    match wait.filter(|wait| !wait.is_zero()) {
+        None => removal_due(master, removal, ctx),
+        Some(wait) => {
+            tracing::info!(agent_id = %removal.agent, ?wait, "the agent will be marked unreachable");
+            let timer = ctx.after(wait, Timeout::Removal(removal.clone()));
+            if removal.cause == Cause::Unhealthy {
+                master.agents.unhealthy.insert(removal.agent, timer);
+            }
+        }
+    }
+}
+
+/// Its turn has come, unless it has come back.
+pub(crate) fn removal_due(master: &mut Master, removal: Removal, ctx: &mut Context<Master>) {
+    let Removal { agent, cause } = removal;
+    let timeout = mesos::duration::format(master.settings.agent_reregister_timeout);
+    let message = match cause {
+        Cause::Unhealthy => {
+            master.agents.unhealthy.swap_remove(&agent);
+            "health check timed out".to_owned()
+        }
+        Cause::Disconnected => {
+            if master.cluster.agent(&agent).is_none_or(|state| state.connected) {
+                master.metrics.slave_unreachable_canceled.increment();
+                return;
+            }
+            format!("agent did not reregister within {timeout} after disconnecting")
+        }
+        Cause::NotRecovered => format!("did not reregister within {timeout} after master failover"),
+    };
+    if mark(master, &agent, cause == Cause::NotRecovered, message, ctx) {
+        master.metrics.slave_unreachable_completed.increment();
+    } else {
+        master.metrics.slave_unreachable_canceled.increment();
+    }
+}
+
+/// Marks an agent unreachable in the registry, and then in the books. Whether that began.
+fn mark(
+    master: &mut Master,
+    agent: &AgentId,
+    after_failover: bool,
+    message: String,
+    ctx: &mut Context<Master>,
+) -> bool {
+    let info = if after_failover {
+        master.cluster.recovered_agents().get(agent).map(|info| (**info).clone())
+    } else {
+        master.cluster.agent(agent).map(|state| (*state.info).clone())
+    };
+    let Some(info) = info else { return false };
+    let busy = master.agents.reregistering.contains(agent)
+        || master.agents.marking_unreachable.contains(agent)
+        || master.agents.removing.contains(agent)
+        || master.cluster.gone_agents().contains_key(agent);
+    if busy {
+        tracing::info!(agent_id = %agent, "not marking the agent unreachable: another transition is in progress");
+        return false;
+    }
+    tracing::info!(agent_id = %agent, message, "marking the agent unreachable");
+    master.agents.marking_unreachable.insert(agent.clone());
+    // The same time in the registry and in all status updates.
+    let since = time_info(ctx.now());
+    let operation = Operation::MarkAgentUnreachable { info: Box::new(info), since };
+    let agent = agent.clone();
+    master.apply(operation, ctx, move |master, possible, ctx| {
+        master.agents.marking_unreachable.remove(&agent);
+        if !possible {
+            tracing::error!(agent_id = %agent, "the registry does not know the agent");
+            return;
+        }
+        marked(master, &agent, after_failover, since, &message, ctx);
+    });
+    true
+}
+
+/// The registry has it.
+fn marked(
+    master: &mut Master,
+    agent: &AgentId,
+    after_failover: bool,
+    since: v1::TimeInfo,
+    message: &str,
+    ctx: &mut Context<Master>,
+) {
+    tracing::info!(agent_id = %agent, message, "the agent is unreachable");
+    master.metrics.slave_removals.increment();
+    master.metrics.slave_removals_reason_unhealthy.increment();
+    if after_failover {
+        master.cluster.remove_recovered_agent(agent);
+        master.metrics.recovery_slave_removals.increment();
+    } else {
+        remove(master, agent, since, message, ctx);
+    }
+    master.cluster.add_unreachable_agent(agent.clone(), since);
+    announce_lost(master, agent, ctx);
+}
+
+fn remove(
+    master: &mut Master,
+    agent: &AgentId,
+    since: v1::TimeInfo,
+    message: &str,
+    ctx: &mut Context<Master>,
+) {
+    // First, so that what its tasks free is not offered again.
+    master.allocation.remove_agent(agent);
+    let Some(state) = master.cluster.agent(agent) else { return };
+    let tasks: Vec<_> = state.tasks.keys().cloned().collect();
+    let executors: Vec<_> = state.executors.keys().cloned().collect();
+    let pid = state.pid.clone();
+    for (framework, id) in tasks {
+        let aware =
+            master.cluster.framework(&framework).is_some_and(|state| state.capabilities.partition_aware);
+        let state = if aware { TaskState::TaskUnreachable } else { TaskState::TaskLost };
+        let Some(task) = master.cluster.task(&framework, id.as_str()) else { continue };
+        let mut lost = status::of_task(task, state, Reason::AgentRemoved, message, ctx.now());
+        lost.unreachable_time = Some(since);
+        end_task(master, &framework, lost, ctx);
+    }
+    for (framework, executor) in executors {
+        updates::remove_executor(master, &framework, agent, &executor);
+    }
+    offers::rescind_of_agent(master, agent, ctx);
+    master.agents.forget(agent, ctx);
+    ctx.unlink(&pid);
+    master.cluster.remove_agent(agent);
+}
+
+/// The task is remembered as unreachable also where its framework is told TASK_LOST.
+fn end_task(
+    master: &mut Master,
+    framework: &FrameworkId,
+    lost: v1::TaskStatus,
+    ctx: &mut Context<Master>,
+) {
+    let task = mesos::TaskId::from(&lost.task_id);
+    updates::apply(master, framework, &lost, None);
+    updates::remove_task(master, framework, &task, true);
+    updates::forward(master, framework, lost, ctx);
+}

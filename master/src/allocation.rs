@@ -1,0 +1,150 @@
+//! What the master tells the allocator: one method for each event, in the master's types.
+//!
+//! Resources in these messages carry the role that they are allocated to. Nothing is waited for: the
+//! allocator answers with [`MakeOffers`], whenever it has something to offer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use allocator::Allocator;
+use allocator::messages::{
+    ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework,
+    Initialize, MakeOffers, Recover, RecoverResources, RemoveAgent, RemoveFramework, RequestResources,
+    ReviveOffers, SuppressOffers, TransitionOfferedToAllocated, UpdateAgent, UpdateFramework, UpdateWeights,
+};
+use libprocess::{Address, Recipient};
+use mesos::{AgentId, FrameworkId, Resources, v1};
+
+use crate::cluster::{Agent, Framework, Freed};
+
+/// The master's side of the allocator.
+pub(crate) struct Allocation(Address<Allocator>);
+
+impl Allocation {
+    pub(crate) fn new(allocator: Address<Allocator>) -> Self {
+        Self(allocator)
+    }
+
+    /// Begins: from now on offers go to `offers`.
+    pub(crate) fn initialize(&self, options: allocator::Options, offers: Recipient<MakeOffers>) {
+        self.0.tell(Initialize { options, offers });
+    }
+
+    /// A new master leads; so many agents are expected to come back.
+    pub(crate) fn recover(&self, expected_agents: usize) {
+        self.0.tell(Recover { expected_agents, quotas: BTreeMap::new() });
+    }
+
+    /// A framework, with what it uses on each agent.
+    pub(crate) fn add_framework(&self, framework: &Framework, used: BTreeMap<AgentId, Resources>) {
+        self.0.tell(AddFramework {
+            id: framework.id.clone(),
+            info: (*framework.info).clone(),
+            used,
+            active: framework.is_active(),
+            suppressed_roles: (*framework.suppressed_roles).clone(),
+        });
+    }
+
+    pub(crate) fn remove_framework(&self, id: &FrameworkId) {
+        self.0.tell(RemoveFramework { id: id.clone() });
+    }
+
+    pub(crate) fn activate_framework(&self, id: &FrameworkId) {
+        self.0.tell(ActivateFramework { id: id.clone() });
+    }
+
+    pub(crate) fn deactivate_framework(&self, id: &FrameworkId) {
+        self.0.tell(DeactivateFramework { id: id.clone() });
+    }
+
+    pub(crate) fn update_framework(
+        &self,
+        id: &FrameworkId,
+        info: v1::FrameworkInfo,
+        suppressed_roles: BTreeSet<String>,
+    ) {
+        self.0.tell(UpdateFramework { id: id.clone(), info, suppressed_roles });
+    }
+
+    /// An agent, with what frameworks use of it.
+    pub(crate) fn add_agent(&self, agent: &Agent) {
+        self.0.tell(AddAgent {
+            id: agent.id.clone(),
+            info: (*agent.info).clone(),
+            capabilities: (*agent.capability_list).clone(),
+            unavailability: None,
+            total: agent.total.clone(),
+            used: agent.used.iter().map(|(id, used)| (id.clone(), used.clone())).collect(),
+        });
+    }
+
+    pub(crate) fn remove_agent(&self, id: &AgentId) {
+        self.0.tell(RemoveAgent { id: id.clone() });
+    }
+
+    pub(crate) fn update_agent(&self, agent: &Agent) {
+        self.0.tell(UpdateAgent {
+            id: agent.id.clone(),
+            info: (*agent.info).clone(),
+            total: Some(agent.total.clone()),
+            capabilities: Some((*agent.capability_list).clone()),
+        });
+    }
+
+    pub(crate) fn activate_agent(&self, id: &AgentId) {
+        self.0.tell(ActivateAgent { id: id.clone() });
+    }
+
+    pub(crate) fn deactivate_agent(&self, id: &AgentId) {
+        self.0.tell(DeactivateAgent { id: id.clone() });
+    }
+
+    /// An offer was not taken, or only in part.
+    pub(crate) fn recover_offered(
+        &self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        resources: Resources,
+        filters: Option<v1::Filters>,
+    ) {
+        self.0.tell(RecoverResources {
+            framework: framework.clone(),
+            agent: agent.clone(),
+            resources,
+            filters,
+            is_allocated: false,
+        });
+    }
+
+    /// A task or an executor is over.
+    pub(crate) fn recover_used(&self, freed: Freed) {
+        self.0.tell(RecoverResources {
+            framework: freed.framework,
+            agent: freed.agent,
+            resources: freed.resources,
+            filters: None,
+            is_allocated: true,
+        });
+    }
+
+    /// Something that was offered is used now.
+    pub(crate) fn allocate(&self, agent: &AgentId, resources: Resources) {
+        self.0.tell(TransitionOfferedToAllocated { agent: agent.clone(), resources });
+    }
+
+    pub(crate) fn suppress(&self, framework: &FrameworkId, roles: BTreeSet<String>) {
+        self.0.tell(SuppressOffers { framework: framework.clone(), roles });
+    }
+
+    pub(crate) fn revive(&self, framework: &FrameworkId, roles: BTreeSet<String>) {
+        self.0.tell(ReviveOffers { framework: framework.clone(), roles });
+    }
+
+    pub(crate) fn request(&self, framework: &FrameworkId, requests: Vec<v1::Request>) {
+        self.0.tell(RequestResources { framework: framework.clone(), requests });
+    }
+
+    pub(crate) fn update_weights(&self, weights: Vec<v1::WeightInfo>) {
+        self.0.tell(UpdateWeights(weights));
+    }
+}

@@ -1,0 +1,41 @@
+//! DECLINE: a framework does not want what it was offered, and for some time nothing like it (upstream:
+//! `decline`).
+
+use libprocess::Context;
+use mesos::v1::scheduler::call::Decline;
+use mesos::{FrameworkId, OfferId, v1};
+
+use crate::master::Master;
+use crate::offers;
+
+/// Gives offers back. Those that are not valid (any more) are passed over.
+pub(super) fn decline(
+    master: &mut Master,
+    framework: &FrameworkId,
+    call: Decline,
+    ctx: &mut Context<Master>,
+) {
+    master.metrics.messages_decline_offers.increment();
+    // Without filters the defaults hold: they refuse for 5 seconds.
+    let filters = call.filters.unwrap_or_default();
+    for id in &call.offer_ids {
+        if !apply(master, framework, id, &filters, ctx) {
+            tracing::warn!(framework_id = %framework, offer_id = %id.value, "ignoring the decline of an offer that is not valid");
+        }
+    }
+}
+
+fn apply(
+    master: &mut Master,
+    framework: &FrameworkId,
+    id: &v1::OfferId,
+    filters: &v1::Filters,
+    ctx: &mut Context<Master>,
+) -> bool {
+    let own = master.cluster.offer(&id.value).is_some_and(|offer| &offer.framework == framework);
+    let declined = own && offers::discard(master, &OfferId::from(id), Some(filters.clone()), ctx);
+    if declined {
+        master.metrics.framework(framework).offers_declined.increment();
+    }
+    declined
+}

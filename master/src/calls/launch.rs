@@ -1,0 +1,149 @@
+//! LAUNCH, the operation of ACCEPT: tasks go to the agent whose resources were offered.
+//!
+//! Each task is validated against what its predecessors left over. One that is refused becomes
+//! TASK_ERROR, and the others are launched all the same. A framework's own executor is counted once, with
+//! the first of its tasks; the executor of a command task is the agent's affair.
+
+use libprocess::{Context, Pid};
+use mesos::internal::{ResourceVersionUuid, RunTaskMessage};
+use mesos::resources;
+use mesos::v1::offer::Operation;
+use mesos::v1::task_status::Reason;
+use mesos::v1::{self, TaskState};
+use mesos::FrameworkId;
+
+use super::accept::{Taken, drop_operation, refuse_task};
+use crate::cluster::{Executor, Task};
+use crate::master::Master;
+use crate::validation::resource::inject_role;
+use crate::validation::task::{self, Launchable};
+
+/// Launches the operation's tasks.
+pub(super) fn launch(
+    master: &mut Master,
+    framework: &FrameworkId,
+    mut operation: Operation,
+    taken: &mut Taken,
+    ctx: &mut Context<Master>,
+) {
+    let problem = match resources::validate_and_upgrade_operation(&mut operation) {
+        Err(error) => Some(error.to_string()),
+        Ok(()) if operation.id.is_some() => {
+            Some("The `id` field cannot be set on LAUNCH operations".to_owned())
+        }
+        Ok(()) => None,
+    };
+    if let Some(text) = problem {
+        let (state, reason) = (TaskState::TaskError, Reason::TaskInvalid);
+        drop_operation(master, framework, operation, state, reason, &text, ctx);
+        return;
+    }
+    let kind = operation.r#type();
+    for mut task in operation.launch.map_or_else(Vec::new, |launch| launch.task_infos) {
+        complete(&mut task, framework, &taken.role);
+        match validate(master, framework, &task, taken) {
+            Ok(launchable) => {
+                apply(master, framework, &task, &launchable, taken);
+                master.metrics.framework(framework).operation(kind);
+                tell(master, framework, task, launchable.new_executor.is_some(), taken, ctx);
+            }
+            Err(text) => {
+                let (state, reason) = (TaskState::TaskError, Reason::TaskInvalid);
+                refuse_task(master, framework, &task, state, reason, &text, ctx);
+            }
+        }
+    }
+}
+
+/// Fills in what a framework may leave out.
+fn complete(task: &mut v1::TaskInfo, framework: &FrameworkId, role: &str) {
+    use v1::health_check::Type;
+    inject_role(&mut task.resources, role);
+    if let Some(executor) = &mut task.executor {
+        inject_role(&mut executor.resources, role);
+        executor.framework_id.get_or_insert_with(|| framework.to_proto());
+    }
+    // The type came later than its two first kinds.
+    if let Some(check) = task.health_check.as_mut().filter(|check| check.r#type.is_none()) {
+        match (check.command.is_some(), check.http.is_some()) {
+            (true, false) => check.r#type = Some(Type::Command.into()),
+            (false, true) => check.r#type = Some(Type::Http.into()),
+            _ => {}
+        }
+    }
+}
+
+fn validate(
+    master: &Master,
+    framework: &FrameworkId,
+    task: &v1::TaskInfo,
+    taken: &Taken,
+) -> Result<Launchable, String> {
+    let state = master.cluster.framework(framework).ok_or("Framework cannot be found")?;
+    let agent = master.cluster.agent(&taken.agent).ok_or("Agent removed")?;
+    task::validate(task, state, agent, &taken.remaining).map_err(|error| error.0)
+}
+
+/// The task is in the books before it is sent: an update may come at once.
+fn apply(
+    master: &mut Master,
+    framework: &FrameworkId,
+    info: &v1::TaskInfo,
+    launchable: &Launchable,
+    taken: &mut Taken,
+) {
+    if let (Some(executor), Some(resources)) = (&info.executor, &launchable.new_executor) {
+        let executor = Executor { info: executor.clone(), resources: resources.clone() };
+        master.cluster.add_executor(framework, &taken.agent, executor);
+        taken.remaining -= resources;
+        taken.launched += resources;
+    }
+    master.cluster.add_task(Task::staging(info, launchable.task.clone(), framework));
+    master.metrics.framework(framework).task_added(TaskState::TaskStaging);
+    taken.remaining -= &launchable.task;
+    taken.launched += &launchable.task;
+}
+
+fn tell(
+    master: &Master,
+    framework: &FrameworkId,
+    mut task: v1::TaskInfo,
+    new_executor: bool,
+    taken: &Taken,
+    ctx: &Context<Master>,
+) {
+    let (Some(state), Some(agent)) = (master.cluster.framework(framework), master.cluster.agent(&taken.agent))
+    else {
+        return;
+    };
+    tracing::debug!(framework_id = %framework, task_id = %task.task_id.value, agent_id = %agent.id, "launching a task");
+    // A command task always has an executor of its own.
+    let launch_executor = task.executor.is_none() || new_executor;
+    if !agent.capabilities.reservation_refinement {
+        downgrade(&mut task);
+    }
+    let version = agent.resource_version.clone();
+    let message = RunTaskMessage {
+        framework_id: None,
+        framework: (*state.info).clone(),
+        task,
+        resource_version_uuids: version
+            .map(|uuid| ResourceVersionUuid { resource_provider_id: None, uuid })
+            .into_iter()
+            .collect(),
+        // Frameworks of the v1 API have no pid.
+        pid: Some(Pid::nobody().to_string()),
+        launch_executor: Some(launch_executor),
+    };
+    ctx.post(&agent.pid, message);
+}
+
+/// An agent without RESERVATION_REFINEMENT never offers refined reservations: nothing is lost.
+fn downgrade(task: &mut v1::TaskInfo) {
+    let executor = task.executor.as_mut().map(|executor| &mut executor.resources);
+    for resources in [Some(&mut task.resources), executor].into_iter().flatten() {
+        if resources::downgrade_all(resources).is_err() {
+            tracing::warn!("a refined reservation for an agent that does not know them");
+        }
+    }
+}

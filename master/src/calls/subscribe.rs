@@ -1,0 +1,174 @@
+//! SUBSCRIBE: a scheduler wants to be a framework, or to be it again (upstream: `subscribe`,
+//! `_subscribe`, `failoverFramework`, `connectAndActivateRecoveredFramework`).
+//!
+//! Without an id it becomes a new framework. With an id it takes the framework over, whoever has it:
+//! the old stream ends with an error, the old offers are void. A framework that was removed cannot come
+//! back. A refusal is an ERROR event on a stream that then ends, not an HTTP error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use libprocess::Context;
+use libprocess::http::Body;
+use mesos::tasks::framework_roles;
+use mesos::v1::scheduler::call::{self, Subscribe};
+use mesos::v1::{self, FrameworkInfo};
+use mesos::{FrameworkId, MediaType};
+use uuid::Uuid;
+
+use crate::agents::reregister::update_message;
+use crate::cluster::{Connection, Framework};
+use crate::frameworks::stream::{Stream, attach};
+use crate::frameworks::{events, recover};
+use crate::master::Master;
+use crate::offers;
+use crate::validation::{self, Checked, refuse_if};
+
+/// Subscribes; the body of the answer.
+pub(super) fn subscribe(
+    master: &mut Master,
+    call: Subscribe,
+    stream: Uuid,
+    media: MediaType,
+    ctx: &mut Context<Master>,
+) -> Body {
+    let (stream, body) = Stream::new(stream, media);
+    let id = call.framework_info.id.as_ref().filter(|id| !id.value.is_empty()).map(FrameworkId::from);
+    match id {
+        None => master.metrics.messages_register_framework.increment(),
+        Some(_) => master.metrics.messages_reregister_framework.increment(),
+    }
+    let suppressed = call.suppressed_roles.iter().cloned().collect();
+    if let Err(error) = validate(master, &call, &suppressed) {
+        tracing::info!(name = call.framework_info.name, %error, "refusing a subscription");
+        stream.refuse(error.0);
+        return body;
+    }
+    match id {
+        None => register(master, call.framework_info, suppressed, stream, ctx),
+        Some(id) => resume(master, &id, call.framework_info, suppressed, stream, ctx),
+    }
+    body
+}
+
+fn validate(master: &Master, call: &Subscribe, suppressed: &BTreeSet<String>) -> Checked {
+    validate_info(master, &call.framework_info)?;
+    validate_options(&call.framework_info, suppressed, call.offer_constraints.as_ref())
+}
+
+/// Whether this master admits a framework that describes itself so.
+pub(super) fn validate_info(master: &Master, info: &FrameworkInfo) -> Checked {
+    validation::framework::validate(info)?;
+    let settings = &master.settings;
+    let whitelist = settings.roles.as_ref().map(|roles| &roles.0);
+    validation::framework::validate_admission(info, whitelist, settings.root_submissions)?;
+    let removed = info.id.as_ref().is_some_and(|id| master.cluster.is_completed(&FrameworkId::from(id)));
+    refuse_if(removed, "Framework has been removed")
+}
+
+/// Whether the roles that it suppresses and constrains are its own.
+pub(super) fn validate_options(
+    info: &FrameworkInfo,
+    suppressed: &BTreeSet<String>,
+    constraints: Option<&v1::scheduler::OfferConstraints>,
+) -> Checked {
+    validation::framework::validate_role_options(&framework_roles(info), suppressed, constraints)
+}
+
+/// A new framework.
+fn register(
+    master: &mut Master,
+    mut info: FrameworkInfo,
+    suppressed: BTreeSet<String>,
+    stream: Stream,
+    ctx: &mut Context<Master>,
+) {
+    let id = master.ids.framework();
+    info.id = Some(id.to_proto());
+    tracing::info!(framework_id = %id, name = info.name, "a framework subscribes");
+    let connection = Connection::Connected { active: true };
+    let mut framework = Framework::new(id.clone(), info, connection, ctx.now());
+    framework.suppressed_roles = suppressed.into();
+    master.metrics.add_framework(&id, &framework.info.name);
+    master.metrics.framework(&id).call(call::Type::Subscribe);
+    master.allocation.add_framework(&framework, BTreeMap::new());
+    master.cluster.add_framework(framework);
+    attach(master, &id, stream, ctx);
+}
+
+/// A framework again: its scheduler restarted, lost its connection, or another instance took over.
+fn resume(
+    master: &mut Master,
+    id: &FrameworkId,
+    mut info: FrameworkInfo,
+    suppressed: BTreeSet<String>,
+    stream: Stream,
+    ctx: &mut Context<Master>,
+) {
+    // Neither it nor an agent with its tasks has come back since this master leads.
+    if master.cluster.framework(id).is_none() {
+        recover::recover(master, info.clone(), ctx.now());
+    }
+    let Some(current) = master.cluster.framework(id).map(|state| state.info.clone()) else { return };
+    validation::framework::preserve_immutable(&current, &mut info);
+    if let Err(error) = validation::framework::validate_update(&current, &info) {
+        tracing::info!(framework_id = %id, %error, "refusing a subscription");
+        stream.refuse(error.0);
+        return;
+    }
+    tracing::info!(framework_id = %id, name = info.name, "a framework subscribes again");
+    master.metrics.framework(id).call(call::Type::Subscribe);
+    update(master, id, info, suppressed, ctx);
+    take_over(master, id, stream, ctx);
+    tell_agents(master, id, ctx);
+}
+
+/// Takes over what a framework says of itself now. Offers to roles that it gave up are void.
+pub(super) fn update(
+    master: &mut Master,
+    id: &FrameworkId,
+    info: FrameworkInfo,
+    suppressed: BTreeSet<String>,
+    ctx: &mut Context<Master>,
+) {
+    master.allocation.update_framework(id, info.clone(), suppressed.clone());
+    master.cluster.update_framework(id, info, suppressed);
+    let Some(state) = master.cluster.framework(id) else { return };
+    let roles = state.roles.clone();
+    let outstanding: Vec<_> = state.offers.keys().cloned().collect();
+    for offer in outstanding {
+        let given_up = master.cluster.offer(offer.as_str()).is_some_and(|offer| !roles.contains(&offer.role));
+        if given_up {
+            offers::rescind(master, &offer, ctx);
+        }
+    }
+}
+
+/// The new stream is the framework's.
+fn take_over(master: &mut Master, id: &FrameworkId, stream: Stream, ctx: &mut Context<Master>) {
+    if let Some(old) = master.streams.swap_remove(id) {
+        tracing::info!(framework_id = %id, "the framework failed over");
+        old.refuse("Framework failed over");
+        master.metrics.framework(id).event(events::error("").r#type());
+    }
+    let Some(state) = master.cluster.framework(id) else { return };
+    let was_active = state.is_active();
+    let outstanding: Vec<_> = state.offers.keys().cloned().collect();
+    for offer in outstanding {
+        offers::discard(master, &offer, None, ctx);
+    }
+    master.cluster.set_reregistered(id, ctx.now());
+    master.cluster.set_connection(id, Connection::Connected { active: true });
+    if !was_active {
+        // After its offers were given back, so that the allocator's view of its share is right.
+        master.allocation.activate_framework(id);
+    }
+    attach(master, id, stream, ctx);
+}
+
+/// All agents hear of it: an executor may run where no task does.
+pub(super) fn tell_agents(master: &Master, id: &FrameworkId, ctx: &Context<Master>) {
+    let Some(state) = master.cluster.framework(id) else { return };
+    for agent in master.cluster.agents().values() {
+        ctx.post(&agent.pid, update_message(id, &state.info));
+    }
+}

@@ -1,0 +1,60 @@
+//! How a framework's scheduler goes away, and what then (upstream: `_exited`, `disconnect`,
+//! `deactivate`, `frameworkFailoverTimeout`).
+
+use std::time::SystemTime;
+
+use libprocess::Context;
+use mesos::FrameworkId;
+
+use super::remove;
+use crate::cluster::Connection;
+use crate::master::{Master, StreamBroken, Timeout};
+use crate::offers;
+
+/// A stream broke. It may not be its framework's any more: then that has subscribed again.
+pub(crate) fn stream_broken(master: &mut Master, message: StreamBroken, ctx: &mut Context<Master>) {
+    let StreamBroken { framework, stream } = message;
+    if master.streams.get(&framework).is_none_or(|current| current.id != stream) {
+        return;
+    }
+    disconnect(master, &framework, ctx);
+    let Some(state) = master.cluster.framework(&framework) else { return };
+    let (timeout, since) = (state.failover_timeout(), state.reregistered);
+    tracing::info!(framework_id = %framework, ?timeout, "the framework disconnected; it may fail over");
+    ctx.after(timeout, Timeout::Failover(framework, since));
+}
+
+/// The scheduler is not there: its offers are taken back, and nothing is sent to it.
+fn disconnect(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
+    if let Some(stream) = master.streams.swap_remove(framework) {
+        stream.close();
+    }
+    deactivate(master, framework, ctx);
+    master.cluster.set_connection(framework, Connection::Disconnected);
+}
+
+/// No more offers for a framework; those it has are discarded.
+pub(super) fn deactivate(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
+    let Some(state) = master.cluster.framework(framework).filter(|state| state.is_active()) else { return };
+    let outstanding: Vec<_> = state.offers.keys().cloned().collect();
+    master.cluster.set_connection(framework, Connection::Connected { active: false });
+    // First, so that what the offers held is not offered to it again.
+    master.allocation.deactivate_framework(framework);
+    for offer in outstanding {
+        offers::discard(master, &offer, None, ctx);
+    }
+}
+
+/// The failover timeout is over. Nothing happens if the framework is back, or was back in between.
+pub(crate) fn failover_timed_out(
+    master: &mut Master,
+    framework: &FrameworkId,
+    since: SystemTime,
+    ctx: &mut Context<Master>,
+) {
+    let Some(state) = master.cluster.framework(framework) else { return };
+    if !state.is_connected() && state.reregistered == since {
+        tracing::info!(framework_id = %framework, "the framework did not fail over in time; removing it");
+        remove::remove(master, framework, ctx);
+    }
+}

@@ -1,0 +1,22 @@
+//! A framework that is known only from what an agent runs of it, or from its own re-subscription
+//! after this master took over (upstream: `recoverFramework`).
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use mesos::{FrameworkId, v1};
+
+use crate::cluster::{Connection, Framework};
+use crate::master::Master;
+
+/// Adds the framework as recovered: it is neither connected nor active. Its tasks and executors are
+/// added as agents report them.
+pub(crate) fn recover(master: &mut Master, info: v1::FrameworkInfo, now: SystemTime) -> Option<FrameworkId> {
+    let id = info.id.as_ref().map(FrameworkId::from)?;
+    tracing::info!(framework_id = %id, "recovering the framework");
+    let framework = Framework::new(id.clone(), info, Connection::Recovered, now);
+    master.allocation.add_framework(&framework, BTreeMap::new());
+    master.metrics.add_framework(&framework.id, &framework.info.name);
+    master.cluster.add_framework(framework);
+    Some(id)
+}

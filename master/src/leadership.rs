@@ -1,0 +1,197 @@
+//! Who leads, and what this master does about it (upstream: `contended`, `detected`, `recover`).
+//!
+//! A master that is elected reads the registry and serves from then on. One that was elected and is
+//! so no longer ends: it must not go on with a state that another master has taken over. One that
+//! follows sends HTTP clients to the leader.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use election::{CandidacyEnded, LeaderChanged};
+use libprocess::http::{Request, Response};
+use libprocess::{Context, promise};
+use mesos::internal::Registry;
+use mesos::{AgentId, v1};
+
+use crate::cluster::MasterView;
+use crate::master::{EndReason, Master, Timeout};
+use crate::registrar::{Operation, Recover, RegistrarError};
+
+/// What a master knows of the election.
+#[derive(Debug, Default)]
+pub(crate) struct Leadership {
+    leader: Option<v1::MasterInfo>,
+    elected: Option<SystemTime>,
+    /// The registry is read: this master serves.
+    recovered: bool,
+}
+
+impl Leadership {
+    /// Whether this master leads.
+    pub(crate) fn is_elected(&self) -> bool {
+        self.elected.is_some()
+    }
+
+    /// Whether this master leads and knows the registry.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.recovered
+    }
+
+    /// When this master was elected.
+    pub(crate) fn elected_at(&self) -> Option<SystemTime> {
+        self.elected
+    }
+
+    /// Who leads.
+    pub(crate) fn leader(&self) -> Option<&v1::MasterInfo> {
+        self.leader.as_ref()
+    }
+}
+
+/// The detector says who leads.
+pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &mut Context<Master>) {
+    let was_elected = master.leadership.is_elected();
+    let is_elected = message.0.as_ref().is_some_and(|leader| leader.id == master.info.id);
+    master.leadership.leader = message.0;
+    match (was_elected, is_elected) {
+        (false, true) => {
+            tracing::info!(master_id = %master.info.id, "elected as the leading master");
+            master.leadership.elected = Some(ctx.now());
+            master.metrics.set_elected();
+            recover(master, ctx);
+        }
+        (true, false) => {
+            let reason = match &master.leadership.leader {
+                Some(leader) => format!("master {} leads", leader.pid()),
+                None => "nobody leads".to_owned(),
+            };
+            master.end(EndReason::LostLeadership(reason), ctx);
+        }
+        (true, true) => tracing::info!("elected again as the leading master"),
+        (false, false) => match &master.leadership.leader {
+            Some(leader) => tracing::info!(leader = leader.pid(), "another master leads"),
+            None => tracing::info!("no master leads"),
+        },
+    }
+}
+
+/// The candidacy ended: this master cannot lead (any more).
+pub(crate) fn candidacy_ended(master: &mut Master, message: CandidacyEnded, ctx: &mut Context<Master>) {
+    let failure = message.failure.unwrap_or_else(|| "the candidacy was lost".to_owned());
+    master.end(EndReason::LostLeadership(failure), ctx);
+}
+
+fn recover(master: &mut Master, ctx: &mut Context<Master>) {
+    tracing::info!("recovering from the registry");
+    let (reply, answer) = promise::<Result<Registry, RegistrarError>>();
+    master.registrar().recover.tell(Recover { info: master.info.clone(), reply });
+    ctx.defer(answer, |master, answer, ctx| match answer {
+        Ok(Ok(registry)) => recovered(master, registry, ctx),
+        Ok(Err(error)) => master.end(EndReason::Registry(error.to_string()), ctx),
+        Err(error) => master.end(EndReason::Registry(error.to_string()), ctx),
+    });
+}
+
+/// The registry is read: agents that it knows are awaited, and this master serves.
+fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>) {
+    let known = registry.slaves.map_or_else(Vec::new, |agents| agents.slaves);
+    let count = known.len();
+    for agent in known {
+        if let Some(id) = agent.info.id.as_ref().map(AgentId::from) {
+            master.cluster.add_recovered_agent(id, agent.info);
+        }
+    }
+    for agent in registry.unreachable.map_or_else(Vec::new, |agents| agents.slaves) {
+        master.cluster.add_unreachable_agent(AgentId::from(&agent.id), agent.timestamp);
+    }
+    for agent in registry.gone.map_or_else(Vec::new, |agents| agents.slaves) {
+        master.cluster.add_gone_agent(AgentId::from(&agent.id), agent.timestamp);
+    }
+    let timeout = master.settings.agent_reregister_timeout;
+    ctx.after(timeout, Timeout::Recovery { known: count });
+    ctx.every(master.settings.registry_gc_interval, Timeout::PruneRegistry);
+    master.allocation.recover(count);
+    recover_weights(master, registry.weights.into_iter().map(|weight| weight.info).collect(), ctx);
+    master.leadership.recovered = true;
+    tracing::info!(agents = count, ?timeout, "recovered from the registry; agents may re-register");
+}
+
+/// Weights in the registry take precedence over `--weights`; without any, those are stored.
+fn recover_weights(master: &mut Master, stored: Vec<v1::WeightInfo>, ctx: &mut Context<Master>) {
+    let by_flag = &master.settings.weights.0;
+    let weights = if stored.is_empty() {
+        let infos = by_flag.iter();
+        infos.map(|(role, weight)| v1::WeightInfo { role: Some(role.clone()), weight: *weight }).collect()
+    } else {
+        if !by_flag.is_empty() {
+            tracing::warn!("ignoring --weights: the registry has weights");
+        }
+        stored.clone()
+    };
+    let known: BTreeMap<String, f64> =
+        weights.iter().map(|info| (info.role().to_owned(), info.weight)).collect();
+    master.cluster.set_weights(known);
+    master.allocation.update_weights(weights.clone());
+    if stored.is_empty() && !weights.is_empty() {
+        master.apply(Operation::UpdateWeights { weights }, ctx, |_, _, _| {});
+    }
+}
+
+/// How readers see this master.
+pub(crate) fn view(master: &Master) -> MasterView {
+    MasterView {
+        info: master.info.clone(),
+        leader: master.leadership.leader.clone(),
+        started: master.started,
+        elected: master.leadership.elected,
+        cluster: master.settings.cluster.clone(),
+        role_whitelist: master.settings.roles.clone().map(|roles| Arc::new(roles.0)),
+        flags: master.flags.clone(),
+        log_dir: master.settings.log_dir.clone(),
+    }
+}
+
+/// The answer of a master that does not lead: 307 to the leader, or 503 without one.
+pub(crate) fn redirect(master: &Master, request: &Request) -> Response {
+    let Some(leader) = &master.leadership.leader else {
+        return Response::service_unavailable("No leader elected");
+    };
+    let base = format!("//{}:{}", host_of(leader), leader.port);
+    let own = |suffix: &str| [format!("/redirect{suffix}"), format!("/master/redirect{suffix}")];
+    if own("").contains(&request.path) {
+        return Response::temporary_redirect(base);
+    }
+    if own("/").iter().any(|prefix| request.path.starts_with(prefix)) {
+        return Response::not_found();
+    }
+    Response::temporary_redirect(format!("{base}{}{}", request.path, query_of(request)))
+}
+
+/// What stands for the leader in a URL.
+fn host_of(leader: &v1::MasterInfo) -> String {
+    match leader.hostname.as_deref().filter(|hostname| !hostname.is_empty()) {
+        Some(hostname) => hostname.to_owned(),
+        // `ip` holds the address in network order, read as a little-endian number (MESOS-1201).
+        None => std::net::Ipv4Addr::from(leader.ip.to_le_bytes()).to_string(),
+    }
+}
+
+fn query_of(request: &Request) -> String {
+    let pairs: Vec<String> =
+        request.query.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// Percent-encodes what may not stand in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}

@@ -1,0 +1,317 @@
+//! The Master (`master`): what it owns, and the table of its messages.
+//!
+//! | receives | from | does (module) |
+//! |---|---|---|
+//! | `LeaderChanged` | the detector | leads, follows, or ends when it has lost ([`crate::leadership`]) |
+//! | `CandidacyEnded` | the contender | ends ([`crate::leadership`]) |
+//! | `MakeOffers` | the allocator | makes offers ([`crate::offers`]) |
+//! | `Health` | an agent's observer | marks the agent unreachable, or spares it ([`crate::agents::unreachable`]) |
+//! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | ([`crate::agents`]) |
+//! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework ([`crate::updates`]) |
+//! | `Timeout` | itself, later | one of the deadlines listed there |
+//! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected ([`crate::frameworks`]) |
+//! | HTTP | schedulers, operators | [`crate::calls`], [`crate::http`] |
+//!
+//! A master that does not lead, or has not read the registry yet, drops what agents send. It never
+//! waits: the registrar's answers come back as continuations. Whoever reads the state gets a
+//! [`Snapshot`] and renders it elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use allocator::Allocator;
+use allocator::messages::MakeOffers;
+use election::{CandidacyEnded, Contend, Contender, Detector, LeaderChanged, WatchLeader};
+use indexmap::IndexMap;
+use libprocess::{Address, Context, FixedState, Handle, Install, Pid, Process, Promise, messages, promise};
+use mesos::internal::{
+    ExecutorToFrameworkMessage, ExitedExecutorMessage, RegisterSlaveMessage, ReregisterSlaveMessage,
+    StatusUpdateMessage, UnregisterSlaveMessage, UpdateSlaveMessage,
+};
+use mesos::{AgentId, FrameworkId, OfferId, v1};
+
+use crate::agents::observer::Health;
+use crate::agents::{self, Agents};
+use crate::allocation::Allocation;
+use crate::cluster::{Cluster, Snapshot};
+use crate::frameworks::stream::Stream;
+use crate::ids::Ids;
+use crate::leadership::Leadership;
+use crate::metrics::Metrics;
+use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
+use crate::settings::Settings;
+use crate::{calls, frameworks, http, leadership, offers, updates};
+
+/// Why a master ended by itself. Its process must end, too: another master leads.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EndReason {
+    /// Another master leads, or nobody does.
+    #[error("lost leadership: {0}")]
+    LostLeadership(String),
+    /// The registry could not be read or written.
+    #[error("the registry failed: {0}")]
+    Registry(String),
+    /// More agents than `--recovery_agent_removal_limit` allows did not come back.
+    #[error(
+        "{lost} of {known} agents in the registry did not re-register, which is more than the removal limit \
+         of {limit}%; look for the cause, or raise --recovery_agent_removal_limit"
+    )]
+    TooManyAgentsLost {
+        /// Agents that did not come back.
+        lost: usize,
+        /// Agents in the registry.
+        known: usize,
+        /// The limit.
+        limit: f64,
+    },
+    /// The actor ended: it was told to, or it panicked.
+    #[error("the master actor ended: {0}")]
+    Ended(String),
+}
+
+/// A deadline of the master's own.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Timeout {
+    /// A framework's failover timeout; void if it has subscribed since that time.
+    Failover(FrameworkId, SystemTime),
+    /// `--offer_timeout`.
+    Offer(OfferId),
+    /// A disconnected agent has not re-registered.
+    AgentReregistration(AgentId),
+    /// Agents that the registry knows have not come back.
+    Recovery {
+        /// How many the registry knew.
+        known: usize,
+    },
+    /// An agent's turn to be removed has come (`--agent_removal_rate_limit`).
+    Removal(agents::unreachable::Removal),
+    /// A framework's stream wants its next heartbeat.
+    Heartbeat(FrameworkId, uuid::Uuid),
+    /// Time to forget old entries of the registry.
+    PruneRegistry,
+}
+
+/// A scheduler's stream took no more.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamBroken {
+    pub(crate) framework: FrameworkId,
+    pub(crate) stream: uuid::Uuid,
+}
+
+messages! { Timeout; StreamBroken; }
+
+/// Who else a master works with.
+pub struct Peers {
+    /// Decides who is offered what.
+    pub allocator: Address<Allocator>,
+    /// Keeps what must survive.
+    pub registrar: RegistrarHandle,
+    /// Says who leads.
+    pub detector: Address<Detector>,
+    /// Stands for election.
+    pub contender: Address<Contender>,
+}
+
+/// See the module.
+pub struct Master {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) info: v1::MasterInfo,
+    /// All settings as text, for readers.
+    pub(crate) flags: Arc<BTreeMap<String, String>>,
+    pub(crate) started: SystemTime,
+    pub(crate) leadership: Leadership,
+    pub(crate) cluster: Cluster,
+    /// The connected schedulers.
+    pub(crate) streams: IndexMap<FrameworkId, Stream, FixedState>,
+    pub(crate) agents: Agents,
+    pub(crate) allocation: Allocation,
+    pub(crate) metrics: Metrics,
+    pub(crate) ids: Ids,
+    /// Timers of `--offer_timeout`.
+    pub(crate) offer_timers: IndexMap<OfferId, libprocess::Timer, FixedState>,
+    registrar: RegistrarHandle,
+    detector: Address<Detector>,
+    contender: Address<Contender>,
+    ended: Option<Promise<EndReason>>,
+    /// What readers of the present version hold, if any does.
+    snapshot: Weak<Snapshot>,
+}
+
+impl Master {
+    /// A master that has not been elected. `ended` is set when it ends by itself.
+    pub fn new(
+        node: &libprocess::Node,
+        settings: Arc<Settings>,
+        info: v1::MasterInfo,
+        peers: Peers,
+        ended: Promise<EndReason>,
+    ) -> Self {
+        let cluster = Cluster::default();
+        Self {
+            metrics: Metrics::new(node, &cluster),
+            flags: Arc::new(settings.to_flags()),
+            agents: Agents::new(&settings),
+            ids: Ids::new(info.id.clone()),
+            started: node.now(),
+            leadership: Leadership::default(),
+            streams: IndexMap::default(),
+            offer_timers: IndexMap::default(),
+            allocation: Allocation::new(peers.allocator),
+            registrar: peers.registrar,
+            detector: peers.detector,
+            contender: peers.contender,
+            ended: Some(ended),
+            snapshot: Weak::new(),
+            settings,
+            info,
+            cluster,
+        }
+    }
+
+    /// Who this master is.
+    pub fn info(&self) -> &v1::MasterInfo {
+        &self.info
+    }
+
+    /// The state as it is now, for a reader. Readers of one version share one snapshot.
+    pub fn snapshot(&mut self, now: SystemTime) -> Arc<Snapshot> {
+        let view = leadership::view(self);
+        if let Some(snapshot) = self.snapshot.upgrade()
+            && snapshot.version == self.cluster.version()
+            && snapshot.master.leader == view.leader
+        {
+            return snapshot;
+        }
+        let snapshot = Arc::new(self.cluster.snapshot(Arc::new(view), now));
+        self.snapshot = Arc::downgrade(&snapshot);
+        snapshot
+    }
+
+    /// Ends, with the reason, once.
+    pub(crate) fn end(&mut self, reason: EndReason, ctx: &mut Context<Self>) {
+        tracing::error!(%reason, "the master ends");
+        if let Some(ended) = self.ended.take() {
+            ended.set(reason);
+        }
+        ctx.terminate();
+    }
+
+    /// Has the registrar apply an operation, and goes on with whether it was possible. A registry
+    /// that cannot be written ends the master.
+    pub(crate) fn apply(
+        &mut self,
+        operation: Operation,
+        ctx: &mut Context<Self>,
+        then: impl FnOnce(&mut Self, bool, &mut Context<Self>) + 'static,
+    ) {
+        let (reply, answer) = promise::<Result<bool, RegistrarError>>();
+        self.registrar.apply.tell(Apply { operation, reply });
+        ctx.defer(answer, move |master, answer, ctx| match answer {
+            Ok(Ok(possible)) => then(master, possible, ctx),
+            Ok(Err(error)) => master.end(EndReason::Registry(error.to_string()), ctx),
+            Err(error) => master.end(EndReason::Registry(error.to_string()), ctx),
+        });
+    }
+
+    pub(crate) fn registrar(&self) -> &RegistrarHandle {
+        &self.registrar
+    }
+}
+
+impl Process for Master {
+    const NAME: &'static str = "master";
+
+    fn install(install: &mut Install<Self>) {
+        install.message::<RegisterSlaveMessage>();
+        install.message::<ReregisterSlaveMessage>();
+        install.message::<UnregisterSlaveMessage>();
+        install.message::<UpdateSlaveMessage>();
+        install.message::<StatusUpdateMessage>();
+        install.message::<ExitedExecutorMessage>();
+        install.message::<ExecutorToFrameworkMessage>();
+        calls::http::install(install);
+        http::install(install);
+    }
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let options = self.settings.allocator_options();
+        self.allocation.initialize(options, ctx.address().recipient());
+        self.contender.tell(Contend(ctx.address().recipient()));
+        self.detector.tell(WatchLeader(ctx.address().recipient()));
+    }
+
+    fn stopping(&mut self, exit: &libprocess::Exit, _: &mut Context<Self>) {
+        self.agents.stop_observers();
+        if let Some(ended) = self.ended.take() {
+            ended.set(EndReason::Ended(format!("{exit:?}")));
+        }
+    }
+
+    fn exited(&mut self, pid: &Pid, ctx: &mut Context<Self>) {
+        agents::disconnect::link_broke(self, pid, ctx);
+    }
+}
+
+/// Messages of agents: dropped unless this master leads and knows the registry.
+macro_rules! from_agents {
+    ($($message:ty => $handler:path;)*) => {$(
+        impl Handle<$message> for Master {
+            fn handle(&mut self, message: $message, from: &Pid, ctx: &mut Context<Self>) {
+                if self.leadership.is_serving() {
+                    $handler(self, message, from, ctx);
+                } else {
+                    self.metrics.dropped_messages.increment();
+                }
+            }
+        }
+    )*};
+}
+
+from_agents! {
+    RegisterSlaveMessage => agents::register::register;
+    ReregisterSlaveMessage => agents::reregister::reregister;
+    UnregisterSlaveMessage => agents::remove::unregister;
+    UpdateSlaveMessage => agents::update::update;
+    StatusUpdateMessage => updates::status::update;
+    ExitedExecutorMessage => updates::executor::exited;
+    ExecutorToFrameworkMessage => updates::executor::message;
+}
+
+/// Messages within the node.
+macro_rules! local {
+    ($($message:ty => $handler:path;)*) => {$(
+        impl Handle<$message> for Master {
+            fn handle(&mut self, message: $message, _: &Pid, ctx: &mut Context<Self>) {
+                $handler(self, message, ctx);
+            }
+        }
+    )*};
+}
+
+local! {
+    LeaderChanged => leadership::leader_changed;
+    CandidacyEnded => leadership::candidacy_ended;
+    MakeOffers => offers::make;
+    Health => agents::unreachable::health_changed;
+    StreamBroken => frameworks::lifecycle::stream_broken;
+    Timeout => timed_out;
+}
+
+fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
+    match timeout {
+        Timeout::Failover(framework, since) => {
+            frameworks::lifecycle::failover_timed_out(master, &framework, since, ctx);
+        }
+        Timeout::Offer(offer) => offers::expire(master, &offer, ctx),
+        Timeout::AgentReregistration(agent) => {
+            agents::unreachable::reregistration_timed_out(master, &agent, ctx);
+        }
+        Timeout::Recovery { known } => agents::unreachable::recovery_timed_out(master, known, ctx),
+        Timeout::Removal(removal) => agents::unreachable::removal_due(master, removal, ctx),
+        Timeout::Heartbeat(framework, stream) => {
+            frameworks::stream::heartbeat(master, framework, stream, ctx);
+        }
+        Timeout::PruneRegistry => agents::prune::prune(master, ctx),
+    }
+}

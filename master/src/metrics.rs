@@ -1,0 +1,312 @@
+//! The master's metrics, under upstream's names (`master/metrics.cpp`).
+//!
+//! Counters are held here and counted where things happen. Gauges are read from the cluster's
+//! [`Tally`] when somebody asks. Each framework has counters of its own below
+//! `master/frameworks/<name>/<id>/`, for as long as it is registered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use indexmap::IndexMap;
+use libprocess::metrics::{Counter, Gauge};
+use libprocess::{FixedState, Node};
+use mesos::tasks::is_terminal;
+use mesos::v1::scheduler::{call, event};
+use mesos::v1::{self, TaskState};
+use mesos::{FrameworkId, v1::offer::operation};
+
+use crate::cluster::tally::RESOURCES;
+use crate::cluster::{Cluster, Tally};
+use crate::leadership::encoded;
+
+macro_rules! counters {
+    ($($field:ident $(= $name:literal)?,)*) => {
+        /// The master's counters, as fields, and those of frameworks.
+        pub(crate) struct Metrics {
+            $(pub(crate) $field: Counter,)*
+            node: libprocess::Metrics,
+            frameworks: IndexMap<FrameworkId, FrameworkMetrics, FixedState>,
+            /// For frameworks that are not registered: counted nowhere.
+            nobody: FrameworkMetrics,
+            elected: Gauge,
+        }
+
+        impl Metrics {
+            /// Registers everything.
+            pub(crate) fn new(node: &Node, cluster: &Cluster) -> Self {
+                let metrics = node.metrics();
+                register_gauges(node, cluster.tally());
+                Self {
+                    $($field: metrics.counter(counters!(@name $field $(= $name)?)),)*
+                    node: metrics.clone(),
+                    frameworks: IndexMap::default(),
+                    nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new()),
+                    elected: metrics.gauge("master/elected"),
+                }
+            }
+        }
+    };
+    (@name $field:ident) => { concat!("master/", stringify!($field)) };
+    (@name $field:ident = $name:literal) => { concat!("master/", $name) };
+}
+
+counters! {
+    dropped_messages,
+    tasks_finished,
+    tasks_failed,
+    tasks_killed,
+    tasks_lost,
+    tasks_error,
+    tasks_dropped,
+    tasks_gone,
+    tasks_gone_by_operator,
+    messages_register_framework,
+    messages_reregister_framework,
+    messages_unregister_framework,
+    messages_kill_task,
+    messages_status_update_acknowledgement,
+    messages_operation_status_update_acknowledgement,
+    messages_resource_request,
+    messages_launch_tasks,
+    messages_decline_offers,
+    messages_revive_offers,
+    messages_suppress_offers,
+    messages_reconcile_operations,
+    messages_reconcile_tasks,
+    messages_framework_to_executor,
+    messages_executor_to_framework,
+    messages_register_slave,
+    messages_reregister_slave,
+    messages_unregister_slave,
+    messages_status_update,
+    messages_exited_executor,
+    messages_update_slave,
+    valid_framework_to_executor_messages,
+    invalid_framework_to_executor_messages,
+    valid_executor_to_framework_messages,
+    invalid_executor_to_framework_messages,
+    valid_status_updates,
+    invalid_status_updates,
+    valid_status_update_acknowledgements,
+    invalid_status_update_acknowledgements,
+    invalid_operation_status_update_acknowledgements,
+    recovery_slave_removals,
+    slave_registrations,
+    slave_reregistrations,
+    slave_removals,
+    slave_removals_reason_unhealthy = "slave_removals/reason_unhealthy",
+    slave_removals_reason_unregistered = "slave_removals/reason_unregistered",
+    slave_removals_reason_registered = "slave_removals/reason_registered",
+    slave_unreachable_scheduled,
+    slave_unreachable_completed,
+    slave_unreachable_canceled,
+}
+
+impl Metrics {
+    /// This master leads from now on.
+    pub(crate) fn set_elected(&self) {
+        self.elected.set(1.0);
+    }
+
+    /// A task became terminal (or unreachable, which is counted by a gauge).
+    pub(crate) fn task_ended(&self, status: &v1::TaskStatus) {
+        let counter = match status.state() {
+            TaskState::TaskFinished => &self.tasks_finished,
+            TaskState::TaskFailed => &self.tasks_failed,
+            TaskState::TaskKilled => &self.tasks_killed,
+            TaskState::TaskLost => &self.tasks_lost,
+            TaskState::TaskError => &self.tasks_error,
+            TaskState::TaskDropped => &self.tasks_dropped,
+            TaskState::TaskGone => &self.tasks_gone,
+            TaskState::TaskGoneByOperator => &self.tasks_gone_by_operator,
+            _ => return self.task_reason(status),
+        };
+        counter.increment();
+        self.task_reason(status);
+    }
+
+    /// `master/task_lost/source_master/reason_invalid_offers` and its like.
+    fn task_reason(&self, status: &v1::TaskStatus) {
+        if status.reason.is_some() {
+            let name = format!(
+                "master/{}/{}/{}",
+                status.state().as_str_name(),
+                status.source().as_str_name(),
+                status.reason().as_str_name()
+            );
+            self.node.counter(&name.to_lowercase()).increment();
+        }
+    }
+
+    /// The metrics of a framework; of nobody if it is not registered.
+    pub(crate) fn framework(&mut self, id: &FrameworkId) -> &mut FrameworkMetrics {
+        self.frameworks.get_mut(id).unwrap_or(&mut self.nobody)
+    }
+
+    /// A framework is registered.
+    pub(crate) fn add_framework(&mut self, id: &FrameworkId, name: &str) {
+        let prefix = format!("master/frameworks/{}/{id}/", encoded(name));
+        let metrics = FrameworkMetrics::new(self.node.clone(), prefix);
+        self.frameworks.insert(id.clone(), metrics);
+    }
+
+    /// A framework is no longer registered.
+    pub(crate) fn remove_framework(&mut self, id: &FrameworkId) {
+        if let Some(metrics) = self.frameworks.swap_remove(id) {
+            metrics.node.remove_prefix(&metrics.prefix);
+        }
+    }
+}
+
+/// The counters of one framework. Those that are rarely used are registered at their first use.
+pub(crate) struct FrameworkMetrics {
+    node: libprocess::Metrics,
+    prefix: String,
+    pub(crate) offers_sent: Counter,
+    pub(crate) offers_accepted: Counter,
+    pub(crate) offers_declined: Counter,
+    pub(crate) offers_rescinded: Counter,
+    calls_total: Counter,
+    events_total: Counter,
+    operations_total: Counter,
+    subscribed: Gauge,
+    /// By group and name: `SUBSCRIBE` is a call, `MESSAGE` a call and an event.
+    by_name: IndexMap<(&'static str, &'static str), Counter, FixedState>,
+    active: IndexMap<&'static str, Gauge, FixedState>,
+}
+
+impl FrameworkMetrics {
+    fn new(node: libprocess::Metrics, prefix: String) -> Self {
+        let counter = |name: &str| node.counter(&format!("{prefix}{name}"));
+        Self {
+            offers_sent: counter("offers/sent"),
+            offers_accepted: counter("offers/accepted"),
+            offers_declined: counter("offers/declined"),
+            offers_rescinded: counter("offers/rescinded"),
+            calls_total: counter("calls"),
+            events_total: counter("events"),
+            operations_total: counter("operations"),
+            subscribed: node.gauge(&format!("{prefix}subscribed")),
+            by_name: IndexMap::default(),
+            active: IndexMap::default(),
+            node,
+            prefix,
+        }
+    }
+
+    fn count(&mut self, group: &'static str, name: &'static str) {
+        let (node, prefix) = (&self.node, &self.prefix);
+        let counter = self
+            .by_name
+            .entry((group, name))
+            .or_insert_with(|| node.counter(&format!("{prefix}{group}{}", name.to_lowercase())));
+        counter.increment();
+    }
+
+    /// It made a call.
+    pub(crate) fn call(&mut self, kind: call::Type) {
+        self.calls_total.increment();
+        self.count("calls/", kind.as_str_name());
+    }
+
+    /// It was sent an event.
+    pub(crate) fn event(&mut self, kind: event::Type) {
+        self.events_total.increment();
+        self.count("events/", kind.as_str_name());
+    }
+
+    /// It accepted offers with an operation.
+    pub(crate) fn operation(&mut self, kind: operation::Type) {
+        self.operations_total.increment();
+        self.count("operations/", kind.as_str_name());
+    }
+
+    /// Whether its scheduler is connected.
+    pub(crate) fn set_subscribed(&self, subscribed: bool) {
+        self.subscribed.set(if subscribed { 1.0 } else { 0.0 });
+    }
+
+    /// It has one task more.
+    pub(crate) fn task_added(&mut self, state: TaskState) {
+        if !is_terminal(state) {
+            self.active(state).add(1.0);
+        }
+    }
+
+    /// One of its tasks changed its state.
+    pub(crate) fn task_changed(&mut self, from: TaskState, to: TaskState) {
+        if !is_terminal(from) {
+            self.active(from).add(-1.0);
+        }
+        if is_terminal(to) {
+            self.count("tasks/terminal/", to.as_str_name());
+        } else {
+            self.active(to).add(1.0);
+        }
+    }
+
+    fn active(&mut self, state: TaskState) -> &Gauge {
+        let (node, prefix) = (&self.node, &self.prefix);
+        self.active.entry(state.as_str_name()).or_insert_with(|| {
+            node.gauge(&format!("{prefix}tasks/active/{}", state.as_str_name().to_lowercase()))
+        })
+    }
+}
+
+fn register_gauges(node: &Node, tally: &Arc<Tally>) {
+    let metrics = node.metrics();
+    let clock = node.downgrade();
+    let started = node.elapsed();
+    metrics.pull_gauge("master/uptime_secs", move || {
+        clock.upgrade().map_or(0.0, |node| (node.elapsed() - started).as_secs_f64())
+    });
+    let plain: [(&str, fn(&Tally) -> &AtomicI64); 11] = [
+        ("slaves_connected", |tally| &tally.agents_connected),
+        ("slaves_disconnected", |tally| &tally.agents_disconnected),
+        ("slaves_active", |tally| &tally.agents_active),
+        ("slaves_inactive", |tally| &tally.agents_inactive),
+        ("slaves_unreachable", |tally| &tally.agents_unreachable),
+        ("frameworks_connected", |tally| &tally.frameworks_connected),
+        ("frameworks_disconnected", |tally| &tally.frameworks_disconnected),
+        ("frameworks_active", |tally| &tally.frameworks_active),
+        ("frameworks_inactive", |tally| &tally.frameworks_inactive),
+        ("outstanding_offers", |tally| &tally.offers),
+        ("tasks_unreachable", |tally| &tally.tasks_unreachable),
+    ];
+    for (name, field) in plain {
+        let tally = tally.clone();
+        metrics.pull_gauge(&format!("master/{name}"), move || field(&tally).load(Relaxed) as f64);
+    }
+    let states = [
+        ("tasks_staging", TaskState::TaskStaging),
+        ("tasks_starting", TaskState::TaskStarting),
+        ("tasks_running", TaskState::TaskRunning),
+        ("tasks_killing", TaskState::TaskKilling),
+    ];
+    for (name, state) in states {
+        let tally = tally.clone();
+        metrics.pull_gauge(&format!("master/{name}"), move || tally.tasks(state) as f64);
+    }
+    register_resources(&metrics, tally);
+}
+
+fn register_resources(metrics: &libprocess::Metrics, tally: &Arc<Tally>) {
+    for (index, name) in RESOURCES.into_iter().enumerate() {
+        for revocable in [false, true] {
+            let prefix = if revocable { format!("master/{name}_revocable") } else { format!("master/{name}") };
+            let amounts = move |tally: &Tally| match revocable {
+                true => (tally.revocable_total.get(index), tally.revocable_used.get(index)),
+                false => (tally.total.get(index), tally.used.get(index)),
+            };
+            let source = tally.clone();
+            metrics.pull_gauge(&format!("{prefix}_total"), move || amounts(&source).0);
+            let source = tally.clone();
+            metrics.pull_gauge(&format!("{prefix}_used"), move || amounts(&source).1);
+            let source = tally.clone();
+            metrics.pull_gauge(&format!("{prefix}_percent"), move || {
+                let (total, used) = amounts(&source);
+                if total > 0.0 { used / total } else { 0.0 }
+            });
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Offers: made of what the allocator gives, and taken back (upstream: `Master::offer`,
+//! `rescindOffer`, `discardOffer`).
+
+use allocator::messages::MakeOffers;
+use libprocess::Context;
+use mesos::resources;
+use mesos::{AgentId, FrameworkId, OfferId, Resources, v1};
+
+use crate::cluster::{Agent, FrameworkCapabilities, Offer};
+use crate::frameworks::events;
+use crate::master::{Master, Timeout};
+
+/// The allocator gives resources to frameworks. All offers of a framework go out in one event.
+pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<Master>) {
+    for (framework, roles) in message.0 {
+        let state = master.cluster.framework(&framework);
+        let capabilities = state.filter(|state| state.is_active()).map(|state| state.capabilities);
+        let mut sent = Vec::new();
+        for (role, agents) in roles {
+            for (agent, resources) in agents {
+                let offered = capabilities.and_then(|capabilities| {
+                    make_one(master, &framework, capabilities, &role, &agent, &resources, ctx)
+                });
+                match offered {
+                    Some(offer) => sent.push(offer),
+                    None => master.allocation.recover_offered(&framework, &agent, resources, None),
+                }
+            }
+        }
+        if !sent.is_empty() {
+            tracing::debug!(framework_id = %framework, offers = sent.len(), "sending offers");
+            master.metrics.framework(&framework).offers_sent.add(sent.len() as u64);
+            master.send(&framework, events::offers(sent), ctx);
+        }
+    }
+}
+
+/// Makes one offer; as it is sent to the framework. `None` if the agent is not there any more.
+fn make_one(
+    master: &mut Master,
+    framework: &FrameworkId,
+    capabilities: FrameworkCapabilities,
+    role: &str,
+    agent: &AgentId,
+    resources: &Resources,
+    ctx: &mut Context<Master>,
+) -> Option<v1::Offer> {
+    let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
+    let id = master.ids.offer();
+    let proto = describe(&id, framework, role, state, resources);
+    let sent = as_sent(&proto, capabilities);
+    master.cluster.add_offer(Offer {
+        proto,
+        id: id.clone(),
+        framework: framework.clone(),
+        agent: agent.clone(),
+        role: role.to_owned(),
+        resources: resources.clone(),
+    });
+    if let Some(timeout) = master.settings.offer_timeout {
+        let timer = ctx.after(timeout, Timeout::Offer(id.clone()));
+        master.offer_timers.insert(id, timer);
+    }
+    Some(sent)
+}
+
+fn describe(
+    id: &OfferId,
+    framework: &FrameworkId,
+    role: &str,
+    agent: &Agent,
+    resources: &Resources,
+) -> v1::Offer {
+    let address = agent.pid.address();
+    let url = v1::Url {
+        scheme: "http".to_owned(),
+        address: v1::Address {
+            hostname: Some(agent.info.hostname.clone()),
+            ip: Some(address.ip().to_string()),
+            port: i32::from(address.port()),
+        },
+        path: Some(format!("/{}", agent.pid.id())),
+        ..Default::default()
+    };
+    v1::Offer {
+        id: id.to_proto(),
+        framework_id: framework.to_proto(),
+        agent_id: agent.id.to_proto(),
+        hostname: agent.info.hostname.clone(),
+        url: Some(url),
+        domain: agent.info.domain.clone(),
+        resources: resources.to_protos(),
+        attributes: agent.info.attributes.clone(),
+        executor_ids: agent.executors_of(framework).map(|(id, _)| id.to_proto()).collect(),
+        unavailability: None,
+        allocation_info: Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) }),
+    }
+}
+
+/// The offer in the form that the framework understands. Frameworks without MULTI_ROLE are not shown
+/// allocation info, since they compare resources; those without RESERVATION_REFINEMENT get the role in
+/// the old place.
+fn as_sent(offer: &v1::Offer, capabilities: FrameworkCapabilities) -> v1::Offer {
+    let mut sent = offer.clone();
+    sent.resources.retain(|resource| resource.name != "ephemeral_ports");
+    if !capabilities.multi_role {
+        sent.allocation_info = None;
+        for resource in &mut sent.resources {
+            resource.allocation_info = None;
+        }
+    }
+    if !capabilities.reservation_refinement && resources::downgrade_all(&mut sent.resources).is_err() {
+        tracing::warn!(offer_id = %offer.id.value, "an offer has refined reservations for a framework without them");
+    }
+    sent
+}
+
+/// An offer timed out.
+pub(crate) fn expire(master: &mut Master, offer: &OfferId, ctx: &mut Context<Master>) {
+    rescind(master, offer, ctx);
+}
+
+/// Takes an offer back, and tells its framework.
+pub(crate) fn rescind(master: &mut Master, offer: &OfferId, ctx: &mut Context<Master>) {
+    let Some(offer) = take(master, offer, ctx) else { return };
+    master.metrics.framework(&offer.framework).offers_rescinded.increment();
+    master.send(&offer.framework, events::rescind(&offer.id), ctx);
+    master.allocation.recover_offered(&offer.framework, &offer.agent, offer.resources.clone(), None);
+}
+
+/// Takes an offer back without a word: it was declined, or its framework is not there any more.
+/// Whether there was such an offer.
+pub(crate) fn discard(
+    master: &mut Master,
+    offer: &OfferId,
+    filters: Option<v1::Filters>,
+    ctx: &mut Context<Master>,
+) -> bool {
+    let Some(offer) = take(master, offer, ctx) else { return false };
+    master.allocation.recover_offered(&offer.framework, &offer.agent, offer.resources.clone(), filters);
+    true
+}
+
+/// Removes an offer from the books and cancels its timer; its resources are the caller's.
+pub(crate) fn take(
+    master: &mut Master,
+    offer: &OfferId,
+    ctx: &mut Context<Master>,
+) -> Option<std::sync::Arc<Offer>> {
+    if let Some(timer) = master.offer_timers.swap_remove(offer) {
+        ctx.cancel(timer);
+    }
+    master.cluster.remove_offer(offer)
+}
+
+/// Takes back all offers of an agent's resources.
+pub(crate) fn rescind_of_agent(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
+    let offers = master.cluster.agent(agent).map(|agent| agent.offers.keys().cloned().collect());
+    for offer in offers.unwrap_or_else(Vec::new) {
+        rescind(master, &offer, ctx);
+    }
+}

@@ -1,0 +1,517 @@
+//! The settings of a master: upstream's flags (`master/flags.cpp`), typed, with their defaults.
+//!
+//! What upstream has and we do not stands in [`UNSUPPORTED`]: refused where ignoring it would change
+//! what the master does, else accepted with a warning.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mesos::settings::{Declared, Policy, ProtoJson, SettingValue, Unsupported, Values, within};
+use mesos::{duration, roles, v1};
+
+use crate::agents::limiter::RemovalLimiter;
+use crate::agents::observer::PingLimits;
+use crate::agents::prune::PruneLimits;
+
+/// Less would take agents for lost that only restart (upstream: `MIN_AGENT_REREGISTER_TIMEOUT`).
+const MIN_AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+mesos::settings! {
+    /// The settings of a master.
+    pub struct Settings for "mesos-master" {
+        "Network" {
+            /// IP address to listen on; all addresses of the host if unset.
+            ip: Option<IpAddr>,
+            /// Port to listen on.
+            port: u16 = 5050,
+            /// IP address that others reach this master at, if it is not the one it listens on.
+            advertise_ip: Option<IpAddr>,
+            /// Port that others reach this master at, if it is not the one it listens on.
+            advertise_port: Option<u16>,
+            /// Host name that this master advertises: redirected clients use it. Found out from the address
+            /// if unset.
+            hostname: Option<String>,
+            /// Find out the host name from the address, if none is given. Off: use the address itself.
+            hostname_lookup: bool = true,
+            /// Paths that are answered with 403, as JSON: {"disabled_endpoints": {"paths": ["/files/browse"]}}.
+            firewall_rules: Option<serde_json::Value>,
+        }
+        "Election" {
+            /// ZooKeeper that elects one of several masters: zk://host1:port1,host2:port2/path, or
+            /// zk://user:password@host:port/path. Without it this master is the only one and leads.
+            zk: Option<String>,
+            /// After how long without contact ZooKeeper takes this master for dead.
+            zk_session_timeout: Duration = Duration::from_secs(10),
+        }
+        "State" {
+            /// Directory for what this master keeps, such as the registry.
+            work_dir: Option<PathBuf>,
+            /// Where the registry is kept: 'in_memory' or 'local' (one file in --work_dir). The default is
+            /// 'local' for a single master with a --work_dir, else 'in_memory': behind ZooKeeper a new leader
+            /// rebuilds its state from the agents and frameworks that come back.
+            registry: Option<RegistryKind>,
+            /// How long reading the registry may take.
+            registry_fetch_timeout: Duration = Duration::from_secs(60),
+            /// How long writing the registry may take.
+            registry_store_timeout: Duration = Duration::from_secs(20),
+            /// How often old entries of the registry are looked for.
+            registry_gc_interval: Duration = Duration::from_secs(15 * 60),
+            /// How long unreachable and gone agents are remembered.
+            registry_max_agent_age: Duration = Duration::from_secs(14 * 24 * 3600),
+            /// How many unreachable, and how many gone agents are remembered.
+            registry_max_agent_count: usize = 102_400,
+            /// How many removed frameworks are remembered.
+            max_completed_frameworks: usize = 50,
+            /// How many completed tasks of a framework are remembered.
+            max_completed_tasks_per_framework: usize = 1000,
+            /// How many unreachable tasks of a framework are remembered.
+            max_unreachable_tasks_per_framework: usize = 1000,
+        }
+        "Agents" {
+            /// How long an agent may take to answer a ping.
+            agent_ping_timeout | slave_ping_timeout: Duration = Duration::from_secs(15)
+                => |timeout| within(timeout, Duration::from_secs(1)..=Duration::from_secs(15 * 60)),
+            /// How many pings in a row an agent may fail to answer before it is unreachable.
+            max_agent_ping_timeouts | max_slave_ping_timeouts: u32 = 5 => |count| within(count, 1..=u32::MAX),
+            /// How long agents may take to re-register after their connection broke, or after a new master
+            /// was elected, before they are unreachable. At least 10mins.
+            agent_reregister_timeout | slave_reregister_timeout: Duration = MIN_AGENT_REREGISTER_TIMEOUT
+                => at_least_ten_minutes,
+            /// If more than this part of the agents in the registry does not re-register after an election,
+            /// the master ends instead of taking them for lost.
+            recovery_agent_removal_limit | recovery_slave_removal_limit: Percentage = Percentage(100.0),
+            /// How many agents may be marked unreachable in which time, like 1/10mins; without limit if unset.
+            agent_removal_rate_limit | slave_removal_rate_limit: Option<Rate>,
+            /// Accept only agents with a domain.
+            require_agent_domain: bool = false,
+            /// The fault domain of this master, as JSON of a DomainInfo.
+            domain: Option<ProtoJson<v1::DomainInfo>>,
+        }
+        "Frameworks" {
+            /// Accept frameworks of user root.
+            root_submissions: bool = true,
+            /// Roles that frameworks may have, separated by commas; all if unset.
+            roles: Option<RoleList>,
+            /// Weights of roles, like 'web=2,batch=1'. Used only if the registry has none.
+            weights: Weights = Weights::default(),
+            /// After how long an offer that is not answered is taken back; never if unset.
+            offer_timeout: Option<Duration>,
+        }
+        "Allocation" {
+            /// How often all agents are looked at.
+            allocation_interval: Duration = Duration::from_secs(1),
+            /// Offer what ended tasks free at once, instead of at the next interval. (Not in upstream.)
+            allocation_on_recovery: bool = true,
+            /// An offer must have at least these quantities; '|' separates alternatives.
+            min_allocatable_resources: MinAllocatable = MinAllocatable::default(),
+            /// Resources that do not count in shares, separated by commas.
+            fair_sharing_excluded_resource_names: Option<String>,
+            /// Keep agents with GPUs for frameworks that say they use them.
+            filter_gpu_resources: bool = true,
+            /// With quotas: the part of the agents in the registry that must be back before anything is offered.
+            allocator_agent_recovery_factor: f64 = 0.8 => |factor| within(factor, 0.0..=1.0),
+            /// With quotas: how long to wait for them at most.
+            allocator_recovery_timeout: Duration = Duration::from_secs(10 * 60),
+        }
+        "Information" {
+            /// A name for the cluster, shown to its users.
+            cluster: Option<String>,
+            /// Directory for log files.
+            log_dir: Option<String>,
+            /// Log nothing to standard error.
+            quiet: bool = false,
+            /// The least important messages that are logged: INFO, WARNING or ERROR.
+            logging_level: String = "INFO".to_owned(),
+        }
+    }
+}
+
+/// Where the registry is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryKind {
+    /// Only as long as the process lives.
+    InMemory,
+    /// In one file in the work directory.
+    Local,
+}
+
+/// A part of 100.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Percentage(pub f64);
+
+/// So many in such a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many.
+    pub count: u32,
+    /// In this time.
+    pub period: Duration,
+}
+
+/// Roles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleList(pub BTreeSet<String>);
+
+/// Weights of roles.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Weights(pub BTreeMap<String, f64>);
+
+/// See [`allocator::Options::min_allocatable_resources`]; the text is kept for `/flags`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MinAllocatable {
+    text: String,
+    quantities: Vec<mesos::ResourceQuantities>,
+}
+
+impl Default for MinAllocatable {
+    fn default() -> Self {
+        let quantities = allocator::Options::default().min_allocatable_resources;
+        Self { text: "cpus:0.01|mem:32".to_owned(), quantities }
+    }
+}
+
+fn at_least_ten_minutes(timeout: &Duration) -> Result<(), String> {
+    match *timeout >= MIN_AGENT_REREGISTER_TIMEOUT {
+        true => Ok(()),
+        false => Err("expected at least 10mins".to_owned()),
+    }
+}
+
+impl SettingValue for RegistryKind {
+    const PLACEHOLDER: &'static str = "KIND";
+    const ALLOWED: &'static str = "in_memory or local";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "in_memory" => Ok(Self::InMemory),
+            "local" => Ok(Self::Local),
+            "replicated_log" => Err("there is no replicated log: use 'local' for a single master, and \
+                                     'in_memory' with --zk"
+                .to_owned()),
+            _ => Err(String::new()),
+        }
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(match self {
+            Self::InMemory => "in_memory".to_owned(),
+            Self::Local => "local".to_owned(),
+        })
+    }
+}
+
+impl SettingValue for Percentage {
+    const PLACEHOLDER: &'static str = "PERCENT";
+    const ALLOWED: &'static str = "a number from 0% to 100%";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().map_err(|_| String::new())?;
+        if (0.0..=100.0).contains(&number) { Ok(Self(number)) } else { Err(String::new()) }
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(format!("{}%", self.0))
+    }
+}
+
+impl SettingValue for Rate {
+    const PLACEHOLDER: &'static str = "NUMBER/DURATION";
+    const ALLOWED: &'static str = "a number and a duration, like 1/10mins";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let (count, period) = text.split_once('/').ok_or_else(String::new)?;
+        let count = count.trim().parse().map_err(|_| String::new())?;
+        let period = duration::parse(period.trim()).map_err(|error| error.to_string())?;
+        if count == 0 { Err("the number must not be 0".to_owned()) } else { Ok(Self { count, period }) }
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(format!("{}/{}", self.count, duration::format(self.period)))
+    }
+}
+
+impl SettingValue for RoleList {
+    const PLACEHOLDER: &'static str = "ROLES";
+    const ALLOWED: &'static str = "roles separated by commas";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let items = text.split(',').map(str::trim).filter(|role| !role.is_empty());
+        let list: BTreeSet<String> = items.map(str::to_owned).collect();
+        for role in &list {
+            roles::validate(role).map_err(|error| error.to_string())?;
+        }
+        Ok(Self(list))
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(self.0.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+    }
+}
+
+impl SettingValue for Weights {
+    const PLACEHOLDER: &'static str = "WEIGHTS";
+    const ALLOWED: &'static str = "role=weight pairs separated by commas";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let mut weights = BTreeMap::new();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (role, weight) = pair.split_once('=').ok_or_else(String::new)?;
+            roles::validate(role).map_err(|error| error.to_string())?;
+            let weight = weight.parse::<f64>().ok().filter(|weight| weight.is_finite() && *weight > 0.0);
+            let weight = weight.ok_or_else(|| format!("the weight of '{role}' must be a positive number"))?;
+            if weights.insert(role.to_owned(), weight).is_some() {
+                return Err(format!("role '{role}' has two weights"));
+            }
+        }
+        Ok(Self(weights))
+    }
+
+    fn print(&self) -> Option<String> {
+        let pairs: Vec<String> = self.0.iter().map(|(role, weight)| format!("{role}={weight}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join(","))
+    }
+}
+
+impl SettingValue for MinAllocatable {
+    const PLACEHOLDER: &'static str = "RESOURCES";
+    const ALLOWED: &'static str = "quantities like cpus:0.01|mem:32, or nothing";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let quantities = allocator::Options::parse_min_allocatable_resources(text)?;
+        Ok(Self { text: text.to_owned(), quantities })
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(self.text.clone())
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::build(&Values::default()).expect("every setting of a master has a default")
+    }
+}
+
+/// Settings that do not go together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsProblem {
+    /// Each master would have a registry of its own.
+    #[error("--registry=local cannot be used with --zk: each master would keep its own; use in_memory")]
+    LocalWithZooKeeper,
+    /// Where should it be?
+    #[error("--registry=local needs --work_dir, the directory for its file")]
+    LocalWithoutWorkDir,
+}
+
+impl Settings {
+    /// Where the registry is kept, when nothing is said of it.
+    ///
+    /// # Errors
+    /// Settings that do not go together.
+    pub fn registry_kind(&self) -> Result<RegistryKind, SettingsProblem> {
+        match (self.registry, &self.zk, &self.work_dir) {
+            (Some(RegistryKind::Local), Some(_), _) => Err(SettingsProblem::LocalWithZooKeeper),
+            (Some(RegistryKind::Local), None, None) => Err(SettingsProblem::LocalWithoutWorkDir),
+            (Some(kind), _, _) => Ok(kind),
+            (None, None, Some(_)) => Ok(RegistryKind::Local),
+            (None, _, _) => Ok(RegistryKind::InMemory),
+        }
+    }
+
+    /// All settings that are set, as text.
+    pub fn to_flags(&self) -> BTreeMap<String, String> {
+        self.effective()
+    }
+
+    pub(crate) fn ping_limits(&self) -> PingLimits {
+        PingLimits { interval: self.agent_ping_timeout, missed: self.max_agent_ping_timeouts }
+    }
+
+    pub(crate) fn removal_limiter(&self) -> Option<RemovalLimiter> {
+        self.agent_removal_rate_limit.map(|rate| RemovalLimiter::new(rate.count, rate.period))
+    }
+
+    pub(crate) fn prune_limits(&self) -> PruneLimits {
+        PruneLimits { age: self.registry_max_agent_age, count: self.registry_max_agent_count }
+    }
+
+    pub(crate) fn allocator_options(&self) -> allocator::Options {
+        let names = self.fair_sharing_excluded_resource_names.iter().flat_map(|names| names.split(','));
+        let excluded = names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let domain = self.domain.as_ref().and_then(|domain| domain.0.fault_domain.as_ref());
+        allocator::Options {
+            allocation_interval: self.allocation_interval,
+            allocation_on_recovery: self.allocation_on_recovery,
+            excluded_from_shares: excluded,
+            filter_gpu_resources: self.filter_gpu_resources,
+            min_allocatable_resources: self.min_allocatable_resources.quantities.clone(),
+            region: domain.map(|domain| domain.region.name.clone()),
+            agent_recovery_factor: self.allocator_agent_recovery_factor,
+            recovery_timeout: self.allocator_recovery_timeout,
+        }
+    }
+
+    /// Paths that are answered with 403.
+    pub fn disabled_paths(&self) -> Vec<String> {
+        let rules = self.firewall_rules.as_ref();
+        let paths = rules.and_then(|rules| rules.get("disabled_endpoints")?.get("paths")?.as_array());
+        paths.into_iter().flatten().filter_map(|path| path.as_str().map(str::to_owned)).collect()
+    }
+}
+
+/// Settings of upstream's that this master does not have, and what is done about each.
+pub const UNSUPPORTED: &[Unsupported] = &[
+    refuse("quorum", "there is no replicated log: a single master keeps its registry in --work_dir"),
+    ignore("log_auto_initialize", "there is no replicated log to initialize"),
+    refuse_on("registry_strict", "it was experimental in upstream and is not implemented"),
+    ignore("webui_dir", "the web pages are part of the binary"),
+    refuse("whitelist", "a list of agents is not implemented yet: every agent is offered"),
+    only("role_sorter", &["user_sorter"], "dominant resource fairness is the only order of roles"),
+    only("framework_sorter", &[], "dominant resource fairness is the only order of frameworks"),
+    with_aliases(refuse_on("authenticate_frameworks", "authentication is not implemented yet"), &["authenticate"]),
+    with_aliases(refuse_on("authenticate_agents", "authentication is not implemented yet"), &["authenticate_slaves"]),
+    ignore("authentication_v0_timeout", "there is no authentication of the v0 API yet"),
+    with_aliases(
+        refuse_on("authenticate_http_readwrite", "authentication is not implemented yet"),
+        &["authenticate_http"],
+    ),
+    refuse_on("authenticate_http_readonly", "authentication is not implemented yet"),
+    refuse_on("authenticate_http_frameworks", "authentication is not implemented yet"),
+    refuse("credentials", "authentication is not implemented yet"),
+    refuse("acls", "authorization is not implemented yet"),
+    refuse("rate_limits", "rate limits of frameworks are not implemented yet"),
+    only("max_executors_per_agent", &["max_executors_per_slave"], "upstream heeds it only with port mapping"),
+    refuse("modules", "there are no loadable modules"),
+    refuse("modules_dir", "there are no loadable modules"),
+    ignore("authenticators", "there is no authentication yet"),
+    ignore("allocator", "the hierarchical allocator is the only one"),
+    refuse("hooks", "there are no loadable modules"),
+    ignore("authorizers", "there is no authorization yet"),
+    ignore("http_authenticators", "there is no authentication yet"),
+    ignore("http_framework_authenticators", "there is no authentication yet"),
+    ignore("max_operator_event_stream_subscribers", "there is no operator event stream yet"),
+    refuse("master_contender", "there are no loadable modules: use --zk"),
+    refuse("master_detector", "there are no loadable modules: use --zk"),
+    refuse_on("memory_profiling", "there is no memory profiler"),
+    refuse("ip_discovery_command", "use --ip or --advertise_ip"),
+    ignore("publish_per_framework_metrics", "they are always published"),
+    ignore("offer_constraints_re2_max_mem", "offer constraints are not implemented yet"),
+    ignore("offer_constraints_re2_max_program_size", "offer constraints are not implemented yet"),
+    ignore("logbufsecs", "logs are never buffered"),
+    ignore("initialize_driver_logging", "it concerns upstream's drivers"),
+    ignore("external_log_file", "logs of others are not shown"),
+];
+
+const fn refuse(name: &'static str, reason: &'static str) -> Unsupported {
+    Unsupported { name, aliases: &[], policy: Policy::Refuse(reason) }
+}
+
+const fn refuse_on(name: &'static str, reason: &'static str) -> Unsupported {
+    Unsupported { name, aliases: &[], policy: Policy::RefuseOn(reason) }
+}
+
+const fn ignore(name: &'static str, warning: &'static str) -> Unsupported {
+    Unsupported { name, aliases: &[], policy: Policy::Ignore(warning) }
+}
+
+const fn only(name: &'static str, aliases: &'static [&'static str], warning: &'static str) -> Unsupported {
+    Unsupported { name, aliases, policy: Policy::Ignore(warning) }
+}
+
+const fn with_aliases(setting: Unsupported, aliases: &'static [&'static str]) -> Unsupported {
+    Unsupported { aliases, ..setting }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesos::settings::{Outcome, Sources, load};
+
+    fn from(args: &[&str]) -> Result<Settings, String> {
+        let sources = Sources::new(args.iter().map(ToString::to_string), BTreeMap::new());
+        match load::<Settings>(sources, UNSUPPORTED) {
+            Ok(Outcome::Run(loaded)) => Ok(loaded.settings),
+            Ok(other) => Err(format!("{other:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn upstreams_flags_have_their_meaning() {
+        let args = [
+            "--port=5051",
+            "--slave_ping_timeout=10secs",
+            "--recovery_slave_removal_limit=20%",
+            "--agent_removal_rate_limit=1/10mins",
+            "--weights=a=2,b=0.5",
+            "--roles=a,b",
+            "--no-root_submissions",
+        ];
+        let settings = from(&args).unwrap();
+        assert_eq!(settings.port, 5051);
+        assert_eq!(settings.ping_limits().total(), Duration::from_secs(50));
+        assert_eq!(settings.recovery_agent_removal_limit, Percentage(20.0));
+        assert_eq!(settings.weights.0.get("b"), Some(&0.5));
+        assert!(settings.removal_limiter().is_some());
+        assert!(!settings.root_submissions);
+        assert_eq!(settings.to_flags()["agent_removal_rate_limit"], "1/10mins");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (flag, said) in [
+            ("--agent_reregister_timeout=1mins", "10mins"),
+            ("--weights=a=-1", "'a'"),
+            ("--registry=replicated_log", "there is no replicated log"),
+            ("--quorum=1", "there is no replicated log"),
+            ("--authenticate_frameworks", "not implemented"),
+            ("--recovery_agent_removal_limit=120%", "recovery_agent_removal_limit"),
+            ("--prot=1", "prot"),
+        ] {
+            let message = from(&[flag]).unwrap_err();
+            assert!(message.contains(said), "{flag}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_registry_is_where_it_can_be() {
+        let kind = |args: &[&str]| from(args).unwrap().registry_kind();
+        assert_eq!(kind(&[]), Ok(RegistryKind::InMemory));
+        assert_eq!(kind(&["--work_dir=/x"]), Ok(RegistryKind::Local));
+        assert_eq!(kind(&["--work_dir=/x", "--zk=zk://h:1/m"]), Ok(RegistryKind::InMemory));
+        assert_eq!(
+            kind(&["--work_dir=/x", "--zk=zk://h:1/m", "--registry=local"]),
+            Err(SettingsProblem::LocalWithZooKeeper)
+        );
+        assert_eq!(kind(&["--registry=local"]), Err(SettingsProblem::LocalWithoutWorkDir));
+    }
+
+    #[test]
+    fn each_of_upstreams_flags_is_known() {
+        let ours: Vec<&str> = Settings::declarations().iter().map(|setting| setting.name).collect();
+        let known = |flag: &str| ours.contains(&flag) || UNSUPPORTED.iter().any(|other| other.name == flag);
+        // INVENTORY.md 7.12 (`version` and `config` belong to every daemon).
+        for flag in "hostname hostname_lookup root_submissions work_dir registry quorum zk_session_timeout \
+            registry_strict registry_fetch_timeout registry_store_timeout log_auto_initialize \
+            agent_reregister_timeout recovery_agent_removal_limit agent_removal_rate_limit webui_dir whitelist \
+            role_sorter framework_sorter allocation_interval cluster roles weights authenticate_frameworks \
+            authenticate_agents authentication_v0_timeout authenticate_http_readwrite authenticate_http_readonly \
+            authenticate_http_frameworks credentials acls firewall_rules rate_limits max_executors_per_agent \
+            offer_timeout modules modules_dir authenticators allocator allocator_agent_recovery_factor \
+            allocator_recovery_timeout fair_sharing_excluded_resource_names filter_gpu_resources \
+            min_allocatable_resources hooks agent_ping_timeout max_agent_ping_timeouts authorizers \
+            http_authenticators http_framework_authenticators max_operator_event_stream_subscribers \
+            max_completed_frameworks max_completed_tasks_per_framework max_unreachable_tasks_per_framework \
+            master_contender master_detector registry_gc_interval registry_max_agent_age \
+            registry_max_agent_count ip port advertise_ip advertise_port memory_profiling zk \
+            ip_discovery_command require_agent_domain publish_per_framework_metrics domain \
+            offer_constraints_re2_max_mem offer_constraints_re2_max_program_size quiet logging_level log_dir \
+            logbufsecs initialize_driver_logging external_log_file"
+            .split_whitespace()
+        {
+            assert!(known(flag), "{flag}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! From settings to a master, in upstream's order (`master/main.cpp`). To be read from top to bottom.
+//!
+//! Before this, the program has read the flags, set up its log and started the node (libprocess, with
+//! the version, the firewall and `master` as the delegate). Not there yet, in upstream's order: modules,
+//! hooks, the authorizer.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use allocator::Allocator;
+use election::{Contender, Detector, MasterUrl, StandaloneAppoint};
+use libprocess::{Address, Answer, Node, NodeBuilder, promise};
+use mesos::v1;
+
+use crate::master::{EndReason, Master, Peers};
+use crate::registrar::{InMemory, Local, Registrar, RegistrarHandle, StorageError, Timeouts};
+use crate::settings::{RegistryKind, Settings, SettingsProblem};
+
+/// Why a master could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Settings that do not go together.
+    #[error(transparent)]
+    Settings(#[from] SettingsProblem),
+    /// `--zk` is not the address of a ZooKeeper.
+    #[error("--zk: {0}")]
+    ZooKeeper(String),
+    /// The registry's storage could not be opened.
+    #[error(transparent)]
+    Registry(#[from] StorageError),
+}
+
+/// A master that runs. It leads when it is elected.
+pub struct Running {
+    /// The actor.
+    pub master: Address<Master>,
+    /// Who it is.
+    pub info: v1::MasterInfo,
+    ended: Answer<EndReason>,
+    others: Others,
+}
+
+struct Others {
+    allocator: Address<Allocator>,
+    registrar: Address<Registrar>,
+    contender: Address<Contender>,
+    detector: Address<Detector>,
+}
+
+impl Running {
+    /// Waits until the master ends by itself. Then its process must end, too.
+    pub async fn wait(&mut self) -> EndReason {
+        match (&mut self.ended).await {
+            Ok(reason) => reason,
+            Err(error) => EndReason::Ended(error.to_string()),
+        }
+    }
+
+    /// Ends the master and what it works with. Leadership is given up.
+    pub async fn shutdown(self) {
+        self.master.terminate();
+        self.master.wait().await;
+        let Others { allocator, registrar, contender, detector } = self.others;
+        contender.terminate();
+        contender.wait().await;
+        detector.terminate();
+        detector.wait().await;
+        allocator.terminate();
+        allocator.wait().await;
+        // Last: what the master gave it is still stored.
+        registrar.terminate();
+        registrar.wait().await;
+    }
+}
+
+/// Starts a master on a node.
+///
+/// # Errors
+/// When the settings do not go together, or the registry's storage cannot be opened.
+pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
+    let registry = settings.registry_kind()?;
+    let url = parse_zookeeper(&settings)?;
+    let info = describe(node, &settings).await;
+
+    // The allocator.
+    let allocator = node.spawn_numbered(Allocator::new());
+
+    // The storage, its state, and the registrar.
+    let registrar = open_registrar(node, registry, &settings)?;
+
+    // The contender and the detector.
+    let (contender, detector) = match url {
+        Some(url) => (
+            Contender::with_timeout(url.clone(), info.clone(), settings.zk_session_timeout),
+            Detector::with_timeout(url, settings.zk_session_timeout),
+        ),
+        None => (Contender::standalone(info.clone()), Detector::standalone()),
+    };
+    let contender = node.spawn_numbered(contender);
+    let detector = node.spawn_numbered(detector);
+    if settings.zk.is_none() {
+        // A single master leads.
+        detector.tell(StandaloneAppoint(Some(info.clone())));
+    }
+
+    // The master; the removal limiter is its own.
+    let (promise, ended) = promise();
+    let handle =
+        RegistrarHandle { recover: registrar.recipient(), apply: registrar.recipient() };
+    let peers = Peers {
+        allocator: allocator.clone(),
+        registrar: handle,
+        detector: detector.clone(),
+        contender: contender.clone(),
+    };
+    let master = Master::new(node, Arc::new(settings), info.clone(), peers, promise);
+    let master = node.spawn(master);
+
+    let others = Others { allocator, registrar, contender, detector };
+    Ok(Running { master, info, ended, others })
+}
+
+/// The node that a master with these settings runs on: where it listens, what it is called elsewhere, its
+/// version, the firewall, and `master` as the actor that paths without an actor's name belong to.
+pub fn node(settings: &Settings) -> NodeBuilder {
+    let ip = settings.ip.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    let builder = Node::builder()
+        .bind(SocketAddr::new(ip, settings.port))
+        .delegate("master")
+        .version(mesos::version::build().to_json())
+        .schema(format!("{:016x}", mesos::schema_fingerprint()))
+        .firewall(settings.disabled_paths());
+    match settings.advertise_ip.or(settings.ip).filter(|ip| !ip.is_unspecified()) {
+        Some(ip) => {
+            builder.advertise(SocketAddr::new(ip, settings.advertise_port.unwrap_or(settings.port)))
+        }
+        None => builder,
+    }
+}
+
+fn parse_zookeeper(settings: &Settings) -> Result<Option<MasterUrl>, StartError> {
+    let Some(text) = &settings.zk else { return Ok(None) };
+    match text.parse::<MasterUrl>() {
+        Ok(url @ MasterUrl::ZooKeeper(_)) => Ok(Some(url)),
+        Ok(MasterUrl::Standalone(_)) => {
+            Err(StartError::ZooKeeper(format!("expected zk://host:port/path, not '{text}'")))
+        }
+        Err(error) => Err(StartError::ZooKeeper(error.to_string())),
+    }
+}
+
+/// Who this master is, from now until its process ends.
+async fn describe(node: &Node, settings: &Settings) -> v1::MasterInfo {
+    use v1::master_info::{Capability, capability::Type};
+    let address = node.address();
+    let hostname = match (&settings.hostname, settings.hostname_lookup) {
+        (Some(hostname), _) => hostname.clone(),
+        (None, false) => address.ip().to_string(),
+        (None, true) => node.blocking(move || hostname_of(address.ip())).await,
+    };
+    let capabilities = [Type::AgentUpdate];
+    let info = v1::MasterInfo {
+        id: node.random().uuid().to_string(),
+        pid: Some(node.pid("master").to_string()),
+        hostname: Some(hostname),
+        version: Some(mesos::version::VERSION.to_owned()),
+        domain: settings.domain.as_ref().map(|domain| domain.0.clone()),
+        capabilities: capabilities.map(|kind| Capability { r#type: Some(kind.into()) }).to_vec(),
+        ..Default::default()
+    };
+    election::info::complete(info, address)
+}
+
+/// The host's name, if it leads back to the address; for the loopback `localhost`; else the address.
+fn hostname_of(ip: IpAddr) -> String {
+    if ip.is_loopback() {
+        return "localhost".to_owned();
+    }
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    let leads_back = |name: &str| {
+        let found = (name, 0_u16).to_socket_addrs();
+        found.is_ok_and(|mut addresses| addresses.any(|address: SocketAddr| address.ip() == ip))
+    };
+    if !name.is_empty() && leads_back(name) { name.to_owned() } else { ip.to_string() }
+}
+
+/// Opens the registry's storage, and starts the actor that alone writes it.
+fn open_registrar(
+    node: &Node,
+    kind: RegistryKind,
+    settings: &Settings,
+) -> Result<Address<Registrar>, StartError> {
+    let timeouts =
+        Timeouts { fetch: settings.registry_fetch_timeout, store: settings.registry_store_timeout };
+    let metrics = node.metrics();
+    let registrar = match (kind, &settings.work_dir) {
+        (RegistryKind::Local, Some(directory)) => {
+            Registrar::new(Local::open(node, directory)?, timeouts, metrics)
+        }
+        (RegistryKind::Local, None) => return Err(SettingsProblem::LocalWithoutWorkDir.into()),
+        (RegistryKind::InMemory, _) => Registrar::new(InMemory::default(), timeouts, metrics),
+    };
+    Ok(node.spawn_numbered(registrar))
+}

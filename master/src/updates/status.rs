@@ -1,0 +1,75 @@
+//! `StatusUpdateMessage`: a task's state changed (upstream: `Master::statusUpdate`).
+//!
+//! The update goes to the framework first, if it is connected, and then into the books: also when the
+//! framework is away, since it will ask. The agent repeats an update until the framework has
+//! acknowledged it, so one that is dropped here comes again.
+
+use libprocess::{Context, Pid};
+use mesos::internal::{StatusUpdate, StatusUpdateMessage};
+use mesos::v1::{self, TaskState};
+use mesos::{AgentId, FrameworkId};
+
+use super::{apply, forward};
+use crate::master::Master;
+
+/// Handles one update.
+pub(crate) fn update(
+    master: &mut Master,
+    message: StatusUpdateMessage,
+    from: &Pid,
+    ctx: &mut Context<Master>,
+) {
+    master.metrics.messages_status_update.increment();
+    let update = message.update;
+    if let Some(problem) = problem(master, &update) {
+        tracing::warn!(agent = %from, task_id = %update.status.task_id.value, problem, "ignoring a status update");
+        master.metrics.invalid_status_updates.increment();
+        return;
+    }
+    let framework = FrameworkId::from(&update.framework_id);
+    let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
+    let status = for_framework(update);
+    tracing::debug!(
+        framework_id = %framework,
+        task_id = %status.task_id.value,
+        state = status.state().as_str_name(),
+        "status update"
+    );
+    let connected = master.cluster.framework(&framework).is_some_and(|state| state.is_connected());
+    let known = master.cluster.task(&framework, &status.task_id.value).is_some();
+    if connected {
+        forward(master, &framework, status.clone(), ctx);
+    }
+    apply(master, &framework, &status, latest);
+    if connected && known {
+        master.metrics.valid_status_updates.increment();
+    } else {
+        master.metrics.invalid_status_updates.increment();
+    }
+}
+
+/// Why an update is not even looked at.
+fn problem(master: &Master, update: &StatusUpdate) -> Option<&'static str> {
+    let agent = update.slave_id.as_ref().map(AgentId::from)?;
+    if master.cluster.agent(&agent).is_none() {
+        return Some("its agent is removed or unknown");
+    }
+    match &update.uuid {
+        Some(uuid) if uuid.len() == 16 => None,
+        _ => Some("its uuid is not valid"),
+    }
+}
+
+/// The status as its framework gets it (upstream: `evolve(StatusUpdateMessage)`).
+fn for_framework(update: StatusUpdate) -> v1::TaskStatus {
+    let mut status = update.status;
+    if update.slave_id.is_some() {
+        status.agent_id = update.slave_id;
+    }
+    if update.executor_id.is_some() {
+        status.executor_id = update.executor_id;
+    }
+    status.timestamp = Some(update.timestamp);
+    status.uuid = update.uuid.filter(|uuid| !uuid.is_empty());
+    status
+}
