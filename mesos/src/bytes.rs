@@ -47,7 +47,7 @@ pub fn parse(input: &str) -> Result<u64, BytesError> {
 /// Prints a size with the largest unit that divides it.
 #[must_use]
 pub fn format(bytes: u64) -> String {
-    let fitting = UNITS.iter().rev().find(|(_, unit)| bytes != 0 && bytes % unit == 0);
+    let fitting = UNITS.iter().rev().find(|(_, unit)| bytes != 0 && bytes.is_multiple_of(*unit));
     let (name, unit) = fitting.copied().unwrap_or(("B", 1));
     format!("{}{name}", bytes / unit)
 }

@@ -59,7 +59,7 @@ pub fn format(duration: Duration) -> String {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let own = UNITS.iter().rposition(|(_, unit)| nanos >= *unit).unwrap_or(0);
     let below = own.saturating_sub(1);
-    let whole = |unit: usize| nanos % UNITS[unit].1 == 0;
+    let whole = |unit: usize| nanos.is_multiple_of(UNITS[unit].1);
     let (name, unit) = UNITS[if !whole(own) && whole(below) { below } else { own }];
     format!("{}{name}", text::general(nanos as f64 / unit as f64, 15))
 }

@@ -101,7 +101,7 @@ pub fn new_task(info: &v1::TaskInfo, state: TaskState, framework_id: &FrameworkI
         discovery: info.discovery.clone(),
         container: info.container.clone(),
         health_check: info.health_check.clone(),
-        kill_policy: info.kill_policy.clone(),
+        kill_policy: info.kill_policy,
         user: info.command.as_ref().and_then(user_of).or_else(executors_user),
         ..Default::default()
     }

@@ -3,7 +3,7 @@
 //! RESERVE, UNRESERVE, CREATE, DESTROY, GROW_VOLUME and SHRINK_VOLUME convert here; LAUNCH,
 //! LAUNCH_GROUP, CREATE_DISK and DESTROY_DISK do not.
 
-use super::{Resource, ResourceError, ResourceValue, Resources, format, validate};
+use super::{CarriesResources as _, Resource, ResourceError, ResourceValue, Resources, validate};
 use crate::{
     quantities::ResourceQuantities,
     v1::{self, offer::Operation, offer::operation},
@@ -212,68 +212,36 @@ fn shrink_volume(volume: &Resource, subtract: Scalar) -> Result<Vec<ResourceConv
 /// # Errors
 /// [`ResourceError`], with upstream's texts.
 pub fn validate_and_upgrade_operation(operation: &mut Operation) -> Result<(), ResourceError> {
-    let mut lists = resource_lists(operation)?;
-    for list in &lists {
+    check_part(operation)?;
+    for list in operation.resource_lists() {
         validate::validate_all(list)?;
     }
-    lists.iter_mut().for_each(|list| format::upgrade_all(list));
+    operation.upgrade_resources();
     Ok(())
 }
 
-/// All resources in an operation.
-fn resource_lists(operation: &mut Operation) -> Result<Vec<&mut [v1::Resource]>, ResourceError> {
+/// Each type needs the part that belongs to it. Upstream's texts differ a little from type to type.
+fn check_part(operation: &Operation) -> Result<(), ResourceError> {
     use operation::Type;
-    fn one(resource: &mut v1::Resource) -> &mut [v1::Resource] {
-        std::slice::from_mut(resource)
-    }
-    let missing = |article: &str, name: &str, noun: &str, field: &str, stop: &str| {
-        ResourceError::Operation(format!(
-            "{article} {name} {noun} must have the Offer.Operation.{field} field set{stop}"
-        ))
-    };
-    let offer =
-        |article: &str, name: &str| missing(article, name, "offer operation", &name.to_lowercase(), ".");
-    Ok(match operation.r#type() {
-        Type::Reserve => {
-            let part = operation.reserve.as_mut().ok_or_else(|| offer("A", "RESERVE"))?;
-            vec![&mut part.resources, &mut part.source]
-        }
-        Type::Unreserve => {
-            vec![&mut operation.unreserve.as_mut().ok_or_else(|| offer("An", "UNRESERVE"))?.resources]
-        }
-        Type::Create => vec![&mut operation.create.as_mut().ok_or_else(|| offer("A", "CREATE"))?.volumes],
-        Type::Destroy => vec![&mut operation.destroy.as_mut().ok_or_else(|| offer("A", "DESTROY"))?.volumes],
-        Type::GrowVolume => {
-            let part = operation.grow_volume.as_mut();
-            let part = part.ok_or_else(|| missing("A", "GROW_VOLUME", "operation", "grow_volume", ""))?;
-            vec![one(&mut part.volume), one(&mut part.addition)]
-        }
-        Type::ShrinkVolume => {
-            let part = operation.shrink_volume.as_mut();
-            let part =
-                part.ok_or_else(|| missing("A", "SHRINK_VOLUME", "offer operation", "shrink_volume", ""))?;
-            vec![one(&mut part.volume)]
-        }
-        Type::CreateDisk => {
-            vec![one(&mut operation.create_disk.as_mut().ok_or_else(|| offer("A", "CREATE_DISK"))?.source)]
-        }
-        Type::DestroyDisk => {
-            vec![one(&mut operation.destroy_disk.as_mut().ok_or_else(|| offer("A", "DESTROY_DISK"))?.source)]
-        }
-        Type::Launch => {
-            let part = operation.launch.as_mut().ok_or_else(|| offer("A", "LAUNCH"))?;
-            part.task_infos.iter_mut().flat_map(task_lists).collect()
-        }
-        Type::LaunchGroup => {
-            let part = operation.launch_group.as_mut().ok_or_else(|| offer("A", "LAUNCH_GROUP"))?;
-            let executor: &mut [v1::Resource] = &mut part.executor.resources;
-            std::iter::once(executor).chain(part.task_group.tasks.iter_mut().flat_map(task_lists)).collect()
-        }
+    let kind = operation.r#type();
+    let (there, article, noun, stop) = match kind {
         Type::Unknown => return Err(ResourceError::Operation("Unknown offer operation".into())),
-    })
-}
-
-fn task_lists(task: &mut v1::TaskInfo) -> impl Iterator<Item = &mut [v1::Resource]> {
-    let executor = task.executor.as_mut().map(|executor| &mut executor.resources[..]);
-    std::iter::once(&mut task.resources[..]).chain(executor)
+        Type::Reserve => (operation.reserve.is_some(), "A", "offer operation", "."),
+        Type::Unreserve => (operation.unreserve.is_some(), "An", "offer operation", "."),
+        Type::Create => (operation.create.is_some(), "A", "offer operation", "."),
+        Type::Destroy => (operation.destroy.is_some(), "A", "offer operation", "."),
+        Type::GrowVolume => (operation.grow_volume.is_some(), "A", "operation", ""),
+        Type::ShrinkVolume => (operation.shrink_volume.is_some(), "A", "offer operation", ""),
+        Type::Launch => (operation.launch.is_some(), "A", "offer operation", "."),
+        Type::LaunchGroup => (operation.launch_group.is_some(), "A", "offer operation", "."),
+        Type::CreateDisk => (operation.create_disk.is_some(), "A", "offer operation", "."),
+        Type::DestroyDisk => (operation.destroy_disk.is_some(), "A", "offer operation", "."),
+    };
+    if there {
+        return Ok(());
+    }
+    let (name, field) = (kind.as_str_name(), kind.as_str_name().to_lowercase());
+    Err(ResourceError::Operation(format!(
+        "{article} {name} {noun} must have the Offer.Operation.{field} field set{stop}"
+    )))
 }

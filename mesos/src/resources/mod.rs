@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod bag;
+mod carriers;
 mod conversion;
 mod display;
 mod error;
@@ -17,6 +18,7 @@ mod summary;
 mod validate;
 
 pub use bag::Resources;
+pub use carriers::{CarriesResources, operation_provider};
 pub use conversion::{ResourceConversion, conversions, validate_and_upgrade_operation};
 pub use error::ResourceError;
 pub use format::{DowngradeError, downgrade, downgrade_all, to_endpoint, upgrade, upgrade_all};

@@ -107,7 +107,7 @@ impl Descriptor {
 }
 
 /// Reservations are equal whatever the order of their labels.
-fn same_reservation(left: &ReservationInfo, right: &ReservationInfo) -> bool {
+pub(super) fn same_reservation(left: &ReservationInfo, right: &ReservationInfo) -> bool {
     left.r#type() == right.r#type()
         && left.role == right.role
         && left.principal == right.principal

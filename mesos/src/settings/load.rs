@@ -140,6 +140,9 @@ fn config_path(given: &[Given], env: &BTreeMap<String, String>) -> Result<Option
     }
 }
 
+/// Says why a value that could be read is nevertheless not allowed.
+pub type Check<T> = fn(&T) -> Result<(), String>;
+
 /// The texts by setting, from everywhere but the defaults.
 #[derive(Clone, Default, Debug)]
 pub struct Values {
@@ -155,7 +158,7 @@ impl Values {
         &self,
         name: &'static str,
         default: Option<fn() -> T>,
-        check: Option<fn(&T) -> Result<(), String>>,
+        check: Option<Check<T>>,
     ) -> Result<T, SettingsError> {
         let Some((text, origin)) = self.texts.get(name) else {
             let value = default.map(|default| default()).or_else(T::when_unset);
@@ -176,9 +179,8 @@ impl Values {
             wrong(format!("expected {}{detail}", T::ALLOWED))
         };
         let value = T::read(&content).map_err(expected)?;
-        match check {
-            Some(check) => check(&value).map_err(wrong)?,
-            None => {}
+        if let Some(check) = check {
+            check(&value).map_err(wrong)?;
         }
         Ok(value)
     }

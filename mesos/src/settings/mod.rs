@@ -43,7 +43,7 @@ mod value;
 
 pub use declare::{Declared, Setting, printed_default};
 pub use error::{Origin, SettingsError};
-pub use load::{Loaded, Outcome, Policy, Sources, Unsupported, Values, load};
+pub use load::{Check, Loaded, Outcome, Policy, Sources, Unsupported, Values, load};
 pub use value::{ProtoJson, SettingValue, within};
 
 #[cfg(test)]

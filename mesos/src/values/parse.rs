@@ -99,7 +99,7 @@ fn balanced(text: &str, open: char, close: char) -> bool {
 
 fn parse_ranges(compact: &str) -> Result<Ranges, ValueParseError> {
     let ends: Vec<&str> = text::tokenize(compact, "[]-,\n").collect();
-    if ends.len() % 2 != 0 {
+    if !ends.len().is_multiple_of(2) {
         return Err(ValueParseError::OddRanges);
     }
     let mut intervals = Vec::with_capacity(ends.len() / 2);

@@ -162,3 +162,48 @@ fn an_agent_finds_its_checkpointed_reservations_and_volumes_again() {
     assert!(resources("cpus:4").apply_checkpointed(&checkpointed).is_err());
     assert!(started_with.apply_checkpointed(&resources("cpus:1")).is_err());
 }
+
+#[test]
+fn every_resource_of_an_operation_is_given_its_role_and_loses_it_again() {
+    let executor = v1::ExecutorInfo { resources: vec![proto("mem:32")], ..Default::default() };
+    let task =
+        v1::TaskInfo { resources: vec![proto("cpus:1")], executor: Some(executor), ..Default::default() };
+    let before = Operation {
+        launch: Some(operation::Launch { task_infos: vec![task] }),
+        ..operation(operation::Type::Launch)
+    };
+    let mut injected = before.clone();
+    injected.inject_allocation("role");
+    let roles: Vec<_> = injected
+        .resource_lists()
+        .into_iter()
+        .flatten()
+        .map(|r| r.allocation_info.as_ref().unwrap().role().to_owned())
+        .collect();
+    assert_eq!(roles, ["role", "role"]);
+    injected.strip_allocation();
+    assert_eq!(injected, before);
+}
+
+#[test]
+fn the_provider_is_the_one_of_all_resources() {
+    let mut provided = proto("cpus:1");
+    provided.provider_id = Some(v1::ResourceProviderId { value: "rp".into() });
+    assert_eq!(operation_provider(&reserve(&[provided.clone()])), Ok(Some("rp".into())));
+    assert_eq!(operation_provider(&reserve(&[proto("cpus:1")])), Ok(None));
+    assert!(operation_provider(&reserve(&[])).is_err());
+    assert_eq!(bag(&[&provided]).provider(), Ok(Some(&"rp".into())));
+    assert!(bag(&[&provided, &proto("mem:1")]).provider().is_err());
+}
+
+#[test]
+fn the_common_ancestor_of_two_reservations_is_what_both_begin_with() {
+    let base = resources("cpus:2;mem:10");
+    let eng = base.push_reservation(&dynamic("eng", "p")).unwrap();
+    let ads = eng.push_reservation(&dynamic("eng/ads", "p")).unwrap();
+    let mobile = eng.push_reservation(&dynamic("eng/mobile", "p")).unwrap();
+    assert_eq!(ads.reservation_ancestor(&mobile), Some(eng.clone()));
+    assert_eq!(ads.reservation_ancestor(&ads), Some(ads.clone()));
+    assert_eq!(ads.reservation_ancestor(&base), Some(base.clone()));
+    assert_eq!(ads.reservation_ancestor(&resources("cpus:1")), None);
+}
