@@ -1,3 +1,66 @@
-//! The `mesos` binary.
+//! `mesos`: one binary for the daemons, the tools and the demo.
+//!
+//! Called as `mesos-master`, `mesos-agent`, `mesos-slave`, `mesos-execute` or `mesos-executor` (a symbolic link
+//! or a copy) it behaves as upstream's program of that name. What a command does is in `commands/`; this file
+//! only finds out which one is meant, and prints the one line that is left when it fails.
 
-fn main() {}
+mod commands;
+mod demo;
+mod logging;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use settings::{Call, Failure};
+
+const HELP: &str = "\
+mesos: a cluster manager
+
+  mesos master     a master (also called mesos-master)
+  mesos agent      an agent (also called mesos-agent)
+  mesos local      a master and agents in one process
+  mesos execute    runs one command on a cluster (also called mesos-execute)
+  mesos run        runs an example framework: sum, integrate
+  mesos demo       starts a cluster, runs the examples on it, and ends it
+  mesos executor   runs the command of one task; agents start it (also called mesos-executor)
+
+`mesos COMMAND --help` explains the settings of a command.";
+
+fn main() -> ExitCode {
+    let call = Call::of_process();
+    match dispatch(call) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(call: Call) -> Result<ExitCode, Failure> {
+    // The name it is called by stands for the command's.
+    let (command, call) = match call.program.strip_prefix("mesos-") {
+        Some(name) => (Some(name.to_owned()), call),
+        None => call.next_word(),
+    };
+    match command.as_deref() {
+        Some("master") => commands::master::main(call),
+        Some("agent" | "slave") => commands::agent::main(call),
+        Some("local") => commands::local::main(call),
+        Some("execute") => commands::execute::main(call),
+        Some("executor") => commands::executors::command(call),
+        Some("run") => commands::run::main(call),
+        Some("demo") => demo::main(call),
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some("version" | "--version") => {
+            println!("mesos {}", mesos::VERSION);
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(other) => Err(Failure::new(format!("mesos: there is no command '{other}' (see mesos --help)"))),
+        None => Err(Failure::new("mesos: which command? (see mesos --help)")),
+    }
+}

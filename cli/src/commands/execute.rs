@@ -1,0 +1,124 @@
+//! `mesos execute`, also called `mesos-execute`: one command as a task (upstream: `cli/execute.cpp`).
+
+use std::collections::BTreeMap;
+use std::io::stdout;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use frameworks::execute::{self, DEFAULT_RESOURCES, ExecuteOptions, REFUSED_FLAGS, What};
+use mesos::settings::{Policy, ProtoJson, Unsupported};
+use mesos::{MediaType, v1};
+
+use super::run::master;
+use super::{client_node, run};
+use crate::settings::{Call, Failure, own_user};
+use crate::{logging, signals};
+
+const COMMAND: &str = "execute";
+
+mesos::settings! {
+    /// What to execute.
+    struct Settings for "mesos-execute" {
+        "What to run" {
+            /// A name for the task.
+            name: Option<String>,
+            /// The command.
+            command: Option<String>,
+            /// Whether the command is for a shell; otherwise it is the path of a program.
+            shell: bool = true,
+            /// Environment of the command, as a JSON object: {"NAME": "value"}, or file:///path of one.
+            env: Option<serde_json::Value>,
+            /// What the task may use.
+            resources: String = DEFAULT_RESOURCES.to_owned(),
+            /// The whole task as a TaskInfo in JSON, or file:///path of one, instead of all the above.
+            task: Option<ProtoJson<v1::TaskInfo>>,
+        }
+        "Where and how" {
+            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path.
+            master: String,
+            /// The role to run in.
+            role: String = "*".to_owned(),
+            /// Whether the task outlives a restart of its agent.
+            checkpoint: bool = false,
+            /// Kill the task when it has run for so long.
+            kill_after: Option<Duration>,
+            /// How to speak to the master: protobuf or json.
+            content_type: String = "protobuf".to_owned(),
+            /// Whether the task is reported as unreachable, not lost, when its agent does not answer.
+            partition_aware: bool = true,
+        }
+    }
+}
+
+/// Runs the task; fails unless it finished.
+pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
+    let refused: Vec<Unsupported> = REFUSED_FLAGS
+        .iter()
+        .map(|(name, reason)| Unsupported { name, aliases: &[], policy: Policy::Refuse(reason) })
+        .collect();
+    let settings = match call.load::<Settings>(COMMAND, &refused)? {
+        Ok(loaded) => loaded.settings,
+        Err(code) => return Ok(code),
+    };
+    let options = options(settings)?;
+    logging::start("WARNING", false);
+    run(async {
+        let node = client_node(COMMAND).await?;
+        let result = tokio::select! {
+            biased;
+            outcome = execute::run(&node, options, stdout()) => match outcome {
+                Ok(outcome) if outcome.state == v1::TaskState::TaskFinished => Ok(ExitCode::SUCCESS),
+                Ok(_) => Ok(ExitCode::FAILURE),
+                Err(error) => Err(Failure::of(COMMAND, error)),
+            },
+            () = signals::end_requested() => Err(Failure::of(COMMAND, "interrupted; the master ends the task")),
+        };
+        node.shutdown().await;
+        result
+    })
+}
+
+fn options(settings: Settings) -> Result<ExecuteOptions, Failure> {
+    let wrong = |text: &str| Failure::of(COMMAND, text);
+    let environment = environment(settings.env)?;
+    let what = match (settings.task, settings.name, settings.command) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            return Err(wrong("--task says everything: --name and --command cannot be given with it"));
+        }
+        (Some(task), None, None) => What::Task(Box::new(task.0)),
+        (None, Some(name), Some(command)) => {
+            What::Command { name, command, shell: settings.shell, environment, resources: settings.resources }
+        }
+        (None, None, _) => return Err(wrong("--name is missing: a name for the task")),
+        (None, _, None) => return Err(wrong("--command is missing: what to run")),
+    };
+    let media = match settings.content_type.as_str() {
+        "protobuf" => MediaType::Protobuf,
+        "json" => MediaType::Json,
+        other => return Err(wrong(&format!("bad --content_type '{other}': allowed are protobuf and json"))),
+    };
+    let base = ExecuteOptions::of(master(COMMAND, &settings.master)?, own_user()?, what);
+    Ok(ExecuteOptions {
+        role: settings.role,
+        checkpoint: settings.checkpoint,
+        kill_after: settings.kill_after,
+        media,
+        partition_aware: settings.partition_aware,
+        ..base
+    })
+}
+
+/// An object whose values are text, numbers or booleans.
+fn environment(value: Option<serde_json::Value>) -> Result<BTreeMap<String, String>, Failure> {
+    let wrong = |what: &str| Failure::of(COMMAND, format!("bad --env: {what}"));
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let object = value.as_object().ok_or_else(|| wrong("expected a JSON object"))?;
+    object
+        .iter()
+        .map(|(name, value)| match value {
+            serde_json::Value::String(text) => Ok((name.clone(), text.clone())),
+            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Ok((name.clone(), value.to_string())),
+            _ => Err(wrong(&format!("'{name}' must be text"))),
+        })
+        .collect()
+}

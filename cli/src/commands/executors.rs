@@ -1,0 +1,56 @@
+//! The executors that agents start: they learn everything from the environment.
+
+use std::process::ExitCode;
+
+use frameworks::executor::ExecutorEnvironment;
+use frameworks::{command_executor, integrate, sum};
+use libprocess::Node;
+
+use super::{client_node, run};
+use crate::logging;
+use crate::settings::{Call, Failure};
+
+const HELP: &str = "\
+Runs the command of one task. Agents start it; it is told what to do by its environment (MESOS_AGENT_ENDPOINT,
+MESOS_FRAMEWORK_ID, MESOS_EXECUTOR_ID ...) and by the agent, over the executor API.";
+
+/// `mesos executor`, also called `mesos-executor`.
+pub(crate) fn command(call: Call) -> Result<ExitCode, Failure> {
+    if call.words.iter().any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    start("executor", &call, async |node, environment| {
+        command_executor::run(&node, environment).await.map_err(|error| error.to_string())
+    })
+}
+
+/// `mesos run sum-executor`.
+pub(super) fn sum(call: &Call) -> Result<ExitCode, Failure> {
+    start("run sum-executor", call, async |node, environment| {
+        sum::executor::run(&node, environment).await.map_err(|error| error.to_string())
+    })
+}
+
+/// `mesos run integrate-executor`.
+pub(super) fn integrate(call: &Call) -> Result<ExitCode, Failure> {
+    start("run integrate-executor", call, async |node, environment| {
+        integrate::executor::run(&node, environment).await.map_err(|error| error.to_string())
+    })
+}
+
+fn start(
+    command: &str,
+    call: &Call,
+    executor: impl AsyncFnOnce(Node, ExecutorEnvironment) -> Result<(), String>,
+) -> Result<ExitCode, Failure> {
+    let environment =
+        ExecutorEnvironment::from_map(&call.environment).map_err(|error| Failure::of(command, error))?;
+    logging::start("INFO", false);
+    run(async {
+        let node = client_node(command).await?;
+        let result = executor(node.clone(), environment).await;
+        node.shutdown().await;
+        result.map(|()| ExitCode::SUCCESS).map_err(|error| Failure::of(command, error))
+    })
+}

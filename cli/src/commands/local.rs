@@ -1,0 +1,108 @@
+//! `mesos local`: a master and agents in one process, each a node with its own port.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use libprocess::Node;
+use mesos::settings::{Declared, Sources, Unsupported};
+
+use super::{run, start_node};
+use crate::settings::{Call, Failure};
+use crate::{logging, signals};
+
+const COMMAND: &str = "local";
+
+mesos::settings! {
+    /// A cluster in one process.
+    struct Settings for "mesos-local" {
+        "Cluster" {
+            /// How many agents.
+            agents | num_slaves: u16 = 1 => |count| mesos::settings::within(count, 1..=1000),
+            /// The address to listen on.
+            ip: std::net::IpAddr = std::net::IpAddr::from([127, 0, 0, 1]),
+            /// The master's port. The agents listen on ports that the kernel gives.
+            port: u16 = 5050,
+            /// Directory for what the master and the agents keep, each in a directory of its own.
+            work_dir: PathBuf = PathBuf::from("/tmp/mesos-rs/local"),
+            /// What each agent offers, as for mesos agent. Without it, each offers all that the host has.
+            resources: Option<String>,
+        }
+        "Logging" {
+            /// The least important messages that are logged: DEBUG, INFO, WARNING or ERROR.
+            logging_level: String = "INFO".to_owned(),
+            /// Log nothing.
+            quiet: bool = false,
+        }
+    }
+}
+
+/// Runs the cluster until it is told to end.
+pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
+    let settings = match call.load::<Settings>(COMMAND, &[])? {
+        Ok(loaded) => loaded.settings,
+        Err(code) => return Ok(code),
+    };
+    let control = logging::start(&settings.logging_level, settings.quiet);
+    run(async move {
+        let flags = [format!("--ip={}", settings.ip), format!("--port={}", settings.port), work_dir(&settings, "master")];
+        let master_settings = derived::<master::Settings>(flags.into(), master::UNSUPPORTED)?;
+        let node = start_node(COMMAND, master::startup::node(&master_settings).log_control(control)).await?;
+        let mut running_master =
+            master::start(&node, master_settings).await.map_err(|error| Failure::of(COMMAND, error))?;
+        let mut agents = Vec::new();
+        for index in 1..=settings.agents {
+            agents.push(start_agent(&settings, &node, index).await?);
+        }
+        let address = node.address();
+        println!("a master at {address} and {} agents; Ctrl-C ends them. See http://{address}/state", agents.len());
+        let ended = async {
+            let each = agents.iter_mut().map(|(_, running)| Box::pin(running.wait()));
+            futures::future::select_all(each).await.0
+        };
+        let result = tokio::select! {
+            biased;
+            () = signals::end_requested() => Ok(ExitCode::SUCCESS),
+            reason = running_master.wait() => Err(Failure::of(COMMAND, reason)),
+            ended = ended => super::agent::ending(&ended),
+        };
+        for (agent_node, running) in agents {
+            running.stop();
+            agent_node.shutdown().await;
+        }
+        running_master.shutdown().await;
+        node.shutdown().await;
+        result
+    })
+}
+
+async fn start_agent(
+    settings: &Settings,
+    master: &Node,
+    index: u16,
+) -> Result<(Node, agent::Running), Failure> {
+    let mut flags = vec![
+        format!("--master={}", master.address()),
+        format!("--ip={}", settings.ip),
+        "--port=0".to_owned(),
+        work_dir(settings, &format!("agent-{index}")),
+    ];
+    flags.extend(settings.resources.iter().map(|resources| format!("--resources={resources}")));
+    let agent_settings = derived::<agent::Settings>(flags, agent::UNSUPPORTED)?;
+    let builder = agent::node(&agent_settings).map_err(|error| Failure::of(COMMAND, error))?;
+    let node = start_node(COMMAND, builder).await?;
+    let running = agent::start(&node, agent_settings).await.map_err(|error| Failure::of(COMMAND, error))?;
+    Ok((node, running))
+}
+
+fn work_dir(settings: &Settings, name: &str) -> String {
+    format!("--work_dir={}", settings.work_dir.join(name).display())
+}
+
+/// Settings of a daemon as if it had been started with these flags alone.
+fn derived<S: Declared>(flags: Vec<String>, unsupported: &[Unsupported]) -> Result<S, Failure> {
+    match mesos::settings::load::<S>(Sources::new(flags, Default::default()), unsupported) {
+        Ok(mesos::settings::Outcome::Run(loaded)) => Ok(loaded.settings),
+        Ok(_) => Err(Failure::of(COMMAND, "no settings")),
+        Err(error) => Err(Failure::of(COMMAND, error)),
+    }
+}

@@ -1,0 +1,38 @@
+//! `mesos master`.
+
+use std::process::ExitCode;
+
+use master::{Settings, UNSUPPORTED};
+
+use super::{run, start_node};
+use crate::settings::{Call, Failure};
+use crate::{logging, signals};
+
+const COMMAND: &str = "master";
+
+/// Runs a master until it is told to end, or has to.
+pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
+    let loaded = match call.load::<Settings>(COMMAND, UNSUPPORTED)? {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let settings = loaded.settings;
+    let control = logging::start(&settings.logging_level, settings.quiet);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    run(async move {
+        let node = start_node(COMMAND, master::startup::node(&settings).log_control(control)).await?;
+        let mut running =
+            master::start(&node, settings).await.map_err(|error| Failure::of(COMMAND, error))?;
+        tracing::info!(address = %node.address(), "the master runs");
+        let result = tokio::select! {
+            biased;
+            () = signals::end_requested() => Ok(ExitCode::SUCCESS),
+            reason = running.wait() => Err(Failure::of(COMMAND, reason)),
+        };
+        running.shutdown().await;
+        node.shutdown().await;
+        result
+    })
+}

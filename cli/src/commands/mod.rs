@@ -1,0 +1,35 @@
+//! One file for each command: its settings, and how it is run.
+
+pub(crate) mod agent;
+pub(crate) mod execute;
+pub(crate) mod executors;
+pub(crate) mod local;
+pub(crate) mod master;
+pub(crate) mod run;
+
+use std::process::ExitCode;
+
+use libprocess::{Node, NodeBuilder};
+
+use crate::settings::Failure;
+
+/// A node for a command that only calls others: it listens on a port that the kernel gives.
+pub(crate) async fn client_node(command: &str) -> Result<Node, Failure> {
+    start_node(command, Node::builder().bind(([127, 0, 0, 1], 0).into())).await
+}
+
+/// Starts a node, or says why it cannot listen.
+pub(crate) async fn start_node(command: &str, builder: NodeBuilder) -> Result<Node, Failure> {
+    builder.start().await.map_err(|error| {
+        let advice = if error.to_string().contains("in use") { " (choose another with --port)" } else { "" };
+        Failure::of(command, format!("{error}{advice}"))
+    })
+}
+
+/// Runs a command to its end on libprocess's runtime.
+pub(crate) fn run<F>(future: F) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<ExitCode, Failure>>,
+{
+    libprocess::run(future)
+}

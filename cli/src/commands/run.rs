@@ -1,0 +1,128 @@
+//! `mesos run sum` and `mesos run integrate`: the example frameworks, and their executors.
+
+use std::io::stderr;
+use std::process::ExitCode;
+
+use election::MasterUrl;
+use frameworks::integrate::{self, IntegrateOptions};
+use frameworks::progress::TextProgress;
+use frameworks::sum::{self, SumOptions};
+
+use super::{client_node, executors, run};
+use crate::logging;
+use crate::settings::{Call, Failure, own_binary, own_user};
+use crate::signals;
+
+mesos::settings! {
+    /// How to add.
+    struct SumSettings for "mesos-run-sum" {
+        "What to add, and where" {
+            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path.
+            master: String,
+            /// How many tasks share the work.
+            tasks: u32 = 10,
+            /// How many terms in all: 0 + 1 + ... + (terms - 1).
+            terms: u64 = 2_000_000_000,
+        }
+    }
+}
+
+mesos::settings! {
+    /// What to integrate.
+    struct IntegrateSettings for "mesos-run-integrate" {
+        "What to integrate, and where" {
+            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path.
+            master: String,
+            /// An expression in x, such as 4*sqrt(1-x*x).
+            expression: String,
+            /// Where the range begins.
+            from: f64,
+            /// Where the range ends.
+            to: f64,
+            /// Into how many steps the range is cut; a task takes at most 500000.
+            steps: u64 = 1_000_000,
+        }
+    }
+}
+
+/// Runs the framework or executor that the next word names.
+pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
+    let (name, call) = call.next_word();
+    match name.as_deref() {
+        Some("sum") => run_sum(&call),
+        Some("integrate") => run_integrate(&call),
+        Some("sum-executor") => executors::sum(&call),
+        Some("integrate-executor") => executors::integrate(&call),
+        Some("--help" | "-h") => {
+            println!("mesos run sum        adds 0 + 1 + 2 + ... on a cluster\nmesos run integrate  integrates an expression on a cluster\n\nEach explains its settings with --help.");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(other) => Err(Failure::of("run", format!("there is no example '{other}'; allowed are sum and integrate"))),
+        None => Err(Failure::of("run", "which example? allowed are sum and integrate")),
+    }
+}
+
+fn run_sum(call: &Call) -> Result<ExitCode, Failure> {
+    const COMMAND: &str = "run sum";
+    let settings = match call.load_tool::<SumSettings>(COMMAND, &[])? {
+        Ok(loaded) => loaded.settings,
+        Err(code) => return Ok(code),
+    };
+    let options = SumOptions {
+        tasks: settings.tasks,
+        terms: settings.terms,
+        ..SumOptions::new(master(COMMAND, &settings.master)?, own_user()?, own_binary()?)
+    };
+    logging::start("WARNING", false);
+    run(async {
+        let node = client_node(COMMAND).await?;
+        let result = tokio::select! {
+            biased;
+            outcome = sum::run(&node, options, TextProgress::new(stderr())) => match outcome {
+                Ok(outcome) => {
+                    println!("{}", outcome.sum);
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(error) => Err(Failure::of(COMMAND, error)),
+            },
+            () = signals::end_requested() => Err(Failure::of(COMMAND, "interrupted")),
+        };
+        node.shutdown().await;
+        result
+    })
+}
+
+fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
+    const COMMAND: &str = "run integrate";
+    let settings = match call.load_tool::<IntegrateSettings>(COMMAND, &[])? {
+        Ok(loaded) => loaded.settings,
+        Err(code) => return Ok(code),
+    };
+    let range = (settings.expression, settings.from, settings.to);
+    let options = IntegrateOptions {
+        steps: settings.steps,
+        ..IntegrateOptions::new(master(COMMAND, &settings.master)?, range, own_user()?, own_binary()?)
+    };
+    logging::start("WARNING", false);
+    run(async {
+        let node = client_node(COMMAND).await?;
+        let result = tokio::select! {
+            biased;
+            outcome = integrate::run(&node, options, TextProgress::new(stderr())) => match outcome {
+                Ok(outcome) => {
+                    println!("{}", outcome.integral);
+                    Ok(ExitCode::SUCCESS)
+                }
+                Err(error) => Err(Failure::of(COMMAND, error)),
+            },
+            () = signals::end_requested() => Err(Failure::of(COMMAND, "interrupted")),
+        };
+        node.shutdown().await;
+        result
+    })
+}
+
+/// Reads the address of the masters.
+pub(super) fn master(command: &str, text: &str) -> Result<MasterUrl, Failure> {
+    text.parse().map_err(|error| Failure::of(command, format!("bad --master '{text}': {error}")))
+}
