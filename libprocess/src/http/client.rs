@@ -237,8 +237,8 @@ impl ClientRequest {
     /// The request that a redirect asks for.
     fn redirected(&self, status: StatusCode, location: &str) -> ClientRequest {
         let base = self.url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
-        let url = if location.starts_with("//") {
-            let has_path = location[2..].contains('/');
+        let url = if let Some(rest) = location.strip_prefix("//") {
+            let has_path = rest.contains('/');
             // Upstream redirects to `//host:port` alone where a client is expected to keep its path.
             let path = if has_path { "" } else { path_of(&self.url) };
             format!("http:{location}{path}")

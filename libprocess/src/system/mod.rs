@@ -2,12 +2,12 @@
 //!
 //! | actor | serves |
 //! |---|---|
-//! | `__processes__` ([`processes`]) | all actors and what waits in their queues |
-//! | `help` ([`help`]) | all routes of all actors with their help texts |
-//! | `metrics` ([`metrics`]) | what the node counts and measures |
-//! | `version` ([`version`]) | what was built, and when |
-//! | `logging` ([`logging`]) | more logging for a while |
-//! | `system` ([`stats`]) | load, processors and memory of the host |
+//! | `__processes__` (`processes.rs`) | all actors and what waits in their queues |
+//! | `help` (`help.rs`) | all routes of all actors with their help texts |
+//! | `metrics` (`metrics.rs`) | what the node counts and measures |
+//! | `version` (`version.rs`) | what was built, and when |
+//! | `logging` (`logging.rs`) | more logging for a while |
+//! | `system` (`stats.rs`) | load, processors and memory of the host |
 //!
 //! They own nothing of the node's and know no other actor.
 

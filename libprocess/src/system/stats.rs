@@ -73,11 +73,11 @@ fn load(info: &Sysinfo, which: usize) -> f64 {
 }
 
 fn total(info: &Sysinfo) -> u64 {
-    info.totalram as u64 * u64::from(info.mem_unit)
+    info.totalram * u64::from(info.mem_unit)
 }
 
 fn free(info: &Sysinfo) -> u64 {
-    info.freeram as u64 * u64::from(info.mem_unit)
+    info.freeram * u64::from(info.mem_unit)
 }
 
 fn cpus() -> usize {

@@ -1,0 +1,51 @@
+//! How many small requests a node answers: a figure, not a check of every run.
+//! `cargo test --release -p libprocess --test http -- --ignored --nocapture throughput`
+
+use super::*;
+
+/// Requests of each measurement.
+const REQUESTS: usize = 40_000;
+
+/// Requests a second, sent on `connections` with `window` of them unanswered on each.
+async fn measure(f: &Fixture, path: &str, connections: usize, window: usize) -> f64 {
+    let request =
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 256\r\n\r\n{}", "x".repeat(256));
+    let batch = request.repeat(window);
+    let rounds = REQUESTS / connections / window;
+    let start = tokio::time::Instant::now();
+    let clients = (0..connections).map(|_| async {
+        let mut socket = f.connect().await;
+        let mut buffer = vec![0; 64 << 10];
+        for _ in 0..rounds {
+            socket.write_all(batch.as_bytes()).await.unwrap();
+            let (mut answers, mut kept) = (0, 0);
+            while answers < window {
+                let read = socket.read(&mut buffer[kept..]).await.unwrap();
+                assert!(read > 0, "closed");
+                let seen = &buffer[..kept + read];
+                answers += seen.windows(4).filter(|w| w == b"\r\n\r\n").count();
+                // An end of a head may be cut in two.
+                kept = seen.len().min(3);
+                let tail = seen.len() - kept;
+                buffer.copy_within(tail.., 0);
+                if buffer[..kept].ends_with(b"\n") {
+                    kept = 0;
+                }
+            }
+        }
+    });
+    futures::future::join_all(clients).await;
+    (rounds * window * connections) as f64 / start.elapsed().as_secs_f64()
+}
+
+#[test]
+#[ignore = "a measurement: needs an optimised build and an idle machine"]
+fn throughput() {
+    with_node(|f| async move {
+        for (connections, window) in [(1, 1), (1, 32), (8, 1), (8, 32), (64, 1), (64, 8)] {
+            let rate = measure(&f, "/api/v1", connections, window).await;
+            println!("{connections} connections, {window} requests in flight on each: {rate:.0} a second");
+            assert!(cfg!(debug_assertions) || connections == 1 || rate > 15_000.0, "{rate} a second");
+        }
+    });
+}
