@@ -57,7 +57,7 @@ pub fn printed_default<T: SettingValue>(default: Option<fn() -> T>) -> Option<St
     default.and_then(|default| default().print())
 }
 
-/// Declares a struct of settings; see [`crate::settings`].
+/// Declares a struct of settings; see [`mod@crate::settings`].
 #[macro_export]
 macro_rules! settings {
     (
