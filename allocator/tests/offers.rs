@@ -321,6 +321,19 @@ fn revocable_resources_go_to_those_who_can_bear_it() {
     assert!(cluster.core.balances());
 }
 
+#[test]
+fn what_one_framework_leaves_of_an_agent_goes_to_the_next() {
+    let mut cluster = Cluster::new();
+    cluster.framework("A", &["role"]);
+    cluster.framework_of("R", &framework_with(&["role"], &[Type::MultiRole, Type::RevocableResources]));
+    let total = resources("cpus:2;mem:1024") + revocable("cpus:3");
+    let (id, info) = (agent_id("agent"), agent_info("agent"));
+    cluster.core.add_agent(&id, info, &agent_capabilities(), None, &total, &BTreeMap::new()).unwrap();
+    let offers = cluster.run();
+    assert_eq!(counts(&offers), BTreeMap::from([("A".into(), 1), ("R".into(), 1)]));
+    assert_eq!(offers[1].resources, revocable("cpus:3"));
+}
+
 fn shared_volume(role: &str) -> mesos::Resources {
     let mut proto = resources(&format!("disk({role}):100")).to_protos().remove(0);
     proto.disk = Some(v1::resource::DiskInfo {
@@ -447,6 +460,10 @@ fn a_removed_agent_takes_everything_on_it_along() {
         .recover_resources(&framework_id("A"), &agent_id("one"), &resources, None, false, cluster.now)
         .unwrap_err();
     assert_eq!(error, EventError::UnknownAgent(agent_id("one")));
+    cluster.agent("one", "cpus:2;mem:512");
+    let refused = cluster.run().remove(0);
+    cluster.decline(&refused, 1000.0);
+    cluster.core.remove_agent(&agent_id("one")).unwrap();
     // Its index serves another agent, to which none of that applies.
     cluster.agent("three", "cpus:1;mem:64");
     assert_eq!(told(&cluster.run()), ["A/a@three: cpus:1; mem:64"]);

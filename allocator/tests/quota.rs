@@ -143,3 +143,38 @@ fn offers_count_as_offered_and_become_consumed_when_they_are_used() {
     cluster.task_ends(&offer, "cpus:1;mem:100");
     assert_eq!(cpus(&cluster), (None, None));
 }
+
+#[test]
+fn resources_that_came_back_are_not_consumed_however_they_came_back() {
+    let mut cluster = Cluster::new();
+    cluster.framework("Q", &["q"]);
+    cluster.agent("one", "cpus:8;mem:512");
+    let offer = cluster.run().remove(0);
+    cluster.launch(&offer, "cpus:1;mem:100", 0.0);
+    cluster.give_back(&offer, &resources("cpus:1;mem:100"), None);
+    assert_eq!(cluster.core.roles(cluster.now)[0].consumed, BTreeMap::new());
+}
+
+#[test]
+fn headroom_is_held_back_from_all_agents_together_not_from_each() {
+    let mut cluster = Cluster::new();
+    cluster.core.update_quota("q", &quota("cpus:2", ""));
+    cluster.framework("B", &["b"]);
+    for agent in ["one", "two", "three"] {
+        cluster.agent(agent, "cpus:2");
+    }
+    assert_eq!(sum(&cluster.run()), resources("cpus:4"));
+    assert!(cluster.tick().is_empty());
+}
+
+#[test]
+fn what_a_run_gives_to_a_guaranteed_role_is_no_longer_held_back_from_others() {
+    let mut cluster = Cluster::new();
+    cluster.core.update_quota("q", &quota("cpus:2", ""));
+    cluster.framework("B", &["b"]);
+    cluster.framework("Q", &["q"]);
+    for agent in ["one", "two"] {
+        cluster.agent(agent, "cpus:2");
+    }
+    assert_eq!(counts(&cluster.run()), BTreeMap::from([("B".into(), 1), ("Q".into(), 1)]));
+}
