@@ -122,7 +122,7 @@ impl Executor for CommandExecutor {
         };
         match &self.task {
             Some(task) if task.id == id => {
-                let policies = [policy, task.policy.clone()];
+                let policies = [policy, task.policy];
                 let grace = policies.iter().flatten().find_map(grace).unwrap_or(DEFAULT_KILL_GRACE);
                 self.begin_kill(driver, grace);
             }

@@ -36,6 +36,7 @@ use tracing::{debug, info, warn};
 use super::{Driver, Error, Options, Scheduler, driver::typed};
 use crate::{
     backoff::Backoff,
+    later::Then,
     link::{Link, Phase},
     stream::{self, Opened, StreamError, Subscription},
 };
@@ -51,7 +52,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// Runs a function on the scheduler, as if it were a callback: for timers and signals of who
 /// started it.
-pub struct Act<S>(pub Box<dyn FnOnce(&mut S, &mut Driver<S>) + Send>);
+pub struct Act<S>(Then<S, Driver<S>>);
+
+impl<S: Scheduler> Act<S> {
+    /// To be sent to the address that [`super::start`] gives.
+    pub fn new(act: impl FnOnce(&mut S, &mut Driver<S>) + Send + 'static) -> Self {
+        Act(Box::new(act))
+    }
+}
 
 impl<S: Scheduler> Message for Act<S> {
     type Answer = ();

@@ -45,7 +45,7 @@ pub struct Partial {
 }
 
 /// More terms than this have a sum that does not fit into 64 bits.
-pub const MAX_TERMS: u64 = 6_074_000_999;
+pub const MAX_TERMS: u64 = 6_074_001_000;
 /// More tasks than this are refused: each costs the master and its agent some memory.
 pub const MAX_TASKS: u32 = 10_000;
 

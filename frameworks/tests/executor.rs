@@ -1,0 +1,516 @@
+//! The executor library and the command executor against an agent made for the test, over a real
+//! socket.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use frameworks::{
+    command_executor::{self, CommandExecutorError},
+    executor::{self, Driver, Error, Executor, ExecutorEnvironment, Recovery, status},
+    sum,
+};
+use libprocess::{
+    Install, Node, Process,
+    http::{Request, Response, StreamSender, stream},
+};
+use mesos::{
+    MediaType, codec,
+    v1::{
+        self, TaskState,
+        executor::{Call, Event, call::Type, event},
+    },
+};
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+const MEDIA: MediaType = MediaType::Protobuf;
+
+/// An agent with one executor.
+struct FakeAgent {
+    calls: mpsc::UnboundedSender<Call>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stream: Mutex<Option<StreamSender>>,
+    refuse: Mutex<Option<Response>>,
+}
+
+impl Process for FakeAgent {
+    const NAME: &'static str = "slave";
+
+    fn install(install: &mut Install<Self>) {
+        install
+            .post("/api/v1/executor", "The executor API.", |agent, request, _| agent.call(&request).into());
+    }
+}
+
+impl FakeAgent {
+    fn call(&mut self, request: &Request) -> Response {
+        let call: Call = codec::decode(MEDIA, &request.body).unwrap();
+        if call.r#type() != Type::Subscribe {
+            self.calls.send(call).unwrap();
+            return Response::accepted();
+        }
+        if let Some(refusal) = self.shared.refuse.lock().take() {
+            self.calls.send(call).unwrap();
+            return refusal;
+        }
+        let (sender, body) = stream();
+        let subscribed = Event { subscribed: Some(Default::default()), ..of(event::Type::Subscribed) };
+        sender.send(codec::encode_record(MEDIA, &subscribed)).unwrap();
+        *self.shared.stream.lock() = Some(sender);
+        self.calls.send(call).unwrap();
+        Response { body, ..Response::ok(MEDIA.as_str(), Vec::new()) }
+    }
+}
+
+fn of(r#type: event::Type) -> Event {
+    Event { r#type: Some(r#type.into()), ..Default::default() }
+}
+
+/// Finishes every task when it is told so by a message.
+#[derive(Default)]
+struct Obedient(Option<v1::TaskId>);
+
+impl Executor for Obedient {
+    fn launch(&mut self, driver: &mut Driver<Self>, task: v1::TaskInfo) {
+        driver.update(status(&task.task_id, TaskState::TaskRunning));
+        self.0 = Some(task.task_id);
+    }
+    fn kill(&mut self, driver: &mut Driver<Self>, task: v1::TaskId, _: Option<v1::KillPolicy>) {
+        driver.update(status(&task, TaskState::TaskKilled));
+    }
+    fn message(&mut self, driver: &mut Driver<Self>, data: Vec<u8>) {
+        driver.message(data);
+        if let Some(task) = &self.0 {
+            driver.update(status(task, TaskState::TaskFinished));
+        }
+    }
+}
+
+/// Does not stop when it is told to.
+struct Stubborn;
+
+impl Executor for Stubborn {
+    fn launch(&mut self, _: &mut Driver<Self>, _: v1::TaskInfo) {}
+    fn kill(&mut self, _: &mut Driver<Self>, _: v1::TaskId, _: Option<v1::KillPolicy>) {}
+    fn shutdown(&mut self, _: &mut Driver<Self>) {}
+}
+
+struct World {
+    agent: Node,
+    node: Node,
+    shared: Arc<Shared>,
+    calls: mpsc::UnboundedReceiver<Call>,
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), future).await.expect("it happens within twenty seconds")
+}
+
+impl World {
+    async fn new() -> World {
+        let bind = "127.0.0.1:0".parse().unwrap();
+        let agent = Node::builder().bind(bind).delegate("slave(1)").start().await.unwrap();
+        let node = Node::builder().bind(bind).start().await.unwrap();
+        let (calls_in, calls) = mpsc::unbounded_channel();
+        let shared = Arc::<Shared>::default();
+        agent.spawn_numbered(FakeAgent { calls: calls_in, shared: shared.clone() });
+        World { agent, node, shared, calls }
+    }
+
+    fn environment(&self) -> ExecutorEnvironment {
+        ExecutorEnvironment {
+            agent_endpoint: self.agent.address().to_string(),
+            framework_id: "framework".into(),
+            executor_id: "executor".into(),
+            agent_id: None,
+            sandbox: None,
+            shutdown_grace_period: Duration::from_millis(300),
+            authentication_token: None,
+            recovery: Recovery::None,
+        }
+    }
+
+    fn checkpointing(&self) -> ExecutorEnvironment {
+        let (timeout, backoff_max) = (Duration::from_secs(60), Duration::from_millis(20));
+        ExecutorEnvironment {
+            recovery: Recovery::Checkpointed { timeout, backoff_max },
+            ..self.environment()
+        }
+    }
+
+    fn run<E: Executor>(
+        &self,
+        environment: ExecutorEnvironment,
+        executor: E,
+    ) -> JoinHandle<Result<(), Error>> {
+        let node = self.node.clone();
+        tokio::task::spawn_local(async move { executor::run(&node, environment, executor).await.map(drop) })
+    }
+
+    fn run_command(&self, environment: ExecutorEnvironment) -> JoinHandle<Result<(), CommandExecutorError>> {
+        let node = self.node.clone();
+        tokio::task::spawn_local(async move { command_executor::run(&node, environment).await })
+    }
+
+    async fn call(&mut self) -> Call {
+        soon(self.calls.recv()).await.unwrap()
+    }
+
+    async fn subscribe(&mut self) -> v1::executor::call::Subscribe {
+        let call = self.call().await;
+        assert_eq!(
+            (call.executor_id.value.as_str(), call.framework_id.value.as_str()),
+            ("executor", "framework")
+        );
+        call.subscribe.unwrap()
+    }
+
+    async fn update(&mut self) -> v1::TaskStatus {
+        self.call().await.update.unwrap().status
+    }
+
+    fn send(&self, event: &Event) {
+        let record = codec::encode_record(MEDIA, event);
+        self.shared.stream.lock().as_ref().unwrap().send(record).unwrap();
+    }
+
+    fn launch(&self, task: v1::TaskInfo) {
+        self.send(&Event { launch: Some(event::Launch { task }), ..of(event::Type::Launch) });
+    }
+
+    fn message(&self, data: &[u8]) {
+        let message = Some(event::Message { data: data.to_vec() });
+        self.send(&Event { message, ..of(event::Type::Message) });
+    }
+
+    fn acknowledge(&self, status: &v1::TaskStatus) {
+        let (task_id, uuid) = (status.task_id.clone(), status.uuid.clone().unwrap());
+        let acknowledged = Some(event::Acknowledged { task_id, uuid });
+        self.send(&Event { acknowledged, ..of(event::Type::Acknowledged) });
+    }
+
+    /// Receives an update, acknowledges it, and tells its state and message.
+    async fn state(&mut self) -> (TaskState, Option<String>) {
+        let status = self.update().await;
+        self.acknowledge(&status);
+        (status.state(), status.message)
+    }
+
+    async fn end(self) {
+        self.node.shutdown().await;
+        self.agent.shutdown().await;
+    }
+}
+
+fn task(id: &str) -> v1::TaskInfo {
+    v1::TaskInfo { name: id.into(), task_id: v1::TaskId { value: id.into() }, ..Default::default() }
+}
+
+fn shell(command: &str) -> v1::TaskInfo {
+    let command = v1::CommandInfo { value: Some(command.into()), ..Default::default() };
+    v1::TaskInfo { command: Some(command), ..task("command") }
+}
+
+fn kill(grace: Option<Duration>) -> Event {
+    let grace_period =
+        grace.map(|grace| v1::DurationInfo { nanoseconds: grace.as_nanos().try_into().unwrap() });
+    let kill_policy = grace.map(|_| v1::KillPolicy { grace_period });
+    let kill = event::Kill { task_id: v1::TaskId { value: "command".into() }, kill_policy };
+    Event { kill: Some(kill), ..of(event::Type::Kill) }
+}
+
+#[test]
+fn an_update_is_complete() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run(world.environment(), Obedient::default());
+        assert!(world.subscribe().await.unacknowledged_updates.is_empty());
+        world.launch(task("t"));
+        let status = world.update().await;
+        assert_eq!(status.state(), TaskState::TaskRunning);
+        assert_eq!(status.uuid.unwrap().len(), 16);
+        assert_eq!(status.source, Some(v1::task_status::Source::Executor.into()));
+        assert_eq!(status.executor_id.unwrap().value, "executor");
+        assert!(status.timestamp.unwrap() > 1e9);
+        world.end().await;
+    });
+}
+
+#[test]
+fn messages_and_updates_keep_their_order() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run(world.environment(), Obedient::default());
+        world.subscribe().await;
+        world.launch(task("t"));
+        world.update().await;
+        world.message(b"now");
+        assert_eq!(world.call().await.message.unwrap().data, b"now");
+        assert_eq!(world.update().await.state(), TaskState::TaskFinished);
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_restarted_agent_gets_what_was_not_acknowledged() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run(world.checkpointing(), Obedient::default());
+        world.subscribe().await;
+        world.launch(task("a"));
+        let first = world.update().await;
+        world.acknowledge(&first);
+        world.launch(task("b"));
+        let second = world.update().await;
+
+        world.shared.stream.lock().take().unwrap().close();
+        let subscribe = world.subscribe().await;
+        assert_eq!(subscribe.unacknowledged_tasks.iter().map(|task| &task.name).collect::<Vec<_>>(), ["b"]);
+        let updates: Vec<_> =
+            subscribe.unacknowledged_updates.into_iter().map(|update| update.status).collect();
+        assert_eq!(updates, [second]);
+        world.end().await;
+    });
+}
+
+#[test]
+fn an_agent_that_is_not_ready_is_asked_again() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        *world.shared.refuse.lock() = Some(Response::service_unavailable("Agent has not finished recovery"));
+        let _executor = world.run(world.environment(), Obedient::default());
+        world.subscribe().await;
+        world.subscribe().await;
+        world.end().await;
+    });
+}
+
+#[test]
+fn without_checkpoints_a_lost_agent_is_the_end() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let executor = world.run(world.environment(), Obedient::default());
+        world.subscribe().await;
+        world.launch(task("t"));
+        world.update().await;
+        world.shared.stream.lock().take().unwrap().close();
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_recovery_timeout_is_the_end() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let recovery = Recovery::Checkpointed {
+            timeout: Duration::from_millis(200),
+            backoff_max: Duration::from_millis(20),
+        };
+        let executor =
+            world.run(ExecutorEnvironment { recovery, ..world.environment() }, Obedient::default());
+        world.subscribe().await;
+        world.launch(task("t"));
+        world.update().await;
+        world.agent.shutdown().await;
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_shutdown_has_a_grace_period() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let executor = world.run(world.environment(), Stubborn);
+        world.subscribe().await;
+        world.send(&of(event::Type::Shutdown));
+        assert_eq!(soon(executor).await.unwrap(), Err(Error::Grace));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_refused_executor_ends_with_the_reason() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        *world.shared.refuse.lock() = Some(Response::bad_request("Framework cannot be found"));
+        let executor = world.run(world.environment(), Obedient::default());
+        world.subscribe().await;
+        let refused = Error::Refused("400: Framework cannot be found".into());
+        assert_eq!(soon(executor).await.unwrap(), Err(refused));
+        world.end().await;
+    });
+}
+
+#[test]
+fn the_executor_of_sum_answers_twice() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let (node, environment) = (world.node.clone(), world.environment());
+        let executor = tokio::task::spawn_local(async move { sum::executor::run(&node, environment).await });
+        world.subscribe().await;
+        let terms = sum::Terms { from: 0, to: 101 };
+        world.launch(v1::TaskInfo { data: serde_json::to_vec(&terms).ok(), ..task("t") });
+        assert_eq!(world.update().await.state(), TaskState::TaskRunning);
+        let message = world.call().await.message.unwrap().data;
+        assert_eq!(message, br#"{"task":"t","sum":5050}"#);
+        let finished = world.update().await;
+        assert_eq!((finished.state(), finished.data), (TaskState::TaskFinished, Some(message)));
+        world.send(&of(event::Type::Shutdown));
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_command_runs_and_its_status_is_told() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let executor = world.run_command(world.environment());
+        world.subscribe().await;
+        world.launch(shell("exit 0"));
+        assert_eq!(world.state().await, (TaskState::TaskStarting, None));
+        assert_eq!(world.state().await, (TaskState::TaskRunning, None));
+        assert_eq!(
+            world.state().await,
+            (TaskState::TaskFinished, Some("Command exited with status 0".into()))
+        );
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_command_that_fails_says_how() {
+    libprocess::run(async {
+        for (command, message) in [
+            ("exit 7", "Command exited with status 7"),
+            ("kill -TERM $$", "Command terminated with signal Terminated"),
+        ] {
+            let mut world = World::new().await;
+            let executor = world.run_command(world.environment());
+            world.subscribe().await;
+            world.launch(shell(command));
+            world.state().await;
+            world.state().await;
+            assert_eq!(world.state().await, (TaskState::TaskFailed, Some(message.into())));
+            assert_eq!(soon(executor).await.unwrap(), Ok(()));
+            world.end().await;
+        }
+    });
+}
+
+#[test]
+fn a_program_that_is_not_there_fails_with_its_name() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        let mut task = shell("/nowhere/program");
+        task.command.as_mut().unwrap().shell = Some(false);
+        world.launch(task);
+        assert_eq!(world.state().await.0, TaskState::TaskStarting);
+        let (state, message) = world.state().await;
+        assert_eq!(state, TaskState::TaskFailed);
+        assert!(message.unwrap().contains("'/nowhere/program'"));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_kill_ends_the_command_and_its_children() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let executor = world.run_command(world.environment());
+        world.subscribe().await;
+        world.launch(shell("sleep 1000 & sleep 1000 & wait"));
+        world.state().await;
+        world.state().await;
+        world.send(&kill(None));
+        let (state, message) = world.state().await;
+        assert_eq!(state, TaskState::TaskKilled);
+        assert_eq!(message.unwrap(), "Command terminated with signal Terminated");
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_command_that_ignores_sigterm_is_killed_after_its_grace_and_a_second_kill_can_shorten_it() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        // The message says that the trap is set.
+        let file = std::env::temp_dir().join(format!("mesos-trap-{}", std::process::id()));
+        world.launch(shell(&format!("trap '' TERM; touch {}; while :; do sleep 0.1; done", file.display())));
+        world.state().await;
+        world.state().await;
+        soon(async {
+            while !file.exists() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        std::fs::remove_file(&file).unwrap();
+        world.send(&kill(Some(Duration::from_secs(3600))));
+        world.send(&kill(Some(Duration::from_millis(100))));
+        let (state, message) = world.state().await;
+        assert_eq!(state, TaskState::TaskKilled);
+        assert_eq!(message.unwrap(), "Command terminated with signal Killed");
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_command_may_run_only_so_long() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        let max_completion_time = Some(v1::DurationInfo { nanoseconds: 50_000_000 });
+        world.launch(v1::TaskInfo { max_completion_time, ..shell("sleep 1000") });
+        world.state().await;
+        world.state().await;
+        let status = world.update().await;
+        assert_eq!(status.state(), TaskState::TaskFailed);
+        assert_eq!(status.reason(), v1::task_status::Reason::MaxCompletionTimeReached);
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_second_task_is_refused() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        world.launch(shell("sleep 1000"));
+        world.state().await;
+        world.state().await;
+        world.launch(v1::TaskInfo { task_id: v1::TaskId { value: "second".into() }, ..shell("true") });
+        let (state, message) = world.state().await;
+        assert_eq!(state, TaskState::TaskFailed);
+        assert!(message.unwrap().contains("multiple tasks"));
+        world.send(&kill(None));
+        world.state().await;
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_kill_before_the_launch_ends_the_executor() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let executor = world.run_command(world.environment());
+        world.subscribe().await;
+        world.send(&kill(None));
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.end().await;
+    });
+}

@@ -1,0 +1,420 @@
+//! The scheduler library against a master made for the test, over a real socket.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+
+use frameworks::scheduler::{Act, Driver, Error, Options, Scheduler, SchedulerDriver, start};
+use libprocess::{
+    Address, Answer, Install, Node, Process,
+    http::{Request, Response, StreamSender, stream},
+};
+use mesos::{
+    FrameworkId, MediaType, codec,
+    v1::{
+        self,
+        scheduler::{Call, Event, call::Type, event},
+    },
+};
+use parking_lot::Mutex;
+use tokio::{sync::mpsc, time::timeout};
+
+/// A master that subscribes everybody, and notes what it is told.
+struct FakeMaster {
+    calls: mpsc::UnboundedSender<(Call, Option<String>)>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The subscriptions, the newest last.
+    streams: Mutex<Vec<StreamSender>>,
+    /// Answers to the next subscriptions, instead.
+    refusals: Mutex<VecDeque<Response>>,
+    heartbeat: Mutex<Option<f64>>,
+}
+
+impl Process for FakeMaster {
+    const NAME: &'static str = "master";
+
+    fn install(install: &mut Install<Self>) {
+        install.post("/api/v1/scheduler", "The scheduler API.", |master, request, _| {
+            master.call(&request).into()
+        });
+    }
+}
+
+impl FakeMaster {
+    fn call(&mut self, request: &Request) -> Response {
+        let media = MediaType::from_name(request.header("content-type").unwrap()).unwrap();
+        let call: Call = codec::decode(media, &request.body).unwrap();
+        let subscribe = call.r#type() == Type::Subscribe;
+        self.calls.send((call, request.header("mesos-stream-id").map(str::to_owned))).unwrap();
+        if !subscribe {
+            return Response::accepted();
+        }
+        if let Some(refusal) = self.shared.refusals.lock().pop_front() {
+            return refusal;
+        }
+        let (sender, body) = stream();
+        let subscribed = event::Subscribed {
+            framework_id: v1::FrameworkId { value: "framework".into() },
+            heartbeat_interval_seconds: *self.shared.heartbeat.lock(),
+            master_info: None,
+        };
+        sender
+            .send(record(media, &Event { subscribed: Some(subscribed), ..of(event::Type::Subscribed) }))
+            .unwrap();
+        let mut streams = self.shared.streams.lock();
+        streams.push(sender);
+        let id = format!("stream-{}", streams.len());
+        Response { body, ..Response::ok(media.as_str(), Vec::new()) }.header("mesos-stream-id", id)
+    }
+}
+
+fn of(r#type: event::Type) -> Event {
+    Event { r#type: Some(r#type.into()), ..Default::default() }
+}
+
+fn record(media: MediaType, event: &Event) -> Vec<u8> {
+    codec::encode_record(media, event).to_vec()
+}
+
+/// What the scheduler saw.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Subscribed(String),
+    Offers(Vec<String>),
+    Update(String),
+    Message(Vec<u8>),
+    Error(String),
+    Disconnected,
+}
+
+struct Probe(mpsc::UnboundedSender<Seen>);
+
+impl Probe {
+    fn see(&self, seen: Seen) {
+        let _ = self.0.send(seen);
+    }
+}
+
+impl Scheduler for Probe {
+    fn subscribed(&mut self, _: &mut Driver<Self>, framework: &FrameworkId) {
+        self.see(Seen::Subscribed(framework.to_string()));
+    }
+    fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
+        driver.decline(offers.iter().map(|offer| &offer.id), Duration::from_secs(5));
+        self.see(Seen::Offers(offers.into_iter().map(|offer| offer.id.value).collect()));
+    }
+    fn update(&mut self, driver: &mut Driver<Self>, status: v1::TaskStatus) {
+        driver.revive(&[]);
+        self.see(Seen::Update(status.task_id.value));
+    }
+    fn message(&mut self, _: &mut Driver<Self>, message: event::Message) {
+        self.see(Seen::Message(message.data));
+    }
+    fn error(&mut self, _: &mut Driver<Self>, message: &str) {
+        self.see(Seen::Error(message.into()));
+    }
+    fn disconnected(&mut self, _: &mut Driver<Self>) {
+        self.see(Seen::Disconnected);
+    }
+}
+
+/// A master and a scheduler, each on its node.
+struct World {
+    master: Node,
+    node: Node,
+    shared: Arc<Shared>,
+    calls: mpsc::UnboundedReceiver<(Call, Option<String>)>,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    scheduler: Address<SchedulerDriver<Probe>>,
+    answer: Answer<Result<Probe, Error>>,
+}
+
+async fn a_node() -> Node {
+    Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap()
+}
+
+impl World {
+    async fn new(prepare: impl FnOnce(&mut Options, &Shared)) -> World {
+        let (master, node) = (a_node().await, a_node().await);
+        let ((calls_in, calls), (seen_in, seen)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let shared = Arc::<Shared>::default();
+        *shared.heartbeat.lock() = Some(15.0);
+        let framework =
+            v1::FrameworkInfo { user: "nobody".into(), name: "probe".into(), ..Default::default() };
+        let mut options = Options::new(master.address().to_string().parse().unwrap(), framework);
+        options.connection_delay_max = Duration::ZERO;
+        prepare(&mut options, &shared);
+        master.spawn(FakeMaster { calls: calls_in, shared: shared.clone() });
+        let (scheduler, answer) = start(&node, options, Probe(seen_in));
+        World { master, node, shared, calls, seen, scheduler, answer }
+    }
+
+    async fn subscribed(prepare: impl FnOnce(&mut Options, &Shared)) -> World {
+        let mut world = World::new(prepare).await;
+        assert_eq!(world.call().await.0.r#type(), Type::Subscribe);
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world
+    }
+
+    async fn see(&mut self) -> Seen {
+        soon(self.seen.recv()).await.unwrap()
+    }
+
+    async fn call(&mut self) -> (Call, Option<String>) {
+        soon(self.calls.recv()).await.unwrap()
+    }
+
+    /// Sends bytes on the newest subscription.
+    fn send(&self, bytes: &[u8]) {
+        self.shared.streams.lock().last().unwrap().send(bytes.to_vec()).unwrap();
+    }
+
+    fn send_event(&self, event: &Event) {
+        self.send(&record(MediaType::Protobuf, event));
+    }
+
+    async fn end(self) {
+        self.node.shutdown().await;
+        self.master.shutdown().await;
+    }
+}
+
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(10), future).await.expect("it happens within ten seconds")
+}
+
+fn offers(ids: &[&str]) -> Event {
+    let offers =
+        ids.iter().map(|id| v1::Offer { id: v1::OfferId { value: (*id).into() }, ..Default::default() });
+    Event { offers: Some(event::Offers { offers: offers.collect() }), ..of(event::Type::Offers) }
+}
+
+fn update(uuid: Option<Vec<u8>>) -> Event {
+    let status = v1::TaskStatus {
+        task_id: v1::TaskId { value: "task".into() },
+        agent_id: Some(v1::AgentId { value: "agent".into() }),
+        state: v1::TaskState::TaskRunning.into(),
+        uuid,
+        ..Default::default()
+    };
+    Event { update: Some(event::Update { status }), ..of(event::Type::Update) }
+}
+
+#[test]
+fn it_subscribes_and_answers_offers_on_the_same_stream() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        world.send_event(&offers(&["a", "b"]));
+        assert_eq!(world.see().await, Seen::Offers(vec!["a".into(), "b".into()]));
+        let (call, stream_id) = world.call().await;
+        assert_eq!(call.decline.unwrap().offer_ids.len(), 2);
+        assert_eq!(call.framework_id.unwrap().value, "framework");
+        assert_eq!(stream_id.as_deref(), Some("stream-1"));
+        world.end().await;
+    });
+}
+
+#[test]
+fn it_speaks_json_too() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|options, _| options.media = MediaType::Json).await;
+        world.send(&record(MediaType::Json, &offers(&["a"])));
+        assert_eq!(world.see().await, Seen::Offers(vec!["a".into()]));
+        world.end().await;
+    });
+}
+
+#[test]
+fn events_may_arrive_in_any_pieces() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        let message = Event {
+            message: Some(event::Message { data: vec![7; 1000], ..Default::default() }),
+            ..of(event::Type::Message)
+        };
+        let bytes =
+            [record(MediaType::Protobuf, &message), record(MediaType::Protobuf, &offers(&["a"]))].concat();
+        for piece in bytes.chunks(7) {
+            world.send(piece);
+        }
+        assert_eq!(world.see().await, Seen::Message(vec![7; 1000]));
+        assert_eq!(world.see().await, Seen::Offers(vec!["a".into()]));
+        world.end().await;
+    });
+}
+
+#[test]
+fn updates_are_acknowledged_before_what_the_scheduler_says_then() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        world.send_event(&update(Some(vec![9; 16])));
+        let (call, _) = world.call().await;
+        assert_eq!(call.acknowledge.unwrap().uuid, vec![9; 16]);
+        assert_eq!(world.call().await.0.r#type(), Type::Revive);
+        // One that the master made up has no uuid, and is not acknowledged.
+        world.send_event(&update(None));
+        assert_eq!(world.call().await.0.r#type(), Type::Revive);
+        world.end().await;
+    });
+}
+
+#[test]
+fn explicit_acknowledgements_are_the_schedulers() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|options, _| options.explicit_acknowledgements = true).await;
+        world.send_event(&update(Some(vec![9; 16])));
+        assert_eq!(world.call().await.0.r#type(), Type::Revive);
+        world.end().await;
+    });
+}
+
+#[test]
+fn after_a_broken_stream_it_comes_back_with_its_id() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        world.shared.streams.lock()[0].close();
+        assert_eq!(world.see().await, Seen::Disconnected);
+        let (call, _) = world.call().await;
+        assert_eq!(call.r#type(), Type::Subscribe);
+        assert_eq!(call.framework_id.unwrap().value, "framework");
+        assert_eq!(call.subscribe.unwrap().framework_info.id.unwrap().value, "framework");
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.send_event(&offers(&["new"]));
+        assert_eq!(world.see().await, Seen::Offers(vec!["new".into()]));
+        assert_eq!(world.call().await.1.as_deref(), Some("stream-2"));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_stream_that_is_no_recordio_is_left() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        world.send(b"what?\n");
+        assert_eq!(world.see().await, Seen::Disconnected);
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_silent_master_is_left_after_five_heartbeats() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, shared| *shared.heartbeat.lock() = Some(0.02)).await;
+        assert_eq!(world.see().await, Seen::Disconnected);
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_master_that_is_not_ready_is_asked_again() {
+    libprocess::run(async {
+        let mut world = World::new(|_, shared| {
+            shared
+                .refusals
+                .lock()
+                .extend([Response::service_unavailable("recovering"), Response::not_found()]);
+        })
+        .await;
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        assert_eq!(world.shared.streams.lock().len(), 1);
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_redirection_is_followed() {
+    libprocess::run(async {
+        let mut leader = World::subscribed(|_, _| {}).await;
+        let location = format!("//{}", leader.master.address());
+        let mut world = World::new(|_, shared| {
+            shared.refusals.lock().push_back(Response::temporary_redirect(&location));
+        })
+        .await;
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        assert_eq!(leader.call().await.0.r#type(), Type::Subscribe);
+        assert!(world.shared.streams.lock().is_empty());
+        world.end().await;
+        leader.end().await;
+    });
+}
+
+#[test]
+fn a_refusal_ends_it_with_the_reason() {
+    libprocess::run(async {
+        let mut world =
+            World::new(|_, shared| shared.refusals.lock().push_back(Response::bad_request("no such role")))
+                .await;
+        assert_eq!(world.see().await, Seen::Error("400: no such role".into()));
+        let result = soon(world.answer).await.unwrap();
+        assert_eq!(result.err(), Some(Error::Refused("400: no such role".into())));
+        world.node.shutdown().await;
+        world.master.shutdown().await;
+    });
+}
+
+#[test]
+fn an_error_event_ends_it() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        let error = event::Error { message: "Framework has been removed".into() };
+        world.send_event(&Event { error: Some(error), ..of(event::Type::Error) });
+        assert_eq!(world.see().await, Seen::Error("Framework has been removed".into()));
+        let result = soon(world.answer).await.unwrap();
+        assert_eq!(result.err(), Some(Error::Ended("Framework has been removed".into())));
+        world.node.shutdown().await;
+        world.master.shutdown().await;
+    });
+}
+
+#[test]
+fn a_tear_down_leaves_before_it_ends() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        world.scheduler.tell(Act::new(|_: &mut Probe, driver: &mut Driver<Probe>| driver.teardown()));
+        assert_eq!(world.call().await.0.r#type(), Type::Teardown);
+        assert!(soon(world.answer).await.unwrap().is_ok());
+        world.node.shutdown().await;
+        world.master.shutdown().await;
+    });
+}
+
+#[test]
+fn without_a_master_it_gives_up_when_it_is_told_to() {
+    libprocess::run(async {
+        let node = a_node().await;
+        let (seen, _keep) = mpsc::unbounded_channel();
+        let framework = v1::FrameworkInfo::default();
+        // A port that nobody listens on: one of a node that has ended.
+        let gone = a_node().await;
+        let address = gone.address();
+        gone.shutdown().await;
+        let mut options = Options::new(address.to_string().parse().unwrap(), framework);
+        options.patience = Some(Duration::from_millis(300));
+        let (_, answer) = start(&node, options, Probe(seen));
+        let error = soon(answer).await.unwrap().err().unwrap();
+        assert!(
+            matches!(&error, Error::NoMaster { master, .. } if *master == address.to_string()),
+            "{error}"
+        );
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn what_a_callback_leaves_to_be_done_comes_back_to_it() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        world.scheduler.tell(Act::new(|_: &mut Probe, driver: &mut Driver<Probe>| {
+            driver.blocking(|| 6 * 7, |probe, _, answer| probe.see(Seen::Update(answer.to_string())));
+            driver.after(Duration::from_millis(20), |_, driver| driver.suppress(&[]));
+        }));
+        assert_eq!(world.see().await, Seen::Update("42".into()));
+        assert_eq!(world.call().await.0.r#type(), Type::Suppress);
+        world.end().await;
+    });
+}
