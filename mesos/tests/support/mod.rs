@@ -5,10 +5,10 @@ use mesos::proto::{FieldDescriptor, Kind, MessageDescriptor, Presence};
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 /// A small generator of numbers (splitmix64).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -16,11 +16,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
 
-    pub fn bytes(&mut self, most: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, most: usize) -> Vec<u8> {
         let length = self.below(most + 1);
         (0..length).map(|_| self.next() as u8).collect()
     }
@@ -48,7 +48,7 @@ impl Random {
 }
 
 /// The bytes of some message of that kind. `depth` bounds how deep optional messages are nested.
-pub fn message(descriptor: &MessageDescriptor, random: &mut Random, depth: usize) -> Vec<u8> {
+pub(crate) fn message(descriptor: &MessageDescriptor, random: &mut Random, depth: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for field in descriptor.fields {
         let times = match field.presence {
