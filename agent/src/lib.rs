@@ -24,6 +24,9 @@ pub mod status_updates;
 pub mod tasks;
 pub mod users;
 
+#[cfg(test)]
+mod tests;
+
 pub use agent::{Agent, Ended};
 pub use settings::{Settings, UNSUPPORTED};
 pub use startup::{Running, StartError, node, start};

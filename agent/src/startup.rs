@@ -95,33 +95,47 @@ pub fn node(settings: &Settings) -> Result<NodeBuilder, StartError> {
     Ok(builder)
 }
 
-/// Starts an agent.
+/// Starts an agent, with the containerizer that its settings name.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
+    match settings.containerizers {
+        Containers::Mesos => {
+            let home = PathBuf::from(&settings.frameworks_home);
+            let fetcher = Fetcher::new(
+                node.client().clone(),
+                node.metrics(),
+                Some(home).filter(|home| home.is_absolute()),
+                settings.fetcher_stall_timeout,
+            );
+            let containerizer = node.spawn_numbered(PosixContainerizer::new(fetcher));
+            start_with(node, settings, Containerizer::from(&containerizer)).await
+        }
+        Containers::Simulated => {
+            let containerizer = node.spawn_numbered(SimulatedContainerizer::new());
+            let running = start_with(node, settings, Containerizer::from(&containerizer)).await?;
+            containerizer.tell(ServeExecutorsOf(running.agent.recipient()));
+            Ok(running)
+        }
+    }
+}
+
+/// Starts an agent, with a containerizer of the caller's.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start_with(
+    node: &Node,
+    settings: Settings,
+    containerizer: Containerizer,
+) -> Result<Running, StartError> {
     let settings = Arc::new(settings);
     let work_dir = settings.work_dir.clone();
     node.blocking(move || check_work_dir(&work_dir)).await?;
 
-    // Containers, and what they need before they run.
+    // What others may look at.
     let files = node.spawn_as("files", Files::new());
-    let (containerizer, simulated) = match settings.containerizers {
-        Containers::Mesos => {
-            let fetcher = Fetcher::new(
-                node.client().clone(),
-                node.metrics(),
-                Some(PathBuf::from(&settings.frameworks_home)).filter(|home| home.is_absolute()),
-                settings.fetcher_stall_timeout,
-            );
-            let address = node.spawn_numbered(PosixContainerizer::new(fetcher));
-            (Containerizer::from(&address), None)
-        }
-        Containers::Simulated => {
-            let address = node.spawn_numbered(SimulatedContainerizer::new());
-            (Containerizer::from(&address), Some(address))
-        }
-    };
 
     // Who leads.
     let url = settings.master.url.clone();
@@ -130,7 +144,7 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
     // Authorizer: not there yet.
 
     // What is over is deleted some day.
-    let collector = node.spawn_as("agent-garbage-collector(1)", GarbageCollector::new(node.metrics()));
+    let collector = node.spawn_numbered(GarbageCollector::new(node.metrics()));
     let gc = Gc::new(collector, Some(files.clone()), node.clone(), settings.gc_delay);
 
     let updates = node.spawn_numbered(StatusUpdateManager::new());
@@ -156,9 +170,6 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
         settings,
     };
     let agent = node.spawn_numbered(Agent::new(parts, node, ended));
-    if let Some(simulated) = simulated {
-        simulated.tell(ServeExecutorsOf(agent.recipient()));
-    }
     Ok(Running { agent, ended: answer })
 }
 

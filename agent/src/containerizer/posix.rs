@@ -299,7 +299,7 @@ mod tests {
             let node = node().await;
             let (_, containers) = containerizer(&node);
             let sandbox = tempfile::tempdir().unwrap();
-            let id = ContainerId::from("one");
+            let id = ContainerId::new("one");
             let launched =
                 containers.launch(id.clone(), config(sandbox.path(), "exit 7")).await.unwrap().unwrap();
             assert_eq!(launched, Launched::Launched);
@@ -316,7 +316,7 @@ mod tests {
             let node = node().await;
             let (_, containers) = containerizer(&node);
             let sandbox = tempfile::tempdir().unwrap();
-            let id = ContainerId::from("tree");
+            let id = ContainerId::new("tree");
             let command = "sleep 1000 & setsid sleep 1000 & echo ready > ready; wait";
             containers.launch(id.clone(), config(sandbox.path(), command)).await.unwrap().unwrap();
             while !sandbox.path().join("ready").exists() {
@@ -340,7 +340,7 @@ mod tests {
         libprocess::run(async {
             let node = node().await;
             let (_, containers) = containerizer(&node);
-            let id = ContainerId::from("none");
+            let id = ContainerId::new("none");
             let missing = config(Path::new("/no/such/sandbox"), "true");
             let error = containers.launch(id.clone(), missing).await.unwrap().unwrap_err();
             assert!(error.to_string().contains("/no/such/sandbox"), "{error}");
@@ -360,7 +360,7 @@ mod tests {
                 r#type: container_info::Type::Docker as i32,
                 ..v1::ContainerInfo::default()
             });
-            let answer = containers.launch(ContainerId::from("docker"), image).await.unwrap().unwrap();
+            let answer = containers.launch(ContainerId::new("docker"), image).await.unwrap().unwrap();
             assert_eq!(answer, Launched::NotSupported);
             node.shutdown().await;
         });
@@ -378,7 +378,7 @@ mod tests {
                 .spawn()
                 .unwrap();
             let recovered = |name: &str, pid| RecoveredContainer {
-                id: ContainerId::from(name),
+                id: ContainerId::new(name),
                 pid,
                 directory: sandbox.path().to_owned(),
                 executor: v1::ExecutorInfo::default(),
@@ -395,13 +395,13 @@ mod tests {
                 recovered("gone", None),
             ];
             containers.recover(found).await.unwrap().unwrap();
-            assert_eq!(containers.containers().await, [ContainerId::from("alive")]);
+            assert_eq!(containers.containers().await, [ContainerId::new("alive")]);
             for gone in ["reused", "gone"] {
-                let termination = containers.wait(ContainerId::from(gone)).await.unwrap();
+                let termination = containers.wait(ContainerId::new(gone)).await.unwrap();
                 assert_eq!(termination.unwrap().status, None, "{gone}");
             }
-            containers.destroy(ContainerId::from("alive"));
-            let termination = containers.wait(ContainerId::from("alive")).await.unwrap();
+            containers.destroy(ContainerId::new("alive"));
+            let termination = containers.wait(ContainerId::new("alive")).await.unwrap();
             assert_eq!(termination.unwrap().status, None, "only a parent learns the status");
             earlier.wait().unwrap();
             node.shutdown().await;

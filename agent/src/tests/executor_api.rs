@@ -1,0 +1,180 @@
+//! The executor API as HTTP: statuses and texts as recorded from genuine Mesos.
+
+use bytes::Bytes;
+use http::Method;
+use libprocess::http::{Body, Request, Response, dispatch};
+use libprocess::testing::{run, settle};
+use mesos::recordio::Decoder;
+use mesos::v1::executor::{Call, Event, call, event};
+
+use super::harness::*;
+
+const IDS: &str = r#""executor_id":{"value":"e"},"framework_id":{"value":"M-0000"}"#;
+
+async fn post(world: &World, content_type: Option<&str>, accept: Option<&str>, body: &[u8]) -> Response {
+    let mut request = Request::new(Method::POST, "/slave(1)/api/v1/executor");
+    let headers = [("content-type", content_type), ("accept", accept)];
+    for (name, value) in headers.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        request.headers.insert(http::HeaderName::from_static(name), value.parse().unwrap());
+    }
+    request.body = Bytes::copy_from_slice(body);
+    let response = dispatch(&world.node, request).await;
+    settle().await;
+    response
+}
+
+async fn json(world: &World, body: &str) -> (u16, String) {
+    let json = Some("application/json");
+    let response = post(world, json, json, body.as_bytes()).await;
+    let status = response.status.as_u16();
+    (status, String::from_utf8(response.body.collect().await.to_vec()).unwrap())
+}
+
+fn update(fields: &str) -> String {
+    format!(
+        r#"{{"type":"UPDATE",{IDS},"update":{{"status":{{"task_id":{{"value":"t"}},"state":"TASK_RUNNING"{fields}}}}}}}"#
+    )
+}
+
+const GOOD: &str =
+    r#","uuid":"T/aLLxg4Q2+21Bvu6qqQCw==","source":"SOURCE_EXECUTOR","executor_id":{"value":"e"}"#;
+
+async fn world(directory: &std::path::Path) -> World {
+    let world = World::registered(directory).await;
+    world.run(&framework(false), task("t", "e")).await;
+    world
+}
+
+#[test]
+fn bad_calls_are_answered_as_upstream_does() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = world(directory.path()).await;
+        let invalid = "Failed to validate Executor::Call:";
+        let no_ids = r#"{"type":"MESSAGE","framework_id":{"value":"M-0000"},"message":{"data":"aGVsbG8="}}"#;
+        let cases = [
+            (update(GOOD), 403, "Executor is not subscribed".to_owned()),
+            (update(""), 400, format!("{invalid} Expecting 'uuid' to be present")),
+            (update(r#","uuid":"AAAA""#), 400, format!("{invalid} Not a valid UUID")),
+            (
+                format!(r#"{{"type":"SUBSCRIBE",{IDS}}}"#),
+                400,
+                format!("{invalid} Expecting 'subscribe' to be present"),
+            ),
+            (
+                no_ids.to_owned(),
+                400,
+                "Failed to convert JSON into Call protobuf: Missing required fields: executor_id".into(),
+            ),
+            (
+                r#"{"type":"MESSAGE","executor_id":{"value":"x"},"framework_id":{"value":"x"},"message":{"data":"AAAA"}}"#.into(),
+                400,
+                "Framework cannot be found".into(),
+            ),
+            (
+                r#"{"type":"MESSAGE","executor_id":{"value":"x"},"framework_id":{"value":"M-0000"},"message":{"data":"AAAA"}}"#.into(),
+                400,
+                "Executor cannot be found".into(),
+            ),
+        ];
+        for (body, status, text) in cases {
+            assert_eq!(json(&world, &body).await, (status, text), "{body}");
+        }
+        let wrong = post(&world, Some("text/plain"), None, b"{}").await;
+        assert_eq!(wrong.status.as_u16(), 415);
+        let missing = post(&world, None, None, b"{}").await;
+        assert_eq!(missing.status.as_u16(), 400);
+    });
+}
+
+#[test]
+fn an_answer_must_be_acceptable() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = world(directory.path()).await;
+        let body = format!(r#"{{"type":"SUBSCRIBE",{IDS},"subscribe":{{}}}}"#);
+        let response = post(&world, Some("application/json"), Some("text/html"), body.as_bytes()).await;
+        assert_eq!(response.status.as_u16(), 406);
+    });
+}
+
+/// The events that have arrived on a stream.
+async fn events(body: &mut Body, decode: impl Fn(&[u8]) -> Event) -> Vec<Event> {
+    let Body::Stream(stream) = body else { panic!("not a stream") };
+    let mut decoder = Decoder::new(1 << 20);
+    let mut events = Vec::new();
+    while let Some(Some(chunk)) = futures::FutureExt::now_or_never(stream.next()) {
+        let records = decoder.feed(&chunk).unwrap();
+        // One record is one chunk.
+        assert_eq!(records.len(), 1);
+        events.extend(records.iter().map(|record| decode(record)));
+    }
+    events
+}
+
+#[test]
+fn an_executor_speaks_json() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = world(directory.path()).await;
+        let body = format!(r#"{{"type":"SUBSCRIBE",{IDS},"subscribe":{{}}}}"#);
+        let kind = Some("application/json");
+        let mut response = post(&world, kind, kind, body.as_bytes()).await;
+        assert_eq!(response.status.as_u16(), 200);
+        assert_eq!(response.headers["content-type"], "application/json");
+        let decode = |record: &[u8]| mesos::json::from_slice::<Event>(record).unwrap();
+        let first = events(&mut response.body, decode).await;
+        let subscribed = first[0].subscribed.as_ref().unwrap();
+        // What PyMesos looks at.
+        assert_eq!(subscribed.executor_info.executor_id.value, "e");
+        assert_eq!(subscribed.framework_info.id.as_ref().unwrap().value, FRAMEWORK);
+        assert_eq!(subscribed.agent_info.hostname, "localhost");
+        assert_eq!(first[1].r#type(), event::Type::Launch);
+
+        assert_eq!(json(&world, &update(GOOD)).await, (202, String::new()));
+        let next = events(&mut response.body, decode).await;
+        assert_eq!(next[0].r#type(), event::Type::Acknowledged);
+        let message = format!(r#"{{"type":"MESSAGE",{IDS},"message":{{"data":"aGVsbG8="}}}}"#);
+        assert_eq!(json(&world, &message).await, (202, String::new()));
+        let Some(Heard::ToFramework(message)) = world.hears().pop() else { panic!("nothing heard") };
+        assert_eq!(message.data, b"hello");
+        let heartbeat = format!(r#"{{"type":"HEARTBEAT",{IDS}}}"#);
+        assert_eq!(json(&world, &heartbeat).await, (202, String::new()));
+    });
+}
+
+#[test]
+fn an_executor_speaks_protobuf() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = world(directory.path()).await;
+        let call = Call {
+            executor_id: mesos::v1::ExecutorId { value: "e".into() },
+            framework_id: mesos::v1::FrameworkId { value: FRAMEWORK.into() },
+            r#type: Some(call::Type::Subscribe.into()),
+            subscribe: Some(call::Subscribe::default()),
+            ..Call::default()
+        };
+        let kind = Some("application/x-protobuf");
+        let mut response = post(&world, kind, kind, &mesos::wire::encode(&call)).await;
+        assert_eq!(response.headers["content-type"], "application/x-protobuf");
+        let decode = |record: &[u8]| mesos::wire::decode::<Event>(record).unwrap();
+        let events = events(&mut response.body, decode).await;
+        assert_eq!(events[0].r#type(), event::Type::Subscribed);
+        let broken = post(&world, kind, kind, &[0xff]).await;
+        assert_eq!(broken.status.as_u16(), 400);
+        assert_eq!(&broken.body.collect().await[..], b"Failed to parse body into Call protobuf");
+    });
+}
+
+#[test]
+fn only_posts_are_taken() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = world(directory.path()).await;
+        let request = Request::new(Method::GET, "/api/v1/executor");
+        let response = dispatch(&world.node, request).await;
+        assert_eq!(response.status.as_u16(), 405);
+        assert_eq!(response.headers["allow"], "POST");
+    });
+}

@@ -1,0 +1,185 @@
+//! Executors: late, failing, shut down, messages; and the end of frameworks.
+
+use std::time::Duration;
+
+use libprocess::testing::run;
+use mesos::internal::{FrameworkToExecutorMessage, ShutdownExecutorMessage, ShutdownFrameworkMessage};
+use mesos::v1::TaskState::{TaskFailed, TaskFinished, TaskRunning};
+use mesos::v1::executor::event::Type;
+use mesos::v1::task_status::Reason;
+use mesos::{AgentId, ExecutorId, FrameworkId};
+
+use super::harness::*;
+use crate::containerizer::Termination;
+
+#[test]
+fn an_executor_that_does_not_subscribe_within_a_minute_is_destroyed() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        world.pass(Duration::from_secs(59)).await;
+        assert!(world.containers.lock().destroyed.is_empty());
+        world.pass(Duration::from_secs(2)).await;
+        assert_eq!(world.containers.lock().destroyed, [world.container("e")]);
+        let update = world.updates("t").remove(0);
+        assert_eq!(update.status.state(), TaskFailed);
+        assert_eq!(update.status.reason(), Reason::ExecutorRegistrationTimeout);
+        assert_eq!(update.status.message(), "Executor did not register within 1mins");
+    });
+}
+
+#[test]
+fn an_executor_that_ends_fails_its_tasks_and_goes_when_that_is_acknowledged() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskRunning).await;
+        world.acknowledge("t").await;
+        let container = world.container("e");
+        world.end(&container, Termination { status: Some(256), ..Termination::default() }).await;
+        let update = world.updates("t").pop().unwrap();
+        assert_eq!(update.status.state(), TaskFailed);
+        assert_eq!(update.status.reason(), Reason::ExecutorTerminated);
+        assert_eq!(update.status.message(), "Executor terminated");
+        let exited = world.hears().into_iter().find_map(|heard| match heard {
+            Heard::Exited(message) => Some(message),
+            _ => None,
+        });
+        assert_eq!(exited.unwrap().status, 256);
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.metric("slave/frameworks_active"), 1.0);
+        world.acknowledge("t").await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.metric("slave/frameworks_active"), 0.0);
+        assert_eq!(world.metric("slave/executors_terminated"), 1.0);
+    });
+}
+
+#[test]
+fn a_container_that_cannot_be_launched_fails_its_task_with_the_reason() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.containers.lock().refuse = Some("no room".into());
+        world.run(&framework(false), command_task("t")).await;
+        let update = world.updates("t").remove(0);
+        assert_eq!(update.status.state(), TaskFailed);
+        assert_eq!(update.status.reason(), Reason::ContainerLaunchFailed);
+        assert!(update.status.message().contains("no room"), "{}", update.status.message());
+        // The master does not know of command executors.
+        assert!(!world.hears().iter().any(|heard| matches!(heard, Heard::Exited(_))));
+        assert_eq!(world.metric("slave/container_launch_errors"), 1.0);
+    });
+}
+
+#[test]
+fn an_executor_is_asked_to_end_and_destroyed_five_seconds_later() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        world
+            .master_says(ShutdownExecutorMessage {
+                executor_id: Some(ExecutorId::from("e").to_proto()),
+                framework_id: Some(FrameworkId::from(FRAMEWORK).to_proto()),
+            })
+            .await;
+        assert_eq!(executor.kinds().last(), Some(&Type::Shutdown));
+        world.pass(Duration::from_millis(4900)).await;
+        assert!(world.containers.lock().destroyed.is_empty());
+        world.pass(Duration::from_millis(200)).await;
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+        assert_eq!(world.states("t"), [TaskFailed]);
+    });
+}
+
+#[test]
+fn a_framework_that_is_shut_down_hears_no_more() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskRunning).await;
+        world.forget();
+        let framework_id = FrameworkId::from(FRAMEWORK).to_proto();
+        world.master_says(ShutdownFrameworkMessage { framework_id }).await;
+        assert_eq!(executor.kinds().last(), Some(&Type::Shutdown));
+        executor.update("t", TaskFinished).await;
+        world.pass(Duration::from_secs(60)).await;
+        assert!(world.states("t").is_empty());
+        assert_eq!(world.metric("slave/frameworks_active"), 0.0);
+    });
+}
+
+#[test]
+fn messages_go_both_ways() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let message = |data: &[u8]| FrameworkToExecutorMessage {
+            slave_id: AgentId::from(AGENT).to_proto(),
+            framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+            executor_id: ExecutorId::from("e").to_proto(),
+            data: data.to_vec(),
+        };
+        world.master_says(message(b"too early")).await;
+        let executor = world.subscribe("e").await;
+        world.master_says(message(b"hello")).await;
+        assert_eq!(executor.events().pop().unwrap().message.unwrap().data, b"hello");
+        executor.message(b"world").await;
+        let heard = world.hears().pop().unwrap();
+        let Heard::ToFramework(message) = heard else { panic!("{heard:?}") };
+        assert_eq!(message.data, b"world");
+        assert_eq!(world.metric("slave/invalid_framework_messages"), 1.0);
+        assert_eq!(world.metric("slave/valid_framework_messages"), 2.0);
+    });
+}
+
+#[test]
+fn an_executor_that_subscribes_again_replaces_its_stream() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let first = world.subscribe("e").await;
+        first.update("t", TaskRunning).await;
+        let second = world.subscribe("e").await;
+        assert!(first.is_closed());
+        // What it has, it is not given again.
+        assert_eq!(second.kinds(), [Type::Subscribed]);
+        world.run(&framework(false), task("t2", "e")).await;
+        assert_eq!(second.launched(), ["t2"]);
+    });
+}
+
+#[test]
+fn a_terminated_executor_that_subscribes_is_told_to_end() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let container = world.container("e");
+        world.end(&container, Termination::default()).await;
+        let late = world.subscribe("e").await;
+        assert_eq!(late.kinds(), [Type::Shutdown]);
+        assert!(late.is_closed());
+    });
+}
+
+#[test]
+fn executors_hear_a_heartbeat_every_half_hour() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        world.pass(Duration::from_secs(30 * 60)).await;
+        assert_eq!(executor.kinds().last(), Some(&Type::Heartbeat));
+    });
+}

@@ -1,0 +1,561 @@
+//! The stage for the tests beside this file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libprocess::testing::settle;
+use libprocess::{Context, Handle, Install, Node, Pid, Process, Promise, Recipient, WireMessage};
+use mesos::internal::{self, SlaveRegisteredMessage};
+use mesos::v1::executor::{Call, Event, call, event};
+use mesos::{ContainerId, FrameworkId, Resources, TaskId, v1};
+use parking_lot::Mutex;
+
+use crate::containerizer::{
+    Containerizer, Containers, Destroy, Launch, Launched, Recover, RecoveredContainer, Status, Termination,
+    Update, Usage, Wait,
+};
+use crate::executors::api::ExecutorCall;
+use crate::executors::connection::LocalEvent;
+use crate::settings::testing::settings;
+use crate::startup::{Running, start_with};
+
+/// The agent's id.
+pub(super) const AGENT: &str = "M-S0";
+/// The framework of most tests.
+pub(super) const FRAMEWORK: &str = "M-0000";
+
+/// What a master hears.
+#[derive(Debug, Clone)]
+pub(super) enum Heard {
+    Register(internal::RegisterSlaveMessage),
+    Reregister(internal::ReregisterSlaveMessage),
+    Resources,
+    Update(internal::StatusUpdate),
+    Exited(internal::ExitedExecutorMessage),
+    ToFramework(internal::ExecutorToFrameworkMessage),
+    Pong,
+}
+
+/// A master that listens, and admits agents if it is told to.
+struct FakeMaster {
+    heard: Arc<Mutex<Vec<(Duration, Heard)>>>,
+    admits: Arc<Mutex<bool>>,
+}
+
+impl FakeMaster {
+    fn hear(&self, heard: Heard, ctx: &Context<Self>) {
+        self.heard.lock().push((ctx.node().elapsed(), heard));
+    }
+}
+
+impl Process for FakeMaster {
+    const NAME: &'static str = "master";
+
+    fn install(install: &mut Install<Self>) {
+        install.message::<internal::RegisterSlaveMessage>();
+        install.message::<internal::ReregisterSlaveMessage>();
+        install.message::<internal::UpdateSlaveMessage>();
+        install.message::<internal::StatusUpdateMessage>();
+        install.message::<internal::ExitedExecutorMessage>();
+        install.message::<internal::ExecutorToFrameworkMessage>();
+        install.message::<internal::PongSlaveMessage>();
+    }
+}
+
+impl Handle<internal::RegisterSlaveMessage> for FakeMaster {
+    fn handle(&mut self, message: internal::RegisterSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
+        self.hear(Heard::Register(message), ctx);
+        if *self.admits.lock() {
+            ctx.post(from, registered());
+        }
+    }
+}
+
+impl Handle<internal::ReregisterSlaveMessage> for FakeMaster {
+    fn handle(&mut self, message: internal::ReregisterSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
+        self.hear(Heard::Reregister(message), ctx);
+        if *self.admits.lock() {
+            let answer = internal::SlaveReregisteredMessage {
+                slave_id: v1::AgentId { value: AGENT.into() },
+                ..Default::default()
+            };
+            ctx.post(from, answer);
+        }
+    }
+}
+
+macro_rules! hears {
+    ($($message:ty => $heard:expr;)*) => {$(
+        impl Handle<$message> for FakeMaster {
+            fn handle(&mut self, message: $message, _: &Pid, ctx: &mut Context<Self>) {
+                #[allow(clippy::redundant_closure_call, reason = "one shape for all")]
+                self.hear(($heard)(message), ctx);
+            }
+        }
+    )*};
+}
+
+hears! {
+    internal::UpdateSlaveMessage => |_| Heard::Resources;
+    internal::StatusUpdateMessage => |message: internal::StatusUpdateMessage| Heard::Update(message.update);
+    internal::ExitedExecutorMessage => Heard::Exited;
+    internal::ExecutorToFrameworkMessage => Heard::ToFramework;
+    internal::PongSlaveMessage => |_| Heard::Pong;
+}
+
+/// The answer to a registration.
+pub(super) fn registered() -> SlaveRegisteredMessage {
+    SlaveRegisteredMessage {
+        slave_id: v1::AgentId { value: AGENT.into() },
+        connection: Some(internal::MasterSlaveConnection { total_ping_timeout_seconds: Some(75.0) }),
+    }
+}
+
+/// What a containerizer was asked, and what runs in it.
+#[derive(Default)]
+pub(super) struct ContainerBook {
+    pub(super) launched: Vec<(ContainerId, crate::containerizer::ContainerConfig)>,
+    pub(super) updates: Vec<(ContainerId, Resources)>,
+    pub(super) destroyed: Vec<ContainerId>,
+    pub(super) recovered: Vec<RecoveredContainer>,
+    waits: BTreeMap<ContainerId, Vec<Promise<Option<Termination>>>>,
+    /// Launches fail with this.
+    pub(super) refuse: Option<String>,
+    /// Destroying does not end a container.
+    pub(super) immortal: bool,
+}
+
+struct FakeContainerizer(Arc<Mutex<ContainerBook>>);
+
+impl Process for FakeContainerizer {
+    const NAME: &'static str = "fake-containerizer";
+}
+
+impl Handle<Launch> for FakeContainerizer {
+    fn handle(&mut self, launch: Launch, _: &Pid, _: &mut Context<Self>) {
+        let mut book = self.0.lock();
+        book.waits.insert(launch.container_id.clone(), Vec::new());
+        book.launched.push((launch.container_id, launch.config));
+        launch.reply.set(match book.refuse.clone() {
+            Some(refusal) => Err(crate::containerizer::LaunchError::Prepare(refusal)),
+            None => Ok(Launched::Launched),
+        });
+    }
+}
+impl Handle<Update> for FakeContainerizer {
+    fn handle(&mut self, update: Update, _: &Pid, _: &mut Context<Self>) {
+        self.0.lock().updates.push((update.container_id, update.resources));
+        update.reply.set(Ok(()));
+    }
+}
+impl Handle<Wait> for FakeContainerizer {
+    fn handle(&mut self, wait: Wait, _: &Pid, _: &mut Context<Self>) {
+        match self.0.lock().waits.get_mut(&wait.container_id) {
+            Some(waits) => waits.push(wait.reply),
+            None => wait.reply.set(None),
+        }
+    }
+}
+impl Handle<Destroy> for FakeContainerizer {
+    fn handle(&mut self, destroy: Destroy, _: &Pid, _: &mut Context<Self>) {
+        let mut book = self.0.lock();
+        book.destroyed.push(destroy.container_id.clone());
+        if !book.immortal {
+            book.end(&destroy.container_id, Termination { status: Some(9), ..Termination::default() });
+        }
+    }
+}
+impl Handle<Usage> for FakeContainerizer {
+    fn handle(&mut self, usage: Usage, _: &Pid, _: &mut Context<Self>) {
+        usage.reply.set(Some(v1::ResourceStatistics { timestamp: 1.0, ..Default::default() }));
+    }
+}
+impl Handle<Status> for FakeContainerizer {
+    fn handle(&mut self, status: Status, _: &Pid, _: &mut Context<Self>) {
+        status.reply.set(Some(v1::ContainerStatus { executor_pid: Some(42), ..Default::default() }));
+    }
+}
+impl Handle<Containers> for FakeContainerizer {
+    fn handle(&mut self, _: Containers, _: &Pid, _: &mut Context<Self>) -> Vec<ContainerId> {
+        self.0.lock().waits.keys().cloned().collect()
+    }
+}
+impl Handle<Recover> for FakeContainerizer {
+    fn handle(&mut self, recover: Recover, _: &Pid, _: &mut Context<Self>) {
+        let mut book = self.0.lock();
+        for container in &recover.containers {
+            book.waits.insert(container.id.clone(), Vec::new());
+        }
+        book.recovered = recover.containers;
+        recover.reply.set(Ok(()));
+    }
+}
+
+impl ContainerBook {
+    /// A container ends.
+    pub(super) fn end(&mut self, container: &ContainerId, termination: Termination) {
+        for wait in self.waits.remove(container).unwrap_or_default() {
+            wait.set(Some(termination.clone()));
+        }
+    }
+}
+
+/// An agent and its world.
+pub(super) struct World {
+    pub(super) node: Node,
+    pub(super) running: Running,
+    pub(super) containers: Arc<Mutex<ContainerBook>>,
+    heard: Arc<Mutex<Vec<(Duration, Heard)>>>,
+    pub(super) admits: Arc<Mutex<bool>>,
+    master: Pid,
+}
+
+impl World {
+    /// An agent that has just been started, with a master that admits it.
+    pub(super) async fn new(work_dir: &Path) -> World {
+        World::with(work_dir, &[]).await
+    }
+
+    /// The same, with further settings.
+    pub(super) async fn with(work_dir: &Path, arguments: &[&str]) -> World {
+        let book = Arc::<Mutex<ContainerBook>>::default();
+        let containers = book.clone();
+        let mut world = World::on(work_dir, arguments, |node| {
+            let containerizer = node.spawn_numbered(FakeContainerizer(book));
+            (Containerizer::from(&containerizer), Box::new(|_| ()))
+        })
+        .await;
+        world.containers = containers;
+        world
+    }
+
+    /// The same, with other containers.
+    pub(super) async fn on(
+        work_dir: &Path,
+        arguments: &[&str],
+        containers: impl FnOnce(&Node) -> (Containerizer, Box<dyn FnOnce(Recipient<ExecutorCall>)>),
+    ) -> World {
+        let node = Node::builder()
+            .bind("127.0.0.1:5051".parse().unwrap())
+            .delegate("slave(1)")
+            .offline()
+            .start()
+            .await
+            .unwrap();
+        let (heard, admits) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(Mutex::new(true)));
+        let master = node.spawn_as("master", FakeMaster { heard: heard.clone(), admits: admits.clone() });
+        let (containerizer, serve) = containers(&node);
+        let work_dir = format!("--work_dir={}", work_dir.display());
+        let mut all = vec![
+            "--master=127.0.0.1:5051",
+            "--resources=cpus:4;mem:4096;disk:1000;ports:[31000-31100]",
+            "--hostname=localhost",
+            "--no-switch_user",
+            work_dir.as_str(),
+        ];
+        all.extend(arguments);
+        let running = start_with(&node, settings(&all), containerizer).await.unwrap();
+        serve(running.agent.recipient());
+        settle().await;
+        let master = master.pid().clone();
+        World { node, running, containers: Arc::default(), heard, admits, master }
+    }
+
+    /// An agent that has registered.
+    pub(super) async fn registered(work_dir: &Path) -> World {
+        World::new(work_dir).await.once_registered().await
+    }
+
+    /// The same agent, when it has registered.
+    pub(super) async fn once_registered(self) -> World {
+        self.pass(Duration::from_secs(1)).await;
+        let register = |heard: &Heard| matches!(heard, Heard::Register(_) | Heard::Reregister(_));
+        assert!(self.hears().iter().any(register));
+        self
+    }
+
+    /// Lets time pass, and everything happen that is due.
+    pub(super) async fn pass(&self, time: Duration) {
+        tokio::time::advance(Duration::ZERO).await;
+        settle().await;
+        tokio::time::sleep(time).await;
+        settle().await;
+    }
+
+    /// Sends something as the master.
+    pub(super) async fn master_says<M: WireMessage>(&self, message: M) {
+        self.node.post(&self.master, self.running.agent.pid(), message);
+        settle().await;
+    }
+
+    /// Sends something as somebody else.
+    pub(super) async fn stranger_says<M: WireMessage>(&self, message: M) {
+        let stranger = Pid::new("master", "10.9.9.9:5050".parse().unwrap());
+        self.node.post(&stranger, self.running.agent.pid(), message);
+        settle().await;
+    }
+
+    /// All that the master has heard.
+    pub(super) fn hears(&self) -> Vec<Heard> {
+        self.heard.lock().iter().map(|(_, heard)| heard.clone()).collect()
+    }
+
+    /// When the master heard it.
+    pub(super) fn hears_at(&self) -> Vec<(Duration, Heard)> {
+        self.heard.lock().clone()
+    }
+
+    /// Forgets what the master has heard.
+    pub(super) fn forget(&self) {
+        self.heard.lock().clear();
+    }
+
+    /// The updates that the master has heard of a task.
+    pub(super) fn updates(&self, task: &str) -> Vec<internal::StatusUpdate> {
+        self.hears()
+            .into_iter()
+            .filter_map(|heard| match heard {
+                Heard::Update(update) if update.status.task_id.value == task => Some(update),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The states of those updates.
+    pub(super) fn states(&self, task: &str) -> Vec<v1::TaskState> {
+        self.updates(task).iter().map(|update| update.status.state()).collect()
+    }
+
+    /// The framework acknowledges the last update of a task.
+    pub(super) async fn acknowledge(&self, task: &str) {
+        let update = self.updates(task).pop().unwrap();
+        self.master_says(internal::StatusUpdateAcknowledgementMessage {
+            slave_id: v1::AgentId { value: AGENT.into() },
+            framework_id: update.framework_id,
+            task_id: update.status.task_id,
+            uuid: update.uuid.unwrap(),
+        })
+        .await;
+    }
+
+    /// The container of an executor.
+    pub(super) fn container(&self, executor: &str) -> ContainerId {
+        let book = self.containers.lock();
+        let found =
+            book.launched.iter().rev().find(|(_, config)| config.executor.executor_id.value == executor);
+        found.unwrap().0.clone()
+    }
+
+    /// A container ends by itself.
+    pub(super) async fn end(&self, container: &ContainerId, termination: Termination) {
+        self.containers.lock().end(container, termination);
+        settle().await;
+    }
+
+    /// Runs a task.
+    pub(super) async fn run(&self, framework: &v1::FrameworkInfo, task: v1::TaskInfo) {
+        self.run_expecting(framework, task, None).await;
+    }
+
+    /// Runs a task, and says whether its executor is to be launched.
+    pub(super) async fn run_expecting(
+        &self,
+        framework: &v1::FrameworkInfo,
+        task: v1::TaskInfo,
+        launch_executor: Option<bool>,
+    ) {
+        self.master_says(internal::RunTaskMessage {
+            framework: framework.clone(),
+            task,
+            launch_executor,
+            ..Default::default()
+        })
+        .await;
+    }
+
+    /// An executor subscribes.
+    pub(super) async fn subscribe(&self, executor: &str) -> TestExecutor {
+        self.subscribe_with(executor, call::Subscribe::default()).await
+    }
+
+    /// An executor subscribes, with tasks and updates of its own.
+    pub(super) async fn subscribe_with(&self, executor: &str, subscribe: call::Subscribe) -> TestExecutor {
+        let executor = TestExecutor {
+            agent: self.running.agent.recipient(),
+            id: executor.into(),
+            events: Arc::default(),
+        };
+        executor
+            .call(Call {
+                r#type: Some(call::Type::Subscribe.into()),
+                subscribe: Some(subscribe),
+                ..Call::default()
+            })
+            .await;
+        executor
+    }
+
+    /// Stops the agent as a crash would, and forgets the node.
+    pub(super) async fn crash(self) {
+        self.running.agent.kill();
+        let _ = self.running.agent.wait().await;
+        self.node.shutdown().await;
+    }
+
+    /// A metric.
+    pub(super) fn metric(&self, name: &str) -> f64 {
+        self.node.metrics().value(name).unwrap()
+    }
+}
+
+/// An executor in the test's hands.
+pub(super) struct TestExecutor {
+    agent: Recipient<ExecutorCall>,
+    id: String,
+    events: Arc<Mutex<Vec<Option<Event>>>>,
+}
+
+impl TestExecutor {
+    async fn call(&self, call: Call) {
+        let events = self.events.clone();
+        let events = Recipient::from_fn(Pid::nobody(), move |LocalEvent(event), _: &Pid| {
+            events.lock().push(event);
+        });
+        let call = Call {
+            executor_id: v1::ExecutorId { value: self.id.clone() },
+            framework_id: v1::FrameworkId { value: FRAMEWORK.into() },
+            ..call
+        };
+        self.agent.tell(ExecutorCall { call, events });
+        settle().await;
+    }
+
+    /// Reports a task's state.
+    pub(super) async fn update(&self, task: &str, state: v1::TaskState) {
+        self.send(self.status(task, state, uuid(task, state))).await;
+    }
+
+    /// The status that `update` sends.
+    pub(super) fn status(&self, task: &str, state: v1::TaskState, uuid: uuid::Uuid) -> v1::TaskStatus {
+        v1::TaskStatus {
+            task_id: TaskId::from(task).to_proto(),
+            state: state.into(),
+            executor_id: Some(v1::ExecutorId { value: self.id.clone() }),
+            source: Some(v1::task_status::Source::Executor.into()),
+            uuid: Some(uuid.as_bytes().to_vec()),
+            ..Default::default()
+        }
+    }
+
+    /// Sends a status.
+    pub(super) async fn send(&self, status: v1::TaskStatus) {
+        self.call(Call {
+            r#type: Some(call::Type::Update.into()),
+            update: Some(call::Update { status }),
+            ..Call::default()
+        })
+        .await;
+    }
+
+    /// Sends a message to its framework.
+    pub(super) async fn message(&self, data: &[u8]) {
+        self.call(Call {
+            r#type: Some(call::Type::Message.into()),
+            message: Some(call::Message { data: data.to_vec() }),
+            ..Call::default()
+        })
+        .await;
+    }
+
+    /// The kinds of all events so far.
+    pub(super) fn kinds(&self) -> Vec<event::Type> {
+        self.events.lock().iter().flatten().map(Event::r#type).collect()
+    }
+
+    /// All events so far.
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.events.lock().iter().flatten().cloned().collect()
+    }
+
+    /// The tasks it was given.
+    pub(super) fn launched(&self) -> Vec<String> {
+        let launched = self.events().into_iter().filter_map(|event| event.launch);
+        launched.map(|launch| launch.task.task_id.value).collect()
+    }
+
+    /// The uuids that were acknowledged to it.
+    pub(super) fn acknowledged(&self) -> Vec<uuid::Uuid> {
+        let acknowledged = self.events().into_iter().filter_map(|event| event.acknowledged);
+        acknowledged.map(|event| uuid::Uuid::from_slice(&event.uuid).unwrap()).collect()
+    }
+
+    /// Whether the agent has closed its stream.
+    pub(super) fn is_closed(&self) -> bool {
+        self.events.lock().last().is_some_and(Option::is_none)
+    }
+}
+
+/// A uuid for each task and state.
+pub(super) fn uuid(task: &str, state: v1::TaskState) -> uuid::Uuid {
+    let mut bytes = [0; 16];
+    for (place, byte) in bytes.iter_mut().zip(task.bytes()) {
+        *place = byte;
+    }
+    bytes[15] = state as u8 + 1;
+    uuid::Uuid::from_bytes(bytes)
+}
+
+/// A framework: partition-aware, and it checkpoints if that is wanted.
+pub(super) fn framework(checkpoint: bool) -> v1::FrameworkInfo {
+    use v1::framework_info::capability::Type::{MultiRole, PartitionAware};
+    v1::FrameworkInfo {
+        name: "test".into(),
+        user: "root".into(),
+        id: Some(FrameworkId::from(FRAMEWORK).to_proto()),
+        roles: vec!["*".into()],
+        checkpoint: Some(checkpoint),
+        capabilities: [MultiRole, PartitionAware]
+            .into_iter()
+            .map(|kind| v1::framework_info::Capability { r#type: Some(kind.into()) })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+/// A task with an executor of its own.
+pub(super) fn task(id: &str, executor: &str) -> v1::TaskInfo {
+    v1::TaskInfo {
+        executor: Some(v1::ExecutorInfo {
+            executor_id: v1::ExecutorId { value: executor.into() },
+            framework_id: Some(FrameworkId::from(FRAMEWORK).to_proto()),
+            command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
+            resources: resources("cpus:0.5;mem:32"),
+            ..Default::default()
+        }),
+        ..bare_task(id)
+    }
+}
+
+/// A task that is only a command.
+pub(super) fn command_task(id: &str) -> v1::TaskInfo {
+    v1::TaskInfo {
+        command: Some(v1::CommandInfo { value: Some("true".into()), ..Default::default() }),
+        ..bare_task(id)
+    }
+}
+
+fn bare_task(id: &str) -> v1::TaskInfo {
+    v1::TaskInfo {
+        name: id.into(),
+        task_id: TaskId::from(id).to_proto(),
+        agent_id: v1::AgentId { value: AGENT.into() },
+        resources: resources("cpus:1;mem:64"),
+        ..Default::default()
+    }
+}
+
+fn resources(text: &str) -> Vec<v1::Resource> {
+    Resources::parse(text, "*").unwrap().allocated_to("*").to_protos()
+}

@@ -1,0 +1,180 @@
+//! What anybody can ask: the keys are those that genuine Mesos was recorded with.
+
+use ::http::Method;
+use libprocess::http::{Request, Response, dispatch};
+use libprocess::testing::run;
+use mesos::v1::TaskState::{TaskFinished, TaskRunning};
+use serde_json::Value;
+
+use super::harness::*;
+
+async fn get(world: &World, path: &str) -> Response {
+    dispatch(&world.node, Request::new(Method::GET, path)).await
+}
+
+async fn json(world: &World, path: &str) -> Value {
+    let response = get(world, path).await;
+    assert_eq!(response.status.as_u16(), 200, "{path}");
+    serde_json::from_slice(&response.body.collect().await).unwrap()
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+fn has_all(value: &Value, expected: &[&str]) {
+    let keys = keys(value);
+    for key in expected {
+        assert!(keys.contains(key), "{key} is not in {keys:?}");
+    }
+}
+
+#[test]
+fn state_shows_what_runs_and_what_is_over() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t1", "e")).await;
+        world.run(&framework(false), command_task("queued")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t1", TaskRunning).await;
+        world.run(&framework(false), task("t2", "e")).await;
+        executor.update("t2", TaskFinished).await;
+
+        let state = json(&world, "/slave(1)/state").await;
+        has_all(
+            &state,
+            &[
+                "version",
+                "start_time",
+                "id",
+                "pid",
+                "hostname",
+                "capabilities",
+                "resources",
+                "reserved_resources",
+                "unreserved_resources",
+                "reserved_resources_full",
+                "unreserved_resources_full",
+                "reserved_resources_allocated",
+                "unreserved_resources_allocated",
+                "resource_providers",
+                "attributes",
+                "flags",
+                "frameworks",
+                "completed_frameworks",
+                "build_date",
+                "build_time",
+                "build_user",
+            ],
+        );
+        assert_eq!(state["id"], AGENT);
+        assert_eq!(state["pid"], "slave(1)@127.0.0.1:5051");
+        assert_eq!(state["resources"]["cpus"], 4.0);
+        assert_eq!(state["resources"]["ports"], "[31000-31100]");
+        assert_eq!(state["unreserved_resources_allocated"]["cpus"], 2.6);
+        assert_eq!(state["flags"]["port"], "5051");
+        assert_eq!(state["capabilities"].as_array().unwrap().len(), 8);
+
+        let framework = &state["frameworks"][0];
+        has_all(
+            framework,
+            &[
+                "id",
+                "name",
+                "user",
+                "failover_timeout",
+                "checkpoint",
+                "hostname",
+                "roles",
+                "executors",
+                "completed_executors",
+            ],
+        );
+        let executor = &framework["executors"][0];
+        has_all(
+            executor,
+            &[
+                "id",
+                "name",
+                "source",
+                "container",
+                "directory",
+                "resources",
+                "role",
+                "tasks",
+                "queued_tasks",
+                "completed_tasks",
+            ],
+        );
+        assert_eq!(executor["tasks"][0]["id"], "t1");
+        assert_eq!(executor["tasks"][0]["state"], "TASK_RUNNING");
+        assert_eq!(executor["completed_tasks"][0]["id"], "t2");
+        let queued = &framework["executors"][1]["queued_tasks"][0];
+        assert_eq!((&queued["id"], &queued["slave_id"]), (&"queued".into(), &AGENT.into()));
+    });
+}
+
+#[test]
+fn flags_health_and_the_delegate_answer() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        assert_eq!(json(&world, "/flags").await["flags"]["recover"], "reconnect");
+        let health = get(&world, "/health").await;
+        assert_eq!((health.status.as_u16(), health.body.collect().await.len()), (200, 0));
+        assert_eq!(json(&world, "/containerizer/debug").await.to_string(), r#"{"pending":[]}"#);
+        assert_eq!(get(&world, "/state.json").await.status.as_u16(), 404);
+        let jsonp = get(&world, "/state?jsonp=cb").await;
+        assert_eq!(jsonp.headers["content-type"], "text/javascript");
+    });
+}
+
+#[test]
+fn containers_and_statistics_come_from_the_containerizer() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        assert_eq!(json(&world, "/containers").await.to_string(), "[]");
+        world.run(&framework(false), task("t", "e")).await;
+        let containers = json(&world, "/containers").await;
+        let container = world.container("e").to_string();
+        has_all(
+            &containers[0],
+            &[
+                "container_id",
+                "executor_id",
+                "executor_name",
+                "framework_id",
+                "source",
+                "statistics",
+                "status",
+            ],
+        );
+        assert_eq!(containers[0]["container_id"], container);
+        assert_eq!(containers[0]["status"]["executor_pid"], 42);
+        let statistics = json(&world, "/monitor/statistics").await;
+        assert_eq!(keys(&statistics[0]).len(), 5);
+        assert_eq!(json(&world, "/containers?container_id=nope").await.to_string(), "[]");
+    });
+}
+
+#[test]
+fn sandboxes_can_be_browsed_under_three_paths() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let sandbox = world.containers.lock().launched[0].1.directory.clone();
+        std::fs::write(sandbox.join("stdout"), "hello").unwrap();
+        let latest = sandbox.parent().unwrap().join("latest");
+        for path in [
+            sandbox.to_string_lossy().into_owned(),
+            latest.to_string_lossy().into_owned(),
+            format!("/frameworks/{FRAMEWORK}/executors/e/runs/latest"),
+        ] {
+            let read = json(&world, &format!("/files/read?path={path}/stdout&offset=0&length=5")).await;
+            assert_eq!(read["data"], "hello", "{path}");
+        }
+    });
+}

@@ -1,0 +1,12 @@
+//! The agent's actors together, on an offline node with a paused clock: a master that only listens,
+//! containers that are entries in a table, and executors that are the test itself.
+
+mod executor_api;
+mod executors;
+mod harness;
+mod http;
+mod reaching_a_master;
+mod restarts;
+mod simulated;
+mod status_updates;
+mod tasks;

@@ -1,0 +1,189 @@
+//! Registration, re-registration, pings.
+
+use std::time::Duration;
+
+use libprocess::testing::run;
+use mesos::internal;
+use mesos::v1::TaskState::{TaskDropped, TaskLost};
+
+use super::harness::*;
+
+#[test]
+fn an_agent_registers_within_a_second_with_what_it_has() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let (when, heard) = world.hears_at().remove(0);
+        assert!(when <= Duration::from_secs(1), "{when:?}");
+        let Heard::Register(message) = heard else { panic!("{heard:?}") };
+        assert_eq!(message.slave.hostname, "localhost");
+        assert_eq!(message.slave.port, Some(5051));
+        assert_eq!(message.slave.resources.len(), 4);
+        assert_eq!(message.version(), "1.11.0");
+        assert_eq!(message.agent_capabilities.len(), 8);
+        assert_eq!(message.resource_version_uuid.unwrap().value.len(), 16);
+        assert!(matches!(world.hears()[1], Heard::Resources));
+        let info = directory.path().join("meta/slaves/latest/slave.info");
+        assert!(info.exists());
+    });
+}
+
+#[test]
+fn an_agent_that_is_not_answered_tries_again_with_growing_pauses() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::new(directory.path()).await;
+        *world.admits.lock() = false;
+        world.pass(Duration::from_secs(300)).await;
+        let times: Vec<Duration> = world.hears_at().iter().map(|(when, _)| *when).collect();
+        assert!(times[0] <= Duration::from_secs(1));
+        let mut window = Duration::from_secs(2);
+        for pair in times.windows(2) {
+            // The clock's grain is a millisecond, rounded up.
+            assert!(pair[1] - pair[0] <= window + Duration::from_millis(2), "{times:?}");
+            window = (window * 2).min(Duration::from_secs(60));
+        }
+        assert!(times.len() >= 6, "{times:?}");
+    });
+}
+
+#[test]
+fn only_the_leaders_messages_count() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::new(directory.path()).await;
+        *world.admits.lock() = false;
+        world.pass(Duration::from_secs(1)).await;
+        world.stranger_says(registered()).await;
+        world.pass(Duration::from_millis(100)).await;
+        assert_eq!(world.metric("slave/registered"), 0.0);
+        world.master_says(registered()).await;
+        world.pass(Duration::from_millis(100)).await;
+        assert_eq!(world.metric("slave/registered"), 1.0);
+    });
+}
+
+#[test]
+fn a_ping_is_answered_and_one_that_says_disconnected_leads_to_a_new_registration() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.forget();
+        world.master_says(internal::PingSlaveMessage { connected: true }).await;
+        assert!(matches!(world.hears()[..], [Heard::Pong]));
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert!(matches!(world.hears()[2], Heard::Reregister(_)));
+    });
+}
+
+#[test]
+fn an_agent_without_pings_registers_again_after_the_time_that_the_master_named() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.forget();
+        for _ in 0..5 {
+            world.pass(Duration::from_secs(60)).await;
+            world.master_says(internal::PingSlaveMessage { connected: true }).await;
+        }
+        assert!(world.hears().iter().all(|heard| matches!(heard, Heard::Pong)));
+        world.forget();
+        world.pass(Duration::from_secs(74)).await;
+        assert!(world.hears().is_empty());
+        world.pass(Duration::from_secs(3)).await;
+        let Heard::Reregister(message) = &world.hears()[0] else { panic!("{:?}", world.hears()) };
+        assert_eq!(message.slave.id.as_ref().unwrap().value, AGENT);
+    });
+}
+
+#[test]
+fn an_agent_that_registers_again_tells_all_that_it_runs() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t1", "e")).await;
+        world.run(&framework(false), command_task("t2")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t1", mesos::v1::TaskState::TaskRunning).await;
+        world.forget();
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        let message = world.hears().into_iter().find_map(|heard| match heard {
+            Heard::Reregister(message) => Some(message),
+            _ => None,
+        });
+        let message = message.unwrap();
+        assert_eq!(message.frameworks.len(), 1);
+        let tasks: Vec<_> = message.tasks.iter().map(|task| (task.name.as_str(), task.state())).collect();
+        assert_eq!(
+            tasks,
+            [("t1", mesos::v1::TaskState::TaskRunning), ("t2", mesos::v1::TaskState::TaskStaging)]
+        );
+        // The command executor is the agent's own affair.
+        let executors: Vec<_> =
+            message.executor_infos.iter().map(|info| info.executor_id.value.as_str()).collect();
+        assert_eq!(executors, ["e"]);
+    });
+}
+
+#[test]
+fn tasks_that_only_the_master_knows_are_dropped() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        *world.admits.lock() = false;
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        let status = |task: &str| mesos::v1::TaskStatus {
+            task_id: mesos::TaskId::from(task).to_proto(),
+            ..Default::default()
+        };
+        let reconciliation = |task: &str, framework| internal::ReconcileTasksMessage {
+            framework_id: mesos::FrameworkId::from(FRAMEWORK).to_proto(),
+            statuses: vec![status(task)],
+            framework,
+        };
+        world
+            .master_says(internal::SlaveReregisteredMessage {
+                slave_id: mesos::AgentId::from(AGENT).to_proto(),
+                reconciliations: vec![
+                    reconciliation("aware", Some(framework(false))),
+                    reconciliation("unaware", None),
+                ],
+                connection: None,
+            })
+            .await;
+        assert_eq!(world.states("aware"), [TaskDropped]);
+        assert_eq!(world.states("unaware"), [TaskLost]);
+    });
+}
+
+#[test]
+fn an_agent_with_two_ids_stops() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::registered(directory.path()).await;
+        let mut other = registered();
+        other.slave_id.value = "M-S1".into();
+        world.master_says(other).await;
+        let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it stopped in order") };
+        assert!(reason.contains("M-S1") && reason.contains("M-S0"), "{reason}");
+    });
+}
+
+#[test]
+fn a_master_can_shut_an_agent_down() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t1", "e")).await;
+        let executor = world.subscribe("e").await;
+        world.stranger_says(internal::ShutdownMessage { message: None }).await;
+        assert!(!executor.kinds().contains(&mesos::v1::executor::event::Type::Shutdown));
+        world.master_says(internal::ShutdownMessage { message: Some("enough".into()) }).await;
+        assert!(executor.kinds().contains(&mesos::v1::executor::event::Type::Shutdown));
+        assert_eq!(world.running.wait().await, crate::Ended::Stopped);
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+    });
+}

@@ -1,0 +1,226 @@
+//! An agent that is killed and started again.
+
+use std::time::Duration;
+
+use libprocess::testing::{run, settle};
+use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskRunning};
+use mesos::v1::executor::{call, event};
+use mesos::v1::task_status::Reason;
+
+use super::harness::*;
+use crate::containerizer::Termination;
+
+/// A world with a checkpointing framework, whose task runs and is acknowledged.
+async fn with_running_task(directory: &std::path::Path) -> World {
+    let world = World::registered(directory).await;
+    world.run(&framework(true), task("t", "e")).await;
+    let executor = world.subscribe("e").await;
+    executor.update("t", TaskRunning).await;
+    world.acknowledge("t").await;
+    world
+}
+
+fn reregistration(world: &World) -> Option<mesos::internal::ReregisterSlaveMessage> {
+    world.hears().into_iter().find_map(|heard| match heard {
+        Heard::Reregister(message) => Some(message),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_agent_comes_back_with_its_id_and_its_tasks() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let world = World::new(directory.path()).await;
+        assert_eq!(world.containers.lock().recovered.len(), 1);
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.kinds(), [event::Type::Subscribed]);
+        world.pass(Duration::from_millis(1900)).await;
+        assert!(world.hears().is_empty(), "it registers only after its executors have had their time");
+        world.pass(Duration::from_millis(1200)).await;
+        let message = reregistration(&world).unwrap();
+        assert_eq!(message.slave.id.unwrap().value, AGENT);
+        assert_eq!(message.tasks[0].state(), TaskRunning);
+        assert_eq!(message.frameworks[0].id.as_ref().unwrap().value, FRAMEWORK);
+        assert_eq!(message.executor_infos[0].executor_id.value, "e");
+
+        executor.update("t", TaskFinished).await;
+        assert_eq!(world.states("t"), [TaskFinished]);
+        world.acknowledge("t").await;
+    });
+}
+
+#[test]
+fn updates_that_were_made_meanwhile_arrive() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let update = TestUpdate::of("t", TaskFinished);
+        let subscribe =
+            call::Subscribe { unacknowledged_updates: vec![update], ..call::Subscribe::default() };
+        let executor = world.subscribe_with("e", subscribe).await;
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskFinished)]);
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.states("t"), [TaskFinished]);
+    });
+}
+
+struct TestUpdate;
+
+impl TestUpdate {
+    fn of(task: &str, state: mesos::v1::TaskState) -> call::Update {
+        call::Update {
+            status: mesos::v1::TaskStatus {
+                task_id: mesos::TaskId::from(task).to_proto(),
+                state: state.into(),
+                source: Some(mesos::v1::task_status::Source::Executor.into()),
+                uuid: Some(uuid(task, state).as_bytes().to_vec()),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+#[test]
+fn an_update_that_was_not_acknowledged_is_sent_again_with_the_same_uuid() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskFinished).await;
+        let before = world.updates("t").pop().unwrap();
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        world.subscribe("e").await;
+        world.pass(Duration::from_secs(4)).await;
+        let after = world.updates("t");
+        assert_eq!(after.len(), 1);
+        assert_eq!((&after[0].uuid, after[0].status.state()), (&before.uuid, TaskFinished));
+        world.acknowledge("t").await;
+        world.pass(Duration::from_secs(60)).await;
+        assert_eq!(world.updates("t").len(), 1);
+    });
+}
+
+#[test]
+fn an_executor_that_does_not_come_back_in_two_seconds_is_killed_and_its_tasks_are_gone() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let world = World::new(directory.path()).await;
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+        let update = world.updates("t").remove(0);
+        assert_eq!(update.status.state(), TaskGone);
+        assert_eq!(update.status.reason(), Reason::ExecutorReregistrationTimeout);
+        assert_eq!(update.status.message(), "Executor did not reregister within 2secs");
+    });
+}
+
+#[test]
+fn an_executor_that_ended_meanwhile_fails_its_tasks() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let container = world.containers.lock().recovered[0].id.clone();
+        world.end(&container, Termination { status: Some(0), ..Termination::default() }).await;
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.states("t"), [TaskFailed]);
+        assert_eq!(world.updates("t")[0].status.reason(), Reason::ExecutorTerminated);
+    });
+}
+
+#[test]
+fn a_task_that_never_reached_its_executor_is_dropped() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        // Given to the executor, which is too slow to say anything of it.
+        world.run(&framework(true), task("late", "e")).await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        assert!(executor.launched().is_empty());
+        world.pass(Duration::from_secs(4)).await;
+        let update = world.updates("late").remove(0);
+        assert_eq!(update.status.state(), TaskDropped);
+        assert_eq!(update.status.reason(), Reason::AgentRestarted);
+    });
+}
+
+#[test]
+fn a_framework_that_does_not_checkpoint_is_forgotten() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        world.pass(Duration::from_secs(2)).await;
+        let message = reregistration(&world).unwrap();
+        assert!(message.frameworks.is_empty() && message.tasks.is_empty());
+    });
+}
+
+#[test]
+fn a_completed_executor_is_not_waited_for() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskFinished).await;
+        world.acknowledge("t").await;
+        let container = world.container("e");
+        world.end(&container, Termination::default()).await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        assert!(world.containers.lock().recovered.is_empty());
+        world.pass(Duration::from_secs(1)).await;
+        assert!(reregistration(&world).unwrap().tasks.is_empty());
+    });
+}
+
+#[test]
+fn an_agent_that_has_changed_does_not_start_and_says_what_to_do() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        World::registered(directory.path()).await.crash().await;
+
+        let arguments = ["--resources=cpus:8"];
+        let mut world = World::with(directory.path(), &arguments).await;
+        let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it runs") };
+        assert!(reason.contains("resources") && reason.contains("slaves/latest"), "{reason}");
+        world.crash().await;
+
+        std::fs::remove_file(directory.path().join("meta/slaves/latest")).unwrap();
+        let world = World::with(directory.path(), &arguments).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert!(matches!(world.hears()[0], Heard::Register(_)));
+    });
+}
+
+#[test]
+fn cleaning_up_ends_the_executors_and_then_the_agent() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let mut world = World::with(directory.path(), &["--recover=cleanup"]).await;
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.kinds(), [event::Type::Shutdown]);
+        settle().await;
+        assert_eq!(world.running.wait().await, crate::Ended::Stopped);
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+    });
+}

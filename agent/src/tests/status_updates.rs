@@ -1,0 +1,146 @@
+//! Status updates: in order, again and again, stored.
+
+use std::time::Duration;
+
+use libprocess::testing::run;
+use mesos::internal::{PingSlaveMessage, StatusUpdateAcknowledgementMessage};
+use mesos::v1::TaskState::{TaskFinished, TaskRunning, TaskStarting};
+use mesos::{AgentId, FrameworkId, TaskId};
+
+use super::harness::*;
+use crate::status_updates::log;
+
+async fn running(world: &World, checkpoint: bool) -> TestExecutor {
+    world.run(&framework(checkpoint), task("t", "e")).await;
+    world.subscribe("e").await
+}
+
+#[test]
+fn one_update_of_a_task_is_in_flight_at_a_time() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, false).await;
+        for state in [TaskStarting, TaskRunning, TaskFinished] {
+            executor.update("t", state).await;
+        }
+        assert_eq!(world.states("t"), [TaskStarting]);
+        assert_eq!(world.updates("t")[0].latest_state(), TaskFinished);
+        world.acknowledge("t").await;
+        assert_eq!(world.states("t"), [TaskStarting, TaskRunning]);
+        world.acknowledge("t").await;
+        assert_eq!(world.states("t"), [TaskStarting, TaskRunning, TaskFinished]);
+    });
+}
+
+#[test]
+fn an_update_is_sent_again_after_10_seconds_then_20_then_40() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, false).await;
+        world.forget();
+        executor.update("t", TaskRunning).await;
+        for _ in 0..8 {
+            // Pings keep the registration alive.
+            world.pass(Duration::from_secs(10)).await;
+            world.master_says(PingSlaveMessage { connected: true }).await;
+        }
+        let times: Vec<u64> = world
+            .hears_at()
+            .into_iter()
+            .filter(|(_, heard)| matches!(heard, Heard::Update(_)))
+            .map(|(when, _)| when.as_secs())
+            .collect();
+        let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(pauses, [10, 20, 40]);
+    });
+}
+
+#[test]
+fn an_acknowledgement_of_another_update_or_another_master_changes_nothing() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, false).await;
+        executor.update("t", TaskRunning).await;
+        executor.update("t", TaskFinished).await;
+        let acknowledgement = |uuid: uuid::Uuid| StatusUpdateAcknowledgementMessage {
+            slave_id: AgentId::from(AGENT).to_proto(),
+            framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+            task_id: TaskId::from("t").to_proto(),
+            uuid: uuid.as_bytes().to_vec(),
+        };
+        world.master_says(acknowledgement(uuid("t", TaskFinished))).await;
+        world.stranger_says(acknowledgement(uuid("t", TaskRunning))).await;
+        assert_eq!(world.states("t"), [TaskRunning]);
+        world.master_says(acknowledgement(uuid("t", TaskRunning))).await;
+        assert_eq!(world.states("t"), [TaskRunning, TaskFinished]);
+    });
+}
+
+#[test]
+fn nothing_is_sent_without_a_master_and_everything_again_with_one() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, false).await;
+        executor.update("t", TaskRunning).await;
+        *world.admits.lock() = false;
+        world.master_says(PingSlaveMessage { connected: false }).await;
+        world.forget();
+        world.pass(Duration::from_secs(30)).await;
+        assert!(world.states("t").is_empty());
+        *world.admits.lock() = true;
+        world.pass(Duration::from_secs(60)).await;
+        assert_eq!(world.states("t").first(), Some(&TaskRunning));
+    });
+}
+
+#[test]
+fn a_repeated_update_is_acknowledged_to_its_executor_and_not_forwarded_twice() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, false).await;
+        executor.update("t", TaskFinished).await;
+        executor.update("t", TaskFinished).await;
+        assert_eq!(executor.acknowledged().len(), 2);
+        assert_eq!(world.states("t"), [TaskFinished]);
+    });
+}
+
+#[test]
+fn updates_of_checkpointing_frameworks_are_on_disk_before_they_are_acknowledged() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, true).await;
+        executor.update("t", TaskRunning).await;
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskRunning)]);
+        world.acknowledge("t").await;
+        let path = directory.path().join(format!(
+            "meta/slaves/{AGENT}/frameworks/{FRAMEWORK}/executors/e/runs/latest/tasks/t/task.updates"
+        ));
+        let replay = log::read_back(&path).unwrap();
+        assert_eq!(replay.updates.len(), 1);
+        assert!(replay.acknowledged.contains(&uuid("t", TaskRunning)));
+    });
+}
+
+#[test]
+fn an_agent_that_cannot_store_updates_stops_and_names_the_file() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::registered(directory.path()).await;
+        let executor = running(&world, true).await;
+        let tasks = directory
+            .path()
+            .join(format!("meta/slaves/{AGENT}/frameworks/{FRAMEWORK}/executors/e/runs/latest/tasks/t"));
+        std::fs::create_dir(tasks.join("task.updates")).unwrap();
+        executor.update("t", TaskRunning).await;
+        let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it stopped in order") };
+        assert!(reason.contains("task.updates"), "{reason}");
+        assert!(executor.acknowledged().is_empty());
+    });
+}

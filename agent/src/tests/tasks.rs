@@ -1,0 +1,182 @@
+//! Tasks: run, killed.
+
+use libprocess::testing::run;
+use mesos::internal::KillTaskMessage;
+use mesos::v1::TaskState::{TaskDropped, TaskFinished, TaskKilled, TaskRunning};
+use mesos::v1::executor::event::Type;
+use mesos::v1::task_status::{Reason, Source};
+use mesos::{FrameworkId, TaskId};
+
+use super::harness::*;
+
+fn kill(task: &str) -> KillTaskMessage {
+    KillTaskMessage {
+        framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+        task_id: TaskId::from(task).to_proto(),
+        kill_policy: None,
+    }
+}
+
+#[test]
+fn a_task_is_launched_reported_and_completed() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.kinds(), [Type::Subscribed, Type::Launch]);
+        executor.update("t", TaskRunning).await;
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskRunning)]);
+        let update = world.updates("t").remove(0);
+        assert_eq!(update.latest_state(), TaskRunning);
+        assert_eq!(update.status.source(), Source::Executor);
+        let container = update.status.container_status.unwrap();
+        assert_eq!(container.executor_pid, Some(42));
+        assert_eq!(container.container_id, Some(world.container("e").to_proto()));
+        assert_eq!(container.network_infos[0].ip_addresses[0].ip_address(), "127.0.0.1");
+        world.acknowledge("t").await;
+        executor.update("t", TaskFinished).await;
+        assert_eq!(world.states("t"), [TaskRunning, TaskFinished]);
+        world.acknowledge("t").await;
+        world.pass(std::time::Duration::from_secs(60)).await;
+        assert_eq!(world.states("t").len(), 2);
+        assert_eq!(world.metric("slave/tasks_finished"), 1.0);
+        assert_eq!(world.metric("slave/executors_running"), 1.0);
+        assert_eq!(world.metric("slave/cpus_used"), 0.5);
+    });
+}
+
+#[test]
+fn two_tasks_with_one_executor_share_it() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run_expecting(&framework(false), task("t1", "e"), Some(true)).await;
+        world.run_expecting(&framework(false), task("t2", "e"), Some(false)).await;
+        let executor = world.subscribe("e").await;
+        world.run_expecting(&framework(false), task("t3", "e"), Some(false)).await;
+        assert_eq!(executor.launched(), ["t1", "t2", "t3"]);
+        let book = world.containers.lock();
+        assert_eq!(book.launched.len(), 1);
+        assert_eq!(book.updates.last().unwrap().1.cpus().unwrap().to_f64(), 3.5);
+    });
+}
+
+#[test]
+fn a_command_task_gets_an_executor_of_its_own() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run_expecting(&framework(false), command_task("t"), Some(true)).await;
+        let book = world.containers.lock();
+        let (_, config) = &book.launched[0];
+        assert_eq!(config.executor.executor_id.value, "t");
+        assert_eq!(config.task.as_ref().unwrap().name, "t");
+        // The task's and the executor's.
+        assert_eq!(config.resources.cpus().unwrap().to_f64(), 1.1);
+        assert_eq!(config.resources.mem().unwrap().to_f64(), 96.0);
+        assert_eq!(config.environment["MESOS_EXECUTOR_ID"], "t");
+        assert!(config.directory.join("../latest").canonicalize().unwrap().is_dir());
+    });
+}
+
+#[test]
+fn a_task_for_another_agent_or_from_another_master_is_ignored() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let mut other = task("t", "e");
+        other.agent_id.value = "M-S7".into();
+        world.run(&framework(false), other).await;
+        let message = mesos::internal::RunTaskMessage {
+            framework: framework(false),
+            task: task("t", "e"),
+            ..Default::default()
+        };
+        world.stranger_says(message).await;
+        assert!(world.containers.lock().launched.is_empty());
+    });
+}
+
+#[test]
+fn a_task_whose_executor_is_not_there_is_dropped() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run_expecting(&framework(false), task("t", "e"), Some(false)).await;
+        // The framework has nothing here, so nobody is told: the master finds out by itself.
+        assert!(world.containers.lock().launched.is_empty());
+        world.run(&framework(false), task("t0", "other")).await;
+        world.run_expecting(&framework(false), task("t1", "e"), Some(false)).await;
+        let update = world.updates("t1").remove(0);
+        assert_eq!(update.status.state(), TaskDropped);
+        assert_eq!(update.status.reason(), Reason::ExecutorTerminated);
+    });
+}
+
+#[test]
+fn a_queued_task_is_killed_at_once() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        world.master_says(kill("t")).await;
+        let update = world.updates("t").remove(0);
+        assert_eq!(update.status.state(), TaskKilled);
+        assert_eq!(update.status.reason(), Reason::TaskKilledDuringLaunch);
+        // An executor with nothing to do is told to go when it comes.
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.kinds(), [Type::Shutdown]);
+    });
+}
+
+#[test]
+fn a_running_task_is_killed_by_its_executor() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskRunning).await;
+        world.acknowledge("t").await;
+        world.master_says(kill("t")).await;
+        let kill = executor.events().pop().unwrap().kill.unwrap();
+        assert_eq!(kill.task_id.value, "t");
+        executor.update("t", TaskKilled).await;
+        assert_eq!(world.states("t"), [TaskRunning, TaskKilled]);
+    });
+}
+
+#[test]
+fn killing_a_task_that_nobody_knows_reports_it() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        world.master_says(kill("unknown")).await;
+        assert_eq!(world.states("unknown"), [TaskDropped]);
+    });
+}
+
+#[test]
+fn a_task_whose_resources_have_changed_is_dropped() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t0", "other")).await;
+        world
+            .master_says(mesos::internal::RunTaskMessage {
+                framework: framework(false),
+                task: task("t", "e"),
+                resource_version_uuids: vec![mesos::internal::ResourceVersionUuid {
+                    resource_provider_id: None,
+                    uuid: mesos::v1::Uuid { value: vec![1; 16] },
+                }],
+                launch_executor: Some(true),
+                ..Default::default()
+            })
+            .await;
+        assert_eq!(world.updates("t")[0].status.reason(), Reason::InvalidOffers);
+        assert!(world.hears().iter().any(|heard| matches!(heard, Heard::Exited(_))));
+    });
+}
