@@ -55,6 +55,7 @@ pub use capabilities::{AgentCapabilities, FrameworkCapabilities, MasterCapabilit
 pub use ids::{
     AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId,
 };
+pub use libprocess::FixedState;
 pub use media::MediaType;
 pub use proto::{Enum, Message};
 pub use quantities::{ResourceLimits, ResourceQuantities};

@@ -12,6 +12,10 @@ use crate::{
     values::{Ranges, Scalar, Set},
 };
 
+/// More resources than this in one message are refused: adding them up takes time in the square of
+/// their number (half a second at the limit), and no agent has so many.
+pub(super) const MAX_IN_MESSAGE: usize = 10_000;
+
 /// A bag of resources; entries of one identity are one entry. Cloning costs one counter: a change
 /// copies the list of entries only when it is shared.
 #[derive(Clone, Default)]
@@ -31,7 +35,11 @@ impl Resources {
     ///
     /// # Errors
     /// [`ResourceError::InList`] for the first invalid one; empty ones are left out.
+    /// [`ResourceError::TooMany`] for more than 10,000.
     pub fn try_from_protos(protos: &[v1::Resource]) -> Result<Self, ResourceError> {
+        if protos.len() > MAX_IN_MESSAGE {
+            return Err(ResourceError::TooMany(protos.len()));
+        }
         let mut bag = Self::new();
         for proto in protos {
             let resource = Resource::try_from(proto).map_err(|error| validate::in_list(proto, error))?;

@@ -64,6 +64,9 @@ pub enum ResourceError {
         /// What is wrong with it.
         error: Box<ResourceError>,
     },
+    /// One message has more resources than any agent could.
+    #[error("{0} resources are more than the {max} that one message may have", max = super::bag::MAX_IN_MESSAGE)]
+    TooMany(usize),
     /// Text form: `name:value` expected.
     #[error("Bad value for resources, missing or extra ':' in {0}")]
     Colon(String),

@@ -21,7 +21,11 @@ impl Resources {
     /// [`ResourceError`], with upstream's texts.
     pub fn parse(input: &str, default_role: &str) -> Result<Self, ResourceError> {
         let mut bag = Self::new();
-        for proto in parse_unchecked(input, default_role)? {
+        let protos = parse_unchecked(input, default_role)?;
+        if protos.len() > super::bag::MAX_IN_MESSAGE {
+            return Err(ResourceError::TooMany(protos.len()));
+        }
+        for proto in protos {
             bag.add_one(Resource::try_from(&proto)?);
         }
         validate::command_line(bag.iter())?;

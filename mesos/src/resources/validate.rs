@@ -25,6 +25,9 @@ pub fn validate(resource: &v1::Resource) -> Result<(), ResourceError> {
 /// # Errors
 /// [`ResourceError::InList`] for the first invalid one.
 pub fn validate_all(resources: &[v1::Resource]) -> Result<(), ResourceError> {
+    if resources.len() > super::bag::MAX_IN_MESSAGE {
+        return Err(ResourceError::TooMany(resources.len()));
+    }
     resources.iter().try_for_each(|resource| validate(resource).map_err(|error| in_list(resource, error)))
 }
 

@@ -58,6 +58,15 @@ fn invalid_and_empty_messages_are_refused_and_dropped() {
 }
 
 #[test]
+fn a_flood_of_resources_is_refused_before_any_work() {
+    let flood = vec![proto("cpus:1"); 10_001];
+    let message = Resources::try_from_protos(&flood).unwrap_err().to_string();
+    assert_eq!(message, "10001 resources are more than the 10000 that one message may have");
+    assert!(validate_all(&flood).is_err());
+    assert_eq!(Resources::try_from_protos(&flood[1..]).unwrap(), resources("cpus:10000"));
+}
+
+#[test]
 fn reservations_that_differ_anywhere_are_different() {
     let labelled =
         |pairs: &[(&str, &str)]| ReservationInfo { labels: Some(labels(pairs)), ..dynamic("role1", "p2") };
