@@ -6,9 +6,9 @@
 //! and booleans parse, `1.0` is an integer, unknown fields are ignored, an unknown enum name is
 //! dropped unless the field is required. (upstream: `3rdparty/stout/include/stout/protobuf.hpp`)
 //!
-//! Every message implements serde's traits (generated, with the codecs of [`codec`]), so that it
+//! Every message implements serde's traits (generated, with the codecs of `codec`), so that it
 //! can stand inside any serde type. The functions here are the front door: they add upstream's
-//! number format and upstream's error texts. [`diagnose`] is the slow way that is taken only when
+//! number format and upstream's error texts. `diagnose` is the slow way that is taken only when
 //! the quick one refuses.
 
 mod codec;
