@@ -37,16 +37,6 @@ impl Leadership {
     pub(crate) fn is_serving(&self) -> bool {
         self.recovered
     }
-
-    /// When this master was elected.
-    pub(crate) fn elected_at(&self) -> Option<SystemTime> {
-        self.elected
-    }
-
-    /// Who leads.
-    pub(crate) fn leader(&self) -> Option<&v1::MasterInfo> {
-        self.leader.as_ref()
-    }
 }
 
 /// The detector says who leads.

@@ -28,9 +28,11 @@ mod offers;
 pub mod registrar;
 pub mod settings;
 pub mod startup;
+#[cfg(test)]
+mod tests;
 mod updates;
 pub mod validation;
 
 pub use master::{EndReason, Master};
 pub use settings::{Settings, UNSUPPORTED};
-pub use startup::{Running, StartError, start};
+pub use startup::{Running, StartError, node, start, start_in_group};

@@ -147,7 +147,7 @@ impl Master {
         peers: Peers,
         ended: Promise<EndReason>,
     ) -> Self {
-        let cluster = Cluster::default();
+        let cluster = Cluster::new(settings.history_limits());
         Self {
             metrics: Metrics::new(node, &cluster),
             flags: Arc::new(settings.to_flags()),

@@ -253,6 +253,9 @@ impl FrameworkMetrics {
     }
 }
 
+/// A count of the tally.
+type Field = fn(&Tally) -> &AtomicI64;
+
 fn register_gauges(node: &Node, tally: &Arc<Tally>) {
     let metrics = node.metrics();
     let clock = node.downgrade();
@@ -260,7 +263,7 @@ fn register_gauges(node: &Node, tally: &Arc<Tally>) {
     metrics.pull_gauge("master/uptime_secs", move || {
         clock.upgrade().map_or(0.0, |node| (node.elapsed() - started).as_secs_f64())
     });
-    let plain: [(&str, fn(&Tally) -> &AtomicI64); 11] = [
+    let plain: [(&str, Field); 11] = [
         ("slaves_connected", |tally| &tally.agents_connected),
         ("slaves_disconnected", |tally| &tally.agents_disconnected),
         ("slaves_active", |tally| &tally.agents_active),
@@ -287,13 +290,14 @@ fn register_gauges(node: &Node, tally: &Arc<Tally>) {
         let tally = tally.clone();
         metrics.pull_gauge(&format!("master/{name}"), move || tally.tasks(state) as f64);
     }
-    register_resources(&metrics, tally);
+    register_resources(metrics, tally);
 }
 
 fn register_resources(metrics: &libprocess::Metrics, tally: &Arc<Tally>) {
     for (index, name) in RESOURCES.into_iter().enumerate() {
         for revocable in [false, true] {
-            let prefix = if revocable { format!("master/{name}_revocable") } else { format!("master/{name}") };
+            let prefix =
+                if revocable { format!("master/{name}_revocable") } else { format!("master/{name}") };
             let amounts = move |tally: &Tally| match revocable {
                 true => (tally.revocable_total.get(index), tally.revocable_used.get(index)),
                 false => (tally.total.get(index), tally.used.get(index)),

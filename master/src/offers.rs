@@ -155,8 +155,9 @@ pub(crate) fn take(
 
 /// Takes back all offers of an agent's resources.
 pub(crate) fn rescind_of_agent(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
-    let offers = master.cluster.agent(agent).map(|agent| agent.offers.keys().cloned().collect());
-    for offer in offers.unwrap_or_else(Vec::new) {
+    let offers: Option<Vec<OfferId>> =
+        master.cluster.agent(agent).map(|agent| agent.offers.keys().cloned().collect());
+    for offer in offers.unwrap_or_default() {
         rescind(master, &offer, ctx);
     }
 }

@@ -14,6 +14,7 @@ use mesos::{duration, roles, v1};
 use crate::agents::limiter::RemovalLimiter;
 use crate::agents::observer::PingLimits;
 use crate::agents::prune::PruneLimits;
+use crate::cluster::Limits;
 
 /// Less would take agents for lost that only restart (upstream: `MIN_AGENT_REREGISTER_TIMEOUT`).
 const MIN_AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -337,6 +338,14 @@ impl Settings {
         PruneLimits { age: self.registry_max_agent_age, count: self.registry_max_agent_count }
     }
 
+    pub(crate) fn history_limits(&self) -> Limits {
+        Limits {
+            completed_frameworks: self.max_completed_frameworks,
+            completed_tasks: self.max_completed_tasks_per_framework,
+            unreachable_tasks: self.max_unreachable_tasks_per_framework,
+        }
+    }
+
     pub(crate) fn allocator_options(&self) -> allocator::Options {
         let names = self.fair_sharing_excluded_resource_names.iter().flat_map(|names| names.split(','));
         let excluded = names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -370,8 +379,14 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     refuse("whitelist", "a list of agents is not implemented yet: every agent is offered"),
     only("role_sorter", &["user_sorter"], "dominant resource fairness is the only order of roles"),
     only("framework_sorter", &[], "dominant resource fairness is the only order of frameworks"),
-    with_aliases(refuse_on("authenticate_frameworks", "authentication is not implemented yet"), &["authenticate"]),
-    with_aliases(refuse_on("authenticate_agents", "authentication is not implemented yet"), &["authenticate_slaves"]),
+    with_aliases(
+        refuse_on("authenticate_frameworks", "authentication is not implemented yet"),
+        &["authenticate"],
+    ),
+    with_aliases(
+        refuse_on("authenticate_agents", "authentication is not implemented yet"),
+        &["authenticate_slaves"],
+    ),
     ignore("authentication_v0_timeout", "there is no authentication of the v0 API yet"),
     with_aliases(
         refuse_on("authenticate_http_readwrite", "authentication is not implemented yet"),

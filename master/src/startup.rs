@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use allocator::Allocator;
+use election::group::Group;
+use election::zookeeper::ZooKeeperGroup;
 use election::{Contender, Detector, MasterUrl, StandaloneAppoint};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
@@ -79,7 +81,41 @@ impl Running {
 /// When the settings do not go together, or the registry's storage cannot be opened.
 pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
     let registry = settings.registry_kind()?;
-    let url = parse_zookeeper(&settings)?;
+    let timeout = settings.zk_session_timeout;
+    let election = match parse_zookeeper(&settings)? {
+        Some(MasterUrl::ZooKeeper(url)) => Election::Group(Arc::new(ZooKeeperGroup::new(url, timeout))),
+        _ => Election::Single,
+    };
+    start_with(node, settings, registry, election).await
+}
+
+/// Starts one of several masters that elect their leader in `group`, whatever that is: simulations have one
+/// in memory. The registry is in memory, too.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_in_group(
+    node: &Node,
+    settings: Settings,
+    group: Arc<dyn Group>,
+) -> Result<Running, StartError> {
+    start_with(node, settings, RegistryKind::InMemory, Election::Group(group)).await
+}
+
+/// How the leader is found.
+enum Election {
+    /// There is one master, and it leads.
+    Single,
+    /// Several masters elect one.
+    Group(Arc<dyn Group>),
+}
+
+async fn start_with(
+    node: &Node,
+    settings: Settings,
+    registry: RegistryKind,
+    election: Election,
+) -> Result<Running, StartError> {
     let info = describe(node, &settings).await;
 
     // The allocator.
@@ -89,24 +125,21 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
     let registrar = open_registrar(node, registry, &settings)?;
 
     // The contender and the detector.
-    let (contender, detector) = match url {
-        Some(url) => (
-            Contender::with_timeout(url.clone(), info.clone(), settings.zk_session_timeout),
-            Detector::with_timeout(url, settings.zk_session_timeout),
-        ),
-        None => (Contender::standalone(info.clone()), Detector::standalone()),
+    let (contender, detector) = match &election {
+        Election::Single => (Contender::standalone(info.clone()), Detector::standalone()),
+        Election::Group(group) => {
+            (Contender::with_group(group.clone(), info.clone()), Detector::with_group(group.clone()))
+        }
     };
     let contender = node.spawn_numbered(contender);
     let detector = node.spawn_numbered(detector);
-    if settings.zk.is_none() {
-        // A single master leads.
+    if matches!(election, Election::Single) {
         detector.tell(StandaloneAppoint(Some(info.clone())));
     }
 
     // The master; the removal limiter is its own.
     let (promise, ended) = promise();
-    let handle =
-        RegistrarHandle { recover: registrar.recipient(), apply: registrar.recipient() };
+    let handle = RegistrarHandle { recover: registrar.recipient(), apply: registrar.recipient() };
     let peers = Peers {
         allocator: allocator.clone(),
         registrar: handle,
@@ -131,9 +164,7 @@ pub fn node(settings: &Settings) -> NodeBuilder {
         .schema(format!("{:016x}", mesos::schema_fingerprint()))
         .firewall(settings.disabled_paths());
     match settings.advertise_ip.or(settings.ip).filter(|ip| !ip.is_unspecified()) {
-        Some(ip) => {
-            builder.advertise(SocketAddr::new(ip, settings.advertise_port.unwrap_or(settings.port)))
-        }
+        Some(ip) => builder.advertise(SocketAddr::new(ip, settings.advertise_port.unwrap_or(settings.port))),
         None => builder,
     }
 }
@@ -199,7 +230,7 @@ fn open_registrar(
             Registrar::new(Local::open(node, directory)?, timeouts, metrics)
         }
         (RegistryKind::Local, None) => return Err(SettingsProblem::LocalWithoutWorkDir.into()),
-        (RegistryKind::InMemory, _) => Registrar::new(InMemory::default(), timeouts, metrics),
+        (RegistryKind::InMemory, _) => Registrar::new(InMemory, timeouts, metrics),
     };
     Ok(node.spawn_numbered(registrar))
 }

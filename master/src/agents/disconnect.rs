@@ -27,8 +27,7 @@ pub(crate) fn link_broke(master: &mut Master, pid: &Pid, ctx: &mut Context<Maste
     master.allocation.deactivate_agent(&id);
     offers::rescind_of_agent(master, &id, ctx);
     for framework in frameworks {
-        let checkpointing =
-            master.cluster.framework(&framework).is_none_or(|state| state.is_checkpointing());
+        let checkpointing = master.cluster.framework(&framework).is_none_or(|state| state.is_checkpointing());
         if !checkpointing {
             lose(master, &framework, &id, &hostname, ctx);
         }
@@ -54,8 +53,7 @@ fn lose(
     for id in tasks {
         let Some(task) = master.cluster.task(framework, id.as_str()) else { continue };
         let message = format!("Agent {hostname} disconnected");
-        let lost =
-            status::of_task(task, TaskState::TaskLost, Reason::AgentDisconnected, message, ctx.now());
+        let lost = status::of_task(task, TaskState::TaskLost, Reason::AgentDisconnected, message, ctx.now());
         updates::apply(master, framework, &lost, None);
         updates::remove_task(master, framework, &id, false);
         updates::forward(master, framework, lost, ctx);

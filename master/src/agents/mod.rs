@@ -100,10 +100,7 @@ impl Agents {
         if let Some(observer) = self.observers.swap_remove(agent) {
             observer.kill();
         }
-        let timers = [
-            self.unhealthy.swap_remove(agent),
-            self.reregistration_timers.swap_remove(agent),
-        ];
+        let timers = [self.unhealthy.swap_remove(agent), self.reregistration_timers.swap_remove(agent)];
         for timer in timers.into_iter().flatten() {
             ctx.cancel(timer);
         }

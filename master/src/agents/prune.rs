@@ -15,11 +15,11 @@ use crate::registrar::Operation;
 
 /// How long an entry is kept (`--registry_max_agent_age`), and how many (`--registry_max_agent_count`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PruneLimits {
+pub(crate) struct PruneLimits {
     /// The oldest entry that is kept.
-    pub age: Duration,
+    pub(crate) age: Duration,
     /// The most entries that each list keeps.
-    pub count: usize,
+    pub(crate) count: usize,
 }
 
 /// Prunes both lists, in the registry first.

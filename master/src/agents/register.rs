@@ -115,9 +115,7 @@ pub(super) fn watch(master: &mut Master, id: &AgentId, pid: &Pid, ctx: &mut Cont
 }
 
 fn answer(master: &Master, id: &AgentId, pid: &Pid, ctx: &Context<Master>) {
-    let registered = SlaveRegisteredMessage {
-        slave_id: id.to_proto(),
-        connection: Some(master.agents.connection()),
-    };
+    let registered =
+        SlaveRegisteredMessage { slave_id: id.to_proto(), connection: Some(master.agents.connection()) };
     ctx.post(pid, registered);
 }

@@ -32,13 +32,9 @@ pub(crate) fn unregister(
 
 /// Removes an agent from the registry, and then from the books: until then its resources are offered
 /// as before, and frameworks see what another master would show them.
-pub(super) fn remove(
-    master: &mut Master,
-    agent: &AgentId,
-    cause: &'static str,
-    ctx: &mut Context<Master>,
-) {
-    let busy = master.agents.marking_unreachable.contains(agent) || !master.agents.removing.insert(agent.clone());
+pub(super) fn remove(master: &mut Master, agent: &AgentId, cause: &'static str, ctx: &mut Context<Master>) {
+    let busy =
+        master.agents.marking_unreachable.contains(agent) || !master.agents.removing.insert(agent.clone());
     if busy {
         tracing::warn!(agent_id = %agent, "not removing the agent: another transition is in progress");
         return;

@@ -9,8 +9,8 @@
 
 use libprocess::{Context, Pid};
 use mesos::internal::{
-    ReregisterSlaveMessage, ShutdownFrameworkMessage, SlaveReregisteredMessage,
-    UpdateFrameworkMessage, archive,
+    ReregisterSlaveMessage, ShutdownFrameworkMessage, SlaveReregisteredMessage, UpdateFrameworkMessage,
+    archive,
 };
 use mesos::resources;
 use mesos::v1::task_status::Reason;
@@ -49,8 +49,7 @@ pub(crate) fn reregister(
         return;
     }
     if let Some(known) = master.cluster.agent(&id)
-        && (known.pid.address().ip() != from.address().ip()
-            || known.info.hostname != message.slave.hostname)
+        && (known.pid.address().ip() != from.address().ip() || known.info.hostname != message.slave.hostname)
     {
         tracing::warn!(agent_id = %id, agent = %from, "refusing a re-registration from another machine");
         shut_down(from, "Agent attempted to reregister with different IP / hostname", ctx);
@@ -179,9 +178,8 @@ fn add(
     // Before its tasks, which belong to them.
     for info in frameworks {
         let framework = info.id.as_ref().map(FrameworkId::from);
-        let known = framework.is_none_or(|id| {
-            master.cluster.framework(&id).is_some() || master.cluster.is_completed(&id)
-        });
+        let known = framework
+            .is_none_or(|id| master.cluster.framework(&id).is_some() || master.cluster.is_completed(&id));
         if !known {
             frameworks::recover::recover(master, info.clone(), ctx.now());
         }
@@ -284,8 +282,7 @@ fn report_tasks(master: &mut Master, agent: &AgentId, message: &str, ctx: &mut C
     for (framework, id) in keys {
         let connected = master.cluster.framework(&framework).is_some_and(|state| state.is_connected());
         let Some(task) = master.cluster.task(&framework, id.as_str()).filter(|_| connected) else { continue };
-        let status =
-            status::repeated(task, task.state(), Reason::AgentReregistered, message, ctx.now());
+        let status = status::repeated(task, task.state(), Reason::AgentReregistered, message, ctx.now());
         updates::forward(master, &framework, status, ctx);
     }
 }

@@ -208,12 +208,7 @@ fn remove(
 }
 
 /// The task is remembered as unreachable also where its framework is told TASK_LOST.
-fn end_task(
-    master: &mut Master,
-    framework: &FrameworkId,
-    lost: v1::TaskStatus,
-    ctx: &mut Context<Master>,
-) {
+fn end_task(master: &mut Master, framework: &FrameworkId, lost: v1::TaskStatus, ctx: &mut Context<Master>) {
     let task = mesos::TaskId::from(&lost.task_id);
     updates::apply(master, framework, &lost, None);
     updates::remove_task(master, framework, &task, true);

@@ -28,12 +28,7 @@ pub(super) struct Taken {
 }
 
 /// Accepts offers.
-pub(super) fn accept(
-    master: &mut Master,
-    framework: &FrameworkId,
-    call: Accept,
-    ctx: &mut Context<Master>,
-) {
+pub(super) fn accept(master: &mut Master, framework: &FrameworkId, call: Accept, ctx: &mut Context<Master>) {
     count(master, &call.operations);
     if let Err(error) = validation::offer::validate(&call.offer_ids, framework, &master.cluster) {
         refuse(master, framework, call, &error, ctx);
@@ -126,7 +121,9 @@ fn apply(
 ) {
     match operation.r#type() {
         operation::Type::Launch => launch::launch(master, framework, operation, taken, ctx),
-        operation::Type::Unknown => tracing::warn!(framework_id = %framework, "ignoring an unknown operation"),
+        operation::Type::Unknown => {
+            tracing::warn!(framework_id = %framework, "ignoring an unknown operation")
+        }
         kind => {
             let text = format!("{} operations are not supported by this master", kind.as_str_name());
             let (state, reason) = (TaskState::TaskError, Reason::TaskGroupInvalid);

@@ -33,7 +33,7 @@ fn apply(
     ctx: &mut Context<Master>,
 ) -> bool {
     let own = master.cluster.offer(&id.value).is_some_and(|offer| &offer.framework == framework);
-    let declined = own && offers::discard(master, &OfferId::from(id), Some(filters.clone()), ctx);
+    let declined = own && offers::discard(master, &OfferId::from(id), Some(*filters), ctx);
     if declined {
         master.metrics.framework(framework).offers_declined.increment();
     }

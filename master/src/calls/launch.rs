@@ -5,12 +5,12 @@
 //! the first of its tasks; the executor of a command task is the agent's affair.
 
 use libprocess::{Context, Pid};
+use mesos::FrameworkId;
 use mesos::internal::{ResourceVersionUuid, RunTaskMessage};
 use mesos::resources;
 use mesos::v1::offer::Operation;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
-use mesos::FrameworkId;
 
 use super::accept::{Taken, drop_operation, refuse_task};
 use crate::cluster::{Executor, Task};
@@ -112,7 +112,8 @@ fn tell(
     taken: &Taken,
     ctx: &Context<Master>,
 ) {
-    let (Some(state), Some(agent)) = (master.cluster.framework(framework), master.cluster.agent(&taken.agent))
+    let (Some(state), Some(agent)) =
+        (master.cluster.framework(framework), master.cluster.agent(&taken.agent))
     else {
         return;
     };

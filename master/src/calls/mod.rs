@@ -22,8 +22,6 @@ pub(crate) mod shutdown;
 pub(crate) mod subscribe;
 pub(crate) mod suppress;
 pub(crate) mod teardown;
-#[cfg(test)]
-mod tests;
 pub(crate) mod update_framework;
 
 use std::collections::BTreeSet;

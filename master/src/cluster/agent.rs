@@ -78,8 +78,7 @@ pub struct Introduction {
 impl Agent {
     /// An agent without tasks or executors, connected and active.
     pub fn new(introduction: Introduction, now: SystemTime) -> Self {
-        let Introduction { id, info, pid, version, capabilities, resource_version, .. } =
-            introduction;
+        let Introduction { id, info, pid, version, capabilities, resource_version, .. } = introduction;
         Self {
             id,
             info: Arc::new(info),

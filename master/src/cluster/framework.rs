@@ -8,13 +8,9 @@ use mesos::capabilities::FrameworkCapabilities;
 use mesos::tasks::framework_roles;
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
 
+use super::Limits;
 use super::persistent::{History, Map, Ordered, map, ordered};
 use super::task::Task;
-
-/// Completed tasks that are remembered for each framework.
-pub const MAX_COMPLETED_TASKS: usize = 1000;
-/// Unreachable tasks that are remembered for each framework.
-pub const MAX_UNREACHABLE_TASKS: usize = 1000;
 
 /// How a framework's scheduler is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,12 +79,7 @@ pub fn failover_timeout_of(info: &v1::FrameworkInfo) -> Duration {
 
 impl Framework {
     /// A framework without tasks, executors or offers.
-    pub fn new(
-        id: FrameworkId,
-        info: v1::FrameworkInfo,
-        connection: Connection,
-        now: SystemTime,
-    ) -> Self {
+    pub fn new(id: FrameworkId, info: v1::FrameworkInfo, connection: Connection, now: SystemTime) -> Self {
         Self {
             id,
             roles: Arc::new(framework_roles(&info)),
@@ -100,8 +91,8 @@ impl Framework {
             reregistered: now,
             unregistered: None,
             tasks: map(),
-            unreachable_tasks: History::new(MAX_UNREACHABLE_TASKS),
-            completed_tasks: History::new(MAX_COMPLETED_TASKS),
+            unreachable_tasks: History::new(Limits::default().unreachable_tasks),
+            completed_tasks: History::new(Limits::default().completed_tasks),
             executors: ordered(),
             offers: ordered(),
             used: Resources::default(),

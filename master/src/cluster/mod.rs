@@ -30,22 +30,39 @@ use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
 pub use agent::{Agent, Introduction};
-pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
 pub use framework::{Connection, Executor, Framework};
+pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
 pub use offer::Offer;
 pub use persistent::{History, Map, Ordered};
 pub use snapshot::{MasterView, Snapshot};
 pub use tally::Tally;
 pub use task::{Change, Task};
 
-/// Completed frameworks that are remembered.
-pub const MAX_COMPLETED_FRAMEWORKS: usize = 50;
+/// How much of the past is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Completed frameworks.
+    pub completed_frameworks: usize,
+    /// Completed tasks of each framework.
+    pub completed_tasks: usize,
+    /// Unreachable tasks of each framework.
+    pub unreachable_tasks: usize,
+}
+
+impl Default for Limits {
+    /// Upstream's (`master/constants.hpp`).
+    fn default() -> Self {
+        Self { completed_frameworks: 50, completed_tasks: 1000, unreachable_tasks: 1000 }
+    }
+}
+
 /// Removed agents whose messages are dropped by name; the oldest are forgotten.
 const MAX_REMOVED_AGENTS: usize = 100_000;
 
 /// What the master knows of the cluster.
 pub struct Cluster {
     version: u64,
+    limits: Limits,
     frameworks: Ordered<FrameworkId, Arc<Framework>>,
     completed_frameworks: History<Framework>,
     agents: Ordered<AgentId, Arc<Agent>>,
@@ -62,10 +79,18 @@ pub struct Cluster {
 
 impl Default for Cluster {
     fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl Cluster {
+    /// An empty cluster.
+    pub fn new(limits: Limits) -> Self {
         Self {
             version: 0,
+            limits,
             frameworks: persistent::ordered(),
-            completed_frameworks: History::new(MAX_COMPLETED_FRAMEWORKS),
+            completed_frameworks: History::new(limits.completed_frameworks),
             agents: persistent::ordered(),
             agents_by_pid: IndexMap::default(),
             offers: persistent::map(),
@@ -198,8 +223,10 @@ impl Cluster {
     }
 
     /// Adds a framework that is not known yet.
-    pub fn add_framework(&mut self, framework: Framework) {
+    pub fn add_framework(&mut self, mut framework: Framework) {
         self.version += 1;
+        framework.completed_tasks.set_limit(self.limits.completed_tasks);
+        framework.unreachable_tasks.set_limit(self.limits.unreachable_tasks);
         self.tally.count_framework(framework.is_connected(), framework.is_active(), 1);
         self.frameworks.insert_mut(framework.id.clone(), Arc::new(framework));
     }
@@ -217,11 +244,7 @@ impl Cluster {
     }
 
     /// Its scheduler suppressed or revived roles.
-    pub fn set_suppressed_roles(
-        &mut self,
-        id: &FrameworkId,
-        suppressed: std::collections::BTreeSet<String>,
-    ) {
+    pub fn set_suppressed_roles(&mut self, id: &FrameworkId, suppressed: std::collections::BTreeSet<String>) {
         if let Some(framework) = self.framework_mut(id) {
             framework.suppressed_roles = Arc::new(suppressed);
         }
@@ -288,9 +311,9 @@ impl Cluster {
 
     /// Remembers what a task's framework is being told.
     pub fn task_sent(&mut self, framework: &FrameworkId, status: &v1::TaskStatus) {
-        let task = self.framework_mut(framework).and_then(|framework| {
-            framework.tasks.get_mut(status.task_id.value.as_str())
-        });
+        let task = self
+            .framework_mut(framework)
+            .and_then(|framework| framework.tasks.get_mut(status.task_id.value.as_str()));
         if let Some(task) = task {
             Arc::make_mut(task).sent(status);
         }
@@ -325,12 +348,7 @@ impl Cluster {
 
     /// Removes a task, into the history of its framework. What it still used is freed: that happens
     /// only when it is neither terminal nor unreachable.
-    pub fn remove_task(
-        &mut self,
-        framework: &FrameworkId,
-        id: &TaskId,
-        unreachable: bool,
-    ) -> Option<Freed> {
+    pub fn remove_task(&mut self, framework: &FrameworkId, id: &TaskId, unreachable: bool) -> Option<Freed> {
         let owner = self.framework_mut(framework)?;
         let task = owner.tasks.get(id)?.clone();
         owner.tasks.remove_mut(id);
@@ -378,9 +396,7 @@ impl Cluster {
     pub fn forget_past_of(&mut self, framework: &FrameworkId, agent: &AgentId, tasks: &[&str]) {
         let Some(owner) = self.framework_mut(framework) else { return };
         let before = owner.unreachable_tasks.len();
-        owner.unreachable_tasks.retain(|task| {
-            &task.agent != agent && !tasks.contains(&task.id.as_str())
-        });
+        owner.unreachable_tasks.retain(|task| &task.agent != agent && !tasks.contains(&task.id.as_str()));
         owner.completed_tasks.retain(|task| !tasks.contains(&task.id.as_str()));
         let forgotten = before - owner.unreachable_tasks.len();
         self.tally.tasks_unreachable.fetch_sub(i64::try_from(forgotten).unwrap_or(0), Relaxed);
@@ -408,9 +424,7 @@ impl Cluster {
         self.tally.change_used(&executor.resources, 1);
         if let Some(agent) = self.agent_mut(agent) {
             agent.use_resources(framework, &executor.resources);
-            agent
-                .executors
-                .insert_mut((framework.clone(), executor_id.clone()), executor.clone());
+            agent.executors.insert_mut((framework.clone(), executor_id.clone()), executor.clone());
         }
         if let Some(framework) = self.framework_mut(framework) {
             framework.used += &executor.resources;
@@ -518,12 +532,7 @@ impl Cluster {
     }
 
     /// An agent reported other resources, or another version of them.
-    pub fn set_agent_resources(
-        &mut self,
-        id: &AgentId,
-        total: Resources,
-        version: Option<v1::Uuid>,
-    ) {
+    pub fn set_agent_resources(&mut self, id: &AgentId, total: Resources, version: Option<v1::Uuid>) {
         let tally = self.tally.clone();
         let Some(agent) = self.agent_mut(id) else { return };
         tally.change_total(&agent.total, -1);

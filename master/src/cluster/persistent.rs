@@ -38,6 +38,15 @@ impl<T> History<T> {
         Self { entries: Arc::default(), limit }
     }
 
+    /// From now on at most `limit` entries are kept.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+        if self.entries.len() > limit {
+            let surplus = self.entries.len() - limit;
+            Arc::make_mut(&mut self.entries).drain(..surplus);
+        }
+    }
+
     /// Adds the newest entry.
     pub fn push(&mut self, entry: Arc<T>) {
         if self.limit == 0 {

@@ -80,16 +80,14 @@ impl Tally {
     }
 
     pub(super) fn count_agent(&self, connected: bool, active: bool, change: i64) {
-        let connection =
-            if connected { &self.agents_connected } else { &self.agents_disconnected };
+        let connection = if connected { &self.agents_connected } else { &self.agents_disconnected };
         let activity = if active { &self.agents_active } else { &self.agents_inactive };
         connection.fetch_add(change, Relaxed);
         activity.fetch_add(change, Relaxed);
     }
 
     pub(super) fn count_framework(&self, connected: bool, active: bool, change: i64) {
-        let connection =
-            if connected { &self.frameworks_connected } else { &self.frameworks_disconnected };
+        let connection = if connected { &self.frameworks_connected } else { &self.frameworks_disconnected };
         let activity = if active { &self.frameworks_active } else { &self.frameworks_inactive };
         connection.fetch_add(change, Relaxed);
         activity.fetch_add(change, Relaxed);

@@ -118,8 +118,7 @@ impl Task {
                 status.reason(),
                 Reason::TaskCheckStatusUpdated | Reason::TaskHealthCheckStatusUpdated
             );
-        let repeated =
-            self.proto.statuses.last().is_some_and(|last| last.state == status.state);
+        let repeated = self.proto.statuses.last().is_some_and(|last| last.state == status.state);
         if repeated {
             self.proto.statuses.pop();
         }
@@ -161,8 +160,7 @@ mod tests {
     #[test]
     fn an_update_that_the_agent_has_overtaken_counts_with_its_latest_state() {
         let mut task = testing::task("t", "cpus:1");
-        let change =
-            task.update(&status(TaskState::TaskRunning), Some(TaskState::TaskFinished));
+        let change = task.update(&status(TaskState::TaskRunning), Some(TaskState::TaskFinished));
         assert_eq!(change.to, TaskState::TaskFinished);
         assert!(change.released);
         // The framework has only heard of TASK_RUNNING: its acknowledgement does not end the task.
@@ -193,9 +191,6 @@ mod tests {
     fn an_unreachable_task_holds_no_resources_but_may_run_again() {
         let mut task = testing::task("t", "cpus:1");
         assert!(task.update(&status(TaskState::TaskUnreachable), None).released);
-        assert_eq!(
-            task.update(&status(TaskState::TaskRunning), None).to,
-            TaskState::TaskRunning
-        );
+        assert_eq!(task.update(&status(TaskState::TaskRunning), None).to, TaskState::TaskRunning);
     }
 }

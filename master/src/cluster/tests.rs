@@ -16,8 +16,7 @@ fn a() -> AgentId {
 }
 
 fn update(cluster: &mut Cluster, task: &str, state: TaskState) -> Option<(Change, Option<Freed>)> {
-    let status =
-        status::by_master(&TaskId::from(task), Some(&a()), state, Reason::Reconciliation, "", now());
+    let status = status::by_master(&TaskId::from(task), Some(&a()), state, Reason::Reconciliation, "", now());
     cluster.update_task(&f(), &status, None)
 }
 

@@ -29,6 +29,7 @@ fn disconnect(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Ma
     if let Some(stream) = master.streams.swap_remove(framework) {
         stream.close();
     }
+    master.metrics.framework(framework).set_subscribed(false);
     deactivate(master, framework, ctx);
     master.cluster.set_connection(framework, Connection::Disconnected);
 }

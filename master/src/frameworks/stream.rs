@@ -70,6 +70,7 @@ pub(crate) fn attach(
         super::lifecycle::stream_broken(master, StreamBroken { framework: owner, stream: id }, ctx);
     });
     master.streams.insert(framework.clone(), stream);
+    master.metrics.framework(framework).set_subscribed(true);
     let subscribed = events::subscribed(framework, &master.info);
     master.send(framework, subscribed, ctx);
     heartbeat(master, framework.clone(), id, ctx);

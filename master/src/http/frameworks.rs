@@ -59,7 +59,10 @@ impl Serialize for Full<'_> {
         let executors: Vec<_> = framework
             .executors
             .iter()
-            .map(|((agent, _), executor)| views::Executor { info: &executor.info, agent: Some(agent.as_str()) })
+            .map(|((agent, _), executor)| views::Executor {
+                info: &executor.info,
+                agent: Some(agent.as_str()),
+            })
             .collect();
         map.serialize_entry("executors", &executors)?;
         optional(&mut map, "labels", info.labels.as_ref().map(|labels| &labels.labels))?;
@@ -124,7 +127,13 @@ impl<'a> Frameworks<'a> {
         let full = |framework: &'a Framework| Full { framework, snapshot };
         Self {
             frameworks: snapshot.frameworks.values().map(|f| &**f).filter(accepted).map(full).collect(),
-            completed_frameworks: snapshot.completed_frameworks.iter().map(|f| &**f).filter(accepted).map(full).collect(),
+            completed_frameworks: snapshot
+                .completed_frameworks
+                .iter()
+                .map(|f| &**f)
+                .filter(accepted)
+                .map(full)
+                .collect(),
             unregistered_frameworks: [],
         }
     }

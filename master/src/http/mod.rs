@@ -30,18 +30,28 @@ type Render = fn(&Snapshot, &Query) -> Vec<u8>;
 
 /// Registers the routes.
 pub(crate) fn install(install: &mut Install<Master>) {
-    install.get("/state", "Everything about the cluster: agents, frameworks, tasks, flags (jsonp).", |m, r, c| {
-        read(m, r, c, |snapshot, _| json(&State(snapshot)))
-    });
-    install.get("/state-summary", "Agents and frameworks with their tasks counted by state (jsonp).", |m, r, c| {
-        read(m, r, c, |snapshot, _| json(&StateSummary::of(snapshot)))
-    });
-    install.get("/slaves", "Agents with each of their resources; slave_id selects one (jsonp).", |m, r, c| {
-        read(m, r, c, |snapshot, query| json(&Agents::of(snapshot, query.get("slave_id"), Detailed)))
-    });
-    install.get("/frameworks", "Registered and completed frameworks; framework_id selects one (jsonp).", |m, r, c| {
-        read(m, r, c, |snapshot, query| json(&Frameworks::of(snapshot, query.get("framework_id"))))
-    });
+    install.get(
+        "/state",
+        "Everything about the cluster: agents, frameworks, tasks, flags (jsonp).",
+        |m, r, c| read(m, r, c, |snapshot, _| json(&State(snapshot))),
+    );
+    install.get(
+        "/state-summary",
+        "Agents and frameworks with their tasks counted by state (jsonp).",
+        |m, r, c| read(m, r, c, |snapshot, _| json(&StateSummary::of(snapshot))),
+    );
+    install.get(
+        "/slaves",
+        "Agents with each of their resources; slave_id selects one (jsonp).",
+        |m, r, c| {
+            read(m, r, c, |snapshot, query| json(&Agents::of(snapshot, query.get("slave_id"), Detailed)))
+        },
+    );
+    install.get(
+        "/frameworks",
+        "Registered and completed frameworks; framework_id selects one (jsonp).",
+        |m, r, c| read(m, r, c, |snapshot, query| json(&Frameworks::of(snapshot, query.get("framework_id")))),
+    );
     install.get(
         "/tasks",
         "Tasks by the time of their first status: limit (100), offset (0), order (asc, des), framework_id, task_id (jsonp).",

@@ -49,7 +49,8 @@ struct Books {
 impl<'a> Roles<'a> {
     /// Every role with a framework, a weight or a reservation.
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
-        let mut books = Books { used: Resources::default(), offered: Resources::default(), total: Resources::default() };
+        let mut books =
+            Books { used: Resources::default(), offered: Resources::default(), total: Resources::default() };
         for agent in snapshot.agents.values() {
             books.used += agent.used.values().cloned().sum::<Resources>();
             books.offered += &agent.offered;
@@ -93,7 +94,8 @@ impl<'a> Role<'a> {
 /// is allocated to them without a reservation. Revocable resources do not count.
 fn consumed(role: &str, books: &Books) -> ResourceQuantities {
     let reserved = books.total.reserved_to_role_subtree(role);
-    let allocated = |resources: &Resources| resources.allocated_to_role_subtree(role).unreserved().non_revocable();
+    let allocated =
+        |resources: &Resources| resources.allocated_to_role_subtree(role).unreserved().non_revocable();
     let unreserved = allocated(&books.used) + allocated(&books.offered);
     ResourceQuantities::from_scalar_resources(&(reserved.non_revocable() + unreserved))
 }

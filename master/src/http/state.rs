@@ -23,7 +23,8 @@ impl Serialize for State<'_> {
         let full = |framework| Full { framework, snapshot };
         let frameworks: Vec<_> = snapshot.frameworks.values().map(|framework| full(framework)).collect();
         map.serialize_entry("frameworks", &frameworks)?;
-        let completed: Vec<_> = snapshot.completed_frameworks.iter().map(|framework| full(framework)).collect();
+        let completed: Vec<_> =
+            snapshot.completed_frameworks.iter().map(|framework| full(framework)).collect();
         map.serialize_entry("completed_frameworks", &completed)?;
         // Kept empty for readers that expect them, as in upstream.
         map.serialize_entry("orphan_tasks", &[(); 0])?;

@@ -83,7 +83,10 @@ impl Serialize for StateSummary<'_> {
         let framework = |framework: &'_ std::sync::Arc<Framework>| {
             FrameworkSummary(framework.clone(), self.by_framework.get(framework.id.as_str()).unwrap_or(&none))
         };
-        map.serialize_entry("frameworks", &self.snapshot.frameworks.values().map(framework).collect::<Vec<_>>())?;
+        map.serialize_entry(
+            "frameworks",
+            &self.snapshot.frameworks.values().map(framework).collect::<Vec<_>>(),
+        )?;
         map.end()
     }
 }

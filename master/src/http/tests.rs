@@ -69,7 +69,8 @@ fn an_idle_cluster_has_the_keys_of_upstream() {
     assert_eq!(keys(&state["leader_info"]), expected("id pid port hostname"));
     let roles = rendered(&Cluster::default(), |snapshot, _| json(&Roles::of(snapshot)), "");
     assert_eq!(roles.to_string(), r#"{"roles":[]}"#);
-    let agents = rendered(&Cluster::default(), |s, q| json(&Agents::of(s, q.get("slave_id"), Detailed)), "slave_id=x");
+    let agents =
+        rendered(&Cluster::default(), |s, q| json(&Agents::of(s, q.get("slave_id"), Detailed)), "slave_id=x");
     assert_eq!(agents.to_string(), r#"{"recovered_slaves":[],"slaves":[]}"#);
 }
 
@@ -117,7 +118,12 @@ fn tasks_come_a_page_at_a_time() {
     let cluster = running_cluster();
     let tasks = |query: &str| {
         let page = rendered(&cluster, |snapshot, query| json(&Tasks::of(snapshot, &Page::of(query))), query);
-        page["tasks"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        page["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| task["id"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let all = tasks("order=asc");
     assert!(!all.is_empty());

@@ -89,7 +89,8 @@ impl Entries {
         let mut entries = Self::default();
         for (text, bytes) in records {
             let corrupt = |reason: String| CorruptRecord { key: text.clone(), reason };
-            let key = Key::parse(&text).ok_or_else(|| corrupt("this version does not know its kind".into()))?;
+            let key =
+                Key::parse(&text).ok_or_else(|| corrupt("this version does not know its kind".into()))?;
             entries.read(key, &bytes).map_err(|error| corrupt(error.to_string()))?;
         }
         Ok(entries)
@@ -127,7 +128,9 @@ impl Entries {
         Registry {
             master: self.master.clone(),
             slaves: Some(registry::Slaves { slaves: self.agents.values().cloned().collect() }),
-            unreachable: Some(registry::UnreachableSlaves { slaves: self.unreachable.values().cloned().collect() }),
+            unreachable: Some(registry::UnreachableSlaves {
+                slaves: self.unreachable.values().cloned().collect(),
+            }),
             gone: Some(registry::GoneSlaves { slaves: self.gone.values().cloned().collect() }),
             weights: self.weights.values().cloned().collect(),
             ..Registry::default()
@@ -210,7 +213,10 @@ mod tests {
 
     fn agent(id: &str) -> registry::Slave {
         let id = Some(v1::AgentId { value: id.into() });
-        registry::Slave { info: v1::AgentInfo { id, hostname: "h".into(), ..Default::default() }, ..Default::default() }
+        registry::Slave {
+            info: v1::AgentInfo { id, hostname: "h".into(), ..Default::default() },
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -236,10 +242,16 @@ mod tests {
         entries.remove_agent(&"a1".into());
         entries.put_gone(
             "a1".into(),
-            registry::GoneSlave { id: v1::AgentId { value: "a1".into() }, timestamp: v1::TimeInfo { nanoseconds: 1 } },
+            registry::GoneSlave {
+                id: v1::AgentId { value: "a1".into() },
+                timestamp: v1::TimeInfo { nanoseconds: 1 },
+            },
         );
         let changes = entries.take_changes();
-        assert_eq!(changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(), ["agent/a1", "gone/a1"]);
+        assert_eq!(
+            changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(),
+            ["agent/a1", "gone/a1"]
+        );
         let read = Entries::from_records(store(changes).into_iter().collect()).unwrap();
         assert_eq!(read.to_registry(), entries.to_registry());
         assert_eq!(read.to_registry().weights.len(), 1);
@@ -247,7 +259,8 @@ mod tests {
 
     #[test]
     fn a_record_that_makes_no_sense_is_named() {
-        let of = |key: &str, value: &[u8]| Entries::from_records(vec![(key.into(), value.to_vec())]).unwrap_err();
+        let of =
+            |key: &str, value: &[u8]| Entries::from_records(vec![(key.into(), value.to_vec())]).unwrap_err();
         assert_eq!(of("volume/x", &[]).key, "volume/x");
         assert_eq!(of("agent/x", &[0xff]).key, "agent/x");
     }

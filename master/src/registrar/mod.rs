@@ -175,7 +175,9 @@ impl Registrar {
             return then(self, Ok(()), ctx);
         }
         self.storing = true;
-        self.measures.size.add(changes.iter().map(|change| change.value.as_ref().map_or(0.0, |v| v.len() as f64)).sum());
+        self.measures
+            .size
+            .add(changes.iter().map(|change| change.value.as_ref().map_or(0.0, |v| v.len() as f64)).sum());
         let (place, limit) = (self.storage.name(), self.timeouts.store);
         let storing = tokio::time::timeout(limit, self.storage.store(changes));
         let began = ctx.node().elapsed();
@@ -192,7 +194,11 @@ impl Process for Registrar {
     const NAME: &'static str = "registrar";
 
     fn install(install: &mut Install<Self>) {
-        install.get("/registry", "The registry: agents that belong to the cluster, weights (jsonp).", Self::show);
+        install.get(
+            "/registry",
+            "The registry: agents that belong to the cluster, weights (jsonp).",
+            Self::show,
+        );
     }
 }
 
@@ -216,7 +222,9 @@ impl Handle<Recover> for Registrar {
             let records = match loaded {
                 Ok(Ok(records)) => records,
                 Ok(Err(error)) => return message.reply.set(Err(error.into())),
-                Err(_) => return message.reply.set(Err(RegistrarError::Timeout { place, limit, what: "fetch" })),
+                Err(_) => {
+                    return message.reply.set(Err(RegistrarError::Timeout { place, limit, what: "fetch" }));
+                }
             };
             this.measures.size.set(records.iter().map(|(_, value)| value.len() as f64).sum());
             match Entries::from_records(records) {

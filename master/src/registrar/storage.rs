@@ -87,7 +87,9 @@ impl Local {
 
 fn at(path: &Path, error: &redb::Error) -> StorageError {
     let reason = match error {
-        redb::Error::DatabaseAlreadyOpen => "another master uses it; end that one, or choose another --work_dir".to_owned(),
+        redb::Error::DatabaseAlreadyOpen => {
+            "another master uses it; end that one, or choose another --work_dir".to_owned()
+        }
         other => other.to_string(),
     };
     StorageError { place: path.display().to_string(), reason }

@@ -126,7 +126,8 @@ fn the_next_master_finds_what_the_last_one_stored() {
 
         let registry = recover(&start()).await.unwrap();
         assert_eq!(registry.master.unwrap().info.id, "m");
-        let admitted: Vec<_> = registry.slaves.unwrap().slaves.into_iter().map(|agent| agent.info.id.unwrap().value).collect();
+        let admitted: Vec<_> =
+            registry.slaves.unwrap().slaves.into_iter().map(|agent| agent.info.id.unwrap().value).collect();
         assert_eq!(admitted, ["a"]);
         assert_eq!(AgentId::from(&registry.unreachable.unwrap().slaves[0].id), AgentId::from("b"));
         node.shutdown().await;

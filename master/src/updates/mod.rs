@@ -49,12 +49,7 @@ pub(crate) fn apply(
 }
 
 /// Removes a task from the books; what it still used goes back to the allocator.
-pub(crate) fn remove_task(
-    master: &mut Master,
-    framework: &FrameworkId,
-    task: &TaskId,
-    unreachable: bool,
-) {
+pub(crate) fn remove_task(master: &mut Master, framework: &FrameworkId, task: &TaskId, unreachable: bool) {
     if let Some(freed) = master.cluster.remove_task(framework, task, unreachable) {
         tracing::warn!(framework_id = %framework, task_id = %task, "removing a task that is not over");
         master.allocation.recover_used(freed);

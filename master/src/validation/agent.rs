@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mesos::internal::{RegisterSlaveMessage, ReregisterSlaveMessage};
 use mesos::v1::{self, TaskState};
-use mesos::{Resources, ResourceError};
+use mesos::{ResourceError, Resources};
 
 use super::{Checked, Invalid, executor, framework, id, refuse_if};
 
@@ -52,10 +52,7 @@ fn validate_frameworks(infos: &[v1::FrameworkInfo]) -> Result<BTreeSet<&str>, In
         framework::validate(info)?;
         let id = info.id.as_ref().map_or("", |id| id.value.as_str());
         refuse_if(id.is_empty(), "Framework has no FrameworkID")?;
-        refuse_if(
-            !ids.insert(id),
-            format!("Framework has a duplicate FrameworkID: '{id}'"),
-        )?;
+        refuse_if(!ids.insert(id), format!("Framework has a duplicate FrameworkID: '{id}'"))?;
     }
     Ok(ids)
 }
@@ -96,10 +93,7 @@ fn validate_task(
         format!("Task has an invalid SlaveID '{}'", task.agent_id.value),
     )?;
     let framework = task.framework_id.value.as_str();
-    refuse_if(
-        !frameworks.contains(framework),
-        format!("Task has an invalid FrameworkID '{framework}'"),
-    )?;
+    refuse_if(!frameworks.contains(framework), format!("Task has an invalid FrameworkID '{framework}'"))?;
     // A command task has no executor id. Only a running task is sure to have its executor.
     if let Some(executor) = &task.executor_id {
         refuse_if(
@@ -166,15 +160,11 @@ mod tests {
                 "state":"TASK_RUNNING"}}"#
             )
         };
-        let both = |task: String| {
-            reregistration(&format!(r#""executor_infos":[{executor}],"tasks":[{task}]"#))
-        };
+        let both =
+            |task: String| reregistration(&format!(r#""executor_infos":[{executor}],"tasks":[{task}]"#));
         assert_eq!(both(task("f", "a", "e")), Ok(()));
         assert_eq!(both(task("f", "b", "e")).unwrap_err(), "Task has an invalid SlaveID 'b'");
-        assert_eq!(
-            both(task("g", "a", "e")).unwrap_err(),
-            "Task has an invalid FrameworkID 'g'"
-        );
+        assert_eq!(both(task("g", "a", "e")).unwrap_err(), "Task has an invalid FrameworkID 'g'");
         assert_eq!(both(task("f", "a", "x")).unwrap_err(), "Task has an invalid ExecutorID 'x'");
         assert_eq!(
             reregistration(&format!(r#""executor_infos":[{executor},{executor}]"#)).unwrap_err(),

@@ -15,9 +15,7 @@ pub fn validate(call: &Call, principal: Option<&str>) -> Checked {
     match kind {
         Type::Accept => present(call.accept.is_some(), "accept"),
         Type::Decline => present(call.decline.is_some(), "decline"),
-        Type::AcceptInverseOffers => {
-            present(call.accept_inverse_offers.is_some(), "accept_inverse_offers")
-        }
+        Type::AcceptInverseOffers => present(call.accept_inverse_offers.is_some(), "accept_inverse_offers"),
         Type::DeclineInverseOffers => {
             present(call.decline_inverse_offers.is_some(), "decline_inverse_offers")
         }
@@ -35,9 +33,7 @@ pub fn validate(call: &Call, principal: Option<&str>) -> Checked {
             None => present(false, "acknowledge_operation_status"),
         },
         Type::Reconcile => present(call.reconcile.is_some(), "reconcile"),
-        Type::ReconcileOperations => {
-            present(call.reconcile_operations.is_some(), "reconcile_operations")
-        }
+        Type::ReconcileOperations => present(call.reconcile_operations.is_some(), "reconcile_operations"),
         Type::Message => present(call.message.is_some(), "message"),
         Type::Request => present(call.request.is_some(), "request"),
         Type::UpdateFramework => update_framework(call),
@@ -57,9 +53,7 @@ fn subscribe(call: &Call, principal: Option<&str>) -> Checked {
     let Some(subscribe) = &call.subscribe else { return present(false, "subscribe") };
     let info = &subscribe.framework_info;
     // An id that is absent equals one that is empty.
-    let id = |id: &Option<mesos::v1::FrameworkId>| {
-        id.as_ref().map(|id| id.value.clone()).unwrap_or_default()
-    };
+    let id = |id: &Option<mesos::v1::FrameworkId>| id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
     refuse_if(
         id(&info.id) != id(&call.framework_id),
         "'framework_id' differs from 'subscribe.framework_info.id'",
@@ -97,10 +91,7 @@ mod tests {
         assert_eq!(refusal(r#"{"type":"FOO"}"#), "Expecting 'type' to be present");
         assert_eq!(refusal(r#"{"type":"UNKNOWN"}"#), "Expecting 'framework_id' to be present");
         for kind in ["accept", "decline", "kill", "reconcile", "request", "update_framework"] {
-            let json = format!(
-                r#"{{"type":"{}","framework_id":{{"value":"x"}}}}"#,
-                kind.to_uppercase()
-            );
+            let json = format!(r#"{{"type":"{}","framework_id":{{"value":"x"}}}}"#, kind.to_uppercase());
             assert_eq!(refusal(&json), format!("Expecting '{kind}' to be present"));
         }
     }
@@ -110,10 +101,7 @@ mod tests {
         let info = r#"{"user":"u","name":"n"}"#;
         let subscribe = format!(r#""type":"SUBSCRIBE","subscribe":{{"framework_info":{info}}}"#);
         let with_id = format!(r#"{{"framework_id":{{"value":"a"}},{subscribe}}}"#);
-        assert_eq!(
-            refusal(&with_id),
-            "'framework_id' differs from 'subscribe.framework_info.id'"
-        );
+        assert_eq!(refusal(&with_id), "'framework_id' differs from 'subscribe.framework_info.id'");
         let call: Call = mesos::json::from_slice(format!("{{{subscribe}}}").as_bytes()).unwrap();
         assert_eq!(validate(&call, Some("anybody")), Ok(()));
     }

@@ -38,8 +38,7 @@ fn validate_volume(volume: &v1::Volume) -> Checked {
         Type::Unknown => return Err("'source.type' is unknown".into()),
     };
     refuse_if(!set, format!("'source.{field}' is not set for {kind} volume"))?;
-    let incomplete =
-        source.csi_volume.as_ref().is_some_and(|volume| volume.static_provisioning.is_none());
+    let incomplete = source.csi_volume.as_ref().is_some_and(|volume| volume.static_provisioning.is_none());
     refuse_if(
         source.r#type() == Type::CsiVolume && incomplete,
         "'source.csi_volume.static_provisioning' is not set for CSI volume",

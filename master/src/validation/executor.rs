@@ -1,7 +1,7 @@
 //! Whether an executor may be launched as it is described.
 
-use mesos::validation::validate_command;
 use mesos::v1::{self, ExecutorInfo, executor_info::Type};
+use mesos::validation::validate_command;
 use mesos::{ExecutorId, Resources};
 
 use super::{Checked, Invalid, container, id, refuse_if, resource};
@@ -44,10 +44,9 @@ fn validate_type(executor: &ExecutorInfo) -> Checked {
                 "'ExecutorInfo.container.mesos.image' must not be set for 'DEFAULT' executor",
             )
         }
-        Type::Custom => refuse_if(
-            executor.command.is_none(),
-            "'ExecutorInfo.command' must be set for 'CUSTOM' executor",
-        ),
+        Type::Custom => {
+            refuse_if(executor.command.is_none(), "'ExecutorInfo.command' must be set for 'CUSTOM' executor")
+        }
         // No type, or one that is newer than this master.
         Type::Unknown => Ok(()),
     }
@@ -80,9 +79,8 @@ pub fn validate_launch(
         .map_err(|error| error.within("Executor uses duplicate persistence ID"))?;
     resource::validate_single_role(&executor.resources)
         .map_err(|error| error.within("Invalid executor resources"))?;
-    resource::validate_revocability(&executor.resources).map_err(|error| {
-        error.within("Executor mixes revocable and non-revocable resources")
-    })?;
+    resource::validate_revocability(&executor.resources)
+        .map_err(|error| error.within("Executor mixes revocable and non-revocable resources"))?;
     let key = (framework.id.clone(), ExecutorId::from(&executor.executor_id));
     match agent.executors.get(&key) {
         Some(existing) if !is_same(existing, executor, &resources) => {

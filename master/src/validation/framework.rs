@@ -34,9 +34,8 @@ fn validate_roles(info: &FrameworkInfo) -> Checked {
             !info.roles.is_empty(),
             "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable",
         )?;
-        return roles::validate(info.role()).map_err(|error| {
-            Invalid(format!("'FrameworkInfo.role' is not a valid role: {error}"))
-        });
+        return roles::validate(info.role())
+            .map_err(|error| Invalid(format!("'FrameworkInfo.role' is not a valid role: {error}")));
     }
     refuse_if(
         info.role.is_some(),
@@ -50,9 +49,8 @@ fn validate_roles(info: &FrameworkInfo) -> Checked {
         format!("'FrameworkInfo.roles' contains duplicate items: {}", listed(twice)),
     )?;
     info.roles.iter().try_for_each(|role| {
-        roles::validate(role).map_err(|error| {
-            Invalid(format!("'FrameworkInfo.roles' contains invalid role: {error}"))
-        })
+        roles::validate(role)
+            .map_err(|error| Invalid(format!("'FrameworkInfo.roles' contains invalid role: {error}")))
     })
 }
 
@@ -127,10 +125,7 @@ pub fn validate_role_options(
 /// What a framework may not change.
 pub fn validate_update(old: &FrameworkInfo, new: &FrameworkInfo) -> Checked {
     // The old principal is not told to somebody who does not have it.
-    refuse_if(
-        old.principal != new.principal,
-        "Changing framework's principal is not allowed.",
-    )?;
+    refuse_if(old.principal != new.principal, "Changing framework's principal is not allowed.")?;
     refuse_if(
         old.user != new.user,
         format!(

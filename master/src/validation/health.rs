@@ -80,10 +80,7 @@ fn validate_path(path: Option<&str>, subject: &str) -> Checked {
 }
 
 fn not_negative(field: &str, value: Option<f64>) -> Checked {
-    refuse_if(
-        value.is_some_and(|value| value < 0.0),
-        format!("Expecting '{field}' to be non-negative"),
-    )
+    refuse_if(value.is_some_and(|value| value < 0.0), format!("Expecting '{field}' to be non-negative"))
 }
 
 #[cfg(test)]
@@ -115,11 +112,7 @@ mod tests {
     #[test]
     fn a_check_is_refused_with_what_it_lacks() {
         let check: v1::CheckInfo =
-            mesos::json::from_slice(br#"{"type":"COMMAND","command":{"command":{"shell":false}}}"#)
-                .unwrap();
-        assert_eq!(
-            validate_check(&check).unwrap_err().0,
-            "Command check must contain 'executable path'"
-        );
+            mesos::json::from_slice(br#"{"type":"COMMAND","command":{"command":{"shell":false}}}"#).unwrap();
+        assert_eq!(validate_check(&check).unwrap_err().0, "Command check must contain 'executable path'");
     }
 }

@@ -12,10 +12,7 @@ pub fn validate(ids: &[v1::OfferId], framework: &FrameworkId, cluster: &Cluster)
     refuse_if(ids.is_empty(), "No offers specified")?;
     let mut seen = BTreeSet::new();
     for id in ids {
-        refuse_if(
-            !seen.insert(id.value.as_str()),
-            format!("Duplicate offer {} in offer list", id.value),
-        )?;
+        refuse_if(!seen.insert(id.value.as_str()), format!("Duplicate offer {} in offer list", id.value))?;
     }
     let mut offers = Vec::with_capacity(ids.len());
     for id in ids {
@@ -74,14 +71,11 @@ mod tests {
     #[test]
     fn offers_are_taken_together_only_if_they_belong_together() {
         let mut cluster = testing::cluster(&["f", "g"], &["a", "b"]);
-        for (id, framework, agent) in
-            [("1", "f", "a"), ("2", "f", "a"), ("3", "f", "b"), ("4", "g", "a")]
-        {
+        for (id, framework, agent) in [("1", "f", "a"), ("2", "f", "a"), ("3", "f", "b"), ("4", "g", "a")] {
             cluster.add_offer(testing::offer(id, framework, agent, "cpus:1"));
         }
-        let check = |list: &[&str]| {
-            validate(&ids(list), &FrameworkId::from("f"), &cluster).map_err(|error| error.0)
-        };
+        let check =
+            |list: &[&str]| validate(&ids(list), &FrameworkId::from("f"), &cluster).map_err(|error| error.0);
         assert_eq!(check(&["1", "2"]), Ok(()));
         assert_eq!(check(&[]).unwrap_err(), "No offers specified");
         assert_eq!(check(&["1", "1"]).unwrap_err(), "Duplicate offer 1 in offer list");

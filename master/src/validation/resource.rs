@@ -32,23 +32,13 @@ fn validate_disk(resource: &v1::Resource) -> Checked {
         refuse_if(disk.volume.is_some(), "Non-persistent volume not supported")?;
         return refuse_if(disk.source.is_none(), "DiskInfo is set but empty");
     };
-    refuse_if(
-        resource.revocable.is_some(),
-        "Persistent volumes cannot be created from revocable resources",
-    )?;
-    refuse_if(
-        !is_reserved(resource),
-        "Persistent volumes cannot be created from unreserved resources",
-    )?;
+    refuse_if(resource.revocable.is_some(), "Persistent volumes cannot be created from revocable resources")?;
+    refuse_if(!is_reserved(resource), "Persistent volumes cannot be created from unreserved resources")?;
     let Some(volume) = &disk.volume else {
         return Err("Expecting 'volume' to be set for persistent volume".into());
     };
-    refuse_if(
-        volume.host_path.is_some(),
-        "Expecting 'host_path' to be unset for persistent volume",
-    )?;
-    id(&persistence.id)
-        .map_err(|error| error.within("Invalid persistence ID for persistent volume"))
+    refuse_if(volume.host_path.is_some(), "Expecting 'host_path' to be unset for persistent volume")?;
+    id(&persistence.id).map_err(|error| error.within("Invalid persistence ID for persistent volume"))
 }
 
 fn validate_reservation(resource: &v1::Resource) -> Checked {
@@ -57,10 +47,7 @@ fn validate_reservation(resource: &v1::Resource) -> Checked {
         || resource.reservations.last().is_some_and(|last| last.r#type() == Type::Dynamic);
     refuse_if(
         dynamic && resource.revocable.is_some(),
-        format!(
-            "Dynamically reserved resource {} cannot be created from revocable resources",
-            resource.name
-        ),
+        format!("Dynamically reserved resource {} cannot be created from revocable resources", resource.name),
     )
 }
 
@@ -68,8 +55,7 @@ fn validate_reservation(resource: &v1::Resource) -> Checked {
 pub fn validate_unique_persistence_ids(resources: &[v1::Resource]) -> Checked {
     let mut seen = BTreeSet::new();
     for resource in resources {
-        let Some(persistence) = resource.disk.as_ref().and_then(|disk| disk.persistence.as_ref())
-        else {
+        let Some(persistence) = resource.disk.as_ref().and_then(|disk| disk.persistence.as_ref()) else {
             continue;
         };
         let role = match resource.reservations.last() {
@@ -116,9 +102,9 @@ pub fn validate_revocability(resources: &[v1::Resource]) -> Checked {
             .collect::<BTreeSet<_>>()
     };
     match of(true).intersection(&of(false)).next() {
-        Some(name) => Err(Invalid(format!(
-            "Cannot use both revocable and non-revocable '{name}' at the same time"
-        ))),
+        Some(name) => {
+            Err(Invalid(format!("Cannot use both revocable and non-revocable '{name}' at the same time")))
+        }
         None => Ok(()),
     }
 }
@@ -127,8 +113,7 @@ pub fn validate_revocability(resources: &[v1::Resource]) -> Checked {
 /// ones, leave it out.
 pub fn inject_role(resources: &mut [v1::Resource], role: &str) {
     for resource in resources.iter_mut().filter(|resource| resource.allocation_info.is_none()) {
-        resource.allocation_info =
-            Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) });
+        resource.allocation_info = Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) });
     }
 }
 
@@ -157,10 +142,7 @@ mod tests {
         let mut cpus = resources(CPU);
         assert_eq!(validate_single_role(&cpus), Ok(()));
         cpus.push(v1::Resource { allocation_info: None, ..cpus[0].clone() });
-        assert_eq!(
-            validate_single_role(&cpus).unwrap_err().0,
-            "The resources are not allocated to a role"
-        );
+        assert_eq!(validate_single_role(&cpus).unwrap_err().0, "The resources are not allocated to a role");
         inject_role(&mut cpus, "b");
         assert_eq!(
             validate_single_role(&cpus).unwrap_err().0,

@@ -38,8 +38,7 @@ pub fn validate(
     validate_ids(task, framework, agent)?;
     validate_times(task)?;
     if let Some(check) = &task.check {
-        health::validate_check(check)
-            .map_err(|error| error.within("Task uses invalid check"))?;
+        health::validate_check(check).map_err(|error| error.within("Task uses invalid check"))?;
     }
     if let Some(check) = &task.health_check {
         health::validate_health_check(check)
@@ -75,20 +74,14 @@ pub fn validate(
 fn validate_ids(task: &v1::TaskInfo, framework: &Framework, agent: &Agent) -> Checked {
     let task_id = task.task_id.value.as_str();
     id(task_id)?;
-    refuse_if(
-        framework.tasks.contains_key(task_id),
-        format!("Task has duplicate ID: {task_id}"),
-    )?;
+    refuse_if(framework.tasks.contains_key(task_id), format!("Task has duplicate ID: {task_id}"))?;
     refuse_if(
         framework.has_unreachable_task(task_id),
         format!("Task reuses the ID of an unreachable task: {task_id}"),
     )?;
     refuse_if(
         task.agent_id.value != agent.id.as_str(),
-        format!(
-            "Task uses invalid agent {} while agent {} is expected",
-            task.agent_id.value, agent.id
-        ),
+        format!("Task uses invalid agent {} while agent {} is expected", task.agent_id.value, agent.id),
     )
 }
 
@@ -106,8 +99,8 @@ fn validate_times(task: &v1::TaskInfo) -> Checked {
 
 fn validate_resources(task: &v1::TaskInfo) -> Result<Resources, Invalid> {
     refuse_if(task.resources.is_empty(), "Task uses no resources")?;
-    let resources = resource::parse(&task.resources)
-        .map_err(|error| error.within("Task uses invalid resources"))?;
+    let resources =
+        resource::parse(&task.resources).map_err(|error| error.within("Task uses invalid resources"))?;
     resource::validate_unique_persistence_ids(&task.resources)
         .map_err(|error| error.within("Task uses duplicate persistence ID"))?;
     resource::validate_single_role(&task.resources)
@@ -140,9 +133,7 @@ fn validate_limits(task: &v1::TaskInfo, resources: &Resources, agent: &Agent) ->
     }
     if let Some(limit) = task.limits.get("mem") {
         let Some(request) = resources.mem() else {
-            return Err(
-                "When a memory limit is specified, a memory request must also be specified".into()
-            );
+            return Err("When a memory limit is specified, a memory request must also be specified".into());
         };
         refuse_if(
             limit.value < request.to_f64(),
@@ -212,9 +203,8 @@ fn validate_together(
     let all = [task.resources.as_slice(), executor.resources.as_slice()].concat();
     resource::validate_unique_persistence_ids(&all)
         .map_err(|error| error.within("Task and its executor use duplicate persistence ID"))?;
-    resource::validate_revocability(&all).map_err(|error| {
-        error.within("Task and its executor mix revocable and non-revocable resources")
-    })
+    resource::validate_revocability(&all)
+        .map_err(|error| error.within("Task and its executor mix revocable and non-revocable resources"))
 }
 
 #[cfg(test)]
@@ -224,8 +214,7 @@ mod tests {
 
     fn check(task: &v1::TaskInfo, available: &str) -> Result<Launchable, String> {
         let (framework, agent) = (testing::framework("f"), testing::agent("a", "cpus:4;mem:1024"));
-        validate(task, &framework, &agent, &testing::allocated(available))
-            .map_err(|error| error.0)
+        validate(task, &framework, &agent, &testing::allocated(available)).map_err(|error| error.0)
     }
 
     #[test]
@@ -262,9 +251,8 @@ mod tests {
         );
         assert_eq!(
             task(|task| {
-                task.kill_policy = Some(v1::KillPolicy {
-                    grace_period: Some(v1::DurationInfo { nanoseconds: -1 }),
-                });
+                task.kill_policy =
+                    Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: -1 }) });
             }),
             "Task's 'kill_policy.grace_period' must be non-negative"
         );
@@ -284,9 +272,7 @@ mod tests {
         framework.tasks.insert_mut(live.id.clone(), live.clone().into());
         let task = testing::command_task("t", "a", "cpus:1");
         let offered = testing::allocated("cpus:4");
-        let text = |framework: &Framework| {
-            validate(&task, framework, &agent, &offered).unwrap_err().0
-        };
+        let text = |framework: &Framework| validate(&task, framework, &agent, &offered).unwrap_err().0;
         assert_eq!(text(&framework), "Task has duplicate ID: t");
         framework.tasks.remove_mut(&live.id);
         framework.unreachable_tasks.push(live.into());

@@ -1,0 +1,228 @@
+//! Agents that register, fall silent, break off and come back.
+
+use std::time::Duration;
+
+use libprocess::testing;
+use mesos::v1::scheduler::event::Type;
+use mesos::v1::task_status::Reason;
+use mesos::v1::{self, TaskState};
+use serde_json::json;
+
+use super::{Agent, Cluster, Got, Scheduler, info, task};
+
+/// A framework with one running task.
+async fn running_task<'a>(cluster: &'a Cluster, agent: &Agent, info: serde_json::Value) -> Scheduler<'a> {
+    let mut scheduler = cluster.subscribe(info).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&[&offer], json!([task("t", agent, 1.0, 32.0)])).await;
+    agent.update(&scheduler.id, "t", TaskState::TaskRunning);
+    let running = scheduler.status().await;
+    scheduler.acknowledge(&running).await;
+    agent.taken().await;
+    scheduler
+}
+
+fn reported(agent: &Agent, framework: &str, state: TaskState) -> v1::Task {
+    let resources = mesos::Resources::parse("cpus:1;mem:32", "*").unwrap().allocated_to("*");
+    v1::Task {
+        name: "t".into(),
+        task_id: v1::TaskId { value: "t".into() },
+        framework_id: v1::FrameworkId { value: framework.into() },
+        agent_id: agent.info.id.clone().unwrap(),
+        state: state.into(),
+        resources: resources.to_protos(),
+        ..Default::default()
+    }
+}
+
+fn framework_info(id: &str) -> v1::FrameworkInfo {
+    let mut json = info();
+    json["id"] = json!({ "value": id });
+    mesos::json::from_slice(json.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn an_agent_is_told_its_id_and_when_to_miss_pings() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:1;mem:32").await;
+        assert_eq!(agent.id(), format!("{}-S0", cluster.running.info.id));
+        // A repetition is answered again, with the same id.
+        agent.post(mesos::internal::RegisterSlaveMessage {
+            slave: v1::AgentInfo { id: None, ..agent.info.clone() },
+            version: Some("1.11.0".into()),
+            ..Default::default()
+        });
+        let got = agent.taken().await;
+        let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
+        assert_eq!(registered.slave_id.value, agent.id());
+        assert_eq!(registered.connection.unwrap().total_ping_timeout_seconds, Some(75.0));
+        assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn an_agent_that_answers_no_pings_is_unreachable_and_its_tasks_return_with_it() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        *agent.healthy.lock() = false;
+        let before = cluster.node.elapsed();
+        let status = scheduler.status().await;
+        let after = (cluster.node.elapsed() - before).as_secs();
+        assert!((60..=105).contains(&after), "{after}");
+        assert_eq!(status.state(), TaskState::TaskUnreachable);
+        assert_eq!(status.reason(), Reason::AgentRemoved);
+        assert!(status.unreachable_time.is_some());
+        assert_eq!(status.uuid, None);
+        let lost = scheduler.next_of(Type::Failure).await.failure.unwrap();
+        assert_eq!(lost.agent_id.unwrap().value, agent.id());
+        assert_eq!(cluster.get("/slaves").await["slaves"], json!([]));
+        assert_eq!(cluster.node.metrics().value("master/slaves_unreachable"), Some(1.0));
+        // What it sends now is ignored, until it re-registers.
+        agent.update(&scheduler.id, "t", TaskState::TaskRunning);
+        testing::settle().await;
+        *agent.healthy.lock() = true;
+        let task = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+        agent.reregister(vec![task], vec![framework_info(&scheduler.id)]);
+        let back = scheduler.status().await;
+        assert_eq!((back.state(), back.reason()), (TaskState::TaskRunning, Reason::AgentReregistered));
+        let state = cluster.get("/state").await;
+        assert_eq!(state["frameworks"][0]["tasks"][0]["state"], "TASK_RUNNING");
+        assert_eq!(state["frameworks"][0]["unreachable_tasks"], json!([]));
+        assert_eq!(state["slaves"][0]["used_resources"]["cpus"], 1.0);
+        assert_eq!(cluster.node.metrics().value("master/slaves_unreachable"), Some(0.0));
+    });
+}
+
+#[test]
+fn an_agent_that_breaks_off_gets_no_offers_until_it_is_back_and_keeps_its_tasks() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        scheduler.offer().await;
+        agent.die().await;
+        scheduler.next_of(Type::Rescind).await;
+        let slaves = cluster.get("/slaves").await;
+        assert_eq!(slaves["slaves"][0]["active"], false);
+        // Not checkpointed by the agent's fault: the task is still there.
+        assert_eq!(cluster.get("/state").await["frameworks"][0]["tasks"][0]["state"], "TASK_RUNNING");
+        // The kill waits for the agent.
+        scheduler.call("KILL", json!({ "task_id": { "value": "t" } })).await;
+        agent.revive();
+        let task = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+        agent.reregister(vec![task], vec![framework_info(&scheduler.id)]);
+        let got = agent.taken().await;
+        let [Got::Reregistered(answer), Got::Kill(kill), Got::UpdateFramework(update)] = got.as_slice()
+        else {
+            panic!("{got:?}")
+        };
+        assert_eq!(answer.reconciliations, []);
+        assert_eq!(kill.task_id.value, "t");
+        assert_eq!(update.framework_id.value, scheduler.id);
+        scheduler.offer().await;
+    });
+}
+
+#[test]
+fn a_task_that_a_known_agent_does_not_mention_is_asked_for() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let scheduler = running_task(&cluster, &agent, info()).await;
+        agent.reregister(Vec::new(), Vec::new());
+        let got = agent.taken().await;
+        let [Got::Reregistered(answer)] = got.as_slice() else { panic!("{got:?}") };
+        assert_eq!(answer.reconciliations.len(), 1);
+        assert_eq!(answer.reconciliations[0].framework_id.value, scheduler.id);
+        assert_eq!(answer.reconciliations[0].statuses[0].task_id.value, "t");
+    });
+}
+
+#[test]
+fn tasks_of_frameworks_that_do_not_checkpoint_are_lost_when_the_agent_breaks_off() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut plain = info();
+        plain["checkpoint"] = json!(false);
+        let mut scheduler = running_task(&cluster, &agent, plain).await;
+        agent.die().await;
+        let status = scheduler.status().await;
+        assert_eq!((status.state(), status.reason()), (TaskState::TaskLost, Reason::AgentDisconnected));
+        assert_eq!(cluster.get("/state").await["frameworks"][0]["tasks"], json!([]));
+    });
+}
+
+#[test]
+fn an_agent_that_unregisters_is_removed_and_its_tasks_are_lost() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        let slave_id = agent.info.id.clone().unwrap();
+        agent.post(mesos::internal::UnregisterSlaveMessage { slave_id });
+        let status = scheduler.status().await;
+        assert_eq!((status.state(), status.reason()), (TaskState::TaskLost, Reason::AgentRemoved));
+        scheduler.next_of(Type::Failure).await;
+        assert_eq!(cluster.get("/slaves").await["slaves"], json!([]));
+        let metrics = cluster.node.metrics();
+        assert_eq!(metrics.value("master/slave_removals/reason_unregistered"), Some(1.0));
+    });
+}
+
+#[test]
+fn a_removed_framework_is_shut_down_on_an_agent_that_brings_it_back() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        *agent.healthy.lock() = false;
+        scheduler.status().await;
+        scheduler.call("TEARDOWN", json!(null)).await;
+        *agent.healthy.lock() = true;
+        let task = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+        agent.taken().await;
+        agent.reregister(vec![task], vec![framework_info(&scheduler.id)]);
+        let got = agent.taken().await;
+        assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::ShutdownFramework(_)]), "{got:?}");
+        assert_eq!(cluster.get("/state").await["slaves"][0]["used_resources"]["cpus"], 0.0);
+    });
+}
+
+#[test]
+fn an_agent_does_not_move_to_another_machine() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        agent.info.hostname = "elsewhere".into();
+        agent.reregister(Vec::new(), Vec::new());
+        let got = agent.taken().await;
+        assert!(matches!(got.as_slice(), [Got::Shutdown(_)]), "{got:?}");
+    });
+}
+
+#[test]
+fn removals_wait_for_the_rate_limit_and_a_pong_cancels_them() {
+    testing::run(async {
+        let rate = crate::settings::Rate { count: 1, period: Duration::from_secs(600) };
+        let settings = crate::Settings { agent_removal_rate_limit: Some(rate), ..Default::default() };
+        let cluster = Cluster::with(settings).await;
+        let agents = [cluster.agent("cpus:1;mem:32").await, cluster.agent("cpus:1;mem:32").await];
+        for agent in &agents {
+            *agent.healthy.lock() = false;
+        }
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 1);
+        for agent in &agents {
+            *agent.healthy.lock() = true;
+        }
+        tokio::time::sleep(Duration::from_secs(900)).await;
+        assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 1);
+        let metrics = cluster.node.metrics();
+        assert_eq!(metrics.value("master/slave_unreachable_scheduled"), Some(2.0));
+        assert_eq!(metrics.value("master/slave_unreachable_canceled"), Some(1.0));
+    });
+}

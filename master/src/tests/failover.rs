@@ -1,0 +1,163 @@
+//! A new master: what it knows from the registry, and what agents and frameworks bring.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use election::simulated::SimulatedGroup;
+use libprocess::{Node, testing};
+use mesos::v1::scheduler::event::Type;
+use mesos::v1::{self, TaskState};
+use serde_json::json;
+
+use super::{Cluster, Got, info};
+use crate::{EndReason, Settings};
+
+#[test]
+fn frameworks_and_tasks_are_known_again_from_the_agents_that_run_them() {
+    testing::run(async {
+        // An agent and a framework of an earlier master.
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        agent.info.id = Some(v1::AgentId { value: "old-S0".into() });
+        let mut framework = info();
+        framework["id"] = json!({ "value": "old-0000" });
+        let framework_info: v1::FrameworkInfo =
+            mesos::json::from_slice(framework.to_string().as_bytes()).unwrap();
+        let resources = mesos::Resources::parse("cpus:1;mem:32", "*").unwrap().allocated_to("*");
+        let running = v1::Task {
+            name: "t".into(),
+            task_id: v1::TaskId { value: "t".into() },
+            framework_id: v1::FrameworkId { value: "old-0000".into() },
+            agent_id: agent.info.id.clone().unwrap(),
+            state: TaskState::TaskRunning.into(),
+            resources: resources.to_protos(),
+            ..Default::default()
+        };
+        agent.reregister(vec![running], vec![framework_info]);
+        let got = agent.taken().await;
+        assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::UpdateFramework(_)]), "{got:?}");
+        let state = cluster.get("/state").await;
+        assert_eq!(state["frameworks"][0]["recovered"], true);
+        assert_eq!(state["frameworks"][0]["tasks"][0]["id"], "t");
+
+        // Its scheduler comes, keeps its id, and can reconcile.
+        let mut scheduler = cluster.subscribe(framework).await;
+        assert_eq!(scheduler.id, "old-0000");
+        scheduler.call("RECONCILE", json!({ "tasks": [] })).await;
+        assert_eq!(scheduler.status().await.state(), TaskState::TaskRunning);
+        assert_eq!(cluster.get("/state").await["frameworks"][0]["recovered"], false);
+    });
+}
+
+#[test]
+fn agents_of_the_registry_are_awaited_and_then_unreachable() {
+    testing::run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings { work_dir: Some(directory.path().to_owned()), ..Settings::default() };
+        let first = Cluster::with(settings.clone()).await;
+        let agent = first.agent("cpus:2;mem:1024").await;
+        let id = agent.id();
+        wait_until_stored(&first).await;
+        first.running.shutdown().await;
+
+        let second = Cluster::with(settings).await;
+        wait_until_recovered(&second).await;
+        let mut scheduler = second.subscribe(info()).await;
+        let ask = |agent: &str| json!({ "tasks": [{ "task_id": { "value": "t" }, "agent_id": { "value": agent } }] });
+        // The agent may still come: no answer.
+        scheduler.call("RECONCILE", ask(&id)).await;
+        assert!(scheduler.pending().await.iter().all(|event| event.r#type() == Type::Heartbeat));
+        tokio::time::sleep(Duration::from_secs(601)).await;
+        testing::settle().await;
+        scheduler.next_of(Type::Failure).await;
+        scheduler.call("RECONCILE", ask(&id)).await;
+        assert_eq!(scheduler.status().await.state(), TaskState::TaskUnreachable);
+    });
+}
+
+/// The registry's file is written by another thread: time stands still meanwhile.
+async fn wait_until_stored(cluster: &Cluster) {
+    for _ in 0..10_000 {
+        if cluster.node.metrics().value("master/slave_registrations") == Some(1.0) {
+            return;
+        }
+        testing::settle().await;
+    }
+    panic!("the agent was not admitted");
+}
+
+async fn wait_until_recovered(cluster: &Cluster) {
+    for _ in 0..10_000 {
+        let response = cluster.post(&super::JSON, "{}").await;
+        if response.status != http::StatusCode::SERVICE_UNAVAILABLE {
+            return;
+        }
+        testing::settle().await;
+    }
+    panic!("the master did not recover");
+}
+
+#[test]
+fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
+    testing::run(async {
+        let node = Node::builder().offline().delegate("master").start().await.unwrap();
+        let settings = Settings { zk: Some("zk://127.0.0.1:1/mesos".into()), ..Settings::default() };
+        // Nobody is at that address: there is no leader.
+        let running = crate::start(&node, settings).await.unwrap();
+        let cluster = Cluster { node: node.clone(), running };
+        let response = cluster.post(&super::JSON, "{}").await;
+        assert_eq!(response.status, http::StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.body.collect().await, "No leader elected");
+        let slave = v1::AgentInfo { hostname: "h".into(), ..Default::default() };
+        let message = mesos::internal::RegisterSlaveMessage { slave, ..Default::default() };
+        node.post(&libprocess::Pid::nobody(), &node.pid("master"), message);
+        testing::settle().await;
+        assert_eq!(node.metrics().value("master/dropped_messages"), Some(1.0));
+
+        let mut leader = cluster.running.info.clone();
+        leader.id = "another".into();
+        leader.hostname = Some("leader".into());
+        leader.port = 5055;
+        cluster.running.master.tell(election::LeaderChanged(Some(leader)));
+        let response = cluster.post(&super::JSON, "{}").await;
+        assert_eq!(response.status, http::StatusCode::TEMPORARY_REDIRECT);
+        assert_eq!(response.headers["Location"], "//leader:5055/master/api/v1/scheduler");
+    });
+}
+
+#[test]
+fn a_master_that_lost_leadership_ends() {
+    testing::run(async {
+        let mut cluster = Cluster::start().await;
+        let mut other = cluster.running.info.clone();
+        other.id = "another".into();
+        cluster.running.master.tell(election::LeaderChanged(Some(other)));
+        let reason = cluster.running.wait().await;
+        assert!(matches!(reason, EndReason::LostLeadership(_)), "{reason}");
+    });
+}
+
+#[test]
+fn a_standby_leads_when_the_leaders_session_is_gone() {
+    testing::run(async {
+        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
+        let mut masters = Vec::new();
+        for _ in 0..2 {
+            let node = Node::builder().offline().delegate("master").start().await.unwrap();
+            let group = group.clone();
+            let running = crate::start_in_group(&node, Settings::default(), group).await.unwrap();
+            testing::settle().await;
+            masters.push(Cluster { node, running });
+        }
+        let mut standby = masters.pop().unwrap();
+        let leader = masters.pop().unwrap();
+        assert_eq!(leader.get("/slaves").await["slaves"], json!([]));
+        let response = standby.post(&super::JSON, "{}").await;
+        assert_eq!(response.status, http::StatusCode::TEMPORARY_REDIRECT);
+        leader.running.shutdown().await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(standby.get("/slaves").await["slaves"], json!([]));
+        let early = tokio::time::timeout(Duration::from_secs(60), standby.running.wait()).await;
+        assert!(early.is_err(), "the new leader goes on: {early:?}");
+    });
+}

@@ -1,0 +1,371 @@
+//! The master as a whole, on one thread in paused time: with the real allocator and registrar, agents
+//! that are actors of the test, and schedulers that make HTTP calls without a socket.
+
+mod agents;
+mod failover;
+mod launch;
+mod subscribe;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use libprocess::http::{Body, BodyReceiver, Request, Response, dispatch};
+use libprocess::{Address, Context, Handle, Install, Node, Pid, Process, testing};
+use mesos::internal::*;
+use mesos::recordio::Decoder;
+use mesos::v1::scheduler::{Event, event::Type};
+use mesos::v1::{self, TaskState};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::{Running, Settings};
+
+/// What an agent was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Got {
+    Registered(SlaveRegisteredMessage),
+    Reregistered(SlaveReregisteredMessage),
+    Run(Box<RunTaskMessage>),
+    Kill(KillTaskMessage),
+    Acknowledged(StatusUpdateAcknowledgementMessage),
+    ShutdownFramework(ShutdownFrameworkMessage),
+    ShutdownExecutor(ShutdownExecutorMessage),
+    UpdateFramework(UpdateFrameworkMessage),
+    Message(FrameworkToExecutorMessage),
+    Shutdown(ShutdownMessage),
+    Checkpoint(CheckpointResourcesMessage),
+}
+
+/// What an agent takes beside pings is written down.
+macro_rules! logged {
+    ($($message:ty => $got:expr;)*) => {
+        $(impl Handle<$message> for Logger {
+            fn handle(&mut self, message: $message, _: &Pid, _: &mut Context<Self>) {
+                self.log.lock().push($got(message));
+            }
+        })*
+        fn install_logged(install: &mut Install<Logger>) {
+            $(install.message::<$message>();)*
+        }
+    };
+}
+
+/// An agent: answers pings while it is healthy, and writes down everything else.
+struct Logger {
+    log: Arc<Mutex<Vec<Got>>>,
+    healthy: Arc<Mutex<bool>>,
+}
+
+impl Process for Logger {
+    const NAME: &'static str = "slave";
+    fn install(install: &mut Install<Self>) {
+        install.message::<PingSlaveMessage>();
+        install_logged(install);
+    }
+}
+
+impl Handle<PingSlaveMessage> for Logger {
+    fn handle(&mut self, _: PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
+        if *self.healthy.lock() {
+            ctx.post(from, PongSlaveMessage {});
+        }
+    }
+}
+
+logged! {
+    SlaveRegisteredMessage => Got::Registered;
+    SlaveReregisteredMessage => Got::Reregistered;
+    RunTaskMessage => |message| Got::Run(Box::new(message));
+    KillTaskMessage => Got::Kill;
+    StatusUpdateAcknowledgementMessage => Got::Acknowledged;
+    ShutdownFrameworkMessage => Got::ShutdownFramework;
+    ShutdownExecutorMessage => Got::ShutdownExecutor;
+    UpdateFrameworkMessage => Got::UpdateFramework;
+    FrameworkToExecutorMessage => Got::Message;
+    ShutdownMessage => Got::Shutdown;
+    CheckpointResourcesMessage => Got::Checkpoint;
+}
+
+/// The test's handle to an agent.
+pub(crate) struct Agent {
+    node: Node,
+    actor: Address<Logger>,
+    pub(crate) log: Arc<Mutex<Vec<Got>>>,
+    pub(crate) healthy: Arc<Mutex<bool>>,
+    pub(crate) info: v1::AgentInfo,
+}
+
+impl Agent {
+    pub(crate) fn id(&self) -> String {
+        self.info.id.as_ref().unwrap().value.clone()
+    }
+
+    pub(crate) fn post<M: libprocess::WireMessage>(&self, message: M) {
+        self.node.post(self.actor.pid(), &self.node.pid("master"), message);
+    }
+
+    /// Takes what was sent since the last time.
+    pub(crate) async fn taken(&self) -> Vec<Got> {
+        testing::settle().await;
+        std::mem::take(&mut *self.log.lock())
+    }
+
+    /// The tasks that it was told to run since the last time.
+    pub(crate) async fn launched(&self) -> Vec<RunTaskMessage> {
+        let got = self.taken().await;
+        got.into_iter().filter_map(|got| if let Got::Run(run) = got { Some(*run) } else { None }).collect()
+    }
+
+    /// Reports a task's state; the uuid of the update.
+    pub(crate) fn update(&self, framework: &str, task: &str, state: TaskState) -> Vec<u8> {
+        let uuid = self.node.random().uuid().as_bytes().to_vec();
+        let status = v1::TaskStatus {
+            task_id: v1::TaskId { value: task.into() },
+            state: state.into(),
+            uuid: Some(uuid.clone()),
+            ..Default::default()
+        };
+        let update = StatusUpdate {
+            framework_id: v1::FrameworkId { value: framework.into() },
+            slave_id: self.info.id.clone(),
+            status,
+            timestamp: 1.0,
+            uuid: Some(uuid.clone()),
+            latest_state: Some(state.into()),
+            ..Default::default()
+        };
+        self.post(StatusUpdateMessage { update, pid: Some(self.actor.pid().to_string()) });
+        uuid
+    }
+
+    /// Its process is gone: the link breaks.
+    pub(crate) async fn die(&self) {
+        self.actor.kill();
+        self.actor.wait().await;
+        testing::settle().await;
+    }
+
+    /// Its process is there again, at the same address.
+    pub(crate) fn revive(&mut self) {
+        let id = self.actor.pid().id().to_owned();
+        *self.healthy.lock() = true;
+        let (log, healthy) = (self.log.clone(), self.healthy.clone());
+        self.actor = self.node.spawn_as(&id, Logger { log, healthy });
+    }
+
+    pub(crate) fn reregister(&self, tasks: Vec<v1::Task>, frameworks: Vec<v1::FrameworkInfo>) {
+        self.post(ReregisterSlaveMessage {
+            slave: self.info.clone(),
+            tasks,
+            frameworks,
+            version: Some("1.11.0".into()),
+            agent_capabilities: capabilities(),
+            ..Default::default()
+        });
+    }
+}
+
+fn capabilities() -> Vec<v1::agent_info::Capability> {
+    mesos::AgentCapabilities::ALL.to_protos()
+}
+
+/// A master on a node of its own.
+pub(crate) struct Cluster {
+    pub(crate) node: Node,
+    pub(crate) running: Running,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        Self::with(Settings::default()).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let node = Node::builder().offline().delegate("master").start().await.unwrap();
+        let running = crate::start(&node, settings).await.unwrap();
+        testing::settle().await;
+        Self { node, running }
+    }
+
+    /// A registered agent.
+    pub(crate) async fn agent(&self, resources: &str) -> Agent {
+        let total = mesos::Resources::parse(resources, "*").unwrap();
+        let info =
+            v1::AgentInfo { hostname: "host".into(), resources: total.to_protos(), ..Default::default() };
+        let (log, healthy) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::new(Mutex::new(true)));
+        let actor = self.node.spawn_numbered(Logger { log: log.clone(), healthy: healthy.clone() });
+        let mut agent = Agent { node: self.node.clone(), actor, log, healthy, info };
+        agent.post(RegisterSlaveMessage {
+            slave: agent.info.clone(),
+            version: Some("1.11.0".into()),
+            agent_capabilities: capabilities(),
+            ..Default::default()
+        });
+        let got = agent.taken().await;
+        let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
+        agent.info.id = Some(registered.slave_id.clone());
+        agent
+    }
+
+    pub(crate) async fn post(&self, headers: &[(&str, &str)], body: impl Into<String>) -> Response {
+        let mut request = Request::new(http::Method::POST, "/api/v1/scheduler");
+        request.body = body.into().into();
+        for (name, value) in headers {
+            let name: http::HeaderName = name.parse().unwrap();
+            request.headers.insert(name, value.parse().unwrap());
+        }
+        dispatch(&self.node, request).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let response = dispatch(&self.node, Request::new(http::Method::GET, path)).await;
+        serde_json::from_slice(&response.body.collect().await).unwrap()
+    }
+
+    /// Subscribes; the stream's events have not been read.
+    pub(crate) async fn open(&self, call: Value) -> Scheduler<'_> {
+        let response = self.post(&JSON, call.to_string()).await;
+        assert_eq!(response.status, http::StatusCode::OK);
+        let stream = response.headers["Mesos-Stream-Id"].to_str().unwrap().to_owned();
+        let Body::Stream(body) = response.body else { panic!("expected a stream") };
+        let decoder = Decoder::new(1 << 20);
+        Scheduler { cluster: self, id: String::new(), stream, body, decoder, events: VecDeque::new() }
+    }
+
+    /// Subscribes a framework that describes itself so.
+    pub(crate) async fn subscribe(&self, info: Value) -> Scheduler<'_> {
+        let mut call = json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } });
+        if let Some(id) = info.get("id") {
+            call["framework_id"] = id.clone();
+        }
+        let mut scheduler = self.open(call).await;
+        let event = scheduler.next_of(Type::Subscribed).await;
+        scheduler.id = event.subscribed.unwrap().framework_id.value;
+        scheduler
+    }
+}
+
+pub(crate) const JSON: [(&str, &str); 2] =
+    [("Content-Type", "application/json"), ("Accept", "application/json")];
+
+/// What most tests' frameworks say of themselves.
+pub(crate) fn info() -> Value {
+    json!({
+        "user": "user", "name": "test", "roles": ["*"], "failover_timeout": 60.0, "checkpoint": true,
+        "capabilities": [{ "type": "MULTI_ROLE" }, { "type": "PARTITION_AWARE" }]
+    })
+}
+
+/// A scheduler with its stream.
+pub(crate) struct Scheduler<'a> {
+    cluster: &'a Cluster,
+    pub(crate) id: String,
+    pub(crate) stream: String,
+    body: BodyReceiver,
+    decoder: Decoder,
+    events: VecDeque<Event>,
+}
+
+impl Scheduler<'_> {
+    /// The next event; time passes until it comes. `None` when the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        while self.events.is_empty() {
+            let chunk = self.body.next().await?;
+            let records = self.decoder.feed(&chunk).unwrap();
+            assert_eq!(records.len(), 1, "one record is one chunk");
+            assert!(!records[0].contains(&b'\n'));
+            self.events.push_back(mesos::json::from_slice(&records[0]).unwrap());
+        }
+        self.events.pop_front()
+    }
+
+    /// The next event of this type; others are passed over.
+    pub(crate) async fn next_of(&mut self, kind: Type) -> Event {
+        for _ in 0..1000 {
+            let event = self.next().await.expect("the stream goes on");
+            if event.r#type() == kind {
+                return event;
+            }
+        }
+        panic!("no {kind:?} among 1000 events");
+    }
+
+    pub(crate) async fn offer(&mut self) -> v1::Offer {
+        self.next_of(Type::Offers).await.offers.unwrap().offers.remove(0)
+    }
+
+    pub(crate) async fn status(&mut self) -> v1::TaskStatus {
+        self.next_of(Type::Update).await.update.unwrap().status
+    }
+
+    /// All events that are there without time passing.
+    pub(crate) async fn pending(&mut self) -> Vec<Event> {
+        testing::settle().await;
+        let mut pending = Vec::new();
+        while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.next()).await {
+            pending.push(event);
+        }
+        pending
+    }
+
+    /// Makes a call: status and text of the answer.
+    pub(crate) async fn call(&self, kind: &str, body: Value) -> (u16, String) {
+        let mut call = json!({ "type": kind, "framework_id": { "value": self.id } });
+        if !body.is_null() {
+            call[kind.to_lowercase()] = body;
+        }
+        let headers = [JSON[0], JSON[1], ("Mesos-Stream-Id", &self.stream)];
+        let response = self.cluster.post(&headers, call.to_string()).await;
+        let text = String::from_utf8(response.body.collect().await.to_vec()).unwrap();
+        testing::settle().await;
+        (response.status.as_u16(), text)
+    }
+
+    /// Launches tasks with an offer, or with several of them.
+    pub(crate) async fn launch(&self, offers: &[&v1::Offer], tasks: Value) {
+        let ids: Vec<Value> = offers.iter().map(|offer| json!({ "value": offer.id.value })).collect();
+        let body = json!({
+            "offer_ids": ids,
+            "operations": [{ "type": "LAUNCH", "launch": { "task_infos": tasks } }],
+            "filters": { "refuse_seconds": 0.0 }
+        });
+        assert_eq!(self.call("ACCEPT", body).await, (202, String::new()));
+    }
+
+    pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {
+        let status = mesos::json::to_value(status);
+        let body = json!({
+            "agent_id": status["agent_id"], "task_id": status["task_id"], "uuid": status["uuid"]
+        });
+        assert_eq!(self.call("ACKNOWLEDGE", body).await, (202, String::new()));
+    }
+}
+
+pub(crate) fn scalar(name: &str, value: f64) -> Value {
+    json!({ "name": name, "type": "SCALAR", "scalar": { "value": value } })
+}
+
+/// A command task.
+pub(crate) fn task(id: &str, agent: &Agent, cpus: f64, mem: f64) -> Value {
+    json!({
+        "name": id, "task_id": { "value": id }, "agent_id": { "value": agent.id() },
+        "resources": [scalar("cpus", cpus), scalar("mem", mem)], "command": { "value": "true" }
+    })
+}
+
+/// A task with an executor that takes half a cpu.
+pub(crate) fn executor_task(id: &str, agent: &Agent, executor: &str, cpus: f64) -> Value {
+    json!({
+        "name": id, "task_id": { "value": id }, "agent_id": { "value": agent.id() },
+        "resources": [scalar("cpus", cpus)],
+        "executor": {
+            "executor_id": { "value": executor }, "command": { "value": "run" },
+            "resources": [scalar("cpus", 0.5)]
+        }
+    })
+}
+
+pub(crate) fn amount(resources: &[v1::Resource], name: &str) -> f64 {
+    mesos::Resources::try_from_protos(resources).unwrap().scalar(name).to_f64()
+}
