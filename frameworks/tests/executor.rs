@@ -428,7 +428,7 @@ fn a_kill_ends_the_command_and_its_children() {
         let mut world = World::new().await;
         let executor = world.run_command(world.environment());
         world.subscribe().await;
-        world.launch(shell("sleep 1000 & sleep 1000 & wait"));
+        world.launch(shell("sleep 60 & sleep 60 & wait"));
         world.state().await;
         world.state().await;
         world.send(&kill(None));
@@ -474,7 +474,7 @@ fn a_command_may_run_only_so_long() {
         let _executor = world.run_command(world.environment());
         world.subscribe().await;
         let max_completion_time = Some(v1::DurationInfo { nanoseconds: 50_000_000 });
-        world.launch(v1::TaskInfo { max_completion_time, ..shell("sleep 1000") });
+        world.launch(v1::TaskInfo { max_completion_time, ..shell("sleep 60") });
         world.state().await;
         world.state().await;
         let status = world.update().await;
@@ -490,7 +490,7 @@ fn a_second_task_is_refused() {
         let mut world = World::new().await;
         let _executor = world.run_command(world.environment());
         world.subscribe().await;
-        world.launch(shell("sleep 1000"));
+        world.launch(shell("sleep 60"));
         world.state().await;
         world.state().await;
         world.launch(v1::TaskInfo { task_id: v1::TaskId { value: "second".into() }, ..shell("true") });

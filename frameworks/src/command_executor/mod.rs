@@ -133,7 +133,8 @@ impl Executor for CommandExecutor {
     }
 
     fn acknowledged(&mut self, driver: &mut Driver<Self>, acknowledged: &v1::TaskStatus) {
-        if is_terminal(acknowledged.state()) {
+        let ours = self.task.as_ref().is_some_and(|task| task.id == acknowledged.task_id);
+        if ours && is_terminal(acknowledged.state()) {
             driver.stop();
         }
     }
