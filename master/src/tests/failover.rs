@@ -142,8 +142,9 @@ fn a_standby_leads_when_the_leaders_session_is_gone() {
     testing::run(async {
         let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
         let mut masters = Vec::new();
-        for _ in 0..2 {
-            let node = Node::builder().offline().delegate("master").start().await.unwrap();
+        for seed in 1..=2 {
+            // Masters draw their ids.
+            let node = Node::builder().offline().delegate("master").seed(seed).start().await.unwrap();
             let group = group.clone();
             let running = crate::start_in_group(&node, Settings::default(), group).await.unwrap();
             testing::settle().await;

@@ -31,7 +31,7 @@ pub(crate) enum Got {
     Acknowledged(StatusUpdateAcknowledgementMessage),
     ShutdownFramework(ShutdownFrameworkMessage),
     ShutdownExecutor(ShutdownExecutorMessage),
-    UpdateFramework(UpdateFrameworkMessage),
+    UpdateFramework(Box<UpdateFrameworkMessage>),
     Message(FrameworkToExecutorMessage),
     Shutdown(ShutdownMessage),
     Checkpoint(CheckpointResourcesMessage),
@@ -81,7 +81,7 @@ logged! {
     StatusUpdateAcknowledgementMessage => Got::Acknowledged;
     ShutdownFrameworkMessage => Got::ShutdownFramework;
     ShutdownExecutorMessage => Got::ShutdownExecutor;
-    UpdateFrameworkMessage => Got::UpdateFramework;
+    UpdateFrameworkMessage => |message| Got::UpdateFramework(Box::new(message));
     FrameworkToExecutorMessage => Got::Message;
     ShutdownMessage => Got::Shutdown;
     CheckpointResourcesMessage => Got::Checkpoint;

@@ -65,6 +65,9 @@ fn a_torn_down_framework_cannot_come_back() {
     });
 }
 
+/// Headers, body, and the status and text of the answer.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 /// `recorded/scheduler.jsonl`.
 #[test]
 fn calls_are_refused_with_upstreams_status_and_text() {
@@ -75,7 +78,7 @@ fn calls_are_refused_with_upstreams_status_and_text() {
         let revive = json!({ "type": "REVIVE", "framework_id": { "value": scheduler.id } }).to_string();
         let json = JSON[0];
         let stream = ("Mesos-Stream-Id", scheduler.stream.as_str());
-        let cases: &[(&[(&str, &str)], &str, u16, &str)] = &[
+        let cases: &[Case<'_>] = &[
             (&[], &subscribe, 400, "Expecting 'Content-Type' to be present"),
             (
                 &[("Content-Type", "text/plain")],
