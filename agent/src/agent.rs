@@ -9,6 +9,7 @@
 //! | `KillTaskMessage` | the master | `tasks/kill.rs` |
 //! | `StatusUpdateAcknowledgementMessage`; `Forward`, `Stored`, `Acknowledged`, `StorageFailed` | the master; StatusUpdateManager | `tasks/update.rs` |
 //! | `FrameworkToExecutorMessage`, `UpdateFrameworkMessage`, `ShutdownFrameworkMessage` | the master | `executors/frameworks.rs` |
+//! | `Leave` | the operator (SIGUSR1) | `executors/shutdown.rs` |
 //! | `ShutdownExecutorMessage`; `ShutdownOverdue`, `RegistrationOverdue` | the master; its own clock | `executors/shutdown.rs`, `executors/launch.rs` |
 //! | `POST /api/v1/executor`, [`ExecutorCall`] | executors | `executors/api.rs`, `executors/subscribe.rs` |
 //! | `Heartbeat` | its own clock | `executors/subscribe.rs` |
@@ -112,6 +113,8 @@ pub struct Agent {
     pub(crate) command_executor: Option<CommandExecutor>,
     pub(crate) metrics: Metrics,
     pub(crate) started_at: SystemTime,
+    /// What every executor finds in its environment.
+    pub(crate) executor_variables: BTreeMap<String, String>,
     /// The address that executors' own servers should use.
     pub(crate) libprocess_ip: Option<String>,
     ended: Option<Promise<Ended>>,
@@ -130,14 +133,17 @@ pub struct Parts {
     pub colleagues: Colleagues,
     /// How to start command executors; `None` if there is no way.
     pub command_executor: Option<CommandExecutor>,
-    /// `LIBPROCESS_IP` of this process.
+    /// What every executor finds in its environment.
+    pub executor_variables: BTreeMap<String, String>,
+    /// `LIBPROCESS_IP` of executors.
     pub libprocess_ip: Option<String>,
 }
 
 impl Agent {
     /// An agent that begins to recover as soon as it is spawned. The promise is set when it ends.
     pub fn new(parts: Parts, node: &libprocess::Node, ended: Promise<Ended>) -> Agent {
-        let Parts { settings, info, total, colleagues, command_executor, libprocess_ip } = parts;
+        let Parts { settings, info, total, colleagues, command_executor, executor_variables, libprocess_ip } =
+            parts;
         Agent {
             paths: Paths::new(&settings.work_dir),
             phase: Phase::Recovering,
@@ -153,6 +159,7 @@ impl Agent {
             command_executor,
             metrics: Metrics::new(node),
             started_at: node.now(),
+            executor_variables,
             libprocess_ip,
             ended: Some(ended),
             outcome: Ended::Stopped,

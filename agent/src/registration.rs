@@ -23,7 +23,7 @@ use crate::status_updates::manager::{Origin, Pause, Resume};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
 /// The longest window that a pause between attempts is drawn from.
-const WINDOW_MAX: Duration = Duration::from_mins(1);
+const WINDOW_MAX: Duration = Duration::from_secs(60);
 /// How long the agent does without pings if the master does not say: 5 of 15 s.
 const PING_TIMEOUT: Duration = Duration::from_secs(75);
 

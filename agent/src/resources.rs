@@ -27,7 +27,7 @@ impl Host {
     pub fn probe(work_dir: &Path) -> Host {
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
         let info = rustix::system::sysinfo();
-        let memory = u64::from(info.totalram).saturating_mul(u64::from(info.mem_unit.max(1)));
+        let memory = info.totalram.saturating_mul(u64::from(info.mem_unit.max(1)));
         let disk = rustix::fs::statvfs(work_dir)
             .map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize))
             .unwrap_or(20 * GIGABYTE);

@@ -1,6 +1,7 @@
 //! From settings to a running agent, in upstream's order (`slave/main.cpp`), to be read from top to
 //! bottom. Flags, logging, the node with its firewall and `/version` come before it, in the binary.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::containerizer::Containerizer;
 use crate::containerizer::posix::PosixContainerizer;
 use crate::containerizer::simulated::{ServeExecutorsOf, SimulatedContainerizer};
 use crate::executors::command::CommandExecutor;
+use crate::executors::environment::inherited;
+use crate::executors::shutdown::Leave;
 use crate::fetcher::Fetcher;
 use crate::gc::GarbageCollector;
 use crate::housekeeping::Gc;
@@ -60,6 +63,11 @@ impl Running {
     pub async fn wait(&mut self) -> Ended {
         let ended = (&mut self.ended).await;
         ended.unwrap_or_else(|_| Ended::Failed("the agent's actor has died".to_owned()))
+    }
+
+    /// Takes the agent out of its cluster: its executors are ended, and then it ends.
+    pub fn leave(&self) {
+        self.agent.tell(Leave);
     }
 
     /// Stops the agent at once. Executors of checkpointing frameworks run on, and will be found
@@ -166,11 +174,20 @@ pub async fn start_with(
             files: Some(files),
         },
         command_executor: CommandExecutor::locate(&settings.launcher_dir, std::env::current_exe().ok()),
+        executor_variables: settings
+            .executor_environment_variables
+            .as_ref()
+            .map_or_else(|| inherited(std::env::vars_os().filter_map(text)), |variables| variables.0.clone()),
         libprocess_ip: settings.ip.clone(),
         settings,
     };
     let agent = node.spawn_numbered(Agent::new(parts, node, ended));
     Ok(Running { agent, ended: answer })
+}
+
+/// A variable that is text; others cannot be passed on.
+fn text((name, value): (OsString, OsString)) -> Option<(String, String)> {
+    Some((name.into_string().ok()?, value.into_string().ok()?))
 }
 
 /// Makes the work directory, and writes to it.

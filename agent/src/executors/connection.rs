@@ -49,6 +49,14 @@ impl Connection {
         }
     }
 
+    /// Whether the executor, as far as anybody knows, still listens.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Connection::Http { sender, .. } => !sender.is_closed(),
+            Connection::Local(_) => true,
+        }
+    }
+
     /// Ends the stream.
     pub fn close(&self) {
         match self {

@@ -13,8 +13,8 @@ use mesos::{AgentId, duration, v1};
 
 /// What the variables are made of.
 pub struct Facts<'a> {
-    /// `--executor_environment_variables`, or nothing.
-    pub configured: Option<&'a BTreeMap<String, String>>,
+    /// What every executor finds: `--executor_environment_variables`, or else the agent's own.
+    pub common: &'a BTreeMap<String, String>,
     /// `LIBPROCESS_IP` of the agent itself, where it has one.
     pub libprocess_ip: Option<&'a str>,
     /// Which executor, of which framework.
@@ -46,7 +46,7 @@ pub fn environment(facts: &Facts<'_>) -> BTreeMap<String, String> {
     if let Some(ip) = facts.libprocess_ip {
         set("LIBPROCESS_IP", ip.to_owned());
     }
-    for (name, value) in facts.configured.into_iter().flatten() {
+    for (name, value) in facts.common {
         set(name, value.clone());
     }
     // A port of its own, whatever the agent's environment says.
@@ -69,6 +69,12 @@ pub fn environment(facts: &Facts<'_>) -> BTreeMap<String, String> {
         set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration::format(facts.reregistration_timeout));
     }
     environment
+}
+
+/// Of an agent's own environment, what its executors inherit: all but what is meant for the agent.
+pub fn inherited(variables: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    let own = |name: &str| name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_");
+    variables.filter(|(name, _)| !own(name)).collect()
 }
 
 /// The grace period that an executor asks for.
@@ -94,12 +100,12 @@ mod tests {
     }
 
     fn environment_of(executor: &v1::ExecutorInfo, checkpoint: bool) -> BTreeMap<String, String> {
-        let configured = BTreeMap::from([
+        let common = BTreeMap::from([
             ("LIBPROCESS_PORT".to_owned(), "77".to_owned()),
             ("PATH".to_owned(), "/bin".to_owned()),
         ]);
         environment(&Facts {
-            configured: Some(&configured),
+            common: &common,
             libprocess_ip: None,
             executor,
             directory: Path::new("/w/run"),
@@ -108,7 +114,7 @@ mod tests {
             checkpoint,
             http_command_executor: true,
             shutdown_grace_period: Duration::from_secs(5),
-            recovery_timeout: Duration::from_mins(15),
+            recovery_timeout: Duration::from_secs(15 * 60),
             reregistration_timeout: Duration::from_secs(2),
         })
     }
@@ -133,6 +139,12 @@ mod tests {
             assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}");
         }
         assert!(!environment.contains_key("MESOS_RECOVERY_TIMEOUT"));
+    }
+
+    #[test]
+    fn what_is_meant_for_the_agent_is_not_inherited() {
+        let own = ["PATH", "MESOS_WORK_DIR", "LIBPROCESS_PORT"].map(|name| (name.to_owned(), "x".to_owned()));
+        assert_eq!(inherited(own.into_iter()).keys().collect::<Vec<_>>(), ["PATH"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub enum AfterUpdate {
     /// Send what is queued.
     SendQueued,
     /// Report a terminal update (its resources are free now).
-    Report(WaitingUpdate),
+    Report(Box<WaitingUpdate>),
 }
 
 /// The changes of a container's resources: one at a time, and those that come meanwhile together.

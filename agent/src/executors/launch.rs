@@ -124,7 +124,7 @@ impl Agent {
         let executor = framework.executors.get(executor_id)?;
         let settings = &self.settings;
         let variables = environment(&Facts {
-            configured: settings.executor_environment_variables.as_ref().map(|variables| &variables.0),
+            common: &self.executor_variables,
             libprocess_ip: self.libprocess_ip.as_deref(),
             executor: &executor.info,
             directory: &executor.directory,

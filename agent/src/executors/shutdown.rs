@@ -3,7 +3,7 @@
 //! Upstream: `Slave::shutdownExecutor`, `_shutdownExecutor`, `shutdownExecutorTimeout`, `shutdown`.
 
 use libprocess::{Context, Handle, Pid};
-use mesos::internal::ShutdownExecutorMessage;
+use mesos::internal::{ShutdownExecutorMessage, UnregisterSlaveMessage};
 use mesos::{ContainerId, ExecutorId, FrameworkId};
 
 use super::connection;
@@ -18,7 +18,10 @@ pub struct ShutdownOverdue {
     container: ContainerId,
 }
 
-libprocess::messages! { ShutdownOverdue; }
+/// Leave the cluster: end all executors, then the agent (upstream: SIGUSR1).
+pub struct Leave;
+
+libprocess::messages! { ShutdownOverdue; Leave; }
 
 impl Agent {
     /// Tells an executor to end, and destroys its container if it has not within its grace period.
@@ -61,6 +64,16 @@ impl Agent {
         for framework in frameworks {
             self.shut_down_framework(&framework, ctx);
         }
+    }
+}
+
+impl Handle<Leave> for Agent {
+    fn handle(&mut self, _: Leave, _: &Pid, ctx: &mut Context<Self>) {
+        tracing::info!("leaving the cluster");
+        if let (Some(master), Some(id)) = (self.master(), &self.id) {
+            ctx.post(master, UnregisterSlaveMessage { slave_id: id.to_proto() });
+        }
+        self.shut_down(ctx);
     }
 }
 

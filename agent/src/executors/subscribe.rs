@@ -23,7 +23,7 @@ use crate::status_updates::manager::Origin;
 use crate::tasks::status::dropped_state;
 
 /// Between heartbeats to an executor (upstream: `DEFAULT_EXECUTOR_HEARTBEAT_INTERVAL`).
-const HEARTBEAT_INTERVAL: Duration = Duration::from_mins(30);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30 * 60);
 
 /// Time for a heartbeat to every executor.
 #[derive(Clone)]
@@ -146,10 +146,12 @@ impl Agent {
             return;
         }
         // One whose connection broke gets them when it subscribes again: they stay queued.
-        let Some(connection) = executor.connection.clone() else { return };
+        let Some(connection) = executor.connection.clone().filter(Connection::is_open) else {
+            return;
+        };
         executor.ever_sent_task = true;
         for task in executor.tasks.launch_queued(framework_id) {
-            tracing::info!(task_id = %task.task_id.value, %executor_id, "sending a task to its executor");
+            tracing::debug!(task_id = %task.task_id.value, %executor_id, "sending a task to its executor");
             connection.send(connection::launch(&task));
         }
     }

@@ -47,7 +47,7 @@ mesos::settings! {
             /// How long to wait before registering with a new master: a random time up to this; later
             /// attempts wait longer, up to 1mins.
             registration_backoff_factor: Duration = Duration::from_secs(1)
-                => |factor| settings::within(factor, Duration::ZERO..=Duration::from_mins(1)),
+                => |factor| settings::within(factor, Duration::ZERO..=Duration::from_secs(60)),
             /// The fault domain of this agent, as JSON.
             domain: Option<ProtoJson<DomainInfo>>,
         }
@@ -72,7 +72,7 @@ mesos::settings! {
         }
         "Executors" {
             /// How long an executor has to subscribe after its launch.
-            executor_registration_timeout: Duration = Duration::from_mins(1),
+            executor_registration_timeout: Duration = Duration::from_secs(60),
             /// How long executors have to subscribe again after the agent has restarted.
             executor_reregistration_timeout: Duration = Duration::from_secs(2)
                 => |timeout| settings::within(timeout, Duration::ZERO..=REREGISTRATION_MAX),
@@ -97,7 +97,7 @@ mesos::settings! {
             isolation: String = "posix/cpu,posix/mem".to_owned()
                 => |isolation| values::each_of(isolation, &["posix/cpu", "posix/mem", "filesystem/posix"]),
             /// How long a download may stand still.
-            fetcher_stall_timeout: Duration = Duration::from_mins(1),
+            fetcher_stall_timeout: Duration = Duration::from_secs(60),
         }
         "Garbage collection" {
             /// How long directories of what is over are kept, while there is room.
@@ -106,14 +106,14 @@ mesos::settings! {
             /// kept: gc_delay * max(0, 1 - gc_disk_headroom - usage).
             gc_disk_headroom: f64 = 0.1 => |headroom| settings::within(headroom, 0.0..=1.0),
             /// How often to look how full the disk is.
-            disk_watch_interval: Duration = Duration::from_mins(1),
+            disk_watch_interval: Duration = Duration::from_secs(60),
         }
         "Recovery" {
             /// What to do with executors from before a restart: reconnect, or cleanup (end them, and
             /// then this agent).
             recover: Recover = Recover::Reconnect,
             /// How long executors live without an agent.
-            recovery_timeout: Duration = Duration::from_mins(15),
+            recovery_timeout: Duration = Duration::from_secs(15 * 60),
             /// Which changes of hostname, port, resources and attributes an agent may come back with:
             /// equal (none), or additive (more of them).
             reconfiguration_policy: Policy = Policy::Equal,
@@ -202,7 +202,11 @@ mod tests {
     #[test]
     fn a_value_that_is_not_allowed_is_refused_with_what_is() {
         let refused = |argument: &str| {
-            try_settings(&["--master=127.0.0.1:5050", "--work_dir=/w", argument]).unwrap_err().to_string()
+            let mut arguments = vec!["--work_dir=/w", argument];
+            if !argument.starts_with("--master") {
+                arguments.push("--master=127.0.0.1:5050");
+            }
+            try_settings(&arguments).unwrap_err().to_string()
         };
         for (argument, allowed) in [
             ("--recover=perhaps", "cleanup"),

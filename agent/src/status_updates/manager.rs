@@ -143,7 +143,7 @@ struct Entry {
 /// What happens once a group of records is on the disk.
 enum Effect {
     /// A new update.
-    New(StatusUpdate, Origin),
+    New(Box<StatusUpdate>, Origin),
     /// A repetition of one whose record is in this group or an earlier one.
     Repeated(Stored),
 }
@@ -253,7 +253,7 @@ impl StatusUpdateManager {
             }
             for effect in effects {
                 match effect {
-                    Effect::New(update, origin) => manager.store(update, origin, ctx),
+                    Effect::New(update, origin) => manager.store(*update, origin, ctx),
                     Effect::Repeated(stored) => manager.tell_stored(stored),
                 }
             }
@@ -280,7 +280,7 @@ impl Handle<Deliver> for StatusUpdateManager {
             Received::New => match &entry.log {
                 Some(path) => {
                     self.unwritten.push(log::update_record(path.clone(), &update));
-                    self.effects.push(Effect::New(update, origin));
+                    self.effects.push(Effect::New(Box::new(update), origin));
                     self.write(ctx);
                 }
                 None => self.store(update, origin, ctx),

@@ -14,7 +14,7 @@ use mesos::tasks::is_terminal;
 /// How long the master and the framework have for their first acknowledgement.
 pub const RETRY_MIN: Duration = Duration::from_secs(10);
 /// The longest pause between two attempts.
-pub const RETRY_MAX: Duration = Duration::from_mins(10);
+pub const RETRY_MAX: Duration = Duration::from_secs(10 * 60);
 /// How many uuids of a task are remembered to recognise repetitions. A task that is alive for weeks
 /// and reports its health every few seconds would otherwise grow without end; the oldest is
 /// forgotten first.

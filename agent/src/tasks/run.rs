@@ -89,10 +89,9 @@ fn versions_agree(ours: uuid::Uuid, believed: &[ResourceVersionUuid]) -> bool {
 /// not know multi-role frameworks).
 fn add_allocation(resources: &mut [v1::Resource], role: &str) {
     for resource in resources {
-        resource.allocation_info.get_or_insert_with(|| v1::resource::AllocationInfo {
-            role: Some(role.to_owned()),
-            ..v1::resource::AllocationInfo::default()
-        });
+        resource
+            .allocation_info
+            .get_or_insert_with(|| v1::resource::AllocationInfo { role: Some(role.to_owned()) });
     }
 }
 

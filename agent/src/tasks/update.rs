@@ -53,7 +53,7 @@ impl Agent {
         }
         let framework_id = FrameworkId::from(&update.framework_id);
         let task = TaskId::from(&update.status.task_id);
-        tracing::info!(task_id = %task, %framework_id, state = update.status.state().as_str_name(), "handling a status update");
+        tracing::debug!(task_id = %task, %framework_id, state = update.status.state().as_str_name(), "handling a status update");
         let framework = self.frameworks.get_mut(&framework_id);
         // A terminating framework cannot acknowledge anything.
         let Some(framework) = framework.filter(|f| f.phase == FrameworkPhase::Running) else {
@@ -166,7 +166,7 @@ impl Agent {
         if is_terminal(state) {
             self.metrics.count_terminal(state);
             // Reported once the resources are free, so that nobody is offered what is not.
-            self.change_resources(framework_id, executor_id, AfterUpdate::Report(waiting), ctx);
+            self.change_resources(framework_id, executor_id, AfterUpdate::Report(Box::new(waiting)), ctx);
         } else {
             self.report_update(framework_id, executor_id, waiting);
         }
@@ -259,7 +259,7 @@ impl Agent {
             match after {
                 AfterUpdate::SendQueued => send = true,
                 AfterUpdate::Report(waiting) => {
-                    self.report_update(framework_id, executor_id, waiting);
+                    self.report_update(framework_id, executor_id, *waiting);
                 }
             }
         }

@@ -21,7 +21,8 @@ fn an_executor_that_does_not_subscribe_within_a_minute_is_destroyed() {
         world.pass(Duration::from_secs(59)).await;
         assert!(world.containers.lock().destroyed.is_empty());
         world.pass(Duration::from_secs(2)).await;
-        assert_eq!(world.containers.lock().destroyed, [world.container("e")]);
+        let container = world.container("e");
+        assert_eq!(world.containers.lock().destroyed, [container]);
         let update = world.updates("t").remove(0);
         assert_eq!(update.status.state(), TaskFailed);
         assert_eq!(update.status.reason(), Reason::ExecutorRegistrationTimeout);
