@@ -41,8 +41,8 @@ fn main() -> ExitCode {
 fn dispatch(call: Call) -> Result<ExitCode, Failure> {
     // The name it is called by stands for the command's.
     let (command, call) = match call.program.strip_prefix("mesos-") {
-        Some(name) => (Some(name.to_owned()), call),
-        None => call.next_word(),
+        Some(name @ ("master" | "agent" | "slave" | "execute" | "executor")) => (Some(name.to_owned()), call),
+        _ => call.next_word(),
     };
     match command.as_deref() {
         Some("master") => commands::master::main(call),

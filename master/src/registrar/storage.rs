@@ -61,11 +61,16 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens or creates the file in `work_dir`. Reads and writes happen on the node's threads for blocking work.
+    /// Opens or creates the file in `work_dir`, and the directory if there is none. Reads and writes happen on the node's threads for blocking work.
     ///
     /// # Errors
     /// When the file cannot be opened: it is another master's, it is damaged, or the directory cannot be written.
     pub fn open(node: &Node, work_dir: &Path) -> Result<Self, StorageError> {
+        let unusable = |error: std::io::Error| StorageError {
+            place: work_dir.display().to_string(),
+            reason: format!("{error}; choose a directory that can be written with --work_dir"),
+        };
+        std::fs::create_dir_all(work_dir).map_err(unusable)?;
         let path = work_dir.join(FILE);
         let database = Database::create(&path).map_err(|error| at(&path, &error.into()))?;
         Ok(Self { node: node.clone(), path, database: Arc::new(database) })
