@@ -1,1 +1,31 @@
-//! Clusters of real processes and real clients, for tests and benchmarks
+//! Clusters of real processes, for tests and benchmarks.
+//!
+//! [`Cluster`] starts `mesos` daemons on ports that the kernel gave, waits for conditions instead of
+//! sleeping, shows the daemons' logs when a test fails, and leaves nothing behind. [`ApiScheduler`] is a
+//! framework that speaks the v1 API by hand, a JSON value at a time, so that a test decides each step
+//! and nothing of our own scheduler library stands between it and the master.
+//!
+//! What is here knows the daemons only as a user does: by their command line, their HTTP endpoints and
+//! their logs.
+
+pub mod api_scheduler;
+pub mod binary;
+pub mod cluster;
+pub mod daemon;
+pub mod ports;
+pub mod wait;
+pub mod zookeeper;
+
+pub use api_scheduler::ApiScheduler;
+pub use cluster::{AgentSpec, Cluster};
+pub use daemon::Daemon;
+
+/// Runs a blocking call on a thread of its own, so that the cluster's own tasks go on.
+pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // The receiver is gone only if the test has failed already.
+        let _ = sender.send(work());
+    });
+    receiver.await.expect("the call returns")
+}

@@ -1,0 +1,227 @@
+//! What a person types: the demo, a cluster by hand, `mesos execute`, `mesos run`, and what they are told
+//! when something is wrong.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use integration::ports::Port;
+use integration::{AgentSpec, Cluster, beside, binary, wait};
+use tempfile::TempDir;
+
+/// Runs the binary with these words in a bare environment; blocks until it ends.
+fn mesos(words: &[&str]) -> Output {
+    called_as(&binary::mesos(), words, &[])
+}
+
+fn called_as(program: &Path, words: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_")) {
+        command.env_remove(name);
+    }
+    command.args(words).envs(environment.iter().copied()).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Asserts that a command ended with one line on stderr that has all these parts.
+fn refused(output: &Output, parts: &[&str]) {
+    let errors = text(&output.stderr);
+    assert!(!output.status.success(), "it ended well: {}", text(&output.stdout));
+    let lines: Vec<&str> = errors.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert_eq!(lines.len(), 1, "one line was expected: {errors}");
+    for part in parts {
+        assert!(errors.contains(part), "'{part}' is not in: {errors}");
+    }
+}
+
+#[test]
+fn execute_runs_a_command_and_shows_where_its_output_is() {
+    libprocess::run(async {
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
+        let master = format!("--master={}", cluster.master());
+        let output =
+            beside(move || mesos(&["execute", &master, "--name=t", "--command=echo hello"])).await;
+        let printed = text(&output.stdout);
+        assert!(output.status.success(), "{printed}{}", text(&output.stderr));
+        for state in ["TASK_RUNNING", "TASK_FINISHED"] {
+            assert!(printed.contains(state), "{printed}");
+        }
+        // The sandbox can be read at the URL that it prints.
+        let url = printed.split_whitespace().find(|word| word.starts_with("http://") && word.contains("/files/")).unwrap();
+        let path = url.split_once(&cluster.agent_at(0).to_string()).map(|(_, path)| path.trim_end_matches(['\'', '"', '.'])).unwrap();
+        let (status, content) = cluster.get_text(cluster.agent_at(0), path).await.unwrap();
+        assert_eq!(status, 200, "{content}");
+        assert!(content.contains("hello"), "{content}");
+
+        let master = format!("--master={}", cluster.master());
+        let output = beside(move || mesos(&["execute", &master, "--name=t", "--command=exit 3"])).await;
+        assert!(!output.status.success());
+        let printed = text(&output.stdout);
+        assert!(printed.contains("TASK_FAILED") && printed.contains("status 3"), "{printed}");
+    });
+}
+
+#[test]
+fn the_binary_behaves_as_the_name_it_is_called_by() {
+    libprocess::run(async {
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
+        let folder = TempDir::new().unwrap();
+        for name in ["mesos-master", "mesos-agent", "mesos-execute"] {
+            std::os::unix::fs::symlink(binary::mesos(), folder.path().join(name)).unwrap();
+        }
+        for (name, part) in [("mesos-master", "--zk"), ("mesos-agent", "--containerizers"), ("mesos-execute", "--command")] {
+            let help = called_as(&folder.path().join(name), &["--help"], &[]);
+            assert!(text(&help.stdout).contains(part), "{name}: {}", text(&help.stdout));
+        }
+        let program = folder.path().join("mesos-execute");
+        let master = format!("--master={}", cluster.master());
+        let output = beside(move || called_as(&program, &[&master, "--name=t", "--command=true"], &[])).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    });
+}
+
+#[test]
+fn a_cluster_starts_from_files_from_the_environment_and_from_flags() {
+    libprocess::run(async {
+        let folder = TempDir::new().unwrap();
+        let (master, agent) = (Port::reserve().unwrap(), Port::reserve().unwrap());
+        let config = folder.path().join("master.toml");
+        let work = folder.path().join("master");
+        // The port of the file is wrong and the environment's is right: the later wins.
+        std::fs::write(&config, format!("ip = \"127.0.0.1\"\nport = 1\nwork_dir = {work:?}\ncluster = \"from the file\"\n")).unwrap();
+        let _master = integration::Daemon::start(
+            "master",
+            &binary::mesos(),
+            vec!["master".into(), format!("--config={}", config.display())],
+            vec![("MESOS_PORT".into(), master.address().port().to_string())],
+            folder.path(),
+        );
+        let _agent = integration::Daemon::start(
+            "agent",
+            &binary::mesos(),
+            vec!["agent".into(), format!("--port={}", agent.address().port())],
+            vec![
+                ("MESOS_MASTER".into(), master.address().to_string()),
+                ("MESOS_IP".into(), "127.0.0.1".into()),
+                ("MESOS_WORK_DIR".into(), folder.path().join("agent").display().to_string()),
+                ("MESOS_RESOURCES".into(), "cpus:3;mem:300".into()),
+                ("MESOS_ATTRIBUTES".into(), "rack:7".into()),
+            ],
+            folder.path(),
+        );
+        let cluster = Cluster::empty();
+        let state = wait::until("the agent to be registered", async || {
+            let state = cluster.get_at(master.address(), "/state").await?;
+            if state["activated_slaves"] == 1.0 { Ok(state) } else { Err("no agent".to_owned()) }
+        })
+        .await;
+        assert_eq!(state["cluster"], "from the file");
+        assert_eq!(state["slaves"][0]["resources"]["cpus"], 3.0);
+        assert_eq!(state["slaves"][0]["attributes"]["rack"], 7.0);
+    });
+}
+
+#[test]
+fn local_is_a_cluster_in_one_process() {
+    libprocess::run(async {
+        let folder = TempDir::new().unwrap();
+        let port = Port::reserve().unwrap();
+        let mut local = integration::Daemon::start(
+            "local",
+            &binary::mesos(),
+            vec![
+                "local".into(),
+                "--agents=3".into(),
+                "--ip=127.0.0.1".into(),
+                format!("--port={}", port.address().port()),
+                format!("--work_dir={}", folder.path().display()),
+            ],
+            Vec::new(),
+            folder.path(),
+        );
+        let cluster = Cluster::empty();
+        wait::until("three agents", async || {
+            let state = cluster.get_at(port.address(), "/state").await?;
+            if state["activated_slaves"] == 3.0 { Ok(()) } else { Err(state["activated_slaves"].to_string()) }
+        })
+        .await;
+        let master = format!("--master={}", port.address());
+        let output = beside(move || mesos(&["run", "sum", &master, "--tasks=4", "--terms=4000"])).await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("7998000"), "{}", text(&output.stdout));
+        local.terminate();
+    });
+}
+
+#[test]
+fn pi_comes_out_of_a_cluster_and_a_bad_expression_does_not_go_in() {
+    libprocess::run(async {
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:4;mem:2048")]).await;
+        let master = format!("--master={}", cluster.master());
+        let again = master.clone();
+        let output = beside(move || {
+            mesos(&["run", "integrate", &master, "--expression", "4*sqrt(1-x*x)", "--from", "0", "--to", "1", "--steps", "1000000"])
+        })
+        .await;
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("3.14159"), "{}", text(&output.stdout));
+        let output = beside(move || {
+            mesos(&["run", "integrate", &again, "--expression", "4*sqroot(x", "--from", "0", "--to", "1", "--steps", "10"])
+        })
+        .await;
+        refused(&output, &["4*sqroot(x"]);
+        let state = cluster.leader_state().await.unwrap();
+        assert_eq!(state["completed_frameworks"].as_array().unwrap().len(), 1, "the second was never launched");
+    });
+}
+
+#[test]
+fn what_stops_a_start_is_named_in_one_line() {
+    let folder = TempDir::new().unwrap();
+    let work = format!("--work_dir={}", folder.path().join("w").display());
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let port = format!("--port={}", address.port());
+    refused(&mesos(&["master", "--ip=127.0.0.1", &port, &work]), &[&address.to_string(), "in use"]);
+
+    let config = folder.path().join("master.toml");
+    std::fs::write(&config, "wrok_dir = \"/tmp\"\n").unwrap();
+    let named = format!("--config={}", config.display());
+    refused(&mesos(&["master", &named]), &["wrok_dir", "work_dir", "master.toml"]);
+    refused(&mesos(&["master", "--prot=5050"]), &["prot", "port"]);
+    refused(&mesos(&["master", "--ip=127.0.0.1", "--port=notanumber", &work]), &["port", "notanumber"]);
+    refused(&mesos(&["master", "--ip=127.0.0.1", "--port=0", "--registry=replicated_log", &work]), &["replicated_log", "zookeeper"]);
+    refused(&mesos(&["master", "--ip=127.0.0.1", "--port=0", "--quorum=1", &work]), &["quorum"]);
+    refused(&mesos(&["master", "--ip=127.0.0.1", "--port=0", "--modules=x.json", &work]), &["modules"]);
+    refused(
+        &mesos(&["agent", "--ip=127.0.0.1", "--port=0", "--master=127.0.0.1:1", "--work_dir=/proc/nothing"]),
+        &["/proc/nothing", "work_dir"],
+    );
+    refused(&mesos(&["agent", "--ip=127.0.0.1", "--port=0", &work]), &["master"]);
+    refused(&mesos(&["agent", "--ip=127.0.0.1", "--port=0", "--master=127.0.0.1:1", "--resources=cpus:many", &work]), &["resources", "cpus:many"]);
+    refused(&mesos(&["flie"]), &["flie"]);
+}
+
+#[test]
+fn the_demo_prints_pi_and_leaves_nothing_behind() {
+    // Its ports are those of config/, which another cluster on this machine may hold: the demo says so in
+    // one line then. Given ports make the test independent of that.
+    let ports: Vec<Port> = (0..4).map(|_| Port::reserve().unwrap()).collect();
+    let list = ports.iter().map(|port| port.address().port().to_string()).collect::<Vec<_>>().join(",");
+    let output = mesos(&["demo", "--ports", &list]);
+    let printed = text(&output.stdout);
+    assert!(output.status.success(), "{printed}\n{}", text(&output.stderr));
+    for part in ["1999999999000000000", "3.14159", "0.693147", "/state", "/__processes__", "curl"] {
+        assert!(printed.contains(part), "'{part}' is not in:\n{printed}");
+    }
+    let left: Vec<String> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|words| words.contains("mesos") && ports.iter().any(|port| words.contains(&port.address().port().to_string())))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
