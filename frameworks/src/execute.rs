@@ -8,13 +8,10 @@ use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use election::MasterUrl;
 use libprocess::Node;
-use mesos::{FrameworkId, MediaType, ResourceError, Resources, v1};
+use mesos::{FrameworkId, MediaType, ResourceError, Resources, tasks::is_terminal, v1};
 use thiserror::Error;
 
-use crate::{
-    ledger::is_terminal,
-    scheduler::{self, Driver, Scheduler},
-};
+use crate::scheduler::{self, Driver, Scheduler};
 
 /// Flags of upstream's `mesos-execute` that are refused, each with the reason.
 pub const REFUSED_FLAGS: &[(&str, &str)] = &[

@@ -8,7 +8,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use mesos::v1::{self, TaskState};
+use mesos::{
+    tasks::is_terminal,
+    v1::{self, TaskState},
+};
 use thiserror::Error;
 
 use crate::progress::Tally;
@@ -183,22 +186,6 @@ impl<W, R: Clone + PartialEq> Ledger<W, R> {
             retries: self.retries,
         }
     }
-}
-
-/// Whether a task in this state will never be in another one
-/// (upstream: `protobuf::isTerminalState`).
-pub fn is_terminal(state: TaskState) -> bool {
-    matches!(
-        state,
-        TaskState::TaskFinished
-            | TaskState::TaskFailed
-            | TaskState::TaskKilled
-            | TaskState::TaskError
-            | TaskState::TaskLost
-            | TaskState::TaskDropped
-            | TaskState::TaskGone
-            | TaskState::TaskGoneByOperator
-    )
 }
 
 #[cfg(test)]

@@ -15,16 +15,16 @@ mod exit;
 use std::time::Duration;
 
 use libprocess::Node;
-use mesos::v1::{self, TaskState, executor::event::Subscribed, framework_info, task_status::Reason};
+use mesos::{
+    tasks::is_terminal,
+    v1::{self, TaskState, executor::event::Subscribed, framework_info, task_status::Reason},
+};
 use rustix::process::Signal;
 use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::{
-    executor::{self, Driver, Executor, ExecutorEnvironment, status},
-    ledger::is_terminal,
-};
+use crate::executor::{self, Driver, Executor, ExecutorEnvironment, status};
 
 /// The grace between `SIGTERM` and `SIGKILL` when no kill policy says otherwise (upstream: 3 s).
 pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
