@@ -178,3 +178,19 @@ fn sandboxes_can_be_browsed_under_three_paths() {
         }
     });
 }
+
+/// The names that genuine Mesos was recorded with, without their prefix.
+const METRICS: &str = "container_launch_errors cpus_percent cpus_revocable_percent cpus_revocable_total cpus_revocable_used cpus_total cpus_used disk_percent disk_revocable_percent disk_revocable_total disk_revocable_used disk_total disk_used executor_directory_max_allowed_age_secs executors_preempted executors_registering executors_running executors_terminated executors_terminating frameworks_active gpus_percent gpus_revocable_percent gpus_revocable_total gpus_revocable_used gpus_total gpus_used invalid_framework_messages invalid_status_updates mem_percent mem_revocable_percent mem_revocable_total mem_revocable_used mem_total mem_used recovery_errors recovery_time_secs registered tasks_failed tasks_finished tasks_gone tasks_killed tasks_killing tasks_lost tasks_running tasks_staging tasks_starting uptime_secs valid_framework_messages valid_status_updates";
+
+#[test]
+fn metrics_have_upstreams_names() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let names: Vec<String> = world.node.metrics().snapshot().into_iter().map(|(name, _)| name).collect();
+        let ours: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("slave/")).collect();
+        assert_eq!(ours, METRICS.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(world.metric("slave/registered"), 1.0);
+        assert_eq!(world.metric("slave/mem_total"), 4096.0);
+    });
+}
