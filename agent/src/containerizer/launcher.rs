@@ -198,6 +198,9 @@ pub(super) async fn watch(pid: i32) {
     let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) else {
         return;
     };
+    // The descriptor owns what it names and is not closed while it is watched, which is all that the
+    // unsafe replacement asks for.
+    #[allow(deprecated, reason = "its replacement is an unsafe function, and nothing is gained by it here")]
     match AsyncFd::new(descriptor) {
         // It becomes readable when the process ends.
         Ok(descriptor) => drop(descriptor.readable().await),
