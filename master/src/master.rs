@@ -2,15 +2,15 @@
 //!
 //! | receives | from | does (module) |
 //! |---|---|---|
-//! | `LeaderChanged` | the detector | leads, follows, or ends when it has lost ([`crate::leadership`]) |
-//! | `CandidacyEnded` | the contender | ends ([`crate::leadership`]) |
-//! | `MakeOffers` | the allocator | makes offers ([`crate::offers`]) |
-//! | `Health` | an agent's observer | marks the agent unreachable, or spares it ([`crate::agents::unreachable`]) |
-//! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | ([`crate::agents`]) |
-//! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework ([`crate::updates`]) |
+//! | `LeaderChanged` | the detector | leads, follows, or ends when it has lost (`leadership`) |
+//! | `CandidacyEnded` | the contender | ends (`leadership`) |
+//! | `MakeOffers` | the allocator | makes offers (`offers`) |
+//! | `Health` | an agent's observer | marks the agent unreachable, or spares it (`agents::unreachable`) |
+//! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | (`agents`) |
+//! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework (`updates`) |
 //! | `Timeout` | itself, later | one of the deadlines listed there |
-//! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected ([`crate::frameworks`]) |
-//! | HTTP | schedulers, operators | [`crate::calls`], [`crate::http`] |
+//! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks`) |
+//! | HTTP | schedulers, operators | `calls`, `http` |
 //!
 //! A master that does not lead, or has not read the registry yet, drops what agents send. It never
 //! waits: the registrar's answers come back as continuations. Whoever reads the state gets a

@@ -2,16 +2,16 @@
 //!
 //! | file | what happens there |
 //! |---|---|
-//! | [`register`] | a new agent is admitted |
-//! | [`reregister`] | an agent comes back, to this master or after another one |
-//! | [`reconcile`] | a known agent that comes back is compared with the books |
-//! | [`update`] | it reports other resources |
-//! | [`observer`] | its pings |
-//! | [`disconnect`] | its connection breaks |
-//! | [`unreachable`] | it does not answer, or does not come back: it is marked unreachable |
-//! | [`remove`] | it leaves, or is replaced |
-//! | [`prune`] | old entries of the registry are forgotten |
-//! | [`limiter`] | how fast agents may be removed |
+//! | `register` | a new agent is admitted |
+//! | `reregister` | an agent comes back, to this master or after another one |
+//! | `reconcile` | a known agent that comes back is compared with the books |
+//! | `update` | it reports other resources |
+//! | `observer` | its pings |
+//! | `disconnect` | its connection breaks |
+//! | `unreachable` | it does not answer, or does not come back: it is marked unreachable |
+//! | `remove` | it leaves, or is replaced |
+//! | `prune` | old entries of the registry are forgotten |
+//! | `limiter` | how fast agents may be removed |
 //!
 //! The registry is always written before the books: what frameworks are told survives this master.
 

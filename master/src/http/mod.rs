@@ -1,7 +1,7 @@
 //! What operators read: `/state`, `/slaves`, `/frameworks` and the other v0 endpoints.
 //!
 //! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it.
-//! A request reaches one place, [`read`], that decides whether this master answers at all. Nothing here
+//! A request reaches one place, `read`, that decides whether this master answers at all. Nothing here
 //! changes the cluster. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
 
 mod agents;

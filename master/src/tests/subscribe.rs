@@ -178,3 +178,28 @@ fn update_framework_changes_what_can_be_changed() {
         assert_eq!(answer, (400, text.to_owned()));
     });
 }
+
+#[test]
+fn a_scheduler_may_speak_protobuf_in_both_directions() {
+    use libprocess::http::{Body, Request, dispatch};
+    use mesos::v1::scheduler::{Call, Event, call};
+
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let json = json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info() } });
+        let call: Call = mesos::json::from_slice(json.to_string().as_bytes()).unwrap();
+        assert_eq!(call.r#type(), call::Type::Subscribe);
+        let mut request = Request::new(http::Method::POST, "/api/v1/scheduler");
+        request.body = mesos::wire::encode(&call).into();
+        let protobuf = http::HeaderValue::from_static("application/x-protobuf");
+        request.headers.insert("Content-Type", protobuf.clone());
+        request.headers.insert("Accept", protobuf);
+        let response = dispatch(&cluster.node, request).await;
+        assert_eq!(response.headers["Content-Type"], "application/x-protobuf");
+        let Body::Stream(mut body) = response.body else { panic!("expected a stream") };
+        let mut decoder = mesos::recordio::Decoder::new(1 << 20);
+        let record = decoder.feed(&body.next().await.unwrap()).unwrap().remove(0);
+        let event: Event = mesos::wire::decode(&record).unwrap();
+        assert_eq!(event.r#type(), Type::Subscribed);
+    });
+}
