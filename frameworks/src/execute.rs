@@ -265,6 +265,7 @@ pub async fn run(
     let framework = options.framework();
     let mut library = scheduler::Options::new(options.master, framework);
     library.media = options.media;
+    library.teardown_on_drop = true;
     let execute = scheduler::run(node, library, execute).await?;
     let state = execute.last.ok_or(ExecuteError::Unknown)?;
     Ok(ExecuteOutcome { state, sandbox: execute.sandbox })

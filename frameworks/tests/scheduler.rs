@@ -418,3 +418,33 @@ fn what_a_callback_leaves_to_be_done_comes_back_to_it() {
         world.end().await;
     });
 }
+
+#[test]
+fn a_dropped_run_tears_down_if_it_is_told_to() {
+    libprocess::run(async {
+        for teardown in [true, false] {
+            let (master, node) = (a_node().await, a_node().await);
+            let ((calls_in, mut calls), (seen_in, mut seen)) =
+                (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+            master.spawn(FakeMaster { calls: calls_in, shared: Arc::default() });
+            let mut options =
+                Options::new(master.address().to_string().parse().unwrap(), v1::FrameworkInfo::default());
+            options.teardown_on_drop = teardown;
+            let running = frameworks::scheduler::run(&node, options, Probe(seen_in));
+            tokio::select! {
+                biased;
+                _ = running => panic!("nobody ends it"),
+                seen = soon(seen.recv()) => assert_eq!(seen, Some(Seen::Subscribed("framework".into()))),
+            }
+            node.shutdown().await;
+            master.shutdown().await;
+            let mut types = Vec::new();
+            while let Ok((call, _)) = calls.try_recv() {
+                types.push(call.r#type());
+            }
+            let expected: &[Type] =
+                if teardown { &[Type::Subscribe, Type::Teardown] } else { &[Type::Subscribe] };
+            assert_eq!(types, expected);
+        }
+    });
+}

@@ -159,6 +159,7 @@ pub async fn run(
     };
     let mut library_options = library::Options::new(options.master, framework);
     library_options.patience = Some(DEFAULT_PATIENCE);
+    library_options.teardown_on_drop = true;
     library::run(node, library_options, integrate).await?.outcome()
 }
 

@@ -109,6 +109,9 @@ pub struct Options {
     pub connection_delay_max: Duration,
     /// How long to be without a subscription before [`run`] gives up; for ever, unless set.
     pub patience: Option<Duration>,
+    /// What happens to the tasks when the future of [`run`] is dropped (Ctrl-C, for instance): they
+    /// are killed with the framework if this is set; else they run on for its `failover_timeout`.
+    pub teardown_on_drop: bool,
 }
 
 impl Options {
@@ -121,6 +124,7 @@ impl Options {
             explicit_acknowledgements: false,
             connection_delay_max: Duration::from_millis(500),
             patience: None,
+            teardown_on_drop: false,
         }
     }
 }
@@ -150,13 +154,14 @@ pub enum Error {
 }
 
 /// Runs a scheduler until it calls [`Driver::stop`] or [`Driver::teardown`], and gives it back.
-/// Dropping the future ends the scheduler without tear-down.
+/// Dropping the future ends the scheduler too: see [`Options::teardown_on_drop`].
 ///
 /// # Errors
 /// When the master will have no more of it, or cannot be found in time: see [`Error`].
 pub async fn run<S: Scheduler>(node: &Node, options: Options, scheduler: S) -> Result<S, Error> {
+    let teardown = options.teardown_on_drop;
     let (address, answer) = start(node, options, scheduler);
-    let _end = EndOnDrop(address);
+    let _end = EndOnDrop { address, teardown };
     answer.await.unwrap_or(Err(Error::Gone))
 }
 
@@ -170,10 +175,18 @@ pub fn start<S: Scheduler>(
     (node.spawn_numbered(SchedulerDriver::new(options, scheduler, promise)), answer)
 }
 
-struct EndOnDrop<S: Scheduler>(Address<SchedulerDriver<S>>);
+struct EndOnDrop<S: Scheduler> {
+    address: Address<SchedulerDriver<S>>,
+    teardown: bool,
+}
 
 impl<S: Scheduler> Drop for EndOnDrop<S> {
     fn drop(&mut self) {
-        self.0.terminate();
+        if self.teardown {
+            // It ends by itself once the master has answered, or soon after.
+            self.address.tell(Act::new(|_, driver| driver.teardown()));
+        } else {
+            self.address.terminate();
+        }
     }
 }
