@@ -151,9 +151,14 @@ impl World {
         tokio::task::spawn_local(async move { executor::run(&node, environment, executor).await.map(drop) })
     }
 
+    /// On a node without a socket: it needs one thread and no port.
     fn run_command(&self, environment: ExecutorEnvironment) -> JoinHandle<Result<(), CommandExecutorError>> {
-        let node = self.node.clone();
-        tokio::task::spawn_local(async move { command_executor::run(&node, environment).await })
+        tokio::task::spawn_local(async move {
+            let node = Node::builder().offline().start().await.unwrap();
+            let result = command_executor::run(&node, environment).await;
+            node.shutdown().await;
+            result
+        })
     }
 
     async fn call(&mut self) -> Call {
