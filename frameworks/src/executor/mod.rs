@@ -88,7 +88,7 @@ pub enum Error {
 /// Runs an executor until it calls [`Driver::stop`], and gives it back.
 ///
 /// # Errors
-/// When the agent refuses it, or it does not stop in time: see [`Error`].
+/// When the agent refuses it, or it does not stop in time: see [`enum@Error`].
 pub async fn run<E: Executor>(
     node: &Node,
     environment: ExecutorEnvironment,

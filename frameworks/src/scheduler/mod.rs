@@ -157,7 +157,7 @@ pub enum Error {
 /// Dropping the future ends the scheduler too: see [`Options::teardown_on_drop`].
 ///
 /// # Errors
-/// When the master will have no more of it, or cannot be found in time: see [`Error`].
+/// When the master will have no more of it, or cannot be found in time: see [`enum@Error`].
 pub async fn run<S: Scheduler>(node: &Node, options: Options, scheduler: S) -> Result<S, Error> {
     let teardown = options.teardown_on_drop;
     let (address, answer) = start(node, options, scheduler);
