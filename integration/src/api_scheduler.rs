@@ -71,8 +71,10 @@ impl ApiScheduler {
             return Err((200, first["error"]["message"].to_string()));
         }
         assert_eq!(first["type"], "SUBSCRIBED", "the first event of a stream: {first}");
-        scheduler.framework_id =
-            first["subscribed"]["framework_id"]["value"].as_str().expect("SUBSCRIBED names the framework").to_owned();
+        scheduler.framework_id = first["subscribed"]["framework_id"]["value"]
+            .as_str()
+            .expect("SUBSCRIBED names the framework")
+            .to_owned();
         scheduler.subscribed = first;
         Ok(scheduler)
     }
@@ -87,7 +89,8 @@ impl ApiScheduler {
                 .map_err(|error| error.to_string())?
                 .ok_or("the stream has ended")?;
             for record in self.decoder.feed(&chunk).map_err(|error| error.to_string())? {
-                let event = serde_json::from_slice(&record).map_err(|error| format!("an event is not JSON: {error}"))?;
+                let event = serde_json::from_slice(&record)
+                    .map_err(|error| format!("an event is not JSON: {error}"))?;
                 self.waiting.push_back(event);
             }
         }
@@ -236,5 +239,9 @@ pub fn scalars(cpus: f64, mem: f64) -> Value {
 /// The amount of a scalar in an offer.
 pub fn offered(offer: &Value, name: &str) -> f64 {
     let resources = offer["resources"].as_array().map_or(&[][..], Vec::as_slice);
-    resources.iter().filter(|resource| resource["name"] == name).filter_map(|resource| resource["scalar"]["value"].as_f64()).sum()
+    resources
+        .iter()
+        .filter(|resource| resource["name"] == name)
+        .filter_map(|resource| resource["scalar"]["value"].as_f64())
+        .sum()
 }

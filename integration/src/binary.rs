@@ -18,7 +18,8 @@ pub fn mesos() -> PathBuf {
     if let Some(named) = std::env::var_os("MESOS_TEST_BINARY") {
         return PathBuf::from(named);
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
     let binary = target.join("release/mesos");
     let Some(built) = modified(&binary) else {
         panic!("{} does not exist: run `cargo build --release` (or `./test`, which does)", binary.display());
@@ -41,7 +42,10 @@ fn modified(path: &Path) -> Option<SystemTime> {
 /// part of the binary.
 fn newer_source(root: &Path, built: SystemTime) -> Option<PathBuf> {
     let crates = ["libprocess", "mesos", "election", "allocator", "master", "agent", "frameworks", "cli"];
-    let mut folders: Vec<PathBuf> = crates.iter().flat_map(|name| ["src", "proto", "build"].map(|folder| root.join(name).join(folder))).collect();
+    let mut folders: Vec<PathBuf> = crates
+        .iter()
+        .flat_map(|name| ["src", "proto", "build"].map(|folder| root.join(name).join(folder)))
+        .collect();
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {

@@ -84,7 +84,8 @@ impl Cluster {
         let port = Port::reserve().expect("the kernel has a port");
         let mut arguments = vec!["master".to_owned()];
         arguments.extend(listen_on(port.address()));
-        arguments.push(format!("--work_dir={}", self.folder.path().join(format!("master-{index}")).display()));
+        arguments
+            .push(format!("--work_dir={}", self.folder.path().join(format!("master-{index}")).display()));
         if let Some(url) = &self.leader_url {
             arguments.push(format!("--zk={url}"));
         }
@@ -216,7 +217,8 @@ fn working_in(folder: &Path) -> Vec<i32> {
         .into_iter()
         .map(|entry| entry.pid)
         .filter(|pid| {
-            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|directory| directory.starts_with(folder))
+            std::fs::read_link(format!("/proc/{pid}/cwd"))
+                .is_ok_and(|directory| directory.starts_with(folder))
         })
         .collect()
 }

@@ -30,14 +30,21 @@ impl Daemon {
         logs: &Path,
     ) -> Self {
         let log = logs.join(format!("{name}.log"));
-        let mut daemon =
-            Self { name: name.to_owned(), binary: binary.to_owned(), arguments, environment, log, child: None };
+        let mut daemon = Self {
+            name: name.to_owned(),
+            binary: binary.to_owned(),
+            arguments,
+            environment,
+            log,
+            child: None,
+        };
         daemon.launch();
         daemon
     }
 
     fn launch(&mut self) {
-        let output = OpenOptions::new().create(true).append(true).open(&self.log).expect("the test's folder is ours");
+        let output =
+            OpenOptions::new().create(true).append(true).open(&self.log).expect("the test's folder is ours");
         let errors = output.try_clone().expect("a file handle can be doubled");
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars() {

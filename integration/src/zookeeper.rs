@@ -29,7 +29,8 @@ impl ZooKeeper {
             return None;
         }
         let port = Port::reserve().expect("the kernel has a port");
-        let folder = tempfile::Builder::new().prefix("zookeeper-test-").tempdir().expect("a temporary folder");
+        let folder =
+            tempfile::Builder::new().prefix("zookeeper-test-").tempdir().expect("a temporary folder");
         let configuration = folder.path().join("zoo.cfg");
         let text = format!(
             "tickTime=500\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
@@ -38,7 +39,8 @@ impl ZooKeeper {
             port.address().port(),
         );
         std::fs::write(&configuration, text).expect("the test's folder is ours");
-        let log = std::fs::File::create(folder.path().join("zookeeper.log")).expect("the test's folder is ours");
+        let log =
+            std::fs::File::create(folder.path().join("zookeeper.log")).expect("the test's folder is ours");
         let server = Command::new("java")
             .args(["-Xmx128m", "-cp", JAR, "org.apache.zookeeper.server.ZooKeeperServerMain"])
             .arg(&configuration)

@@ -16,7 +16,9 @@ fn mesos(words: &[&str]) -> Output {
 
 fn called_as(program: &Path, words: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(program);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_")) {
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_"))
+    {
         command.env_remove(name);
     }
     command.args(words).envs(environment.iter().copied()).output().unwrap()
@@ -42,16 +44,21 @@ fn execute_runs_a_command_and_shows_where_its_output_is() {
     libprocess::run(async {
         let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
         let master = format!("--master={}", cluster.master());
-        let output =
-            beside(move || mesos(&["execute", &master, "--name=t", "--command=echo hello"])).await;
+        let output = beside(move || mesos(&["execute", &master, "--name=t", "--command=echo hello"])).await;
         let printed = text(&output.stdout);
         assert!(output.status.success(), "{printed}{}", text(&output.stderr));
         for state in ["TASK_RUNNING", "TASK_FINISHED"] {
             assert!(printed.contains(state), "{printed}");
         }
         // The sandbox can be read at the URL that it prints.
-        let url = printed.split_whitespace().find(|word| word.starts_with("http://") && word.contains("/files/")).unwrap();
-        let path = url.split_once(&cluster.agent_at(0).to_string()).map(|(_, path)| path.trim_end_matches(['\'', '"', '.'])).unwrap();
+        let url = printed
+            .split_whitespace()
+            .find(|word| word.starts_with("http://") && word.contains("/files/"))
+            .unwrap();
+        let path = url
+            .split_once(&cluster.agent_at(0).to_string())
+            .map(|(_, path)| path.trim_end_matches(['\'', '"', '.']))
+            .unwrap();
         let (status, content) = cluster.get_text(cluster.agent_at(0), path).await.unwrap();
         assert_eq!(status, 200, "{content}");
         assert!(content.contains("hello"), "{content}");
@@ -72,7 +79,9 @@ fn the_binary_behaves_as_the_name_it_is_called_by() {
         for name in ["mesos-master", "mesos-agent", "mesos-execute"] {
             std::os::unix::fs::symlink(binary::mesos(), folder.path().join(name)).unwrap();
         }
-        for (name, part) in [("mesos-master", "--zk"), ("mesos-agent", "--containerizers"), ("mesos-execute", "--command")] {
+        for (name, part) in
+            [("mesos-master", "--zk"), ("mesos-agent", "--containerizers"), ("mesos-execute", "--command")]
+        {
             let help = called_as(&folder.path().join(name), &["--help"], &[]);
             assert!(text(&help.stdout).contains(part), "{name}: {}", text(&help.stdout));
         }
@@ -91,7 +100,11 @@ fn a_cluster_starts_from_files_from_the_environment_and_from_flags() {
         let config = folder.path().join("master.toml");
         let work = folder.path().join("master");
         // The port of the file is wrong and the environment's is right: the later wins.
-        std::fs::write(&config, format!("ip = \"127.0.0.1\"\nport = 1\nwork_dir = {work:?}\ncluster = \"from the file\"\n")).unwrap();
+        std::fs::write(
+            &config,
+            format!("ip = \"127.0.0.1\"\nport = 1\nwork_dir = {work:?}\ncluster = \"from the file\"\n"),
+        )
+        .unwrap();
         let _master = integration::Daemon::start(
             "master",
             &binary::mesos(),
@@ -163,18 +176,46 @@ fn pi_comes_out_of_a_cluster_and_a_bad_expression_does_not_go_in() {
         let master = format!("--master={}", cluster.master());
         let again = master.clone();
         let output = beside(move || {
-            mesos(&["run", "integrate", &master, "--expression", "4*sqrt(1-x*x)", "--from", "0", "--to", "1", "--steps", "1000000"])
+            mesos(&[
+                "run",
+                "integrate",
+                &master,
+                "--expression",
+                "4*sqrt(1-x*x)",
+                "--from",
+                "0",
+                "--to",
+                "1",
+                "--steps",
+                "1000000",
+            ])
         })
         .await;
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(text(&output.stdout).contains("3.14159"), "{}", text(&output.stdout));
         let output = beside(move || {
-            mesos(&["run", "integrate", &again, "--expression", "4*sqroot(x", "--from", "0", "--to", "1", "--steps", "10"])
+            mesos(&[
+                "run",
+                "integrate",
+                &again,
+                "--expression",
+                "4*sqroot(x",
+                "--from",
+                "0",
+                "--to",
+                "1",
+                "--steps",
+                "10",
+            ])
         })
         .await;
         refused(&output, &["4*sqroot(x"]);
         let state = cluster.leader_state().await.unwrap();
-        assert_eq!(state["completed_frameworks"].as_array().unwrap().len(), 1, "the second was never launched");
+        assert_eq!(
+            state["completed_frameworks"].as_array().unwrap().len(),
+            1,
+            "the second was never launched"
+        );
     });
 }
 
@@ -194,7 +235,10 @@ fn what_stops_a_start_is_named_in_one_line() {
     refused(&mesos(&["master", &named]), &["wrok_dir", "work_dir", "master.toml"]);
     refused(&mesos(&["master", "--prot=5050"]), &["prot", "port"]);
     refused(&mesos(&["master", "--ip=127.0.0.1", "--port=notanumber", &work]), &["port", "notanumber"]);
-    refused(&mesos(&["master", "--ip=127.0.0.1", "--port=0", "--registry=replicated_log", &work]), &["replicated_log", "zookeeper"]);
+    refused(
+        &mesos(&["master", "--ip=127.0.0.1", "--port=0", "--registry=replicated_log", &work]),
+        &["replicated_log", "local"],
+    );
     refused(&mesos(&["master", "--ip=127.0.0.1", "--port=0", "--quorum=1", &work]), &["quorum"]);
     refused(&mesos(&["master", "--ip=127.0.0.1", "--port=0", "--modules=x.json", &work]), &["modules"]);
     refused(
@@ -202,7 +246,17 @@ fn what_stops_a_start_is_named_in_one_line() {
         &["/proc/nothing", "work_dir"],
     );
     refused(&mesos(&["agent", "--ip=127.0.0.1", "--port=0", &work]), &["master"]);
-    refused(&mesos(&["agent", "--ip=127.0.0.1", "--port=0", "--master=127.0.0.1:1", "--resources=cpus:many", &work]), &["resources", "cpus:many"]);
+    refused(
+        &mesos(&[
+            "agent",
+            "--ip=127.0.0.1",
+            "--port=0",
+            "--master=127.0.0.1:1",
+            "--resources=cpus:many",
+            &work,
+        ]),
+        &["resources", "cpus:many"],
+    );
     refused(&mesos(&["flie"]), &["flie"]);
 }
 
@@ -221,7 +275,10 @@ fn the_demo_prints_pi_and_leaves_nothing_behind() {
     let left: Vec<String> = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok())
-        .filter(|words| words.contains("mesos") && ports.iter().any(|port| words.contains(&port.address().port().to_string())))
+        .filter(|words| {
+            words.contains("mesos")
+                && ports.iter().any(|port| words.contains(&port.address().port().to_string()))
+        })
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }

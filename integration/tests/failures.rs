@@ -115,7 +115,7 @@ fn tasks_of_a_killed_agent_are_unreachable_until_it_returns() {
         cluster.agent_process(0).crash();
         let status = scheduler.state("t", "TASK_UNREACHABLE").await;
         assert!(status["unreachable_time"].is_object(), "{status}");
-        assert_eq!(status["reason"], "REASON_SLAVE_REMOVED", "{status}");
+        assert_eq!(status["reason"], "REASON_AGENT_REMOVED", "{status}");
         let state = cluster.leader_state().await.unwrap();
         assert_eq!(state["unreachable_slaves"], 1.0);
 

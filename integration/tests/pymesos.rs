@@ -11,7 +11,8 @@ async fn run(program: &str, arguments: &[&str]) -> Option<String> {
         println!("skipped: MESOS_TEST_PYTHON does not name a Python with PyMesos (./test installs one)");
         return None;
     };
-    let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:4;mem:1024"), AgentSpec::new("cpus:4;mem:1024")]).await;
+    let cluster =
+        Cluster::start(&[], &[AgentSpec::new("cpus:4;mem:1024"), AgentSpec::new("cpus:4;mem:1024")]).await;
     let mut command = Command::new(python);
     command.arg(binary::workspace().join("frameworks/pymesos").join(program));
     command.arg(cluster.master().to_string()).args(arguments);

@@ -24,20 +24,64 @@ fn requests_that_make_no_sense_are_refused_by_name() {
         let id = scheduler.framework_id.as_str();
         let call = json!({ "type": "REVIVE", "framework_id": { "value": id } }).to_string();
         let text = call.as_str();
+        let subscribe =
+            json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": framework("x", Duration::ZERO) } });
+        let subscribe_text = &subscribe.to_string();
         let typed = |body: &str| raw(&cluster, body).header("Content-Type", json);
 
         let cases = [
-            ("malformed JSON", typed("{\"type\":").header("Accept", json), 400, "Failed to parse body into JSON"),
+            (
+                "malformed JSON",
+                typed("{\"type\":").header("Accept", json),
+                400,
+                "Failed to parse body into JSON",
+            ),
             ("no content type", raw(&cluster, text), 400, "Expecting 'Content-Type' to be present"),
-            ("another content type", raw(&cluster, text).header("Content-Type", "text/plain"), 415, "Expecting 'Content-Type' of"),
-            ("an Accept that we do not have", typed(text).header("Accept", "text/plain").header("Mesos-Stream-Id", stream), 406, "Expecting 'Accept' to allow"),
+            (
+                "another content type",
+                raw(&cluster, text).header("Content-Type", "text/plain"),
+                415,
+                "Expecting 'Content-Type' of",
+            ),
+            (
+                "an Accept that we do not have",
+                typed(subscribe_text).header("Accept", "text/plain"),
+                406,
+                "Expecting 'Accept' to allow",
+            ),
             ("an unknown call", typed("{\"type\":\"NONSENSE\"}"), 400, "Expecting 'type' to be present"),
             ("a call without its type", typed("{}"), 400, "Expecting 'type' to be present"),
-            ("a subscription without its body", typed("{\"type\":\"SUBSCRIBE\"}"), 400, "Expecting 'subscribe' to be present"),
-            ("a missing field", typed("{\"type\":\"SUBSCRIBE\",\"subscribe\":{\"framework_info\":{\"name\":\"n\"}}}"), 400, "user"),
-            ("no stream id", typed(text), 400, "All non-subscribe calls should include the 'Mesos-Stream-Id' header"),
-            ("a foreign stream id", typed(text).header("Mesos-Stream-Id", "f3e0f2a6-9c4f-4d9f-8f7e-4d1f2a6c9e01"), 400, "The stream ID"),
-            ("an unknown framework", typed("{\"type\":\"REVIVE\",\"framework_id\":{\"value\":\"nobody\"}}").header("Mesos-Stream-Id", stream), 400, "Framework cannot be found"),
+            (
+                "a subscription without its body",
+                typed("{\"type\":\"SUBSCRIBE\"}"),
+                400,
+                "Expecting 'subscribe' to be present",
+            ),
+            (
+                "a missing field",
+                typed("{\"type\":\"SUBSCRIBE\",\"subscribe\":{\"framework_info\":{\"name\":\"n\"}}}"),
+                400,
+                "user",
+            ),
+            (
+                "no stream id",
+                typed(text),
+                400,
+                "All non-subscribe calls should include the 'Mesos-Stream-Id' header",
+            ),
+            (
+                "a foreign stream id",
+                typed(text).header("Mesos-Stream-Id", "f3e0f2a6-9c4f-4d9f-8f7e-4d1f2a6c9e01"),
+                400,
+                "The stream ID",
+            ),
+            (
+                "an unknown framework",
+                typed("{\"type\":\"REVIVE\",\"framework_id\":{\"value\":\"nobody\"}}")
+                    .header("Mesos-Stream-Id", stream),
+                400,
+                "Framework cannot be found",
+            ),
         ];
         for (what, request, status, part) in cases {
             let answer = scheduler.send(request).await;
@@ -46,8 +90,8 @@ fn requests_that_make_no_sense_are_refused_by_name() {
         }
 
         // A second subscription on the strength of a stream id is a contradiction.
-        let subscribe = json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": framework("x", Duration::ZERO) } });
-        let (status, text) = scheduler.send(post(cluster.master(), &subscribe).header("Mesos-Stream-Id", stream)).await;
+        let (status, text) =
+            scheduler.send(post(cluster.master(), &subscribe).header("Mesos-Stream-Id", stream)).await;
         assert_eq!(status, 400);
         assert!(text.contains("Subscribe calls should not include the 'Mesos-Stream-Id' header"), "{text}");
 
@@ -62,20 +106,27 @@ fn requests_that_make_no_sense_are_refused_by_name() {
 fn tasks_that_cannot_be_launched_end_in_a_state_that_says_why() {
     libprocess::run(async {
         let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
-        let mut scheduler = ApiScheduler::subscribe(cluster.master(), framework("greedy", Duration::ZERO)).await;
+        let mut scheduler =
+            ApiScheduler::subscribe(cluster.master(), framework("greedy", Duration::ZERO)).await;
 
         // Too big for its offer.
         let offer = scheduler.offer().await;
         scheduler.launch(&offer, &[command_task("big", &offer, 3.0, 64.0, "true")], 0.0).await;
         let status = scheduler.update("big").await;
-        assert_eq!((&status["state"], &status["reason"]), (&json!("TASK_ERROR"), &json!("REASON_TASK_INVALID")));
-        assert!(status["message"].as_str().unwrap().contains("more resources"), "{status}");
+        assert_eq!(
+            (&status["state"], &status["reason"]),
+            (&json!("TASK_ERROR"), &json!("REASON_TASK_INVALID"))
+        );
+        assert!(status["message"].as_str().unwrap().contains("more than available"), "{status}");
 
         // A stale offer.
         let task = command_task("stale", &offer, 1.0, 64.0, "true");
         scheduler.launch(&offer, &[task], 0.0).await;
         let status = scheduler.update("stale").await;
-        assert_eq!((&status["state"], &status["reason"]), (&json!("TASK_DROPPED"), &json!("REASON_INVALID_OFFERS")));
+        assert_eq!(
+            (&status["state"], &status["reason"]),
+            (&json!("TASK_DROPPED"), &json!("REASON_INVALID_OFFERS"))
+        );
         assert!(status["message"].as_str().unwrap().contains("no longer valid"), "{status}");
 
         // A task id that is taken.
@@ -98,7 +149,8 @@ fn tasks_that_cannot_be_launched_end_in_a_state_that_says_why() {
         other.decline(&offer, AN_HOUR).await;
         let state = cluster.leader_state().await.unwrap();
         assert_eq!(state["slaves"][0]["used_resources"]["cpus"], 0.5);
-        let greedy = state["frameworks"].as_array().unwrap().iter().find(|f| f["name"] == "greedy").unwrap().clone();
+        let greedy =
+            state["frameworks"].as_array().unwrap().iter().find(|f| f["name"] == "greedy").unwrap().clone();
         assert_eq!(greedy["tasks"].as_array().unwrap().len(), 1);
     });
 }

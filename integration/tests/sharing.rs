@@ -19,8 +19,10 @@ fn what_one_framework_leaves_is_offered_to_the_next() {
         let mut first = ApiScheduler::subscribe(cluster.master(), framework("first", Duration::ZERO)).await;
         let offer = first.offer().await;
         assert_eq!((offered(&offer, "cpus"), offered(&offer, "mem")), (4.0, 4096.0));
-        let tasks =
-            [command_task("t1", &offer, 2.0, 1024.0, FOREVER), command_task("t2", &offer, 1.0, 2048.0, FOREVER)];
+        let tasks = [
+            command_task("t1", &offer, 2.0, 1024.0, FOREVER),
+            command_task("t2", &offer, 1.0, 2048.0, FOREVER),
+        ];
         first.launch(&offer, &tasks, AN_HOUR).await;
         let mut running = 0;
         while running < 2 {
