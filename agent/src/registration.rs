@@ -22,6 +22,15 @@ use crate::recovery::checkpoint::{self, Durability};
 use crate::status_updates::manager::{Origin, Pause, Resume};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
+/// What this agent can do, as it tells the master. Resource providers, draining, resized volumes, feedback of
+/// operations and limits of tasks are not there yet.
+pub(crate) const CAPABILITIES: AgentCapabilities = AgentCapabilities {
+    multi_role: true,
+    hierarchical_role: true,
+    reservation_refinement: true,
+    ..AgentCapabilities::NONE
+};
+
 /// The longest window that a pause between attempts is drawn from.
 const WINDOW_MAX: Duration = Duration::from_secs(60);
 /// How long the agent does without pings if the master does not say: 5 of 15 s.
@@ -163,7 +172,7 @@ impl Agent {
             slave: self.info.clone(),
             checkpointed_resources: Vec::new(),
             version: Some(mesos::VERSION.to_owned()),
-            agent_capabilities: AgentCapabilities::ALL.to_protos(),
+            agent_capabilities: CAPABILITIES.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
         }
     }
@@ -172,7 +181,7 @@ impl Agent {
         let mut message = internal::ReregisterSlaveMessage {
             slave: self.info.clone(),
             version: Some(mesos::VERSION.to_owned()),
-            agent_capabilities: AgentCapabilities::ALL.to_protos(),
+            agent_capabilities: CAPABILITIES.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
             ..internal::ReregisterSlaveMessage::default()
         };

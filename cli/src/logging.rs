@@ -1,40 +1,63 @@
 //! Logging as the daemons and tools set it up: to standard error, readable for people.
 
+use std::fs::File;
 use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
 
 use libprocess::system::LogControl;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// What each step of `/logging/toggle` shows, beyond what the daemon was started with.
-const LEVELS: [&str; 3] = ["info", "debug", "trace"];
+const LEVELS: [LevelFilter; 3] = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
+
+/// As [`start`], and to `<directory>/<program>.log` as well, if a directory is given (`--log_dir`).
+pub(crate) fn start_with_file(
+    level: &str,
+    quiet: bool,
+    directory: Option<&Path>,
+    program: &str,
+) -> std::io::Result<LogControl> {
+    let Some(directory) = directory else { return Ok(start(level, quiet)) };
+    std::fs::create_dir_all(directory)?;
+    let path = directory.join(format!("{program}.log"));
+    let file = File::options().create(true).append(true).open(path)?;
+    Ok(start_to(level, quiet, Some(file)))
+}
 
 /// Starts logging at this level (upstream's names; `quiet` logs nothing), and returns what changes the level
 /// later. A second call in one process changes nothing.
 pub(crate) fn start(level: &str, quiet: bool) -> LogControl {
-    let level = if quiet { "off" } else { level_of(level) };
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(level));
+    start_to(level, quiet, None)
+}
+
+fn start_to(level: &str, quiet: bool, file: Option<File>) -> LogControl {
+    let level = if quiet { LevelFilter::OFF } else { level_of(level) };
+    let (filter, handle) = reload::Layer::new(level);
     let ansi = std::io::stderr().is_terminal();
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
-    let _ = tracing_subscriber::registry().with(filter).with(format).try_init();
+    let to_file =
+        file.map(|file| tracing_subscriber::fmt::layer().with_writer(Arc::new(file)).with_ansi(false));
+    let _ = tracing_subscriber::registry().with(filter).with(format).with(to_file).try_init();
     LogControl::new(move |step| {
         let wanted = match step {
             0 => level,
-            step => LEVELS.get(step as usize).copied().unwrap_or("trace"),
+            step => LEVELS.get(step as usize).copied().unwrap_or(LevelFilter::TRACE),
         };
-        handle.reload(EnvFilter::new(wanted)).map_err(|error| error.to_string())
+        handle.reload(wanted).map_err(|error| error.to_string())
     })
 }
 
 /// Upstream's levels in tracing's words.
-fn level_of(name: &str) -> &'static str {
+fn level_of(name: &str) -> LevelFilter {
     match name {
-        "TRACE" => "trace",
-        "DEBUG" => "debug",
-        "WARNING" => "warn",
-        "ERROR" | "FATAL" => "error",
-        _ => "info",
+        "TRACE" => LevelFilter::TRACE,
+        "DEBUG" => LevelFilter::DEBUG,
+        "WARNING" => LevelFilter::WARN,
+        "ERROR" | "FATAL" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
     }
 }

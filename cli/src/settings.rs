@@ -45,7 +45,9 @@ impl Call {
     pub(crate) fn of_process() -> Self {
         let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
         let program = words.next().unwrap_or_default();
-        let program = Path::new(&program).file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let program = Path::new(&program)
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let environment = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
             .collect();
@@ -90,7 +92,8 @@ impl Call {
 
 /// This program's own path, which agents start executors with.
 pub(crate) fn own_binary() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::new(format!("mesos: its own path cannot be found: {error}")))
+    std::env::current_exe()
+        .map_err(|error| Failure::new(format!("mesos: its own path cannot be found: {error}")))
 }
 
 /// The name of the user that runs this program, which tasks run as.

@@ -9,6 +9,7 @@
 //! their logs.
 
 pub mod api_scheduler;
+pub mod bench;
 pub mod binary;
 pub mod cluster;
 pub mod daemon;

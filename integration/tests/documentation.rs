@@ -99,6 +99,9 @@ impl Daemon {
             (Some(setting), _) => ("supported", self.default_of(setting)),
             (None, Some(Policy::Refuse(reason))) => ("refused", sentence(reason)),
             (None, Some(Policy::RefuseOn(reason))) => ("refused when on", sentence(reason)),
+            (None, Some(Policy::Only(values, reason))) => {
+                ("only as by default", format!("{} Allowed: {}.", sentence(reason), values.join(", ")))
+            }
             (None, Some(Policy::Ignore(reason))) => ("accepted with a warning", sentence(reason)),
             (None, None) if flag.name == OF_EVERY_DAEMON => {
                 ("supported", "Prints the version and ends.".to_owned())

@@ -66,10 +66,19 @@ pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &
     }
 }
 
-/// The candidacy ended: this master cannot lead (any more).
+/// The candidacy ended. A leader ends with it: another may lead already. A standby whose candidacy was lost
+/// (its session has expired, say) stands again; one that could not stand at all ends.
 pub(crate) fn candidacy_ended(master: &mut Master, message: CandidacyEnded, ctx: &mut Context<Master>) {
-    let failure = message.failure.unwrap_or_else(|| "the candidacy was lost".to_owned());
-    master.end(EndReason::LostLeadership(failure), ctx);
+    match message.failure {
+        None if !master.leadership.is_elected() => {
+            tracing::info!("lost the candidacy as a standby; standing for election again");
+            master.contend(ctx);
+        }
+        failure => {
+            let reason = failure.unwrap_or_else(|| "the candidacy was lost".to_owned());
+            master.end(EndReason::LostLeadership(reason), ctx);
+        }
+    }
 }
 
 fn recover(master: &mut Master, ctx: &mut Context<Master>) {

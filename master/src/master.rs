@@ -214,6 +214,11 @@ impl Master {
         });
     }
 
+    /// Stands for election.
+    pub(crate) fn contend(&self, ctx: &Context<Self>) {
+        self.contender.tell(Contend(ctx.address().recipient()));
+    }
+
     pub(crate) fn registrar(&self) -> &RegistrarHandle {
         &self.registrar
     }
@@ -237,7 +242,7 @@ impl Process for Master {
     fn started(&mut self, ctx: &mut Context<Self>) {
         let options = self.settings.allocator_options();
         self.allocation.initialize(options, ctx.address().recipient());
-        self.contender.tell(Contend(ctx.address().recipient()));
+        self.contend(ctx);
         self.detector.tell(WatchLeader(ctx.address().recipient()));
     }
 

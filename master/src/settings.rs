@@ -124,7 +124,7 @@ mesos::settings! {
             /// Log nothing to standard error.
             quiet: bool = false,
             /// The least important messages that are logged: INFO, WARNING or ERROR.
-            logging_level: String = "INFO".to_owned(),
+            logging_level: String = "INFO".to_owned() => |level| level_is_known(level),
         }
     }
 }
@@ -370,15 +370,23 @@ impl Settings {
     }
 }
 
+fn level_is_known(level: &str) -> Result<(), String> {
+    const LEVELS: [&str; 4] = ["DEBUG", "INFO", "WARNING", "ERROR"];
+    if LEVELS.contains(&level) { Ok(()) } else { Err(format!("expected one of {}", LEVELS.join(", "))) }
+}
+
 /// Settings of upstream's that this master does not have, and what is done about each.
 pub const UNSUPPORTED: &[Unsupported] = &[
     refuse("quorum", "there is no replicated log: a single master keeps its registry in --work_dir"),
     ignore("log_auto_initialize", "there is no replicated log to initialize"),
     refuse_on("registry_strict", "it was experimental in upstream and is not implemented"),
-    ignore("webui_dir", "the web pages are part of the binary"),
+    ignore("webui_dir", "there are no web pages yet"),
     refuse("whitelist", "a list of agents is not implemented yet: every agent is offered"),
-    only("role_sorter", &["user_sorter"], "dominant resource fairness is the only order of roles"),
-    only("framework_sorter", &[], "dominant resource fairness is the only order of frameworks"),
+    with_aliases(
+        only("role_sorter", &["drf"], "dominant resource fairness (drf) is the only order of roles"),
+        &["user_sorter"],
+    ),
+    only("framework_sorter", &["drf"], "dominant resource fairness (drf) is the only order of frameworks"),
     with_aliases(
         refuse_on("authenticate_frameworks", "authentication is not implemented yet"),
         &["authenticate"],
@@ -397,15 +405,18 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     refuse("credentials", "authentication is not implemented yet"),
     refuse("acls", "authorization is not implemented yet"),
     refuse("rate_limits", "rate limits of frameworks are not implemented yet"),
-    only("max_executors_per_agent", &["max_executors_per_slave"], "upstream heeds it only with port mapping"),
+    with_aliases(
+        ignore("max_executors_per_agent", "upstream heeds it only with port mapping"),
+        &["max_executors_per_slave"],
+    ),
     refuse("modules", "there are no loadable modules"),
     refuse("modules_dir", "there are no loadable modules"),
-    ignore("authenticators", "there is no authentication yet"),
-    ignore("allocator", "the hierarchical allocator is the only one"),
+    only("authenticators", &["crammd5"], "there is no authentication yet"),
+    only("allocator", &["hierarchical", "HierarchicalDRF"], "the hierarchical allocator is the only one"),
     refuse("hooks", "there are no loadable modules"),
-    ignore("authorizers", "there is no authorization yet"),
-    ignore("http_authenticators", "there is no authentication yet"),
-    ignore("http_framework_authenticators", "there is no authentication yet"),
+    only("authorizers", &["local"], "there is no authorization yet"),
+    only("http_authenticators", &["basic"], "there is no authentication yet"),
+    refuse("http_framework_authenticators", "there is no authentication yet"),
     ignore("max_operator_event_stream_subscribers", "there is no operator event stream yet"),
     refuse("master_contender", "there are no loadable modules: use --zk"),
     refuse("master_detector", "there are no loadable modules: use --zk"),
@@ -431,8 +442,9 @@ const fn ignore(name: &'static str, warning: &'static str) -> Unsupported {
     Unsupported { name, aliases: &[], policy: Policy::Ignore(warning) }
 }
 
-const fn only(name: &'static str, aliases: &'static [&'static str], warning: &'static str) -> Unsupported {
-    Unsupported { name, aliases, policy: Policy::Ignore(warning) }
+/// What one of `values` asks for is done anyway.
+const fn only(name: &'static str, values: &'static [&'static str], reason: &'static str) -> Unsupported {
+    Unsupported { name, aliases: &[], policy: Policy::Only(values, reason) }
 }
 
 const fn with_aliases(setting: Unsupported, aliases: &'static [&'static str]) -> Unsupported {

@@ -15,6 +15,9 @@ macro_rules! capabilities {
             /// Every capability that this version knows.
             pub const ALL: Self = Self { $($flag: true,)* };
 
+            /// None of them.
+            pub const NONE: Self = Self { $($flag: false,)* };
+
             /// From the list in the message.
             #[must_use]
             pub fn from_protos(list: &[$message]) -> Self {

@@ -131,7 +131,11 @@ fn role(resources: &[v1::Resource]) -> &str {
 }
 
 /// Writes a field that is there only if it has a value.
-pub fn optional<M: SerializeMap>(map: &mut M, key: &str, value: Option<impl Serialize>) -> Result<(), M::Error> {
+pub fn optional<M: SerializeMap>(
+    map: &mut M,
+    key: &str,
+    value: Option<impl Serialize>,
+) -> Result<(), M::Error> {
     value.map_or(Ok(()), |value| map.serialize_entry(key, &value))
 }
 

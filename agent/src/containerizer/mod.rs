@@ -13,7 +13,7 @@
 //! | [`Usage`] | `Option<ResourceStatistics>` | what it uses now |
 //! | [`Status`] | `Option<ContainerStatus>` | its pid, addresses |
 //! | [`Containers`] | the ids | all that run |
-//! | [`Recover`] | `Result<(), RecoverError>` | after a restart of the agent: adopt these, destroy all others |
+//! | [`Recover`] | `Result<(), RecoverError>` | after a restart of the agent: adopt these |
 //!
 //! Rules that both sides keep (upstream: `slave/containerizer/containerizer.hpp`): the Agent asks
 //! `Wait` only after `Launch` was answered, whatever the answer was; a failed launch is followed by
@@ -188,7 +188,8 @@ pub struct Containers;
 
 /// Adopt the containers of an earlier run of this agent.
 pub struct Recover {
-    /// Those that the agent knows. All others of this agent are orphans, to be destroyed.
+    /// Those that the agent knows. A containerizer that can find others of this agent (in cgroups, say)
+    /// destroys those; sessions alone leave no such trace.
     pub containers: Vec<RecoveredContainer>,
     /// Answered when `Wait` and the others can be asked for them.
     pub reply: Promise<Result<(), RecoverError>>,

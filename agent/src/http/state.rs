@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use libprocess::Context;
-use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
+use mesos::capabilities::FrameworkCapabilities;
 use mesos::settings::Declared as _;
 use mesos::{Resources, v1, views};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
@@ -107,7 +107,7 @@ impl Serialize for Snapshot {
         map.serialize_entry("id", self.info.id.as_ref().map_or("", |id| id.value.as_str()))?;
         map.serialize_entry("pid", &self.pid)?;
         map.serialize_entry("hostname", &self.info.hostname)?;
-        let capabilities: Vec<&str> = AgentCapabilities::ALL.names().collect();
+        let capabilities: Vec<&str> = crate::registration::CAPABILITIES.names().collect();
         map.serialize_entry("capabilities", &capabilities)?;
         if let Some(domain) = &self.info.domain {
             map.serialize_entry("domain", domain)?;

@@ -30,6 +30,14 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             biased;
             () = signals::end_requested() => Ok(ExitCode::SUCCESS),
             ended = running.wait() => ending(&ended),
+            () = signals::leave_requested() => {
+                running.leave();
+                tokio::select! {
+                    biased;
+                    () = signals::end_requested() => Ok(ExitCode::SUCCESS),
+                    ended = running.wait() => ending(&ended),
+                }
+            }
         };
         running.stop();
         node.shutdown().await;

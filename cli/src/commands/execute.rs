@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use frameworks::execute::{self, DEFAULT_RESOURCES, ExecuteOptions, REFUSED_FLAGS, What};
 use mesos::settings::{Policy, ProtoJson, Unsupported};
-use mesos::{MediaType, v1};
+use mesos::v1::framework_info::capability::Type as Capability;
+use mesos::{Enum, MediaType, v1};
 
 use super::run::master;
 use super::{client_node, run};
@@ -44,6 +45,11 @@ mesos::settings! {
             kill_after: Option<Duration>,
             /// How to speak to the master: protobuf or json.
             content_type: String = "protobuf".to_owned(),
+            /// What the framework can do beyond the usual, as upstream names it, separated by commas: such as
+            /// GPU_RESOURCES,REVOCABLE_RESOURCES.
+            framework_capabilities: Option<String>,
+            /// What runs the task's container: mesos is the only one.
+            containerizer: String = "mesos".to_owned(),
             /// Whether the task is reported as unreachable, not lost, when its agent does not answer.
             partition_aware: bool = true,
         }
@@ -97,15 +103,33 @@ fn options(settings: Settings) -> Result<ExecuteOptions, Failure> {
         "json" => MediaType::Json,
         other => return Err(wrong(&format!("bad --content_type '{other}': allowed are protobuf and json"))),
     };
+    if settings.containerizer != "mesos" {
+        return Err(wrong(&format!("bad --containerizer '{}': allowed is mesos", settings.containerizer)));
+    }
+    let capabilities = settings.framework_capabilities.as_deref().map_or(Ok(Vec::new()), capabilities)?;
     let base = ExecuteOptions::of(master(COMMAND, &settings.master)?, own_user()?, what);
     Ok(ExecuteOptions {
         role: settings.role,
         checkpoint: settings.checkpoint,
         kill_after: settings.kill_after,
         media,
+        capabilities,
         partition_aware: settings.partition_aware,
         ..base
     })
+}
+
+/// `GPU_RESOURCES,MULTI_ROLE`
+fn capabilities(text: &str) -> Result<Vec<Capability>, Failure> {
+    let named = |name: &str| {
+        Capability::from_name(name.trim()).ok_or_else(|| {
+            Failure::of(
+                COMMAND,
+                format!("bad --framework_capabilities: there is no capability '{}'", name.trim()),
+            )
+        })
+    };
+    text.split(',').map(named).collect()
 }
 
 /// An object whose values are text, numbers or booleans.
@@ -117,7 +141,9 @@ fn environment(value: Option<serde_json::Value>) -> Result<BTreeMap<String, Stri
         .iter()
         .map(|(name, value)| match value {
             serde_json::Value::String(text) => Ok((name.clone(), text.clone())),
-            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Ok((name.clone(), value.to_string())),
+            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => {
+                Ok((name.clone(), value.to_string()))
+            }
             _ => Err(wrong(&format!("'{name}' must be text"))),
         })
         .collect()

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use frameworks::executor::ExecutorEnvironment;
 use frameworks::{command_executor, integrate, sum};
-use libprocess::Node;
+use libprocess::{Node, NodeBuilder};
 
-use super::{client_node, run};
+use super::{run, start_node};
 use crate::logging;
 use crate::settings::{Call, Failure};
 
@@ -20,37 +20,48 @@ pub(crate) fn command(call: Call) -> Result<ExitCode, Failure> {
         println!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     }
-    start("executor", &call, async |node, environment| {
+    // It only calls its agent: no socket to listen on, no thread but this one.
+    start("executor", &call, Node::builder().offline(), async |node, environment| {
         command_executor::run(&node, environment).await.map_err(|error| error.to_string())
     })
 }
 
 /// `mesos run sum-executor`.
 pub(super) fn sum(call: &Call) -> Result<ExitCode, Failure> {
-    start("run sum-executor", call, async |node, environment| {
+    start("run sum-executor", call, client(), async |node, environment| {
         sum::executor::run(&node, environment).await.map_err(|error| error.to_string())
     })
 }
 
 /// `mesos run integrate-executor`.
 pub(super) fn integrate(call: &Call) -> Result<ExitCode, Failure> {
-    start("run integrate-executor", call, async |node, environment| {
+    start("run integrate-executor", call, client(), async |node, environment| {
         integrate::executor::run(&node, environment).await.map_err(|error| error.to_string())
     })
+}
+
+/// The node of an executor that computes beside its actor.
+fn client() -> NodeBuilder {
+    Node::builder().bind(([127, 0, 0, 1], 0).into())
 }
 
 fn start(
     command: &str,
     call: &Call,
+    builder: NodeBuilder,
     executor: impl AsyncFnOnce(Node, ExecutorEnvironment) -> Result<(), String>,
 ) -> Result<ExitCode, Failure> {
     let environment =
         ExecutorEnvironment::from_map(&call.environment).map_err(|error| Failure::of(command, error))?;
     logging::start("INFO", false);
     run(async {
-        let node = client_node(command).await?;
-        let result = executor(node.clone(), environment).await;
+        let node = start_node(command, builder).await?;
+        if let Err(error) = executor(node.clone(), environment).await {
+            // A task that did not end in time may still compute on its thread: only the end of the process ends it.
+            eprintln!("{}", Failure::of(command, error));
+            std::process::exit(1);
+        }
         node.shutdown().await;
-        result.map(|()| ExitCode::SUCCESS).map_err(|error| Failure::of(command, error))
+        Ok(ExitCode::SUCCESS)
     })
 }

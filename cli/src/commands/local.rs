@@ -44,7 +44,11 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     };
     let control = logging::start(&settings.logging_level, settings.quiet);
     run(async move {
-        let flags = [format!("--ip={}", settings.ip), format!("--port={}", settings.port), work_dir(&settings, "master")];
+        let flags = [
+            format!("--ip={}", settings.ip),
+            format!("--port={}", settings.port),
+            work_dir(&settings, "master"),
+        ];
         let master_settings = derived::<master::Settings>(flags.into(), master::UNSUPPORTED)?;
         let node = start_node(COMMAND, master::startup::node(&master_settings).log_control(control)).await?;
         let mut running_master =
@@ -54,7 +58,10 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             agents.push(start_agent(&settings, &node, index).await?);
         }
         let address = node.address();
-        println!("a master at {address} and {} agents; Ctrl-C ends them. See http://{address}/state", agents.len());
+        println!(
+            "a master at {address} and {} agents; Ctrl-C ends them. See http://{address}/state",
+            agents.len()
+        );
         let ended = async {
             let each = agents.iter_mut().map(|(_, running)| Box::pin(running.wait()));
             futures::future::select_all(each).await.0

@@ -1,5 +1,6 @@
 //! `mesos master`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use master::{Settings, UNSUPPORTED};
@@ -17,7 +18,10 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Err(code) => return Ok(code),
     };
     let settings = loaded.settings;
-    let control = logging::start(&settings.logging_level, settings.quiet);
+    let directory = settings.log_dir.as_deref().map(Path::new);
+    let control =
+        logging::start_with_file(&settings.logging_level, settings.quiet, directory, "mesos-master")
+            .map_err(|error| Failure::of(COMMAND, format!("cannot log to --log_dir: {error}")))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -54,10 +54,14 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Some("sum-executor") => executors::sum(&call),
         Some("integrate-executor") => executors::integrate(&call),
         Some("--help" | "-h") => {
-            println!("mesos run sum        adds 0 + 1 + 2 + ... on a cluster\nmesos run integrate  integrates an expression on a cluster\n\nEach explains its settings with --help.");
+            println!(
+                "mesos run sum        adds 0 + 1 + 2 + ... on a cluster\nmesos run integrate  integrates an expression on a cluster\n\nEach explains its settings with --help."
+            );
             Ok(ExitCode::SUCCESS)
         }
-        Some(other) => Err(Failure::of("run", format!("there is no example '{other}'; allowed are sum and integrate"))),
+        Some(other) => {
+            Err(Failure::of("run", format!("there is no example '{other}'; allowed are sum and integrate")))
+        }
         None => Err(Failure::of("run", "which example? allowed are sum and integrate")),
     }
 }

@@ -64,7 +64,10 @@ impl Children {
         // A group of its own: Ctrl-C at the terminal reaches the demo alone, which then ends the cluster in order.
         command.process_group(0);
         // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl is one.
-        #[allow(unsafe_code, reason = "asking the kernel to end the daemon with us has to happen in the child")]
+        #[allow(
+            unsafe_code,
+            reason = "asking the kernel to end the daemon with us has to happen in the child"
+        )]
         unsafe {
             command.pre_exec(|| {
                 rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;

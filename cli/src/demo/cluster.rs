@@ -40,7 +40,8 @@ pub(super) struct DemoCluster {
 impl DemoCluster {
     /// Reads the configuration files, so that what is wrong in them is said before anything starts.
     pub(super) fn prepare(client: Client, config: &Path, ports: Option<&[u16]>) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::of(COMMAND, format!("no temporary folder can be made: {error}"));
+        let failed =
+            |error: std::io::Error| Failure::of(COMMAND, format!("no temporary folder can be made: {error}"));
         let folder = tempfile::Builder::new().prefix("mesos-demo-").tempdir().map_err(failed)?;
         let agents = agent_names(config);
         if agents.is_empty() {
@@ -88,7 +89,10 @@ impl DemoCluster {
             }
             if tokio::time::Instant::now() > deadline {
                 line.finish();
-                return Err(Failure::of(COMMAND, format!("only {registered} of {expected} agents registered within {PATIENCE:?}")));
+                return Err(Failure::of(
+                    COMMAND,
+                    format!("only {registered} of {expected} agents registered within {PATIENCE:?}"),
+                ));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -100,7 +104,8 @@ impl DemoCluster {
 
     /// Agents that the master counts as active; 0 while it does not answer.
     async fn registered(&self) -> usize {
-        let request = ClientRequest::get(format!("http://{}/state", self.master.address)).timeout(Duration::from_secs(5));
+        let request = ClientRequest::get(format!("http://{}/state", self.master.address))
+            .timeout(Duration::from_secs(5));
         let Ok(response) = self.client.send(request).await else { return 0 };
         let Ok(body) = response.bytes(16 << 20).await else { return 0 };
         let state: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -137,7 +142,10 @@ impl DemoCluster {
 
 /// `agent-1`, `agent-2`, ... as long as there is a file.
 fn agent_names(config: &Path) -> Vec<String> {
-    (1..).map(|index| format!("agent-{index}")).take_while(|name| config.join(format!("{name}.toml")).is_file()).collect()
+    (1..)
+        .map(|index| format!("agent-{index}"))
+        .take_while(|name| config.join(format!("{name}.toml")).is_file())
+        .collect()
 }
 
 /// The command line of a daemon: its file, a work directory of the demo's own, and other ports if some are given.

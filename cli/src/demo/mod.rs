@@ -89,7 +89,10 @@ fn config_dir(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
     };
     candidates.iter().find(|folder| folder.join("master.toml").is_file()).cloned().ok_or_else(|| {
         let looked: Vec<_> = candidates.iter().map(|folder| folder.display().to_string()).collect();
-        Failure::of(COMMAND, format!("no master.toml in {}; name its folder with --config_dir", looked.join(" or ")))
+        Failure::of(
+            COMMAND,
+            format!("no master.toml in {}; name its folder with --config_dir", looked.join(" or ")),
+        )
     })
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn run_all(node: &Node, master: SocketAddr) -> Result<(), Failu
             integrate::run(node, options, Shown::new()).await.map_err(|error| Failure::of(COMMAND, error))?;
         let error = (outcome.integral - truth).abs();
         println!("  {name} = {}  (error {error:.1e})", outcome.integral);
-        // The midpoint rule with a million steps is far better than this, also at the circle's steep end.
+        // The trapezoid rule with a million steps is far better than this, also at the circle's steep end.
         if error.is_nan() || error > 1e-6 {
             return Err(Failure::of(COMMAND, format!("{name} should be {truth}")));
         }

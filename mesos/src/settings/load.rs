@@ -44,6 +44,8 @@ pub enum Policy {
     /// A switch that would change what the daemon does when on: on is refused with this reason, off
     /// is what we do anyway.
     RefuseOn(&'static str),
+    /// One of these values asks for what is done anyway; any other is refused with this reason.
+    Only(&'static [&'static str], &'static str),
     /// Ignoring it is safe: accepted with this warning.
     Ignore(&'static str),
 }
@@ -311,7 +313,8 @@ impl<'a> Collector<'a> {
                 Ok(())
             }
             Policy::RefuseOn(_) if off => Ok(()),
-            Policy::Refuse(reason) | Policy::RefuseOn(reason) => {
+            Policy::Only(values, _) if value.is_some_and(|value| values.contains(&value)) => Ok(()),
+            Policy::Refuse(reason) | Policy::RefuseOn(reason) | Policy::Only(_, reason) => {
                 Err(SettingsError::Unsupported { name: name.to_owned(), origin, reason: reason.to_owned() })
             }
         }

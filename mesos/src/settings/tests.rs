@@ -38,6 +38,11 @@ const UNSUPPORTED: &[Unsupported] = &[
         policy: Policy::Refuse("there is no replicated log; use --zk"),
     },
     Unsupported { name: "memory_profiling", aliases: &[], policy: Policy::RefuseOn("there is no jemalloc") },
+    Unsupported {
+        name: "role_sorter",
+        aliases: &[],
+        policy: Policy::Only(&["drf"], "drf is the only order"),
+    },
     Unsupported { name: "logbufsecs", aliases: &[], policy: Policy::Ignore("logs are never buffered") },
 ];
 
@@ -262,4 +267,17 @@ fn help_lists_every_setting_under_its_heading() {
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100));
     assert!(matches!(load_from(&["--version"], &[]), Ok(Outcome::Version)));
+}
+
+#[test]
+fn a_setting_that_has_one_possible_value_takes_that_and_refuses_others() {
+    let load = |flag: &str| {
+        let sources = Sources::new(["--name=n".to_owned(), flag.to_owned()], BTreeMap::new());
+        load::<Settings>(sources, UNSUPPORTED).map(drop).map_err(|error| error.to_string())
+    };
+    let refused = load("--role_sorter=random").unwrap_err();
+    assert!(refused.contains("role_sorter") && refused.contains("drf is the only order"), "{refused}");
+    if let Err(error) = load("--role_sorter=drf") {
+        assert!(!error.contains("role_sorter"), "{error}");
+    }
 }
