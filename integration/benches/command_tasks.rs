@@ -13,8 +13,8 @@ use frameworks::scheduler::{Driver, Options, Scheduler, run};
 use integration::bench::{self, Report, Target, median};
 use integration::{AgentSpec, Cluster, binary};
 use libprocess::Node;
-use mesos::v1;
 use mesos::Resources;
+use mesos::v1;
 
 const TASKS: usize = 200;
 /// Tasks that run at a time: the agent has room for no more.
@@ -25,7 +25,9 @@ const DEADLINE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     let mut report = Report::new("command_tasks", "real command tasks (`true`) on one agent");
-    report.note(format!("{TASKS} tasks, at most {AT_ONCE} at a time; no checkpointing; the median of {RUNS} runs"));
+    report.note(format!(
+        "{TASKS} tasks, at most {AT_ONCE} at a time; no checkpointing; the median of {RUNS} runs"
+    ));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let executor = folder.path().join("mesos-executor");
     symlink(binary::mesos(), &executor).expect("the folder is ours");
@@ -36,7 +38,12 @@ fn main() -> ExitCode {
     }
     report.figure("loop of `mesos-executor --help` and `sh -c true`", median(&loops), "/s", Target::None);
     report.figure("command tasks", median(&tasks), "/s", Target::None);
-    report.figure("tasks for each turn of the loop", median(&tasks) / median(&loops), "", Target::AtLeast(0.5));
+    report.figure(
+        "tasks for each turn of the loop",
+        median(&tasks) / median(&loops),
+        "",
+        Target::AtLeast(0.5),
+    );
     report.verdict()
 }
 
@@ -65,10 +72,8 @@ async fn measure(report: &Report) -> f64 {
     let framework = v1::FrameworkInfo { user, name: "command tasks".into(), ..Default::default() };
     let mut options = Options::new(cluster.master().to_string().parse().expect("host:port"), framework);
     options.connection_delay_max = Duration::ZERO;
-    let processes = [
-        cluster.master_process(0).pid().expect("it runs"),
-        cluster.agent_process(0).pid().expect("it runs"),
-    ];
+    let processes =
+        [cluster.master_process(0).pid().expect("it runs"), cluster.agent_process(0).pid().expect("it runs")];
     let before = processes.map(bench::cpu_time);
     let done = tokio::time::timeout(DEADLINE, run(&node, options, Commands::default())).await;
     let used = processes.map(bench::cpu_time);
@@ -76,7 +81,11 @@ async fn measure(report: &Report) -> f64 {
     let (began, ended) = (done.began.expect("tasks were launched"), done.ended.expect("tasks have ended"));
     let rate = TASKS as f64 / ended.duration_since(began).as_secs_f64();
     let cost = |index: usize| used[index].saturating_sub(before[index]).as_secs_f64() * 1e3 / TASKS as f64;
-    report.note(format!("{rate:.0} tasks/s; CPU for each: master {:.1} ms, agent {:.1} ms", cost(0), cost(1)));
+    report.note(format!(
+        "{rate:.0} tasks/s; CPU for each: master {:.1} ms, agent {:.1} ms",
+        cost(0),
+        cost(1)
+    ));
     node.shutdown().await;
     rate
 }

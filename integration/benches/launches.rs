@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use frameworks::scheduler::{Driver, Options, Scheduler, run};
 use integration::bench::{self, Report, Target, median};
 use integration::{AgentSpec, Cluster};
-use libprocess::http::{Client, ClientRequest};
 use libprocess::Node;
+use libprocess::http::{Client, ClientRequest};
 use mesos::{FrameworkId, Resources, v1};
 
 const TASKS: usize = 20_000;
@@ -26,7 +26,8 @@ const RUNS: usize = 3;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
-    let mut report = Report::new("launches", "ACCEPT to TASK_RUNNING to acknowledged, one agent, simulated executor");
+    let mut report =
+        Report::new("launches", "ACCEPT to TASK_RUNNING to acknowledged, one agent, simulated executor");
     report.note(format!("{TASKS} tasks, {TASKS_PER_ACCEPT} to an ACCEPT; no checkpointing; protobuf; the median of {RUNS} runs"));
     let (mut launches, mut gets) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
@@ -75,7 +76,10 @@ async fn measure(report: &Report) -> (f64, f64) {
     let cost = |index: usize| used[index].saturating_sub(before[index]).as_secs_f64() * 1e6 / TASKS as f64;
     report.note(format!(
         "{:.0} launches/s; CPU for each: scheduler {:.0} us, master {:.0} us, agent {:.0} us",
-        TASKS as f64 / took, cost(0), cost(1), cost(2)
+        TASKS as f64 / took,
+        cost(0),
+        cost(1),
+        cost(2)
     ));
     node.shutdown().await;
     (TASKS as f64 / took, gets)

@@ -2,8 +2,8 @@
 //!
 //! The framework has no filter. Its task takes all that the agent has left; the clock runs from the time
 //! that the executor wrote into `TASK_FINISHED` (one machine, one clock) until an offer that holds the
-//! task's cpus is at the scheduler. Once with simulated containers, once with real command tasks (`true`),
-//! whose own end is a few milliseconds before their executor says so.
+//! task's cpus is at the scheduler. Once with simulated containers, once with real command tasks (`sleep 0.1`:
+//! long enough for `TASK_STARTING` and `TASK_RUNNING` to be acknowledged, which `TASK_FINISHED` waits for).
 //!
 //! The comparator in the same run: a GET of the master's `/health` on an open connection, there and back.
 //! Upstream waits for its next interval: up to 1 s.
@@ -14,11 +14,11 @@ use std::time::Duration;
 use frameworks::scheduler::{Driver, Options, Scheduler, run};
 use integration::bench::{self, Report, Target, median, quantile};
 use integration::{AgentSpec, Cluster};
-use libprocess::http::{Client, ClientRequest};
 use libprocess::Node;
+use libprocess::http::{Client, ClientRequest};
 use mesos::{FrameworkId, Resources, v1};
 
-const ENDS: usize = 200;
+const ENDS: usize = 100;
 /// A run that takes longer is broken.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -88,8 +88,8 @@ struct Ends {
 
 impl Ends {
     fn task(&self, offer: &v1::Offer) -> v1::TaskInfo {
-        let command = v1::CommandInfo { value: Some("true".into()), ..Default::default() };
-        let label = v1::Label { key: "simulated.duration".into(), value: Some("1ms".into()) };
+        let command = v1::CommandInfo { value: Some("sleep 0.1".into()), ..Default::default() };
+        let label = v1::Label { key: "simulated.duration".into(), value: Some("100ms".into()) };
         v1::TaskInfo {
             name: "t".into(),
             task_id: v1::TaskId { value: format!("task-{}", self.launched) },

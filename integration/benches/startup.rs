@@ -19,7 +19,8 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const IDLE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
-    let mut report = Report::new("startup", "exec of a master to the first 200 on /version; memory of idle daemons");
+    let mut report =
+        Report::new("startup", "exec of a master to the first 200 on /version; memory of idle daemons");
     let bare: Vec<f64> = (0..STARTS).map(|_| bare_start()).collect();
     report.figure("`mesos --version`, spawn to exit, median", median(&bare), "ms", Target::None);
     let starts: Vec<f64> = (0..STARTS).map(|_| master_start()).collect();

@@ -118,8 +118,11 @@ pub fn cpu_time(pid: i32) -> Duration {
 pub fn memory(pid: i32, line: &str) -> Result<f64, String> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let size = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':')?.trim().strip_suffix(" kB"));
-    let kilobytes: f64 = size.and_then(|size| size.parse().ok()).ok_or_else(|| format!("{path} has no {line}"))?;
+    let size = status
+        .lines()
+        .find_map(|text| text.strip_prefix(line)?.strip_prefix(':')?.trim().strip_suffix(" kB"));
+    let kilobytes: f64 =
+        size.and_then(|size| size.parse().ok()).ok_or_else(|| format!("{path} has no {line}"))?;
     Ok(kilobytes * 1024.0 / 1e6)
 }
 
