@@ -58,6 +58,12 @@ pub fn refuse_if(wrong: bool, message: impl Into<Invalid>) -> Checked {
     if wrong { Err(message.into()) } else { Ok(()) }
 }
 
+/// As [`refuse_if`], for a message that costs something to write: each task is checked against several
+/// of them, and a tenth of the master's time went into amounts of resources that nobody read.
+pub fn refuse_if_with<M: Into<Invalid>>(wrong: bool, message: impl FnOnce() -> M) -> Checked {
+    if wrong { Err(message().into()) } else { Ok(()) }
+}
+
 /// The rule for all ids that others choose.
 pub fn id(id: &str) -> Checked {
     Ok(mesos::validation::validate_id(id)?)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mesos::{Resources, v1};
 
-use super::{Checked, Invalid, id, refuse_if};
+use super::{Checked, Invalid, id, refuse_if, refuse_if_with};
 
 /// Checks the resources of one task or executor, and makes them ready for arithmetic.
 ///
@@ -45,10 +45,9 @@ fn validate_reservation(resource: &v1::Resource) -> Checked {
     use v1::resource::reservation_info::Type;
     let dynamic = resource.reservation.is_some()
         || resource.reservations.last().is_some_and(|last| last.r#type() == Type::Dynamic);
-    refuse_if(
-        dynamic && resource.revocable.is_some(),
-        format!("Dynamically reserved resource {} cannot be created from revocable resources", resource.name),
-    )
+    refuse_if_with(dynamic && resource.revocable.is_some(), || {
+        format!("Dynamically reserved resource {} cannot be created from revocable resources", resource.name)
+    })
 }
 
 /// No two persistent volumes of a role may have the same id.

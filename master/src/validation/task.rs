@@ -3,7 +3,7 @@
 use mesos::validation::validate_command;
 use mesos::{ExecutorId, ResourceQuantities, Resources, v1};
 
-use super::{Checked, Invalid, container, executor, health, id, refuse_if, resource};
+use super::{Checked, Invalid, container, executor, health, id, refuse_if, refuse_if_with, resource};
 use crate::cluster::{Agent, Framework};
 
 /// A task that may be launched, with what it takes.
@@ -56,13 +56,12 @@ pub fn validate(
     validate_limits(task, &resources, agent)?;
     let launchable = validate_executor(task, resources, framework, agent)?;
     let total = launchable.total();
-    refuse_if(
-        !available.contains(&total),
+    refuse_if_with(!available.contains(&total), || {
         format!(
             "Total resources {total} required by task and its executor is more than available \
              {available}"
-        ),
-    )?;
+        )
+    })?;
     let shares_cgroups = task.container.as_ref().and_then(|info| info.linux_info.as_ref()?.share_cgroups);
     refuse_if(
         shares_cgroups == Some(false),
@@ -74,15 +73,13 @@ pub fn validate(
 fn validate_ids(task: &v1::TaskInfo, framework: &Framework, agent: &Agent) -> Checked {
     let task_id = task.task_id.value.as_str();
     id(task_id)?;
-    refuse_if(framework.tasks.contains_key(task_id), format!("Task has duplicate ID: {task_id}"))?;
-    refuse_if(
-        framework.has_unreachable_task(task_id),
-        format!("Task reuses the ID of an unreachable task: {task_id}"),
-    )?;
-    refuse_if(
-        task.agent_id.value != agent.id.as_str(),
-        format!("Task uses invalid agent {} while agent {} is expected", task.agent_id.value, agent.id),
-    )
+    refuse_if_with(framework.tasks.contains_key(task_id), || format!("Task has duplicate ID: {task_id}"))?;
+    refuse_if_with(framework.has_unreachable_task(task_id), || {
+        format!("Task reuses the ID of an unreachable task: {task_id}")
+    })?;
+    refuse_if_with(task.agent_id.value != agent.id.as_str(), || {
+        format!("Task uses invalid agent {} while agent {} is expected", task.agent_id.value, agent.id)
+    })
 }
 
 fn validate_times(task: &v1::TaskInfo) -> Checked {
@@ -162,10 +159,9 @@ fn validate_executor(
         "'ExecutorInfo.type' must be 'CUSTOM'",
     )?;
     refuse_if(info.command.is_none(), "'ExecutorInfo.command' must be set")?;
-    refuse_if(
-        !executor_resources.shared().is_empty(),
-        format!("Executor resources {executor_resources} should not contain any shared resources"),
-    )?;
+    refuse_if_with(!executor_resources.shared().is_empty(), || {
+        format!("Executor resources {executor_resources} should not contain any shared resources")
+    })?;
     let shares_cgroups = info.container.as_ref().and_then(|info| info.linux_info.as_ref()?.share_cgroups);
     refuse_if(
         shares_cgroups == Some(true),
@@ -187,13 +183,12 @@ fn validate_together(
     let apart = ResourceQuantities::from_resources(task_resources)
         + &ResourceQuantities::from_resources(executor_resources);
     let together = ResourceQuantities::from_resources(&(task_resources + executor_resources));
-    refuse_if(
-        apart != together,
+    refuse_if_with(apart != together, || {
         format!(
             "There are overlapping resources in the task resources {task_resources} and executor \
              resources {executor_resources}"
-        ),
-    )?;
+        )
+    })?;
     let has_special = |resources: &[v1::Resource]| {
         resources.iter().any(|resource| resource.disk.is_some() || resource.revocable.is_some())
     };
