@@ -36,11 +36,21 @@ pub enum StartError {
         reason: String,
     },
     /// `--resources` cannot be understood.
-    #[error("bad --resources: {0}")]
-    Resources(String),
+    #[error("bad --resources '{given}': {error} (the form is 'cpus:4;mem:2048;ports:[31000-32000]', or JSON)")]
+    Resources {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        error: mesos::ResourceError,
+    },
     /// `--attributes` cannot be understood.
-    #[error("bad --attributes: {0}")]
-    Attributes(String),
+    #[error("bad --attributes '{given}': {error} (the form is 'rack:a1;level:3')")]
+    Attributes {
+        /// What was given.
+        given: String,
+        /// What is wrong with it.
+        error: mesos::attributes::AttributeError,
+    },
     /// An address of the settings is none.
     #[error("bad --{flag}: '{value}' is not an IP address")]
     Address {
@@ -202,13 +212,15 @@ fn check_work_dir(path: &std::path::Path) -> Result<(), StartError> {
 
 fn agent_resources(settings: &Settings) -> Result<Resources, StartError> {
     let host = Host::probe(&settings.work_dir);
-    resources(settings.resources.as_deref(), &settings.default_role, host)
-        .map_err(|error| StartError::Resources(error.to_string()))
+    let given = settings.resources.as_deref();
+    resources(given, &settings.default_role, host)
+        .map_err(|error| StartError::Resources { given: given.unwrap_or_default().to_owned(), error })
 }
 
 fn agent_info(settings: &Settings, node: &Node, total: &Resources) -> Result<v1::AgentInfo, StartError> {
-    let attributes = Attributes::parse(settings.attributes.as_deref().unwrap_or_default())
-        .map_err(|error| StartError::Attributes(error.to_string()))?;
+    let given = settings.attributes.as_deref().unwrap_or_default();
+    let attributes = Attributes::parse(given)
+        .map_err(|error| StartError::Attributes { given: given.to_owned(), error })?;
     let address = node.address();
     Ok(v1::AgentInfo {
         hostname: hostname(settings, address.ip()),

@@ -76,7 +76,9 @@ async fn measure(report: &Report) -> (f64, f64) {
     let used = processes.map(bench::cpu_time);
     let done = done.expect("a run ends in time").expect("the master has no objections");
     assert_eq!(done.running, TASKS, "every task ran, once");
-    let took = ended.duration_since(done.began.expect("tasks were launched")).as_secs_f64();
+    let began = done.began.expect("tasks were launched");
+    let since = |at: Option<Instant>| at.map_or(f64::NAN, |at| at.duration_since(began).as_secs_f64());
+    let took = since(Some(ended));
     let cost = |index: usize| used[index].saturating_sub(before[index]).as_secs_f64() * 1e6 / TASKS as f64;
     report.note(format!(
         "{:.0} launches/s; CPU for each: scheduler {:.0} us, master {:.0} us, agent {:.0} us",
@@ -84,6 +86,10 @@ async fn measure(report: &Report) -> (f64, f64) {
         cost(0),
         cost(1),
         cost(2)
+    ));
+    report.note(format!(
+        "after the ACCEPT: the first runs after {:.2} s, the last after {:.2} s, all are acknowledged after {took:.2} s",
+        since(done.first), since(done.last)
     ));
     node.shutdown().await;
     (TASKS as f64 / took, gets)
@@ -95,6 +101,9 @@ struct Launches {
     resources: Vec<v1::Resource>,
     labels: v1::Labels,
     began: Option<Instant>,
+    /// When the first task ran, and when the last did.
+    first: Option<Instant>,
+    last: Option<Instant>,
     launched: usize,
     running: usize,
 }
@@ -113,6 +122,8 @@ impl Launches {
             resources: parse("cpus:0.1;mem:1"),
             labels: v1::Labels { labels: vec![label] },
             began: None,
+            first: None,
+            last: None,
             launched: 0,
             running: 0,
         }
@@ -154,8 +165,10 @@ impl Scheduler for Launches {
 
     fn update(&mut self, driver: &mut Driver<Self>, status: v1::TaskStatus) {
         assert_eq!(status.state(), v1::TaskState::TaskRunning, "{status:?}");
+        self.first.get_or_insert_with(bench::now);
         self.running += 1;
         if self.running == TASKS {
+            self.last = Some(bench::now());
             // The library ends when the master has answered everything, this acknowledgement too.
             driver.stop();
         }

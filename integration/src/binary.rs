@@ -11,7 +11,7 @@ pub fn workspace() -> PathBuf {
 /// The path of the binary: `MESOS_TEST_BINARY`, or `target/release/mesos`.
 ///
 /// # Panics
-/// When there is none, or when a source file is newer than it: a test against yesterday's binary proves
+/// When there is none, or when a source file of it is newer than it: a test against yesterday's binary proves
 /// nothing. `./test` builds it first.
 #[allow(clippy::panic, reason = "without the right binary every process test has failed")]
 pub fn mesos() -> PathBuf {
@@ -24,7 +24,7 @@ pub fn mesos() -> PathBuf {
     let Some(built) = modified(&binary) else {
         panic!("{} does not exist: run `cargo build --release` (or `./test`, which does)", binary.display());
     };
-    if let Some(newer) = newer_source(&workspace(), built) {
+    if let Some(newer) = newer_source(&binary, built) {
         panic!(
             "{} is older than {}: run `cargo build --release` (or `./test`, which does)",
             binary.display(),
@@ -38,25 +38,47 @@ fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|metadata| metadata.modified()).ok()
 }
 
-/// A source file of the daemons that was changed after `built`. Tests, benchmarks and this crate are not
-/// part of the binary.
-fn newer_source(root: &Path, built: SystemTime) -> Option<PathBuf> {
-    let crates = ["libprocess", "mesos", "election", "allocator", "master", "agent", "frameworks", "cli"];
-    let mut folders: Vec<PathBuf> = crates
-        .iter()
-        .flat_map(|name| ["src", "proto", "build"].map(|folder| root.join(name).join(folder)))
-        .collect();
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else if matches!(path.extension().and_then(|e| e.to_str()), Some("rs" | "proto"))
-                && modified(&path).is_some_and(|changed| changed > built)
-            {
-                return Some(path);
-            }
+/// A source of the binary that was changed after `built`. Which they are, cargo has written down beside it:
+/// `mesos.d` names every file that went in, and the folders that build scripts watch. Tests, which do not
+/// change the binary, are not among them.
+///
+/// # Panics
+/// When cargo's list is missing.
+fn newer_source(binary: &Path, built: SystemTime) -> Option<PathBuf> {
+    let list = std::fs::read_to_string(binary.with_extension("d"))
+        .expect("cargo writes a list of sources beside each binary");
+    let mut sources: Vec<PathBuf> = sources_in(&list);
+    while let Some(path) = sources.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).into_iter().flatten().filter_map(Result::ok);
+            sources.extend(entries.map(|entry| entry.path()));
+        } else if modified(&path).is_none_or(|changed| changed > built) {
+            return Some(path);
         }
     }
     None
+}
+
+/// The prerequisites in a makefile of one rule, as cargo writes it: separated by spaces, those of a name escaped.
+fn sources_in(list: &str) -> Vec<PathBuf> {
+    let (_, sources) = list.split_once(": ").unwrap_or_default();
+    let escaped = sources.trim_end().replace("\\ ", "\0");
+    escaped.split(' ').map(|source| PathBuf::from(source.replace('\0', " "))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_spaces_are_read_as_they_are() {
+        let sources = sources_in("/x/target/release/mesos: /x/a.rs /x/my\\ house/b.rs\n");
+        assert_eq!(sources, [Path::new("/x/a.rs"), Path::new("/x/my house/b.rs")]);
+    }
+
+    #[test]
+    fn the_binary_knows_its_main_file() {
+        let list = std::fs::read_to_string(mesos().with_extension("d")).expect("it was just built");
+        assert!(sources_in(&list).contains(&workspace().join("cli/src/main.rs")));
+    }
 }

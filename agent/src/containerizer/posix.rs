@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use libprocess::subprocess::{kill_tree, process_table, send_signal};
+use libprocess::subprocess::{kill_tree, send_signal};
 use libprocess::{Context, Handle, Pid, Place, Process, Promise};
 use mesos::v1::container_info;
 use mesos::{ContainerId, Resources, v1};
@@ -94,11 +94,17 @@ impl PosixContainerizer {
     }
 }
 
-/// Kills what is left of a session whose leader has ended.
+/// Kills what is left of a session whose leader has ended. It asks the kernel about each process: to read
+/// all of `/proc/*/stat` instead took an eighth of the CPU time that a short command task costs.
 fn kill_session(leader: i32) {
-    for entry in process_table() {
-        if entry.session == leader && !entry.zombie {
-            send_signal(entry.pid, Signal::KILL);
+    let Ok(directory) = std::fs::read_dir("/proc") else { return };
+    let pids = directory.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    for pid in pids {
+        // Kernel threads have session 0, which rustix cannot express. A zombie does not mind the signal.
+        if nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid)))
+            .is_ok_and(|session| session.as_raw() == leader)
+        {
+            send_signal(pid, Signal::KILL);
         }
     }
 }
@@ -267,6 +273,7 @@ mod tests {
     use std::time::Duration;
 
     use libprocess::http::Client;
+    use libprocess::subprocess::process_table;
     use libprocess::{Address, Node};
 
     use super::super::{Containerizer, RecoveredContainer};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libprocess::testing::run;
+use mesos::capabilities::AgentCapabilities;
 use mesos::internal;
 use mesos::v1::TaskState::{TaskDropped, TaskLost};
 
@@ -20,7 +21,11 @@ fn an_agent_registers_within_a_second_with_what_it_has() {
         assert_eq!(message.slave.port, Some(5051));
         assert_eq!(message.slave.resources.len(), 4);
         assert_eq!(message.version(), "1.11.0");
-        assert_eq!(message.agent_capabilities.len(), 8);
+        let capabilities = AgentCapabilities::from_protos(&message.agent_capabilities);
+        assert_eq!(
+            capabilities.names().collect::<Vec<_>>(),
+            ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"]
+        );
         assert_eq!(message.resource_version_uuid.unwrap().value.len(), 16);
         assert!(matches!(world.hears()[1], Heard::Resources));
         let info = directory.path().join("meta/slaves/latest/slave.info");
