@@ -36,7 +36,9 @@ pub enum StartError {
         reason: String,
     },
     /// `--resources` cannot be understood.
-    #[error("bad --resources '{given}': {error} (the form is 'cpus:4;mem:2048;ports:[31000-32000]', or JSON)")]
+    #[error(
+        "bad --resources '{given}': {error} (the form is 'cpus:4;mem:2048;ports:[31000-32000]', or JSON)"
+    )]
     Resources {
         /// What was given.
         given: String,
