@@ -276,6 +276,16 @@ fn a_framework_may_set_minimums_of_its_own_for_a_role() {
     assert_eq!(counts(&cluster.run()), BTreeMap::from([("B".into(), 2)]));
     cluster.agent("large", "cpus:2;mem:512");
     assert_eq!(told(&cluster.run()), ["A/a@large: cpus:2; mem:512"]);
+
+    // Of ranges and sets the members count (upstream: `ResourcesTest.ContainsResourceQuantities`).
+    let mut cluster = Cluster::new();
+    let mut listening = framework_info(&["l"]);
+    listening.offer_filters.insert("l".into(), minimums(vec![&[("ports", 3.0), ("zones", 2.0)]]));
+    cluster.framework_of("L", &listening);
+    cluster.agent("two", "cpus:1;ports:[1-2];zones:{a,b}");
+    cluster.agent("one", "cpus:1;ports:[1-3];zones:{a}");
+    cluster.agent("enough", "ports:[1-1,3-4];zones:{a,b}");
+    assert_eq!(told(&cluster.run()), ["L/l@enough: ports:[1-1, 3-4]; zones:{a, b}"]);
 }
 
 #[test]

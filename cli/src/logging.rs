@@ -20,11 +20,14 @@ pub(crate) fn start_with_file(
     quiet: bool,
     directory: Option<&Path>,
     program: &str,
-) -> std::io::Result<LogControl> {
+) -> Result<LogControl, String> {
     let Some(directory) = directory else { return Ok(start(level, quiet)) };
-    std::fs::create_dir_all(directory)?;
     let path = directory.join(format!("{program}.log"));
-    let file = File::options().create(true).append(true).open(path)?;
+    let file = std::fs::create_dir_all(directory)
+        .and_then(|()| File::options().create(true).append(true).open(&path))
+        .map_err(|error| {
+            format!("cannot log to {}: {error} (choose another with --log_dir)", path.display())
+        })?;
     Ok(start_to(level, quiet, Some(file)))
 }
 

@@ -4,6 +4,11 @@
 //! or a copy) it behaves as upstream's program of that name. What a command does is in `commands/`; this file
 //! only finds out which one is meant, and prints the one line that is left when it fails.
 
+#![warn(clippy::print_stdout)]
+
+#[macro_use]
+mod output;
+
 mod commands;
 mod demo;
 mod logging;
@@ -53,11 +58,11 @@ fn dispatch(call: Call) -> Result<ExitCode, Failure> {
         Some("run") => commands::run::main(call),
         Some("demo") => demo::main(call),
         Some("help" | "--help" | "-h") => {
-            println!("{HELP}");
+            say!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
         Some("version" | "--version") => {
-            println!("mesos {}", mesos::VERSION);
+            say!("mesos {}", mesos::VERSION);
             Ok(ExitCode::SUCCESS)
         }
         Some(other) => Err(Failure::new(format!("mesos: there is no command '{other}' (see mesos --help)"))),

@@ -67,17 +67,7 @@ impl Call {
         unsupported: &[Unsupported],
     ) -> Result<Result<Loaded<S>, ExitCode>, Failure> {
         let sources = Sources::new(self.words.iter().cloned(), self.environment.clone());
-        match mesos::settings::load::<S>(sources, unsupported).map_err(|error| Failure::of(command, error))? {
-            Outcome::Run(loaded) => Ok(Ok(loaded)),
-            Outcome::Help(text) => {
-                println!("{text}");
-                Ok(Err(ExitCode::SUCCESS))
-            }
-            Outcome::Version => {
-                println!("mesos {}", mesos::VERSION);
-                Ok(Err(ExitCode::SUCCESS))
-            }
-        }
+        self.load_from(sources, command, unsupported)
     }
 
     /// The same for a command whose flags are all ours, and which listens to no `MESOS_*` variables.
@@ -86,7 +76,26 @@ impl Call {
         command: &str,
         unsupported: &[Unsupported],
     ) -> Result<Result<Loaded<S>, ExitCode>, Failure> {
-        Self { environment: BTreeMap::new(), ..self.clone() }.load(command, unsupported)
+        self.load_from(Sources::arguments(self.words.iter().cloned()), command, unsupported)
+    }
+
+    fn load_from<S: Declared>(
+        &self,
+        sources: Sources,
+        command: &str,
+        unsupported: &[Unsupported],
+    ) -> Result<Result<Loaded<S>, ExitCode>, Failure> {
+        match mesos::settings::load::<S>(sources, unsupported).map_err(|error| Failure::of(command, error))? {
+            Outcome::Run(loaded) => Ok(Ok(loaded)),
+            Outcome::Help(text) => {
+                say!("{text}");
+                Ok(Err(ExitCode::SUCCESS))
+            }
+            Outcome::Version => {
+                say!("mesos {}", mesos::VERSION);
+                Ok(Err(ExitCode::SUCCESS))
+            }
+        }
     }
 }
 

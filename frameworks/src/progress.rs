@@ -17,6 +17,8 @@ pub struct Progress {
     pub offers: u64,
     /// Tasks by state.
     pub tasks: Tally,
+    /// What an offer must have at least, while all of them are too small for a task.
+    pub too_small: Option<String>,
 }
 
 /// Tasks by state. Together `waiting + staging + running + done` is `total`.
@@ -73,6 +75,15 @@ impl<W: Write + Send + 'static> ProgressSink for TextProgress<W> {
         if last.connected && !progress.connected {
             let _ = writeln!(self.out, "{}: lost the master, looking for it", progress.name);
         }
+        if let Some(needed) = &progress.too_small
+            && last.too_small.is_none()
+        {
+            let _ = writeln!(
+                self.out,
+                "{}: no offer so far is large enough: a task and its executor need {needed}",
+                progress.name
+            );
+        }
         if last.tasks != progress.tasks {
             let Tally { waiting, staging, running, done, total, retries } = progress.tasks;
             let again = if retries > 0 { format!(", {retries} tried again") } else { String::new() };
@@ -111,12 +122,16 @@ mod tests {
         sink.show(&progress);
         progress.tasks = Tally { done: 2, total: 2, retries: 1, ..Tally::default() };
         sink.show(&progress);
+        progress.too_small = Some("cpus:1.5; mem:64".into());
+        sink.show(&progress);
+        sink.show(&progress);
         let text = String::from_utf8(sink.out).unwrap();
         assert_eq!(
             text,
             "sum: subscribed as id\n\
              sum: 0 of 2 tasks done, 0 running, 0 starting, 2 waiting\n\
-             sum: 2 of 2 tasks done, 0 running, 0 starting, 0 waiting, 1 tried again\n"
+             sum: 2 of 2 tasks done, 0 running, 0 starting, 0 waiting, 1 tried again\n\
+             sum: no offer so far is large enough: a task and its executor need cpus:1.5; mem:64\n"
         );
     }
 }

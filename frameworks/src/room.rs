@@ -34,6 +34,11 @@ impl Room {
     }
 }
 
+/// What an agent must offer for the first task on it: the task and its executor.
+pub fn needed(executor: &v1::ExecutorInfo, task: &Resources) -> Resources {
+    task + &Resources::try_from_protos(&executor.resources).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

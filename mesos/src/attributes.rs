@@ -1,5 +1,7 @@
 //! Attributes of an agent, `rack:r1;zone:[1-5]`: what operators say about it and frameworks choose
-//! by. Names may repeat. Numbers, ranges and texts; no sets. Upstream: `src/common/attributes.cpp`.
+//! by. Names may repeat. Numbers, ranges and texts; no sets. A number is kept as it was given (frameworks
+//! compare it with theirs) and rounded to three decimals only to be compared and printed here. Upstream:
+//! `src/common/attributes.cpp`.
 
 use std::fmt;
 
@@ -36,15 +38,30 @@ pub enum AttributeError {
 }
 
 /// The value of an attribute.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum AttributeValue {
-    /// A number.
-    Scalar(Scalar),
+    /// A number, with all its digits.
+    Scalar(f64),
     /// Ranges of numbers.
     Ranges(Ranges),
     /// Anything else.
     Text(String),
 }
+
+impl PartialEq for AttributeValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Scalar(mine), Self::Scalar(theirs)) => {
+                Scalar::from_f64(*mine) == Scalar::from_f64(*theirs)
+            }
+            (Self::Ranges(mine), Self::Ranges(theirs)) => mine == theirs,
+            (Self::Text(mine), Self::Text(theirs)) => mine == theirs,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for AttributeValue {}
 
 /// One attribute.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,7 +125,7 @@ impl Attributes {
     #[must_use]
     pub fn summary(&self) -> Map<String, Value> {
         let value = |value: &AttributeValue| match value {
-            AttributeValue::Scalar(scalar) => Value::from(scalar.to_f64()),
+            AttributeValue::Scalar(scalar) => Value::from(*scalar),
             AttributeValue::Ranges(ranges) => Value::from(ranges.to_string()),
             AttributeValue::Text(text) => Value::from(text.clone()),
         };
@@ -136,7 +153,7 @@ fn parse_one(token: &str) -> Result<Attribute, AttributeError> {
         text: text.to_owned(),
         error,
     })? {
-        ParsedValue::Scalar(number) => AttributeValue::Scalar(Scalar::from_f64(number)),
+        ParsedValue::Scalar(number) => AttributeValue::Scalar(number),
         ParsedValue::Ranges(ranges) => AttributeValue::Ranges(ranges),
         ParsedValue::Text(text) => AttributeValue::Text(text),
         ParsedValue::Set(_) => return Err(AttributeError::Type { name: name.to_owned() }),
@@ -152,7 +169,7 @@ impl Attribute {
         match &self.value {
             AttributeValue::Scalar(scalar) => {
                 proto.set_type(value::Type::Scalar);
-                proto.scalar = Some((*scalar).into());
+                proto.scalar = Some(value::Scalar { value: *scalar });
             }
             AttributeValue::Ranges(ranges) => {
                 proto.set_type(value::Type::Ranges);
@@ -173,7 +190,7 @@ impl TryFrom<&v1::Attribute> for Attribute {
     fn try_from(proto: &v1::Attribute) -> Result<Self, AttributeError> {
         let wrong = || AttributeError::Type { name: proto.name.clone() };
         let value = match (value::Type::try_from(proto.r#type), &proto.scalar, &proto.ranges, &proto.text) {
-            (Ok(value::Type::Scalar), Some(scalar), _, _) => AttributeValue::Scalar(scalar.into()),
+            (Ok(value::Type::Scalar), Some(scalar), _, _) => AttributeValue::Scalar(scalar.value),
             (Ok(value::Type::Ranges), _, Some(ranges), _) => {
                 AttributeValue::Ranges(Ranges::try_from(ranges).map_err(|_| wrong())?)
             }
@@ -191,7 +208,7 @@ impl TryFrom<&v1::Attribute> for Attribute {
 impl fmt::Display for Attribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            AttributeValue::Scalar(scalar) => write!(f, "{}={scalar}", self.name),
+            AttributeValue::Scalar(number) => write!(f, "{}={}", self.name, Scalar::from_f64(*number)),
             AttributeValue::Ranges(ranges) => write!(f, "{}={ranges}", self.name),
             AttributeValue::Text(text) => write!(f, "{}={text}", self.name),
         }
@@ -249,5 +266,14 @@ mod tests {
     fn messages_and_back_are_the_same() {
         let parsed = attributes("cpus:45.55;ports:[1-2];rack:r1");
         assert_eq!(Attributes::try_from_protos(&parsed.to_protos()), Ok(parsed));
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let parsed = attributes("lat:52.520008;serial:12345678901234567890;tiny:0.0004");
+        let sent: Vec<f64> = parsed.to_protos().iter().filter_map(|one| Some(one.scalar?.value)).collect();
+        assert_eq!(sent, [52.520008, 12_345_678_901_234_567_890.0, 0.0004]);
+        assert_eq!(parsed.summary()["lat"], 52.520008);
+        assert_eq!(attributes("lat:52.520008"), attributes("lat:52.52"));
     }
 }

@@ -403,7 +403,10 @@ mod tests {
             ("cpus", "Failed to parse 'cpus': missing or extra ':'"),
             ("cpus:1:2", "Failed to parse 'cpus:1:2': missing or extra ':'"),
             ("ports:[1-2]", "Failed to parse '[1-2]' to quantity: only scalar values are allowed"),
-            ("cpus:-1", "Failed to parse '-1' to quantity: only scalar values are allowed"),
+            (
+                "cpus:-1",
+                "Failed to parse '-1' to quantity: Invalid scalar value '-1':Negative values not supported",
+            ),
             ("cpus:[", "Failed to parse '[' to quantity: Mismatched brackets"),
         ] {
             assert_eq!(ResourceQuantities::parse(text).unwrap_err().to_string(), message);

@@ -33,37 +33,25 @@ fn without_trailing_zeros(number: &str) -> &str {
     if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { number }
 }
 
-/// Reads a floating point number as stout's `numify<double>`: decimal or exponent form, `0x`
-/// integers, `inf`, `nan`; no blanks around it, nothing behind it.
+/// Reads a floating point number as stout's `numify<double>`: decimal or exponent form, `inf`,
+/// `nan`; no blanks around it, nothing behind it. What is too large for a double is none.
 #[must_use]
 pub fn parse_f64(text: &str) -> Option<f64> {
-    if let Some(integer) = hexadecimal(text) {
-        return integer.map(|(negative, value)| if negative { -(value as f64) } else { value as f64 });
-    }
-    text.parse().ok()
+    let number: f64 = text.parse().ok()?;
+    let overflowed = number.is_infinite() && text.bytes().any(|byte| byte.is_ascii_digit());
+    (!overflowed).then_some(number)
 }
 
 /// Reads an unsigned number as stout's `numify<uint64_t>`: decimal digits or a `0x` form. Unlike
 /// upstream, where `-1` wraps round to the largest number, a negative number is refused.
 #[must_use]
 pub fn parse_u64(text: &str) -> Option<u64> {
-    if let Some(integer) = hexadecimal(text) {
-        return integer.and_then(|(negative, value)| (!negative).then_some(value));
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        // Rust's reader would take a sign here.
+        Some(digits) if digits.starts_with('+') => None,
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
     }
-    text.parse().ok()
-}
-
-/// `None`: not a hexadecimal form. `Some(None)`: it begins like one and is not one.
-fn hexadecimal(text: &str) -> Option<Option<(bool, u64)>> {
-    let (negative, rest) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let digits = rest.strip_prefix("0x").or_else(|| rest.strip_prefix("0X"))?;
-    if digits.starts_with('+') {
-        return Some(None);
-    }
-    Some(u64::from_str_radix(digits, 16).ok().map(|value| (negative, value)))
 }
 
 /// Cuts `text` at every character of `separators` and drops empty pieces (stout's `tokenize`).
@@ -117,13 +105,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_hexadecimal_integers_but_no_hexadecimal_fractions() {
-        assert_eq!(parse_f64("0x10"), Some(16.0));
-        assert_eq!(parse_f64("-0x10"), Some(-16.0));
-        assert_eq!(parse_f64("0x1.8"), None);
+    fn whole_numbers_may_be_hexadecimal_and_others_not() {
+        assert_eq!(parse_f64("0x10"), None);
+        assert_eq!(parse_f64("1e400"), None);
+        assert_eq!(parse_f64("inf"), Some(f64::INFINITY));
         assert_eq!(parse_f64(" 1"), None);
         assert_eq!(parse_f64("1e3"), Some(1000.0));
         assert_eq!(parse_u64("0xff"), Some(255));
+        assert_eq!(parse_u64("0x+f"), None);
         assert_eq!(parse_u64("-1"), None);
     }
 

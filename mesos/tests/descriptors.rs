@@ -133,7 +133,7 @@ fn every_message_and_field_of_upstream_is_there_with_its_number_label_type_and_d
             && !row.default.is_empty()
             && !row.notes.contains("deprecated");
         assert_eq!(field.write_default, written, "{context}");
-        compare_type(row, field.presence, field.kind, &name, &by_message, &context);
+        compare_type(row, field.presence, field.kind, &name, &rows, &by_message, &context);
         compared += 1;
     }
     assert!(compared > 3_000, "only {compared} fields were compared");
@@ -144,11 +144,17 @@ fn compare_type(
     presence: Presence,
     kind: Kind,
     within: &str,
+    rows: &[Row<'_>],
     by_message: &BTreeMap<&str, Vec<&str>>,
     context: &str,
 ) {
     if is_map_entry(row.kind, by_message) {
         assert_eq!(presence, Presence::Map, "{context}");
+        // A map's kind is that of its values; keys are strings in every map of ours.
+        let part = |name: &str| rows.iter().find(|other| other.message == row.kind && other.field == name);
+        let (Some(key), Some(value)) = (part("key"), part("value")) else { panic!("{context}: no entry") };
+        assert_eq!(key.kind, "string", "{context}");
+        compare_kind(value, kind, within, context);
         return;
     }
     let label = match presence {
@@ -158,6 +164,10 @@ fn compare_type(
         Presence::Map => "map",
     };
     assert_eq!(label, row.label, "{context}");
+    compare_kind(row, kind, within, context);
+}
+
+fn compare_kind(row: &Row<'_>, kind: Kind, within: &str, context: &str) {
     let (actual, expected) = match kind {
         Kind::Message(inner) => (inner.full_name, ours(row.kind, within)),
         Kind::Enum(inner) => (inner.full_name, ours(row.kind, within)),

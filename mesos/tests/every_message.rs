@@ -7,7 +7,7 @@ mod support;
 
 use mesos::proto::MessageDescriptor;
 use mesos::{Message, bincode_codec, json, required, wire};
-use support::{Random, message};
+use support::{Fields, Random, message};
 
 /// Random messages of each kind.
 const ROUNDS: u64 = 12;
@@ -15,7 +15,7 @@ const ROUNDS: u64 = 12;
 /// Goes through all three encodings and back. `seed` is for the failure's text.
 fn round_trip<T: Message>(seed: u64) {
     let mut random = Random(seed);
-    let given = message(T::descriptor(), &mut random, 3);
+    let given = message(T::descriptor(), &mut random, Fields::Some, 3);
     let context = || format!("{} from seed {seed}", T::FULL_NAME);
 
     let first: T = wire::decode(&given).unwrap_or_else(|error| panic!("{}: {error}", context()));
@@ -41,6 +41,12 @@ fn round_trip<T: Message>(seed: u64) {
     let value = json::parse(&text).unwrap();
     let slow: T = json::from_value(&value).unwrap_or_else(|error| panic!("{}: {error}", context()));
     assert_eq!(slow, again, "JSON by way of a value, {}", context());
+
+    // Where no default is unset, nothing is new the first time either, and nothing may be lost.
+    let given = message(T::descriptor(), &mut random, Fields::WithDefaults, 3);
+    let whole: T = wire::decode(&given).unwrap_or_else(|error| panic!("{}: {error}", context()));
+    let again: T = json::from_slice(&json::to_vec(&whole)).unwrap();
+    assert_eq!(again, whole, "JSON with all defaults, {}", context());
 }
 
 /// Damages a message in each encoding and reads it. What counts is that it ends without a panic;
@@ -48,7 +54,7 @@ fn round_trip<T: Message>(seed: u64) {
 fn survives_damage<T: Message>(seed: u64) -> u64 {
     let mut random = Random(seed);
     let mut refused = 0;
-    let bytes = message(T::descriptor(), &mut random, 2);
+    let bytes = message(T::descriptor(), &mut random, Fields::Some, 2);
     let sound: T = wire::decode(&bytes).unwrap();
 
     let damaged = damage(&bytes, &mut random);

@@ -59,7 +59,8 @@ mesos::settings! {
             /// What frameworks may want to know of this agent: "rack:abc;zone:west".
             attributes: Option<String>,
             /// The role that resources belong to which `resources` does not give to one.
-            default_role: String = "*".to_owned(),
+            default_role: String = "*".to_owned()
+                => |role: &String| mesos::roles::validate(role).map_err(|error| error.to_string()),
         }
         "Directories" {
             /// Where sandboxes are, and what must survive a restart. It is not cleaned up when the

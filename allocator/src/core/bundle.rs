@@ -35,6 +35,9 @@ struct Parts {
     resources: Resources,
     /// Of all scalars in `resources`; a shared one once.
     scalars: Amounts,
+    /// As `scalars`, and of each range and set how many numbers or items it has, in thousandths as well:
+    /// what a minimum is compared with.
+    counted: Amounts,
     /// Of those that count against a quota when allocated: unreserved and irrevocable.
     loose: Amounts,
     /// Of those that are reserved.
@@ -79,6 +82,7 @@ impl Rest {
         }
         let mut parts = Parts {
             scalars: Amounts::ZERO,
+            counted: Amounts::ZERO,
             loose: Amounts::ZERO,
             reserved: Amounts::ZERO,
             has_reserved: resources.iter().any(|resource| !resource.is_unreserved()),
@@ -89,7 +93,11 @@ impl Rest {
         };
         for resource in parts.resources.iter() {
             // What came in through `Bundle::split` has its name interned.
-            let Some(name) = resource.scalar().and_then(|_| names.find(resource.name())) else { continue };
+            let Some(name) = names.find(resource.name()) else { continue };
+            parts.counted.increase(name, resource.quantity().millis());
+            if resource.scalar().is_none() {
+                continue;
+            }
             let amount = millis(resource);
             parts.scalars.increase(name, amount);
             if is_loose(resource) {
@@ -191,7 +199,7 @@ impl Bundle {
     /// Splits resources, forgetting whom they are allocated to.
     pub fn split(resources: &Resources, names: &mut Names) -> Bundle {
         let mut plain = Amounts::ZERO;
-        for resource in resources.iter().filter(|resource| resource.scalar().is_some()) {
+        for resource in resources.iter() {
             let name = names.intern(resource.name());
             if is_plain(resource) {
                 plain.increase(name, millis(resource));
@@ -236,11 +244,15 @@ impl Bundle {
         sum
     }
 
-    /// Whether at least `quantities` are there (upstream: `Resources::contains(ResourceQuantities)`).
+    /// Whether at least `quantities` are there; of ranges and sets their members count (upstream:
+    /// `Resources::contains(ResourceQuantities)`).
     pub(crate) fn reaches(&self, quantities: &Amounts) -> bool {
-        match self.rest.amounts(|parts| &parts.scalars) {
+        match self.rest.amounts(|parts| &parts.counted) {
             None => self.plain.contains(quantities),
-            Some(_) => self.amounts().contains(quantities),
+            Some(more) => {
+                let reached = |(name, want)| self.plain.get(name).saturating_add(more.get(name)) >= want;
+                quantities.iter().all(reached)
+            }
         }
     }
 

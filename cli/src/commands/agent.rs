@@ -29,13 +29,13 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         let result = tokio::select! {
             biased;
             () = signals::end_requested() => Ok(ExitCode::SUCCESS),
-            ended = running.wait() => ending(&ended),
+            ended = running.wait() => ending(COMMAND, &ended),
             () = signals::leave_requested() => {
                 running.leave();
                 tokio::select! {
                     biased;
                     () = signals::end_requested() => Ok(ExitCode::SUCCESS),
-                    ended = running.wait() => ending(&ended),
+                    ended = running.wait() => ending(COMMAND, &ended),
                 }
             }
         };
@@ -46,9 +46,9 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
 }
 
 /// What an agent's end means for its process.
-pub(super) fn ending(ended: &agent::Ended) -> Result<ExitCode, Failure> {
+pub(super) fn ending(command: &str, ended: &agent::Ended) -> Result<ExitCode, Failure> {
     match ended {
-        agent::Ended::Failed(reason) => Err(Failure::of(COMMAND, reason)),
+        agent::Ended::Failed(reason) => Err(Failure::of(command, reason)),
         other => {
             tracing::info!(?other, "the agent has ended");
             Ok(ExitCode::SUCCESS)

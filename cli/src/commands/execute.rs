@@ -77,7 +77,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
                 Ok(_) => Ok(ExitCode::FAILURE),
                 Err(error) => Err(Failure::of(COMMAND, error)),
             },
-            () = signals::end_requested() => Err(Failure::of(COMMAND, "interrupted; the master ends the task")),
+            () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted; if the task was launched, the master ends it")),
         };
         node.shutdown().await;
         result

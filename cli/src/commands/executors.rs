@@ -17,7 +17,7 @@ MESOS_FRAMEWORK_ID, MESOS_EXECUTOR_ID ...) and by the agent, over the executor A
 /// `mesos executor`, also called `mesos-executor`.
 pub(crate) fn command(call: Call) -> Result<ExitCode, Failure> {
     if call.words.iter().any(|word| word == "--help" || word == "-h") {
-        println!("{HELP}");
+        say!("{HELP}");
         return Ok(ExitCode::SUCCESS);
     }
     // It only calls its agent: no socket to listen on, no thread but this one.

@@ -1,10 +1,11 @@
 //! `mesos local`: a master and agents in one process, each a node with its own port.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use libprocess::Node;
 use mesos::settings::{Declared, Sources, Unsupported};
+use tempfile::TempDir;
 
 use super::{run, start_node};
 use crate::settings::{Call, Failure};
@@ -22,8 +23,9 @@ mesos::settings! {
             ip: std::net::IpAddr = std::net::IpAddr::from([127, 0, 0, 1]),
             /// The master's port. The agents listen on ports that the kernel gives.
             port: u16 = 5050,
-            /// Directory for what the master and the agents keep, each in a directory of its own.
-            work_dir: PathBuf = PathBuf::from("/tmp/mesos-rs/local"),
+            /// Directory for what the master and the agents keep, each in a directory of its own. Without it, one
+            /// that is removed at the end.
+            work_dir: Option<PathBuf>,
             /// What each agent offers, as for mesos agent. Without it, each offers all that the host has.
             resources: Option<String>,
         }
@@ -43,11 +45,17 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Err(code) => return Ok(code),
     };
     let control = logging::start(&settings.logging_level, settings.quiet);
-    run(async move {
+    let temporary = match &settings.work_dir {
+        Some(_) => None,
+        None => Some(temporary_folder()?),
+    };
+    let folder =
+        temporary.as_ref().map(TempDir::path).or(settings.work_dir.as_deref()).unwrap_or(Path::new("."));
+    run(async {
         let flags = [
             format!("--ip={}", settings.ip),
             format!("--port={}", settings.port),
-            work_dir(&settings, "master"),
+            work_dir(folder, "master"),
         ];
         let master_settings = derived::<master::Settings>(flags.into(), master::UNSUPPORTED)?;
         let node = start_node(COMMAND, master::startup::node(&master_settings).log_control(control)).await?;
@@ -55,10 +63,10 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             master::start(&node, master_settings).await.map_err(|error| Failure::of(COMMAND, error))?;
         let mut agents = Vec::new();
         for index in 1..=settings.agents {
-            agents.push(start_agent(&settings, &node, index).await?);
+            agents.push(start_agent(&settings, folder, &node, index).await?);
         }
         let address = node.address();
-        println!(
+        say!(
             "a master at {address} and {} agents; Ctrl-C ends them. See http://{address}/state",
             agents.len()
         );
@@ -68,9 +76,9 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         };
         let result = tokio::select! {
             biased;
-            () = signals::end_requested() => Ok(ExitCode::SUCCESS),
+            () = signals::interrupted() => Ok(ExitCode::SUCCESS),
             reason = running_master.wait() => Err(Failure::of(COMMAND, reason)),
-            ended = ended => super::agent::ending(&ended),
+            ended = ended => super::agent::ending(COMMAND, &ended),
         };
         for (agent_node, running) in agents {
             running.stop();
@@ -84,6 +92,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
 
 async fn start_agent(
     settings: &Settings,
+    folder: &Path,
     master: &Node,
     index: u16,
 ) -> Result<(Node, agent::Running), Failure> {
@@ -91,7 +100,7 @@ async fn start_agent(
         format!("--master={}", master.address()),
         format!("--ip={}", settings.ip),
         "--port=0".to_owned(),
-        work_dir(settings, &format!("agent-{index}")),
+        work_dir(folder, &format!("agent-{index}")),
     ];
     flags.extend(settings.resources.iter().map(|resources| format!("--resources={resources}")));
     let agent_settings = derived::<agent::Settings>(flags, agent::UNSUPPORTED)?;
@@ -101,8 +110,15 @@ async fn start_agent(
     Ok((node, running))
 }
 
-fn work_dir(settings: &Settings, name: &str) -> String {
-    format!("--work_dir={}", settings.work_dir.join(name).display())
+fn work_dir(folder: &Path, name: &str) -> String {
+    format!("--work_dir={}", folder.join(name).display())
+}
+
+fn temporary_folder() -> Result<TempDir, Failure> {
+    let made = tempfile::Builder::new().prefix("mesos-local-").tempdir();
+    made.map_err(|error| {
+        Failure::of(COMMAND, format!("no temporary folder can be made: {error} (choose one with --work_dir)"))
+    })
 }
 
 /// Settings of a daemon as if it had been started with these flags alone.

@@ -21,7 +21,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     let directory = settings.log_dir.as_deref().map(Path::new);
     let control =
         logging::start_with_file(&settings.logging_level, settings.quiet, directory, "mesos-master")
-            .map_err(|error| Failure::of(COMMAND, format!("cannot log to --log_dir: {error}")))?;
+            .map_err(|error| Failure::of(COMMAND, error))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -54,7 +54,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Some("sum-executor") => executors::sum(&call),
         Some("integrate-executor") => executors::integrate(&call),
         Some("--help" | "-h") => {
-            println!(
+            say!(
                 "mesos run sum        adds 0 + 1 + 2 + ... on a cluster\nmesos run integrate  integrates an expression on a cluster\n\nEach explains its settings with --help."
             );
             Ok(ExitCode::SUCCESS)
@@ -68,7 +68,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
 
 fn run_sum(call: &Call) -> Result<ExitCode, Failure> {
     const COMMAND: &str = "run sum";
-    let settings = match call.load_tool::<SumSettings>(COMMAND, &[])? {
+    let settings = match call.load::<SumSettings>(COMMAND, &[])? {
         Ok(loaded) => loaded.settings,
         Err(code) => return Ok(code),
     };
@@ -84,12 +84,12 @@ fn run_sum(call: &Call) -> Result<ExitCode, Failure> {
             biased;
             outcome = sum::run(&node, options, TextProgress::new(stderr())) => match outcome {
                 Ok(outcome) => {
-                    println!("{}", outcome.sum);
+                    say!("{}", outcome.sum);
                     Ok(ExitCode::SUCCESS)
                 }
                 Err(error) => Err(Failure::of(COMMAND, error)),
             },
-            () = signals::end_requested() => Err(Failure::of(COMMAND, "interrupted")),
+            () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted")),
         };
         node.shutdown().await;
         result
@@ -98,7 +98,7 @@ fn run_sum(call: &Call) -> Result<ExitCode, Failure> {
 
 fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
     const COMMAND: &str = "run integrate";
-    let settings = match call.load_tool::<IntegrateSettings>(COMMAND, &[])? {
+    let settings = match call.load::<IntegrateSettings>(COMMAND, &[])? {
         Ok(loaded) => loaded.settings,
         Err(code) => return Ok(code),
     };
@@ -114,12 +114,12 @@ fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
             biased;
             outcome = integrate::run(&node, options, TextProgress::new(stderr())) => match outcome {
                 Ok(outcome) => {
-                    println!("{}", outcome.integral);
+                    say!("{}", outcome.integral);
                     Ok(ExitCode::SUCCESS)
                 }
                 Err(error) => Err(Failure::of(COMMAND, error)),
             },
-            () = signals::end_requested() => Err(Failure::of(COMMAND, "interrupted")),
+            () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted")),
         };
         node.shutdown().await;
         result

@@ -37,8 +37,8 @@ pub(crate) struct Children {
 pub(crate) enum ChildError {
     #[error("{name} could not be started: {source}")]
     Start { name: String, source: std::io::Error },
-    #[error("{name} ended ({status}): {last_line}")]
-    Ended { name: String, status: ExitStatus, last_line: String },
+    #[error("{name} ended ({status}){reason}")]
+    Ended { name: String, status: ExitStatus, reason: String },
 }
 
 impl Children {
@@ -60,6 +60,13 @@ impl Children {
         let output = File::create(&log).map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
         let mut command = Command::new(binary);
+        // What the shell sets for other daemons would win over the files that the demo shows.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_") {
+                command.env_remove(&*name);
+            }
+        }
         command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(errors);
         // A group of its own: Ctrl-C at the terminal reaches the demo alone, which then ends the cluster in order.
         command.process_group(0);
@@ -86,7 +93,7 @@ impl Children {
                 return Err(ChildError::Ended {
                     name: daemon.name.clone(),
                     status,
-                    last_line: last_line(&daemon.log),
+                    reason: reason(&daemon.log),
                 });
             }
         }
@@ -129,9 +136,9 @@ fn own_pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
 
-/// The last line that a daemon wrote: daemons end with one line that says why.
-fn last_line(log: &Path) -> String {
+/// Why a daemon ended, if it said so: a daemon that gives up ends with a line `mesos agent: why`.
+fn reason(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it printed nothing");
-    line.to_owned()
+    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    if last.starts_with("mesos ") { format!(": {last}") } else { String::new() }
 }

@@ -1,6 +1,6 @@
 //! The demo's cluster: its daemons, how it comes up, and where to look at it.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,6 +27,17 @@ struct Plan {
     address: SocketAddr,
 }
 
+impl Plan {
+    /// Says which port cannot be listened on before anything is started.
+    fn check_port(&self) -> Result<(), Failure> {
+        let Plan { name, address, .. } = self;
+        TcpListener::bind(address).map(drop).map_err(|error| {
+            let advice = "choose others with --ports=MASTER,AGENT,AGENT,...";
+            Failure::of(COMMAND, format!("{name} cannot listen on {address}: {error} ({advice})"))
+        })
+    }
+}
+
 /// A master and agents as child processes, with a folder of their own for what they keep.
 pub(super) struct DemoCluster {
     binary: PathBuf,
@@ -40,8 +51,12 @@ pub(super) struct DemoCluster {
 impl DemoCluster {
     /// Reads the configuration files, so that what is wrong in them is said before anything starts.
     pub(super) fn prepare(client: Client, config: &Path, ports: Option<&[u16]>) -> Result<Self, Failure> {
-        let failed =
-            |error: std::io::Error| Failure::of(COMMAND, format!("no temporary folder can be made: {error}"));
+        let failed = |error: std::io::Error| {
+            Failure::of(
+                COMMAND,
+                format!("no temporary folder can be made: {error} (TMPDIR names another place)"),
+            )
+        };
         let folder = tempfile::Builder::new().prefix("mesos-demo-").tempdir().map_err(failed)?;
         let agents = agent_names(config);
         if agents.is_empty() {
@@ -57,6 +72,9 @@ impl DemoCluster {
             .enumerate()
             .map(|(index, name)| plan(&name, config, folder.path(), port(index + 1), Some(master.address)))
             .collect::<Result<_, _>>()?;
+        for plan in std::iter::once(&master).chain(&agents) {
+            plan.check_port()?;
+        }
         let children = Children::new().map_err(|error| Failure::of(COMMAND, error))?;
         Ok(Self { binary: own_binary()?, client, master, agents, children, folder })
     }
@@ -68,9 +86,9 @@ impl DemoCluster {
 
     /// Starts the daemons and waits until all agents are registered.
     pub(super) async fn start(&mut self) -> Result<(), Failure> {
-        println!("Starting a master and {} agents ...", self.agents.len());
+        say!("Starting a master and {} agents ...", self.agents.len());
         for plan in std::iter::once(&self.master).chain(&self.agents) {
-            println!("  mesos {}", plan.words.join(" "));
+            say!("  mesos {}", plan.words.join(" "));
             let log = self.folder.path().join(format!("{}.log", plan.name));
             self.children
                 .start(&plan.name, &self.binary, &plan.words, log)
@@ -125,11 +143,11 @@ impl DemoCluster {
 
     /// Prints what a curious person may open while the cluster runs.
     pub(super) fn print_where_to_look(&self) {
-        println!("\nWhere to look (with --keep the cluster stays up):");
+        say!("\nWhere to look (with --keep the cluster stays up):");
         for plan in std::iter::once(&self.master).chain(&self.agents) {
-            println!("  {}", plan.name);
+            say!("  {}", plan.name);
             for path in ["/state", "/version", "/__processes__"] {
-                println!("    http://{0}{path:<16}  curl http://{0}{path}", plan.address);
+                say!("    http://{0}{path:<16}  curl http://{0}{path}", plan.address);
             }
         }
     }

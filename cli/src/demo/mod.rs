@@ -50,17 +50,17 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         let mut cluster = DemoCluster::prepare(node.client().clone(), &folder, ports.as_deref())?;
         let result = tokio::select! {
             biased;
-            () = signals::end_requested() => Err(Failure::of(COMMAND, "interrupted; everything is stopped")),
+            () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted; everything is stopped")),
             result = show(&node, &mut cluster) => result,
         };
         if result.is_ok() && settings.keep {
-            println!("\nThe cluster runs until Ctrl-C.");
-            signals::end_requested().await;
+            say!("\nThe cluster runs until Ctrl-C.");
+            signals::interrupted().await;
         }
         cluster.stop().await;
         node.shutdown().await;
         if result.is_ok() {
-            println!("\nEverything is stopped.");
+            say!("\nEverything is stopped.");
         }
         result.map(|()| ExitCode::SUCCESS)
     })

@@ -10,7 +10,7 @@ use super::{IntegrateError, IntegrateOptions, IntegrateOutcome, Partial, Steps};
 use crate::{
     ledger::Ledger,
     progress::{Progress, ProgressSink},
-    room::Room,
+    room::{Room, needed},
     scheduler::{Driver, Scheduler},
 };
 
@@ -113,6 +113,9 @@ impl<P: ProgressSink> Scheduler for Integrate<P> {
             }
             driver.launch(&offer.id, tasks, REFUSE);
         }
+        // Nothing runs and nothing was launched: every offer was too small.
+        let starved = self.ledger.has_waiting() && self.ledger.alive().is_empty();
+        self.progress.too_small = starved.then(|| needed(&self.executor, &self.task).to_string());
         self.settle(driver, Ok(()));
     }
 

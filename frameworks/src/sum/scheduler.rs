@@ -10,7 +10,7 @@ use super::{Partial, SumError, SumOptions, SumOutcome, Terms};
 use crate::{
     ledger::{Failure, Ledger},
     progress::{Progress, ProgressSink},
-    room::Room,
+    room::{Room, needed},
     scheduler::{Driver, Scheduler},
 };
 
@@ -112,6 +112,9 @@ impl<P: ProgressSink> Scheduler for Sum<P> {
             }
             driver.launch(&offer.id, tasks, REFUSE);
         }
+        // Nothing runs and nothing was launched: every offer was too small.
+        let starved = self.ledger.has_waiting() && self.ledger.alive().is_empty();
+        self.progress.too_small = starved.then(|| needed(&self.executor, &self.task).to_string());
         self.settle(driver, Ok(()));
     }
 
@@ -199,6 +202,9 @@ mod tests {
         sum.offers(&mut driver, vec![offer("o", "cpus:1;mem:2048")]);
         let call = driver.calls().next().unwrap();
         assert_eq!(call.decline.as_ref().unwrap().filters.unwrap().refuse_seconds, Some(5.0));
+        assert_eq!(sum.progress.too_small.as_deref(), Some("cpus:1.5; mem:64"));
+        sum.offers(&mut driver, vec![offer("p", "cpus:2;mem:2048")]);
+        assert_eq!(sum.progress.too_small, None);
     }
 
     #[test]

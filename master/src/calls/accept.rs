@@ -39,8 +39,10 @@ pub(super) fn accept(master: &mut Master, framework: &FrameworkId, call: Accept,
         apply(master, framework, operation, &mut taken, ctx);
     }
     let Taken { agent, remaining, launched, .. } = taken;
+    // As with DECLINE, what comes without filters is refused for their default of 5 seconds.
+    let filters = call.filters.unwrap_or_default();
     if !remaining.is_empty() {
-        master.allocation.recover_offered(framework, &agent, remaining, call.filters);
+        master.allocation.recover_offered(framework, &agent, remaining, Some(filters));
     }
     if !launched.is_empty() {
         master.allocation.allocate(&agent, launched);

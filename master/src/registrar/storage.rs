@@ -95,9 +95,20 @@ fn at(path: &Path, error: &redb::Error) -> StorageError {
         redb::Error::DatabaseAlreadyOpen => {
             "another master uses it; end that one, or choose another --work_dir".to_owned()
         }
+        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            format!("{error}; make it this user's, or choose another --work_dir")
+        }
+        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => damaged(error),
+        redb::Error::Corrupted(text) => damaged(text),
         other => other.to_string(),
     };
     StorageError { place: path.display().to_string(), reason }
+}
+
+fn damaged(what: &dyn std::fmt::Display) -> String {
+    format!(
+        "not a registry, or damaged ({what}); bring back a copy, or move it away to begin with an empty one"
+    )
 }
 
 impl Storage for Local {

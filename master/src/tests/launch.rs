@@ -63,6 +63,33 @@ fn a_task_runs_from_its_offer_to_its_acknowledged_end() {
     });
 }
 
+/// Upstream passes `accept.filters()` on, whose default refuses for 5 seconds.
+#[test]
+fn what_an_accept_leaves_is_refused_for_five_seconds_unless_it_says_otherwise() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        for (filters, earliest, latest) in [(json!(null), 5, 6), (json!({ "refuse_seconds": 0.0 }), 0, 1)] {
+            let offer = scheduler.offer().await;
+            let body =
+                json!({ "offer_ids": [{ "value": offer.id.value }], "operations": [], "filters": filters });
+            assert_eq!(scheduler.call("ACCEPT", body).await.0, 202);
+            let began = cluster.node.elapsed();
+            let again = scheduler.offer().await;
+            let waited = cluster.node.elapsed() - began;
+            assert!(
+                waited >= Duration::from_secs(earliest) && waited <= Duration::from_secs(latest),
+                "{waited:?} with {filters}"
+            );
+            let back = json!({
+                "offer_ids": [{ "value": again.id.value }], "filters": { "refuse_seconds": 0.0 }
+            });
+            scheduler.call("DECLINE", back).await;
+        }
+    });
+}
+
 #[test]
 fn two_tasks_of_one_executor_are_launched_with_one_executor() {
     testing::run(async {

@@ -131,6 +131,8 @@ impl Codec<bool> for LenientBool {
 
 /// A type that JSON numbers become.
 pub(super) trait Numeric: Sized + Copy + fmt::Display {
+    /// The least and the largest value.
+    const BOUNDS: (Self, Self);
     fn from_unsigned(value: u64) -> Option<Self>;
     fn from_signed(value: i64) -> Option<Self>;
     fn from_double(value: f64) -> Option<Self>;
@@ -150,6 +152,7 @@ pub(super) trait Numeric: Sized + Copy + fmt::Display {
 macro_rules! integer {
     ($($kind:ty),*) => {$(
         impl Numeric for $kind {
+            const BOUNDS: (Self, Self) = (<$kind>::MIN, <$kind>::MAX);
             fn from_unsigned(value: u64) -> Option<Self> {
                 value.try_into().ok()
             }
@@ -169,6 +172,7 @@ macro_rules! integer {
 integer!(i32, i64, u32, u64);
 
 impl Numeric for f64 {
+    const BOUNDS: (Self, Self) = (f64::MIN, f64::MAX);
     fn from_unsigned(value: u64) -> Option<Self> {
         Some(value as f64)
     }

@@ -130,9 +130,12 @@ fn number<T: Numeric + serde::Serialize>(
             let exact = number.as_u64().map(T::from_unsigned);
             let exact = exact.or_else(|| number.as_i64().map(T::from_signed));
             let number = exact.or_else(|| number.as_f64().map(T::from_double)).flatten();
-            number.ok_or_else(|| unparsable(&value.to_string(), "number", field))?
+            number.ok_or_else(|| out_of_range::<T>(&value.to_string(), field))?
         }
-        Value::String(text) => T::from_text(text).ok_or_else(|| unparsable(text, "number", field))?,
+        Value::String(text) => T::from_text(text).ok_or_else(|| match f64::from_text(text) {
+            Some(_) => out_of_range::<T>(text, field),
+            None => unparsable(text, "number", field),
+        })?,
         other => return Err(unexpected(type_of(other), field)),
     };
     // JSON has no infinity; the quoted form stands for itself.
@@ -179,6 +182,12 @@ fn type_of(value: &Value) -> &'static str {
 
 fn unexpected(found: &str, field: &FieldDescriptor) -> Error {
     Error::Mismatch(format!("Not expecting a JSON {found} for field '{}'", field.name))
+}
+
+/// Upstream casts such a number to some other one; a task with a wrong number in it is worse than an error.
+fn out_of_range<T: Numeric>(text: &str, field: &FieldDescriptor) -> Error {
+    let (name, (least, most)) = (field.name, T::BOUNDS);
+    Error::Mismatch(format!("'{text}' is out of range for field '{name}': allowed are {least} to {most}"))
 }
 
 fn unparsable(text: &str, wanted: &str, field: &FieldDescriptor) -> Error {
@@ -235,5 +244,31 @@ fn collect_missing(
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::v1;
+
+    #[test]
+    fn numbers_that_do_not_fit_are_named_with_what_does() {
+        for (number, allowed) in [("-1", "0 to 18446744073709551615"), ("1e30", "0 to 18446744073709551615")]
+        {
+            let text = format!(r#"{{"begin":{number},"end":2}}"#);
+            let error = crate::json::from_slice::<v1::value::Range>(text.as_bytes()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "'{}' is out of range for field 'begin': allowed are {allowed}",
+                    number.replace("1e30", "1e+30")
+                )
+            );
+        }
+        let quoted = crate::json::from_slice::<v1::value::Range>(br#"{"begin":"x","end":2}"#).unwrap_err();
+        assert_eq!(
+            quoted.to_string(),
+            "Failed to parse 'x' as a JSON number for field 'begin': syntax error at line 1 near: x"
+        );
     }
 }

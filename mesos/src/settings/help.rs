@@ -7,12 +7,16 @@ const WIDTH: usize = 100;
 /// Columns before a help text.
 const INDENT: usize = 6;
 
-pub(super) fn text(program: &str, settings: &[Setting]) -> String {
+/// `environment`: whether the program listens to variables.
+pub(super) fn text(program: &str, settings: &[Setting], environment: bool) -> String {
     let mut out = format!("Usage: {program} [--setting=value] ...\n\n");
-    let introduction = "Settings come from the command line (--name=value or --name value), the environment \
-        (MESOS_NAME=value), the file of --config (TOML, name = value), and built-in defaults; the earlier in this \
-        list wins. A value file:///path stands for the content of that file.";
-    wrap(&mut out, introduction, 0);
+    let variables = if environment { "the environment (MESOS_NAME=value), " } else { "" };
+    let introduction = format!(
+        "Settings come from the command line (--name=value or --name value), {variables}the file of --config \
+         (TOML, name = value), and built-in defaults; the earlier in this list wins. A value file:///path stands \
+         for the content of that file."
+    );
+    wrap(&mut out, &introduction, 0);
     let mut group = "";
     for setting in settings {
         if setting.group != group {

@@ -23,15 +23,21 @@ const SHOWN_VALUE: usize = 200;
 pub struct Sources {
     /// The command line, without the program and its subcommand.
     pub args: Vec<String>,
-    /// The environment; only `MESOS_*` is looked at.
-    pub env: BTreeMap<String, String>,
+    /// The environment; only `MESOS_*` is looked at. `None`: a program that listens to no environment.
+    pub env: Option<BTreeMap<String, String>>,
 }
 
 impl Sources {
     /// From both.
     #[must_use]
     pub fn new(args: impl IntoIterator<Item = String>, env: BTreeMap<String, String>) -> Self {
-        Self { args: args.into_iter().collect(), env }
+        Self { args: args.into_iter().collect(), env: Some(env) }
+    }
+
+    /// From the command line (and the file that it names) alone.
+    #[must_use]
+    pub fn arguments(args: impl IntoIterator<Item = String>) -> Self {
+        Self { args: args.into_iter().collect(), env: None }
     }
 }
 
@@ -98,18 +104,18 @@ pub struct Loaded<S> {
 pub fn load<S: Declared>(sources: Sources, unsupported: &[Unsupported]) -> Result<Outcome<S>, SettingsError> {
     let declared = S::declarations();
     let given = args::split(&sources.args, |name| kind_of(&declared, unsupported, name))?;
-    let asks = |name: &str| given.iter().any(|g| g.name == name && !g.negated && g.value.is_none());
-    if asks("help") {
-        return Ok(Outcome::Help(help::text(S::PROGRAM, &declared)));
+    if asks(&given, "help")? {
+        return Ok(Outcome::Help(help::text(S::PROGRAM, &declared, sources.env.is_some())));
     }
-    if asks("version") {
+    if asks(&given, "version")? {
         return Ok(Outcome::Version);
     }
+    let env = sources.env.unwrap_or_default();
     let mut collector = Collector::new(&declared, unsupported);
-    if let Some(path) = config_path(&given, &sources.env)? {
+    if let Some(path) = config_path(&given, &env)? {
         collector.file(&path)?;
     }
-    collector.environment(&sources.env)?;
+    collector.environment(&env)?;
     collector.flags(given)?;
     let settings = S::build(&collector.values)?;
     let origins = collector.values.origins();
@@ -128,6 +134,20 @@ fn kind_of(declared: &[Setting], unsupported: &[Unsupported], name: &str) -> Kin
             Some(other) => valued(!matches!(other.policy, Policy::RefuseOn(_))),
             None => Kind::Unknown,
         },
+    }
+}
+
+/// Whether the command line asks for `--help` or `--version`, which are switches like others.
+fn asks(given: &[Given], name: &str) -> Result<bool, SettingsError> {
+    let Some(flag) = given.iter().rev().find(|flag| flag.name == name) else { return Ok(false) };
+    match flag.value.as_deref() {
+        None => Ok(!flag.negated),
+        Some(value) => bool::read(value).map_err(|_| SettingsError::Value {
+            name: name.to_owned(),
+            value: shortened(value),
+            origin: Origin::Flag(flag.flag.clone()),
+            reason: format!("expected {}", bool::ALLOWED),
+        }),
     }
 }
 
@@ -269,7 +289,7 @@ impl<'a> Collector<'a> {
     fn flags(&mut self, given: Vec<Given>) -> Result<(), SettingsError> {
         for flag in given {
             let origin = Origin::Flag(flag.flag.clone());
-            if flag.name == "config" {
+            if matches!(flag.name.as_str(), "config" | "help" | "version") {
                 continue;
             }
             let Some(setting) = self.setting(&flag.name) else {
@@ -329,7 +349,8 @@ impl<'a> Collector<'a> {
         let mut near: Vec<(usize, &str)> = names
             .chain(["config", "help", "version"])
             .map(|candidate| (text::edit_distance(&wanted, candidate), candidate))
-            .filter(|(distance, _)| *distance <= tolerated)
+            // The same word: it is one that has no place where it stands.
+            .filter(|(distance, _)| (1..=tolerated).contains(distance))
             .collect();
         near.sort_unstable();
         let best = near.first().map_or(0, |(distance, _)| *distance);

@@ -266,7 +266,25 @@ fn help_lists_every_setting_under_its_heading() {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100));
+    assert!(text.contains("environment (MESOS_NAME=value)"));
+    let without = load::<Settings>(Sources::arguments(["--help".to_owned()]), UNSUPPORTED).unwrap();
+    assert!(matches!(without, Outcome::Help(text) if !text.contains("MESOS_NAME")));
+}
+
+#[test]
+fn help_and_version_are_switches_like_others() {
     assert!(matches!(load_from(&["--version"], &[]), Ok(Outcome::Version)));
+    assert!(matches!(load_from(&["--version=true"], &[]), Ok(Outcome::Version)));
+    assert!(matches!(load_from(&["--help=1", "--version"], &[]), Ok(Outcome::Help(_))));
+    for no in ["--no-version", "--version=false", "--no-help"] {
+        assert_eq!(run(&["--work_dir=/w", no], &[]).settings.port, 5050);
+    }
+    assert_eq!(
+        message(&["--version=perhaps"], &[]),
+        "'perhaps' is not allowed for setting 'version' (flag --version): expected true or false"
+    );
+    let file = ConfigFile::new("version", "version = true\n");
+    assert!(message(&[&file.flag()], &[]).ends_with("line 1)"));
 }
 
 #[test]

@@ -49,9 +49,14 @@ pub enum ValueParseError {
     /// A range that ends before it begins.
     #[error(transparent)]
     Ranges(#[from] RangesError),
-    /// A number too small to be told from zero.
-    #[error("Subnormal values not supported")]
-    Subnormal,
+    /// A number that cannot be counted with.
+    #[error("Invalid scalar value '{text}':{reason}")]
+    Scalar {
+        /// As it was given.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A bracket where none belongs.
     #[error("Unexpected '{0}' found")]
     Unexpected(char),
@@ -77,10 +82,27 @@ pub fn parse(input: &str) -> Result<ParsedValue, ValueParseError> {
         }
         (None, Some(_)) => Err(ValueParseError::Unexpected('{')),
         (None, None) => match text::parse_f64(&compact) {
-            Some(number) if number.is_subnormal() => Err(ValueParseError::Subnormal),
-            Some(number) if number.is_finite() && number >= 0.0 => Ok(ParsedValue::Scalar(number)),
-            _ => Ok(ParsedValue::Text(compact)),
+            Some(number) => match uncountable(number) {
+                Some(reason) => Err(ValueParseError::Scalar { text: compact, reason }),
+                None => Ok(ParsedValue::Scalar(number)),
+            },
+            None => Ok(ParsedValue::Text(compact)),
         },
+    }
+}
+
+/// Why a number cannot be an amount of something.
+fn uncountable(number: f64) -> Option<&'static str> {
+    if number.is_nan() {
+        Some("NaN not supported")
+    } else if number.is_infinite() {
+        Some("Infinite values not supported")
+    } else if number.is_subnormal() {
+        Some("Subnormal values not supported")
+    } else if number < 0.0 {
+        Some("Negative values not supported")
+    } else {
+        None
     }
 }
 
@@ -127,11 +149,22 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_cannot_be_counted_with_are_text() {
-        for text in ["-1", "infinity", "nan", "-nan", "1e999"] {
+    fn numbers_that_cannot_be_counted_with_are_refused() {
+        for (text, reason) in [
+            ("-1", "Negative values not supported"),
+            ("-1.5", "Negative values not supported"),
+            ("inf", "Infinite values not supported"),
+            ("infinity", "Infinite values not supported"),
+            ("nan", "NaN not supported"),
+            ("-nan", "NaN not supported"),
+            ("1e-310", "Subnormal values not supported"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert_eq!(error, format!("Invalid scalar value '{text}':{reason}"));
+        }
+        for text in ["1e999", "0x10", "1.2.3", "-"] {
             assert_eq!(parse(text).unwrap().type_name(), "TEXT", "{text}");
         }
-        assert_eq!(parse("1e-310"), Err(ValueParseError::Subnormal));
         assert_eq!(parse("0"), Ok(ParsedValue::Scalar(0.0)));
     }
 

@@ -47,12 +47,27 @@ impl Random {
     }
 }
 
+/// Which optional fields a random message has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// Any.
+    Some,
+    /// Any, and all those whose default JSON writes when they are unset: nothing is added on the way.
+    WithDefaults,
+}
+
 /// The bytes of some message of that kind. `depth` bounds how deep optional messages are nested.
-pub(crate) fn message(descriptor: &MessageDescriptor, random: &mut Random, depth: usize) -> Vec<u8> {
+pub(crate) fn message(
+    descriptor: &MessageDescriptor,
+    random: &mut Random,
+    fields: Fields,
+    depth: usize,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     for field in descriptor.fields {
         let times = match field.presence {
             Presence::Required => 1,
+            Presence::Optional if field.write_default && fields == Fields::WithDefaults => 1,
             Presence::Optional if leaf(field) || depth > 0 => random.below(2),
             Presence::Repeated | Presence::Map if leaf(field) || depth > 0 => random.below(3),
             _ => 0,
@@ -61,10 +76,10 @@ pub(crate) fn message(descriptor: &MessageDescriptor, random: &mut Random, depth
             if field.presence == Presence::Map {
                 let mut entry = Vec::new();
                 length_delimited(1, random.text().as_bytes(), &mut entry);
-                value(2, field.kind, random, depth, &mut entry);
+                value(2, field.kind, random, fields, depth, &mut entry);
                 length_delimited(field.number, &entry, &mut bytes);
             } else {
-                value(field.number, field.kind, random, depth, &mut bytes);
+                value(field.number, field.kind, random, fields, depth, &mut bytes);
             }
         }
     }
@@ -75,7 +90,7 @@ fn leaf(field: &FieldDescriptor) -> bool {
     !matches!(field.kind, Kind::Message(_))
 }
 
-fn value(number: u32, kind: Kind, random: &mut Random, depth: usize, bytes: &mut Vec<u8>) {
+fn value(number: u32, kind: Kind, random: &mut Random, fields: Fields, depth: usize, bytes: &mut Vec<u8>) {
     let varint = match kind {
         Kind::Bool => random.next() & 1,
         Kind::Int32 => random.next() as i32 as i64 as u64,
@@ -90,7 +105,7 @@ fn value(number: u32, kind: Kind, random: &mut Random, depth: usize, bytes: &mut
         Kind::String => return length_delimited(number, random.text().as_bytes(), bytes),
         Kind::Bytes => return length_delimited(number, &random.bytes(8), bytes),
         Kind::Message(inner) => {
-            let inner = message(inner, random, depth.saturating_sub(1));
+            let inner = message(inner, random, fields, depth.saturating_sub(1));
             return length_delimited(number, &inner, bytes);
         }
     };

@@ -31,7 +31,11 @@ fn malformed_texts_say_what_is_wrong() {
             "foo(role1):1;foo(role2):[0-1]",
             "Resources with the same name ('foo') but different types are not allowed",
         ),
-        ("cpus:-1", "Bad type for resource cpus value -1 type TEXT"),
+        (
+            "cpus:-1",
+            "Failed to parse resource cpus value -1 error Invalid scalar value '-1':Negative values not supported",
+        ),
+        ("cpus:0x2", "Bad type for resource cpus value 0x2 type TEXT"),
         ("cpus:0.00001", "Invalid scalar resource: value <= 0"),
         ("cpus:1e300", "Invalid scalar resource: value <= 0"),
         (
