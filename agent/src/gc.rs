@@ -91,6 +91,21 @@ impl<T> Timetable<T> {
         due
     }
 
+    /// Takes out all that lies below a path.
+    fn take_below(&mut self, path: &Path) -> Vec<(PathBuf, T)> {
+        let from = (std::ops::Bound::Excluded(path.to_owned()), std::ops::Bound::Unbounded);
+        let below = self.entries.range(from).take_while(|(other, _)| other.starts_with(path));
+        let below: Vec<PathBuf> = below.map(|(other, _)| other.clone()).collect();
+        below
+            .into_iter()
+            .filter_map(|path| {
+                let (at, with) = self.entries.remove(&path)?;
+                self.queue.remove(&(at, path.clone()));
+                Some((path, with))
+            })
+            .collect()
+    }
+
     fn next(&self) -> Option<Duration> {
         self.queue.first().map(|(at, _)| *at)
     }
@@ -137,7 +152,10 @@ impl GarbageCollector {
     }
 
     fn remove_until(&mut self, until: Duration, ctx: &mut Context<Self>) {
-        let due = self.timetable.take_due(until);
+        let mut due = self.timetable.take_due(until);
+        // What lies below goes with it, and must not be on the list when something new is there.
+        let below: Vec<_> = due.iter().flat_map(|(path, _)| self.timetable.take_below(path)).collect();
+        due.extend(below);
         self.reset_timer(ctx);
         if due.is_empty() {
             return;
@@ -256,6 +274,19 @@ mod tests {
         assert!(table.remove(Path::new("a")));
         assert!(!table.remove(Path::new("a")));
         assert_eq!(table.next(), None);
+    }
+
+    #[test]
+    fn what_lies_below_a_path_goes_with_it() {
+        let mut table = Timetable::new();
+        for (path, at) in [("a", 1), ("a/b", 2), ("a/b/c", 3), ("ab", 4), ("a-b", 5)] {
+            table.insert(path.into(), Duration::from_secs(at), at);
+        }
+        assert_eq!(table.take_below(Path::new("a")), [("a/b".into(), 2), ("a/b/c".into(), 3)]);
+        assert_eq!(
+            table.take_due(Duration::MAX).into_iter().map(|(_, at)| at).collect::<Vec<_>>(),
+            [1, 4, 5]
+        );
     }
 
     async fn unschedule(collector: &Address<GarbageCollector>, path: &Path) -> bool {

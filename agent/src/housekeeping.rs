@@ -19,6 +19,15 @@ pub struct CheckDisk;
 
 libprocess::messages! { CheckDisk; }
 
+/// When a path was used last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    /// Something that used it has just ended.
+    UntilNow,
+    /// It was found at the start: its time of modification says when.
+    Before,
+}
+
 /// The garbage collector, as the agent sees it.
 #[derive(Clone)]
 pub struct Gc {
@@ -40,10 +49,16 @@ impl Gc {
         Gc { collector, files, node, delay }
     }
 
-    /// A path may be deleted `gc_delay` after it was last changed; `/files` no longer shows it under
-    /// the virtual paths `shown` then.
-    pub fn schedule(&self, path: PathBuf, shown: Vec<PathBuf>) {
-        let after = self.delay.saturating_sub(self.age(&path));
+    /// A path may be deleted `gc_delay` after it was last used; `/files` no longer shows it under the virtual paths
+    /// `shown` then.
+    pub fn schedule(&self, path: PathBuf, used: Used, shown: Vec<PathBuf>) {
+        let after = match used {
+            Used::UntilNow => {
+                self.mark(&path);
+                self.delay
+            }
+            Used::Before => self.delay.saturating_sub(self.age(&path)),
+        };
         let (removed, answer) = promise();
         self.collector.tell(Schedule { path, after, removed: Some(removed) });
         if let Some(files) = self.files.clone().filter(|_| !shown.is_empty()) {
@@ -54,6 +69,18 @@ impl Gc {
                     }
                 }
             });
+        }
+    }
+
+    /// Writes the time into the path, for an agent that starts anew. What it holds may not have changed for a long
+    /// time while it was in use (upstream: `os::utime` before each `garbageCollect`).
+    fn mark(&self, path: &Path) {
+        let now = std::fs::FileTimes::new().set_modified(self.node.now());
+        match std::fs::File::open(path).and_then(|file| file.set_times(now)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "cannot mark when a directory was last used");
+            }
+            _ => {}
         }
     }
 
@@ -118,5 +145,48 @@ impl Agent {
 impl Handle<CheckDisk> for Agent {
     fn handle(&mut self, _: CheckDisk, _: &Pid, _: &mut Context<Self>) {
         self.check_disk();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_in_use_until_now_is_kept_for_the_whole_delay_whatever_its_files_say() {
+        libprocess::testing::run(async {
+            const DELAY: Duration = Duration::from_secs(100);
+            let node = Node::builder().offline().start().await.unwrap();
+            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics()));
+            let gc = Gc::new(collector, None, node.clone(), DELAY);
+            let folder = tempfile::tempdir().unwrap();
+            let [sandbox, found, young] = ["sandbox", "found", "young"].map(|name| {
+                let path = folder.path().join(name);
+                std::fs::create_dir(&path).unwrap();
+                path
+            });
+            let last_used = |path: &Path, ago: u64| {
+                let times = std::fs::FileTimes::new().set_modified(node.now() - Duration::from_secs(ago));
+                std::fs::File::open(path).unwrap().set_times(times).unwrap();
+            };
+            last_used(&sandbox, 1000);
+            last_used(&found, 1000);
+            last_used(&young, 40);
+            gc.schedule(sandbox.clone(), Used::UntilNow, Vec::new());
+            gc.schedule(found.clone(), Used::Before, Vec::new());
+            gc.schedule(young.clone(), Used::Before, Vec::new());
+            let there = || [&sandbox, &found, &young].map(|path| path.exists());
+            for (pass, expected) in
+                [(1, [true, false, true]), (60, [true, false, false]), (38, [true, false, false])]
+            {
+                tokio::time::sleep(Duration::from_secs(pass)).await;
+                assert_eq!(there(), expected, "{:?}", node.elapsed());
+            }
+            // An agent that starts now sees how long ago it was used.
+            assert_eq!(gc.age(&sandbox), Duration::from_secs(99));
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            assert!(!sandbox.exists());
+            node.shutdown().await;
+        });
     }
 }

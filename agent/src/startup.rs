@@ -1,7 +1,7 @@
 //! From settings to a running agent, in upstream's order (`slave/main.cpp`), to be read from top to
 //! bottom. Flags, logging, the node with its firewall and `/version` come before it, in the binary.
 
-use std::ffi::OsString;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,9 +15,8 @@ use crate::containerizer::Containerizer;
 use crate::containerizer::posix::PosixContainerizer;
 use crate::containerizer::simulated::{ServeExecutorsOf, SimulatedContainerizer};
 use crate::executors::command::CommandExecutor;
-use crate::executors::environment::inherited;
 use crate::executors::shutdown::Leave;
-use crate::fetcher::Fetcher;
+use crate::fetcher::{self, Fetcher};
 use crate::gc::GarbageCollector;
 use crate::housekeeping::Gc;
 use crate::resources::{Host, resources};
@@ -126,6 +125,7 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
             let fetcher = Fetcher::new(
                 node.client().clone(),
                 node.metrics(),
+                fetcher::Program::locate(&settings.launcher_dir, std::env::current_exe().ok()),
                 Some(home).filter(|home| home.is_absolute()),
                 settings.fetcher_stall_timeout,
             );
@@ -150,9 +150,10 @@ pub async fn start_with(
     settings: Settings,
     containerizer: Containerizer,
 ) -> Result<Running, StartError> {
-    let settings = Arc::new(settings);
+    let mut settings = settings;
     let work_dir = settings.work_dir.clone();
-    node.blocking(move || check_work_dir(&work_dir)).await?;
+    settings.work_dir = node.blocking(move || prepare_work_dir(&work_dir)).await?;
+    let settings = Arc::new(settings);
 
     // What others may look at.
     let files = node.spawn_as("files", Files::new());
@@ -189,7 +190,7 @@ pub async fn start_with(
         executor_variables: settings
             .executor_environment_variables
             .as_ref()
-            .map_or_else(|| inherited(std::env::vars_os().filter_map(text)), |variables| variables.0.clone()),
+            .map_or_else(BTreeMap::new, |variables| variables.0.clone()),
         libprocess_ip: settings.ip.clone(),
         settings,
     };
@@ -197,19 +198,16 @@ pub async fn start_with(
     Ok(Running { agent, ended: answer })
 }
 
-/// A variable that is text; others cannot be passed on.
-fn text((name, value): (OsString, OsString)) -> Option<(String, String)> {
-    Some((name.into_string().ok()?, value.into_string().ok()?))
-}
-
-/// Makes the work directory, and writes to it.
-fn check_work_dir(path: &std::path::Path) -> Result<(), StartError> {
+/// Makes the work directory, and writes to it. Returns its one absolute name: sandboxes are known by their paths, to
+/// executors as well, which run elsewhere, and to the next agent.
+fn prepare_work_dir(path: &std::path::Path) -> Result<PathBuf, StartError> {
     let refuse =
         |error: std::io::Error| StartError::WorkDir { path: path.to_path_buf(), reason: error.to_string() };
     std::fs::create_dir_all(path).map_err(refuse)?;
     let probe = path.join(".probe");
     std::fs::write(&probe, "").map_err(refuse)?;
-    std::fs::remove_file(&probe).map_err(refuse)
+    std::fs::remove_file(&probe).map_err(refuse)?;
+    path.canonicalize().map_err(refuse)
 }
 
 fn agent_resources(settings: &Settings) -> Result<Resources, StartError> {
@@ -258,7 +256,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = check_work_dir(&file.join("work")).unwrap_err().to_string();
+        let error = prepare_work_dir(&file.join("work")).unwrap_err().to_string();
         assert!(error.contains("file/work") && error.contains("--work_dir"), "{error}");
+        let work = directory.path().join("x/../work");
+        std::fs::create_dir(directory.path().join("x")).unwrap();
+        assert_eq!(prepare_work_dir(&work).unwrap(), directory.path().canonicalize().unwrap().join("work"));
     }
 }

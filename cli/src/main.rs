@@ -1,7 +1,7 @@
 //! `mesos`: one binary for the daemons, the tools and the demo.
 //!
-//! Called as `mesos-master`, `mesos-agent`, `mesos-slave`, `mesos-execute` or `mesos-executor` (a symbolic link
-//! or a copy) it behaves as upstream's program of that name. What a command does is in `commands/`; this file
+//! Called as `mesos-master`, `mesos-agent`, `mesos-slave`, `mesos-execute`, `mesos-executor` or `mesos-fetcher` (a
+//! symbolic link or a copy) it behaves as upstream's program of that name. What a command does is in `commands/`; this file
 //! only finds out which one is meant, and prints the one line that is left when it fails.
 
 #![warn(clippy::print_stdout)]
@@ -29,6 +29,7 @@ mesos: a cluster manager
   mesos run        runs an example framework: sum, integrate
   mesos demo       starts a cluster, runs the examples on it, and ends it
   mesos executor   runs the command of one task; agents start it (also called mesos-executor)
+  mesos fetcher    brings the files of one task into its sandbox; agents start it (also called mesos-fetcher)
 
 `mesos COMMAND --help` explains the settings of a command.";
 
@@ -46,7 +47,9 @@ fn main() -> ExitCode {
 fn dispatch(call: Call) -> Result<ExitCode, Failure> {
     // The name it is called by stands for the command's.
     let (command, call) = match call.program.strip_prefix("mesos-") {
-        Some(name @ ("master" | "agent" | "slave" | "execute" | "executor")) => (Some(name.to_owned()), call),
+        Some(name @ ("master" | "agent" | "slave" | "execute" | "executor" | "fetcher")) => {
+            (Some(name.to_owned()), call)
+        }
         _ => call.next_word(),
     };
     match command.as_deref() {
@@ -55,6 +58,7 @@ fn dispatch(call: Call) -> Result<ExitCode, Failure> {
         Some("local") => commands::local::main(call),
         Some("execute") => commands::execute::main(call),
         Some("executor") => commands::executors::command(call),
+        Some("fetcher") => commands::fetcher::main(call),
         Some("run") => commands::run::main(call),
         Some("demo") => demo::main(call),
         Some("help" | "--help" | "-h") => {

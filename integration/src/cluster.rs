@@ -173,6 +173,22 @@ impl Cluster {
         self.folder.path().join(format!("agent-{}", index + 1))
     }
 
+    /// The latest sandbox of an executor of the agent `index` (of a command task it has the task's id).
+    ///
+    /// # Panics
+    /// When the agent knows no such executor.
+    pub async fn sandbox(&self, index: usize, executor: &str) -> PathBuf {
+        let state = self.get_at(self.agent_at(index), "/state").await.expect("the agent answers");
+        let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+        let frameworks = [list(&state, "frameworks"), list(&state, "completed_frameworks")].concat();
+        let executors = frameworks.iter().flat_map(|framework| {
+            [list(framework, "executors"), list(framework, "completed_executors")].concat()
+        });
+        let found = executors.into_iter().find(|one| one["id"] == executor);
+        let directory = found.and_then(|one| Some(PathBuf::from(one["directory"].as_str()?)));
+        directory.expect("the agent has run the executor")
+    }
+
     /// The HTTP client of the tests.
     pub fn client(&self) -> &Client {
         &self.client

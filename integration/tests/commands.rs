@@ -1,4 +1,4 @@
-//! What a person types: the demo, a cluster by hand, `mesos execute`, `mesos run`, and what they are told
+//! What a person types: a cluster by hand, `mesos execute`, `mesos run`, and what they are told
 //! when something is wrong.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -258,27 +258,4 @@ fn what_stops_a_start_is_named_in_one_line() {
         &["resources", "cpus:many"],
     );
     refused(&mesos(&["flie"]), &["flie"]);
-}
-
-#[test]
-fn the_demo_prints_pi_and_leaves_nothing_behind() {
-    // Its ports are those of config/, which another cluster on this machine may hold: the demo says so in
-    // one line then. Given ports make the test independent of that.
-    let ports: Vec<Port> = (0..4).map(|_| Port::reserve().unwrap()).collect();
-    let list = ports.iter().map(|port| port.address().port().to_string()).collect::<Vec<_>>().join(",");
-    let output = mesos(&["demo", "--ports", &list]);
-    let printed = text(&output.stdout);
-    assert!(output.status.success(), "{printed}\n{}", text(&output.stderr));
-    for part in ["1999999999000000000", "3.14159", "0.693147", "/state", "/__processes__", "curl"] {
-        assert!(printed.contains(part), "'{part}' is not in:\n{printed}");
-    }
-    let left: Vec<String> = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("cmdline")).ok())
-        .filter(|words| {
-            words.contains("mesos")
-                && ports.iter().any(|port| words.contains(&port.address().port().to_string()))
-        })
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
 }

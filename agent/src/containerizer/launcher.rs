@@ -4,47 +4,38 @@
 //! note the pid. (Upstream: `launcher.cpp`'s `PosixLauncher`, without its helper binary: what upstream's
 //! `mesos-containerizer launch` does between fork and exec is done by the forked child itself.)
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use mesos::v1::CommandInfo;
-use nix::unistd::{Gid, Uid, User};
 use rustix::fs::{Mode, OFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, Command};
 
 use super::ContainerConfig;
+use crate::users::{Identity, UserError};
 
 /// Where programs are looked for when nobody said.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+const STDOUT: RawFd = 1;
+const STDERR: RawFd = 2;
 
 /// Why a process was not started.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LauncherError {
     #[error("the executor's command has no value: a shell command or the path of a program is needed")]
     NoCommand,
-    #[error("user '{0}' does not exist on this agent")]
-    UnknownUser(String),
-    #[error("user '{user}' cannot be looked up: {reason}")]
-    UserLookup { user: String, reason: String },
-    #[error(
-        "the agent does not run as root, so it cannot run tasks as '{0}' (start it with --no-switch_user)"
-    )]
-    NotRoot(String),
+    #[error(transparent)]
+    User(#[from] UserError),
     #[error("'{}' cannot be used: {source}", path.display())]
     Path { path: PathBuf, source: std::io::Error },
     #[error("'{program}' cannot be executed: {source}")]
     Execute { program: String, source: std::io::Error },
-}
-
-/// Who a process becomes.
-struct Identity {
-    user: Uid,
-    group: Gid,
-    groups: Vec<Gid>,
 }
 
 /// What `execve` gets.
@@ -74,7 +65,7 @@ fn invocation(command: &CommandInfo) -> Result<Invocation, LauncherError> {
 /// `stdout` and `stderr` there. When this returns, the program runs and its pid stands in `forked_pid_path`.
 pub(super) fn launch(config: &ContainerConfig) -> Result<Child, LauncherError> {
     let invocation = invocation(&config.command)?;
-    let identity = config.user.as_deref().map(identity).transpose()?.flatten();
+    let identity = config.user.as_deref().map(Identity::of).transpose()?.flatten();
     let pid_file = config.forked_pid_path.as_deref().map(PidFile::new).transpose()?;
 
     let mut command = Command::new(&invocation.program);
@@ -82,68 +73,74 @@ pub(super) fn launch(config: &ContainerConfig) -> Result<Child, LauncherError> {
     command.env_clear().env("PATH", DEFAULT_PATH).envs(&config.environment);
     let own = config.command.environment.iter().flat_map(|environment| &environment.variables);
     command.envs(own.map(|variable| (&variable.name, variable.value.as_deref().unwrap_or_default())));
-    command.current_dir(&config.directory).stdin(Stdio::null());
-    command.stdout(output(config, "stdout", identity.as_ref())?);
-    command.stderr(output(config, "stderr", identity.as_ref())?);
+    command.current_dir(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let output = |name, stream| Output::new(&config.directory, name, stream);
+    let outputs = [output(c"stdout", STDOUT)?, output(c"stderr", STDERR)?];
     // Executors of checkpointing frameworks outlive the agent.
     command.kill_on_drop(false);
     // SAFETY: between fork and exec only async-signal-safe calls may be made. `become_container` makes system
     // calls on what was prepared above, and allocates nothing.
     #[allow(unsafe_code, reason = "a session and a user can only be changed by the child itself")]
     unsafe {
-        command.pre_exec(move || become_container(pid_file.as_ref(), identity.as_ref()));
+        command.pre_exec(move || become_container(pid_file.as_ref(), identity.as_ref(), &outputs));
     }
     command.spawn().map_err(|source| LauncherError::Execute { program: invocation.program, source })
 }
 
 /// Runs in the child, between fork and exec.
-fn become_container(pid_file: Option<&PidFile>, identity: Option<&Identity>) -> std::io::Result<()> {
+fn become_container(
+    pid_file: Option<&PidFile>,
+    identity: Option<&Identity>,
+    outputs: &[Output],
+) -> std::io::Result<()> {
     rustix::process::setsid()?;
     // While the child is still root: the checkpoint is not the user's.
     if let Some(pid_file) = pid_file {
         pid_file.write(rustix::process::getpid().as_raw_nonzero().get())?;
     }
     if let Some(identity) = identity {
-        nix::unistd::setgroups(&identity.groups)?;
-        nix::unistd::setgid(identity.group)?;
-        nix::unistd::setuid(identity.user)?;
+        identity.assume()?;
     }
-    Ok(())
+    outputs.iter().try_for_each(Output::open)
 }
 
-/// `None` when the agent runs as that user already.
-fn identity(name: &str) -> Result<Option<Identity>, LauncherError> {
-    let user = User::from_name(name)
-        .map_err(|error| LauncherError::UserLookup { user: name.to_owned(), reason: error.to_string() })?
-        .ok_or_else(|| LauncherError::UnknownUser(name.to_owned()))?;
-    if user.uid == Uid::effective() {
-        return Ok(None);
-    }
-    if !Uid::effective().is_root() {
-        return Err(LauncherError::NotRoot(name.to_owned()));
-    }
-    let lookup = |reason: String| LauncherError::UserLookup { user: name.to_owned(), reason };
-    let terminated = CString::new(name).map_err(|error| lookup(error.to_string()))?;
-    let groups =
-        nix::unistd::getgrouplist(&terminated, user.gid).map_err(|error| lookup(error.to_string()))?;
-    Ok(Some(Identity { user: user.uid, group: user.gid, groups }))
+/// The file of the sandbox that one standard stream is appended to. Named relative to the sandbox, which the child
+/// works in: its user need not be able to reach it from the root.
+struct Output {
+    name: &'static CStr,
+    stream: RawFd,
 }
 
-/// Opens a file of the sandbox to append to; it belongs to whoever the container runs as.
-fn output(
-    config: &ContainerConfig,
-    name: &str,
-    identity: Option<&Identity>,
-) -> Result<std::fs::File, LauncherError> {
-    let path = config.directory.join(name);
-    let open = || {
-        let file = std::fs::File::options().create(true).append(true).open(&path)?;
-        if let Some(identity) = identity {
-            std::os::unix::fs::fchown(&file, Some(identity.user.as_raw()), Some(identity.group.as_raw()))?;
+impl Output {
+    /// What is there already must be a plain file: links and pipes that a download put there are refused, with
+    /// a better text than the child could give.
+    fn new(directory: &Path, name: &'static CStr, stream: RawFd) -> Result<Self, LauncherError> {
+        let path = directory.join(OsStr::from_bytes(name.to_bytes()));
+        let failed = |source| LauncherError::Path { path: path.clone(), source };
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_file() => {
+                return Err(failed(std::io::Error::other("it is not a plain file")));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::metadata(directory).map_err(failed)?;
+            }
+            Ok(_) => {}
+            Err(error) => return Err(failed(error)),
         }
-        Ok(file)
-    };
-    open().map_err(|source| LauncherError::Path { path: path.clone(), source })
+        Ok(Self { name, stream })
+    }
+
+    /// Runs in the child once it is its user: the kernel decides what that user may write to. Whatever the
+    /// sandbox holds, no file of another user is opened on the way.
+    fn open(&self) -> std::io::Result<()> {
+        let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(self.name, flags, Mode::from_raw_mode(0o644))?;
+        match self.stream {
+            STDOUT => rustix::stdio::dup2_stdout(file)?,
+            _ => rustix::stdio::dup2_stderr(file)?,
+        }
+        Ok(())
+    }
 }
 
 /// Paths prepared for a child that may not allocate.
@@ -208,7 +205,8 @@ pub(super) async fn watch(pid: i32) {
     }
 }
 
-/// Whether `pid` is still the process that was started in `directory`: pids are used again.
+/// Whether `pid` is a process that was started in `directory`, or descends from one: pids are used again, but no
+/// two containers have one sandbox.
 pub(super) fn is_container(pid: i32, directory: &Path) -> bool {
     let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
     environment
@@ -277,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn as_root_a_container_runs_as_its_user() {
-        if !Uid::effective().is_root() {
+        if !rustix::process::geteuid().is_root() {
             println!("skipped: only root can run a task as another user");
             return;
         }
@@ -287,11 +285,21 @@ mod tests {
             user: Some("nobody".to_owned()),
             ..shell("id -un; id -Gn")
         };
-        std::fs::set_permissions(sandbox.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        std::os::unix::fs::chown(sandbox.path(), Some(65534), Some(65534)).unwrap();
         assert_eq!(reap(launch(&config).unwrap()).await, Some(0));
         let printed = std::fs::read_to_string(sandbox.path().join("stdout")).unwrap();
         assert_eq!(printed, "nobody\nnogroup\n");
+    }
+
+    #[tokio::test]
+    async fn output_does_not_follow_what_was_put_into_its_way() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), sandbox.path().join("stdout")).unwrap();
+        let config = ContainerConfig { directory: sandbox.path().to_owned(), ..shell("echo hello") };
+        let error = launch(&config).unwrap_err().to_string();
+        assert!(error.contains("stdout' cannot be used: it is not a plain file"), "{error}");
+        assert_eq!(std::fs::read_to_string(elsewhere.path()).unwrap(), "");
     }
 
     #[tokio::test]

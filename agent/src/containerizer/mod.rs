@@ -24,6 +24,8 @@ pub mod posix;
 pub mod simulated;
 mod statistics;
 
+pub(crate) use launcher::DEFAULT_PATH;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

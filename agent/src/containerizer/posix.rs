@@ -15,8 +15,10 @@
 //! `PosixLauncher` and the posix isolators.)
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 
-use libprocess::subprocess::{kill_tree, send_signal};
+use futures::future::{AbortHandle, Aborted, abortable};
+use libprocess::subprocess::{kill_tree, process_table, session_lives};
 use libprocess::{Context, Handle, Pid, Place, Process, Promise};
 use mesos::v1::container_info;
 use mesos::{ContainerId, Resources, v1};
@@ -44,8 +46,8 @@ struct Container {
     /// The leader of its session; none while its files are being fetched.
     pid: Option<i32>,
     resources: Resources,
-    /// Somebody wants it gone.
-    destroyed: bool,
+    /// Ends the fetching of its files.
+    fetching: Option<AbortHandle>,
     waiting: Vec<Promise<Option<Termination>>>,
 }
 
@@ -62,9 +64,8 @@ impl PosixContainerizer {
         config: &ContainerConfig,
         ctx: &mut Context<Self>,
     ) -> Result<Launched, LaunchError> {
-        let Some(container) = self.containers.get_mut(id).filter(|container| !container.destroyed) else {
-            return Err(LaunchError::Destroyed);
-        };
+        let Some(container) = self.containers.get_mut(id) else { return Err(LaunchError::Destroyed) };
+        container.fetching = None;
         let child = launcher::launch(config).map_err(|error| LaunchError::Prepare(error.to_string()))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
         container.pid = pid;
@@ -74,11 +75,11 @@ impl PosixContainerizer {
         Ok(Launched::Launched)
     }
 
-    /// Its first process has ended: ends the rest of its session, and tells who waits.
+    /// Its first process has ended: ends what is left of it, and tells who waits.
     fn finish(&mut self, id: &ContainerId, status: Option<i32>) {
         let Some(container) = self.containers.remove(id) else { return };
-        if let Some(pid) = container.pid {
-            kill_session(pid);
+        if let Some(pid) = container.pid.filter(|pid| session_lives(*pid)) {
+            kill_tree(pid, Signal::KILL);
         }
         let termination = Termination { status, ..Termination::default() };
         if container.waiting.is_empty() {
@@ -94,17 +95,12 @@ impl PosixContainerizer {
     }
 }
 
-/// Kills what is left of a session whose leader has ended. It asks the kernel about each process: to read
-/// all of `/proc/*/stat` instead took an eighth of the CPU time that a short command task costs.
-fn kill_session(leader: i32) {
-    let Ok(directory) = std::fs::read_dir("/proc") else { return };
-    let pids = directory.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    for pid in pids {
-        // Kernel threads have session 0, which rustix cannot express. A zombie does not mind the signal.
-        if nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid)))
-            .is_ok_and(|session| session.as_raw() == leader)
-        {
-            send_signal(pid, Signal::KILL);
+/// Kills what runs on in a sandbox whose first process has ended while nobody watched. What a container starts has
+/// its `MESOS_DIRECTORY`, whatever session it is in.
+fn kill_strays(directory: &Path) {
+    for entry in process_table() {
+        if !entry.zombie && launcher::is_container(entry.pid, directory) {
+            kill_tree(entry.pid, Signal::KILL);
         }
     }
 }
@@ -135,25 +131,27 @@ impl Handle<Launch> for PosixContainerizer {
         if let Err(answer) = supported(&config) {
             return reply.set(Ok(answer));
         }
-        let container = Container {
-            pid: None,
-            resources: config.resources.clone(),
-            destroyed: false,
-            waiting: Vec::new(),
-        };
-        self.containers.insert(id.clone(), container);
+        let mut container =
+            Container { pid: None, resources: config.resources.clone(), fetching: None, waiting: Vec::new() };
         if config.command.uris.is_empty() {
+            self.containers.insert(id.clone(), container);
             return reply.set(self.launched(&id, &config, ctx));
         }
         let fetcher = self.fetcher.clone();
-        let fetching = async move {
+        let (fetching, abort) = abortable(async move {
             let result = fetcher.fetch(&config.command.uris, &config.directory, config.user.as_deref()).await;
             (config, result)
-        };
-        ctx.defer(fetching, move |this, (config, fetched), ctx| {
+        });
+        container.fetching = Some(abort);
+        self.containers.insert(id.clone(), container);
+        ctx.defer(fetching, move |this, fetched, ctx| {
             let result = match fetched {
-                Ok(()) => this.launched(&id, &config, ctx),
-                Err(error) => {
+                Err(Aborted) => {
+                    this.finish(&id, None);
+                    Err(LaunchError::Destroyed)
+                }
+                Ok((config, Ok(()))) => this.launched(&id, &config, ctx),
+                Ok((_, Err(error))) => {
                     this.finish(&id, None);
                     Err(LaunchError::Fetch { uri: error.uri, reason: error.reason })
                 }
@@ -203,10 +201,11 @@ impl Handle<Wait> for PosixContainerizer {
 impl Handle<Destroy> for PosixContainerizer {
     fn handle(&mut self, message: Destroy, _: &Pid, _: &mut Context<Self>) {
         let Some(container) = self.containers.get_mut(&message.container_id) else { return };
-        container.destroyed = true;
-        if let Some(pid) = container.pid {
-            // Its end is seen, and told, by whoever waits for the process.
-            kill_tree(pid, Signal::KILL);
+        // Its end is seen, and told, by whoever waits for the files or for the process.
+        match (container.pid, container.fetching.take()) {
+            (Some(pid), _) => drop(kill_tree(pid, Signal::KILL)),
+            (None, Some(fetching)) => fetching.abort(),
+            (None, None) => {}
         }
     }
 }
@@ -223,7 +222,8 @@ impl Handle<Usage> for PosixContainerizer {
         let megabytes = resources.mem().map(|mem| (mem.to_f64() * 1048576.0) as u64);
         message.reply.set(Some(v1::ResourceStatistics {
             timestamp: now.as_secs_f64(),
-            cpus_limit: resources.cpus().map(|cpus| cpus.to_f64()),
+            cpus_soft_limit: resources.cpus().map(|cpus| cpus.to_f64()),
+            mem_soft_limit_bytes: megabytes,
             mem_limit_bytes: megabytes,
             ..statistics::of_tree(pid)
         }));
@@ -252,8 +252,12 @@ impl Handle<Recover> for PosixContainerizer {
         for found in message.containers {
             let pid = found.pid.and_then(|pid| i32::try_from(pid).ok());
             let pid = pid.filter(|pid| launcher::is_container(*pid, &found.directory));
+            if pid.is_none() {
+                // Its executor is gone, but what that had started may run on.
+                kill_strays(&found.directory);
+            }
             let container =
-                Container { pid, resources: found.resources, destroyed: false, waiting: Vec::new() };
+                Container { pid, resources: found.resources, fetching: None, waiting: Vec::new() };
             self.containers.insert(found.id.clone(), container);
             match pid {
                 Some(pid) => {
@@ -269,18 +273,16 @@ impl Handle<Recover> for PosixContainerizer {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
     use libprocess::http::Client;
-    use libprocess::subprocess::process_table;
     use libprocess::{Address, Node};
 
     use super::super::{Containerizer, RecoveredContainer};
     use super::*;
 
     fn containerizer(node: &Node) -> (Address<PosixContainerizer>, Containerizer) {
-        let fetcher = Fetcher::new(Client::new(), node.metrics(), None, Duration::from_secs(5));
+        let fetcher = Fetcher::new(Client::new(), node.metrics(), None, None, Duration::from_secs(5));
         let address = node.spawn_numbered(PosixContainerizer::new(fetcher));
         let handle = Containerizer::from(&address);
         (address, handle)
@@ -337,7 +339,74 @@ mod tests {
             containers.destroy(id.clone());
             let termination = containers.wait(id).await.unwrap().unwrap();
             assert_eq!(termination.status, Some(9));
-            assert!(process_table().iter().all(|entry| entry.session != pid || entry.zombie));
+            // Each was sent SIGKILL before the first one ended; the kernel may take a moment for it.
+            while process_table().iter().any(|entry| entry.session == pid && !entry.zombie) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn a_container_that_waits_for_its_files_can_be_destroyed() {
+        libprocess::run(async {
+            let node = node().await;
+            let (_, containers) = containerizer(&node);
+            // A server that never answers.
+            let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let sandbox = tempfile::tempdir().unwrap();
+            let mut waiting = config(sandbox.path(), "true");
+            let value = format!("http://{}/file", silent.local_addr().unwrap());
+            waiting.command.uris.push(v1::command_info::Uri { value, ..Default::default() });
+            let id = ContainerId::new("waiting");
+            let launching = containers.launch(id.clone(), waiting);
+            assert_eq!(containers.containers().await, std::slice::from_ref(&id));
+            containers.destroy(id.clone());
+            let error = launching.await.unwrap().unwrap_err();
+            assert!(matches!(error, LaunchError::Destroyed), "{error}");
+            assert!(containers.containers().await.is_empty());
+            assert_eq!(containers.wait(id).await.unwrap().unwrap().status, None);
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn what_an_executor_left_behind_while_there_was_no_agent_is_ended() {
+        libprocess::run(async {
+            let node = node().await;
+            let (_, containers) = containerizer(&node);
+            let sandbox = tempfile::tempdir().unwrap();
+            let mut executor = std::process::Command::new("setsid")
+                .args(["sh", "-c", "sleep 1000 & setsid sleep 1001 & echo ready > ready; wait"])
+                .env("MESOS_DIRECTORY", sandbox.path())
+                .current_dir(sandbox.path())
+                .spawn()
+                .unwrap();
+            while !sandbox.path().join("ready").exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let strays = || {
+                let table = process_table().into_iter();
+                table
+                    .filter(|entry| !entry.zombie && launcher::is_container(entry.pid, sandbox.path()))
+                    .count()
+            };
+            let pid = executor.id();
+            executor.kill().unwrap();
+            executor.wait().unwrap();
+            assert_eq!(strays(), 2);
+            let found = RecoveredContainer {
+                id: ContainerId::new("left"),
+                pid: Some(pid),
+                directory: sandbox.path().to_owned(),
+                executor: v1::ExecutorInfo::default(),
+                resources: Resources::default(),
+            };
+            containers.recover(vec![found]).await.unwrap().unwrap();
+            assert!(containers.wait(ContainerId::new("left")).await.unwrap().is_some());
+            while strays() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             node.shutdown().await;
         });
     }

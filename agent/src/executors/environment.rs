@@ -13,7 +13,8 @@ use mesos::{AgentId, duration, v1};
 
 /// What the variables are made of.
 pub struct Facts<'a> {
-    /// What every executor finds: `--executor_environment_variables`, or else the agent's own.
+    /// What every executor finds: `--executor_environment_variables`. Nothing of the agent's own environment, in
+    /// which there may be secrets.
     pub common: &'a BTreeMap<String, String>,
     /// `LIBPROCESS_IP` of the agent itself, where it has one.
     pub libprocess_ip: Option<&'a str>,
@@ -49,7 +50,7 @@ pub fn environment(facts: &Facts<'_>) -> BTreeMap<String, String> {
     for (name, value) in facts.common {
         set(name, value.clone());
     }
-    // A port of its own, whatever the agent's environment says.
+    // A port of its own, whatever the variables say.
     set("LIBPROCESS_PORT", "0".to_owned());
     let framework = facts.executor.framework_id.as_ref();
     set("MESOS_FRAMEWORK_ID", framework.map(|id| id.value.clone()).unwrap_or_default());
@@ -69,12 +70,6 @@ pub fn environment(facts: &Facts<'_>) -> BTreeMap<String, String> {
         set("MESOS_SUBSCRIPTION_BACKOFF_MAX", duration::format(facts.reregistration_timeout));
     }
     environment
-}
-
-/// Of an agent's own environment, what its executors inherit: all but what is meant for the agent.
-pub fn inherited(variables: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    let own = |name: &str| name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_");
-    variables.filter(|(name, _)| !own(name)).collect()
 }
 
 /// The grace period that an executor asks for.
@@ -139,12 +134,6 @@ mod tests {
             assert_eq!(environment.get(name).map(String::as_str), Some(value), "{name}");
         }
         assert!(!environment.contains_key("MESOS_RECOVERY_TIMEOUT"));
-    }
-
-    #[test]
-    fn what_is_meant_for_the_agent_is_not_inherited() {
-        let own = ["PATH", "MESOS_WORK_DIR", "LIBPROCESS_PORT"].map(|name| (name.to_owned(), "x".to_owned()));
-        assert_eq!(inherited(own.into_iter()).keys().collect::<Vec<_>>(), ["PATH"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use mesos::internal::{
 use mesos::{ExecutorId, FrameworkId};
 
 use super::connection;
-use super::executor::{ExecutorPhase, FrameworkPhase};
+use super::executor::{ExecutorPhase, Framework, FrameworkPhase};
 use crate::agent::{Agent, MAX_COMPLETED_FRAMEWORKS, Phase};
 use crate::status_updates::manager::{Cleanup, Resume};
 
@@ -87,6 +87,14 @@ impl Agent {
         self.remove_framework_if_idle(id, ctx);
     }
 
+    /// Remembers a framework that is over, and forgets the oldest of too many.
+    pub(crate) fn complete_framework(&mut self, framework: Framework) {
+        self.completed.push_back(framework);
+        while self.completed.len() > MAX_COMPLETED_FRAMEWORKS {
+            self.completed.pop_front();
+        }
+    }
+
     /// Forgets a framework of which nothing is left here.
     pub(crate) fn remove_framework_if_idle(&mut self, id: &FrameworkId, ctx: &mut Context<Self>) {
         if !self.frameworks.get(id).is_some_and(super::executor::Framework::is_idle) {
@@ -96,10 +104,7 @@ impl Agent {
         tracing::info!(framework_id = %id, "cleaning up a framework");
         self.colleagues.updates.tell(Cleanup(id.clone()));
         self.collect_framework(id, framework.checkpoint());
-        self.completed.push_back(framework);
-        while self.completed.len() > MAX_COMPLETED_FRAMEWORKS {
-            self.completed.pop_front();
-        }
+        self.complete_framework(framework);
         if self.phase == Phase::Terminating && self.frameworks.is_empty() {
             ctx.terminate();
         }

@@ -20,6 +20,7 @@ use super::executor::{Executor, ExecutorPhase, FrameworkPhase};
 use super::sandbox;
 use crate::agent::{Agent, Phase};
 use crate::containerizer::{ContainerConfig, LaunchError, Launched, Termination};
+use crate::housekeeping::Used;
 use crate::recovery::checkpoint::{self, DiskError, Durability};
 use crate::tasks::status::AgentUpdate;
 use mesos::tasks::is_terminal;
@@ -328,7 +329,7 @@ impl Agent {
             return;
         }
         let more = framework.pending.iter().any(|p| p.executor.executor_id.value == executor_id.as_str());
-        self.collect_executor(&run, executor.checkpoint, !more);
+        self.collect_executor(&run, executor.checkpoint, !more, Used::UntilNow);
         if let Some(framework) = self.frameworks.get_mut(framework_id) {
             framework.complete_executor(executor_id, limit);
         }

@@ -3,14 +3,19 @@
 //!
 //! Upstream: `paths::createExecutorDirectory`, `Framework::addExecutor`, `Slave::removeExecutor`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mesos::{ExecutorId, FrameworkId, TaskId};
 
 use crate::agent::Agent;
+use crate::housekeeping::Used;
 use crate::recovery::checkpoint::{self, DiskError};
 use crate::recovery::paths::{Paths, Run};
 use crate::users;
+
+/// Of a sandbox: nobody but its user and group may look inside (upstream: `slave/paths.cpp`, MESOS-8332).
+const MODE: u32 = 0o750;
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +34,7 @@ pub enum SandboxError {
 }
 
 /// Makes a sandbox and the link `latest` to it. It belongs to `user`, if that is given and not the
-/// user that runs the agent.
+/// user that runs the agent. One that cannot be given away is removed again.
 ///
 /// # Errors
 /// [`SandboxError`].
@@ -38,14 +43,22 @@ pub fn create(directory: &Path, latest: &Path, user: Option<&str>) -> Result<(),
     if let Some(name) = directory.file_name() {
         checkpoint::replace_link(latest, Path::new(name))?;
     }
+    std::fs::set_permissions(directory, PermissionsExt::from_mode(MODE))
+        .map_err(DiskError::writing(directory))?;
     let Some(user) = user else { return Ok(()) };
-    let refuse = |reason: String| SandboxError::User { user: user.to_owned(), reason };
-    let found = users::find(user).map_err(|error| refuse(error.to_string()))?;
-    if found.uid != rustix::process::geteuid().as_raw() {
-        std::os::unix::fs::chown(directory, Some(found.uid), Some(found.gid))
-            .map_err(|error| refuse(error.to_string()))?;
+    give(directory, user).map_err(|reason| {
+        // It is empty; that it stays is no harm.
+        let _ = std::fs::remove_dir(directory);
+        SandboxError::User { user: user.to_owned(), reason }
+    })
+}
+
+fn give(directory: &Path, user: &str) -> Result<(), String> {
+    let found = users::find(user).map_err(|error| error.to_string())?;
+    if found.uid == rustix::process::geteuid().as_raw() {
+        return Ok(());
     }
-    Ok(())
+    std::os::unix::fs::chown(directory, Some(found.uid), Some(found.gid)).map_err(|error| error.to_string())
 }
 
 impl Agent {
@@ -71,20 +84,20 @@ impl Agent {
 
     /// The directories of an executor's run, and of the executor itself if no task waits for it, may
     /// be deleted.
-    pub(crate) fn collect_executor(&self, run: &Run, checkpoint: bool, whole: bool) {
+    pub(crate) fn collect_executor(&self, run: &Run, checkpoint: bool, whole: bool, used: Used) {
         let Some(gc) = &self.colleagues.gc else { return };
         let (agent, framework, executor) = (&run.agent, &run.framework, &run.executor);
         let sandbox = self.paths.sandbox(run);
         let shown = vec![sandbox.clone()];
-        gc.schedule(sandbox, shown);
+        gc.schedule(sandbox, used, shown);
         if whole {
             let shown = vec![self.paths.latest_sandbox(run), Paths::virtual_sandbox(framework, executor)];
-            gc.schedule(self.paths.executor_work(agent, framework, executor), shown);
+            gc.schedule(self.paths.executor_work(agent, framework, executor), used, shown);
         }
         if checkpoint {
-            gc.schedule(self.paths.run_meta(run), Vec::new());
+            gc.schedule(self.paths.run_meta(run), used, Vec::new());
             if whole {
-                gc.schedule(self.paths.executor_meta(agent, framework, executor), Vec::new());
+                gc.schedule(self.paths.executor_meta(agent, framework, executor), used, Vec::new());
             }
         }
     }
@@ -95,7 +108,8 @@ impl Agent {
         let framework = self.frameworks.get(framework_id);
         let executor = framework.and_then(|framework| framework.executors.get(executor_id));
         if let Some(executor) = executor.filter(|executor| executor.checkpoint) {
-            gc.schedule(self.paths.task(&self.run_of(framework_id, executor), task), Vec::new());
+            let path = self.paths.task(&self.run_of(framework_id, executor), task);
+            gc.schedule(path, Used::UntilNow, Vec::new());
         }
     }
 
@@ -103,9 +117,9 @@ impl Agent {
     pub(crate) fn collect_framework(&self, framework_id: &FrameworkId, checkpoint: bool) {
         let Some(gc) = &self.colleagues.gc else { return };
         let agent = self.agent_id();
-        gc.schedule(self.paths.framework_work(&agent, framework_id), Vec::new());
+        gc.schedule(self.paths.framework_work(&agent, framework_id), Used::UntilNow, Vec::new());
         if checkpoint {
-            gc.schedule(self.paths.framework_meta(&agent, framework_id), Vec::new());
+            gc.schedule(self.paths.framework_meta(&agent, framework_id), Used::UntilNow, Vec::new());
         }
     }
 }
@@ -124,6 +138,7 @@ mod tests {
             std::fs::canonicalize(runs.join("latest")).unwrap(),
             runs.join("two").canonicalize().unwrap()
         );
+        assert_eq!(std::fs::metadata(runs.join("two")).unwrap().permissions().mode() & 0o777, 0o750);
     }
 
     #[test]
@@ -134,5 +149,6 @@ mod tests {
                 .unwrap_err()
                 .to_string();
         assert!(error.contains("no-such-user"), "{error}");
+        assert!(!directory.path().join("one").exists());
     }
 }

@@ -1,35 +1,39 @@
 //! Brings the files that a command needs into its sandbox, before the command starts.
 //!
-//! Copies from the host and downloads over HTTP, unpacks archives with the host's own tools, sets the
-//! executable bit, and gives the files to the container's user. It knows sandboxes as directories only, and
-//! runs on the containerizer's thread as a plain future: whoever drops it stops it. There is no cache: URIs
-//! with `cache` are fetched like the others. (Upstream: `slave/containerizer/fetcher.cpp`,
-//! `launcher/fetcher.cpp`.)
+//! What is fetched for a user is fetched as that user: a download may name any file of the host, and any place for
+//! it, and only the kernel can say what that user may read and write. So where the container's user is not the
+//! agent's, a child process (`mesos fetcher`) becomes that user and fetches; otherwise the agent does it itself.
+//! Whoever drops the future stops it, the child included. There is no cache: URIs with `cache` are fetched like
+//! the others. (Upstream: `slave/containerizer/fetcher.cpp`, and `launcher/fetcher.cpp` for the child.)
 
+mod child;
+mod fetch;
 mod uri;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use libprocess::http::{Client, ClientRequest, ClientResponse};
+use libprocess::http::Client;
 use libprocess::metrics::{Counter, Metrics};
+use mesos::fetcher::FetcherInfo;
+use mesos::fetcher::fetcher_info::{Item, item::Action};
+use mesos::v1::DurationInfo;
 use mesos::v1::command_info::Uri;
-use tokio::io::AsyncWriteExt;
 
-use uri::{Archive, Item, Source};
+use crate::users::Identity;
+
+pub use child::{ENVIRONMENT, Program};
+pub use fetch::fetch_all;
 
 /// A download that brings nothing for this long is given up (`--fetcher_stall_timeout`).
 pub const DEFAULT_STALL_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Redirects that a download follows.
-const REDIRECTS: u8 = 10;
 
 /// Fetches for one agent.
 #[derive(Clone)]
 pub struct Fetcher {
     client: Client,
+    /// Fetches as another user; without it nothing can be fetched for others.
+    program: Option<Program>,
     frameworks_home: Option<PathBuf>,
     stall_timeout: Duration,
     succeeded: Counter,
@@ -40,10 +44,23 @@ pub struct Fetcher {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{reason}")]
 pub struct FetchError {
-    /// The URI as the framework wrote it.
+    /// The URI as the framework wrote it; all of them if it cannot be said which.
     pub uri: String,
     /// What went wrong.
     pub reason: String,
+}
+
+impl FetchError {
+    /// As one line, which [`FetchError::of_line`] reads: how a child tells its agent.
+    pub fn to_line(&self) -> String {
+        format!("{}\t{}", self.uri, self.reason.replace(['\n', '\t'], " "))
+    }
+
+    /// Of such a line; any other is the reason.
+    fn of_line(line: &str, all: &str) -> FetchError {
+        let (uri, reason) = line.split_once('\t').unwrap_or((all, line));
+        FetchError { uri: uri.to_owned(), reason: reason.to_owned() }
+    }
 }
 
 impl Fetcher {
@@ -51,11 +68,13 @@ impl Fetcher {
     pub fn new(
         client: Client,
         metrics: &Metrics,
+        program: Option<Program>,
         frameworks_home: Option<PathBuf>,
         stall_timeout: Duration,
     ) -> Self {
         Self {
             client,
+            program,
             frameworks_home,
             stall_timeout,
             succeeded: metrics.counter("containerizer/fetcher/task_fetches_succeeded"),
@@ -63,161 +82,60 @@ impl Fetcher {
         }
     }
 
-    /// Fetches all of `uris` into `sandbox`, one after the other. The files belong to `user` afterwards, if
-    /// one is given.
+    /// Fetches all of `uris` into `sandbox`, one after the other, as `user` or else as the agent's own user.
+    ///
+    /// # Errors
+    /// The first that cannot be fetched.
     pub async fn fetch(&self, uris: &[Uri], sandbox: &Path, user: Option<&str>) -> Result<(), FetchError> {
-        for uri in uris {
-            let result = self.fetch_one(uri, sandbox, user).await;
-            if let Err(reason) = result {
-                self.failed.increment();
-                return Err(FetchError { uri: uri.value.clone(), reason });
-            }
+        if uris.is_empty() {
+            return Ok(());
         }
-        if !uris.is_empty() {
-            self.succeeded.increment();
+        let result = self.fetch_as(uris, sandbox, user).await;
+        match result {
+            Ok(()) => self.succeeded.increment(),
+            Err(_) => self.failed.increment(),
         }
-        Ok(())
+        result
     }
 
-    async fn fetch_one(&self, uri: &Uri, sandbox: &Path, user: Option<&str>) -> Result<(), String> {
-        let item = uri::parse(uri, self.frameworks_home.as_deref()).map_err(|error| error.to_string())?;
-        let target = sandbox.join(&item.destination);
-        if let Some(parent) = target.parent() {
-            tokio::fs::create_dir_all(parent).await.map_err(|error| at(parent, &error))?;
-        }
-        match &item.source {
-            Source::File(path) => {
-                tokio::fs::copy(path, &target).await.map_err(|error| at(path, &error))?;
-            }
-            Source::Http(url) => self.download(url, &target).await?,
-        }
-        finish(&item, &target, sandbox, user).await
+    async fn fetch_as(&self, uris: &[Uri], sandbox: &Path, user: Option<&str>) -> Result<(), FetchError> {
+        let info = self.info(uris, sandbox, user);
+        let all = || uris.iter().map(|uri| uri.value.as_str()).collect::<Vec<_>>().join(" ");
+        let refused = |reason: String| FetchError { uri: all(), reason };
+        let identity = user.map(Identity::of).transpose().map_err(|error| refused(error.to_string()))?;
+        let Some(identity) = identity.flatten() else { return fetch_all(&self.client, &info).await };
+        let Some(program) = &self.program else {
+            return Err(refused("this agent has no program to fetch with as another user".to_owned()));
+        };
+        child::fetch(program, &info, identity).await.map_err(|line| FetchError::of_line(&line, &all()))
     }
 
-    async fn download(&self, url: &str, target: &Path) -> Result<(), String> {
-        let request = ClientRequest::get(url).timeout(self.stall_timeout).follow_redirects(REDIRECTS);
-        let response = self.client.send(request).await.map_err(|error| error.to_string())?;
-        if !response.status.is_success() {
-            return Err(format!("the server answered {}", response.status));
-        }
-        let mut file = tokio::fs::File::create(target).await.map_err(|error| at(target, &error))?;
-        self.save(response, &mut file).await?;
-        file.flush().await.map_err(|error| at(target, &error))
-    }
-
-    async fn save(&self, mut response: ClientResponse, file: &mut tokio::fs::File) -> Result<(), String> {
-        loop {
-            let chunk = tokio::time::timeout(self.stall_timeout, response.chunk())
-                .await
-                .map_err(|_| format!("nothing came for {:?}", self.stall_timeout))?
-                .map_err(|error| error.to_string())?;
-            let Some(chunk) = chunk else { return Ok(()) };
-            file.write_all(&chunk).await.map_err(|error| error.to_string())?;
+    fn info(&self, uris: &[Uri], sandbox: &Path, user: Option<&str>) -> FetcherInfo {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let item =
+            |uri: &Uri| Item { uri: uri.clone(), action: Action::BypassCache.into(), cache_filename: None };
+        let nanoseconds = i64::try_from(self.stall_timeout.as_nanos()).unwrap_or(i64::MAX);
+        FetcherInfo {
+            sandbox_directory: text(sandbox),
+            items: uris.iter().map(item).collect(),
+            user: user.map(str::to_owned),
+            frameworks_home: self.frameworks_home.as_deref().map(text),
+            stall_timeout: Some(DurationInfo { nanoseconds }),
+            ..FetcherInfo::default()
         }
     }
-}
-
-/// Permissions, extraction, ownership.
-async fn finish(item: &Item, target: &Path, sandbox: &Path, user: Option<&str>) -> Result<(), String> {
-    if item.executable {
-        let mode = std::fs::Permissions::from_mode(0o755);
-        tokio::fs::set_permissions(target, mode).await.map_err(|error| at(target, &error))?;
-    }
-    if let Some(archive) = item.extract {
-        extract(archive, target, sandbox).await?;
-    }
-    if let Some(user) = user.filter(|_| nix::unistd::Uid::effective().is_root()) {
-        // Extracted files too; the sandbox holds nothing yet that was not fetched.
-        run("chown", &["-R".as_ref(), "-h".as_ref(), user.as_ref(), sandbox.as_os_str()]).await?;
-    }
-    Ok(())
-}
-
-async fn extract(archive: Archive, file: &Path, sandbox: &Path) -> Result<(), String> {
-    let (file, sandbox) = (file.as_os_str(), sandbox.as_os_str());
-    match archive {
-        Archive::Tar => run("tar", &["-C".as_ref(), sandbox, "-xf".as_ref(), file]).await,
-        Archive::Gzip => run("gzip", &["-dkf".as_ref(), file]).await,
-        Archive::Zip => run("unzip", &["-o".as_ref(), "-q".as_ref(), "-d".as_ref(), sandbox, file]).await,
-    }
-}
-
-async fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
-    let output = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| format!("'{program}' cannot be executed: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let errors = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "'{program}' failed ({}): {}",
-        output.status,
-        errors.lines().next().unwrap_or("it said nothing")
-    ))
-}
-
-fn at(path: &Path, error: &std::io::Error) -> String {
-    format!("'{}': {error}", path.display())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fetcher(metrics: &Metrics) -> Fetcher {
-        Fetcher::new(Client::new(), metrics, None, Duration::from_secs(5))
-    }
-
-    fn uri(value: String) -> Uri {
-        Uri { value, ..Uri::default() }
-    }
-
-    #[tokio::test]
-    async fn files_are_copied_extracted_and_made_executable() {
-        let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let inner = host.path().join("inner.txt");
-        std::fs::write(&inner, "packed").unwrap();
-        let archive = host.path().join("a.tar");
-        run(
-            "tar",
-            &[
-                "-C".as_ref(),
-                host.path().as_os_str(),
-                "-cf".as_ref(),
-                archive.as_os_str(),
-                "inner.txt".as_ref(),
-            ],
-        )
-        .await
-        .unwrap();
-        let program = host.path().join("run.sh");
-        std::fs::write(&program, "#!/bin/sh\n").unwrap();
-
-        let metrics = Metrics::new();
-        let uris = [
-            uri(archive.display().to_string()),
-            Uri { executable: Some(true), ..uri(format!("file://{}", program.display())) },
-        ];
-        fetcher(&metrics).fetch(&uris, sandbox.path(), None).await.unwrap();
-        assert_eq!(std::fs::read_to_string(sandbox.path().join("inner.txt")).unwrap(), "packed");
-        let mode = std::fs::metadata(sandbox.path().join("run.sh")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o111, 0o111);
-        assert_eq!(metrics.value("containerizer/fetcher/task_fetches_succeeded"), Some(1.0));
-    }
-
-    #[tokio::test]
-    async fn what_is_not_there_is_named() {
-        let sandbox = tempfile::tempdir().unwrap();
-        let metrics = Metrics::new();
-        let error =
-            fetcher(&metrics).fetch(&[uri("/no/such/file".into())], sandbox.path(), None).await.unwrap_err();
-        assert_eq!(error.uri, "/no/such/file");
-        assert!(error.reason.contains("/no/such/file"), "{error}");
-        assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(1.0));
+    #[test]
+    fn a_childs_line_says_which_uri_and_why() {
+        let error = FetchError { uri: "http://h/x".into(), reason: "no\tsuch\nhost".into() };
+        let read = FetchError::of_line(&error.to_line(), "all");
+        assert_eq!((read.uri.as_str(), read.reason.as_str()), ("http://h/x", "no such host"));
+        let other = FetchError::of_line("killed", "a b");
+        assert_eq!((other.uri.as_str(), other.reason.as_str()), ("a b", "killed"));
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Item {
 pub(super) enum UriError {
     #[error("'{0}' URIs are not supported; allowed are http://, file:// and paths of the agent's host")]
     Scheme(String),
+    #[error("a file URI has an absolute path: file:///path, or file://localhost/path")]
+    FileHost,
     #[error("no file name can be made of it; 'output_file' would give one")]
     NoName,
     #[error("'output_file' must be a path inside the sandbox, without '..', and not '{0}'")]
@@ -56,7 +58,14 @@ pub(super) fn parse(uri: &Uri, frameworks_home: Option<&Path>) -> Result<Item, U
             let path = rest.split(['?', '#']).next().unwrap_or(rest);
             (Source::Http(value.to_owned()), path.split_once('/').map_or("", |(_, path)| path).to_owned())
         }
-        Some(("file", rest)) => (Source::File(PathBuf::from(rest)), rest.to_owned()),
+        Some(("file", rest)) => {
+            // The one host whose files can be meant.
+            let path = rest.strip_prefix("localhost").unwrap_or(rest);
+            if !path.starts_with('/') {
+                return Err(UriError::FileHost);
+            }
+            (Source::File(PathBuf::from(path)), path.to_owned())
+        }
         Some((scheme, _)) => return Err(UriError::Scheme(format!("{scheme}://"))),
         None if value.starts_with('/') => (Source::File(PathBuf::from(value)), value.to_owned()),
         None => {
@@ -108,6 +117,9 @@ mod tests {
         assert_eq!(item.extract, Some(Archive::Tar));
         let item = parse(&uri("file:///opt/data.csv"), None).unwrap();
         assert_eq!((item.source, item.extract), (Source::File("/opt/data.csv".into()), None));
+        let item = parse(&uri("file://localhost/opt/data.csv"), None).unwrap();
+        assert_eq!(item.source, Source::File("/opt/data.csv".into()));
+        assert_eq!(parse(&uri("file://elsewhere/opt/data.csv"), None), Err(UriError::FileHost));
         assert_eq!(parse(&uri("http://host"), None), Err(UriError::NoName));
         assert_eq!(parse(&uri("http://host/"), None), Err(UriError::NoName));
     }

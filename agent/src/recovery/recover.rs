@@ -21,6 +21,7 @@ use super::state::{self, Kept, KeptAgent, KeptExecutor};
 use crate::agent::{Agent, Phase};
 use crate::containerizer::{RecoveredContainer, Termination};
 use crate::executors::executor::{Executor, ExecutorPhase, Framework};
+use crate::housekeeping::Used;
 use crate::settings::Recover;
 use crate::status_updates::manager::{Restore, RestoredStream};
 use crate::tasks::status::gone_state;
@@ -113,7 +114,7 @@ impl Agent {
             }
             if framework.executors.is_empty() {
                 self.collect_framework(&framework.id, true);
-                self.completed.push_back(framework);
+                self.complete_framework(framework);
             } else {
                 self.frameworks.insert(kept.id, framework);
             }
@@ -137,7 +138,7 @@ impl Agent {
             container,
         };
         for container in kept.earlier {
-            self.collect_executor(&run(container), true, false);
+            self.collect_executor(&run(container), true, false, Used::Before);
         }
         let run = run(kept.run.container.clone());
         let directory = self.paths.sandbox(&run);
@@ -174,7 +175,7 @@ impl Agent {
             self.metrics.executors_terminated.increment();
             executor.phase = ExecutorPhase::Terminated;
             executor.tasks.abandon_launched();
-            self.collect_executor(&run, true, true);
+            self.collect_executor(&run, true, true, Used::Before);
             framework.executors.insert(id.clone(), executor);
             let limit = self.settings.max_completed_executors_per_framework;
             framework.complete_executor(&id, limit);
@@ -257,10 +258,10 @@ impl Agent {
         let meta = checkpoint::list(&meta_root).unwrap_or_default();
         let old = |name: &String| name != "latest" && self.id.as_ref().is_none_or(|id| id.as_str() != name);
         for name in work.into_iter().filter(old) {
-            gc.schedule(self.paths.slaves().join(name), Vec::new());
+            gc.schedule(self.paths.slaves().join(name), Used::Before, Vec::new());
         }
         for name in meta.into_iter().filter(old) {
-            gc.schedule(meta_root.join(name), Vec::new());
+            gc.schedule(meta_root.join(name), Used::Before, Vec::new());
         }
     }
 }

@@ -79,8 +79,8 @@ mesos::settings! {
                 => |timeout| settings::within(timeout, Duration::ZERO..=REREGISTRATION_MAX),
             /// How long an executor has to end after it was asked to.
             executor_shutdown_grace_period: Duration = Duration::from_secs(5),
-            /// The environment of executors, as a JSON object: {"PATH": "/bin:/usr/bin"}. Without it,
-            /// they have the agent's.
+            /// What executors find in their environment, as a JSON object: {"PATH": "/bin:/usr/bin"}. They
+            /// inherit nothing of the agent's; without a PATH here they get the usual one.
             executor_environment_variables: Option<Variables>,
             /// Whether executors run as their framework's user (or their command's) or as the agent's.
             switch_user: bool = true,

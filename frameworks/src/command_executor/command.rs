@@ -2,9 +2,7 @@
 
 use std::{os::unix::process::CommandExt, process};
 
-use libprocess::subprocess::kill_tree;
 use mesos::v1;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
 /// Starts the task's command, as the leader of its own process group, with the standard streams and
@@ -46,16 +44,6 @@ fn environment(task: &v1::TaskInfo, command: &v1::CommandInfo) -> Vec<(String, S
         all.push(("MESOS_ALLOCATION_ROLE".into(), role));
     }
     all
-}
-
-/// Signals the command, its group, and everything below it.
-pub(super) fn signal(pid: i32, signal: Signal) {
-    // First the tree: once the leader is gone its children are nobody's that we would find.
-    kill_tree(pid, signal);
-    if let Some(group) = Pid::from_raw(pid) {
-        // No such group: it has ended.
-        let _ = kill_process_group(group, signal);
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod exit;
 use std::time::Duration;
 
 use libprocess::Node;
+use libprocess::subprocess::kill_tree;
 use mesos::{
     tasks::is_terminal,
     v1::{self, TaskState, executor::event::Subscribed, framework_info, task_status::Reason},
@@ -159,7 +160,7 @@ impl CommandExecutor {
             if self.wants_killing && !task.overdue {
                 driver.update(status(&task.id, TaskState::TaskKilling));
             }
-            command::signal(pid, Signal::TERM);
+            kill_tree(pid, Signal::TERM);
             return driver.after(grace, Self::escalate);
         };
         let deadline = kill.since + grace;
@@ -174,7 +175,7 @@ impl CommandExecutor {
         let Some(Task { pid: Some(pid), kill: Some(kill), .. }) = &self.task else { return };
         if Instant::now() >= kill.deadline {
             info!("the command did not end within its grace period");
-            command::signal(*pid, Signal::KILL);
+            kill_tree(*pid, Signal::KILL);
         }
     }
 

@@ -37,7 +37,10 @@ pub async fn dispatch(node: &Node, mut request: Request) -> Response {
     if node.settings().firewall.contains(&whole) {
         return Response::forbidden(format!("Endpoint '{whole}' is disabled"));
     }
-    let Some(routes) = node.routes(target.actor) else { return Response::not_found() };
+    let Some(routes) = node.routes(target.actor) else {
+        // The delegate is not there yet, or not any more: clients that are told 404 do not come again.
+        return Response::service_unavailable("503 Service Unavailable.");
+    };
     let found = routes.find(target.rest, &request.method);
     match found {
         Found::Handler(endpoint) => {

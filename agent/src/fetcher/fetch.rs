@@ -1,0 +1,204 @@
+//! Fetching as whoever this process is: copies from the host, downloads over HTTP, unpacks archives with the host's
+//! own tools, sets the executable bit. It knows sandboxes as directories only.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use libprocess::http::{Client, ClientRequest, ClientResponse};
+use mesos::fetcher::FetcherInfo;
+use mesos::v1::command_info::Uri;
+use tokio::io::AsyncWriteExt;
+
+use super::uri::{self, Archive, Item, Source};
+use super::{DEFAULT_STALL_TIMEOUT, FetchError};
+
+/// Redirects that a download follows.
+const REDIRECTS: u8 = 10;
+
+/// Fetches all items, one after the other.
+///
+/// # Errors
+/// The first that cannot be fetched.
+pub async fn fetch_all(client: &Client, info: &FetcherInfo) -> Result<(), FetchError> {
+    let nanoseconds = info.stall_timeout.as_ref().and_then(|stall| u64::try_from(stall.nanoseconds).ok());
+    let fetch = Fetch {
+        client,
+        sandbox: Path::new(&info.sandbox_directory),
+        home: info.frameworks_home.as_deref().map(Path::new),
+        stall_timeout: nanoseconds.map_or(DEFAULT_STALL_TIMEOUT, Duration::from_nanos),
+    };
+    for item in &info.items {
+        fetch.one(&item.uri).await.map_err(|reason| FetchError { uri: item.uri.value.clone(), reason })?;
+    }
+    Ok(())
+}
+
+struct Fetch<'a> {
+    client: &'a Client,
+    sandbox: &'a Path,
+    home: Option<&'a Path>,
+    stall_timeout: Duration,
+}
+
+impl Fetch<'_> {
+    async fn one(&self, uri: &Uri) -> Result<(), String> {
+        let item = uri::parse(uri, self.home).map_err(|error| error.to_string())?;
+        let target = self.sandbox.join(&item.destination);
+        if let Some(parent) = target.parent() {
+            tokio::fs::create_dir_all(parent).await.map_err(|error| at(parent, &error))?;
+        }
+        match &item.source {
+            Source::File(path) => copy(path, &target).await?,
+            Source::Http(url) => self.download(url, &target).await?,
+        }
+        self.finish(&item, &target).await
+    }
+
+    async fn download(&self, url: &str, target: &Path) -> Result<(), String> {
+        let request = ClientRequest::get(url).timeout(self.stall_timeout).follow_redirects(REDIRECTS);
+        let response = self.client.send(request).await.map_err(|error| error.to_string())?;
+        if !response.status.is_success() {
+            return Err(format!("the server answered {}", response.status));
+        }
+        let mut file = tokio::fs::File::create(target).await.map_err(|error| at(target, &error))?;
+        self.save(response, &mut file).await?;
+        file.flush().await.map_err(|error| at(target, &error))
+    }
+
+    async fn save(&self, mut response: ClientResponse, file: &mut tokio::fs::File) -> Result<(), String> {
+        loop {
+            let chunk = tokio::time::timeout(self.stall_timeout, response.chunk())
+                .await
+                .map_err(|_| format!("nothing came for {:?}", self.stall_timeout))?
+                .map_err(|error| error.to_string())?;
+            let Some(chunk) = chunk else { return Ok(()) };
+            file.write_all(&chunk).await.map_err(|error| error.to_string())?;
+        }
+    }
+
+    /// Permissions and extraction.
+    async fn finish(&self, item: &Item, target: &Path) -> Result<(), String> {
+        if item.executable {
+            let mode = std::fs::Permissions::from_mode(0o755);
+            tokio::fs::set_permissions(target, mode).await.map_err(|error| at(target, &error))?;
+        }
+        match item.extract {
+            Some(archive) => extract(archive, target, self.sandbox).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Copies a plain file: from anything else (a pipe, a device) there may be no end of bytes.
+async fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let found = tokio::fs::metadata(from).await.map_err(|error| at(from, &error))?;
+    if !found.is_file() {
+        return Err(format!("'{}' is not a plain file", from.display()));
+    }
+    tokio::fs::copy(from, to).await.map(drop).map_err(|error| at(from, &error))
+}
+
+async fn extract(archive: Archive, file: &Path, sandbox: &Path) -> Result<(), String> {
+    let (file, sandbox) = (file.as_os_str(), sandbox.as_os_str());
+    match archive {
+        Archive::Tar => run("tar", &["-C".as_ref(), sandbox, "-xf".as_ref(), file]).await,
+        Archive::Gzip => run("gzip", &["-dkf".as_ref(), file]).await,
+        Archive::Zip => run("unzip", &["-o".as_ref(), "-q".as_ref(), "-d".as_ref(), sandbox, file]).await,
+    }
+}
+
+async fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| format!("'{program}' cannot be executed: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "'{program}' failed ({}): {}",
+        output.status,
+        errors.lines().next().unwrap_or("it said nothing")
+    ))
+}
+
+fn at(path: &Path, error: &std::io::Error) -> String {
+    format!("'{}': {error}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use libprocess::metrics::Metrics;
+
+    use super::super::Fetcher;
+
+    fn fetcher(metrics: &Metrics) -> Fetcher {
+        Fetcher::new(Client::new(), metrics, None, None, Duration::from_secs(5))
+    }
+
+    fn uri(value: String) -> Uri {
+        Uri { value, ..Uri::default() }
+    }
+
+    #[tokio::test]
+    async fn files_are_copied_extracted_and_made_executable() {
+        let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let inner = host.path().join("inner.txt");
+        std::fs::write(&inner, "packed").unwrap();
+        let archive = host.path().join("a.tar");
+        run(
+            "tar",
+            &[
+                "-C".as_ref(),
+                host.path().as_os_str(),
+                "-cf".as_ref(),
+                archive.as_os_str(),
+                "inner.txt".as_ref(),
+            ],
+        )
+        .await
+        .unwrap();
+        let program = host.path().join("run.sh");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+
+        let metrics = Metrics::new();
+        let uris = [
+            uri(archive.display().to_string()),
+            Uri { executable: Some(true), ..uri(format!("file://{}", program.display())) },
+        ];
+        fetcher(&metrics).fetch(&uris, sandbox.path(), None).await.unwrap();
+        assert_eq!(std::fs::read_to_string(sandbox.path().join("inner.txt")).unwrap(), "packed");
+        let mode = std::fs::metadata(sandbox.path().join("run.sh")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o111, 0o111);
+        assert_eq!(metrics.value("containerizer/fetcher/task_fetches_succeeded"), Some(1.0));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_named() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new();
+        let error =
+            fetcher(&metrics).fetch(&[uri("/no/such/file".into())], sandbox.path(), None).await.unwrap_err();
+        assert_eq!(error.uri, "/no/such/file");
+        assert!(error.reason.contains("/no/such/file"), "{error}");
+        assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(1.0));
+    }
+
+    #[tokio::test]
+    async fn only_plain_files_are_copied() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new();
+        for path in ["/dev/zero", "/tmp"] {
+            let error = fetcher(&metrics).fetch(&[uri(path.into())], sandbox.path(), None).await.unwrap_err();
+            assert!(error.reason.contains("is not a plain file"), "{error}");
+        }
+    }
+}
