@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use libprocess::system::LogControl;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -44,7 +44,9 @@ fn start_to(level: &str, quiet: bool, file: Option<File>) -> LogControl {
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
     let to_file =
         file.map(|file| tracing_subscriber::fmt::layer().with_writer(Arc::new(file)).with_ansi(false));
-    let _ = tracing_subscriber::registry().with(filter).with(format).with(to_file).try_init();
+    // It calls it an error of ours when a client sends what is no HTTP.
+    let ours = filter_fn(|metadata| !metadata.target().starts_with("actix_http"));
+    let _ = tracing_subscriber::registry().with(filter).with(ours).with(format).with(to_file).try_init();
     LogControl::new(move |step| {
         let wanted = match step {
             0 => level,

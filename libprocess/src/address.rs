@@ -100,7 +100,7 @@ impl<P: Process> Address<P> {
 
     /// How many events wait in the queue.
     pub fn waiting(&self) -> usize {
-        AnyMailbox::waiting(&*self.mailbox)
+        AnyMailbox::waiting(&*self.mailbox).events
     }
 }
 

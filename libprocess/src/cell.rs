@@ -20,6 +20,8 @@ use crate::process::{Exit, Process};
 
 /// Events that one actor handles before others of its thread get their turn.
 const BATCH: usize = 128;
+/// Deferred steps that one actor takes before its queue, and others of its thread, get their turn.
+const DEFERRED: usize = 32;
 
 /// A process and its context on their thread.
 pub(crate) struct Cell<P: Process> {
@@ -89,24 +91,31 @@ impl<P: Process> Living<P> {
                     return Turn::End(Exit::Terminated);
                 }
                 if budget == 0 {
-                    task.waker().wake_by_ref();
-                    return Turn::Sleep;
+                    break;
                 }
                 let Some(envelope) = ctx.mailbox().take() else { break };
                 budget -= 1;
                 envelope.deliver(process, ctx);
             }
+            // In each turn, also when the queue is never empty: an actor that is flooded still hears its clock and
+            // the answers that it waits for.
             let mailbox = ctx.shared_mailbox();
             let fired = ctx.timers.poll(task, |envelope| {
                 mailbox.push(envelope);
             });
-            let done = ctx.poll_deferred(task);
-            let again = fired || done.is_some();
-            if let Some(then) = done {
-                budget -= 1;
+            let mut done = 0;
+            while done < DEFERRED
+                && !ctx.is_ending()
+                && let Some(then) = ctx.poll_deferred(task)
+            {
+                done += 1;
                 then(process, ctx);
             }
-            if !again && ctx.mailbox().sleep(task.waker()) {
+            if budget == 0 || done == DEFERRED {
+                task.waker().wake_by_ref();
+                return Turn::Sleep;
+            }
+            if !fired && done == 0 && ctx.mailbox().sleep(task.waker()) {
                 return Turn::Sleep;
             }
         }

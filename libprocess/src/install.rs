@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::context::Context;
 use crate::http::{Endpoint, Reply, Request, RouteHandler, Routes};
-use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent};
+use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent, Weight};
 use crate::pid::Pid;
 use crate::process::{Handle, Process};
 use crate::wire::{DecodeError, Encoding, WireMessage};
@@ -21,11 +21,14 @@ use crate::wire::{DecodeError, Encoding, WireMessage};
 pub(crate) struct Packet<M> {
     pub(crate) from: Pid,
     pub(crate) message: M,
+    /// What it weighs in the queue, if it came from another node.
+    pub(crate) weight: Option<Weight>,
 }
 
 impl<P: Handle<M>, M: WireMessage> Deliver<P> for Packet<M> {
     fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
-        let Packet { from, message } = *self;
+        let Packet { from, message, weight } = *self;
+        drop(weight);
         process.handle(message, &from, ctx);
     }
     fn describe(&self) -> QueuedEvent {
@@ -36,7 +39,7 @@ impl<P: Handle<M>, M: WireMessage> Deliver<P> for Packet<M> {
 /// Takes a moved message as it is; what is of another type comes back.
 type Unpack<P> = fn(Box<dyn Any + Send>) -> Result<Envelope<P>, Box<dyn Any + Send>>;
 /// Reads a message from its bytes.
-type Decode<P> = fn(Pid, Encoding, &[u8]) -> Result<Envelope<P>, DecodeError>;
+type Decode<P> = fn(Pid, Encoding, &[u8], Weight) -> Result<Envelope<P>, DecodeError>;
 
 /// How one wire name becomes an envelope.
 pub(crate) struct MessageEntry<P> {
@@ -54,9 +57,10 @@ fn decode<P: Handle<M>, M: WireMessage>(
     from: Pid,
     encoding: Encoding,
     body: &[u8],
+    weight: Weight,
 ) -> Result<Envelope<P>, DecodeError> {
     let message = M::decode(encoding, body)?;
-    Ok(Box::new(Packet { from, message }))
+    Ok(Box::new(Packet { from, message, weight: Some(weight) }))
 }
 
 type Handler<P> = Arc<dyn Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync>;

@@ -9,7 +9,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use parking_lot::Mutex;
@@ -131,6 +131,35 @@ impl<P: Process> Deliver<P> for End {
     }
 }
 
+/// How much waits in a queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// Events of every kind.
+    pub(crate) events: usize,
+    /// Bytes of the messages that came from other nodes, as they were on the wire.
+    pub(crate) bytes: usize,
+}
+
+/// A message's part of [`Waiting::bytes`], until it is handled or dropped.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    sum: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Weight {
+    fn on(sum: &Arc<AtomicUsize>, bytes: usize) -> Weight {
+        sum.fetch_add(bytes, Ordering::Relaxed);
+        Weight { sum: Arc::clone(sum), bytes }
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// What producers touch.
 struct Incoming<P> {
     queue: VecDeque<Envelope<P>>,
@@ -146,6 +175,8 @@ pub(crate) struct Mailbox<P: Process> {
     incoming: Mutex<Incoming<P>>,
     /// The consumer's half: what it swapped out and has not yet handled.
     batch: Mutex<VecDeque<Envelope<P>>>,
+    /// See [`Waiting::bytes`].
+    weight: Arc<AtomicUsize>,
     killed: AtomicBool,
     exit: watch::Sender<Option<Exit>>,
 }
@@ -157,6 +188,7 @@ impl<P: Process> Mailbox<P> {
             table,
             incoming: Mutex::new(Incoming { queue: VecDeque::new(), sleeper: None, closed: false }),
             batch: Mutex::new(VecDeque::new()),
+            weight: Arc::default(),
             killed: AtomicBool::new(false),
             exit: watch::Sender::new(None),
         }
@@ -286,8 +318,8 @@ pub(crate) trait AnyMailbox: Send + Sync {
     fn kill_now(&self);
     /// What waits, in order.
     fn events(&self) -> Vec<QueuedEvent>;
-    /// How many wait.
-    fn waiting(&self) -> usize;
+    /// How much waits.
+    fn waiting(&self) -> Waiting;
     /// For [`crate::Address::wait`] without the type.
     fn any_exit(&self) -> watch::Receiver<Option<Exit>>;
 }
@@ -312,10 +344,10 @@ impl<P: Process> AnyMailbox for Mailbox<P> {
 
     fn decode_in(&self, from: Pid, name: &str, encoding: Encoding, body: &[u8]) -> Delivery {
         let Some(entry) = self.table.message(name) else {
-            tracing::debug!(actor = %self.pid, %from, message = name, "dropping a message that has no handler");
+            tracing::debug!(actor = %self.pid, %from, name, "dropping a message that has no handler");
             return Delivery::Accepted;
         };
-        match (entry.decode)(from, encoding, body) {
+        match (entry.decode)(from, encoding, body, Weight::on(&self.weight, body.len())) {
             Ok(envelope) => {
                 self.push(envelope);
                 Delivery::Accepted
@@ -342,9 +374,10 @@ impl<P: Process> AnyMailbox for Mailbox<P> {
         batch.iter().chain(incoming.queue.iter()).map(|envelope| envelope.describe()).collect()
     }
 
-    fn waiting(&self) -> usize {
+    fn waiting(&self) -> Waiting {
         let batch = self.batch.lock();
-        batch.len() + self.incoming.lock().queue.len()
+        let events = batch.len() + self.incoming.lock().queue.len();
+        Waiting { events, bytes: self.weight.load(Ordering::Relaxed) }
     }
 
     fn any_exit(&self) -> watch::Receiver<Option<Exit>> {
@@ -404,7 +437,7 @@ mod tests {
         assert_eq!(kinds, [EventKind::Dispatch, EventKind::Message, EventKind::Exited, EventKind::Terminate]);
         assert!(events[0].name.ends_with("::Plain"), "{}", events[0].name);
         assert_eq!((events[1].name.as_str(), &events[1].from), ("test.Named", &Some(from)));
-        assert_eq!(mailbox.waiting(), 4);
+        assert_eq!(mailbox.waiting(), Waiting { events: 4, bytes: 0 });
     }
 
     #[test]
@@ -414,7 +447,25 @@ mod tests {
             |name: &str, body: &[u8]| mailbox.decode_in(Pid::nobody(), name, Encoding::Protobuf, body);
         assert!(matches!(deliver("test.Named", b"x"), Delivery::Undecodable(_)));
         assert_eq!(deliver("test.Unknown", b""), Delivery::Accepted);
-        assert_eq!(mailbox.waiting(), 0);
+        assert_eq!(mailbox.waiting(), Waiting::default());
+    }
+
+    #[test]
+    fn bytes_from_the_network_weigh_until_they_are_taken() {
+        let mailbox = mailbox();
+        let sum = || AnyMailbox::waiting(&mailbox).bytes;
+        let envelope = (mailbox.table.message("test.Named").unwrap().decode)(
+            Pid::nobody(),
+            Encoding::Protobuf,
+            b"",
+            Weight::on(&mailbox.weight, 7),
+        );
+        assert_eq!(sum(), 7);
+        drop(envelope);
+        assert_eq!(sum(), 0);
+        let refused = mailbox.decode_in(Pid::nobody(), "test.Named", Encoding::Protobuf, b"xxx");
+        assert!(matches!(refused, Delivery::Undecodable(_)));
+        assert_eq!(sum(), 0);
     }
 
     #[test]
@@ -423,6 +474,6 @@ mod tests {
         mailbox.tell(Plain);
         mailbox.close();
         assert!(!mailbox.tell(Plain));
-        assert_eq!(mailbox.waiting(), 0);
+        assert_eq!(mailbox.waiting(), Waiting::default());
     }
 }

@@ -27,7 +27,7 @@ use crate::hasher::FixedState;
 use crate::http::{Client, Routes};
 use crate::install::{Packet, Table};
 use crate::links::Links;
-use crate::mailbox::{AnyMailbox, Mailbox, Moved, QueuedEvent};
+use crate::mailbox::{AnyMailbox, Mailbox, Moved, QueuedEvent, Waiting};
 use crate::metrics::Metrics;
 use crate::pid::Pid;
 use crate::process::{Exit, Place, Process};
@@ -241,18 +241,18 @@ impl Node {
                     let encode = |encoding| message.encode(encoding);
                     transport.send(Outgoing { from, to, name: M::NAME, encode: &encode });
                 }
-                None => tracing::debug!(%to, message = M::NAME, "dropping a message: this node is offline"),
+                None => tracing::debug!(%to, name = M::NAME, "dropping a message: this node is offline"),
             }
             return;
         }
         let Some(mailbox) = self.find(to.id()) else {
-            tracing::debug!(%to, message = M::NAME, "dropping a message: no such actor");
+            tracing::debug!(%to, name = M::NAME, "dropping a message: no such actor");
             return;
         };
-        match mailbox.move_in(M::NAME, Box::new(Packet { from: from.clone(), message })) {
+        match mailbox.move_in(M::NAME, Box::new(Packet { from: from.clone(), message, weight: None })) {
             Moved::Yes => {}
             Moved::UnknownName => {
-                tracing::debug!(%to, %from, message = M::NAME, "dropping a message that has no handler");
+                tracing::debug!(%to, %from, name = M::NAME, "dropping a message that has no handler");
             }
             Moved::OtherType(packet) => {
                 let Ok(packet) = packet.downcast::<Packet<M>>() else { return };
@@ -284,9 +284,9 @@ impl Node {
         self.0.state.registry.contains_key(id)
     }
 
-    /// How many events wait in an actor's queue; 0 if there is no such actor.
-    pub(crate) fn waiting(&self, id: &str) -> usize {
-        self.find(id).map_or(0, |mailbox| mailbox.waiting())
+    /// What waits in an actor's queue; nothing if there is no such actor.
+    pub(crate) fn waiting(&self, id: &str) -> Waiting {
+        self.find(id).map_or_else(Waiting::default, |mailbox| mailbox.waiting())
     }
 
     /// The ids of all living actors, sorted.

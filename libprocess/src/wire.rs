@@ -17,6 +17,10 @@ pub enum Encoding {
 /// The `Content-Type` that marks a bincode body. Ours alone: upstream sends no content type.
 pub const BINCODE_CONTENT_TYPE: &str = "application/x-bincode";
 
+/// No message is longer than this on the wire, in any encoding; a longer one is not sent. It is protobuf's traditional
+/// bound. A master's largest message lists an agent's tasks: some megabytes.
+pub const MAX_MESSAGE_BYTES: usize = 64 << 20;
+
 /// A message that can go to an actor on another node.
 pub trait WireMessage: Message<Answer = ()> + Sized {
     /// The name on the wire, for example `mesos.internal.RegisterSlaveMessage`.

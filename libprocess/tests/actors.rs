@@ -186,6 +186,53 @@ fn a_thousand_messages_arrive_though_an_actor_handles_only_some_in_one_turn() {
     });
 }
 
+/// Sends itself the next message while it handles one: its queue is never empty.
+struct Busy {
+    log: Log,
+    count: u32,
+}
+#[derive(Clone)]
+struct Again;
+#[derive(Clone)]
+struct Tick;
+messages! { Again; Tick; }
+impl Process for Busy {
+    const NAME: &'static str = "busy";
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.after(Duration::ZERO, Tick);
+        ctx.defer(async {}, |busy, (), _| busy.log.add("deferred"));
+        ctx.address().tell(Again);
+        ctx.address().tell(Again);
+    }
+}
+impl Handle<Again> for Busy {
+    fn handle(&mut self, _: Again, _: &Pid, ctx: &mut Context<Self>) {
+        self.count += 1;
+        assert!(self.count < 100_000, "neither its timer nor what it deferred had a chance");
+        if self.log.0.lock().len() < 2 {
+            ctx.address().tell(Again);
+        }
+    }
+}
+impl Handle<Tick> for Busy {
+    fn handle(&mut self, _: Tick, _: &Pid, _: &mut Context<Self>) {
+        self.log.add("tick");
+    }
+}
+
+#[test]
+fn an_actor_whose_queue_is_never_empty_hears_its_clock_and_what_it_deferred() {
+    testing::run(async {
+        let node = node().await;
+        let log = Log::default();
+        node.spawn(Busy { log: log.clone(), count: 0 });
+        testing::settle().await;
+        let mut heard = log.take();
+        heard.sort_unstable();
+        assert_eq!(heard, ["deferred", "tick"]);
+    });
+}
+
 #[test]
 fn terminate_waits_its_turn_and_kill_overtakes() {
     testing::run(async {

@@ -97,6 +97,9 @@ fn downloads_of_any_size_and_range() {
         assert_eq!(whole.header("content-length"), Some("3000000"));
         assert_eq!(whole.header("content-type"), Some("text/plain"));
         assert_eq!(whole.bytes(4 << 20).await.unwrap(), content);
+        let head = node.client().send(ClientRequest::new(http::Method::HEAD, &url)).await.unwrap();
+        assert_eq!(head.header("content-length"), Some("3000000"));
+        assert!(head.bytes(4 << 20).await.unwrap().is_empty());
         for (range, from, to) in [
             ("bytes=10-19", 10, 20),
             ("bytes=2000000-", 2_000_000, 3_000_000),

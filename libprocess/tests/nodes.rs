@@ -365,10 +365,49 @@ fn a_peer_that_does_not_read_breaks_the_link_instead_of_memory() {
             }
             a.event().await
         };
-        assert_eq!(soon(exited).await, Event::Exited(far));
-        drop(stream);
+        assert_eq!(soon(exited).await, Event::Exited(far.clone()));
+        // The socket is closed though nobody reads from it, and that breaks no link of the next connection.
+        a.ear.tell(Link(far.clone()));
+        let (mut next, _) = soon(listener.accept()).await.unwrap();
+        let mut stream = stream;
+        let mut buffer = vec![0; 1 << 20];
+        soon(async { while matches!(stream.read(&mut buffer).await, Ok(read) if read > 0) {} }).await;
+        a.node.post(a.ear.pid(), &far, Note("still linked".into()));
+        let mut first = [0; 10];
+        soon(next.read_exact(&mut first)).await.unwrap();
+        assert_eq!(&first, b"POST /far/");
+        assert!(a.events.try_recv().is_err());
+        drop(next);
+        assert_eq!(a.event().await, Event::Exited(far));
         a.node.shutdown().await;
     });
+}
+
+#[test]
+fn a_message_that_comes_too_slowly_ends_the_conversation() {
+    for (begin, most) in [
+        ("POST /ear/test.Note HTTP/1.1\r\nUser-Agent: libprocess/x@127.0.0.1:1\r\nHo", 21),
+        (
+            "POST /ear/test.Note HTTP/1.1\r\nUser-Agent: libprocess/x@127.0.0.1:1\r\nContent-Length: 9\r\n\r\nx",
+            61,
+        ),
+    ] {
+        // Under a paused clock, which jumps whenever nothing happens.
+        libprocess::testing::run(async {
+            let a = Host::start().await;
+            let mut stream = a.socket().await;
+            // A whole message first: between two of them there is no limit.
+            stream.write_all(request("ear", "1").as_bytes()).await.unwrap();
+            assert_eq!(answers(&mut stream, 1).await.len(), 1);
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            stream.write_all(begin.as_bytes()).await.unwrap();
+            let began = tokio::time::Instant::now();
+            assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 0);
+            let waited = began.elapsed();
+            assert!(waited > Duration::from_secs(15) && waited < Duration::from_secs(most), "{waited:?}");
+            a.node.shutdown().await;
+        });
+    }
 }
 
 #[test]

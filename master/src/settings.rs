@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use election::MasterUrl;
 use mesos::settings::{Declared, Policy, ProtoJson, SettingValue, Unsupported, Values, within};
 use mesos::{duration, roles, v1};
 
@@ -42,7 +43,7 @@ mesos::settings! {
         "Election" {
             /// ZooKeeper that elects one of several masters: zk://host1:port1,host2:port2/path, or
             /// zk://user:password@host:port/path. Without it this master is the only one and leads.
-            zk: Option<String>,
+            zk: Option<ZooKeeperText>,
             /// After how long without contact ZooKeeper takes this master for dead.
             zk_session_timeout: Duration = Duration::from_secs(10),
         }
@@ -230,6 +231,24 @@ impl SettingValue for Rate {
 
     fn print(&self) -> Option<String> {
         Some(format!("{}/{}", self.count, duration::format(self.period)))
+    }
+}
+
+/// The URL of a ZooKeeper as it was given. It is understood when the master starts, so that no message repeats the
+/// password that may be in it; `/flags` shows it without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZooKeeperText(pub String);
+
+impl SettingValue for ZooKeeperText {
+    const PLACEHOLDER: &'static str = "URL";
+    const ALLOWED: &'static str = "zk://host1:port1,host2:port2/path";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn print(&self) -> Option<String> {
+        self.0.parse::<MasterUrl>().ok().map(|url| url.to_string())
     }
 }
 
@@ -484,6 +503,8 @@ mod tests {
         assert!(settings.removal_limiter().is_some());
         assert!(!settings.root_submissions);
         assert_eq!(settings.to_flags()["agent_removal_rate_limit"], "1/10mins");
+        let zk = Settings { zk: Some(ZooKeeperText("zk://jake:secret@h:1/m".into())), ..Settings::default() };
+        assert_eq!(zk.to_flags()["zk"], "zk://h:1/m");
     }
 
     #[test]

@@ -171,10 +171,10 @@ pub fn node(settings: &Settings) -> NodeBuilder {
 
 fn parse_zookeeper(settings: &Settings) -> Result<Option<MasterUrl>, StartError> {
     let Some(text) = &settings.zk else { return Ok(None) };
-    match text.parse::<MasterUrl>() {
+    match text.0.parse::<MasterUrl>() {
         Ok(url @ MasterUrl::ZooKeeper(_)) => Ok(Some(url)),
         Ok(MasterUrl::Standalone(_)) => {
-            Err(StartError::ZooKeeper(format!("expected zk://host:port/path, not '{text}'")))
+            Err(StartError::ZooKeeper(format!("expected zk://host:port/path, not '{}'", text.0)))
         }
         Err(error) => Err(StartError::ZooKeeper(error.to_string())),
     }

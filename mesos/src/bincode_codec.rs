@@ -15,11 +15,15 @@ use crate::wire::MAX_MESSAGE_BYTES;
 /// How many containers can be nested in each other. It is protobuf's bound on nested messages.
 const MAX_CONTAINER_DEPTH: usize = 100;
 
+/// What a message of [`MAX_MESSAGE_BYTES`] may claim in memory: lists count with the size of their items there, which
+/// are some times larger than on the wire.
+const MAX_CLAIM: usize = 8 * MAX_MESSAGE_BYTES;
+
 const CONFIG: bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
-    bincode::config::Limit<MAX_MESSAGE_BYTES>,
-> = bincode::config::standard().with_limit::<MAX_MESSAGE_BYTES>();
+    bincode::config::Limit<MAX_CLAIM>,
+> = bincode::config::standard().with_limit::<MAX_CLAIM>();
 
 /// Why bytes are no message.
 #[derive(thiserror::Error, Debug)]

@@ -11,8 +11,8 @@ use crate::{bincode_codec, required, v0, v1};
 
 mod zeroes;
 
-/// No message is larger than this, in any encoding. It is protobuf's traditional bound.
-pub const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+/// No message is larger than this, in any encoding.
+pub use libprocess::wire::MAX_MESSAGE_BYTES;
 
 /// Why bytes are no message.
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]

@@ -75,7 +75,11 @@ impl SettingValue for Master {
     }
 
     fn print(&self) -> Option<String> {
-        Some(self.text.clone())
+        Some(match &self.url {
+            // Without the password that may be in it: anybody may ask for `/flags`.
+            MasterUrl::ZooKeeper(url) => url.to_string(),
+            MasterUrl::Standalone(_) => self.text.clone(),
+        })
     }
 }
 

@@ -148,8 +148,7 @@ impl Files {
             let span = Span::of(&request.query).map_err(Response::bad_request)?;
             let (size, data) = self.attached.read(path, span.start(), span.length()).map_err(refusal)?;
             let offset = span.offset.unwrap_or(size);
-            let data = String::from_utf8_lossy(&data);
-            Ok(Response::jsonp(&request.query, json!({"data": data, "offset": offset}).to_string()))
+            Ok(Response::jsonp(&request.query, piece_json(&data, offset)))
         });
         answer.unwrap_or_else(|refusal| refusal).into()
     }
@@ -174,6 +173,21 @@ impl Files {
             .collect();
         Response::jsonp(&request.query, Value::Object(table).to_string()).into()
     }
+}
+
+/// A piece of a file, whatever its bytes: those that are no UTF-8 stay as they are (as upstream), so that `data` has as
+/// many bytes as were read, and a reader knows where to go on.
+fn piece_json(data: &[u8], offset: u64) -> Vec<u8> {
+    let mut json = br#"{"data":"#.to_vec();
+    json.push(b'"');
+    for chunk in data.utf8_chunks() {
+        // Within the quotes of its JSON.
+        let text = Value::from(chunk.valid()).to_string();
+        json.extend_from_slice(text.as_bytes().get(1..text.len() - 1).unwrap_or_default());
+        json.extend_from_slice(chunk.invalid());
+    }
+    json.extend_from_slice(format!("\",\"offset\":{offset}}}").as_bytes());
+    json
 }
 
 /// The `path` of the query.

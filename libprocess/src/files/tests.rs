@@ -107,6 +107,19 @@ fn reads_give_the_piece_and_the_size() {
 }
 
 #[test]
+fn a_piece_keeps_its_bytes_whatever_they_are() {
+    for (data, json) in [
+        (&b"plain"[..], &br#"{"data":"plain","offset":7}"#[..]),
+        (b"", br#"{"data":"","offset":7}"#),
+        (b"a\"b\\\n\x01", br#"{"data":"a\"b\\\n\u0001","offset":7}"#),
+        ("gr\u{fc}n".as_bytes(), "{\"data\":\"gr\u{fc}n\",\"offset\":7}".as_bytes()),
+        (b"\xff\xfeabc\xc3", b"{\"data\":\"\xff\xfeabc\xc3\",\"offset\":7}"),
+    ] {
+        assert_eq!(piece_json(data, 7), json, "{data:?}");
+    }
+}
+
+#[test]
 fn what_does_not_exist_cannot_be_attached() {
     let mut attached = Attached::default();
     assert_eq!(

@@ -2,9 +2,9 @@
 //!
 //! A stream is a bounded queue between an actor (any thread) and the task that serves the
 //! connection. One [`StreamSender::send`] is one HTTP chunk on the wire: the scheduler and executor
-//! APIs promise one RecordIO record per chunk. Sending never blocks; a peer that does not read is
-//! told apart by [`StreamError::Full`], and a peer that went away by [`StreamError::Closed`] and
-//! [`StreamSender::closed`].
+//! APIs promise one RecordIO record per chunk. Sending never blocks. A stream whose buffer is full is broken off:
+//! what waits is dropped and the connection closed, since what follows a gap would be misread
+//! ([`StreamError::Full`]). A peer that went away is told by [`StreamError::Closed`] and [`StreamSender::closed`].
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -71,7 +71,7 @@ pub enum StreamError {
     /// The peer is gone, or [`StreamSender::close`] was called before.
     #[error("the stream is closed")]
     Closed,
-    /// The peer reads more slowly than is written; the piece was not queued.
+    /// The peer reads more slowly than is written: the stream is broken off with this piece.
     #[error("the stream's buffer is full")]
     Full,
 }
@@ -93,6 +93,9 @@ struct State {
     ended: bool,
     /// The reader is gone.
     abandoned: bool,
+    /// It is broken off: the reader gets nothing any more, and must not take it for a proper end.
+    aborted: bool,
+    /// The task of the reader, whatever it waits for.
     reader: Option<Waker>,
     /// Those who wait for the reader to read or to go, by ticket. One entry per living [`Watch`].
     watchers: Vec<Watcher>,
@@ -139,25 +142,42 @@ impl StreamSender {
     /// would end the body.
     pub fn send(&self, bytes: impl Into<Bytes>) -> Result<(), StreamError> {
         let bytes = bytes.into();
-        let waker = {
-            let mut state = self.shared.state.lock();
-            if state.abandoned || state.ended {
-                return Err(StreamError::Closed);
-            }
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            if state.queued > 0 && state.queued + bytes.len() > self.shared.limit {
-                return Err(StreamError::Full);
-            }
-            state.queued += bytes.len();
-            state.queue.push_back(bytes);
-            state.reader.take()
-        };
+        let mut state = self.shared.state.lock();
+        if state.abandoned || state.ended {
+            return Err(StreamError::Closed);
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if state.queued > 0 && state.queued + bytes.len() > self.shared.limit {
+            drop(state);
+            self.abort();
+            return Err(StreamError::Full);
+        }
+        state.queued += bytes.len();
+        state.queue.push_back(bytes);
+        let waker = state.reader.take();
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
         Ok(())
+    }
+
+    /// Breaks the stream off for all senders: what waits is dropped, and the connection closed.
+    pub fn abort(&self) {
+        let mut state = self.shared.state.lock();
+        state.ended = true;
+        state.aborted = true;
+        let dropped = std::mem::take(&mut state.queue);
+        state.queued = 0;
+        let watchers = std::mem::take(&mut state.watchers);
+        let waker = state.reader.take();
+        drop(state);
+        drop(dropped);
+        for waker in waker.into_iter().chain(watchers.into_iter().map(|watcher| watcher.waker)) {
+            waker.wake();
+        }
     }
 
     /// Ends the stream for all senders; what is queued is still written.
@@ -188,8 +208,8 @@ impl StreamSender {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Resolves when nobody reads any more: the peer went away, or everything was written after
-    /// [`StreamSender::close`]. Does not keep the stream open.
+    /// Resolves when nobody reads any more: the peer went away, everything was written after
+    /// [`StreamSender::close`], or the stream was broken off. Does not keep the stream open.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
         Watch { shared: self.shared.clone(), ticket: None, drained_to: None }
     }
@@ -229,7 +249,7 @@ impl Future for Watch {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let mut state = this.shared.state.lock();
-        if state.abandoned || this.drained_to.is_some_and(|limit| state.queued <= limit) {
+        if state.abandoned || state.aborted || this.drained_to.is_some_and(|limit| state.queued <= limit) {
             return Poll::Ready(());
         }
         let ticket = *this.ticket.get_or_insert_with(|| {
@@ -264,6 +284,10 @@ impl BodyReceiver {
     /// The next piece, as [`BodyReceiver::next`].
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.shared.state.lock();
+        match &mut state.reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
         if let Some(bytes) = state.queue.pop_front() {
             state.queued -= bytes.len();
             let queued = state.queued;
@@ -277,11 +301,30 @@ impl BodyReceiver {
         if state.ended {
             return Poll::Ready(None);
         }
-        match &mut state.reader {
-            Some(waker) => waker.clone_from(cx.waker()),
-            empty => *empty = Some(cx.waker().clone()),
-        }
         Poll::Pending
+    }
+
+    /// What else the reader's task must know of the stream.
+    pub(crate) fn watch(&self) -> StreamWatch {
+        StreamWatch { shared: self.shared.clone() }
+    }
+}
+
+/// How a stream stands, for the connection that it is written to.
+#[derive(Debug)]
+pub(crate) struct StreamWatch {
+    shared: Arc<Shared>,
+}
+
+impl StreamWatch {
+    /// It was broken off.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.shared.state.lock().aborted
+    }
+
+    /// Nothing more will be sent.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.state.lock().ended
     }
 }
 
@@ -339,14 +382,19 @@ mod tests {
     }
 
     #[test]
-    fn a_full_stream_refuses_but_takes_one_large_piece_when_empty() {
+    fn a_full_stream_is_broken_off_but_takes_one_large_piece_when_empty() {
         let (sender, mut receiver) = stream_limited(4);
         sender.send("too large").unwrap();
-        assert_eq!(sender.send("x"), Err(StreamError::Full));
         receiver.next().now_or_never().unwrap();
         sender.send("1234").unwrap();
+        let closed = sender.closed();
         assert_eq!(sender.send("5"), Err(StreamError::Full));
-        assert_eq!(sender.queued(), 4);
+        // Nothing of it is kept for who does not read it, and nobody takes it for whole.
+        assert_eq!(sender.queued(), 0);
+        assert_eq!(closed.now_or_never(), Some(()));
+        assert!(receiver.watch().is_aborted());
+        assert_eq!(receiver.next().now_or_never(), Some(None));
+        assert_eq!(sender.send("6"), Err(StreamError::Closed));
     }
 
     #[test]

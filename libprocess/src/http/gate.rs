@@ -9,7 +9,8 @@
 //!
 //! It also sees what actix-http does not: a peer that closes its side while a stream is being written to
 //! it (the stream then ends at once), and requests that come too slowly, from the second on as well.
-//! Memory is bounded: while an answer is made, at most [`READ_AHEAD`] bytes are read ahead.
+//! Memory is bounded: while an answer is made, at most [`READ_AHEAD`] bytes are read ahead; an answer that is not
+//! read for [`WRITE_TIMEOUT`] is given up, unless it is an event stream, which has a bound of its own.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -24,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
+use super::body::StreamWatch;
 use super::codec::{BodyScanner, request_head};
 
 /// Bytes that are read while an answer is made: enough to see that the peer is still there, and for the
@@ -40,13 +42,16 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a body may go without a byte.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a peer may take none of an answer that is there.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What the gate and the answers of its connection share. They run in one task.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Answers that are complete (or given up).
     answered: Cell<u64>,
-    /// An open-ended answer is being written.
-    streaming: Cell<bool>,
+    /// The open-ended answer that is being written.
+    streaming: RefCell<Option<StreamWatch>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -54,8 +59,21 @@ impl Progress {
     /// An answer is complete: the next request may come.
     fn finish(&self) {
         self.answered.set(self.answered.get() + 1);
-        self.streaming.set(false);
+        self.streaming.replace(None);
         self.wake();
+    }
+
+    fn is_streaming(&self) -> bool {
+        self.streaming.borrow().is_some()
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.streaming.borrow().as_ref().is_some_and(StreamWatch::is_aborted)
+    }
+
+    /// Whether a peer must take what is there: of a stream only once it has ended.
+    fn must_be_read(&self) -> bool {
+        self.streaming.borrow().as_ref().is_none_or(StreamWatch::has_ended)
     }
 
     fn wake(&self) {
@@ -75,8 +93,8 @@ impl AnswerGuard {
     }
 
     /// The answer goes on until somebody ends it: a peer that closes its side has gone.
-    pub(crate) fn streams(&self) {
-        self.0.streaming.set(true);
+    pub(crate) fn streams(&self, watch: StreamWatch) {
+        self.0.streaming.replace(Some(watch));
         self.0.wake();
     }
 }
@@ -96,8 +114,10 @@ enum Stage {
     Body(BodyScanner),
     /// Behind it, while it is answered.
     Answering,
-    /// These are no HTTP requests: actix-http may say so, and everything goes through.
+    /// This is no HTTP request: actix-http may say so, and everything goes through, for as long as a head may take.
     Open,
+    /// A body is malformed: nothing more is read.
+    Broken,
 }
 
 /// A socket whose reader sees one request at a time.
@@ -115,6 +135,8 @@ pub(crate) struct Gate {
     /// It did so while a stream was written to it: nothing more is written.
     abandoned: bool,
     timer: Option<(Pin<Box<Sleep>>, TimerOf)>,
+    /// Runs while the peer takes nothing of what is written.
+    unread: Option<Pin<Box<Sleep>>>,
     progress: Rc<Progress>,
 }
 
@@ -135,6 +157,7 @@ impl Gate {
             ended: false,
             abandoned: false,
             timer: None,
+            unread: None,
             progress: Rc::default(),
         }
     }
@@ -152,6 +175,7 @@ impl Gate {
                     self.released = self.buffer.len();
                     return;
                 }
+                Stage::Broken => return,
                 Stage::Answering => {
                     if self.progress.answered.get() < self.requests {
                         return;
@@ -185,7 +209,11 @@ impl Gate {
                             self.released += step.consumed;
                             self.timer = None;
                         }
-                        Err(_) => self.stage = Stage::Open,
+                        // Where this request ends, and the next begins, cannot be told any more.
+                        Err(_) => {
+                            self.stage = Stage::Broken;
+                            return;
+                        }
                     }
                 }
             }
@@ -204,6 +232,7 @@ impl Gate {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let (of, limit) = match self.stage {
             Stage::Head if self.requests == 0 || !self.buffer.is_empty() => (TimerOf::Head, HEAD_TIMEOUT),
+            Stage::Open => (TimerOf::Head, HEAD_TIMEOUT),
             Stage::Body(_) => (TimerOf::Body, BODY_TIMEOUT),
             _ => {
                 self.timer = None;
@@ -241,10 +270,14 @@ impl AsyncRead for Gate {
                 this.released -= length;
                 return Poll::Ready(Ok(()));
             }
+            if matches!(this.stage, Stage::Broken) {
+                let text = "the body of a request is malformed";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
+            }
             if matches!(this.stage, Stage::Answering) {
                 *this.progress.waker.borrow_mut() = Some(cx.waker().clone());
                 if this.ended {
-                    if !this.progress.streaming.get() {
+                    if !this.progress.is_streaming() {
                         // It may have closed only its own side, and still wait for the answer.
                         return Poll::Pending;
                     }
@@ -268,10 +301,20 @@ impl AsyncRead for Gate {
 
 impl AsyncWrite for Gate {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.abandoned {
+        if self.abandoned || self.progress.is_aborted() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, bytes) {
+            self.unread = None;
+            return Poll::Ready(written);
+        }
+        if !self.progress.must_be_read() {
+            self.unread = None;
+            return Poll::Pending;
+        }
+        let unread = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        ready!(unread.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answer")))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -36,6 +36,9 @@ use crate::node::Node;
 /// Bytes that the body of a request may have, unpacked; more is answered with 413.
 pub const MAX_REQUEST_BODY: usize = 64 << 20;
 
+/// Bytes of an answer that are given to actix-http at once.
+const SLICE: usize = 64 << 10;
+
 /// Bodies from this size on are compressed for those who accept it (upstream:
 /// `GZIP_MINIMUM_BODY_LENGTH`).
 const GZIP_MINIMUM: usize = 1024;
@@ -282,12 +285,15 @@ fn write(mut response: Response, to_head: bool, guard: AnswerGuard) -> HttpRespo
         Body::Empty => Content::Bytes(Bytes::new()),
         Body::Bytes(bytes) => Content::Bytes(bytes),
         // A HEAD has no body; a stream for it would never end.
-        Body::Stream(_) if to_head => Content::Bytes(Bytes::new()),
+        Body::Stream(_) if to_head => match length {
+            Some(length) => Content::Announced(length),
+            None => Content::Bytes(Bytes::new()),
+        },
         Body::Stream(receiver) => match length {
             // It ends by itself, as bytes do.
             Some(length) => Content::Sized(receiver, length),
             None => {
-                guard.streams();
+                guard.streams(receiver.watch());
                 Content::Stream(receiver)
             }
         },
@@ -316,6 +322,8 @@ struct AnswerBody {
 
 enum Content {
     Bytes(Bytes),
+    /// What a HEAD is told of a stream's length; actix-http writes no body for it.
+    Announced(u64),
     /// A stream of so many bytes.
     Sized(BodyReceiver, u64),
     Stream(BodyReceiver),
@@ -327,18 +335,26 @@ impl MessageBody for AnswerBody {
     fn size(&self) -> BodySize {
         match &self.content {
             Content::Bytes(bytes) => BodySize::Sized(bytes.len() as u64),
-            Content::Sized(_, length) => BodySize::Sized(*length),
+            Content::Sized(_, length) | Content::Announced(length) => BodySize::Sized(*length),
             Content::Stream(_) => BodySize::Stream,
         }
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
         match &mut self.content {
+            Content::Announced(_) => Poll::Ready(None),
             Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Content::Bytes(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
-            Content::Sized(receiver, _) | Content::Stream(receiver) => {
-                receiver.poll_chunk(cx).map(|chunk| chunk.map(Ok))
+            // actix-http copies what it is given into its buffer: in slices, no more than that waits for a slow peer.
+            Content::Bytes(bytes) => {
+                let length = bytes.len().min(SLICE);
+                Poll::Ready(Some(Ok(bytes.split_to(length))))
             }
+            Content::Sized(receiver, _) | Content::Stream(receiver) => match receiver.poll_chunk(cx) {
+                Poll::Ready(None) if receiver.watch().is_aborted() => {
+                    Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())))
+                }
+                chunk => chunk.map(|chunk| chunk.map(Ok)),
+            },
         }
     }
 }

@@ -85,7 +85,7 @@ fn answer(texts: &Texts, request: &Request) -> Response {
         }
         (Some(id), name) => {
             let Some(routes) = texts.get(id) else {
-                return Response::bad_request(format!("No help available for '/{id}'.\n"));
+                return Response::not_found();
             };
             match name {
                 None => {

@@ -15,8 +15,8 @@ use crate::wire::BINCODE_CONTENT_TYPE;
 
 /// The longest head (request or status line and headers), in bytes.
 pub(crate) const MAX_HEAD: usize = 16 << 10;
-/// The longest body of one message, in bytes. A master's largest message lists an agent's tasks: some megabytes.
-pub(crate) const MAX_BODY: usize = 128 << 20;
+/// The longest body of one message, in bytes.
+pub(crate) const MAX_BODY: usize = crate::wire::MAX_MESSAGE_BYTES;
 /// Headers of one head.
 const MAX_HEADERS: usize = 64;
 /// The longest line that gives a chunk's size, with its extensions.
@@ -310,6 +310,11 @@ pub(crate) struct MessageDecoder {
 }
 
 impl MessageDecoder {
+    /// Whether a head was read whose body is not complete.
+    pub(crate) fn is_inside_body(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// The next message, or `None` until there are more bytes.
     ///
     /// # Errors
@@ -367,14 +372,13 @@ fn sender(last: &mut Option<(String, Pid)>, text: &str) -> Pid {
     pid
 }
 
-/// `/<id>/<name>`; the id is percent-decoded, the name is everything behind.
+/// `/<id>/<name>`; the id is percent-decoded, the name is everything behind. A path without a name, or without an id,
+/// is one that no actor knows: a message that is lost, not a conversation that cannot go on (as upstream).
 pub(crate) fn split_path(path: &str) -> Option<(String, String)> {
     let path = path.split_once('?').map_or(path, |(path, _)| path);
-    let (id, name) = path.strip_prefix('/')?.split_once('/')?;
+    let path = path.strip_prefix('/')?;
+    let (id, name) = path.split_once('/').unwrap_or((path, ""));
     let id = percent_decode_str(id).decode_utf8().ok()?;
-    if id.is_empty() || name.is_empty() {
-        return None;
-    }
     Some((id.into_owned(), name.to_owned()))
 }
 

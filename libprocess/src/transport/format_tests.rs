@@ -93,10 +93,15 @@ fn an_id_is_percent_coded_both_ways() {
 }
 
 #[test]
-fn a_name_may_hold_slashes_and_a_path_without_a_name_is_refused() {
-    assert_eq!(split_path("/a/b/c?d"), Some(("a".into(), "b/c".into())));
-    for path in ["", "/", "/a", "/a/", "//b", "a/b", "/%ff/b"] {
-        assert_eq!(split_path(path), None, "{path}");
+fn a_name_may_hold_slashes_and_may_be_missing() {
+    let split = |path| split_path(path).map(|(id, name)| format!("{id}|{name}"));
+    for (path, parts) in
+        [("/a/b/c?d", "a|b/c"), ("/a", "a|"), ("/a/", "a|"), ("/", "|"), ("//b", "|b"), ("/a%20/b", "a |b")]
+    {
+        assert_eq!(split(path).as_deref(), Some(parts), "{path}");
+    }
+    for path in ["", "a/b", "/%ff/b"] {
+        assert_eq!(split(path), None, "{path}");
     }
 }
 

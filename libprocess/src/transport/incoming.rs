@@ -3,23 +3,31 @@
 //! One port serves two kinds of conversation. A peer is served here, by httparse over the socket; anybody else is
 //! handed to `crate::http::serve`. Everything runs on the node's HTTP thread; delivering is a push into a queue.
 //!
-//! Back-pressure: nothing is read while answers cannot be written, nor while the queue of the actor that was written
-//! to last is longer than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
+//! Back-pressure: nothing is read while answers cannot be written, nor while the queue of an actor that was just written
+//! to holds more than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
+//! A message that comes too slowly ends the conversation.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind, write_answer};
 use super::{Delivery, keep_alive};
+use crate::mailbox::Waiting;
 use crate::node::Node;
 use crate::wire::Encoding;
 
-/// Events in an actor's queue above which its peers are not read.
-const HIGH_WATER: usize = 100_000;
+/// What may wait in an actor's queue before its peers are not read any more.
+const HIGH_WATER: Waiting = Waiting { events: 100_000, bytes: 64 << 20 };
+/// How long the head of a message may take from its first byte.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a body may go without a byte.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a long queue is looked at.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Bytes of answers that are written at once, at the latest.
@@ -122,9 +130,19 @@ async fn serve_peer(node: Node, mut stream: TcpStream, peer: SocketAddr) {
             Go::Away => return,
             Go::OnReading => {}
         }
-        conversation.wait_for_queue().await;
+        conversation.wait_for_queues().await;
         buffer.reserve(READ);
-        match stream.read_buf(&mut buffer).await {
+        let read = match conversation.patience(&buffer) {
+            None => stream.read_buf(&mut buffer).await,
+            Some(deadline) => match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
+                Ok(read) => read,
+                Err(_) => {
+                    tracing::info!(%peer, "closing a peer's connection: a message came too slowly");
+                    return;
+                }
+            },
+        };
+        match read {
             Ok(0) => return,
             Ok(_) => {}
             Err(error) => {
@@ -149,14 +167,23 @@ struct Conversation {
     answers: BytesMut,
     /// Whether the peer announced the schema that we have.
     same_schema: bool,
-    /// The actor that the last message was for.
-    target: String,
+    /// The actors that messages were for since their queues were looked at.
+    targets: BTreeSet<String>,
+    /// When the head that is not complete yet must be.
+    head_until: Option<Instant>,
 }
 
 impl Conversation {
     fn new(node: Node) -> Conversation {
         let (decoder, answers) = (MessageDecoder::default(), BytesMut::new());
-        Conversation { node, decoder, answers, same_schema: false, target: String::new() }
+        Conversation {
+            node,
+            decoder,
+            answers,
+            same_schema: false,
+            targets: BTreeSet::new(),
+            head_until: None,
+        }
     }
 
     /// Delivers the messages in the buffer and collects the answers.
@@ -168,7 +195,10 @@ impl Conversation {
                     if !self.deliver(&head, &body) || head.close {
                         return Go::Away;
                     }
-                    self.target = head.id;
+                    self.head_until = None;
+                    if !self.targets.contains(&head.id) {
+                        self.targets.insert(head.id);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "closing a peer's connection");
@@ -190,7 +220,7 @@ impl Conversation {
         }
         let encoding = if head.bincode { Encoding::Bincode } else { Encoding::Protobuf };
         if head.bincode && !self.same_schema {
-            tracing::warn!(from = %head.from, message = head.name, "refusing bincode of another schema");
+            tracing::warn!(from = %head.from, name = head.name, "refusing bincode of another schema");
             write_answer(&mut self.answers, Status::BadRequest, None);
             return false;
         }
@@ -199,7 +229,7 @@ impl Conversation {
             Delivery::NoActor => Status::NotFound,
             // As upstream, which decodes after it has answered.
             Delivery::Undecodable(error) => {
-                tracing::warn!(from = %head.from, message = head.name, %error, "dropping a message");
+                tracing::warn!(from = %head.from, name = head.name, %error, "dropping a message");
                 Status::Accepted
             }
         };
@@ -208,13 +238,30 @@ impl Conversation {
         true
     }
 
-    async fn wait_for_queue(&self) {
-        if self.node.waiting(&self.target) <= HIGH_WATER {
-            return;
+    /// Until when more bytes must come; `None` between two messages.
+    fn patience(&mut self, buffer: &BytesMut) -> Option<Instant> {
+        if self.decoder.is_inside_body() {
+            return Some(Instant::now() + BODY_TIMEOUT);
         }
-        tracing::warn!(actor = self.target, "a queue is long: its peers wait");
-        while self.node.waiting(&self.target) > HIGH_WATER / 2 {
-            tokio::time::sleep(DRAIN_POLL).await;
+        if buffer.is_empty() {
+            return None;
+        }
+        Some(*self.head_until.get_or_insert_with(|| Instant::now() + HEAD_TIMEOUT))
+    }
+
+    async fn wait_for_queues(&mut self) {
+        for target in std::mem::take(&mut self.targets) {
+            let above = |part: usize| {
+                let Waiting { events, bytes } = self.node.waiting(&target);
+                events > HIGH_WATER.events / part || bytes > HIGH_WATER.bytes / part
+            };
+            if !above(1) {
+                continue;
+            }
+            tracing::warn!(actor = target, "a queue is long: its peers wait");
+            while above(2) {
+                tokio::time::sleep(DRAIN_POLL).await;
+            }
         }
     }
 }

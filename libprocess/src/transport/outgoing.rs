@@ -28,8 +28,8 @@ use crate::node::{Node, WeakNode};
 use crate::process::Place;
 use crate::wire::Encoding;
 
-/// Bytes that may wait for one peer, unless the node says otherwise: two of the longest messages.
-pub(crate) const DEFAULT_QUEUE_LIMIT: usize = 2 * MAX_BODY;
+/// Bytes that may wait for one peer, unless the node says otherwise: four of the longest messages.
+pub(crate) const DEFAULT_QUEUE_LIMIT: usize = 4 * MAX_BODY;
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
 /// After how long a connection that no link needs is closed.
@@ -97,12 +97,23 @@ impl Transport for HttpTransport {
     }
 
     fn send(&self, message: Outgoing<'_>) {
-        let Some(connection) = self.connection(message.to.address()) else { return };
-        if connection.push(&message).is_err()
-            && let Some(node) = self.node.lock().as_ref().and_then(WeakNode::upgrade)
-        {
-            node.connection_closed(message.to.address());
+        // A connection that closes in peace while we look at it is followed by another; that is not closed so soon.
+        for _ in 0..2 {
+            let Some(connection) = self.connection(message.to.address()) else { return };
+            match connection.push(&message) {
+                Pushed::Yes => return,
+                Pushed::Closing => {}
+                Pushed::Overflow => {
+                    // The next message opens another one; what this one's end means is told now.
+                    self.connections.forget(&connection);
+                    if let Some(node) = self.node.lock().as_ref().and_then(WeakNode::upgrade) {
+                        node.connection_closed(message.to.address());
+                    }
+                    return;
+                }
+            }
         }
+        tracing::debug!(?message, "dropping a message: its connection is closing");
     }
 
     fn link(&self, to: SocketAddr, reconnect: bool) {
@@ -144,12 +155,14 @@ impl std::fmt::Debug for HttpTransport {
 struct Connections(Mutex<BTreeMap<SocketAddr, Arc<Connection>>>);
 
 impl Connections {
-    /// Forgets a connection, unless another has taken its place.
-    fn forget(&self, connection: &Arc<Connection>) {
+    /// Forgets a connection; false if another has taken its place, or it was forgotten before.
+    fn forget(&self, connection: &Arc<Connection>) -> bool {
         let mut open = self.0.lock();
-        if open.get(&connection.to).is_some_and(|known| Arc::ptr_eq(known, connection)) {
+        let known = open.get(&connection.to).is_some_and(|known| Arc::ptr_eq(known, connection));
+        if known {
             open.remove(&connection.to);
         }
+        known
     }
 }
 
@@ -181,8 +194,10 @@ struct Connection {
     pending: Mutex<Pending>,
     /// Bytes that may wait.
     limit: usize,
-    /// There is something to write, or to end.
+    /// There is something to write, or it shall finish.
     wake: Notify,
+    /// It is over, whatever is being written.
+    abort: Notify,
     /// Our schema fingerprint, if the node has one.
     schema: Option<String>,
     peer_schema: AtomicU8,
@@ -190,8 +205,15 @@ struct Connection {
     ended: watch::Sender<bool>,
 }
 
-/// More waits than may.
-struct Overflow;
+/// What became of a message.
+enum Pushed {
+    /// It waits.
+    Yes,
+    /// The connection takes no more.
+    Closing,
+    /// More would wait than may: that broke the connection.
+    Overflow,
+}
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -216,15 +238,24 @@ impl Connection {
         let peer_schema = AtomicU8::new(if schema.is_some() { UNKNOWN } else { OTHER });
         let pending = Mutex::new(Pending { buffer, phase: Phase::Open, connected: false });
         let ended = watch::Sender::new(false);
-        Connection { to, pending, limit, wake: Notify::new(), schema, peer_schema, ended }
+        Connection {
+            to,
+            pending,
+            limit,
+            wake: Notify::new(),
+            abort: Notify::new(),
+            schema,
+            peer_schema,
+            ended,
+        }
     }
 
     fn is_closed(&self) -> bool {
         self.pending.lock().phase != Phase::Open
     }
 
-    /// Puts a message behind those that wait. An error means that this broke the connection.
-    fn push(&self, message: &Outgoing<'_>) -> Result<(), Overflow> {
+    /// Puts a message behind those that wait.
+    fn push(&self, message: &Outgoing<'_>) -> Pushed {
         let peer = self.peer_schema.load(Ordering::Acquire);
         let bincode = peer == EQUAL;
         let body = (message.encode)(if bincode { Encoding::Bincode } else { Encoding::Protobuf });
@@ -235,20 +266,19 @@ impl Connection {
                 limit = MAX_BODY,
                 "dropping a message that is too large"
             );
-            return Ok(());
+            return Pushed::Yes;
         }
         let schema = self.schema.as_deref().filter(|_| peer == UNKNOWN);
         let mut pending = self.pending.lock();
         if pending.phase != Phase::Open {
-            tracing::debug!(?message, "dropping a message: the connection is closing");
-            return Ok(());
+            return Pushed::Closing;
         }
         if pending.buffer.len() + body.len() > self.limit {
             pending.phase = Phase::Broken;
             pending.buffer = BytesMut::new();
             drop(pending);
-            self.wake.notify_one();
-            return Err(Overflow);
+            self.abort.notify_one();
+            return Pushed::Overflow;
         }
         let was_empty = pending.buffer.is_empty();
         write_message(&mut pending.buffer, message.from, message.to, message.name, &body, schema, bincode);
@@ -256,7 +286,7 @@ impl Connection {
         if was_empty {
             self.wake.notify_one();
         }
-        Ok(())
+        Pushed::Yes
     }
 
     /// Ends this connection in favour of another, which gets what was not sent. What is bincode already is dropped:
@@ -266,7 +296,7 @@ impl Connection {
         pending.phase = Phase::Replaced;
         let unsent = std::mem::take(&mut pending.buffer);
         drop(pending);
-        self.wake.notify_one();
+        self.abort.notify_one();
         if self.peer_schema.load(Ordering::Acquire) == EQUAL { BytesMut::new() } else { unsent }
     }
 
@@ -294,7 +324,9 @@ impl Connection {
             pending.phase = Phase::Broken;
         }
         drop(pending);
-        connections.forget(&self);
+        // Links belong to the connection that is there now: if another took the place of this one, its end says
+        // nothing.
+        let current = connections.forget(&self);
         self.ended.send_replace(true);
         if phase == Phase::Replaced {
             return;
@@ -302,22 +334,30 @@ impl Connection {
         if !matches!(ended, Ended::Done) && phase != Phase::Finishing {
             tracing::info!(peer = %self.to, reason = %ended, dropped_bytes = dropped, "a connection ended");
         }
-        if let Some(node) = node.upgrade() {
+        if let Some(node) = node.upgrade().filter(|_| current) {
             node.connection_closed(self.to);
         }
     }
 
     async fn converse(&self, node: &WeakNode) -> Ended {
-        let connected = self.connect().await;
-        self.pending.lock().connected = true;
-        let (reader, writer) = match connected {
-            Ok(stream) => stream.into_split(),
-            Err(ended) => return ended,
+        let talk = async {
+            let connected = self.connect().await;
+            self.pending.lock().connected = true;
+            let (reader, writer) = match connected {
+                Ok(stream) => stream.into_split(),
+                Err(ended) => return ended,
+            };
+            tokio::select! {
+                biased;
+                ended = self.read(reader) => ended,
+                ended = self.write(writer, node) => ended,
+            }
         };
         tokio::select! {
             biased;
-            ended = self.read(reader) => ended,
-            ended = self.write(writer, node) => ended,
+            // The socket is closed at once, in the middle of a write as well: what the peer has not read is late.
+            () = self.abort.notified() => Ended::Overflow,
+            ended = talk => ended,
         }
     }
 
@@ -339,11 +379,6 @@ impl Connection {
                 std::mem::swap(&mut pending.buffer, &mut batch);
                 pending.phase
             };
-            match phase {
-                Phase::Broken => return Ended::Overflow,
-                Phase::Replaced => return Ended::Done,
-                Phase::Open | Phase::Finishing => {}
-            }
             if !batch.is_empty() {
                 if let Err(error) = writer.write_all(&batch).await {
                     return error.into();
@@ -369,10 +404,11 @@ impl Connection {
 
     /// Whether nobody is linked to this peer and nothing waits; takes no more messages then.
     fn is_needless(&self, node: &WeakNode) -> bool {
+        // Who links looks at the phase after the link is known: with the lock held, one of both sees the other.
+        let mut pending = self.pending.lock();
         if node.upgrade().is_some_and(|node| node.watches(self.to)) {
             return false;
         }
-        let mut pending = self.pending.lock();
         let needless = pending.buffer.is_empty() && pending.phase == Phase::Open;
         if needless {
             pending.phase = Phase::Broken;

@@ -105,13 +105,35 @@ fn a_peer_that_does_not_read_fills_the_stream_and_not_the_memory() {
         let sender = patient(f.streams.recv()).await.unwrap();
         let piece = Bytes::from(vec![b'x'; 8 << 20]);
         let mut sent = 0;
-        while sender.send(piece.clone()).is_ok() {
-            sent += 1;
+        let refused = loop {
+            match sender.send(piece.clone()) {
+                Ok(()) => sent += 1,
+                Err(error) => break error,
+            }
             assert!(sent < 100, "the stream never fills");
-        }
-        assert_eq!(sender.send(piece), Err(libprocess::http::StreamError::Full));
-        drop(chunks);
+        };
+        assert_eq!(refused, libprocess::http::StreamError::Full);
+        // It is broken off: nothing of it is kept, and the peer finds the connection closed.
+        assert_eq!(sender.queued(), 0);
         patient(sender.closed()).await;
+        let mut rest = chunks.socket;
+        patient(async {
+            let mut buffer = vec![0; 1 << 20];
+            while matches!(rest.read(&mut buffer).await, Ok(read) if read > 0) {}
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_stream_that_is_broken_off_does_not_look_complete() {
+    with_node(|mut f| async move {
+        let chunks = Chunks::subscribe(&f).await;
+        let sender = patient(f.streams.recv()).await.unwrap();
+        sender.abort();
+        let (mut socket, mut rest) = (chunks.socket, Vec::new());
+        let _ = patient(socket.read_to_end(&mut rest)).await;
+        assert!(!rest.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&rest));
     });
 }
 

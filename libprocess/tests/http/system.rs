@@ -45,7 +45,7 @@ fn help_is_there_in_three_forms() {
         let json: Value = serde_json::from_str(&f.get("/help?format=json").await).unwrap();
         let master = json["processes"].as_array().unwrap().iter().find(|p| p["id"] == "master").unwrap();
         assert!(master["endpoints"].as_array().unwrap().iter().any(|e| e["name"] == "/api/v1/scheduler"));
-        assert_eq!(f.status(Method::GET, "/help/nobody").await, 400);
+        assert_eq!(f.status(Method::GET, "/help/nobody").await, 404);
         assert_eq!(f.get("/help/master/nope").await, "No help available for '/master/nope'.\n");
     });
 }

@@ -28,43 +28,48 @@ use tasks::{Page, Tasks};
 /// Turns a snapshot into a body.
 type Render = fn(&Snapshot, &Query) -> Vec<u8>;
 
-/// Registers the routes.
+/// Registers the routes. Upstream's answer every method alike.
 pub(crate) fn install(install: &mut Install<Master>) {
-    install.get(
+    install.route(
+        &[],
         "/state",
         "Everything about the cluster: agents, frameworks, tasks, flags (jsonp).",
         |m, r, c| read(m, r, c, |snapshot, _| json(&State(snapshot))),
     );
-    install.get(
+    install.route(
+        &[],
         "/state-summary",
         "Agents and frameworks with their tasks counted by state (jsonp).",
         |m, r, c| read(m, r, c, |snapshot, _| json(&StateSummary::of(snapshot))),
     );
-    install.get(
+    install.route(
+        &[],
         "/slaves",
         "Agents with each of their resources; slave_id selects one (jsonp).",
         |m, r, c| {
             read(m, r, c, |snapshot, query| json(&Agents::of(snapshot, query.get("slave_id"), Detailed)))
         },
     );
-    install.get(
+    install.route(
+        &[],
         "/frameworks",
         "Registered and completed frameworks; framework_id selects one (jsonp).",
         |m, r, c| read(m, r, c, |snapshot, query| json(&Frameworks::of(snapshot, query.get("framework_id")))),
     );
-    install.get(
+    install.route(
+        &[],
         "/tasks",
         "Tasks by the time of their first status: limit (100), offset (0), order (asc, des), framework_id, task_id (jsonp).",
         |m, r, c| read(m, r, c, |snapshot, query| json(&Tasks::of(snapshot, &Page::of(query)))),
     );
-    install.get("/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
+    install.route(&[], "/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
         read(m, r, c, |snapshot, _| json(&Roles::of(snapshot)))
     });
-    install.get("/flags", "The settings that this master was started with (jsonp).", flags);
-    install.get("/redirect", "Leads to the leading master.", |master, request, _| {
+    install.route(&[], "/flags", "The settings that this master was started with (jsonp).", flags);
+    install.route(&[], "/redirect", "Leads to the leading master.", |master, request, _| {
         leadership::redirect(master, &request).into()
     });
-    install.get("/health", "200 while this master answers.", |_, _, _| {
+    install.route(&[], "/health", "200 while this master answers.", |_, _, _| {
         Response::new(http::StatusCode::OK).into()
     });
 }

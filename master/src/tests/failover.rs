@@ -101,7 +101,10 @@ async fn wait_until_recovered(cluster: &Cluster) {
 fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
     testing::run(async {
         let node = Node::builder().offline().delegate("master").start().await.unwrap();
-        let settings = Settings { zk: Some("zk://127.0.0.1:1/mesos".into()), ..Settings::default() };
+        let settings = Settings {
+            zk: Some(crate::settings::ZooKeeperText("zk://127.0.0.1:1/mesos".into())),
+            ..Settings::default()
+        };
         // Nobody is at that address: there is no leader.
         let running = crate::start(&node, settings).await.unwrap();
         let cluster = Cluster { node: node.clone(), running };
