@@ -4,6 +4,7 @@
 //! [`Tally`] when somebody asks. Each framework has counters of its own below
 //! `master/frameworks/<name>/<id>/`, for as long as it is registered.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -13,7 +14,7 @@ use libprocess::{FixedState, Node};
 use mesos::tasks::is_terminal;
 use mesos::v1::scheduler::{call, event};
 use mesos::v1::{self, TaskState};
-use mesos::{FrameworkId, v1::offer::operation};
+use mesos::{Enum, FrameworkId, v1::offer::operation};
 
 use crate::cluster::tally::RESOURCES;
 use crate::cluster::{Cluster, Tally};
@@ -134,7 +135,8 @@ impl Metrics {
                 status.source().as_str_name(),
                 status.reason().as_str_name()
             );
-            self.node.counter(&name.to_lowercase()).increment();
+            // Upstream's metrics know agents under their old name.
+            self.node.counter(&name.to_lowercase().replace("agent", "slave")).increment();
         }
     }
 
@@ -158,7 +160,8 @@ impl Metrics {
     }
 }
 
-/// The counters of one framework. Those that are rarely used are registered at their first use.
+/// The counters of one framework. All are there from the start, as upstream's are: what monitors them sees 0, not
+/// nothing.
 pub(crate) struct FrameworkMetrics {
     node: libprocess::Metrics,
     prefix: String,
@@ -173,12 +176,19 @@ pub(crate) struct FrameworkMetrics {
     /// By group and name: `SUBSCRIBE` is a call, `MESSAGE` a call and an event.
     by_name: IndexMap<(&'static str, &'static str), Counter, FixedState>,
     active: IndexMap<&'static str, Gauge, FixedState>,
+    /// `roles/<role>/suppressed` of the roles that it has.
+    suppressed: BTreeMap<String, Gauge>,
+}
+
+/// The names of an enum's values, but for the one that says that there is none.
+fn names<E: Enum>() -> impl Iterator<Item = &'static str> {
+    E::descriptor().values.iter().map(|(name, _)| *name).filter(|name| *name != "UNKNOWN")
 }
 
 impl FrameworkMetrics {
     fn new(node: libprocess::Metrics, prefix: String) -> Self {
         let counter = |name: &str| node.counter(&format!("{prefix}{name}"));
-        Self {
+        let mut metrics = Self {
             offers_sent: counter("offers/sent"),
             offers_accepted: counter("offers/accepted"),
             offers_declined: counter("offers/declined"),
@@ -189,18 +199,61 @@ impl FrameworkMetrics {
             subscribed: node.gauge(&format!("{prefix}subscribed")),
             by_name: IndexMap::default(),
             active: IndexMap::default(),
+            suppressed: BTreeMap::new(),
             node,
             prefix,
+        };
+        metrics.register_names();
+        metrics
+    }
+
+    fn register_names(&mut self) {
+        for name in names::<call::Type>() {
+            self.by_name("calls/", name);
+        }
+        for name in names::<event::Type>() {
+            self.by_name("events/", name);
+        }
+        for name in names::<operation::Type>() {
+            self.by_name("operations/", name);
+        }
+        for (name, number) in TaskState::descriptor().values {
+            match TaskState::try_from(*number) {
+                Ok(state) if is_terminal(state) => drop(self.by_name("tasks/terminal/", name)),
+                Ok(state) => drop(self.active(state).clone()),
+                Err(_) => {}
+            }
         }
     }
 
-    fn count(&mut self, group: &'static str, name: &'static str) {
+    /// Which roles it has, and which of them it has suppressed.
+    pub(crate) fn set_roles(&mut self, roles: &BTreeSet<String>, suppressed: &BTreeSet<String>) {
+        let name = |prefix: &str, role: &str| format!("{prefix}roles/{role}/suppressed");
         let (node, prefix) = (&self.node, &self.prefix);
-        let counter = self
-            .by_name
+        self.suppressed.retain(|role, _| {
+            let kept = roles.contains(role);
+            if !kept {
+                node.remove(&name(prefix, role));
+            }
+            kept
+        });
+        for role in roles {
+            let gauge =
+                self.suppressed.entry(role.clone()).or_insert_with(|| node.gauge(&name(prefix, role)));
+            gauge.set(if suppressed.contains(role) { 1.0 } else { 0.0 });
+        }
+    }
+
+    fn by_name(&mut self, group: &'static str, name: &'static str) -> Counter {
+        let (node, prefix) = (&self.node, &self.prefix);
+        self.by_name
             .entry((group, name))
-            .or_insert_with(|| node.counter(&format!("{prefix}{group}{}", name.to_lowercase())));
-        counter.increment();
+            .or_insert_with(|| node.counter(&format!("{prefix}{group}{}", name.to_lowercase())))
+            .clone()
+    }
+
+    fn count(&mut self, group: &'static str, name: &'static str) {
+        self.by_name(group, name).increment();
     }
 
     /// It made a call.

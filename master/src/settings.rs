@@ -320,6 +320,9 @@ pub enum SettingsProblem {
     /// Each master would have a registry of its own.
     #[error("--registry=local cannot be used with --zk: each master would keep its own; use in_memory")]
     LocalWithZooKeeper,
+    /// Nobody may use such a role.
+    #[error("bad --weights: '{0}' is none of the --roles")]
+    WeightOfForeignRole(String),
     /// Where should it be?
     #[error("--registry=local needs --work_dir, the directory for its file")]
     LocalWithoutWorkDir,
@@ -337,6 +340,19 @@ impl Settings {
             (Some(kind), _, _) => Ok(kind),
             (None, None, Some(_)) => Ok(RegistryKind::Local),
             (None, _, _) => Ok(RegistryKind::InMemory),
+        }
+    }
+
+    /// Whether the settings go together, but for the registry's.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn check(&self) -> Result<(), SettingsProblem> {
+        let Some(roles) = &self.roles else { return Ok(()) };
+        let mut weighted = self.weights.0.keys();
+        match weighted.find(|role| *role != "*" && !roles.0.contains(*role)) {
+            Some(role) => Err(SettingsProblem::WeightOfForeignRole(role.clone())),
+            None => Ok(()),
         }
     }
 
@@ -521,6 +537,15 @@ mod tests {
             let message = from(&[flag]).unwrap_err();
             assert!(message.contains(said), "{flag}: {message}");
         }
+    }
+
+    #[test]
+    fn only_roles_that_can_be_used_have_weights() {
+        let check = |args: &[&str]| from(args).unwrap().check();
+        assert_eq!(check(&["--weights=a=2"]), Ok(()));
+        assert_eq!(check(&["--roles=a,b", "--weights=a=2,*=3"]), Ok(()));
+        let foreign = check(&["--roles=a,b", "--weights=a=2,c=3"]).unwrap_err();
+        assert_eq!(foreign.to_string(), "bad --weights: 'c' is none of the --roles");
     }
 
     #[test]

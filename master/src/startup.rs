@@ -80,6 +80,7 @@ impl Running {
 /// # Errors
 /// When the settings do not go together, or the registry's storage cannot be opened.
 pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
+    settings.check()?;
     let registry = settings.registry_kind()?;
     let timeout = settings.zk_session_timeout;
     let election = match parse_zookeeper(&settings)? {

@@ -213,6 +213,12 @@ impl From<&ContainerId> for v1::ContainerId {
     }
 }
 
+/// Whether bytes are a UUID whose version is known (upstream: `id::UUID::fromBytes`).
+#[must_use]
+pub fn is_uuid(bytes: &[u8]) -> bool {
+    uuid::Uuid::from_slice(bytes).is_ok_and(|uuid| (1..=5).contains(&uuid.get_version_num()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

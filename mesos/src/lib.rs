@@ -53,7 +53,7 @@ pub mod wire;
 pub use attributes::Attributes;
 pub use capabilities::{AgentCapabilities, FrameworkCapabilities, MasterCapabilities};
 pub use ids::{
-    AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId,
+    AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId, is_uuid,
 };
 pub use libprocess::FixedState;
 pub use media::MediaType;

@@ -33,7 +33,7 @@ pub fn validate(call: &Call) -> Result<call::Type, String> {
 fn validate_update(call: &Call, status: &v1::TaskStatus) -> Result<(), String> {
     let executor = &call.executor_id.value;
     let Some(uuid) = &status.uuid else { return Err("Expecting 'uuid' to be present".to_owned()) };
-    if uuid.len() != 16 {
+    if !mesos::is_uuid(uuid) {
         return Err("Not a valid UUID".to_owned());
     }
     if let Some(other) = status.executor_id.as_ref().filter(|id| id.value != *executor) {
@@ -91,7 +91,8 @@ mod tests {
         let mut status = v1::TaskStatus {
             task_id: v1::TaskId { value: "ctask".into() },
             state: v1::TaskState::TaskRunning.into(),
-            uuid: Some(vec![7; 16]),
+            // Its version (the seventh byte) is a known one.
+            uuid: Some(vec![0x41; 16]),
             source: Some(v1::task_status::Source::Executor.into()),
             executor_id: Some(v1::ExecutorId { value: "cexec".into() }),
             ..v1::TaskStatus::default()

@@ -497,7 +497,8 @@ impl TestExecutor {
 
 /// A uuid for each task and state.
 pub(super) fn uuid(task: &str, state: v1::TaskState) -> uuid::Uuid {
-    let mut bytes = [0; 16];
+    // Of version 4.
+    let mut bytes = [0x40; 16];
     for (place, byte) in bytes.iter_mut().zip(task.bytes()) {
         *place = byte;
     }

@@ -9,8 +9,8 @@
 
 use libprocess::{Context, Pid};
 use mesos::internal::{
-    ReregisterSlaveMessage, ShutdownFrameworkMessage, SlaveReregisteredMessage, UpdateFrameworkMessage,
-    archive,
+    KillTaskMessage, ReregisterSlaveMessage, ShutdownFrameworkMessage, SlaveReregisteredMessage,
+    UpdateFrameworkMessage, archive,
 };
 use mesos::resources;
 use mesos::v1::task_status::Reason;
@@ -189,7 +189,7 @@ fn add(
     master.metrics.slave_reregistrations.increment();
     watch(master, &id, &pid, ctx);
     add_executors(master, &id, brought.executors);
-    add_tasks(master, &id, brought.tasks);
+    add_tasks(master, &id, &pid, brought.tasks, ctx);
     if !awaited {
         forget_unreachable(master, &id);
     }
@@ -226,11 +226,32 @@ fn add_executors(master: &mut Master, agent: &AgentId, infos: Vec<v1::ExecutorIn
     }
 }
 
-/// Tasks of removed frameworks are not added: these are shut down on the agent.
-fn add_tasks(master: &mut Master, agent: &AgentId, tasks: Vec<v1::Task>) {
+/// Tasks of removed frameworks are not added: these are shut down on the agent. Nor is one whose id the framework has
+/// given to a task on another agent since (a new leader may have forgotten this agent, and said so to the framework):
+/// the books have one task of an id, and the agent is told to end its own. (Upstream aborts there.)
+fn add_tasks(
+    master: &mut Master,
+    agent: &AgentId,
+    pid: &Pid,
+    tasks: Vec<v1::Task>,
+    ctx: &mut Context<Master>,
+) {
     for mut proto in tasks {
         let framework = FrameworkId::from(&proto.framework_id);
         if master.cluster.framework(&framework).is_none() {
+            continue;
+        }
+        if let Some(other) = master.cluster.task(&framework, &proto.task_id.value) {
+            tracing::warn!(
+                framework_id = %framework, task_id = %proto.task_id.value, agent_id = %agent, runs_on = %other.agent,
+                "killing a task whose id is another task's by now"
+            );
+            let kill = KillTaskMessage {
+                framework_id: proto.framework_id,
+                task_id: proto.task_id,
+                kill_policy: None,
+            };
+            ctx.post(pid, kill);
             continue;
         }
         // What was lost with the agent is back.

@@ -35,6 +35,20 @@ use mesos::v1::scheduler::{Call, call::Type};
 
 use crate::master::Master;
 
+/// Remembers which roles a framework has suppressed, and shows it.
+fn set_suppressed(master: &mut Master, framework: &FrameworkId, suppressed: BTreeSet<String>) {
+    master.cluster.set_suppressed_roles(framework, suppressed);
+    show_roles(master, framework);
+}
+
+/// Shows a framework's roles among its metrics.
+pub(crate) fn show_roles(master: &mut Master, framework: &FrameworkId) {
+    if let Some(state) = master.cluster.framework(framework) {
+        let (roles, suppressed) = (state.roles.clone(), state.suppressed_roles.clone());
+        master.metrics.framework(framework).set_roles(&roles, &suppressed);
+    }
+}
+
 /// Handles a call of a connected framework, SUBSCRIBE excepted. Its form was validated: the part that
 /// its type names is there.
 pub(crate) fn dispatch(

@@ -27,12 +27,14 @@ pub(super) fn reconcile(
 fn answer(cluster: &Cluster, asked: reconcile_operations::Operation) -> v1::OperationStatus {
     let agent = asked.agent_id.as_ref().map(AgentId::from);
     let (state, text) = match &agent {
-        Some(agent) if cluster.recovered_agents().contains_key(agent) => {
-            (OperationState::OperationRecovering, "Reconciliation: Agent is recovering")
-        }
-        None if !cluster.recovered_agents().is_empty() => {
-            (OperationState::OperationRecovering, "Reconciliation: Some agents are recovering")
-        }
+        None => (
+            OperationState::OperationUnknown,
+            "Reconciliation: Operation is unknown and no 'agent_id' was provided",
+        ),
+        Some(agent) if cluster.recovered_agents().contains_key(agent) => (
+            OperationState::OperationRecovering,
+            "Reconciliation: Agent is recovered but has not re-registered",
+        ),
         Some(agent) if cluster.agent(agent).is_some() => {
             (OperationState::OperationUnknown, "Reconciliation: Operation is unknown")
         }
@@ -42,7 +44,7 @@ fn answer(cluster: &Cluster, asked: reconcile_operations::Operation) -> v1::Oper
         Some(agent) if cluster.gone_agents().contains_key(agent) => {
             (OperationState::OperationGoneByOperator, "Reconciliation: Agent marked gone by operator")
         }
-        _ => (OperationState::OperationUnknown, "Reconciliation: Operation is unknown"),
+        Some(_) => (OperationState::OperationUnknown, "Reconciliation: Both operation and agent are unknown"),
     };
     v1::OperationStatus {
         operation_id: Some(asked.operation_id),
@@ -51,5 +53,34 @@ fn answer(cluster: &Cluster, asked: reconcile_operations::Operation) -> v1::Oper
         agent_id: asked.agent_id,
         resource_provider_id: asked.resource_provider_id,
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing;
+
+    /// The cases of upstream's `Master::reconcileOperations` that a master without operations can meet.
+    #[test]
+    fn each_case_has_upstreams_state_and_text() {
+        let cluster = testing::cluster(&["f"], &["known"]);
+        let answered = |agent: Option<&str>| {
+            let asked = reconcile_operations::Operation {
+                operation_id: v1::OperationId { value: "o".into() },
+                agent_id: agent.map(|id| v1::AgentId { value: id.into() }),
+                resource_provider_id: None,
+            };
+            let status = answer(&cluster, asked);
+            (status.state(), status.message.unwrap_or_default())
+        };
+        let unknown = OperationState::OperationUnknown;
+        for (agent, text) in [
+            (None, "Operation is unknown and no 'agent_id' was provided"),
+            (Some("known"), "Operation is unknown"),
+            (Some("nobody"), "Both operation and agent are unknown"),
+        ] {
+            assert_eq!(answered(agent), (unknown, format!("Reconciliation: {text}")));
+        }
     }
 }

@@ -18,7 +18,7 @@ pub(super) fn revive(master: &mut Master, framework: &FrameworkId, call: Revive)
                 true => Default::default(),
                 false => state.suppressed_roles.difference(&roles).cloned().collect(),
             };
-            master.cluster.set_suppressed_roles(framework, suppressed);
+            super::set_suppressed(master, framework, suppressed);
             master.allocation.revive(framework, roles);
         }
     }

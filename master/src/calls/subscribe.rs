@@ -132,6 +132,7 @@ pub(super) fn update(
 ) {
     master.allocation.update_framework(id, info.clone(), suppressed.clone());
     master.cluster.update_framework(id, info, suppressed);
+    super::show_roles(master, id);
     let Some(state) = master.cluster.framework(id) else { return };
     let roles = state.roles.clone();
     let outstanding: Vec<_> = state.offers.keys().cloned().collect();

@@ -18,7 +18,7 @@ pub(super) fn suppress(master: &mut Master, framework: &FrameworkId, call: Suppr
                 true => (*state.roles).clone(),
                 false => state.suppressed_roles.union(&roles).cloned().collect(),
             };
-            master.cluster.set_suppressed_roles(framework, suppressed);
+            super::set_suppressed(master, framework, suppressed);
             master.allocation.suppress(framework, roles);
         }
     }

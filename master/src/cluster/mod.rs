@@ -282,11 +282,17 @@ impl Cluster {
     }
 }
 
+/// Whether a status is about this task: frameworks may use an id again on another agent.
+fn is_of(task: &Task, status: &v1::TaskStatus) -> bool {
+    status.agent_id.as_ref().is_none_or(|agent| agent.value == task.agent.as_str())
+}
+
 /// Tasks and executors.
 impl Cluster {
     /// Adds a task to its framework and its agent, both of which are known. A task that is over
-    /// already uses nothing.
+    /// already uses nothing. The framework must have no task of that id: see [`Cluster::task`].
     pub fn add_task(&mut self, task: Task) {
+        debug_assert!(self.task(&task.framework, task.id.as_str()).is_none(), "a task is added once");
         let active = task.is_active();
         self.tally.count_task(task.state(), 1);
         if active {
@@ -312,12 +318,13 @@ impl Cluster {
         let task = self
             .framework_mut(framework)
             .and_then(|framework| framework.tasks.get_mut(status.task_id.value.as_str()));
-        if let Some(task) = task {
+        if let Some(task) = task.filter(|task| is_of(task, status)) {
             Arc::make_mut(task).sent(status);
         }
     }
 
-    /// Applies an update to a task. Frees its resources when it becomes terminal or unreachable.
+    /// Applies an update to a task, unless it is about another agent's. Frees its resources when it becomes
+    /// terminal or unreachable.
     pub fn update_task(
         &mut self,
         framework: &FrameworkId,
@@ -325,7 +332,7 @@ impl Cluster {
         latest: Option<TaskState>,
     ) -> Option<(Change, Option<Freed>)> {
         let owner = self.framework_mut(framework)?;
-        let task = owner.tasks.get_mut(status.task_id.value.as_str())?;
+        let task = owner.tasks.get_mut(status.task_id.value.as_str()).filter(|task| is_of(task, status))?;
         let task = Arc::make_mut(task);
         let change = task.update(status, latest);
         let (agent, resources) = (task.agent.clone(), task.resources.clone());

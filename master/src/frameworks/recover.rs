@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use mesos::{FrameworkId, v1};
 
+use crate::calls;
 use crate::cluster::{Connection, Framework};
 use crate::master::Master;
 
@@ -18,5 +19,6 @@ pub(crate) fn recover(master: &mut Master, info: v1::FrameworkInfo, now: SystemT
     master.allocation.add_framework(&framework, BTreeMap::new());
     master.metrics.add_framework(&framework.id, &framework.info.name);
     master.cluster.add_framework(framework);
+    calls::show_roles(master, &id);
     Some(id)
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesos::views::Quantities;
-use mesos::{ResourceQuantities, Resources};
+use mesos::{ResourceQuantities, Resources, roles};
 use serde::Serialize;
 
 use super::frameworks;
@@ -47,7 +47,8 @@ struct Books {
 }
 
 impl<'a> Roles<'a> {
-    /// Every role with a framework, a weight or a reservation.
+    /// The roles of `--roles`; without them, every role with a framework, a weight or a reservation. In either case
+    /// those above them, too (upstream: `Master::knownRoles`).
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
         let mut books =
             Books { used: Resources::default(), offered: Resources::default(), total: Resources::default() };
@@ -56,46 +57,49 @@ impl<'a> Roles<'a> {
             books.offered += &agent.offered;
             books.total += &agent.total;
         }
-        let mut names: BTreeSet<String> = frameworks::roles(snapshot);
-        names.extend(snapshot.weights.keys().cloned());
-        names.extend(books.total.reservations().into_keys());
+        let mut names: BTreeSet<String> = match &snapshot.master.role_whitelist {
+            Some(whitelist) => whitelist.iter().cloned().chain(["*".to_owned()]).collect(),
+            None => {
+                let mut names = frameworks::roles(snapshot);
+                names.extend(snapshot.weights.keys().cloned());
+                names.extend(books.total.reservations().into_keys());
+                names
+            }
+        };
+        let above: Vec<String> =
+            names.iter().flat_map(|role| roles::ancestors(role)).map(str::to_owned).collect();
+        names.extend(above);
         Self { roles: names.into_iter().map(|name| Role::of(name, &books, snapshot)).collect() }
     }
 }
 
 impl<'a> Role<'a> {
+    /// Amounts are those of the role and all below it (upstream: `Master::RoleResourceBreakdown`).
     fn of(name: String, books: &Books, snapshot: &'a Snapshot) -> Self {
-        let quantities = |resources: &Resources| ResourceQuantities::from_scalar_resources(resources);
-        let to_role = |resources: &Resources| {
-            resources.filter(|resource| resource.allocation_role() == Some(name.as_str()))
+        let allocated_to = |resources: &Resources| {
+            ResourceQuantities::from_resources(&resources.allocated_to_role_subtree(&name))
         };
-        let (used, offered) = (to_role(&books.used), to_role(&books.offered));
-        let both = &used + &offered;
-        let reserved = books.total.reserved(Some(&name));
+        let reserved_to = |resources: &Resources| {
+            ResourceQuantities::from_resources(&resources.reserved_to_role_subtree(&name))
+        };
+        let (allocated, offered) = (allocated_to(&books.used), allocated_to(&books.offered));
+        let reserved = reserved_to(&books.total);
+        // What counts against a quota: what is allocated, and what is reserved and not allocated.
+        let consumed = allocated.clone() + (reserved.clone() - reserved_to(&books.used));
         Self {
             weight: snapshot.weights.get(&name).copied().unwrap_or(DEFAULT_WEIGHT),
             quota: Quota {
                 role: name.clone(),
                 guarantee: BTreeMap::new(),
                 limit: BTreeMap::new(),
-                consumed: Quantities(consumed(&name, books)),
+                consumed: Quantities(consumed),
             },
-            resources: Quantities(quantities(&both)),
-            allocated: Quantities(quantities(&used)),
-            offered: Quantities(quantities(&offered)),
-            reserved: Quantities(quantities(&reserved)),
+            resources: Quantities(allocated.clone() + offered.clone()),
+            allocated: Quantities(allocated),
+            offered: Quantities(offered),
+            reserved: Quantities(reserved),
             frameworks: frameworks::subscribed_in(snapshot, &name),
             name,
         }
     }
-}
-
-/// What counts against a quota: every reservation of the role and those below it, allocated or not, and what
-/// is allocated to them without a reservation. Revocable resources do not count.
-fn consumed(role: &str, books: &Books) -> ResourceQuantities {
-    let reserved = books.total.reserved_to_role_subtree(role);
-    let allocated =
-        |resources: &Resources| resources.allocated_to_role_subtree(role).unreserved().non_revocable();
-    let unreserved = allocated(&books.used) + allocated(&books.offered);
-    ResourceQuantities::from_scalar_resources(&(reserved.non_revocable() + unreserved))
 }

@@ -74,6 +74,38 @@ fn an_idle_cluster_has_the_keys_of_upstream() {
     assert_eq!(agents.to_string(), r#"{"recovered_slaves":[],"slaves":[]}"#);
 }
 
+/// Upstream: `Master::knownRoles`, `Master::RoleResourceBreakdown`.
+#[test]
+fn a_role_is_shown_with_those_above_it_and_all_below_it() {
+    let mut cluster = Cluster::default();
+    let mut framework = testing::framework("f");
+    framework.roles = Arc::new(["c/d/e".to_owned()].into());
+    cluster.add_framework(framework);
+    cluster.add_agent(testing::agent("a", "cpus:4;mem:64;cpus(c/d):2;ports:[1-10]"));
+    let mut task = testing::task_of("t", "f", "a", "cpus:1;ports:[1-3];cpus(c/d):1");
+    task.resources = task.resources.unallocated().allocated_to("c/d/e");
+    cluster.add_task(task);
+    let roles = rendered(&cluster, |snapshot, _| json(&Roles::of(snapshot)), "");
+    let names: Vec<&str> =
+        roles["roles"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["c", "c/d", "c/d/e"]);
+    for (index, reserved) in [(0, 2.0), (1, 2.0), (2, 0.0)] {
+        let role = &roles["roles"][index];
+        assert_eq!(role["allocated"]["cpus"], 2.0, "{role}");
+        assert_eq!(role["allocated"]["ports"], 3.0, "{role}");
+        assert_eq!(role["reserved"]["cpus"].as_f64().unwrap_or(0.0), reserved, "{role}");
+    }
+    // Two cpus are allocated, one of the two reserved is not.
+    assert_eq!(roles["roles"][0]["quota"]["consumed"]["cpus"], 3.0);
+    let mut view = view();
+    view.role_whitelist = Some(Arc::new(["x/y".to_owned()].into()));
+    let snapshot = cluster.snapshot(Arc::new(view), SystemTime::UNIX_EPOCH);
+    let roles = serde_json::to_value(Roles::of(&snapshot)).unwrap();
+    let names: Vec<&str> =
+        roles["roles"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["*", "x", "x/y"]);
+}
+
 #[test]
 fn agents_frameworks_and_tasks_have_the_keys_of_upstream() {
     let cluster = running_cluster();

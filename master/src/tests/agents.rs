@@ -61,6 +61,82 @@ fn an_agent_is_told_its_id_and_when_to_miss_pings() {
     });
 }
 
+fn everything_is_free(state: &serde_json::Value) -> bool {
+    let agents = state["slaves"].as_array().unwrap().iter();
+    agents.clone().all(|agent| agent["used_resources"]["cpus"] == 0.0)
+}
+
+/// Upstream looks the task up on the agent that the update names.
+#[test]
+fn an_update_says_nothing_of_a_task_of_the_same_id_on_another_agent() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let (agent, other) = (cluster.agent("cpus:2;mem:1024").await, cluster.agent("disk:1").await);
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        other.update(&scheduler.id, "t", TaskState::TaskFailed);
+        // The framework is told, as by upstream; it knows which agent it is about.
+        let status = scheduler.status().await;
+        assert_eq!((status.state(), status.agent_id.unwrap().value), (TaskState::TaskFailed, other.id()));
+        let state = cluster.get("/state").await;
+        assert_eq!(state["frameworks"][0]["tasks"][0]["state"], "TASK_RUNNING");
+        assert!(!everything_is_free(&state));
+        assert_eq!(cluster.node.metrics().value("master/invalid_status_updates"), Some(1.0));
+        // One that names no agent is not even passed on.
+        agent.post(mesos::internal::StatusUpdateMessage {
+            update: mesos::internal::StatusUpdate {
+                framework_id: v1::FrameworkId { value: scheduler.id.clone() },
+                status: v1::TaskStatus {
+                    task_id: v1::TaskId { value: "t".into() },
+                    state: TaskState::TaskFailed.into(),
+                    ..Default::default()
+                },
+                uuid: Some(cluster.node.random().uuid().as_bytes().to_vec()),
+                ..Default::default()
+            },
+            pid: None,
+        });
+        assert!(scheduler.pending().await.iter().all(|event| event.r#type() != Type::Update));
+        assert_eq!(cluster.node.metrics().value("master/invalid_status_updates"), Some(2.0));
+    });
+}
+
+/// Upstream aborts.
+#[test]
+fn an_agent_that_returns_with_a_task_whose_id_runs_elsewhere_ends_it_and_the_books_add_up() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        // As after a change of leaders that forgot it: an id that this master did not give.
+        let mut returning = cluster.stranger("cpus:2;mem:1024");
+        returning.info.id = Some(v1::AgentId { value: "another-master-S0".into() });
+        returning.reregister(
+            vec![v1::Task {
+                agent_id: returning.info.id.clone().unwrap(),
+                ..reported(&agent, &scheduler.id, TaskState::TaskRunning)
+            }],
+            vec![framework_info(&scheduler.id)],
+        );
+        let got = returning.taken().await;
+        assert!(got.iter().any(|got| matches!(got, Got::Kill(kill) if kill.task_id.value == "t")), "{got:?}");
+        let state = cluster.get("/state").await;
+        let tasks = state["frameworks"][0]["tasks"].as_array().unwrap();
+        assert_eq!((tasks.len(), tasks[0]["slave_id"].as_str().unwrap()), (1, agent.id().as_str()));
+        returning.update(&scheduler.id, "t", TaskState::TaskKilled);
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        for _ in 0..2 {
+            let status = scheduler.status().await;
+            scheduler.acknowledge(&status).await;
+        }
+        let state = cluster.get("/state").await;
+        assert_eq!(state["frameworks"][0]["tasks"], json!([]));
+        assert!(everything_is_free(&state), "{state}");
+        for gauge in ["master/cpus_used", "master/tasks_running"] {
+            assert_eq!(cluster.node.metrics().value(gauge), Some(0.0), "{gauge}");
+        }
+    });
+}
+
 #[test]
 fn an_agent_that_answers_no_pings_is_unreachable_and_its_tasks_return_with_it() {
     testing::run(async {

@@ -188,14 +188,19 @@ impl Cluster {
         Self { node, running }
     }
 
-    /// A registered agent.
-    pub(crate) async fn agent(&self, resources: &str) -> Agent {
+    /// An agent of which the master has not heard.
+    pub(crate) fn stranger(&self, resources: &str) -> Agent {
         let total = mesos::Resources::parse(resources, "*").unwrap();
         let info =
             v1::AgentInfo { hostname: "host".into(), resources: total.to_protos(), ..Default::default() };
         let (log, healthy) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::new(Mutex::new(true)));
         let actor = self.node.spawn_numbered(Logger { log: log.clone(), healthy: healthy.clone() });
-        let mut agent = Agent { node: self.node.clone(), actor, log, healthy, info };
+        Agent { node: self.node.clone(), actor, log, healthy, info }
+    }
+
+    /// A registered agent.
+    pub(crate) async fn agent(&self, resources: &str) -> Agent {
+        let mut agent = self.stranger(resources);
         agent.post(RegisterSlaveMessage {
             slave: agent.info.clone(),
             version: Some("1.11.0".into()),

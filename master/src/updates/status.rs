@@ -27,6 +27,7 @@ pub(crate) fn update(
         return;
     }
     let framework = FrameworkId::from(&update.framework_id);
+    let agent = update.slave_id.as_ref().map(AgentId::from);
     let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
     let status = for_framework(update);
     tracing::debug!(
@@ -36,7 +37,9 @@ pub(crate) fn update(
         "status update"
     );
     let connected = master.cluster.framework(&framework).is_some_and(|state| state.is_connected());
-    let known = master.cluster.task(&framework, &status.task_id.value).is_some();
+    // The same id may have been given to another agent's task meanwhile: that one is none of this agent's.
+    let task = master.cluster.task(&framework, &status.task_id.value);
+    let known = task.is_some_and(|task| Some(&task.agent) == agent.as_ref());
     if connected {
         forward(master, &framework, status.clone(), ctx);
     }
@@ -50,12 +53,14 @@ pub(crate) fn update(
 
 /// Why an update is not even looked at.
 fn problem(master: &Master, update: &StatusUpdate) -> Option<&'static str> {
-    let agent = update.slave_id.as_ref().map(AgentId::from)?;
+    let Some(agent) = update.slave_id.as_ref().map(AgentId::from) else {
+        return Some("it names no agent");
+    };
     if master.cluster.agent(&agent).is_none() {
         return Some("its agent is removed or unknown");
     }
     match &update.uuid {
-        Some(uuid) if uuid.len() == 16 => None,
+        Some(uuid) if mesos::is_uuid(uuid) => None,
         _ => Some("its uuid is not valid"),
     }
 }

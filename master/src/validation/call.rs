@@ -6,8 +6,9 @@ use super::{Checked, Invalid, refuse_if};
 
 /// Checks a call before its framework is looked up. `principal` is who sent it, if that is known.
 pub fn validate(call: &Call, principal: Option<&str>) -> Checked {
-    refuse_if(call.r#type.is_none(), "Expecting 'type' to be present")?;
-    let kind = call.r#type();
+    // A kind that this build does not know is no kind.
+    let kind = call.r#type.and_then(|kind| Type::try_from(kind).ok());
+    let Some(kind) = kind else { return present(false, "type") };
     if kind == Type::Subscribe {
         return subscribe(call, principal);
     }
@@ -46,7 +47,7 @@ fn present(present: bool, field: &str) -> Checked {
 }
 
 fn uuid(bytes: &[u8]) -> Checked {
-    refuse_if(bytes.len() != 16, "Not a valid UUID")
+    refuse_if(!mesos::is_uuid(bytes), "Not a valid UUID")
 }
 
 fn subscribe(call: &Call, principal: Option<&str>) -> Checked {

@@ -348,9 +348,10 @@ impl<'a> Collector<'a> {
             self.declared.iter().flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied()));
         let mut near: Vec<(usize, &str)> = names
             .chain(["config", "help", "version"])
-            .map(|candidate| (text::edit_distance(&wanted, candidate), candidate))
             // The same word: it is one that has no place where it stands.
-            .filter(|(distance, _)| (1..=tolerated).contains(distance))
+            .filter(|candidate| *candidate != name)
+            .map(|candidate| (text::edit_distance(&wanted, candidate), candidate))
+            .filter(|(distance, _)| *distance <= tolerated)
             .collect();
         near.sort_unstable();
         let best = near.first().map_or(0, |(distance, _)| *distance);

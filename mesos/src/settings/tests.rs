@@ -266,7 +266,7 @@ fn help_lists_every_setting_under_its_heading() {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100));
-    assert!(text.contains("environment (MESOS_NAME=value)"));
+    assert!(text.contains("(MESOS_NAME=value)"));
     let without = load::<Settings>(Sources::arguments(["--help".to_owned()]), UNSUPPORTED).unwrap();
     assert!(matches!(without, Outcome::Help(text) if !text.contains("MESOS_NAME")));
 }
