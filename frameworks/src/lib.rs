@@ -9,6 +9,8 @@
 //! | [`execute`] | runs one command as a task and prints what becomes of it (`mesos-execute`) |
 //! | [`ledger`], [`room`], [`progress`] | bookkeeping that such frameworks share; pure |
 //!
+//! `examples/minimal.rs` is a whole framework in one file, with the `main` of its scheduler and of its executor.
+//!
 //! The crate speaks to masters and agents only through their HTTP APIs, version 1. It reads neither
 //! the environment nor the command line: who starts a framework hands it typed options.
 

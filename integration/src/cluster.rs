@@ -125,6 +125,19 @@ impl Cluster {
         .await;
     }
 
+    /// Which master leads; waits for one.
+    pub async fn leader_index(&self) -> usize {
+        wait::until("a leader", async || {
+            for (index, (_, port)) in self.masters.iter().enumerate() {
+                if matches!(self.get_text(port.address(), "/state").await, Ok((200, _))) {
+                    return Ok(index);
+                }
+            }
+            Err("nobody leads")
+        })
+        .await
+    }
+
     /// `/state` of the first master that leads.
     pub async fn leader_state(&self) -> Result<Value, String> {
         let mut last = "there is no master".to_owned();
@@ -213,11 +226,18 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// The processes that work in the cluster's folder: executors and tasks in their sandboxes.
+    pub fn in_sandboxes(&self) -> Vec<i32> {
+        working_in(self.folder.path())
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.agents.clear();
         self.masters.clear();
-        for pid in working_in(self.folder.path()) {
+        for pid in self.in_sandboxes() {
             kill_tree(pid, Signal::KILL);
         }
     }

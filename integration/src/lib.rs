@@ -13,6 +13,7 @@ pub mod bench;
 pub mod binary;
 pub mod cluster;
 pub mod daemon;
+pub mod mode;
 pub mod ports;
 pub mod wait;
 pub mod zookeeper;

@@ -24,6 +24,10 @@ impl ZooKeeper {
     /// Starts a server and waits until it answers. `None`, with the reason printed, where there is no
     /// ZooKeeper: the caller's test is skipped then.
     pub async fn start() -> Option<Self> {
+        if crate::mode::is_quick() {
+            println!("skipped: ./test --quick leaves ZooKeeper out");
+            return None;
+        }
         if !Path::new(JAR).exists() {
             println!("skipped: there is no ZooKeeper on this machine (Debian's package is called zookeeper)");
             return None;

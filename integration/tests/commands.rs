@@ -219,6 +219,27 @@ fn pi_comes_out_of_a_cluster_and_a_bad_expression_does_not_go_in() {
     });
 }
 
+/// What a framework author reads first.
+#[test]
+fn the_example_of_a_framework_runs() {
+    libprocess::run(async {
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
+        let master = cluster.master().to_string();
+        let output = beside(move || {
+            let mut cargo = Command::new(env!("CARGO"));
+            cargo.current_dir(binary::workspace());
+            cargo.args(["run", "--quiet", "-p", "frameworks", "--example", "minimal", "--", &master]);
+            cargo.output().unwrap()
+        })
+        .await;
+        let printed = text(&output.stdout);
+        assert!(output.status.success(), "{printed}{}", text(&output.stderr));
+        for line in ["mesos -> sosem", "actor -> rotca", "offer -> reffo", "mesos: TASK_RUNNING"] {
+            assert!(printed.lines().any(|printed| printed == line), "'{line}' is not in:\n{printed}");
+        }
+    });
+}
+
 #[test]
 fn what_stops_a_start_is_named_in_one_line() {
     let folder = TempDir::new().unwrap();

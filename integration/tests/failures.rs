@@ -18,7 +18,8 @@ fn a_scheduler_that_returns_in_time_finds_its_tasks_running() {
         let mut scheduler = ApiScheduler::subscribe(cluster.master(), info.clone()).await;
         let offer = scheduler.offer().await;
         scheduler.launch(&offer, &[command_task("t", &offer, 1.0, 64.0, FOREVER)], AN_HOUR).await;
-        scheduler.state("t", "TASK_RUNNING").await;
+        let running = scheduler.state("t", "TASK_RUNNING").await;
+        let processes = cluster.in_sandboxes();
         let id = scheduler.framework_id.clone();
         drop(scheduler);
         wait::until("the master to notice", async || {
@@ -38,6 +39,8 @@ fn a_scheduler_that_returns_in_time_finds_its_tasks_running() {
         assert_eq!(status["state"], "TASK_RUNNING");
         assert_eq!(status["reason"], "REASON_RECONCILIATION");
         assert!(status["uuid"].is_null(), "an answer to reconciliation must not be acknowledged");
+        assert_eq!(status["container_status"], running["container_status"], "it is the same container");
+        assert_eq!(cluster.in_sandboxes(), processes, "and the same processes");
         // Implicit reconciliation knows it as well.
         scheduler.reconcile(&[]).await;
         assert_eq!(scheduler.update("t").await["state"], "TASK_RUNNING");
@@ -89,6 +92,11 @@ fn a_scheduler_that_does_not_return_loses_its_tasks() {
         wait::until("the agent to have ended the executor", async || {
             let state = cluster.get_at(cluster.agent_at(0), "/state").await?;
             if state["frameworks"] == json!([]) { Ok(()) } else { Err(state["frameworks"].to_string()) }
+        })
+        .await;
+        wait::until("the task's processes to be gone", async || {
+            let left = cluster.in_sandboxes();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
         })
         .await;
         // And its id is never accepted again.

@@ -18,7 +18,11 @@ fn raw(cluster: &Cluster, body: &str) -> ClientRequest {
 fn requests_that_make_no_sense_are_refused_by_name() {
     libprocess::run(async {
         let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
-        let scheduler = ApiScheduler::subscribe(cluster.master(), framework("strict", Duration::ZERO)).await;
+        let mut scheduler =
+            ApiScheduler::subscribe(cluster.master(), framework("strict", Duration::ZERO)).await;
+        let offer = scheduler.offer().await;
+        let other = ApiScheduler::subscribe(cluster.master(), framework("other", Duration::ZERO)).await;
+        let before = cluster.leader_state().await.unwrap();
         let json = "application/json";
         let stream = scheduler.stream_id.as_str();
         let id = scheduler.framework_id.as_str();
@@ -70,10 +74,23 @@ fn requests_that_make_no_sense_are_refused_by_name() {
                 "All non-subscribe calls should include the 'Mesos-Stream-Id' header",
             ),
             (
-                "a foreign stream id",
+                "nobody's stream id",
                 typed(text).header("Mesos-Stream-Id", "f3e0f2a6-9c4f-4d9f-8f7e-4d1f2a6c9e01"),
                 400,
                 "The stream ID",
+            ),
+            (
+                "another framework's stream id",
+                typed(text).header("Mesos-Stream-Id", &other.stream_id),
+                400,
+                "The stream ID",
+            ),
+            (
+                "a call that aborts genuine Mesos",
+                typed(&json!({ "type": "UNKNOWN", "framework_id": { "value": id } }).to_string())
+                    .header("Mesos-Stream-Id", stream),
+                501,
+                "",
             ),
             (
                 "an unknown framework",
@@ -95,10 +112,13 @@ fn requests_that_make_no_sense_are_refused_by_name() {
         assert_eq!(status, 400);
         assert!(text.contains("Subscribe calls should not include the 'Mesos-Stream-Id' header"), "{text}");
 
-        // The cluster is as before.
-        let state = cluster.leader_state().await.unwrap();
-        assert_eq!(state["frameworks"].as_array().unwrap().len(), 1);
-        assert_eq!(state["frameworks"][0]["active"], true);
+        // The cluster is as before, and the offer can still be used.
+        let after = cluster.leader_state().await.unwrap();
+        for key in ["slaves", "frameworks", "completed_frameworks"] {
+            assert_eq!(after[key], before[key], "{key}");
+        }
+        scheduler.launch(&offer, &[command_task("t", &offer, 1.0, 64.0, "true")], 0.0).await;
+        scheduler.state("t", "TASK_FINISHED").await;
     });
 }
 
@@ -156,19 +176,23 @@ fn tasks_that_cannot_be_launched_end_in_a_state_that_says_why() {
 }
 
 #[test]
-fn what_aborts_genuine_mesos_is_answered() {
+fn nonsense_is_answered_and_does_no_harm() {
     libprocess::run(async {
         let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:1;mem:128")]).await;
-        for (path, body) in [
-            ("/api/v1/scheduler", "\u{0}\u{1}"),
-            ("/api/v1/scheduler", "[[[[[[[[[[[[[["),
-            ("/master/mesos.internal.RegisterSlaveMessage", "\u{ff}\u{ff}"),
+        // What a peer sends is answered before it is read, as upstream does.
+        let from = ("Libprocess-From", "slave(1)@127.0.0.1:1");
+        let json = ("Content-Type", "application/json");
+        for (path, header, body, status) in [
+            ("/api/v1/scheduler", json, "\u{0}\u{1}", 400),
+            ("/api/v1/scheduler", json, "[[[[[[[[[[[[[[", 400),
+            ("/master/mesos.internal.RegisterSlaveMessage", from, "\u{ff}\u{ff}", 202),
+            ("/nobody/mesos.internal.RegisterSlaveMessage", from, "", 404),
         ] {
             let request = ClientRequest::post(format!("http://{}{path}", cluster.master()))
-                .header("Content-Type", "application/json")
+                .header(header.0, header.1)
                 .body(body.to_owned());
             let response = cluster.client().send(request).await.unwrap();
-            assert!(response.status.as_u16() < 500, "{path}: {}", response.status);
+            assert_eq!(response.status.as_u16(), status, "{path} {body:?}");
         }
         cluster.wait_for_agents(1).await;
     });

@@ -108,14 +108,23 @@ fn two_tasks_of_one_framework_on_one_agent_share_an_executor() {
         let tasks = [task("t1", data(0, 3_000_000_000)), task("t2", data(0, 3_000_000_000))];
         scheduler.launch(&offer, &tasks, AN_HOUR).await;
         let one = scheduler.state("t1", "TASK_RUNNING").await;
-        let agent = cluster.get_at(cluster.agent_at(0), "/state").await.unwrap();
-        let executors = agent["frameworks"][0]["executors"].as_array().unwrap();
-        assert_eq!(executors.len(), 1, "{executors:?}");
-        assert_eq!(executors[0]["id"], "shared");
-        let tasks = executors[0]["tasks"].as_array().unwrap().len()
-            + executors[0]["queued_tasks"].as_array().unwrap().len()
-            + executors[0]["completed_tasks"].as_array().unwrap().len();
-        assert_eq!(tasks, 2);
+        let both = wait::until("both tasks to run in one executor", async || {
+            let agent = cluster.get_at(cluster.agent_at(0), "/state").await?;
+            let executors = agent["frameworks"][0]["executors"].clone();
+            let states: Vec<String> = executors[0]["tasks"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice)
+                .iter()
+                .map(|task| task["state"].to_string())
+                .collect();
+            if states == ["\"TASK_RUNNING\"", "\"TASK_RUNNING\""] {
+                Ok(executors)
+            } else {
+                Err(executors.to_string())
+            }
+        })
+        .await;
+        assert_eq!((both.as_array().unwrap().len(), &both[0]["id"]), (1, &json!("shared")));
         let two = scheduler.state("t2", "TASK_FINISHED").await;
         assert_eq!(one["container_status"]["container_id"], two["container_status"]["container_id"]);
         assert_eq!(one["executor_id"], two["executor_id"]);

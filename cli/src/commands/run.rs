@@ -33,7 +33,8 @@ mesos::settings! {
         "What to integrate, and where" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path.
             master: String,
-            /// An expression in x, such as 4*sqrt(1-x*x).
+            /// An expression in x, such as 4*sqrt(1-x*x): + - * / % ^ ( ), pi, e, sqrt, exp, ln, log (base 10),
+            /// log2, abs, sign, floor, ceil, round, min, max, sin, cos, tan and their inverses.
             expression: String,
             /// Where the range begins.
             from: f64,

@@ -3,7 +3,7 @@
 //! Implement [`Executor`], and give it to [`run`] with the [`ExecutorEnvironment`] that the agent
 //! made. The library subscribes with the agent, sends status updates and keeps each until it is
 //! acknowledged, comes back to a restarted agent where the framework checkpoints, and ends when told
-//! to. The executor answers through its [`Driver`]. Read `sum::executor` for an example.
+//! to. The executor answers through its [`Driver`]. `examples/minimal.rs` has a small one, with its `main`.
 //!
 //! What it does not do: run anything. Upstream: `src/executor/executor.cpp`.
 

@@ -1,13 +1,15 @@
 //! `sum`: a framework that adds up 0 + 1 + ... + (n − 1), one range of terms to a task.
 //!
-//! Read this one first; it is a whole framework in two small files:
+//! It is what `examples/minimal.rs` grows into when tasks may be lost and offers are to be used well:
 //!
 //! - [`scheduler`] takes offers and launches as many tasks as they have room for;
 //! - [`executor`] adds, and sends its partial sum back.
 //!
 //! A task gets its range in `TaskInfo.data` ([`Terms`]), and answers with a framework message
 //! ([`Partial`]). Messages may be lost, so the last status update carries the same bytes: updates are
-//! sent again until they are acknowledged. `ledger` keeps the books.
+//! sent again until they are acknowledged. [`crate::ledger`] keeps the books, [`crate::room`] counts how many tasks an
+//! offer has room for, and [`crate::progress`] tells who watches. The commands `mesos run sum` and `mesos run
+//! sum-executor` (`cli/src/commands/run.rs`, `executors.rs`) start both ends.
 
 pub mod executor;
 pub mod scheduler;
