@@ -233,10 +233,10 @@ fn whatever_dies_every_task_ends_once_and_all_work_is_done() {
         println!("faults: {struck:?}; {:?}", seen.lock().tally);
         assert!(struck.values().all(|count| *count > 0), "{struck:?}");
         let done = tokio::time::timeout(HEALING, working).await;
+        node.shutdown().await;
         let seen = seen.lock();
         assert!(done.is_ok(), "not healed: {:?}", seen.tally);
         done.unwrap().unwrap();
-        node.shutdown().await;
 
         let starts = starts(&folder);
         println!(
