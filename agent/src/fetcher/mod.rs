@@ -51,12 +51,12 @@ pub struct FetchError {
 }
 
 impl FetchError {
-    /// As one line, which [`FetchError::of_line`] reads: how a child tells its agent.
+    /// As one line, uri and reason with a tab between them: how a child tells its agent.
     pub fn to_line(&self) -> String {
         format!("{}\t{}", self.uri, self.reason.replace(['\n', '\t'], " "))
     }
 
-    /// Of such a line; any other is the reason.
+    /// Of such a line; any other is a reason.
     fn of_line(line: &str, all: &str) -> FetchError {
         let (uri, reason) = line.split_once('\t').unwrap_or((all, line));
         FetchError { uri: uri.to_owned(), reason: reason.to_owned() }
