@@ -8,6 +8,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a condition that cannot be subscribed to is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long one look may take: a question that is never answered is asked again.
+const GLANCE: Duration = Duration::from_secs(5);
 
 /// Asks `look` until it answers `Ok`. After [`PATIENCE`] it panics with `what` and the last refusal,
 /// which is how a test fails.
@@ -24,12 +26,14 @@ pub async fn until_within<T, E: Display>(
 ) -> T {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
-        match look().await {
-            Ok(found) => return found,
-            Err(refusal) if tokio::time::Instant::now() >= deadline => {
-                panic!("waited {patience:?} for {what}; last seen: {refusal}")
-            }
-            Err(_) => tokio::time::sleep(LOOK).await,
+        let seen = match tokio::time::timeout(GLANCE, look()).await {
+            Ok(Ok(found)) => return found,
+            Ok(Err(refusal)) => refusal.to_string(),
+            Err(_) => format!("nothing, for {GLANCE:?}"),
+        };
+        if tokio::time::Instant::now() >= deadline {
+            panic!("waited {patience:?} for {what}; last seen: {seen}");
         }
+        tokio::time::sleep(LOOK).await;
     }
 }
