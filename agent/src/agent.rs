@@ -95,6 +95,8 @@ pub struct Colleagues {
 pub struct Agent {
     pub(crate) settings: Arc<Settings>,
     pub(crate) paths: Paths,
+    /// Where what must survive is kept.
+    pub(crate) disk: Arc<dyn libprocess::disk::Disk>,
     pub(crate) phase: Phase,
     /// Whether executors may subscribe: not before the containerizer has recovered.
     pub(crate) executors_welcome: bool,
@@ -146,6 +148,7 @@ impl Agent {
             parts;
         Agent {
             paths: Paths::new(&settings.work_dir),
+            disk: node.disk().clone(),
             phase: Phase::Recovering,
             executors_welcome: false,
             info,

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use libprocess::disk::Disk;
 use libprocess::metrics::{Counter, Gauge, Metrics};
 use libprocess::{Context, Handle, Pid, Process, Promise, messages};
 
@@ -162,7 +163,8 @@ impl GarbageCollector {
         }
         self.removing.extend(due.iter().map(|(path, _)| (path.clone(), Vec::new())));
         let node = ctx.node().clone();
-        let work = async move { node.blocking(move || remove_all(due)).await };
+        let disk = node.disk().clone();
+        let work = async move { node.blocking(move || remove_all(&*disk, due)).await };
         ctx.defer(work, |this, done, _| {
             for (path, removed) in done {
                 this.finish(&path, removed);
@@ -183,8 +185,8 @@ impl GarbageCollector {
 }
 
 /// Removes each path, tells who wanted to know, and returns which are gone.
-fn remove_all(paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Vec<(PathBuf, bool)> {
-    let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(&path) {
+fn remove_all(disk: &dyn Disk, paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Vec<(PathBuf, bool)> {
+    let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(disk, &path) {
         Ok(()) => {
             if let Some(promise) = promise {
                 promise.set(());
@@ -200,13 +202,8 @@ fn remove_all(paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Vec<(PathBuf, bool)
 }
 
 /// A path that is gone already counts as removed.
-fn remove(path: &Path) -> std::io::Result<()> {
-    let result = match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match result {
+fn remove(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
+    match disk.remove(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt as _, join_all};
+use libprocess::disk::Disk;
 use libprocess::files::{Detach, Files};
 use libprocess::{Address, Context, Handle, Node, Pid, promise};
 
@@ -75,8 +76,7 @@ impl Gc {
     /// Writes the time into the path, for an agent that starts anew. What it holds may not have changed for a long
     /// time while it was in use (upstream: `os::utime` before each `garbageCollect`).
     fn mark(&self, path: &Path) {
-        let now = std::fs::FileTimes::new().set_modified(self.node.now());
-        match std::fs::File::open(path).and_then(|file| file.set_times(now)) {
+        match self.node.disk().set_modified(path, self.node.now()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 tracing::warn!(path = %path.display(), %error, "cannot mark when a directory was last used");
             }
@@ -85,7 +85,7 @@ impl Gc {
     }
 
     fn age(&self, path: &Path) -> Duration {
-        let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let changed = self.node.disk().modified(path).ok();
         changed.and_then(|changed| self.node.now().duration_since(changed).ok()).unwrap_or_default()
     }
 
@@ -94,7 +94,7 @@ impl Gc {
     pub fn unschedule_existing(&self, paths: &[PathBuf]) -> Option<BoxFuture<'static, ()>> {
         let answers: Vec<_> = paths
             .iter()
-            .filter(|path| path.exists())
+            .filter(|path| self.node.disk().exists(path))
             .map(|path| {
                 let (reply, answer) = promise();
                 self.collector.tell(Unschedule { path: path.clone(), reply });
@@ -113,10 +113,10 @@ impl Gc {
 }
 
 /// The used part of the file system that a path is on.
-fn disk_usage(path: &Path) -> Option<f64> {
-    let disk = rustix::fs::statvfs(path).ok()?;
+fn disk_usage(disk: &dyn Disk, path: &Path) -> Option<f64> {
+    let usage = disk.usage(path).ok()?;
     #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 15 digits")]
-    let (free, all) = (disk.f_bavail as f64, disk.f_blocks as f64);
+    let (free, all) = (usage.available as f64, usage.total as f64);
     (all > 0.0).then(|| 1.0 - free / all)
 }
 
@@ -131,7 +131,7 @@ impl Agent {
 
     fn check_disk(&self) {
         let Some(gc) = &self.colleagues.gc else { return };
-        let Some(usage) = disk_usage(self.paths.work_dir()) else {
+        let Some(usage) = disk_usage(&*self.disk, self.paths.work_dir()) else {
             tracing::warn!(path = %self.paths.work_dir().display(), "cannot tell how full the disk is");
             return;
         };

@@ -252,8 +252,10 @@ impl Agent {
 
     /// Stores what a restarted agent needs to come back under the same id.
     fn checkpoint_info(&self, id: &AgentId) -> Result<(), checkpoint::DiskError> {
-        checkpoint::write_message(&self.paths.agent_info(id), &self.info, Durability::Host)?;
-        checkpoint::replace_link(&self.paths.latest_agent(), std::path::Path::new(id.as_str()))
+        let disk = &*self.disk;
+        checkpoint::write_message(disk, &self.paths.agent_info(id), &self.info, Durability::Host)?;
+        let name = std::path::Path::new(id.as_str());
+        checkpoint::replace_link(disk, &self.paths.latest_agent(), name, Durability::Host)
     }
 
     /// The master believes in tasks that this agent does not know: they are dropped.

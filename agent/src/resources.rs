@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use libprocess::disk::Disk;
 use mesos::{ResourceError, Resources};
 
 const MEGABYTE: u64 = 1 << 20;
@@ -24,13 +25,11 @@ pub struct Host {
 
 impl Host {
     /// Asks the kernel. `work_dir` must exist.
-    pub fn probe(work_dir: &Path) -> Host {
+    pub fn probe(disk: &dyn Disk, work_dir: &Path) -> Host {
         let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
         let info = rustix::system::sysinfo();
         let memory = info.totalram.saturating_mul(u64::from(info.mem_unit.max(1)));
-        let disk = rustix::fs::statvfs(work_dir)
-            .map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize))
-            .unwrap_or(20 * GIGABYTE);
+        let disk = disk.usage(work_dir).map_or(20 * GIGABYTE, |usage| usage.total);
         Host { cpus, memory, disk }
     }
 
@@ -122,7 +121,7 @@ mod tests {
 
     #[test]
     fn this_host_has_something() {
-        let host = Host::probe(Path::new("/"));
+        let host = Host::probe(&libprocess::disk::HostDisk, Path::new("/"));
         assert!(host.cpus > 0 && host.memory > 0 && host.disk > 0, "{host:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use libprocess::disk::{Disk, Durability};
 use libprocess::files::Files;
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::{Attributes, Resources, v1};
@@ -152,7 +153,8 @@ pub async fn start_with(
 ) -> Result<Running, StartError> {
     let mut settings = settings;
     let work_dir = settings.work_dir.clone();
-    settings.work_dir = node.blocking(move || prepare_work_dir(&work_dir)).await?;
+    let disk = node.disk().clone();
+    settings.work_dir = node.blocking(move || prepare_work_dir(&*disk, &work_dir)).await?;
     let settings = Arc::new(settings);
 
     // What others may look at.
@@ -172,7 +174,7 @@ pub async fn start_with(
 
     // Resource estimator and QoS controller: not there yet.
 
-    let total = agent_resources(&settings)?;
+    let total = agent_resources(node, &settings)?;
     let info = agent_info(&settings, node, &total)?;
     tracing::info!(resources = %total, hostname = %info.hostname, "agent resources");
     let (ended, answer) = promise();
@@ -200,18 +202,18 @@ pub async fn start_with(
 
 /// Makes the work directory, and writes to it. Returns its one absolute name: sandboxes are known by their paths, to
 /// executors as well, which run elsewhere, and to the next agent.
-fn prepare_work_dir(path: &std::path::Path) -> Result<PathBuf, StartError> {
+fn prepare_work_dir(disk: &dyn Disk, path: &std::path::Path) -> Result<PathBuf, StartError> {
     let refuse =
         |error: std::io::Error| StartError::WorkDir { path: path.to_path_buf(), reason: error.to_string() };
-    std::fs::create_dir_all(path).map_err(refuse)?;
+    disk.create_directory(path, Durability::Host).map_err(refuse)?;
     let probe = path.join(".probe");
-    std::fs::write(&probe, "").map_err(refuse)?;
-    std::fs::remove_file(&probe).map_err(refuse)?;
-    path.canonicalize().map_err(refuse)
+    disk.write(&probe, b"", Durability::Process).map_err(refuse)?;
+    disk.remove(&probe).map_err(refuse)?;
+    disk.canonicalize(path).map_err(refuse)
 }
 
-fn agent_resources(settings: &Settings) -> Result<Resources, StartError> {
-    let host = Host::probe(&settings.work_dir);
+fn agent_resources(node: &Node, settings: &Settings) -> Result<Resources, StartError> {
+    let host = Host::probe(&**node.disk(), &settings.work_dir);
     let given = settings.resources.as_deref();
     resources(given, &settings.default_role, host)
         .map_err(|error| StartError::Resources { given: given.unwrap_or_default().to_owned(), error })
@@ -250,16 +252,20 @@ fn hostname(settings: &Settings, ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libprocess::disk::HostDisk;
 
     #[test]
     fn a_work_directory_that_cannot_be_written_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = prepare_work_dir(&file.join("work")).unwrap_err().to_string();
+        let error = prepare_work_dir(&HostDisk, &file.join("work")).unwrap_err().to_string();
         assert!(error.contains("file/work") && error.contains("--work_dir"), "{error}");
         let work = directory.path().join("x/../work");
         std::fs::create_dir(directory.path().join("x")).unwrap();
-        assert_eq!(prepare_work_dir(&work).unwrap(), directory.path().canonicalize().unwrap().join("work"));
+        assert_eq!(
+            prepare_work_dir(&HostDisk, &work).unwrap(),
+            directory.path().canonicalize().unwrap().join("work")
+        );
     }
 }

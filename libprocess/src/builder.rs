@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::arbiters::Arbiters;
+use crate::disk::{Disk, HostDisk};
 use crate::node::{Node, Parts, Settings};
 use crate::random::Random;
 use crate::testing;
@@ -25,6 +26,7 @@ pub struct NodeBuilder {
     seed: Option<u64>,
     epoch: Option<SystemTime>,
     transport: Option<Arc<dyn Transport>>,
+    disk: Option<Arc<dyn Disk>>,
     offline: bool,
     queue_limit: Option<usize>,
     settings: Settings,
@@ -77,6 +79,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn transport(mut self, transport: Arc<dyn Transport>) -> NodeBuilder {
         self.transport = Some(transport);
+        self
+    }
+
+    /// Another disk for what must survive. Default: [`HostDisk`].
+    #[must_use]
+    pub fn disk(mut self, disk: Arc<dyn Disk>) -> NodeBuilder {
+        self.disk = Some(disk);
         self
     }
 
@@ -152,6 +161,7 @@ impl NodeBuilder {
             random,
             epoch,
             transport: transport.clone(),
+            disk: self.disk.unwrap_or_else(|| Arc::new(HostDisk)),
         });
         if let Some(transport) = transport {
             crate::system::start(&node);

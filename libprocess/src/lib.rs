@@ -23,10 +23,12 @@ mod promise;
 mod random;
 mod timers;
 
+pub mod disk;
 pub mod duration;
 pub mod files;
 pub mod http;
 pub mod metrics;
+pub mod simulation;
 pub mod subprocess;
 pub mod system;
 pub mod testing;

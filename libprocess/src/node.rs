@@ -23,6 +23,7 @@ use crate::address::{Address, ended};
 use crate::arbiters::Arbiters;
 use crate::builder::NodeBuilder;
 use crate::cell::{Cell, panic_text};
+use crate::disk::Disk;
 use crate::hasher::FixedState;
 use crate::http::{Client, Routes};
 use crate::install::{Packet, Table};
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) epoch: SystemTime,
     pub(crate) started: Instant,
     pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) disk: Arc<dyn Disk>,
     /// True once the node shuts down.
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) metrics: Metrics,
@@ -103,6 +105,7 @@ pub(crate) struct Parts {
     pub(crate) random: Random,
     pub(crate) epoch: SystemTime,
     pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) disk: Arc<dyn Disk>,
 }
 
 impl Node {
@@ -112,7 +115,7 @@ impl Node {
     }
 
     pub(crate) fn assemble(parts: Parts) -> Node {
-        let Parts { address, settings, arbiters, random, epoch, transport } = parts;
+        let Parts { address, settings, arbiters, random, epoch, transport, disk } = parts;
         Node(Arc::new(Inner {
             address,
             settings,
@@ -121,6 +124,7 @@ impl Node {
             epoch,
             started: Instant::now(),
             transport,
+            disk,
             stopping: watch::Sender::new(false),
             metrics: Metrics::new(),
             client: Client::new(),
@@ -156,6 +160,11 @@ impl Node {
     /// The node's source of chance.
     pub fn random(&self) -> &Random {
         &self.0.random
+    }
+
+    /// The disk for what must survive.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.0.disk
     }
 
     /// The HTTP client.

@@ -56,7 +56,7 @@ impl Agent {
         let run = self.run_of(framework_id, &executor);
         let latest = self.paths.latest_sandbox(&run);
         executor.directory = self.paths.sandbox(&run);
-        sandbox::create(&executor.directory, &latest, executor.user.as_deref())?;
+        sandbox::create(&*self.disk, &executor.directory, &latest, executor.user.as_deref())?;
         if checkpoint {
             self.checkpoint_executor(&run, &executor)?;
         }
@@ -75,13 +75,14 @@ impl Agent {
     ) -> Result<(), DiskError> {
         let (agent, framework) = (&run.agent, &run.framework);
         let info = self.paths.executor_info(agent, framework, &run.executor);
-        checkpoint::write_message(&info, &*executor.info, Durability::Process)?;
+        let disk = &*self.disk;
+        checkpoint::write_message(disk, &info, &*executor.info, Durability::Process)?;
         let generated = self.paths.generated_for_command_task(agent, framework, &run.executor);
         let text = if executor.generated { "1" } else { "0" };
-        checkpoint::write_text(&generated, text, Durability::Process)?;
-        checkpoint::make_directory(&self.paths.run_meta(run))?;
+        checkpoint::write_text(disk, &generated, text, Durability::Process)?;
+        checkpoint::make_directory(disk, &self.paths.run_meta(run), Durability::Process)?;
         let container = std::path::Path::new(executor.container.as_str());
-        checkpoint::replace_link(&self.paths.latest_run_meta(run), container)
+        checkpoint::replace_link(disk, &self.paths.latest_run_meta(run), container, Durability::Process)
     }
 
     /// Asks for the container of an executor whose first task is `task`.
@@ -323,7 +324,7 @@ impl Agent {
         tracing::info!(%executor_id, %framework_id, "cleaning up an executor");
         let run = self.run_of(framework_id, executor);
         if executor.checkpoint
-            && let Err(error) = checkpoint::touch(&self.paths.sentinel(&run))
+            && let Err(error) = checkpoint::touch(&*self.disk, &self.paths.sentinel(&run))
         {
             self.fail(error.to_string(), ctx);
             return;

@@ -3,9 +3,9 @@
 //!
 //! Upstream: `paths::createExecutorDirectory`, `Framework::addExecutor`, `Slave::removeExecutor`.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use libprocess::disk::{Disk, Durability};
 use mesos::{ExecutorId, FrameworkId, TaskId};
 
 use crate::agent::Agent;
@@ -38,27 +38,31 @@ pub enum SandboxError {
 ///
 /// # Errors
 /// [`SandboxError`].
-pub fn create(directory: &Path, latest: &Path, user: Option<&str>) -> Result<(), SandboxError> {
-    checkpoint::make_directory(directory)?;
+pub fn create(
+    disk: &dyn Disk,
+    directory: &Path,
+    latest: &Path,
+    user: Option<&str>,
+) -> Result<(), SandboxError> {
+    checkpoint::make_directory(disk, directory, Durability::Process)?;
     if let Some(name) = directory.file_name() {
-        checkpoint::replace_link(latest, Path::new(name))?;
+        checkpoint::replace_link(disk, latest, Path::new(name), Durability::Process)?;
     }
-    std::fs::set_permissions(directory, PermissionsExt::from_mode(MODE))
-        .map_err(DiskError::writing(directory))?;
+    disk.set_mode(directory, MODE).map_err(DiskError::writing(directory))?;
     let Some(user) = user else { return Ok(()) };
-    give(directory, user).map_err(|reason| {
+    give(disk, directory, user).map_err(|reason| {
         // It is empty; that it stays is no harm.
-        let _ = std::fs::remove_dir(directory);
+        let _ = disk.remove(directory);
         SandboxError::User { user: user.to_owned(), reason }
     })
 }
 
-fn give(directory: &Path, user: &str) -> Result<(), String> {
+fn give(disk: &dyn Disk, directory: &Path, user: &str) -> Result<(), String> {
     let found = users::find(user).map_err(|error| error.to_string())?;
     if found.uid == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
-    std::os::unix::fs::chown(directory, Some(found.uid), Some(found.gid)).map_err(|error| error.to_string())
+    disk.set_owner(directory, found.uid, found.gid).map_err(|error| error.to_string())
 }
 
 impl Agent {
@@ -127,13 +131,15 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libprocess::disk::HostDisk;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_sandbox_is_made_with_a_link_to_the_latest() {
         let directory = tempfile::tempdir().unwrap();
         let runs = directory.path().join("executors/e/runs");
-        create(&runs.join("one"), &runs.join("latest"), None).unwrap();
-        create(&runs.join("two"), &runs.join("latest"), None).unwrap();
+        create(&HostDisk, &runs.join("one"), &runs.join("latest"), None).unwrap();
+        create(&HostDisk, &runs.join("two"), &runs.join("latest"), None).unwrap();
         assert_eq!(
             std::fs::canonicalize(runs.join("latest")).unwrap(),
             runs.join("two").canonicalize().unwrap()
@@ -144,10 +150,14 @@ mod tests {
     #[test]
     fn a_user_that_does_not_exist_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let error =
-            create(&directory.path().join("one"), &directory.path().join("latest"), Some("no-such-user"))
-                .unwrap_err()
-                .to_string();
+        let error = create(
+            &HostDisk,
+            &directory.path().join("one"),
+            &directory.path().join("latest"),
+            Some("no-such-user"),
+        )
+        .unwrap_err()
+        .to_string();
         assert!(error.contains("no-such-user"), "{error}");
         assert!(!directory.path().join("one").exists());
     }

@@ -80,7 +80,8 @@ impl Agent {
         let executor = framework.and_then(|framework| framework.executors.get(executor_id));
         match executor.filter(|executor| executor.checkpoint) {
             Some(executor) => {
-                checkpoint::touch(&self.paths.http_marker(&self.run_of(framework_id, executor)))
+                let marker = self.paths.http_marker(&self.run_of(framework_id, executor));
+                checkpoint::touch(&*self.disk, &marker)
             }
             None => Ok(()),
         }

@@ -7,9 +7,11 @@
 //! All of the agent's durable state goes through here and `status_updates::log`. Blocking; knows no
 //! actor.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use libprocess::disk::Disk;
+pub use libprocess::disk::Durability;
 
 /// The longest record that is believed (a torn length must not make us allocate gigabytes).
 pub const MAX_RECORD: usize = 512 * 1024 * 1024;
@@ -55,107 +57,113 @@ impl DiskError {
     }
 }
 
-/// Whether a checkpoint must be on the disk before the call returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// It survives the agent (the kernel has it). What describes running processes needs no more:
-    /// if the host dies, so do they (upstream's default).
-    Process,
-    /// It survives the host.
-    Host,
-}
-
 /// Writes `message` to `path`, making its directories.
 ///
 /// # Errors
 /// The disk's, with the name of the file.
 pub fn write_message<M: mesos::Message>(
+    disk: &dyn Disk,
     path: &Path,
     message: &M,
     durability: Durability,
 ) -> Result<(), DiskError> {
-    write_bytes(path, &encode_record(message), durability)
+    write_bytes(disk, path, &encode_record(message), durability)
 }
 
 /// Writes `text` to `path`, making its directories.
 ///
 /// # Errors
 /// The disk's, with the name of the file.
-pub fn write_text(path: &Path, text: &str, durability: Durability) -> Result<(), DiskError> {
-    write_bytes(path, text.as_bytes(), durability)
+pub fn write_text(disk: &dyn Disk, path: &Path, text: &str, durability: Durability) -> Result<(), DiskError> {
+    write_bytes(disk, path, text.as_bytes(), durability)
 }
 
-fn write_bytes(path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
+fn write_bytes(disk: &dyn Disk, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    make_directory(directory)?;
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    let mut file = File::create(&temporary).map_err(DiskError::writing(&temporary))?;
-    file.write_all(bytes).map_err(DiskError::writing(&temporary))?;
+    make_directory(disk, directory, durability)?;
+    let temporary = beside(path);
+    disk.write(&temporary, bytes, durability).map_err(DiskError::writing(&temporary))?;
+    disk.rename(&temporary, path).map_err(DiskError::writing(path))?;
     if durability == Durability::Host {
-        file.sync_all().map_err(DiskError::writing(&temporary))?;
-    }
-    drop(file);
-    fs::rename(&temporary, path).map_err(DiskError::writing(path))?;
-    if durability == Durability::Host {
-        sync_directory(directory)?;
+        sync_directory(disk, directory)?;
     }
     Ok(())
+}
+
+/// Where something is made before it is renamed to `path`.
+fn beside(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    PathBuf::from(temporary)
 }
 
 /// Makes a directory and its parents.
 ///
 /// # Errors
 /// The disk's, with the name of the directory.
-pub fn make_directory(path: &Path) -> Result<(), DiskError> {
-    fs::create_dir_all(path).map_err(DiskError::writing(path))
+pub fn make_directory(disk: &dyn Disk, path: &Path, durability: Durability) -> Result<(), DiskError> {
+    disk.create_directory(path, durability).map_err(DiskError::writing(path))
 }
 
 /// Makes an empty file.
 ///
 /// # Errors
 /// The disk's, with the name of the file.
-pub fn touch(path: &Path) -> Result<(), DiskError> {
-    make_directory(path.parent().unwrap_or(Path::new(".")))?;
-    File::create(path).map(drop).map_err(DiskError::writing(path))
+pub fn touch(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    make_directory(disk, path.parent().unwrap_or(Path::new(".")), Durability::Process)?;
+    disk.write(path, b"", Durability::Process).map_err(DiskError::writing(path))
 }
 
 /// Makes `link` point at `target`, at once (a link made beside it is renamed over it).
 ///
 /// # Errors
 /// The disk's, with the name of the link.
-pub fn replace_link(link: &Path, target: &Path) -> Result<(), DiskError> {
-    let mut temporary = link.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    match fs::remove_file(&temporary) {
+pub fn replace_link(
+    disk: &dyn Disk,
+    link: &Path,
+    target: &Path,
+    durability: Durability,
+) -> Result<(), DiskError> {
+    let temporary = beside(link);
+    match disk.remove(&temporary) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(DiskError::writing(&temporary)(error)),
     }
-    std::os::unix::fs::symlink(target, &temporary).map_err(DiskError::writing(&temporary))?;
-    fs::rename(&temporary, link).map_err(DiskError::writing(link))
+    disk.create_link(target, &temporary).map_err(DiskError::writing(&temporary))?;
+    disk.rename(&temporary, link).map_err(DiskError::writing(link))?;
+    if durability == Durability::Host {
+        sync_directory(disk, link.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 /// Makes what was created in a directory durable.
 ///
 /// # Errors
 /// The disk's, with the name of the directory.
-pub fn sync_directory(path: &Path) -> Result<(), DiskError> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(DiskError::writing(path))
+pub fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    disk.sync_directory(path).map_err(DiskError::writing(path))
+}
+
+/// The bytes of a file; `None` if there is none.
+fn read_bytes(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    match disk.read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(DiskError::reading(path)(error)),
+    }
 }
 
 /// The text of a file; `None` if there is none.
 ///
 /// # Errors
-/// The disk's, with the name of the file.
-pub fn read_text(path: &Path) -> Result<Option<String>, DiskError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(DiskError::reading(path)(error)),
-    }
+/// The disk's, or that the file holds something else; with the name of the file.
+pub fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>, DiskError> {
+    let Some(bytes) = read_bytes(disk, path)? else { return Ok(None) };
+    let text = String::from_utf8(bytes);
+    text.map(Some)
+        .map_err(|_| DiskError::Corrupt { path: path.to_path_buf(), reason: "it is no text".to_owned() })
 }
 
 /// The message in a file; `None` if there is no file, or an empty one (a host that died between
@@ -163,15 +171,8 @@ pub fn read_text(path: &Path) -> Result<Option<String>, DiskError> {
 ///
 /// # Errors
 /// The disk's, or that the file holds something else; with the name of the file.
-pub fn read_message<M: mesos::Message>(path: &Path) -> Result<Option<M>, DiskError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(DiskError::reading(path)(error)),
-    };
-    if bytes.is_empty() {
-        return Ok(None);
-    }
+pub fn read_message<M: mesos::Message>(disk: &dyn Disk, path: &Path) -> Result<Option<M>, DiskError> {
+    let Some(bytes) = read_bytes(disk, path)?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
     let corrupt = |reason: String| DiskError::Corrupt { path: path.to_path_buf(), reason };
     let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
         return Err(corrupt("it is shorter than its length".to_owned()));
@@ -207,24 +208,18 @@ pub fn decode_record<M: mesos::Message>(path: &Path, bytes: &[u8]) -> Result<M, 
 ///
 /// # Errors
 /// The disk's, with the name of the directory.
-pub fn list(path: &Path) -> Result<Vec<String>, DiskError> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(DiskError::reading(path)(error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(DiskError::reading(path))?;
-        names.extend(entry.file_name().into_string().ok());
+pub fn list(disk: &dyn Disk, path: &Path) -> Result<Vec<String>, DiskError> {
+    match disk.list(path) {
+        Ok(names) => Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(DiskError::reading(path)(error)),
     }
-    names.sort();
-    Ok(names)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libprocess::disk::HostDisk;
     use mesos::v1;
 
     fn info(name: &str) -> v1::FrameworkInfo {
@@ -235,22 +230,22 @@ mod tests {
     fn a_checkpoint_is_read_back_and_leaves_no_temporary_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b/framework.info");
-        write_message(&path, &info("one"), Durability::Process).unwrap();
-        write_message(&path, &info("two"), Durability::Host).unwrap();
-        assert_eq!(read_message::<v1::FrameworkInfo>(&path).unwrap(), Some(info("two")));
-        assert_eq!(list(path.parent().unwrap()).unwrap(), ["framework.info"]);
+        write_message(&HostDisk, &path, &info("one"), Durability::Process).unwrap();
+        write_message(&HostDisk, &path, &info("two"), Durability::Host).unwrap();
+        assert_eq!(read_message::<v1::FrameworkInfo>(&HostDisk, &path).unwrap(), Some(info("two")));
+        assert_eq!(list(&HostDisk, path.parent().unwrap()).unwrap(), ["framework.info"]);
     }
 
     #[test]
     fn missing_and_empty_files_are_nothing_and_torn_ones_are_errors() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("framework.info");
-        assert_eq!(read_message::<v1::FrameworkInfo>(&path).unwrap(), None);
-        fs::write(&path, "").unwrap();
-        assert_eq!(read_message::<v1::FrameworkInfo>(&path).unwrap(), None);
+        assert_eq!(read_message::<v1::FrameworkInfo>(&HostDisk, &path).unwrap(), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(read_message::<v1::FrameworkInfo>(&HostDisk, &path).unwrap(), None);
         let bytes = encode_record(&info("one"));
-        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        let error = read_message::<v1::FrameworkInfo>(&path).unwrap_err().to_string();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let error = read_message::<v1::FrameworkInfo>(&HostDisk, &path).unwrap_err().to_string();
         assert!(error.contains("framework.info' is corrupt"), "{error}");
     }
 
@@ -258,14 +253,14 @@ mod tests {
     fn a_link_can_be_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("latest");
-        replace_link(&link, Path::new("one")).unwrap();
-        replace_link(&link, Path::new("two")).unwrap();
-        assert_eq!(fs::read_link(&link).unwrap(), Path::new("two"));
+        replace_link(&HostDisk, &link, Path::new("one"), Durability::Process).unwrap();
+        replace_link(&HostDisk, &link, Path::new("two"), Durability::Host).unwrap();
+        assert_eq!(std::fs::read_link(&link).unwrap(), Path::new("two"));
     }
 
     #[test]
     fn a_directory_that_is_not_there_is_empty() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(list(&directory.path().join("none")).unwrap().is_empty());
+        assert!(list(&HostDisk, &directory.path().join("none")).unwrap().is_empty());
     }
 }

@@ -31,17 +31,12 @@ pub struct ReregistrationOverdue;
 
 libprocess::messages! { ReregistrationOverdue; }
 
-/// The kernel's name for this boot of the host.
-fn boot_id() -> Option<String> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()
-}
-
 impl Agent {
     /// Begins to recover; everything else waits for it.
     pub(crate) fn begin_recovery(&mut self, ctx: &mut Context<Self>) {
         let (node, paths, strict) = (ctx.node().clone(), self.paths.clone(), self.settings.strict);
-        let read =
-            async move { node.blocking(move || state::read(&paths, boot_id().as_deref(), strict)).await };
+        let disk = self.disk.clone();
+        let read = async move { node.blocking(move || state::read(&*disk, &paths, strict)).await };
         ctx.defer(read, |agent, kept, ctx| match kept {
             Ok(kept) => agent.take_up(kept, ctx),
             Err(error) => agent.recovery_failed(&error.to_string(), ctx),
@@ -78,7 +73,7 @@ impl Agent {
                         "starting as a new agent: the host has booted, and is not the same"
                     );
                     self.info.id = None;
-                    if let Err(error) = std::fs::remove_file(self.paths.latest_agent()) {
+                    if let Err(error) = self.disk.remove(&self.paths.latest_agent()) {
                         let error = DiskError::writing(&self.paths.latest_agent())(error);
                         self.recovery_failed(&error.to_string(), ctx);
                         return;
@@ -225,8 +220,9 @@ impl Agent {
         if self.phase != Phase::Recovering {
             return;
         }
-        if let Some(boot_id) = boot_id()
-            && let Err(error) = checkpoint::write_text(&self.paths.boot_id(), &boot_id, Durability::Process)
+        if let Some(boot_id) = self.disk.boot_id()
+            && let Err(error) =
+                checkpoint::write_text(&*self.disk, &self.paths.boot_id(), &boot_id, Durability::Process)
         {
             self.recovery_failed(&error.to_string(), ctx);
             return;
@@ -253,9 +249,9 @@ impl Agent {
     /// Directories of ids that this agent no longer has may be deleted.
     fn collect_old_agents(&self) {
         let Some(gc) = &self.colleagues.gc else { return };
-        let work = checkpoint::list(&self.paths.slaves()).unwrap_or_default();
+        let work = checkpoint::list(&*self.disk, &self.paths.slaves()).unwrap_or_default();
         let meta_root = self.paths.meta_dir().join("slaves");
-        let meta = checkpoint::list(&meta_root).unwrap_or_default();
+        let meta = checkpoint::list(&*self.disk, &meta_root).unwrap_or_default();
         let old = |name: &String| name != "latest" && self.id.as_ref().is_none_or(|id| id.as_str() != name);
         for name in work.into_iter().filter(old) {
             gc.schedule(self.paths.slaves().join(name), Used::Before, Vec::new());

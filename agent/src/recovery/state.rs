@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use libprocess::Pid;
+use libprocess::disk::Disk;
 use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
 
 use super::checkpoint::{DiskError, list, read_message, read_text};
@@ -84,14 +85,14 @@ pub struct KeptTask {
     pub replay: Replay,
 }
 
-/// Reads everything below a work directory. `boot_id` is the host's; `None` if it cannot be known.
+/// Reads everything below a work directory.
 ///
 /// # Errors
 /// In a strict agent, the first thing that cannot be read.
-pub fn read(paths: &Paths, boot_id: Option<&str>, strict: bool) -> Result<Kept, DiskError> {
-    let mut reader = Reader { paths, strict, kept: Kept::default() };
-    let earlier = read_text(&paths.boot_id())?;
-    reader.kept.rebooted = match (earlier, boot_id) {
+pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, DiskError> {
+    let mut reader = Reader { disk, paths, strict, kept: Kept::default() };
+    let earlier = read_text(disk, &paths.boot_id())?;
+    reader.kept.rebooted = match (earlier, disk.boot_id()) {
         (Some(earlier), Some(boot_id)) => earlier.trim() != boot_id.trim(),
         _ => false,
     };
@@ -100,6 +101,7 @@ pub fn read(paths: &Paths, boot_id: Option<&str>, strict: bool) -> Result<Kept, 
 }
 
 struct Reader<'a> {
+    disk: &'a dyn Disk,
     paths: &'a Paths,
     strict: bool,
     kept: Kept,
@@ -119,7 +121,7 @@ impl Reader<'_> {
     }
 
     fn message<M: mesos::Message>(&mut self, path: &Path) -> Result<Option<M>, DiskError> {
-        let read = read_message(path);
+        let read = read_message(self.disk, path);
         let message = self.tolerate(read)?;
         if message.is_none() {
             tracing::warn!(path = %path.display(), "a checkpoint is missing or empty");
@@ -128,12 +130,12 @@ impl Reader<'_> {
     }
 
     fn agent(&mut self) -> Result<Option<KeptAgent>, DiskError> {
-        let Some(id) = link_name(&self.paths.latest_agent())? else { return Ok(None) };
+        let Some(id) = link_name(self.disk, &self.paths.latest_agent())? else { return Ok(None) };
         let id = AgentId::from(id);
         let path = self.paths.agent_info(&id);
         let Some(info) = self.message::<v1::AgentInfo>(&path)? else { return Ok(None) };
         let mut frameworks = Vec::new();
-        for name in list(&self.paths.agent_meta(&id).join("frameworks"))? {
+        for name in list(self.disk, &self.paths.agent_meta(&id).join("frameworks"))? {
             frameworks.extend(self.framework(&id, FrameworkId::from(name))?);
         }
         Ok(Some(KeptAgent { id, info, frameworks }))
@@ -142,10 +144,10 @@ impl Reader<'_> {
     fn framework(&mut self, agent: &AgentId, id: FrameworkId) -> Result<Option<KeptFramework>, DiskError> {
         let path = self.paths.framework_info(agent, &id);
         let Some(info) = self.message::<v1::FrameworkInfo>(&path)? else { return Ok(None) };
-        let read = read_text(&self.paths.framework_pid(agent, &id));
+        let read = read_text(self.disk, &self.paths.framework_pid(agent, &id));
         let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse::<Pid>().ok());
         let mut executors = Vec::new();
-        for name in list(&self.paths.framework_meta(agent, &id).join("executors"))? {
+        for name in list(self.disk, &self.paths.framework_meta(agent, &id).join("executors"))? {
             executors.extend(self.executor(agent, &id, ExecutorId::from(name))?);
         }
         let pid = pid.filter(|pid| !pid.is_nobody());
@@ -160,15 +162,15 @@ impl Reader<'_> {
     ) -> Result<Option<KeptExecutor>, DiskError> {
         let path = self.paths.executor_info(agent, framework, &id);
         let Some(info) = self.message::<v1::ExecutorInfo>(&path)? else { return Ok(None) };
-        let read = read_text(&self.paths.generated_for_command_task(agent, framework, &id));
+        let read = read_text(self.disk, &self.paths.generated_for_command_task(agent, framework, &id));
         let generated = self.tolerate(read)?.is_some_and(|text| text.trim() == "1");
         let runs = self.paths.executor_meta(agent, framework, &id).join("runs");
-        let Some(latest) = link_name(&runs.join("latest"))? else {
+        let Some(latest) = link_name(self.disk, &runs.join("latest"))? else {
             tracing::warn!(executor_id = %id, "no run of the executor was kept");
             return Ok(None);
         };
         let container = ContainerId::new(latest);
-        let earlier = list(&runs)?
+        let earlier = list(self.disk, &runs)?
             .into_iter()
             .filter(|name| name != "latest" && name != container.as_str())
             .map(ContainerId::new)
@@ -179,12 +181,12 @@ impl Reader<'_> {
     }
 
     fn run(&mut self, run: Run) -> Result<KeptRun, DiskError> {
-        let completed = self.paths.sentinel(&run).exists();
+        let completed = self.disk.exists(&self.paths.sentinel(&run));
         let mut tasks = Vec::new();
-        for name in list(&self.paths.run_meta(&run).join("tasks"))? {
+        for name in list(self.disk, &self.paths.run_meta(&run).join("tasks"))? {
             tasks.extend(self.task(&run, &TaskId::from(name))?);
         }
-        let read = read_text(&self.paths.forked_pid(&run));
+        let read = read_text(self.disk, &self.paths.forked_pid(&run));
         let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse().ok());
         // After a boot, the number may belong to anybody.
         let forked_pid = if self.kept.rebooted { None } else { pid };
@@ -196,8 +198,8 @@ impl Reader<'_> {
             return Ok(None);
         };
         let path = self.paths.task_updates(run, id);
-        let replay = if path.exists() {
-            let read = log::read_back(&path).map(Some);
+        let replay = if self.disk.exists(&path) {
+            let read = log::read_back(self.disk, &path).map(Some);
             self.tolerate(read)?.unwrap_or_default()
         } else {
             Replay::default()
@@ -207,8 +209,8 @@ impl Reader<'_> {
 }
 
 /// The last part of where a link points; `None` if there is no link.
-fn link_name(link: &Path) -> Result<Option<String>, DiskError> {
-    match std::fs::read_link(link) {
+fn link_name(disk: &dyn Disk, link: &Path) -> Result<Option<String>, DiskError> {
+    match disk.read_link(link) {
         Ok(target) => Ok(target.file_name().and_then(|name| name.to_str()).map(str::to_owned)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(DiskError::reading(link)(error)),
@@ -218,65 +220,80 @@ fn link_name(link: &Path) -> Result<Option<String>, DiskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
+
+    use libprocess::simulation::{Mount, SimulatedDisk};
+
     use crate::recovery::checkpoint::{
         Durability, make_directory, replace_link, touch, write_message, write_text,
     };
     use crate::tasks::status::testing::task_info;
 
-    struct Disk {
-        directory: tempfile::TempDir,
+    struct Host {
+        disk: SimulatedDisk,
+        mount: Mount,
         paths: Paths,
         run: Run,
     }
 
-    /// An agent with one framework, one executor, one task.
-    fn disk() -> Disk {
-        let directory = tempfile::tempdir().unwrap();
-        let paths = Paths::new(directory.path());
-        let run = Run {
-            agent: AgentId::from("S0"),
-            framework: FrameworkId::from("F"),
-            executor: ExecutorId::from("e"),
-            container: ContainerId::new("c"),
-        };
+    impl Host {
+        fn new() -> Host {
+            let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+            let run = Run {
+                agent: AgentId::from("S0"),
+                framework: FrameworkId::from("F"),
+                executor: ExecutorId::from("e"),
+                container: ContainerId::new("c"),
+            };
+            Host { mount: disk.mount(), disk, paths: Paths::new(Path::new("/work")), run }
+        }
+
+        fn read(&self, strict: bool) -> Result<Kept, DiskError> {
+            read(&self.mount, &self.paths, strict)
+        }
+    }
+
+    /// The host of an agent with one framework, one executor, one task; all is on the disk.
+    fn host() -> Host {
+        let host = Host::new();
+        let (disk, paths, run) = (&host.mount, &host.paths, &host.run);
         let info = v1::AgentInfo { hostname: "host".into(), ..v1::AgentInfo::default() };
-        write_message(&paths.agent_info(&run.agent), &info, Durability::Process).unwrap();
-        replace_link(&paths.latest_agent(), Path::new("S0")).unwrap();
-        write_text(&paths.boot_id(), "boot-1", Durability::Process).unwrap();
+        write_message(disk, &paths.agent_info(&run.agent), &info, Durability::Host).unwrap();
+        replace_link(disk, &paths.latest_agent(), Path::new("S0"), Durability::Host).unwrap();
+        write_text(disk, &paths.boot_id(), "boot-1", Durability::Host).unwrap();
         let framework = v1::FrameworkInfo { name: "f".into(), user: "u".into(), ..Default::default() };
         let path = paths.framework_info(&run.agent, &run.framework);
-        write_message(&path, &framework, Durability::Process).unwrap();
+        write_message(disk, &path, &framework, Durability::Host).unwrap();
         let path = paths.framework_pid(&run.agent, &run.framework);
-        write_text(&path, "@0.0.0.0:0", Durability::Process).unwrap();
+        write_text(disk, &path, "@0.0.0.0:0", Durability::Host).unwrap();
         let executor = v1::ExecutorInfo { executor_id: run.executor.to_proto(), ..Default::default() };
         let path = paths.executor_info(&run.agent, &run.framework, &run.executor);
-        write_message(&path, &executor, Durability::Process).unwrap();
+        write_message(disk, &path, &executor, Durability::Host).unwrap();
         let path = paths.generated_for_command_task(&run.agent, &run.framework, &run.executor);
-        write_text(&path, "1", Durability::Process).unwrap();
-        make_directory(&paths.run_meta(&run)).unwrap();
-        replace_link(&paths.latest_run_meta(&run), Path::new("c")).unwrap();
-        write_text(&paths.forked_pid(&run), "42", Durability::Process).unwrap();
+        write_text(disk, &path, "1", Durability::Host).unwrap();
+        make_directory(disk, &paths.run_meta(run), Durability::Host).unwrap();
+        replace_link(disk, &paths.latest_run_meta(run), Path::new("c"), Durability::Host).unwrap();
+        write_text(disk, &paths.forked_pid(run), "42", Durability::Host).unwrap();
         let task =
             mesos::tasks::new_task(&task_info("t", "cpus:1"), v1::TaskState::TaskStaging, &run.framework);
-        let path = paths.task_info(&run, &TaskId::from("t"));
-        write_message(&path, &task, Durability::Process).unwrap();
-        Disk { directory, paths, run }
+        let path = paths.task_info(run, &TaskId::from("t"));
+        write_message(disk, &path, &task, Durability::Host).unwrap();
+        host
     }
 
     #[test]
     fn an_agent_that_never_registered_has_kept_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let kept = read(&Paths::new(directory.path()), Some("boot"), true).unwrap();
+        let kept = Host::new().read(true).unwrap();
         assert!(kept.agent.is_none() && !kept.rebooted);
     }
 
     #[test]
     fn an_agent_finds_its_executors_and_tasks_again() {
-        let disk = disk();
-        let kept = read(&disk.paths, Some("boot-1\n"), true).unwrap();
+        let host = host();
+        let kept = host.read(true).unwrap();
         assert!(!kept.rebooted);
         let agent = kept.agent.unwrap();
-        assert_eq!(agent.id, disk.run.agent);
+        assert_eq!(agent.id, host.run.agent);
         let framework = &agent.frameworks[0];
         assert_eq!((framework.id.as_str(), framework.pid.is_none()), ("F", true));
         let executor = &framework.executors[0];
@@ -287,30 +304,29 @@ mod tests {
 
     #[test]
     fn after_a_boot_no_pid_is_believed() {
-        let disk = disk();
-        let kept = read(&disk.paths, Some("boot-2"), true).unwrap();
+        let host = host();
+        host.disk.lose_power();
+        let kept = host.read(true).unwrap();
         assert!(kept.rebooted);
         assert_eq!(kept.agent.unwrap().frameworks[0].executors[0].run.forked_pid, None);
     }
 
     #[test]
     fn a_completed_run_is_recognised() {
-        let disk = disk();
-        touch(&disk.paths.sentinel(&disk.run)).unwrap();
-        let kept = read(&disk.paths, None, true).unwrap();
-        assert!(kept.agent.unwrap().frameworks[0].executors[0].run.completed);
+        let host = host();
+        touch(&host.mount, &host.paths.sentinel(&host.run)).unwrap();
+        assert!(host.read(true).unwrap().agent.unwrap().frameworks[0].executors[0].run.completed);
     }
 
     #[test]
     fn what_cannot_be_read_stops_only_a_strict_agent() {
-        let disk = disk();
-        let path = disk.paths.task_info(&disk.run, &TaskId::from("t"));
-        std::fs::write(&path, [9, 0, 0, 0, 1]).unwrap();
-        let error = read(&disk.paths, None, true).unwrap_err().to_string();
+        let host = host();
+        let path = host.paths.task_info(&host.run, &TaskId::from("t"));
+        host.mount.write(&path, &[9, 0, 0, 0, 1], Durability::Host).unwrap();
+        let error = host.read(true).unwrap_err().to_string();
         assert!(error.contains("task.info"), "{error}");
-        let kept = read(&disk.paths, None, false).unwrap();
+        let kept = host.read(false).unwrap();
         assert_eq!(kept.errors, 1);
         assert!(kept.agent.unwrap().frameworks[0].executors[0].run.tasks.is_empty());
-        drop(disk.directory);
     }
 }

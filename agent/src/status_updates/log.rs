@@ -8,14 +8,15 @@
 //! Blocking functions; knows no actor. The manager decides what is written and when.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use libprocess::disk::{Disk, Durability};
 use mesos::internal::{StatusUpdate, StatusUpdateRecord, status_update_record};
 use uuid::Uuid;
 
-use crate::recovery::checkpoint::{DiskError, MAX_RECORD, decode_record, encode_record, sync_directory};
+use crate::recovery::checkpoint::{
+    DiskError, MAX_RECORD, decode_record, encode_record, make_directory, sync_directory,
+};
 
 /// A record that waits to be written.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub fn acknowledgement_record(path: PathBuf, uuid: Uuid) -> Record {
 ///
 /// # Errors
 /// The first failure, with the file's name. What was written before it stays written.
-pub fn append_all(records: Vec<Record>) -> Result<(), DiskError> {
+pub fn append_all(disk: &dyn Disk, records: Vec<Record>) -> Result<(), DiskError> {
     let mut files: BTreeMap<PathBuf, (Vec<u8>, bool)> = BTreeMap::new();
     for record in records {
         let (bytes, sync) = files.entry(record.path).or_default();
@@ -61,25 +62,20 @@ pub fn append_all(records: Vec<Record>) -> Result<(), DiskError> {
         *sync |= record.sync;
     }
     for (path, (bytes, sync)) in files {
-        append(&path, &bytes, sync)?;
+        append(disk, &path, &bytes, if sync { Durability::Host } else { Durability::Process })?;
     }
     Ok(())
 }
 
-fn append(path: &Path, bytes: &[u8], sync: bool) -> Result<(), DiskError> {
-    let new = !path.exists();
+fn append(disk: &dyn Disk, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
+    let new = !disk.exists(path);
     let directory = path.parent().unwrap_or(Path::new("."));
     if new {
-        std::fs::create_dir_all(directory).map_err(DiskError::writing(directory))?;
+        make_directory(disk, directory, durability)?;
     }
-    let mut file =
-        OpenOptions::new().create(true).append(true).open(path).map_err(DiskError::writing(path))?;
-    file.write_all(bytes).map_err(DiskError::writing(path))?;
-    if sync {
-        file.sync_data().map_err(DiskError::writing(path))?;
-        if new {
-            sync_directory(directory)?;
-        }
+    disk.append(path, bytes, durability).map_err(DiskError::writing(path))?;
+    if new && durability == Durability::Host {
+        sync_directory(disk, directory)?;
     }
     Ok(())
 }
@@ -97,10 +93,8 @@ pub struct Replay {
 ///
 /// # Errors
 /// The file cannot be read or cut, or a whole record in it is not one (nothing is cut then).
-pub fn read_back(path: &Path) -> Result<Replay, DiskError> {
-    let mut file = File::options().read(true).write(true).open(path).map_err(DiskError::reading(path))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(DiskError::reading(path))?;
+pub fn read_back(disk: &dyn Disk, path: &Path) -> Result<Replay, DiskError> {
+    let bytes = disk.read(path).map_err(DiskError::reading(path))?;
 
     let mut replay = Replay::default();
     let mut rest = bytes.as_slice();
@@ -117,8 +111,7 @@ pub fn read_back(path: &Path) -> Result<Replay, DiskError> {
     if !rest.is_empty() {
         let whole = (bytes.len() - rest.len()) as u64;
         tracing::warn!(path = %path.display(), torn = rest.len(), "cutting a torn record off a log of status updates");
-        file.set_len(whole).map_err(DiskError::writing(path))?;
-        file.sync_data().map_err(DiskError::writing(path))?;
+        disk.truncate(path, whole).map_err(DiskError::writing(path))?;
     }
     Ok(replay)
 }
@@ -146,6 +139,7 @@ fn next_record<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libprocess::disk::HostDisk;
     use mesos::{TaskId, v1};
 
     fn update(n: u128) -> StatusUpdate {
@@ -165,13 +159,16 @@ mod tests {
     fn what_was_appended_is_read_back() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tasks/t/task.updates");
-        append_all(vec![update_record(path.clone(), &update(1))]).unwrap();
-        append_all(vec![
-            acknowledgement_record(path.clone(), Uuid::from_u128(1)),
-            update_record(path.clone(), &update(2)),
-        ])
+        append_all(&HostDisk, vec![update_record(path.clone(), &update(1))]).unwrap();
+        append_all(
+            &HostDisk,
+            vec![
+                acknowledgement_record(path.clone(), Uuid::from_u128(1)),
+                update_record(path.clone(), &update(2)),
+            ],
+        )
         .unwrap();
-        let replay = read_back(&path).unwrap();
+        let replay = read_back(&HostDisk, &path).unwrap();
         assert_eq!(replay.updates, [update(1), update(2)]);
         assert_eq!(replay.acknowledged, BTreeSet::from([Uuid::from_u128(1)]));
     }
@@ -180,14 +177,14 @@ mod tests {
     fn a_torn_record_is_cut_off_wherever_it_was_torn() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("task.updates");
-        append_all(vec![update_record(path.clone(), &update(1))]).unwrap();
+        append_all(&HostDisk, vec![update_record(path.clone(), &update(1))]).unwrap();
         let whole = std::fs::read(&path).unwrap();
         let second = update_record(path.clone(), &update(2)).bytes;
         for torn in 0..second.len() {
             let mut bytes = whole.clone();
             bytes.extend_from_slice(&second[..torn]);
             std::fs::write(&path, &bytes).unwrap();
-            assert_eq!(read_back(&path).unwrap().updates, [update(1)], "torn after {torn} bytes");
+            assert_eq!(read_back(&HostDisk, &path).unwrap().updates, [update(1)], "torn after {torn} bytes");
             assert_eq!(std::fs::read(&path).unwrap(), whole);
         }
     }
@@ -197,7 +194,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("task.updates");
         std::fs::write(&path, [3, 0, 0, 0, 255, 255, 255]).unwrap();
-        let error = read_back(&path).unwrap_err().to_string();
+        let error = read_back(&HostDisk, &path).unwrap_err().to_string();
         assert!(error.contains("task.updates"), "{error}");
     }
 
@@ -206,8 +203,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error =
-            append_all(vec![update_record(file.join("t/task.updates"), &update(1))]).unwrap_err().to_string();
+        let error = append_all(&HostDisk, vec![update_record(file.join("t/task.updates"), &update(1))])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("file/t"), "{error}");
     }
 }

@@ -242,7 +242,10 @@ impl StatusUpdateManager {
         let records = std::mem::take(&mut self.unwritten);
         let effects = std::mem::take(&mut self.effects);
         let node = ctx.node().clone();
-        let write = async move { node.blocking(move || log::append_all(records)).await };
+        let write = async move {
+            let disk = node.disk().clone();
+            node.blocking(move || log::append_all(&*disk, records)).await
+        };
         ctx.defer(write, move |manager, written, ctx| {
             manager.writing = false;
             if let Err(error) = written {

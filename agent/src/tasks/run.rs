@@ -127,7 +127,7 @@ impl Handle<RunTaskMessage> for Agent {
             directories.push(self.paths.framework_work(&agent, &framework_id));
             directories.push(self.paths.framework_meta(&agent, &framework_id));
             // Looked at before the framework's own files are written there.
-            directories.retain(|path| path.exists());
+            directories.retain(|path| self.disk.exists(path));
             let scheduler = pid.and_then(|pid| pid.parse().ok()).filter(|pid: &Pid| !pid.is_nobody());
             if !self.add_framework(framework, &framework_id, scheduler, ctx) {
                 return;
@@ -176,10 +176,10 @@ impl Agent {
         }
         let agent = self.agent_id();
         let info = self.paths.framework_info(&agent, &framework.id);
-        checkpoint::write_message(&info, &*framework.info, Durability::Process)?;
+        checkpoint::write_message(&*self.disk, &info, &*framework.info, Durability::Process)?;
         let pid = framework.pid.clone().unwrap_or_else(Pid::nobody).to_string();
         let path = self.paths.framework_pid(&agent, &framework.id);
-        checkpoint::write_text(&path, &pid, Durability::Process)
+        checkpoint::write_text(&*self.disk, &path, &pid, Durability::Process)
     }
 
     /// Launches a task at once, unless directories that it will use (`directories`, and those of an
@@ -326,7 +326,8 @@ impl Agent {
         };
         let run = self.run_of(framework_id, executor);
         let task = mesos::tasks::new_task(task, v1::TaskState::TaskStaging, framework_id);
-        checkpoint::write_message(&self.paths.task_info(&run, id), &task, Durability::Process)
+        let path = self.paths.task_info(&run, id);
+        checkpoint::write_message(&*self.disk, &path, &task, Durability::Process)
     }
 
     /// Reports that a task was not launched.

@@ -123,7 +123,7 @@ fn updates_of_checkpointing_frameworks_are_on_disk_before_they_are_acknowledged(
         let path = directory.path().join(format!(
             "meta/slaves/{AGENT}/frameworks/{FRAMEWORK}/executors/e/runs/latest/tasks/t/task.updates"
         ));
-        let replay = log::read_back(&path).unwrap();
+        let replay = log::read_back(&libprocess::disk::HostDisk, &path).unwrap();
         assert_eq!(replay.updates.len(), 1);
         assert!(replay.acknowledged.contains(&uuid("t", TaskRunning)));
     });

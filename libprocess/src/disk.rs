@@ -1,0 +1,304 @@
+//! The file system that must survive: the seam between actors that keep something and the disk under them.
+//!
+//! Who keeps state asks its node for the disk ([`crate::Node::disk`]). [`HostDisk`] is the operating system's; a
+//! simulation brings one that loses what was not synced ([`crate::simulation`]). What is promised is what POSIX
+//! promises, and no more: bytes survive the process once they are written, and a power failure once they are synced;
+//! a name survives a power failure once its directory is synced.
+//!
+//! All calls block: for [`crate::Node::blocking`], or for files so small that nobody waits.
+
+use std::ffi::OsString;
+use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// What a change must survive before the call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The process: the kernel has it, and may write it later. What describes running processes needs no more: if the
+    /// host dies, so do they.
+    Process,
+    /// The host: it is on the disk.
+    Host,
+}
+
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskUsage {
+    /// Its size, in bytes.
+    pub total: u64,
+    /// What is left for users that are not root, in bytes.
+    pub available: u64,
+}
+
+/// A disk. Paths are absolute. Errors are the operating system's, of the same kinds.
+pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Makes a file, or replaces its content. Not atomic: beside [`Disk::rename`] it is.
+    ///
+    /// # Errors
+    /// The system's.
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()>;
+
+    /// Adds to the end of a file, which is made if there is none.
+    ///
+    /// # Errors
+    /// The system's.
+    fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()>;
+
+    /// Cuts a file to `length` bytes, and syncs it.
+    ///
+    /// # Errors
+    /// The system's.
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;
+
+    /// Gives a file, link or directory another name, at once; what had that name is gone.
+    ///
+    /// # Errors
+    /// The system's.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file, a link, or a directory with all that is in it.
+    ///
+    /// # Errors
+    /// The system's; `NotFound` if there is nothing.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a directory and its parents. With [`Durability::Host`] the names of all that were made are durable.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create_directory(&self, path: &Path, durability: Durability) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a symbolic link.
+    ///
+    /// # Errors
+    /// The system's; `AlreadyExists` if there is something.
+    fn create_link(&self, target: &Path, link: &Path) -> io::Result<()>;
+
+    /// Where a link points.
+    ///
+    /// # Errors
+    /// The system's.
+    fn read_link(&self, link: &Path) -> io::Result<PathBuf>;
+
+    /// The names in a directory, sorted.
+    ///
+    /// # Errors
+    /// The system's.
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Whether there is anything under a path.
+    fn exists(&self, path: &Path) -> bool;
+
+    /// When a file or directory was last changed.
+    ///
+    /// # Errors
+    /// The system's.
+    fn modified(&self, path: &Path) -> io::Result<SystemTime>;
+
+    /// Says when a file or directory was last changed.
+    ///
+    /// # Errors
+    /// The system's.
+    fn set_modified(&self, path: &Path, time: SystemTime) -> io::Result<()>;
+
+    /// Sets the permissions of a file or directory, as `chmod` takes them.
+    ///
+    /// # Errors
+    /// The system's.
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
+
+    /// Gives a file or directory to a user and a group.
+    ///
+    /// # Errors
+    /// The system's.
+    fn set_owner(&self, path: &Path, user: u32, group: u32) -> io::Result<()>;
+
+    /// The one name of a file or directory, without links and dots.
+    ///
+    /// # Errors
+    /// The system's.
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// How full the file system is that a path is on.
+    ///
+    /// # Errors
+    /// The system's.
+    fn usage(&self, path: &Path) -> io::Result<DiskUsage>;
+
+    /// Names the time since the host booted: after another boot no process of before runs, and what was not synced may
+    /// be gone. `None` where it cannot be told.
+    fn boot_id(&self) -> Option<String>;
+}
+
+/// The operating system's.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostDisk;
+
+impl HostDisk {
+    fn put(mut file: File, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        file.write_all(bytes)?;
+        match durability {
+            Durability::Host => file.sync_data(),
+            Durability::Process => Ok(()),
+        }
+    }
+}
+
+impl Disk for HostDisk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        HostDisk::put(File::create(path)?, bytes, durability)
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        HostDisk::put(OpenOptions::new().create(true).append(true).open(path)?, bytes, durability)
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(length)?;
+        file.sync_data()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    }
+
+    fn create_directory(&self, path: &Path, durability: Durability) -> io::Result<()> {
+        let missing: Vec<&Path> = match durability {
+            Durability::Host => path.ancestors().take_while(|ancestor| !ancestor.exists()).collect(),
+            Durability::Process => Vec::new(),
+        };
+        fs::create_dir_all(path)?;
+        // The parent of each keeps its name.
+        for made in missing {
+            if let Some(parent) = made.parent() {
+                self.sync_directory(parent)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn create_link(&self, target: &Path, link: &Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(target, link)
+    }
+
+    fn read_link(&self, link: &Path) -> io::Result<PathBuf> {
+        fs::read_link(link)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        let mut names =
+            fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path)?.modified()
+    }
+
+    fn set_modified(&self, path: &Path, time: SystemTime) -> io::Result<()> {
+        File::open(path)?.set_times(FileTimes::new().set_modified(time))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        fs::set_permissions(path, Permissions::from_mode(mode))
+    }
+
+    fn set_owner(&self, path: &Path, user: u32, group: u32) -> io::Result<()> {
+        std::os::unix::fs::chown(path, Some(user), Some(group))
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn usage(&self, path: &Path) -> io::Result<DiskUsage> {
+        let disk = rustix::fs::statvfs(path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        Ok(DiskUsage { total: bytes(disk.f_blocks), available: bytes(disk.f_bavail) })
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What every disk must do; simulated ones are held to it, too.
+    pub(crate) fn behaves_as_a_disk(disk: &dyn Disk, root: &Path) {
+        let (directory, file) = (root.join("a/b"), root.join("a/b/file"));
+        assert_eq!(disk.write(&file, b"x", Durability::Process).unwrap_err().kind(), io::ErrorKind::NotFound);
+        disk.create_directory(&directory, Durability::Host).unwrap();
+        disk.create_directory(&directory, Durability::Process).unwrap();
+        disk.write(&file, b"one", Durability::Process).unwrap();
+        disk.append(&file, b"+two", Durability::Host).unwrap();
+        assert_eq!(disk.read(&file).unwrap(), b"one+two");
+        disk.truncate(&file, 3).unwrap();
+        disk.append(&root.join("a/new"), b"new", Durability::Process).unwrap();
+        assert_eq!(disk.read(&root.join("a/new")).unwrap(), b"new");
+        disk.rename(&file, &root.join("a/new")).unwrap();
+        assert_eq!(disk.read(&root.join("a/new")).unwrap(), b"one");
+        assert!(!disk.exists(&file) && disk.exists(&directory));
+
+        let link = root.join("a/link");
+        disk.create_link(Path::new("b"), &link).unwrap();
+        assert_eq!(disk.create_link(Path::new("c"), &link).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(disk.read_link(&link).unwrap(), Path::new("b"));
+        assert!(disk.read_link(&root.join("none")).is_err());
+        assert_eq!(disk.list(&root.join("a")).unwrap(), ["b", "link", "new"]);
+
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        disk.set_modified(&directory, time).unwrap();
+        assert_eq!(disk.modified(&directory).unwrap(), time);
+        disk.set_mode(&directory, 0o750).unwrap();
+        disk.sync_directory(&root.join("a")).unwrap();
+        assert!(disk.usage(root).unwrap().total > 0);
+
+        disk.remove(&root.join("a")).unwrap();
+        assert!(!disk.exists(&link));
+        assert_eq!(disk.remove(&root.join("a")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(disk.read(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_host_disk_behaves_as_a_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        behaves_as_a_disk(&HostDisk, &folder.path().canonicalize().unwrap());
+        assert!(HostDisk.boot_id().is_some_and(|id| !id.is_empty()));
+    }
+}
