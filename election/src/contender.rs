@@ -58,6 +58,7 @@ impl Contender {
         match url {
             MasterUrl::Standalone(_) => Self::standalone(info),
             MasterUrl::ZooKeeper(url) => Self::with_group(Arc::new(ZooKeeperGroup::new(url, timeout)), info),
+            MasterUrl::Group(group) => Self::with_group(group.0, info),
         }
     }
 

@@ -74,6 +74,7 @@ impl Detector {
         match url {
             MasterUrl::Standalone(address) => Self::from(Source::Address(address)),
             MasterUrl::ZooKeeper(url) => Self::with_group(Arc::new(ZooKeeperGroup::new(url, timeout))),
+            MasterUrl::Group(group) => Self::with_group(group.0),
         }
     }
 

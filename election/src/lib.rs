@@ -27,7 +27,7 @@ pub mod zookeeper;
 
 pub use contender::{CandidacyEnded, Contend, Contender};
 pub use detector::{Detector, LeaderChanged, StandaloneAppoint, WatchLeader};
-pub use url::{MasterUrl, UrlError, ZooKeeperUrl};
+pub use url::{MasterUrl, SharedGroup, UrlError, ZooKeeperUrl};
 
 use std::time::Duration;
 

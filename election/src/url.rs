@@ -3,9 +3,11 @@
 //! Pure, but for `file://`, whose content is read while parsing (upstream does the same, in
 //! `src/master/detector/detector.cpp`), so that a bad file stops the start with its name.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use thiserror::Error;
+
+use crate::group::Group;
 
 /// Where the masters are to be found.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,7 +16,21 @@ pub enum MasterUrl {
     Standalone(String),
     /// A group of masters in ZooKeeper.
     ZooKeeper(ZooKeeperUrl),
+    /// A group that the caller has (simulations). No text means it.
+    Group(SharedGroup),
 }
+
+/// A group in the place of an address. Equal to its clones only.
+#[derive(Clone)]
+pub struct SharedGroup(pub Arc<dyn Group>);
+
+impl PartialEq for SharedGroup {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for SharedGroup {}
 
 /// `zk://[user:password@]host:port[,host:port...]/path`
 /// (upstream: `src/zookeeper/url.hpp`).
@@ -137,6 +153,7 @@ impl fmt::Display for MasterUrl {
         match self {
             MasterUrl::Standalone(address) => f.write_str(address),
             MasterUrl::ZooKeeper(url) => url.fmt(f),
+            MasterUrl::Group(SharedGroup(group)) => f.write_str(&group.name()),
         }
     }
 }
@@ -154,7 +171,7 @@ mod tests {
     fn zk(text: &str) -> Result<ZooKeeperUrl, UrlError> {
         match text.parse::<MasterUrl>()? {
             MasterUrl::ZooKeeper(url) => Ok(url),
-            MasterUrl::Standalone(address) => panic!("{address} is no ZooKeeper URL"),
+            other => panic!("{other} is no ZooKeeper URL"),
         }
     }
 

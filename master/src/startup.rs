@@ -15,7 +15,7 @@ use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
 
 use crate::master::{EndReason, Master, Peers};
-use crate::registrar::{InMemory, Local, Registrar, RegistrarHandle, StorageError, Timeouts};
+use crate::registrar::{InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts};
 use crate::settings::{RegistryKind, Settings, SettingsProblem};
 
 /// Why a master could not start.
@@ -87,20 +87,19 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
         Some(MasterUrl::ZooKeeper(url)) => Election::Group(Arc::new(ZooKeeperGroup::new(url, timeout))),
         _ => Election::Single,
     };
-    start_with(node, settings, registry, election).await
+    let storage = open_storage(node, registry, &settings)?;
+    Ok(start_with(node, settings, storage, election).await)
 }
 
-/// Starts one of several masters that elect their leader in `group`, whatever that is: simulations have one
-/// in memory. The registry is in memory, too.
-///
-/// # Errors
-/// As [`start`].
+/// Starts one of several masters that elect their leader in `group` and share the registry in `storage`, whatever
+/// those are: simulations have their own.
 pub async fn start_in_group(
     node: &Node,
     settings: Settings,
     group: Arc<dyn Group>,
-) -> Result<Running, StartError> {
-    start_with(node, settings, RegistryKind::InMemory, Election::Group(group)).await
+    storage: Box<dyn Storage>,
+) -> Running {
+    start_with(node, settings, storage, Election::Group(group)).await
 }
 
 /// How the leader is found.
@@ -114,16 +113,18 @@ enum Election {
 async fn start_with(
     node: &Node,
     settings: Settings,
-    registry: RegistryKind,
+    storage: Box<dyn Storage>,
     election: Election,
-) -> Result<Running, StartError> {
+) -> Running {
     let info = describe(node, &settings).await;
 
     // The allocator.
     let allocator = node.spawn_numbered(Allocator::new());
 
-    // The storage, its state, and the registrar.
-    let registrar = open_registrar(node, registry, &settings)?;
+    // The registrar, with its storage.
+    let timeouts =
+        Timeouts { fetch: settings.registry_fetch_timeout, store: settings.registry_store_timeout };
+    let registrar = node.spawn_numbered(Registrar::new(storage, timeouts, node.metrics()));
 
     // The contender and the detector.
     let (contender, detector) = match &election {
@@ -151,7 +152,7 @@ async fn start_with(
     let master = node.spawn(master);
 
     let others = Others { allocator, registrar, contender, detector };
-    Ok(Running { master, info, ended, others })
+    Running { master, info, ended, others }
 }
 
 /// The node that a master with these settings runs on: where it listens, what it is called elsewhere, its
@@ -174,7 +175,7 @@ fn parse_zookeeper(settings: &Settings) -> Result<Option<MasterUrl>, StartError>
     let Some(text) = &settings.zk else { return Ok(None) };
     match text.0.parse::<MasterUrl>() {
         Ok(url @ MasterUrl::ZooKeeper(_)) => Ok(Some(url)),
-        Ok(MasterUrl::Standalone(_)) => {
+        Ok(MasterUrl::Standalone(_) | MasterUrl::Group(_)) => {
             Err(StartError::ZooKeeper(format!("expected zk://host:port/path, not '{}'", text.0)))
         }
         Err(error) => Err(StartError::ZooKeeper(error.to_string())),
@@ -217,21 +218,15 @@ fn hostname_of(ip: IpAddr) -> String {
     if !name.is_empty() && leads_back(name) { name.to_owned() } else { ip.to_string() }
 }
 
-/// Opens the registry's storage, and starts the actor that alone writes it.
-fn open_registrar(
+/// Opens the registry's storage.
+fn open_storage(
     node: &Node,
     kind: RegistryKind,
     settings: &Settings,
-) -> Result<Address<Registrar>, StartError> {
-    let timeouts =
-        Timeouts { fetch: settings.registry_fetch_timeout, store: settings.registry_store_timeout };
-    let metrics = node.metrics();
-    let registrar = match (kind, &settings.work_dir) {
-        (RegistryKind::Local, Some(directory)) => {
-            Registrar::new(Local::open(node, directory)?, timeouts, metrics)
-        }
-        (RegistryKind::Local, None) => return Err(SettingsProblem::LocalWithoutWorkDir.into()),
-        (RegistryKind::InMemory, _) => Registrar::new(InMemory, timeouts, metrics),
-    };
-    Ok(node.spawn_numbered(registrar))
+) -> Result<Box<dyn Storage>, StartError> {
+    match (kind, &settings.work_dir) {
+        (RegistryKind::Local, Some(directory)) => Ok(Box::new(Local::open(node, directory)?)),
+        (RegistryKind::Local, None) => Err(SettingsProblem::LocalWithoutWorkDir.into()),
+        (RegistryKind::InMemory, _) => Ok(Box::new(InMemory)),
+    }
 }

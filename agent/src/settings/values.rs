@@ -79,7 +79,14 @@ impl SettingValue for Master {
             // Without the password that may be in it: anybody may ask for `/flags`.
             MasterUrl::ZooKeeper(url) => url.to_string(),
             MasterUrl::Standalone(_) => self.text.clone(),
+            url @ MasterUrl::Group(_) => url.to_string(),
         })
+    }
+}
+
+impl From<MasterUrl> for Master {
+    fn from(url: MasterUrl) -> Self {
+        Master { text: url.to_string(), url }
     }
 }
 

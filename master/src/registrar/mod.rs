@@ -128,9 +128,9 @@ pub struct Registrar {
 
 impl Registrar {
     /// A registrar that keeps its records in `storage`.
-    pub fn new(storage: impl Storage, timeouts: Timeouts, metrics: &Metrics) -> Self {
+    pub fn new(storage: Box<dyn Storage>, timeouts: Timeouts, metrics: &Metrics) -> Self {
         Self {
-            storage: Box::new(storage),
+            storage,
             timeouts,
             measures: Measures {
                 queued: metrics.gauge("registrar/queued_operations"),

@@ -68,7 +68,8 @@ fn operations_that_wait_are_stored_together() {
         let node = offline().await;
         let writes = Arc::new(AtomicUsize::new(0));
         let storage = Slow { writes: writes.clone(), fail_at: usize::MAX };
-        let registrar = node.spawn_numbered(Registrar::new(storage, Timeouts::default(), node.metrics()));
+        let registrar =
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
         assert!(matches!(apply(&registrar, admit("early")).await, Err(RegistrarError::NotRecovered)));
         assert!(recover(&registrar).await.unwrap().master.is_none());
 
@@ -89,7 +90,8 @@ fn a_store_that_fails_or_takes_too_long_is_the_end() {
     libprocess::testing::run(async {
         let node = offline().await;
         let storage = Slow { writes: Arc::default(), fail_at: 2 };
-        let registrar = node.spawn_numbered(Registrar::new(storage, Timeouts::default(), node.metrics()));
+        let registrar =
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
         recover(&registrar).await.unwrap();
         let error = apply(&registrar, admit("a")).await.unwrap_err();
         assert_eq!(error.to_string(), "slow: no space");
@@ -97,7 +99,7 @@ fn a_store_that_fails_or_takes_too_long_is_the_end() {
 
         let storage = Slow { writes: Arc::default(), fail_at: usize::MAX };
         let timeouts = Timeouts { store: Duration::from_millis(500), ..Timeouts::default() };
-        let registrar = node.spawn_numbered(Registrar::new(storage, timeouts, node.metrics()));
+        let registrar = node.spawn_numbered(Registrar::new(Box::new(storage), timeouts, node.metrics()));
         let error = recover(&registrar).await.unwrap_err().to_string();
         assert!(error.contains("slow took more than 500ms to store"), "{error}");
         node.shutdown().await;
@@ -110,7 +112,7 @@ fn the_next_master_finds_what_the_last_one_stored() {
         let (node, folder) = (offline().await, tempfile::tempdir().unwrap());
         let start = || {
             let storage = Local::open(&node, folder.path()).unwrap();
-            node.spawn_numbered(Registrar::new(storage, Timeouts::default(), node.metrics()))
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()))
         };
         let first = start();
         recover(&first).await.unwrap();

@@ -149,7 +149,8 @@ fn a_standby_leads_when_the_leaders_session_is_gone() {
             // Masters draw their ids.
             let node = Node::builder().offline().delegate("master").seed(seed).start().await.unwrap();
             let group = group.clone();
-            let running = crate::start_in_group(&node, Settings::default(), group).await.unwrap();
+            let storage = Box::new(crate::registrar::InMemory);
+            let running = crate::start_in_group(&node, Settings::default(), group, storage).await;
             testing::settle().await;
             masters.push(Cluster { node, running });
         }
