@@ -10,6 +10,7 @@ use crate::disk::{Disk, HostDisk};
 use crate::node::{Node, Parts, Settings};
 use crate::random::Random;
 use crate::testing;
+use crate::tls::{Tls, TlsError, TlsSettings};
 use crate::transport::{DEFAULT_QUEUE_LIMIT, HttpTransport, Transport};
 
 /// Connections that the kernel may hold for us. Upstream asks for 500,000; the kernel caps it (`net.core.somaxconn`).
@@ -29,6 +30,7 @@ pub struct NodeBuilder {
     disk: Option<Arc<dyn Disk>>,
     offline: bool,
     queue_limit: Option<usize>,
+    tls: Option<TlsSettings>,
     settings: Settings,
 }
 
@@ -126,16 +128,28 @@ impl NodeBuilder {
         self
     }
 
+    /// Speak TLS: whoever connects to this node must, and other nodes are connected to with it. The files that the
+    /// settings name are read when the node starts.
+    #[must_use]
+    pub fn tls(mut self, settings: TlsSettings) -> NodeBuilder {
+        self.tls = Some(settings);
+        self
+    }
+
     /// Opens the socket and starts the node. Call it inside of [`crate::run`] or [`crate::testing::run`].
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn start(self) -> Result<Node, StartError> {
+    pub async fn start(mut self) -> Result<Node, StartError> {
+        self.settings.tls = self.tls.as_ref().map(Tls::load).transpose()?;
         let single = self.offline || testing::is_inside();
         let arbiters = Arbiters::new(single).ok_or(StartError::NoSystem)?;
         let bind = self.bind.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
         let online = !self.offline && self.transport.is_none();
         let (bound, transport) = if online {
+            if self.settings.tls.as_ref().is_some_and(|tls| !tls.can_accept()) {
+                return Err(TlsError::NoIdentity.into());
+            }
             let listener = listen(bind)?;
             let bound = listener.local_addr().map_err(|cause| StartError::Bind { address: bind, cause })?;
             (
@@ -222,6 +236,9 @@ pub enum StartError {
         /// What the system says.
         cause: io::Error,
     },
+    /// It cannot speak TLS as it was told to.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// No System runs on this thread.
     #[error("a node must be started inside of `libprocess::run` or `libprocess::testing::run`")]
     NoSystem,

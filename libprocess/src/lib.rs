@@ -21,6 +21,7 @@ mod pid;
 mod process;
 mod promise;
 mod random;
+mod stream;
 mod timers;
 
 pub mod disk;
@@ -32,6 +33,7 @@ pub mod simulation;
 pub mod subprocess;
 pub mod system;
 pub mod testing;
+pub mod tls;
 pub mod transport;
 pub mod wire;
 
@@ -49,6 +51,7 @@ pub use process::{Exit, Gone, Handle, Message, Place, Process};
 pub use promise::{Abandoned, Answer, Promise, promise};
 pub use random::Random;
 pub use timers::Timer;
+pub use tls::TlsSettings;
 pub use transport::Transport;
 pub use wire::{DecodeError, Encoding, WireMessage};
 

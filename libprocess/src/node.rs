@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::pid::Pid;
 use crate::process::{Exit, Place, Process};
 use crate::random::Random;
+use crate::tls::Tls;
 use crate::transport::{Delivery, Outgoing, Transport};
 use crate::wire::{Encoding, WireMessage};
 
@@ -85,6 +86,7 @@ pub(crate) struct Settings {
     pub(crate) firewall: Vec<String>,
     pub(crate) schema: Option<String>,
     pub(crate) log_control: Option<crate::system::LogControl>,
+    pub(crate) tls: Option<Tls>,
 }
 
 #[derive(Default)]
@@ -116,6 +118,7 @@ impl Node {
 
     pub(crate) fn assemble(parts: Parts) -> Node {
         let Parts { address, settings, arbiters, random, epoch, transport, disk } = parts;
+        let client = settings.tls.clone().map_or_else(Client::new, Client::with_tls);
         Node(Arc::new(Inner {
             address,
             settings,
@@ -127,7 +130,7 @@ impl Node {
             disk,
             stopping: watch::Sender::new(false),
             metrics: Metrics::new(),
-            client: Client::new(),
+            client,
             state: State::default(),
         }))
     }
@@ -175,6 +178,15 @@ impl Node {
     /// What this node counts and measures.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// How URLs of this node begin, and of those that it works with: `http` or, with TLS, `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.0.settings.tls.is_some() { "https" } else { "http" }
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.0.settings.tls.as_ref()
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -1,26 +1,28 @@
 //! The HTTP client: requests to anybody, pooled connections, answers as they come.
 //!
 //! Owns the idle connections. A connection in use belongs to its request or to its [`ClientResponse`], so
-//! that nothing runs in the background: dropping either ends the request. Idle sockets are kept outside
-//! of any runtime and join the one that takes them next, so that a client may be shared by all threads.
-//! It knows no actor; TLS is not supported.
+//! that nothing runs in the background: dropping either ends the request. A client may be shared by all threads;
+//! each uses the idle connections again that it made itself, since they belong to its runtime.
+//! It knows no actor. What it is reached by, TCP, TLS or a Unix socket, the URL says (`destination.rs`).
 
 use std::collections::BTreeMap;
-use std::net::TcpStream as StdTcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ::http::header::{HeaderName, LOCATION};
-use ::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::runtime;
 use tokio::time::Instant;
 
 use super::codec::BodyScanner;
-use super::connection::{Authority, Connection, connect, encode_request, until};
+use super::connection::{Connection, connect, encode_request, until};
+use super::destination::Destination;
 use super::pipeline::Pipeline;
+use crate::stream::Stream;
+use crate::tls::{Tls, TlsError, TlsSettings};
 
 /// How long connecting may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -132,7 +134,8 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// A request of any method. `url` is `http://host[:port][/path][?query]`.
+    /// A request of any method. `url` is `http://host[:port][/path][?query]`, the same with `https`, or what
+    /// [`super::unix_url`] makes.
     pub fn new(method: Method, url: impl Into<String>) -> ClientRequest {
         ClientRequest {
             method,
@@ -205,20 +208,12 @@ impl ClientRequest {
         self.timeout.map(|timeout| (Instant::now() + timeout, timeout))
     }
 
-    /// Where it goes: `host:port` and the path with its query.
-    pub(crate) fn target(&self) -> Result<(Authority, String), ClientError> {
-        if let Some(name) = &self.bad_header {
-            return Err(ClientError::Header(name.clone()));
+    /// Where it goes, and the path with its query.
+    pub(crate) fn target(&self) -> Result<(Destination, String), ClientError> {
+        match &self.bad_header {
+            Some(name) => Err(ClientError::Header(name.clone())),
+            None => Destination::of(&self.url),
         }
-        let bad = |cause: &str| ClientError::Url { url: self.url.clone(), cause: cause.to_owned() };
-        let uri: Uri = self.url.parse().map_err(|e: ::http::uri::InvalidUri| bad(&e.to_string()))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(bad("only http:// is supported"));
-        }
-        let host = uri.host().filter(|h| !h.is_empty()).ok_or_else(|| bad("it names no host"))?;
-        let authority = Arc::from(format!("{host}:{}", uri.port_u16().unwrap_or(80)));
-        let path = uri.path_and_query().map_or("/", |p| p.as_str());
-        Ok((authority, path.to_owned()))
     }
 
     /// The path with its query; the URL may consist of nothing else (on a [`Pipeline`]).
@@ -230,20 +225,21 @@ impl ClientRequest {
     }
 
     /// The bytes of the request.
-    pub(crate) fn encode(&self, out: &mut BytesMut, authority: &str, target: &str) {
-        encode_request(out, &self.method, target, authority, &self.headers, &self.body);
+    pub(crate) fn encode(&self, out: &mut BytesMut, host: &str, target: &str) {
+        encode_request(out, &self.method, target, host, &self.headers, &self.body);
     }
 
     /// The request that a redirect asks for.
     fn redirected(&self, status: StatusCode, location: &str) -> ClientRequest {
-        let base = self.url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", ""));
+        let base = rest.split('/').next().unwrap_or("");
         let url = if let Some(rest) = location.strip_prefix("//") {
             let has_path = rest.contains('/');
             // Upstream redirects to `//host:port` alone where a client is expected to keep its path.
             let path = if has_path { "" } else { path_of(&self.url) };
-            format!("http:{location}{path}")
+            format!("{scheme}:{location}{path}")
         } else if location.starts_with('/') {
-            format!("http://{base}{location}")
+            format!("{scheme}://{base}{location}")
         } else {
             location.to_owned()
         };
@@ -299,7 +295,7 @@ impl ClientResponse {
     /// The whole body; an error if it is larger than `limit` bytes or does not come in time.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, ClientError> {
         let Some(connection) = &mut self.connection else { return Ok(Bytes::new()) };
-        let authority = connection.authority.clone();
+        let authority = connection.destination.name.clone();
         let reading = connection.reader.collect(&mut self.scanner, limit);
         let bytes = until(self.deadline, &authority, "reading the body", reading).await?;
         self.give_back();
@@ -332,12 +328,41 @@ impl ClientResponse {
 #[derive(Debug, Clone, Default)]
 pub struct Client {
     pool: Arc<Pool>,
+    tls: ClientTls,
+}
+
+/// What `https://` URLs are asked with: a node's settings, or else those of a browser, which are read when they are
+/// needed first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClientTls(Arc<OnceLock<Result<Tls, String>>>);
+
+impl ClientTls {
+    /// What is needed for a handshake, or why there can be none.
+    pub(crate) fn get(&self) -> Result<&Tls, String> {
+        let browser = || Tls::load(&TlsSettings::browser()).map_err(|error| error.to_string());
+        self.0.get_or_init(browser).as_ref().map_err(String::clone)
+    }
 }
 
 impl Client {
-    /// A client without connections.
+    /// A client without connections. Of servers behind TLS it believes those that the host believes.
     pub fn new() -> Client {
         Client::default()
+    }
+
+    /// A client with TLS settings of its own.
+    ///
+    /// # Errors
+    /// [`TlsError`], if a file that they name cannot be used.
+    pub fn secured(settings: &TlsSettings) -> Result<Client, TlsError> {
+        Ok(Client::with_tls(Tls::load(settings)?))
+    }
+
+    pub(crate) fn with_tls(tls: Tls) -> Client {
+        let client = Client::default();
+        // It is empty: nobody else has seen it yet.
+        let _ = client.tls.0.set(Ok(tls));
+        client
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -365,10 +390,18 @@ impl Client {
         }
     }
 
-    /// A connection of its own to `address` (`host:port`), on which requests leave in the order of their
-    /// calls and are answered in that order. Must be called on a thread with a tokio runtime.
-    pub fn pipeline(&self, address: impl Into<Arc<str>>) -> Pipeline {
-        Pipeline::open(address.into())
+    /// A connection of its own to `address`, on which requests leave in the order of their calls and are answered in
+    /// that order. `address` is `host:port` or a URL, whose path does not matter. Must be called on a thread with a
+    /// tokio runtime.
+    pub fn pipeline(&self, address: impl AsRef<str>) -> Pipeline {
+        let address = address.as_ref();
+        if !address.contains("://") {
+            return Pipeline::open(Destination::plain(address), self.tls.clone());
+        }
+        match Destination::of(address) {
+            Ok((destination, _)) => Pipeline::open(destination, self.tls.clone()),
+            Err(error) => Pipeline::failed(address, error),
+        }
     }
 
     async fn send_once(
@@ -376,11 +409,11 @@ impl Client {
         request: &ClientRequest,
         deadline: Option<(Instant, Duration)>,
     ) -> Result<ClientResponse, ClientError> {
-        let (authority, target) = request.target()?;
+        let (destination, target) = request.target()?;
         let mut bytes = BytesMut::new();
-        request.encode(&mut bytes, &authority, &target);
-        let work = self.exchange(request, &authority, &bytes);
-        let (connection, head) = until(deadline, &authority, "answering", work).await?;
+        request.encode(&mut bytes, destination.host(), &target);
+        let work = self.exchange(request, &destination, &bytes);
+        let (connection, head) = until(deadline, &destination.name, "answering", work).await?;
         let mut response = ClientResponse {
             status: head.status,
             headers: head.headers,
@@ -401,22 +434,23 @@ impl Client {
     async fn exchange(
         &self,
         request: &ClientRequest,
-        authority: &Authority,
+        destination: &Destination,
         bytes: &[u8],
     ) -> Result<(Connection, super::codec::ResponseHead), ClientError> {
         let to_head = request.is_head();
-        if let Some(mut connection) = self.pool.take(authority) {
+        if let Some(mut connection) = self.pool.take(destination) {
             match connection.exchange(bytes, to_head).await {
                 Ok(Some(head)) => return Ok((connection, head)),
                 Ok(None) | Err(ClientError::Io { .. }) if request.method.is_idempotent() => {}
-                Ok(None) => return Err(ClientError::Closed { address: authority.clone() }),
+                Ok(None) => return Err(ClientError::Closed { address: destination.name.clone() }),
                 Err(error) => return Err(error),
             }
         }
-        let mut connection = Connection::new(connect(authority, CONNECT_TIMEOUT).await?, authority.clone());
+        let stream = connect(destination, &self.tls, CONNECT_TIMEOUT).await?;
+        let mut connection = Connection::new(stream, destination.clone());
         match connection.exchange(bytes, to_head).await? {
             Some(head) => Ok((connection, head)),
-            None => Err(ClientError::Closed { address: authority.clone() }),
+            None => Err(ClientError::Closed { address: destination.name.clone() }),
         }
     }
 }
@@ -424,52 +458,56 @@ impl Client {
 /// Idle connections by address.
 #[derive(Debug, Default)]
 struct Pool {
-    idle: Mutex<BTreeMap<Authority, Vec<(StdTcpStream, Instant)>>>,
+    idle: Mutex<BTreeMap<Destination, Vec<Idle>>>,
+}
+
+/// A connection that nobody uses.
+#[derive(Debug)]
+struct Idle {
+    stream: Stream,
+    since: Instant,
+    /// The runtime that it belongs to: in no other may it be used.
+    runtime: runtime::Id,
 }
 
 impl Pool {
-    /// The youngest idle connection to `authority` that its peer has not closed.
-    fn take(&self, authority: &Authority) -> Option<Connection> {
+    /// The youngest idle connection of this runtime to `destination` that its peer has not closed.
+    fn take(&self, destination: &Destination) -> Option<Connection> {
+        let here = runtime::Handle::try_current().ok()?.id();
         loop {
-            let (stream, since) = {
+            let found = {
                 let mut idle = self.idle.lock();
-                let list = idle.get_mut(authority)?;
-                let last = list.pop();
+                let list = idle.get_mut(destination)?;
+                let last = list.iter().rposition(|one| one.runtime == here)?;
+                let found = list.remove(last);
                 if list.is_empty() {
-                    idle.remove(authority);
+                    idle.remove(destination);
                 }
-                last?
+                found
             };
-            if since.elapsed() < IDLE_TIME && is_silent(&stream) {
-                // It joins the runtime of the thread that goes on with it.
-                return Some(Connection::new(TcpStream::from_std(stream).ok()?, authority.clone()));
+            if found.since.elapsed() < IDLE_TIME && found.stream.is_silent() {
+                return Some(Connection::new(found.stream, destination.clone()));
             }
         }
     }
 
     fn put(&self, connection: Connection) {
-        let Ok(stream) = connection.reader.into_io().into_std() else { return };
+        let Ok(runtime) = runtime::Handle::try_current() else { return };
         let now = Instant::now();
         let mut idle = self.idle.lock();
         if idle.values().map(Vec::len).sum::<usize>() >= IDLE_ALTOGETHER {
             idle.retain(|_, list| {
-                list.retain(|(_, since)| now.duration_since(*since) < IDLE_TIME);
+                list.retain(|one| now.duration_since(one.since) < IDLE_TIME);
                 !list.is_empty()
             });
             if idle.values().map(Vec::len).sum::<usize>() >= IDLE_ALTOGETHER {
                 return;
             }
         }
-        let list = idle.entry(connection.authority).or_default();
-        list.retain(|(_, since)| now.duration_since(*since) < IDLE_TIME);
+        let list = idle.entry(connection.destination).or_default();
+        list.retain(|one| now.duration_since(one.since) < IDLE_TIME);
         if list.len() < IDLE_PER_ADDRESS {
-            list.push((stream, now));
+            list.push(Idle { stream: connection.reader.into_io(), since: now, runtime: runtime.id() });
         }
     }
-}
-
-/// Whether an idle connection is still open and has said nothing.
-fn is_silent(stream: &StdTcpStream) -> bool {
-    let mut byte = [0];
-    matches!(stream.peek(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }

@@ -3,42 +3,59 @@
 //! Owns the socket and the bytes that were read ahead. Used by [`super::client`] (one request at a time,
 //! answers as streams) and, split in two, by [`super::pipeline`]. It knows neither pools nor redirects.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
-use super::client::ClientError;
+use super::client::{ClientError, ClientTls};
 use super::codec::{BodyScanner, ResponseHead, response_head};
+use super::destination::{Carrier, Destination};
+use crate::stream::Stream;
 
 /// Bytes that one read asks for.
 const READ_SIZE: usize = 16 << 10;
 
-/// The part of a URL that a connection is made for, `host:port`.
+/// What a connection is called in errors: `host:port`, or the path of a socket.
 pub(crate) type Authority = Arc<str>;
 
-/// Connects within `timeout`; all addresses of the host are tried in turn.
-pub(crate) async fn connect(authority: &Authority, timeout: Duration) -> Result<TcpStream, ClientError> {
-    let connecting = TcpStream::connect(&**authority);
-    let stream = match tokio::time::timeout(timeout, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            return Err(ClientError::Connect { address: authority.clone(), cause: error.to_string() });
-        }
-        Err(_) => {
-            return Err(ClientError::Timeout {
-                address: authority.clone(),
-                what: "connecting",
-                after: timeout,
-            });
+/// Connects within `timeout`, the handshake of TLS included; all addresses of the host are tried in turn.
+pub(crate) async fn connect(
+    destination: &Destination,
+    tls: &ClientTls,
+    timeout: Duration,
+) -> Result<Stream, ClientError> {
+    let address = &destination.name;
+    let failed = |cause: String| ClientError::Connect { address: address.clone(), cause };
+    let connecting = async {
+        match destination.carrier {
+            Carrier::Tcp => Ok(Stream::Tcp(connect_tcp(address).await.map_err(|e| failed(e.to_string()))?)),
+            Carrier::Unix => {
+                let stream = UnixStream::connect(&**address).await;
+                Ok(Stream::Unix(stream.map_err(|error| failed(error.to_string()))?))
+            }
+            Carrier::Tls => {
+                let tls = tls.get().map_err(failed)?;
+                let stream = connect_tcp(address).await.map_err(|error| failed(error.to_string()))?;
+                let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
+                tls.connect(stream, host).await.map_err(|error| failed(format!("TLS: {error}")))
+            }
         }
     };
+    tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| {
+        Err(ClientError::Timeout { address: address.clone(), what: "connecting", after: timeout })
+    })
+}
+
+async fn connect_tcp(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
     // Requests are small and answers are waited for; Nagle's algorithm would delay them by 40 ms.
-    stream.set_nodelay(true).map_err(|error| ClientError::io(authority, &error))?;
+    stream.set_nodelay(true)?;
     Ok(stream)
 }
 
@@ -47,7 +64,7 @@ pub(crate) fn encode_request(
     out: &mut BytesMut,
     method: &Method,
     target: &str,
-    authority: &str,
+    host: &str,
     headers: &HeaderMap,
     body: &Bytes,
 ) {
@@ -57,7 +74,7 @@ pub(crate) fn encode_request(
     out.put_slice(target.as_bytes());
     out.put_slice(b" HTTP/1.1\r\n");
     if !headers.contains_key(::http::header::HOST) {
-        header(out, "Host", authority.as_bytes());
+        header(out, "Host", host.as_bytes());
     }
     for (name, value) in headers {
         header(out, name.as_str(), value.as_bytes());
@@ -183,13 +200,13 @@ impl<R: AsyncRead + Unpin> AnswerReader<R> {
 /// A connection that carries one request at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) reader: AnswerReader<TcpStream>,
-    pub(crate) authority: Authority,
+    pub(crate) reader: AnswerReader<Stream>,
+    pub(crate) destination: Destination,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, authority: Authority) -> Connection {
-        Connection { reader: AnswerReader::new(stream, authority.clone()), authority }
+    pub(crate) fn new(stream: Stream, destination: Destination) -> Connection {
+        Connection { reader: AnswerReader::new(stream, destination.name.clone()), destination }
     }
 
     /// Writes `request` and reads the answer's head. While it writes, it does not read: an answer that
@@ -199,14 +216,22 @@ impl Connection {
         request: &[u8],
         to_head: bool,
     ) -> Result<Option<ResponseHead>, ClientError> {
-        let written = self.reader.io_mut().write_all(request).await;
+        let written = write(self.reader.io_mut(), request).await;
         match (written, self.reader.head(to_head).await) {
             // A server may refuse a large request before it has read all of it.
             (_, Ok(Some(head))) => Ok(Some(head)),
             (Ok(()), other) => other,
-            (Err(error), _) => Err(ClientError::io(&self.authority, &error)),
+            // Why a server behind TLS refuses a client can only be read.
+            (Err(_), Err(error)) => Err(error),
+            (Err(error), Ok(None)) => Err(ClientError::io(&self.destination.name, &error)),
         }
     }
+}
+
+/// Writes, down to the socket.
+pub(crate) async fn write(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    out.write_all(bytes).await?;
+    out.flush().await
 }
 
 /// What is left until `deadline`.

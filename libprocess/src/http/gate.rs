@@ -22,11 +22,11 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::body::StreamWatch;
 use super::codec::{BodyScanner, request_head};
+use crate::stream::Stream;
 
 /// Bytes that are read while an answer is made: enough to see that the peer is still there, and for the
 /// next pipelined calls.
@@ -123,7 +123,7 @@ enum Stage {
 /// A socket whose reader sees one request at a time.
 #[derive(Debug)]
 pub(crate) struct Gate {
-    stream: TcpStream,
+    stream: Stream,
     /// What was read; its first `released` bytes may go to the reader.
     buffer: BytesMut,
     released: usize,
@@ -147,10 +147,11 @@ enum TimerOf {
 }
 
 impl Gate {
-    pub(crate) fn new(stream: TcpStream) -> Gate {
+    /// `first` was read already.
+    pub(crate) fn new(stream: Stream, first: BytesMut) -> Gate {
         Gate {
             stream,
-            buffer: BytesMut::new(),
+            buffer: first,
             released: 0,
             stage: Stage::Head,
             requests: 0,
@@ -249,6 +250,17 @@ impl Gate {
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the request came too slowly"))
     }
 
+    /// Watches that the peer takes what is there: nothing of it may stand still for too long.
+    fn poll_taken<T>(&mut self, cx: &mut Context<'_>, taken: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if taken.is_ready() || !self.progress.must_be_read() {
+            self.unread = None;
+            return taken;
+        }
+        let unread = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
+        ready!(unread.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answer")))
+    }
+
     /// Reads once from the socket.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.buffer.reserve(READ_SIZE);
@@ -304,21 +316,13 @@ impl AsyncWrite for Gate {
         if self.abandoned || self.progress.is_aborted() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, bytes) {
-            self.unread = None;
-            return Poll::Ready(written);
-        }
-        if !self.progress.must_be_read() {
-            self.unread = None;
-            return Poll::Pending;
-        }
-        let unread = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
-        ready!(unread.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answer")))
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_taken(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_taken(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

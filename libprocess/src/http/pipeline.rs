@@ -12,13 +12,13 @@ use std::sync::Arc;
 use ::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::client::{CONNECT_TIMEOUT, ClientError, ClientRequest};
+use super::client::{CONNECT_TIMEOUT, ClientError, ClientRequest, ClientTls};
 use super::codec::BodyScanner;
-use super::connection::{AnswerReader, Authority, connect, until};
+use super::connection::{AnswerReader, connect, until, write};
+use super::destination::Destination;
 
 /// Requests that may wait for their answers or to be written.
 const MAX_REQUESTS: usize = 64 << 10;
@@ -67,7 +67,7 @@ impl Drop for Handle {
 
 #[derive(Debug)]
 struct Shared {
-    authority: Authority,
+    destination: Destination,
     queue: Mutex<Queue>,
     /// Tells the writer that something was queued, or that it may be time to end.
     work: Notify,
@@ -93,24 +93,38 @@ struct InFlight {
 }
 
 impl Pipeline {
-    /// Starts to connect to `authority`. Requests may be sent at once.
-    pub(crate) fn open(authority: Authority) -> Pipeline {
-        let (ended, _) = watch::channel(None);
-        let shared =
-            Arc::new(Shared { authority, queue: Mutex::new(Queue::default()), work: Notify::new(), ended });
+    /// Starts to connect. Requests may be sent at once.
+    pub(crate) fn open(destination: Destination, tls: ClientTls) -> Pipeline {
+        let pipeline = Pipeline::unconnected(destination);
+        let shared = &pipeline.handle.shared;
         match tokio::runtime::Handle::try_current() {
             // The thread that opens a pipeline drives it; the task ends with the connection, and the
             // connection with the last handle.
-            Ok(runtime) => drop(runtime.spawn(drive(shared.clone()))),
-            Err(error) => shared
-                .end(ClientError::Connect { address: shared.authority.clone(), cause: error.to_string() }),
+            Ok(runtime) => drop(runtime.spawn(drive(shared.clone(), tls))),
+            Err(error) => shared.end(ClientError::Connect {
+                address: shared.destination.name.clone(),
+                cause: error.to_string(),
+            }),
         }
-        Pipeline { handle: Arc::new(Handle { shared }) }
+        pipeline
     }
 
-    /// `host:port`.
+    /// One that has ended before it began.
+    pub(crate) fn failed(address: &str, reason: ClientError) -> Pipeline {
+        let pipeline = Pipeline::unconnected(Destination::plain(address));
+        pipeline.handle.shared.end(reason);
+        pipeline
+    }
+
+    fn unconnected(destination: Destination) -> Pipeline {
+        let (ended, _) = watch::channel(None);
+        let shared = Shared { destination, queue: Mutex::new(Queue::default()), work: Notify::new(), ended };
+        Pipeline { handle: Arc::new(Handle { shared: Arc::new(shared) }) }
+    }
+
+    /// `host:port`, or the path of a socket.
     pub fn address(&self) -> &str {
-        &self.handle.shared.authority
+        &self.handle.shared.destination.name
     }
 
     /// Queues a request now; the future waits for its answer. The order of the calls is the order on the
@@ -122,7 +136,7 @@ impl Pipeline {
     ) -> impl Future<Output = Result<PipelineResponse, ClientError>> + Send + 'static {
         let deadline = request.deadline();
         let shared = &self.handle.shared;
-        let authority = shared.authority.clone();
+        let authority = shared.destination.name.clone();
         let queued = shared.enqueue(&request);
         async move {
             let receiver = queued?;
@@ -136,7 +150,7 @@ impl Pipeline {
 
     /// Resolves when the connection has ended, with the reason.
     pub fn closed(&self) -> impl Future<Output = ClientError> + Send + 'static {
-        let address = self.handle.shared.authority.clone();
+        let address = self.handle.shared.destination.name.clone();
         let mut ended = self.handle.shared.ended.subscribe();
         async move {
             let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
@@ -152,7 +166,7 @@ impl Pipeline {
     /// Closes the connection; what was not answered fails.
     pub fn close(&self) {
         let shared = &self.handle.shared;
-        shared.end(ClientError::Closed { address: shared.authority.clone() });
+        shared.end(ClientError::Closed { address: shared.destination.name.clone() });
     }
 }
 
@@ -163,7 +177,7 @@ impl Shared {
     ) -> Result<oneshot::Receiver<Result<PipelineResponse, ClientError>>, ClientError> {
         let target = request.path()?;
         let mut bytes = BytesMut::new();
-        request.encode(&mut bytes, &self.authority, &target);
+        request.encode(&mut bytes, self.destination.host(), &target);
         let (answer, receiver) = oneshot::channel();
         {
             let mut queue = self.queue.lock();
@@ -172,7 +186,7 @@ impl Shared {
             }
             let requests = queue.waiting.len() + queue.in_flight.len();
             if requests >= MAX_REQUESTS || queue.waiting_bytes + bytes.len() > MAX_BYTES {
-                return Err(ClientError::Overloaded { address: self.authority.clone() });
+                return Err(ClientError::Overloaded { address: self.destination.name.clone() });
             }
             queue.waiting_bytes += bytes.len();
             queue.waiting.push_back((bytes.freeze(), InFlight { to_head: request.is_head(), answer }));
@@ -228,14 +242,14 @@ enum Gathered {
 }
 
 /// Connects, writes and reads until one of them ends.
-async fn drive(shared: Arc<Shared>) {
+async fn drive(shared: Arc<Shared>, tls: ClientTls) {
     let mut ended = shared.ended.subscribe();
     let work = async {
-        let stream = match connect(&shared.authority, CONNECT_TIMEOUT).await {
+        let stream = match connect(&shared.destination, &tls, CONNECT_TIMEOUT).await {
             Ok(stream) => stream,
             Err(error) => return error,
         };
-        let (receiving, sending) = stream.into_split();
+        let (receiving, sending) = tokio::io::split(stream);
         tokio::select! {
             biased;
             error = read_answers(&shared, receiving) => error,
@@ -251,7 +265,7 @@ async fn drive(shared: Arc<Shared>) {
 }
 
 /// Writes what waits, in order, until the connection breaks or nobody needs it any more.
-async fn write_requests(shared: &Shared, mut sending: OwnedWriteHalf) -> ClientError {
+async fn write_requests(shared: &Shared, mut sending: impl AsyncWrite + Unpin) -> ClientError {
     let mut out = BytesMut::with_capacity(WRITE_SIZE);
     loop {
         match shared.gather(&mut out) {
@@ -260,35 +274,38 @@ async fn write_requests(shared: &Shared, mut sending: OwnedWriteHalf) -> ClientE
                 shared.work.notified().await;
                 continue;
             }
-            Gathered::Finished => return ClientError::Closed { address: shared.authority.clone() },
+            Gathered::Finished => return ClientError::Closed { address: shared.destination.name.clone() },
         }
-        if let Err(error) = sending.write_all(&out).await {
-            return ClientError::io(&shared.authority, &error);
+        if let Err(error) = write(&mut sending, &out).await {
+            return ClientError::io(&shared.destination.name, &error);
         }
         out.clear();
     }
 }
 
 /// Matches answers with what is in flight, in order.
-async fn read_answers(shared: &Shared, receiving: OwnedReadHalf) -> ClientError {
-    let mut reader = AnswerReader::new(receiving, shared.authority.clone());
+async fn read_answers(shared: &Shared, receiving: impl AsyncRead + Unpin) -> ClientError {
+    let mut reader = AnswerReader::new(receiving, shared.destination.name.clone());
     loop {
         match read_answer(shared, &mut reader).await {
             Ok(true) => {}
-            Ok(false) => return ClientError::Closed { address: shared.authority.clone() },
+            Ok(false) => return ClientError::Closed { address: shared.destination.name.clone() },
             Err(error) => return error,
         }
     }
 }
 
 /// One answer; `false` when it was the last that this connection carries.
-async fn read_answer(shared: &Shared, reader: &mut AnswerReader<OwnedReadHalf>) -> Result<bool, ClientError> {
+async fn read_answer(
+    shared: &Shared,
+    reader: &mut AnswerReader<impl AsyncRead + Unpin>,
+) -> Result<bool, ClientError> {
     if !reader.ready().await? {
         return Ok(false);
     }
     let Some(to_head) = shared.queue.lock().in_flight.front().map(|request| request.to_head) else {
         let cause = "an answer to no request".to_owned();
-        return Err(ClientError::Protocol { address: shared.authority.clone(), cause });
+        return Err(ClientError::Protocol { address: shared.destination.name.clone(), cause });
     };
     let Some(head) = reader.head(to_head).await? else { return Ok(false) };
     let mut scanner = BodyScanner::new(head.framing);

@@ -22,9 +22,9 @@ use bytes::{Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use futures::StreamExt;
 use futures::future::LocalBoxFuture;
-use tokio::net::TcpStream;
+use futures::{FutureExt, StreamExt};
+use tokio::io::AsyncWriteExt;
 
 use super::body::{Body, BodyReceiver};
 use super::dispatch::dispatch;
@@ -32,6 +32,7 @@ use super::gate::{AnswerGuard, Gate, Progress};
 use super::request::{Query, Request, accepts_coding, decode_path};
 use super::response::Response;
 use crate::node::Node;
+use crate::stream::Stream;
 
 /// Bytes that the body of a request may have, unpacked; more is answered with 413.
 pub const MAX_REQUEST_BODY: usize = 64 << 20;
@@ -68,34 +69,44 @@ thread_local! {
     static CONNECTIONS: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Where a connection came from, and what it may ask for.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) node: Node,
+    /// Unspecified on a Unix socket.
+    pub(crate) peer: SocketAddr,
+    /// The only paths that are served on it; all if `None`.
+    pub(crate) paths: Option<Rc<[String]>>,
+}
+
 /// What requests know about their connection.
 struct Connection {
-    node: Node,
-    peer: SocketAddr,
+    origin: Origin,
     progress: Rc<Progress>,
 }
 
 thread_local! {
-    /// The node of the connection that is being set up: actix-http's hook for new connections gets nothing
+    /// The origin of the connection that is being set up: actix-http's hook for new connections gets nothing
     /// but the socket.
-    static ARRIVING: RefCell<Option<(Node, SocketAddr)>> = const { RefCell::new(None) };
+    static ARRIVING: RefCell<Option<Origin>> = const { RefCell::new(None) };
 }
 
-/// Serves one connection until it ends, or the caller drops it because the node stops. Runs on the thread
-/// that calls it, which must be an arbiter's.
-pub(crate) async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
+/// Serves one connection until it ends, or the caller drops it because the node stops. `first` was read from it
+/// already. Runs on the thread that calls it, which must be an arbiter's.
+pub(crate) async fn serve(origin: Origin, stream: Stream, first: BytesMut) {
     let Some(_place) = Place::take() else {
-        refuse(stream).await;
+        refuse(stream);
         return;
     };
+    let peer = origin.peer;
     if let Err(error) = prepare(&stream) {
         tracing::debug!(%peer, %error, "cannot set up a connection");
         return;
     }
     let Some(serve) = service().await else { return };
     // Between these two lines nothing else runs on this thread.
-    ARRIVING.set(Some((node, peer)));
-    let connection = serve(Gate::new(stream), peer);
+    ARRIVING.set(Some(origin));
+    let connection = serve(Gate::new(stream, first), peer);
     ARRIVING.set(None);
     if let Err(error) = connection.await {
         tracing::debug!(%peer, error, "a connection ended");
@@ -121,13 +132,14 @@ impl Drop for Place {
     }
 }
 
-async fn refuse(stream: TcpStream) {
+fn refuse(mut stream: Stream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     // Whether it fits into the socket's buffer or not: nobody waits for it.
-    let _ = stream.try_write(BUSY);
+    let _ = async { stream.write_all(BUSY).await.and(stream.flush().await) }.now_or_never();
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+fn prepare(stream: &Stream) -> io::Result<()> {
+    let Some(stream) = stream.tcp() else { return Ok(()) };
     stream.set_nodelay(true)?;
     let (idle, interval, probes) = KEEPALIVE;
     let keepalive = socket2::TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
@@ -148,8 +160,8 @@ async fn service() -> Option<Serve> {
         // The gate decides when the end of a peer's side is the end of the connection.
         .h1_allow_half_closed(false)
         .on_connect_ext(|gate: &Gate, extensions| {
-            if let Some((node, peer)) = ARRIVING.take() {
-                extensions.insert(Connection { node, peer, progress: gate.progress().clone() });
+            if let Some(origin) = ARRIVING.take() {
+                extensions.insert(Connection { origin, progress: gate.progress().clone() });
             }
         })
         .h1(map_config(app, |_| AppConfig::default()));
@@ -176,8 +188,12 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
         return HttpResponse::InternalServerError().finish().map_into_boxed_body();
     };
     let guard = AnswerGuard::new(connection.progress.clone());
-    let response = match read(&request, payload, connection.peer).await {
-        Ok(request) => dispatch(&connection.node, request).await,
+    let Origin { node, peer, paths } = &connection.origin;
+    let response = match read(&request, payload, *peer).await {
+        Ok(request) if paths.as_ref().is_some_and(|paths| !paths.contains(&request.path)) => {
+            Response::forbidden(format!("'{}' is not served on this socket", request.path))
+        }
+        Ok(request) => dispatch(node, request).await,
         Err(response) => response,
     };
     let method = request.method().as_str();

@@ -1,7 +1,8 @@
 //! Connections that others open: who they are, and the loop that reads a peer's messages.
 //!
 //! One port serves two kinds of conversation. A peer is served here, by httparse over the socket; anybody else is
-//! handed to `crate::http::serve`. Everything runs on the node's HTTP thread; delivering is a push into a queue.
+//! handed to `crate::http::serve`. Both may be behind TLS, which shows in a connection's first byte.
+//! Everything runs on the node's HTTP thread; delivering is a push into a queue.
 //!
 //! Back-pressure: nothing is read while answers cannot be written, nor while the queue of an actor that was just written
 //! to holds more than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
@@ -18,8 +19,11 @@ use tokio::time::Instant;
 
 use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind, write_answer};
 use super::{Delivery, keep_alive};
+use crate::http::Origin;
 use crate::mailbox::Waiting;
 use crate::node::Node;
+use crate::stream::Stream;
+use crate::tls;
 use crate::wire::Encoding;
 
 /// What may wait in an actor's queue before its peers are not read any more.
@@ -36,6 +40,13 @@ const ANSWERS: usize = 32 << 10;
 const READ: usize = 64 << 10;
 /// How long after its first byte a connection may stay unclear before it is taken for a client's.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
+/// Bytes that the first reads ask for.
+const FIRST_READ: usize = 4 << 10;
+/// How long a TLS handshake may take from its first byte.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// What somebody is told who does not speak TLS where it must be spoken.
+const IN_THE_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+    Content-Length: 43\r\n\r\nThis port speaks TLS only (https, not http)";
 /// After an accept that failed (no file descriptors, mostly).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -80,47 +91,74 @@ async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
     let _ = stream.set_nodelay(true);
     let _ = keep_alive(&stream);
     // A connection may be opened long before it is used: Mesos's C++ scheduler library does that.
-    if !matches!(stream.peek(&mut [0]).await, Ok(1)) {
+    let mut first = [0];
+    if !matches!(stream.peek(&mut first).await, Ok(1)) {
         return;
     }
-    match tokio::time::timeout(FIRST_BYTES, first_bytes(&stream)).await {
-        Ok(Ok(Kind::Peer)) => serve_peer(node, stream, peer).await,
-        Ok(Ok(_)) | Err(_) => crate::http::serve(node, stream, peer).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a connection ended before its first request"),
+    let Some(mut stream) = secure(&node, stream, first[0], peer).await else { return };
+    let mut buffer = BytesMut::new();
+    match first_bytes(&mut stream, &mut buffer).await {
+        Ok(Kind::Peer) => serve_peer(node, stream, buffer, peer).await,
+        Ok(_) => crate::http::serve(Origin { node, peer, paths: None }, stream, buffer).await,
+        Err(error) => tracing::debug!(%peer, %error, "a connection ended before its first request"),
     }
 }
 
-/// Looks at the first request without reading it, until it shows who speaks.
-async fn first_bytes(stream: &TcpStream) -> std::io::Result<Kind> {
-    let mut first = vec![0; MAX_HEAD];
-    let mut pause = Duration::from_millis(1);
-    let mut seen = 0;
-    loop {
-        let length = stream.peek(&mut first).await?;
-        if length == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
+/// The connection as others shall see it, given its first byte: behind the handshake if this node speaks TLS, unless
+/// who connects does not and need not.
+async fn secure(node: &Node, stream: TcpStream, first: u8, peer: SocketAddr) -> Option<Stream> {
+    let Some(tls) = node.tls() else { return Some(Stream::Tcp(stream)) };
+    if first != tls::FIRST_BYTE {
+        if tls.supports_downgrade() {
+            return Some(Stream::Tcp(stream));
         }
-        match kind(&first[..length]) {
-            Kind::Unclear if length < first.len() => {}
-            Kind::Unclear => return Ok(Kind::Client),
-            clear => return Ok(clear),
+        tracing::info!(%peer, "refusing a connection in the clear");
+        tls::refuse(stream, IN_THE_CLEAR).await;
+        return None;
+    }
+    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::warn!(%peer, %error, "refusing a connection: the TLS handshake failed");
+            None
         }
-        // A peek does not wait for more than was there before; heads in pieces are rare.
-        if length == seen {
-            pause = (pause * 2).min(Duration::from_millis(50));
+        Err(_) => {
+            tracing::info!(%peer, "closing a connection: the TLS handshake took too long");
+            None
         }
-        seen = length;
-        tokio::time::sleep(pause).await;
     }
 }
 
-async fn serve_peer(node: Node, mut stream: TcpStream, peer: SocketAddr) {
+/// Reads until the first request shows who speaks. What comes too slowly, or is never clear, is a client's.
+async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Result<Kind> {
+    read_some(stream, buffer).await?;
+    let clear = async {
+        loop {
+            match kind(buffer) {
+                Kind::Unclear if buffer.len() < MAX_HEAD => read_some(stream, buffer).await?,
+                Kind::Unclear => return Ok(Kind::Client),
+                clear => return Ok(clear),
+            }
+        }
+    };
+    tokio::time::timeout(FIRST_BYTES, clear).await.unwrap_or(Ok(Kind::Client))
+}
+
+async fn read_some(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Result<()> {
+    buffer.reserve(FIRST_READ);
+    match stream.read_buf(buffer).await? {
+        0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Talks to a peer until one of both has enough. `buffer` holds what was read already.
+async fn serve_peer(node: Node, mut stream: Stream, mut buffer: BytesMut, peer: SocketAddr) {
     let mut conversation = Conversation::new(node);
-    let mut buffer = BytesMut::with_capacity(READ);
     loop {
         let go_on = conversation.take(&mut buffer);
         if !conversation.answers.is_empty() {
-            if stream.write_all(&conversation.answers).await.is_err() {
+            if stream.write_all(&conversation.answers).await.and(stream.flush().await).is_err() {
                 return;
             }
             conversation.answers.clear();

@@ -17,15 +17,16 @@ use bytes::BytesMut;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, watch};
 
 use super::format::{AnswerDecoder, MAX_BODY, write_message};
 use super::{Outgoing, Transport, incoming, keep_alive};
 use crate::node::{Node, WeakNode};
 use crate::process::Place;
+use crate::stream::Stream;
+use crate::tls::Tls;
 use crate::wire::Encoding;
 
 /// Bytes that may wait for one peer, unless the node says otherwise: four of the longest messages.
@@ -341,11 +342,13 @@ impl Connection {
 
     async fn converse(&self, node: &WeakNode) -> Ended {
         let talk = async {
-            let connected = self.connect().await;
+            let tls = node.upgrade().and_then(|node| node.tls().cloned());
+            let connected = tokio::time::timeout(CONNECT, self.connect(tls.as_ref())).await;
             self.pending.lock().connected = true;
             let (reader, writer) = match connected {
-                Ok(stream) => stream.into_split(),
-                Err(ended) => return ended,
+                Ok(Ok(stream)) => tokio::io::split(stream),
+                Ok(Err(error)) => return error.into(),
+                Err(_) => return Ended::Connect,
             };
             tokio::select! {
                 biased;
@@ -361,17 +364,28 @@ impl Connection {
         }
     }
 
-    async fn connect(&self) -> Result<TcpStream, Ended> {
-        let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(self.to)).await {
-            Ok(connected) => connected?,
-            Err(_) => return Err(Ended::Connect),
-        };
+    /// Connects as the node's settings want it. Where the handshake fails and the peer may do without (upstream:
+    /// `SocketManager::link_connect`), once more in the clear.
+    async fn connect(&self, tls: Option<&Tls>) -> io::Result<Stream> {
+        let stream = self.connect_tcp().await?;
+        let Some(tls) = tls else { return Ok(Stream::Tcp(stream)) };
+        match tls.connect(stream, &self.to.ip().to_string()).await {
+            Err(error) if tls.supports_downgrade() => {
+                tracing::warn!(peer = %self.to, %error, "the TLS handshake failed: going on in the clear");
+                self.connect_tcp().await.map(Stream::Tcp)
+            }
+            connected => connected,
+        }
+    }
+
+    async fn connect_tcp(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.to).await?;
         stream.set_nodelay(true)?;
         keep_alive(&stream)?;
         Ok(stream)
     }
 
-    async fn write(&self, mut writer: OwnedWriteHalf, node: &WeakNode) -> Ended {
+    async fn write(&self, mut writer: impl AsyncWrite + Unpin, node: &WeakNode) -> Ended {
         let mut batch = BytesMut::new();
         loop {
             let phase = {
@@ -380,7 +394,7 @@ impl Connection {
                 pending.phase
             };
             if !batch.is_empty() {
-                if let Err(error) = writer.write_all(&batch).await {
+                if let Err(error) = writer.write_all(&batch).await.and(writer.flush().await) {
                     return error.into();
                 }
                 batch.clear();
@@ -417,13 +431,15 @@ impl Connection {
     }
 
     /// Reads answers until the peer closes.
-    async fn read(&self, mut reader: OwnedReadHalf) -> Ended {
+    async fn read(&self, mut reader: impl AsyncRead + Unpin) -> Ended {
         let mut buffer = BytesMut::with_capacity(8 << 10);
         let mut decoder = AnswerDecoder::default();
         loop {
             match reader.read_buf(&mut buffer).await {
                 Ok(0) => return Ended::Closed,
                 Ok(_) => {}
+                // A process that dies does not say goodbye, as TLS would have it.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ended::Closed,
                 Err(error) => return error.into(),
             }
             loop {

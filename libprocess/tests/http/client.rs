@@ -60,8 +60,14 @@ fn the_client_streams_reuses_connections_and_names_what_failed() {
             format!("the answer of {} is larger than 100 bytes", f.address())
         );
         for (url, text) in [
-            ("https://x/", "cannot use the URL 'https://x/': only http:// is supported"),
-            ("nonsense", "cannot use the URL 'nonsense': only http:// is supported"),
+            (
+                "ftp://x/",
+                "cannot use the URL 'ftp://x/': only http://, https:// and http+unix:// are supported",
+            ),
+            (
+                "nonsense",
+                "cannot use the URL 'nonsense': only http://, https:// and http+unix:// are supported",
+            ),
         ] {
             assert_eq!(client.send(ClientRequest::get(url)).await.unwrap_err().to_string(), text);
         }

@@ -1,0 +1,93 @@
+//! One connection, whatever carries it: TCP, TLS over TCP, or a Unix socket.
+//!
+//! Servers, clients and the transport share this one type, so that none of them is generic. It knows neither HTTP nor
+//! certificates ([`crate::tls`] makes the TLS ones). What was written to a TLS connection may wait inside of it: who
+//! writes must flush.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsStream;
+
+/// A connection to a peer.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// In the clear.
+    Tcp(TcpStream),
+    /// Encrypted, behind its handshake. Its state is some kilobytes; the others are small.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// To another process of this host.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// The TCP connection below, if there is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Stream::Tcp(stream) => Some(stream),
+            Stream::Tls(stream) => Some(stream.get_ref().0),
+            Stream::Unix(_) => None,
+        }
+    }
+
+    /// Whether the peer keeps the connection open and has said nothing that was not read.
+    pub(crate) fn is_silent(&self) -> bool {
+        let socket = match self {
+            Stream::Tcp(stream) => socket2::SockRef::from(stream),
+            Stream::Tls(stream) => {
+                let (socket, session) = stream.get_ref();
+                if !session.wants_read() {
+                    return false;
+                }
+                socket2::SockRef::from(socket)
+            }
+            Stream::Unix(stream) => socket2::SockRef::from(stream),
+        };
+        let mut byte = [MaybeUninit::uninit()];
+        matches!(socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// Calls a method of whatever carries the connection.
+macro_rules! carried {
+    ($stream:expr, $carrier:ident => $call:expr) => {
+        match $stream.get_mut() {
+            Stream::Tcp(stream) => {
+                let $carrier = Pin::new(stream);
+                $call
+            }
+            Stream::Tls(stream) => {
+                let $carrier = Pin::new(&mut **stream);
+                $call
+            }
+            Stream::Unix(stream) => {
+                let $carrier = Pin::new(stream);
+                $call
+            }
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        carried!(self, carrier => carrier.poll_read(cx, out))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        carried!(self, carrier => carrier.poll_write(cx, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        carried!(self, carrier => carrier.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        carried!(self, carrier => carrier.poll_shutdown(cx))
+    }
+}
