@@ -11,7 +11,7 @@ use ::http::Method;
 use tokio::sync::oneshot;
 
 use crate::context::Context;
-use crate::http::{Endpoint, Reply, Request, RouteHandler, Routes};
+use crate::http::{Assets, Endpoint, Realm, Reply, Request, RouteHandler, Routes, route_path};
 use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent, Weight};
 use crate::pid::Pid;
 use crate::process::{Handle, Process};
@@ -69,8 +69,33 @@ struct Route<P: Process> {
     path: String,
     /// Empty: any method.
     methods: Vec<Method>,
+    realm: Option<Realm>,
     help: &'static str,
-    handler: Handler<P>,
+    service: Service<P>,
+}
+
+/// What serves a route.
+enum Service<P: Process> {
+    Actor(Handler<P>),
+    Assets(Arc<Assets>),
+}
+
+impl<P: Process> Service<P> {
+    /// For one actor of the type. `path` is the route's own.
+    fn bind(&self, mailbox: &Arc<Mailbox<P>>, path: &str) -> RouteHandler {
+        match self {
+            Service::Actor(handler) => bind(Arc::clone(mailbox), Arc::clone(handler)),
+            Service::Assets(assets) => {
+                let (assets, path) = (Arc::clone(assets), path.trim_end_matches('*'));
+                let prefix = route_path(mailbox.pid().id(), path);
+                Arc::new(move |request| {
+                    let below = request.path.strip_prefix(&prefix).unwrap_or_default();
+                    let answer = assets.answer(below, &request);
+                    Box::pin(std::future::ready(Some(answer)))
+                })
+            }
+        }
+    }
 }
 
 struct HttpEvent<P: Process> {
@@ -112,11 +137,9 @@ impl<P: Process> Table<P> {
     pub(crate) fn routes_of(&self, mailbox: &Arc<Mailbox<P>>) -> Routes {
         let mut routes = Routes::new();
         for route in &self.routes {
-            let bound = bind(Arc::clone(mailbox), Arc::clone(&route.handler));
-            routes.add(
-                &route.path,
-                Endpoint { methods: route.methods.clone(), help: route.help, handler: bound },
-            );
+            let handler = route.service.bind(mailbox, &route.path);
+            let (methods, realm, help) = (route.methods.clone(), route.realm, route.help);
+            routes.add(&route.path, Endpoint { methods, realm, help, handler });
         }
         routes
     }
@@ -158,8 +181,8 @@ impl<P: Process> Install<P> {
         path: &str,
         help: &'static str,
         handler: impl Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync + 'static,
-    ) {
-        self.route(&[Method::GET], path, help, handler);
+    ) -> Declared<'_> {
+        self.route(&[Method::GET], path, help, handler)
     }
 
     /// A route that answers POST.
@@ -168,8 +191,8 @@ impl<P: Process> Install<P> {
         path: &str,
         help: &'static str,
         handler: impl Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync + 'static,
-    ) {
-        self.route(&[Method::POST], path, help, handler);
+    ) -> Declared<'_> {
+        self.route(&[Method::POST], path, help, handler)
     }
 
     /// A route for these methods; none means every method (the handler answers 405 itself). Several routes may
@@ -180,8 +203,46 @@ impl<P: Process> Install<P> {
         path: &str,
         help: &'static str,
         handler: impl Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync + 'static,
-    ) {
-        let (path, methods) = (path.to_owned(), methods.to_vec());
-        self.table.routes.push(Route { path, methods, help, handler: Arc::new(handler) });
+    ) -> Declared<'_> {
+        let handler: Handler<P> = Arc::new(handler);
+        self.add(&[path], methods, help, || Service::Actor(Arc::clone(&handler)))
+    }
+
+    /// Serves files that are part of the program at `path` and below it, to GET and HEAD. Those at `/` serve whatever
+    /// no other route does. The actor is not asked for them.
+    pub fn provide(&mut self, path: &str, help: &'static str, assets: Assets) -> Declared<'_> {
+        let assets = Arc::new(assets);
+        let paths: &[&str] = if path == "/" { &["/", "/*"] } else { &[path] };
+        self.add(paths, &[Method::GET], help, || Service::Assets(Arc::clone(&assets)))
+    }
+
+    fn add(
+        &mut self,
+        paths: &[&str],
+        methods: &[Method],
+        help: &'static str,
+        service: impl Fn() -> Service<P>,
+    ) -> Declared<'_> {
+        let first = self.table.routes.len();
+        for path in paths {
+            let (path, methods) = ((*path).to_owned(), methods.to_vec());
+            self.table.routes.push(Route { path, methods, realm: None, help, service: service() });
+        }
+        Declared { realms: self.table.routes[first..].iter_mut().map(|route| &mut route.realm).collect() }
+    }
+}
+
+/// A route that was just declared, and what else may be said of it.
+#[derive(Debug)]
+pub struct Declared<'a> {
+    realms: Vec<&'a mut Option<Realm>>,
+}
+
+impl Declared<'_> {
+    /// Who calls it must be known, if the node has an authenticator for the realm. Default: anybody may.
+    pub fn realm(self, realm: Realm) {
+        for of_route in self.realms {
+            *of_route = Some(realm);
+        }
     }
 }

@@ -41,7 +41,7 @@ pub use address::{Address, Recipient};
 pub use builder::{NodeBuilder, StartError};
 pub use context::Context;
 pub use hasher::FixedState;
-pub use install::Install;
+pub use install::{Declared, Install};
 pub use metrics::Metrics;
 pub use node::{Node, WeakNode};
 pub use pid::{Pid, PidError};

@@ -85,6 +85,7 @@ pub(crate) struct Settings {
     pub(crate) firewall: Vec<String>,
     pub(crate) schema: Option<String>,
     pub(crate) log_control: Option<crate::system::LogControl>,
+    pub(crate) access: crate::http::access::Access,
 }
 
 #[derive(Default)]

@@ -7,25 +7,31 @@
 //!
 //! This module owns the types; its children own the sockets. It knows no actor and no route.
 
+pub mod access;
+mod assets;
 mod body;
 mod client;
 mod codec;
 mod connection;
 mod dispatch;
 mod gate;
+mod gzip;
 mod pipeline;
 mod request;
 mod response;
 mod routes;
 mod server;
 
+pub use access::{Principal, Realm};
+pub use assets::Assets;
 pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream, stream_limited};
 pub use client::{Client, ClientError, ClientRequest, ClientResponse};
 pub use codec::FramingError;
 pub use dispatch::dispatch;
+pub(crate) use dispatch::route_path;
 pub use pipeline::{Pipeline, PipelineResponse};
 pub use request::{Query, Request, decode_path};
 pub use response::{Reply, Response};
-pub use routes::{Endpoint, Found, RouteHandler, Routes};
+pub(crate) use routes::{Endpoint, RouteHandler, Routes};
 pub use server::MAX_REQUEST_BODY;
 pub(crate) use server::serve;
