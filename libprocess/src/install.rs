@@ -41,10 +41,46 @@ type Unpack<P> = fn(Box<dyn Any + Send>) -> Result<Envelope<P>, Box<dyn Any + Se
 /// Reads a message from its bytes.
 type Decode<P> = fn(Pid, Encoding, &[u8], Weight) -> Result<Envelope<P>, DecodeError>;
 
+/// A message of a name that the actor passes on.
+struct Delegated<M>(Packet<M>);
+
+impl<P: Process, M: WireMessage> Deliver<P> for Delegated<M> {
+    fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
+        let Delegated(Packet { from, message, weight }) = *self;
+        drop(weight);
+        match ctx.mailbox().table().delegates.get(M::NAME).and_then(|to| to(process)) {
+            Some(to) => ctx.node().post(&from, &to, message),
+            None => tracing::debug!(%from, name = M::NAME, "dropping a message that is not passed on"),
+        }
+    }
+    fn describe(&self) -> QueuedEvent {
+        QueuedEvent { kind: EventKind::Message, name: M::NAME.to_owned(), from: Some(self.0.from.clone()) }
+    }
+}
+
 /// How one wire name becomes an envelope.
 pub(crate) struct MessageEntry<P> {
     pub(crate) unpack: Unpack<P>,
     pub(crate) decode: Decode<P>,
+}
+
+impl<P: Process> MessageEntry<P> {
+    fn handled<M: WireMessage>() -> MessageEntry<P>
+    where
+        P: Handle<M>,
+    {
+        MessageEntry { unpack: unpack::<P, M>, decode: decode::<P, M> }
+    }
+
+    fn delegated<M: WireMessage>() -> MessageEntry<P> {
+        MessageEntry {
+            unpack: |packet| packet.downcast().map(|packet| Box::new(Delegated::<M>(*packet)) as Envelope<P>),
+            decode: |from, encoding, body, weight| {
+                let message = M::decode(encoding, body)?;
+                Ok(Box::new(Delegated(Packet { from, message, weight: Some(weight) })))
+            },
+        }
+    }
 }
 
 fn unpack<P: Handle<M>, M: WireMessage>(
@@ -115,16 +151,22 @@ impl<P: Process> Deliver<P> for HttpEvent<P> {
     }
 }
 
+/// Says to whom an actor passes a message on at the moment.
+type DelegateOf<P> = Arc<dyn Fn(&P) -> Option<Pid> + Send + Sync>;
+
 /// What a type of actor takes from outside.
 pub(crate) struct Table<P: Process> {
     messages: BTreeMap<&'static str, MessageEntry<P>>,
+    /// To whom the messages of a name are passed on that have no handler.
+    delegates: BTreeMap<&'static str, DelegateOf<P>>,
     routes: Vec<Route<P>>,
 }
 
 impl<P: Process> Table<P> {
     /// Asks the type.
     pub(crate) fn of_type() -> Table<P> {
-        let mut install = Install { table: Table { messages: BTreeMap::new(), routes: Vec::new() } };
+        let table = Table { messages: BTreeMap::new(), delegates: BTreeMap::new(), routes: Vec::new() };
+        let mut install = Install { table };
         P::install(&mut install);
         install.table
     }
@@ -171,7 +213,17 @@ impl<P: Process> Install<P> {
     where
         P: Handle<M>,
     {
-        self.table.messages.insert(M::NAME, MessageEntry { unpack: unpack::<P, M>, decode: decode::<P, M> });
+        self.table.messages.insert(M::NAME, MessageEntry::handled::<M>());
+    }
+
+    /// Passes `M`, for which this actor has no handler, on to another actor, here or elsewhere, which sees it as its
+    /// sender's. A message keeps its place in this actor's queue until it is its turn; then `to` says where it goes, or
+    /// that it is dropped. Two actors that delegate to each other pass a message on for ever (upstream:
+    /// `ProcessBase::delegate`).
+    pub fn delegate<M: WireMessage>(&mut self, to: impl Fn(&P) -> Option<Pid> + Send + Sync + 'static) {
+        // A handler comes first, also if it is declared later.
+        self.table.messages.entry(M::NAME).or_insert_with(MessageEntry::delegated::<M>);
+        self.table.delegates.insert(M::NAME, Arc::new(to));
     }
 
     /// A route that answers GET (and with it HEAD). `path` is relative to the actor id and starts with a slash; it also

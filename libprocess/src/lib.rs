@@ -21,6 +21,7 @@ mod pid;
 mod process;
 mod promise;
 mod random;
+mod supervision;
 mod timers;
 
 pub mod disk;
@@ -48,6 +49,7 @@ pub use pid::{Pid, PidError};
 pub use process::{Exit, Gone, Handle, Message, Place, Process};
 pub use promise::{Abandoned, Answer, Promise, promise};
 pub use random::Random;
+pub use supervision::{GetChild, Restarts, Supervisor};
 pub use timers::Timer;
 pub use transport::Transport;
 pub use wire::{DecodeError, Encoding, WireMessage};
