@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
@@ -91,6 +92,12 @@ impl<P: Process> Address<P> {
             crate::testing::forgive(&pid);
             exit
         }
+    }
+
+    /// As [`Address::wait`], but not for longer than `limit` by the node's clock: `None` if the actor lives then.
+    pub fn wait_within(&self, limit: Duration) -> impl Future<Output = Option<Exit>> + Send + use<P> {
+        let exit = self.wait();
+        async move { tokio::time::timeout(limit, exit).await.ok() }
     }
 
     /// How the actor ended, if it has.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::arbiters::Arbiters;
 use crate::disk::{Disk, HostDisk};
+use crate::http::access::{Authenticator, AuthorizationHook};
 use crate::node::{Node, Parts, Settings};
 use crate::random::Random;
 use crate::testing;
@@ -102,6 +103,37 @@ impl NodeBuilder {
     #[must_use]
     pub fn firewall(mut self, paths: Vec<String>) -> NodeBuilder {
         self.settings.firewall = paths;
+        self
+    }
+
+    /// The names of the realms that libprocess's own routes, and others, belong to ([`Realm::ReadOnly`],
+    /// [`Realm::ReadWrite`]). Without names, they are not authenticated.
+    ///
+    /// [`Realm::ReadOnly`]: crate::http::Realm::ReadOnly
+    /// [`Realm::ReadWrite`]: crate::http::Realm::ReadWrite
+    #[must_use]
+    pub fn realms(mut self, read_only: impl Into<String>, read_write: impl Into<String>) -> NodeBuilder {
+        self.settings.access.read_only = Some(read_only.into());
+        self.settings.access.read_write = Some(read_write.into());
+        self
+    }
+
+    /// Who sends the requests for routes of this realm is found out by `authenticator`; the last one given counts.
+    #[must_use]
+    pub fn authenticator(
+        mut self,
+        realm: impl Into<String>,
+        authenticator: impl Authenticator,
+    ) -> NodeBuilder {
+        self.settings.access.authenticate(realm.into(), Arc::new(authenticator));
+        self
+    }
+
+    /// Requests for the route of this path (`/logging/toggle`: the actor's id first, also if it is the delegate) go on
+    /// only if the hook says so.
+    #[must_use]
+    pub fn authorization(mut self, path: impl Into<String>, hook: AuthorizationHook) -> NodeBuilder {
+        self.settings.access.authorize(path.into(), hook);
         self
     }
 

@@ -87,8 +87,8 @@ impl<P: Process> Living<P> {
                 if ctx.mailbox().is_killed() {
                     return Turn::End(Exit::Killed);
                 }
-                if ctx.is_ending() {
-                    return Turn::End(Exit::Terminated);
+                if let Some(exit) = ctx.ending() {
+                    return Turn::End(exit.clone());
                 }
                 if budget == 0 {
                     break;
@@ -105,7 +105,7 @@ impl<P: Process> Living<P> {
             });
             let mut done = 0;
             while done < DEFERRED
-                && !ctx.is_ending()
+                && ctx.ending().is_none()
                 && let Some(then) = ctx.poll_deferred(task)
             {
                 done += 1;

@@ -16,7 +16,7 @@ use crate::address::{Address, Recipient};
 use crate::mailbox::Mailbox;
 use crate::node::Node;
 use crate::pid::Pid;
-use crate::process::{Handle, Message, Process};
+use crate::process::{Exit, Handle, Message, Process};
 use crate::timers::{Timer, Timers};
 use crate::wire::WireMessage;
 
@@ -30,12 +30,13 @@ pub struct Context<P: Process> {
     mailbox: Arc<Mailbox<P>>,
     pub(crate) timers: Timers<P>,
     deferred: FuturesUnordered<LocalBoxFuture<'static, Continuation<P>>>,
-    ending: bool,
+    /// How the actor ends after the current handler, if it does.
+    ending: Option<Exit>,
 }
 
 impl<P: Process> Context<P> {
     pub(crate) fn new(node: Node, mailbox: Arc<Mailbox<P>>) -> Context<P> {
-        Context { node, mailbox, timers: Timers::new(), deferred: FuturesUnordered::new(), ending: false }
+        Context { node, mailbox, timers: Timers::new(), deferred: FuturesUnordered::new(), ending: None }
     }
 
     /// This actor's pid.
@@ -148,11 +149,17 @@ impl<P: Process> Context<P> {
 
     /// Ends this actor after the current handler; what waits is dropped.
     pub fn terminate(&mut self) {
-        self.ending = true;
+        self.ending.get_or_insert(Exit::Terminated);
     }
 
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending
+    /// Ends this actor after the current handler, because it cannot go on: [`Exit::Failed`], after which a
+    /// [`crate::Supervisor`] makes it anew. What waits is dropped.
+    pub fn fail(&mut self, reason: impl Into<String>) {
+        self.ending.get_or_insert_with(|| Exit::Failed(reason.into()));
+    }
+
+    pub(crate) fn ending(&self) -> Option<&Exit> {
+        self.ending.as_ref()
     }
 
     /// The next deferred future that is done.

@@ -11,7 +11,7 @@ use ::http::Method;
 use tokio::sync::oneshot;
 
 use crate::context::Context;
-use crate::http::{Endpoint, Reply, Request, RouteHandler, Routes};
+use crate::http::{Assets, Endpoint, Realm, Reply, Request, RouteHandler, Routes, route_path};
 use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent, Weight};
 use crate::pid::Pid;
 use crate::process::{Handle, Process};
@@ -41,10 +41,46 @@ type Unpack<P> = fn(Box<dyn Any + Send>) -> Result<Envelope<P>, Box<dyn Any + Se
 /// Reads a message from its bytes.
 type Decode<P> = fn(Pid, Encoding, &[u8], Weight) -> Result<Envelope<P>, DecodeError>;
 
+/// A message of a name that the actor passes on.
+struct Delegated<M>(Packet<M>);
+
+impl<P: Process, M: WireMessage> Deliver<P> for Delegated<M> {
+    fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
+        let Delegated(Packet { from, message, weight }) = *self;
+        drop(weight);
+        match ctx.mailbox().table().delegates.get(M::NAME).and_then(|to| to(process)) {
+            Some(to) => ctx.node().post(&from, &to, message),
+            None => tracing::debug!(%from, name = M::NAME, "dropping a message that is not passed on"),
+        }
+    }
+    fn describe(&self) -> QueuedEvent {
+        QueuedEvent { kind: EventKind::Message, name: M::NAME.to_owned(), from: Some(self.0.from.clone()) }
+    }
+}
+
 /// How one wire name becomes an envelope.
 pub(crate) struct MessageEntry<P> {
     pub(crate) unpack: Unpack<P>,
     pub(crate) decode: Decode<P>,
+}
+
+impl<P: Process> MessageEntry<P> {
+    fn handled<M: WireMessage>() -> MessageEntry<P>
+    where
+        P: Handle<M>,
+    {
+        MessageEntry { unpack: unpack::<P, M>, decode: decode::<P, M> }
+    }
+
+    fn delegated<M: WireMessage>() -> MessageEntry<P> {
+        MessageEntry {
+            unpack: |packet| packet.downcast().map(|packet| Box::new(Delegated::<M>(*packet)) as Envelope<P>),
+            decode: |from, encoding, body, weight| {
+                let message = M::decode(encoding, body)?;
+                Ok(Box::new(Delegated(Packet { from, message, weight: Some(weight) })))
+            },
+        }
+    }
 }
 
 fn unpack<P: Handle<M>, M: WireMessage>(
@@ -69,8 +105,33 @@ struct Route<P: Process> {
     path: String,
     /// Empty: any method.
     methods: Vec<Method>,
+    realm: Option<Realm>,
     help: &'static str,
-    handler: Handler<P>,
+    service: Service<P>,
+}
+
+/// What serves a route.
+enum Service<P: Process> {
+    Actor(Handler<P>),
+    Assets(Arc<Assets>),
+}
+
+impl<P: Process> Service<P> {
+    /// For one actor of the type. `path` is the route's own.
+    fn bind(&self, mailbox: &Arc<Mailbox<P>>, path: &str) -> RouteHandler {
+        match self {
+            Service::Actor(handler) => bind(Arc::clone(mailbox), Arc::clone(handler)),
+            Service::Assets(assets) => {
+                let (assets, path) = (Arc::clone(assets), path.trim_end_matches('*'));
+                let prefix = route_path(mailbox.pid().id(), path);
+                Arc::new(move |request| {
+                    let below = request.path.strip_prefix(&prefix).unwrap_or_default();
+                    let answer = assets.answer(below, &request);
+                    Box::pin(std::future::ready(Some(answer)))
+                })
+            }
+        }
+    }
 }
 
 struct HttpEvent<P: Process> {
@@ -90,16 +151,22 @@ impl<P: Process> Deliver<P> for HttpEvent<P> {
     }
 }
 
+/// Says to whom an actor passes a message on at the moment.
+type DelegateOf<P> = Arc<dyn Fn(&P) -> Option<Pid> + Send + Sync>;
+
 /// What a type of actor takes from outside.
 pub(crate) struct Table<P: Process> {
     messages: BTreeMap<&'static str, MessageEntry<P>>,
+    /// To whom the messages of a name are passed on that have no handler.
+    delegates: BTreeMap<&'static str, DelegateOf<P>>,
     routes: Vec<Route<P>>,
 }
 
 impl<P: Process> Table<P> {
     /// Asks the type.
     pub(crate) fn of_type() -> Table<P> {
-        let mut install = Install { table: Table { messages: BTreeMap::new(), routes: Vec::new() } };
+        let table = Table { messages: BTreeMap::new(), delegates: BTreeMap::new(), routes: Vec::new() };
+        let mut install = Install { table };
         P::install(&mut install);
         install.table
     }
@@ -112,11 +179,9 @@ impl<P: Process> Table<P> {
     pub(crate) fn routes_of(&self, mailbox: &Arc<Mailbox<P>>) -> Routes {
         let mut routes = Routes::new();
         for route in &self.routes {
-            let bound = bind(Arc::clone(mailbox), Arc::clone(&route.handler));
-            routes.add(
-                &route.path,
-                Endpoint { methods: route.methods.clone(), help: route.help, handler: bound },
-            );
+            let handler = route.service.bind(mailbox, &route.path);
+            let (methods, realm, help) = (route.methods.clone(), route.realm, route.help);
+            routes.add(&route.path, Endpoint { methods, realm, help, handler });
         }
         routes
     }
@@ -148,7 +213,17 @@ impl<P: Process> Install<P> {
     where
         P: Handle<M>,
     {
-        self.table.messages.insert(M::NAME, MessageEntry { unpack: unpack::<P, M>, decode: decode::<P, M> });
+        self.table.messages.insert(M::NAME, MessageEntry::handled::<M>());
+    }
+
+    /// Passes `M`, for which this actor has no handler, on to another actor, here or elsewhere, which sees it as its
+    /// sender's. A message keeps its place in this actor's queue until it is its turn; then `to` says where it goes, or
+    /// that it is dropped. Two actors that delegate to each other pass a message on for ever (upstream:
+    /// `ProcessBase::delegate`).
+    pub fn delegate<M: WireMessage>(&mut self, to: impl Fn(&P) -> Option<Pid> + Send + Sync + 'static) {
+        // A handler comes first, also if it is declared later.
+        self.table.messages.entry(M::NAME).or_insert_with(MessageEntry::delegated::<M>);
+        self.table.delegates.insert(M::NAME, Arc::new(to));
     }
 
     /// A route that answers GET (and with it HEAD). `path` is relative to the actor id and starts with a slash; it also
@@ -158,8 +233,8 @@ impl<P: Process> Install<P> {
         path: &str,
         help: &'static str,
         handler: impl Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync + 'static,
-    ) {
-        self.route(&[Method::GET], path, help, handler);
+    ) -> Declared<'_> {
+        self.route(&[Method::GET], path, help, handler)
     }
 
     /// A route that answers POST.
@@ -168,8 +243,8 @@ impl<P: Process> Install<P> {
         path: &str,
         help: &'static str,
         handler: impl Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync + 'static,
-    ) {
-        self.route(&[Method::POST], path, help, handler);
+    ) -> Declared<'_> {
+        self.route(&[Method::POST], path, help, handler)
     }
 
     /// A route for these methods; none means every method (the handler answers 405 itself). Several routes may
@@ -180,8 +255,46 @@ impl<P: Process> Install<P> {
         path: &str,
         help: &'static str,
         handler: impl Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync + 'static,
-    ) {
-        let (path, methods) = (path.to_owned(), methods.to_vec());
-        self.table.routes.push(Route { path, methods, help, handler: Arc::new(handler) });
+    ) -> Declared<'_> {
+        let handler: Handler<P> = Arc::new(handler);
+        self.add(&[path], methods, help, || Service::Actor(Arc::clone(&handler)))
+    }
+
+    /// Serves files that are part of the program at `path` and below it, to GET and HEAD. Those at `/` serve whatever
+    /// no other route does. The actor is not asked for them.
+    pub fn provide(&mut self, path: &str, help: &'static str, assets: Assets) -> Declared<'_> {
+        let assets = Arc::new(assets);
+        let paths: &[&str] = if path == "/" { &["/", "/*"] } else { &[path] };
+        self.add(paths, &[Method::GET], help, || Service::Assets(Arc::clone(&assets)))
+    }
+
+    fn add(
+        &mut self,
+        paths: &[&str],
+        methods: &[Method],
+        help: &'static str,
+        service: impl Fn() -> Service<P>,
+    ) -> Declared<'_> {
+        let first = self.table.routes.len();
+        for path in paths {
+            let (path, methods) = ((*path).to_owned(), methods.to_vec());
+            self.table.routes.push(Route { path, methods, realm: None, help, service: service() });
+        }
+        Declared { realms: self.table.routes[first..].iter_mut().map(|route| &mut route.realm).collect() }
+    }
+}
+
+/// A route that was just declared, and what else may be said of it.
+#[derive(Debug)]
+pub struct Declared<'a> {
+    realms: Vec<&'a mut Option<Realm>>,
+}
+
+impl Declared<'_> {
+    /// Who calls it must be known, if the node has an authenticator for the realm. Default: anybody may.
+    pub fn realm(self, realm: Realm) {
+        for of_route in self.realms {
+            *of_route = Some(realm);
+        }
     }
 }

@@ -198,6 +198,10 @@ impl<P: Process> Mailbox<P> {
         &self.pid
     }
 
+    pub(crate) fn table(&self) -> &Table<P> {
+        &self.table
+    }
+
     /// Puts an envelope behind all others. It is dropped if the actor has ended.
     pub(crate) fn push(&self, envelope: Envelope<P>) -> bool {
         let mut incoming = self.incoming.lock();

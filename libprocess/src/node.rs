@@ -87,6 +87,7 @@ pub(crate) struct Settings {
     pub(crate) schema: Option<String>,
     pub(crate) log_control: Option<crate::system::LogControl>,
     pub(crate) tls: Option<Tls>,
+    pub(crate) access: crate::http::access::Access,
 }
 
 #[derive(Default)]
@@ -220,6 +221,11 @@ impl Node {
 
     /// Starts an actor under this id.
     pub fn spawn_as<P: Process>(&self, id: &str, process: P) -> Address<P> {
+        self.spawn_at(P::PLACE, id, process)
+    }
+
+    /// Starts an actor under this id on another thread than its type asks for.
+    pub fn spawn_at<P: Process>(&self, place: Place, id: &str, process: P) -> Address<P> {
         let table = self.table::<P>();
         let mailbox = Arc::new(Mailbox::new(self.pid(id), Arc::clone(&table)));
         let routes = Arc::new(table.routes_of(&mailbox));
@@ -235,7 +241,7 @@ impl Node {
             Entry::Vacant(vacant) => vacant.insert(Registered { mailbox: any, routes }),
         };
         let node = self.clone();
-        let started = self.0.arbiters.start(P::PLACE, move || Cell::start_here(process, node, mailbox));
+        let started = self.0.arbiters.start(place, move || Cell::start_here(process, node, mailbox));
         if !started {
             tracing::error!(actor = %address.pid(), "cannot spawn: its thread has ended");
             self.actor_ended(address.pid());
@@ -322,6 +328,13 @@ impl Node {
     pub fn terminate(&self, id: &str) {
         if let Some(mailbox) = self.find(id) {
             mailbox.terminate();
+        }
+    }
+
+    /// Ends an actor before anything that waits in its queue, by id.
+    pub fn kill(&self, id: &str) {
+        if let Some(mailbox) = self.find(id) {
+            mailbox.kill_now();
         }
     }
 

@@ -63,6 +63,8 @@ pub enum Exit {
     Killed,
     /// A handler panicked with this text.
     Panicked(String),
+    /// By [`Context::fail`]: the actor cannot go on, for this reason.
+    Failed(String),
 }
 
 /// The actor has ended, or ended before it answered.

@@ -23,7 +23,7 @@ pub use access::{AttachError, FileInfo, FilesError, MAX_READ};
 
 use self::access::Attached;
 use crate::context::Context;
-use crate::http::{Query, Reply, Request, Response};
+use crate::http::{Query, Realm, Reply, Request, Response};
 use crate::install::Install;
 use crate::pid::Pid;
 use crate::process::{Handle, Place, Process};
@@ -96,10 +96,10 @@ impl Process for Files {
     const PLACE: Place = Place::Own("files");
 
     fn install(install: &mut Install<Self>) {
-        install.route(&[], "/browse", BROWSE_HELP, Files::browse);
-        install.route(&[], "/read", READ_HELP, Files::read);
-        install.route(&[], "/download", DOWNLOAD_HELP, Files::download);
-        install.route(&[], "/debug", DEBUG_HELP, Files::debug);
+        install.route(&[], "/browse", BROWSE_HELP, Files::browse).realm(Realm::ReadOnly);
+        install.route(&[], "/read", READ_HELP, Files::read).realm(Realm::ReadOnly);
+        install.route(&[], "/download", DOWNLOAD_HELP, Files::download).realm(Realm::ReadOnly);
+        install.route(&[], "/debug", DEBUG_HELP, Files::debug).realm(Realm::ReadOnly);
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a request to the actor that answers it.
 //!
-//! Knows the node's registry, the delegate and the firewall; it knows no socket. The rules are upstream's
+//! Knows the node's registry, the delegate, the firewall and who may call what; it knows no socket. The rules are upstream's
 //! (3rdparty/libprocess/src/process.cpp, `ProcessManager::handle` and `ProcessBase::consume`): the first
 //! segment of the path names the actor; a path that names no living actor belongs to the delegate, so that
 //! `/state` is `/master/state`; within the actor the longest matching route serves it.
@@ -11,7 +11,6 @@ use ::http::{Method, StatusCode};
 
 use super::request::Request;
 use super::response::Response;
-use super::routes::Found;
 use crate::node::Node;
 use crate::pid::Pid;
 use crate::transport::Delivery;
@@ -41,21 +40,31 @@ pub async fn dispatch(node: &Node, mut request: Request) -> Response {
         // The delegate is not there yet, or not any more: clients that are told 404 do not come again.
         return Response::service_unavailable("503 Service Unavailable.");
     };
-    let found = routes.find(target.rest, &request.method);
-    match found {
-        Found::Handler(endpoint) => {
-            request.path = whole;
+    let Some(found) = routes.find(target.rest) else { return Response::not_found() };
+    let route = route_path(target.actor, found.path);
+    request.path = whole;
+    let realm = found.realm(&request.method);
+    if let Err(refusal) = node.settings().access.admit(realm, &route, &mut request, node.now()).await {
+        return refusal;
+    }
+    match found.handler(&request.method) {
+        Ok(endpoint) => {
             let answer = (endpoint.handler)(request).await;
             // The actor ended before it answered.
             answer.unwrap_or_else(|| Response::service_unavailable("503 Service Unavailable."))
         }
-        Found::WrongMethod(allowed) if request.method == Method::OPTIONS => {
+        Err(allowed) if request.method == Method::OPTIONS => {
             let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
             Response::new(StatusCode::OK).header("allow", names.join(", "))
         }
-        Found::WrongMethod(allowed) => Response::method_not_allowed_for(&allowed, &request.method),
-        Found::Nothing => Response::not_found(),
+        Err(allowed) => Response::method_not_allowed_for(&allowed, &request.method),
     }
+}
+
+/// The path of an actor's route, as authorization hooks are named by.
+pub(crate) fn route_path(actor: &str, route: &str) -> String {
+    let route = route.trim_matches('/');
+    if route.is_empty() { format!("/{actor}") } else { format!("/{actor}/{route}") }
 }
 
 /// Which actor a path belongs to, and the rest of the path.

@@ -7,6 +7,8 @@
 //!
 //! This module owns the types; its children own the sockets. It knows no actor and no route.
 
+pub mod access;
+mod assets;
 mod body;
 mod client;
 mod codec;
@@ -14,6 +16,7 @@ mod connection;
 mod destination;
 mod dispatch;
 mod gate;
+mod gzip;
 mod pipeline;
 mod request;
 mod response;
@@ -21,15 +24,18 @@ mod routes;
 mod server;
 mod unix;
 
+pub use access::{Principal, Realm};
+pub use assets::Assets;
 pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream, stream_limited};
 pub use client::{Client, ClientError, ClientRequest, ClientResponse};
 pub use codec::FramingError;
 pub use destination::unix_url;
 pub use dispatch::dispatch;
+pub(crate) use dispatch::route_path;
 pub use pipeline::{Pipeline, PipelineResponse};
 pub use request::{Query, Request, decode_path};
 pub use response::{Reply, Response};
-pub use routes::{Endpoint, Found, RouteHandler, Routes};
+pub(crate) use routes::{Endpoint, RouteHandler, Routes};
 pub use server::MAX_REQUEST_BODY;
 pub(crate) use server::{Origin, serve};
 pub use unix::{MAX_SOCKET_PATH, UnixSocket, UnixSocketError, serve_unix};

@@ -9,6 +9,8 @@ use ::http::{HeaderMap, Method};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
+use super::access::Principal;
+
 /// A request to an actor's route.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -24,8 +26,8 @@ pub struct Request {
     pub body: Bytes,
     /// The address that the connection came from.
     pub peer: SocketAddr,
-    /// Who sent it, where authentication is on.
-    pub principal: Option<String>,
+    /// Who sent it, if the route's realm has an authenticator.
+    pub principal: Option<Principal>,
 }
 
 impl Request {

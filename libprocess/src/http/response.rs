@@ -79,17 +79,6 @@ impl Response {
         Response::text(StatusCode::BAD_REQUEST, message)
     }
 
-    /// 401 with the challenges to answer, one `WWW-Authenticate` each.
-    pub fn unauthorized(challenges: &[&str], message: impl Into<String>) -> Response {
-        let mut response = Response::text(StatusCode::UNAUTHORIZED, message);
-        for challenge in challenges {
-            if let Ok(value) = HeaderValue::from_str(challenge) {
-                response.headers.append(::http::header::WWW_AUTHENTICATE, value);
-            }
-        }
-        response
-    }
-
     /// 404 with upstream's text.
     pub fn not_found() -> Response {
         Response::text(StatusCode::NOT_FOUND, "404 Not Found.")

@@ -11,24 +11,27 @@ use std::sync::Arc;
 use ::http::Method;
 use futures::future::BoxFuture;
 
+use super::access::Realm;
 use super::request::Request;
 use super::response::Response;
 
 /// Gives a request to an actor. `None` means that the actor is gone.
-pub type RouteHandler = Arc<dyn Fn(Request) -> BoxFuture<'static, Option<Response>> + Send + Sync>;
+pub(crate) type RouteHandler = Arc<dyn Fn(Request) -> BoxFuture<'static, Option<Response>> + Send + Sync>;
 
 /// The path that serves what no other route does.
 const ANYTHING: &str = "*";
 
 /// One handler of a path.
 #[derive(Clone)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// The methods that it takes; none means every method, as most of upstream's endpoints do.
-    pub methods: Vec<Method>,
+    pub(crate) methods: Vec<Method>,
+    /// Who must be known before it is called.
+    pub(crate) realm: Option<Realm>,
     /// What `/help` says about it, in Markdown.
-    pub help: &'static str,
+    pub(crate) help: &'static str,
     /// Calls the actor.
-    pub handler: RouteHandler,
+    pub(crate) handler: RouteHandler,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -39,7 +42,7 @@ impl std::fmt::Debug for Endpoint {
 
 impl Endpoint {
     /// Whether this handler takes `method`. `HEAD` is taken wherever `GET` is.
-    pub fn takes(&self, method: &Method) -> bool {
+    fn takes(&self, method: &Method) -> bool {
         self.methods.is_empty()
             || self.methods.contains(method)
             || (method == Method::HEAD && self.methods.contains(&Method::GET))
@@ -48,64 +51,73 @@ impl Endpoint {
 
 /// The routes of one actor by path.
 #[derive(Debug, Clone, Default)]
-pub struct Routes {
+pub(crate) struct Routes {
     /// Keyed by the path below the actor's id without slashes at its ends: `api/v1/scheduler`; the
     /// route of the id itself is the empty path.
     paths: BTreeMap<String, Vec<Endpoint>>,
 }
 
-/// What a look-up found.
+/// The route that serves a path.
 #[derive(Debug)]
-pub enum Found<'a> {
-    /// The handler of the path and method.
-    Handler(&'a Endpoint),
-    /// The path exists, but takes only these methods.
-    WrongMethod(Vec<Method>),
-    /// No handler.
-    Nothing,
+pub(crate) struct Found<'a> {
+    /// Its own path, without slashes at its ends.
+    pub(crate) path: &'a str,
+    /// Its handlers; at least one.
+    endpoints: &'a [Endpoint],
+}
+
+impl<'a> Found<'a> {
+    /// The handler that takes a method.
+    ///
+    /// # Errors
+    /// The methods that the path takes, if this is none of them.
+    pub(crate) fn handler(&self, method: &Method) -> Result<&'a Endpoint, Vec<Method>> {
+        let taking = self.endpoints.iter().find(|endpoint| endpoint.takes(method));
+        taking.ok_or_else(|| self.endpoints.iter().flat_map(|endpoint| endpoint.methods.clone()).collect())
+    }
+
+    /// The realm of a request with this method, also if no handler takes it: who is not known is told nothing.
+    pub(crate) fn realm(&self, method: &Method) -> Option<Realm> {
+        match self.handler(method) {
+            Ok(endpoint) => endpoint.realm,
+            Err(_) => self.endpoints.iter().find_map(|endpoint| endpoint.realm),
+        }
+    }
 }
 
 impl Routes {
     /// An actor without routes.
-    pub fn new() -> Routes {
+    pub(crate) fn new() -> Routes {
         Routes::default()
     }
 
     /// Adds a handler for `path` (`/state`; `/` is the actor's id itself). Several handlers may share
     /// a path when they take different methods; the first that takes a method serves it. The path `/*`
     /// serves whatever no other route does.
-    pub fn add(&mut self, path: &str, endpoint: Endpoint) {
+    pub(crate) fn add(&mut self, path: &str, endpoint: Endpoint) {
         self.paths.entry(normalize(path)).or_default().push(endpoint);
-    }
-
-    /// Whether there is no route at all.
-    pub fn is_empty(&self) -> bool {
-        self.paths.is_empty()
     }
 
     /// Finds what serves `path` (below the actor's id, decoded). Looks for the whole path, then for
     /// its parents: `/api/v1/operator` reaches `/api/v1`. The actor's own `/` serves only its id
     /// without anything behind, as upstream.
-    pub fn find(&self, path: &str, method: &Method) -> Found<'_> {
+    pub(crate) fn find(&self, path: &str) -> Option<Found<'_>> {
         let wanted = normalize(path);
         let mut name = wanted.as_str();
         loop {
-            if let Some(endpoints) = self.paths.get(name) {
-                return match endpoints.iter().find(|e| e.takes(method)) {
-                    Some(endpoint) => Found::Handler(endpoint),
-                    None => Found::WrongMethod(endpoints.iter().flat_map(|e| e.methods.clone()).collect()),
-                };
+            if let Some((path, endpoints)) = self.paths.get_key_value(name) {
+                return Some(Found { path, endpoints });
             }
             match name.rsplit_once('/') {
                 Some((parent, _)) => name = parent,
                 None if name != ANYTHING && self.paths.contains_key(ANYTHING) => name = ANYTHING,
-                None => return Found::Nothing,
+                None => return None,
             }
         }
     }
 
-    /// All routes: path (with its leading slash), methods and help text.
-    pub fn iter(&self) -> impl Iterator<Item = (String, &Endpoint)> {
+    /// All routes: path (with its leading slash) and handler.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (String, &Endpoint)> {
         self.paths.iter().flat_map(|(path, endpoints)| endpoints.iter().map(move |e| (format!("/{path}"), e)))
     }
 }
@@ -129,6 +141,7 @@ mod tests {
     fn endpoint(methods: &[Method], help: &'static str) -> Endpoint {
         Endpoint {
             methods: methods.to_vec(),
+            realm: None,
             help,
             handler: Arc::new(|_| Box::pin(async { Some(Response::accepted()) })),
         }
@@ -146,10 +159,10 @@ mod tests {
     }
 
     fn served(path: &str, method: Method) -> String {
-        match table().find(path, &method) {
-            Found::Handler(endpoint) => endpoint.help.to_owned(),
-            Found::WrongMethod(methods) => format!("405 {methods:?}"),
-            Found::Nothing => "404".to_owned(),
+        match table().find(path).map(|found| found.handler(&method)) {
+            Some(Ok(endpoint)) => endpoint.help.to_owned(),
+            Some(Err(methods)) => format!("405 {methods:?}"),
+            None => "404".to_owned(),
         }
     }
 
@@ -177,13 +190,24 @@ mod tests {
     fn a_star_serves_what_no_other_route_does() {
         let mut routes = table();
         routes.add("/*", endpoint(&[Method::GET], "anything"));
-        let served = |path: &str| match routes.find(path, &Method::GET) {
-            Found::Handler(endpoint) => endpoint.help,
-            _ => "",
-        };
+        let served = |path: &str| routes.find(path).unwrap().handler(&Method::GET).unwrap().help;
         assert_eq!(served("/state"), "state");
         assert_eq!(served("/app/app.js"), "anything");
         assert_eq!(served("/"), "root");
+    }
+
+    #[test]
+    fn the_realm_is_the_methods_or_else_the_paths() {
+        let mut routes = Routes::new();
+        let of_realm = |method, realm| Endpoint { realm, ..endpoint(&[method], "") };
+        routes.add("/quota", of_realm(Method::GET, Some(Realm::ReadOnly)));
+        routes.add("/quota", of_realm(Method::POST, Some(Realm::ReadWrite)));
+        routes.add("/health", of_realm(Method::GET, None));
+        let realm = |path: &str, method| routes.find(path).unwrap().realm(&method);
+        assert_eq!(realm("/quota/role", Method::HEAD), Some(Realm::ReadOnly));
+        assert_eq!(realm("/quota", Method::POST), Some(Realm::ReadWrite));
+        assert_eq!(realm("/quota", Method::DELETE), Some(Realm::ReadOnly));
+        assert_eq!(realm("/health", Method::GET), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! routes only through [`super::dispatch`].
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -19,9 +19,7 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
-use flate2::Compression;
 use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
 use tokio::io::AsyncWriteExt;
@@ -29,6 +27,7 @@ use tokio::io::AsyncWriteExt;
 use super::body::{Body, BodyReceiver};
 use super::dispatch::dispatch;
 use super::gate::{AnswerGuard, Gate, Progress};
+use super::gzip::{self, GZIP_MINIMUM};
 use super::request::{Query, Request, accepts_coding, decode_path};
 use super::response::Response;
 use crate::node::Node;
@@ -39,10 +38,6 @@ pub const MAX_REQUEST_BODY: usize = 64 << 20;
 
 /// Bytes of an answer that are given to actix-http at once.
 const SLICE: usize = 64 << 10;
-
-/// Bodies from this size on are compressed for those who accept it (upstream:
-/// `GZIP_MINIMUM_BODY_LENGTH`).
-const GZIP_MINIMUM: usize = 1024;
 
 /// How long a connection's first request may take until its head is there; then 408.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -283,12 +278,8 @@ fn compress(mut response: Response, accept_encoding: &str) -> Response {
     {
         return response;
     }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
-    // Writing into memory does not fail; if it did, the answer would go out as it is.
-    if encoder.write_all(bytes).is_ok()
-        && let Ok(packed) = encoder.finish()
-    {
-        response.body = Body::Bytes(packed.into());
+    if let Some(packed) = gzip::pack(bytes, gzip::FAST) {
+        response.body = Body::Bytes(packed);
         response.headers.insert("content-encoding", HeaderValue::from_static("gzip"));
     }
     response

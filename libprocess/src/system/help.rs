@@ -5,14 +5,16 @@
 //! | GET `/`, `/<id>`, `/<id>/<route>` | anybody | all actors; the routes of one; the text of one route |
 //!
 //! Markdown for `curl` and `HTTPie`, a page for browsers, JSON of everything with `/help?format=json`
-//! (upstream: 3rdparty/libprocess/src/help.cpp). It owns nothing: the texts are the routes'.
+//! (upstream: 3rdparty/libprocess/src/help.cpp). It owns nothing: the texts are the routes'; who may call them is
+//! added from what the node really does.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::context::Context;
-use crate::http::{Reply, Request, Response};
+use crate::http::access::Access;
+use crate::http::{Realm, Reply, Request, Response, route_path};
 use crate::install::Install;
 use crate::node::Node;
 use crate::process::{Place, Process};
@@ -42,26 +44,46 @@ impl Help {
 
 /// Collects what the actors say of their routes.
 fn texts(node: &Node) -> Texts {
-    let delegate = node.settings().delegate.as_deref();
+    let settings = node.settings();
     let mut texts = Texts::new();
     for id in node.ids() {
         let Some(routes) = node.routes(&id) else { continue };
+        // Two methods of a route may have texts of their own.
+        let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let mut realms: BTreeMap<String, Option<Realm>> = BTreeMap::new();
         for (path, endpoint) in routes.iter().filter(|(path, _)| path != "/*") {
-            let text = usage(&id, &path, delegate == Some(&*id)) + endpoint.help;
-            let of_actor: &mut BTreeMap<String, String> = texts.entry(id.to_string()).or_default();
-            // Two methods of a route may have texts of their own.
-            of_actor
-                .entry(path)
-                .and_modify(|known| {
-                    if !known.ends_with(endpoint.help) {
-                        known.push('\n');
-                        known.push_str(endpoint.help);
-                    }
-                })
-                .or_insert(text);
+            let realm = realms.entry(path.clone()).or_default();
+            *realm = realm.or(endpoint.realm);
+            let said = said.entry(path).or_default();
+            if !said.contains(&endpoint.help) {
+                said.push(endpoint.help);
+            }
+        }
+        for (path, said) in said {
+            let is_delegate = settings.delegate.as_deref() == Some(&*id);
+            let realm = realms.get(&path).copied().flatten();
+            let text = usage(&id, &path, is_delegate)
+                + &said.join("\n")
+                + &who_may_call(&settings.access, realm, &route_path(&id, &path));
+            texts.entry(id.to_string()).or_default().insert(path, text);
         }
     }
     texts
+}
+
+/// The sections that upstream's texts end with.
+fn who_may_call(access: &Access, realm: Option<Realm>, path: &str) -> String {
+    let realm = realm.and_then(|realm| access.name_of(realm));
+    let known = match realm.map(|realm| (realm, access.scheme_of(realm))) {
+        None => "Anybody may call it.".to_owned(),
+        Some((realm, None)) => format!("Its realm is `{realm}`, in which this node authenticates nobody."),
+        Some((realm, Some(scheme))) => {
+            format!("Who calls it must be known in the realm `{realm}` ({scheme}).")
+        }
+    };
+    let allowed =
+        if access.has_hook(path) { "\n### AUTHORIZATION ###\nEach request must be allowed.\n" } else { "" };
+    format!("\n### AUTHENTICATION ###\n{known}\n{allowed}")
 }
 
 /// How a route is called; the delegate's also without its id.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::duration;
-use crate::http::{Query, Reply, Request, Response};
+use crate::http::{Query, Realm, Reply, Request, Response};
 use crate::install::Install;
 use crate::pid::Pid;
 use crate::process::{Handle, Place, Process};
@@ -89,7 +89,7 @@ impl Process for Logging {
     const PLACE: Place = Place::Http;
 
     fn install(install: &mut Install<Self>) {
-        install.route(&[], "/toggle", HELP, Logging::toggle);
+        install.route(&[], "/toggle", HELP, Logging::toggle).realm(Realm::ReadWrite);
     }
 }
 

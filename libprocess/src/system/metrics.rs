@@ -10,7 +10,7 @@
 
 use crate::context::Context;
 use crate::duration;
-use crate::http::{Reply, Request, Response};
+use crate::http::{Realm, Reply, Request, Response};
 use crate::install::Install;
 use crate::process::{Place, Process};
 
@@ -22,8 +22,8 @@ impl Process for MetricsEndpoint {
     const PLACE: Place = Place::Http;
 
     fn install(install: &mut Install<Self>) {
-        install.route(&[], "/snapshot", SNAPSHOT_HELP, MetricsEndpoint::snapshot);
-        install.get("/", PROMETHEUS_HELP, MetricsEndpoint::prometheus);
+        install.route(&[], "/snapshot", SNAPSHOT_HELP, MetricsEndpoint::snapshot).realm(Realm::ReadOnly);
+        install.get("/", PROMETHEUS_HELP, MetricsEndpoint::prometheus).realm(Realm::ReadOnly);
     }
 }
 

@@ -2,6 +2,8 @@
 //! answered (`data/http.jsonl`).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod access;
+mod assets;
 mod client;
 mod limits;
 mod server;

@@ -40,7 +40,8 @@ fn help_is_there_in_three_forms() {
         assert_eq!(response.header("content-type"), Some("text/x-markdown"));
         assert_eq!(
             response.text(1000).await.unwrap(),
-            "### USAGE ###\n>        /state\n>        /master/state\n\n### TL;DR; ###\nThe state.\n"
+            "### USAGE ###\n>        /state\n>        /master/state\n\n### TL;DR; ###\nThe state.\n\n\
+             ### AUTHENTICATION ###\nAnybody may call it.\n"
         );
         let json: Value = serde_json::from_str(&f.get("/help?format=json").await).unwrap();
         let master = json["processes"].as_array().unwrap().iter().find(|p| p["id"] == "master").unwrap();

@@ -39,8 +39,9 @@ fn answer(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> 
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
+    let principal = principal(request)?;
     let call = read(request)?;
-    validation::call::validate(&call, request.principal.as_deref())
+    validation::call::validate(&call, principal)
         .map_err(|error| bad(format!("Failed to validate scheduler::Call: {error}")))?;
     let kind = call.r#type();
     let media = match kind {
@@ -53,6 +54,19 @@ fn answer(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> 
     let framework = FrameworkId::from(call.framework_id.clone().unwrap_or_default());
     check_sender(master, &framework, request, kind)?;
     Ok(dispatch(master, &framework, call, ctx))
+}
+
+/// The name of who sent a request. A framework's principal is a name: claims alone will not do (upstream:
+/// `Http::scheduler`).
+fn principal(request: &Request) -> Result<Option<&str>, Response> {
+    let Some(principal) = &request.principal else { return Ok(None) };
+    let unnamed = || {
+        Response::forbidden(
+            "The request's authenticated principal contains claims, but no value string. The master currently \
+             requires that principals have a value",
+        )
+    };
+    principal.value().map(Some).ok_or_else(unnamed)
 }
 
 fn bad(text: impl Into<String>) -> Response {
@@ -84,7 +98,7 @@ fn subscribe(
     }
     let mut call = call.subscribe.unwrap_or_default();
     if call.framework_info.principal.is_none() {
-        call.framework_info.principal.clone_from(&request.principal);
+        call.framework_info.principal = principal(request)?.map(str::to_owned);
     }
     let id = ctx.node().random().uuid();
     let body = subscribe::subscribe(master, call, id, media, ctx);
@@ -102,8 +116,8 @@ fn check_sender(
         return Err(bad("Framework cannot be found"));
     };
     master.metrics.framework(framework).call(kind);
-    if let Some(principal) = &request.principal
-        && state.info.principal.as_ref() != Some(principal)
+    if let Some(principal) = principal(request)?
+        && state.info.principal.as_deref() != Some(principal)
     {
         return Err(bad(format!(
             "Authenticated principal '{principal}' does not match principal '{}' set in `FrameworkInfo`",
