@@ -12,6 +12,8 @@ use libprocess::{Address, Metrics, Process};
 use crate::core::Core;
 
 const PREFIX: &str = "allocator/mesos";
+/// How far back statistics of runs look.
+const WINDOW: Duration = Duration::from_secs(3600);
 /// The resources that have figures of their own.
 const SHOWN: [&str; 3] = ["cpus", "mem", "disk"];
 
@@ -41,8 +43,8 @@ impl AllocatorMetrics {
         AllocatorMetrics {
             registry: registry.clone(),
             runs: registry.counter(&format!("{PREFIX}/allocation_runs")),
-            run_time: registry.timer(&format!("{PREFIX}/allocation_run_ms")),
-            latency: registry.timer(&format!("{PREFIX}/allocation_run_latency_ms")),
+            run_time: registry.timer(&format!("{PREFIX}/allocation_run_ms"), Some(WINDOW)),
+            latency: registry.timer(&format!("{PREFIX}/allocation_run_latency_ms"), Some(WINDOW)),
             resources: resources.into(),
             roles: BTreeSet::new(),
         }

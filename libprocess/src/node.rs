@@ -85,6 +85,7 @@ pub(crate) struct Settings {
     pub(crate) firewall: Vec<String>,
     pub(crate) schema: Option<String>,
     pub(crate) log_control: Option<crate::system::LogControl>,
+    pub(crate) snapshot_rate: crate::system::SnapshotRate,
 }
 
 #[derive(Default)]

@@ -135,8 +135,8 @@ impl Registrar {
             measures: Measures {
                 queued: metrics.gauge("registrar/queued_operations"),
                 size: metrics.gauge("registrar/registry_size_bytes"),
-                fetch: metrics.timer("registrar/state_fetch_ms"),
-                store: metrics.timer("registrar/state_store_ms"),
+                fetch: metrics.timer("registrar/state_fetch_ms", None),
+                store: metrics.timer("registrar/state_store_ms", Some(STORE_WINDOW)),
             },
             entries: Entries::default(),
             recovered: false,
