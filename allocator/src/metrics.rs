@@ -30,11 +30,12 @@ pub(crate) struct AllocatorMetrics {
 
 impl AllocatorMetrics {
     pub(crate) fn new<P: Process>(registry: &Metrics, allocator: &Address<P>) -> Self {
+        mesos::metrics::describe(registry);
         for name in
             ["allocator/event_queue_dispatches".to_owned(), format!("{PREFIX}/event_queue_dispatches")]
         {
             let allocator = allocator.clone();
-            registry.pull_gauge(&name, move || allocator.waiting() as f64);
+            registry.pull_gauge(&name, move || allocator.queue_lengths().dispatches as f64);
         }
         let resources = SHOWN.map(|name| {
             let gauge = |what: &str| registry.gauge(&format!("{PREFIX}/resources/{name}/{what}"));

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
+use super::kinds::Kind;
 use crate::hasher::FixedState;
 
 /// What one metric, or a family of metrics, means.
@@ -24,15 +25,27 @@ use crate::hasher::FixedState;
 pub struct Description {
     /// The name with holes; see the module.
     pub pattern: &'static str,
+    /// What sort of a number it is.
+    pub kind: Kind,
     /// One sentence.
     pub help: &'static str,
     family: Option<&'static str>,
 }
 
 impl Description {
-    /// A metric whose family is called as its pattern without the holes.
-    pub const fn new(pattern: &'static str, help: &'static str) -> Description {
-        Description { pattern, help, family: None }
+    /// A number of events, or a family of them, called as the pattern without its holes.
+    pub const fn counter(pattern: &'static str, help: &'static str) -> Description {
+        Description { pattern, kind: Kind::Counter, help, family: None }
+    }
+
+    /// A value.
+    pub const fn gauge(pattern: &'static str, help: &'static str) -> Description {
+        Description { pattern, kind: Kind::Gauge, help, family: None }
+    }
+
+    /// A value over time.
+    pub const fn series(pattern: &'static str, help: &'static str) -> Description {
+        Description { pattern, kind: Kind::Series, help, family: None }
     }
 
     /// The same with another name for the family: two patterns that differ only in their holes need two.
@@ -149,6 +162,7 @@ fn take(pieces: &[Piece], text: &str, labels: &mut Labels) -> bool {
 pub(super) struct Described {
     /// The name of the family, without what its kind adds.
     pub(super) family: String,
+    pub(super) kind: Kind,
     pub(super) help: &'static str,
     pattern: &'static str,
     pieces: Vec<Piece>,
@@ -177,8 +191,13 @@ impl Descriptions {
                 continue;
             }
             let family = description.family_name();
-            let described =
-                Arc::new(Described { family, help: description.help, pattern, pieces: pieces(pattern) });
+            let described = Arc::new(Described {
+                family,
+                kind: description.kind,
+                help: description.help,
+                pattern,
+                pieces: pieces(pattern),
+            });
             if pattern.contains('<') {
                 self.holed.push(described);
             } else {
@@ -204,7 +223,7 @@ mod tests {
     use super::*;
 
     fn labels(pattern: &'static str, name: &str) -> Option<String> {
-        let labels = Description::new(pattern, "").labels(name)?;
+        let labels = Description::gauge(pattern, "").labels(name)?;
         Some(labels.iter().map(|(label, value)| format!("{label}={value}")).collect::<Vec<_>>().join(" "))
     }
 
@@ -246,17 +265,17 @@ mod tests {
             ("master/task_<state>/source_<source>/reason_<reason>", "master_task_source_reason"),
             ("9/lives", "_9_lives"),
         ] {
-            assert_eq!(Description::new(pattern, "").family_name(), family);
+            assert_eq!(Description::gauge(pattern, "").family_name(), family);
         }
-        assert_eq!(Description::new("a/<b>", "").family("other").family_name(), "other");
+        assert_eq!(Description::gauge("a/<b>", "").family("other").family_name(), "other");
     }
 
     #[test]
     fn the_first_description_that_fits_counts() {
         static TABLE: [Description; 3] = [
-            Description::new("a/<x>/b", "holed"),
-            Description::new("a/1/b", "exact"),
-            Description::new("a/<x...>", "rest"),
+            Description::gauge("a/<x>/b", "holed"),
+            Description::gauge("a/1/b", "exact"),
+            Description::gauge("a/<x...>", "rest"),
         ];
         let mut descriptions = Descriptions::default();
         descriptions.add(&TABLE);

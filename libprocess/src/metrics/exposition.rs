@@ -11,6 +11,7 @@ use std::collections::btree_map::Entry;
 use std::fmt::Write;
 
 use super::describe::clean;
+use super::kinds::Kind;
 use super::snapshot::{Reading, Snapshot, Value};
 use super::statistics::Statistics;
 
@@ -32,31 +33,6 @@ impl Exposition {
         match self {
             Exposition::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             Exposition::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Counter,
-    Gauge,
-    Summary,
-}
-
-impl Kind {
-    fn of(value: &Value) -> Kind {
-        match value {
-            Value::Counter(_) => Kind::Counter,
-            Value::Gauge(_) => Kind::Gauge,
-            Value::Series { .. } => Kind::Summary,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Summary => "summary",
         }
     }
 }
@@ -90,7 +66,7 @@ fn families(snapshot: &Snapshot) -> BTreeMap<String, Family<'_>> {
         if matches!(value, Value::Gauge(value) if !value.is_finite()) {
             continue;
         }
-        let kind = Kind::of(value);
+        let kind = value.kind();
         let (family, help, labels) = match snapshot.descriptions.find(name) {
             Some((described, labels)) => {
                 (described.family.clone(), described.help.to_owned(), written(&labels))

@@ -29,6 +29,28 @@ pub enum Metric {
     Series(Series),
 }
 
+/// What sort of a number a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// A value over time: the last one, and statistics.
+    Series,
+}
+
+impl Kind {
+    /// As Prometheus calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Series => "summary",
+        }
+    }
+}
+
 /// A number of events. Only grows, until it is taken out of the registry.
 #[derive(Debug, Clone, Default)]
 pub struct Counter(Arc<AtomicU64>);

@@ -27,7 +27,7 @@ use parking_lot::RwLock;
 
 pub use describe::Description;
 pub use exposition::Exposition;
-pub use kinds::{Asked, Counter, Gauge, Metric, Pulled, Series, TimerMetric};
+pub use kinds::{Asked, Counter, Gauge, Kind, Metric, Pulled, Series, TimerMetric};
 pub use series::TimeSeries;
 pub use snapshot::Snapshot;
 pub use statistics::Statistics;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::describe::Descriptions;
 use super::exposition::{self, Exposition};
-use super::kinds::Series;
+use super::kinds::{Kind, Series};
 use super::statistics::Statistics;
 
 /// The values of all metrics at one moment.
@@ -30,6 +30,14 @@ pub(super) enum Value {
 }
 
 impl Value {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Value::Counter(_) => Kind::Counter,
+            Value::Gauge(_) => Kind::Gauge,
+            Value::Series { .. } => Kind::Series,
+        }
+    }
+
     pub(super) fn of(series: &Series) -> Value {
         let (count, sum) = series.totals();
         Value::Series { last: series.last(), statistics: series.statistics(), count, sum }
@@ -73,6 +81,15 @@ impl Snapshot {
         }
         json.push(b'}');
         json
+    }
+
+    /// The names of metrics that nobody described, or described as another kind: a test of whoever registers metrics
+    /// finds none.
+    pub fn undescribed(&self) -> Vec<&str> {
+        let described = |reading: &&Reading| {
+            self.descriptions.find(&reading.name).is_none_or(|(found, _)| found.kind != reading.value.kind())
+        };
+        self.readings.iter().filter(described).map(|reading| &*reading.name).collect()
     }
 
     /// The text that a Prometheus server reads.

@@ -112,11 +112,11 @@ fn an_actor_that_does_not_answer_does_not_hold_up_the_rest() {
 /// One metric of each kind, described and not.
 fn some_of_everything() -> Metrics {
     static TABLE: [Description; 4] = [
-        Description::new("master/elected", "Whether it \"leads\": 1 or 0.\\"),
-        Description::new("master/frameworks/<framework%>/<id>/calls", "Calls."),
-        Description::new("master/frameworks/<framework%>/<id>/calls/<type>", "Calls of a type.")
+        Description::gauge("master/elected", "Whether it \"leads\": 1 or 0.\\"),
+        Description::counter("master/frameworks/<framework%>/<id>/calls", "Calls."),
+        Description::counter("master/frameworks/<framework%>/<id>/calls/<type>", "Calls of a type.")
             .family("master_frameworks_calls_by_type"),
-        Description::new("allocation_run_ms", "Runs."),
+        Description::series("allocation_run_ms", "Runs."),
     ];
     let metrics = Metrics::new();
     metrics.describe(&TABLE);
@@ -186,8 +186,21 @@ fn the_openmetrics_form_names_counters_without_their_suffix_and_has_an_end() {
 }
 
 #[test]
+fn what_nobody_described_is_found() {
+    let metrics = some_of_everything();
+    assert_eq!(metrics.snapshot().undescribed(), ["not/des-cribed", "not/finite", "odd_total"]);
+    metrics.remove_prefix("not/");
+    metrics.remove("odd_total");
+    assert!(metrics.snapshot().undescribed().is_empty());
+    metrics.counter("allocation_run_ms/x");
+    metrics.remove("master/elected");
+    metrics.counter("master/elected");
+    assert_eq!(metrics.snapshot().undescribed(), ["allocation_run_ms/x", "master/elected"]);
+}
+
+#[test]
 fn a_metric_of_another_kind_than_its_family_is_not_shown_there() {
-    static TABLE: [Description; 1] = [Description::new("a/<x>", "A.")];
+    static TABLE: [Description; 1] = [Description::counter("a/<x>", "A.")];
     let metrics = Metrics::new();
     metrics.describe(&TABLE);
     metrics.counter("a/1");

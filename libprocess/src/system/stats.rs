@@ -31,15 +31,18 @@ const METRICS: [Figure; 6] = [
 ];
 
 const DESCRIPTIONS: [Description; 6] = [
-    Description::new("system/load_1min", "Load of the host over the last minute, as uptime(1) shows it."),
-    Description::new("system/load_5min", "Load of the host over the last 5 minutes, as uptime(1) shows it."),
-    Description::new(
+    Description::gauge("system/load_1min", "Load of the host over the last minute, as uptime(1) shows it."),
+    Description::gauge(
+        "system/load_5min",
+        "Load of the host over the last 5 minutes, as uptime(1) shows it.",
+    ),
+    Description::gauge(
         "system/load_15min",
         "Load of the host over the last 15 minutes, as uptime(1) shows it.",
     ),
-    Description::new("system/cpus_total", "Processors that this process may use."),
-    Description::new("system/mem_total_bytes", "Memory of the host, in bytes."),
-    Description::new("system/mem_free_bytes", "Memory of the host that nobody uses, in bytes."),
+    Description::gauge("system/cpus_total", "Processors that this process may use."),
+    Description::gauge("system/mem_total_bytes", "Memory of the host, in bytes."),
+    Description::gauge("system/mem_free_bytes", "Memory of the host that nobody uses, in bytes."),
 ];
 
 /// The actor.

@@ -27,6 +27,9 @@ pub use entries::{Change, CorruptRecord, Entries, Record};
 pub use operation::Operation;
 pub use storage::{FILE, InMemory, Local, Storage, StorageError};
 
+/// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
+const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
 /// Why the registry could not be read or written. Always fatal to the master.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistrarError {
