@@ -58,6 +58,7 @@ impl Metrics {
     /// The metrics of an agent that has just started.
     pub(crate) fn new(node: &Node) -> Metrics {
         let metrics = node.metrics();
+        mesos::metrics::describe(metrics);
         let counter = |name: &str| metrics.counter(&format!("slave/{name}"));
         let gauge = |name: &str| metrics.gauge(&format!("slave/{name}"));
         let (clock, started) = (node.downgrade(), node.elapsed());

@@ -12,6 +12,8 @@ use libprocess::{Address, Metrics, Process};
 use crate::core::Core;
 
 const PREFIX: &str = "allocator/mesos";
+/// How far back statistics of runs look.
+const WINDOW: Duration = Duration::from_secs(3600);
 /// The resources that have figures of their own.
 const SHOWN: [&str; 3] = ["cpus", "mem", "disk"];
 
@@ -28,11 +30,12 @@ pub(crate) struct AllocatorMetrics {
 
 impl AllocatorMetrics {
     pub(crate) fn new<P: Process>(registry: &Metrics, allocator: &Address<P>) -> Self {
+        mesos::metrics::describe(registry);
         for name in
             ["allocator/event_queue_dispatches".to_owned(), format!("{PREFIX}/event_queue_dispatches")]
         {
             let allocator = allocator.clone();
-            registry.pull_gauge(&name, move || allocator.waiting() as f64);
+            registry.pull_gauge(&name, move || allocator.queue_lengths().dispatches as f64);
         }
         let resources = SHOWN.map(|name| {
             let gauge = |what: &str| registry.gauge(&format!("{PREFIX}/resources/{name}/{what}"));
@@ -41,8 +44,8 @@ impl AllocatorMetrics {
         AllocatorMetrics {
             registry: registry.clone(),
             runs: registry.counter(&format!("{PREFIX}/allocation_runs")),
-            run_time: registry.timer(&format!("{PREFIX}/allocation_run_ms")),
-            latency: registry.timer(&format!("{PREFIX}/allocation_run_latency_ms")),
+            run_time: registry.timer(&format!("{PREFIX}/allocation_run_ms"), Some(WINDOW)),
+            latency: registry.timer(&format!("{PREFIX}/allocation_run_latency_ms"), Some(WINDOW)),
             resources: resources.into(),
             roles: BTreeSet::new(),
         }

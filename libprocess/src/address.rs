@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use crate::mailbox::{AnyMailbox, Mailbox};
 use crate::pid::Pid;
 use crate::process::{Exit, Gone, Handle, Message, Process};
+use crate::queue::QueueLengths;
 
 /// An actor of this process. Cheap to clone; it does not keep the actor alive.
 pub struct Address<P: Process> {
@@ -107,7 +108,12 @@ impl<P: Process> Address<P> {
 
     /// How many events wait in the queue.
     pub fn waiting(&self) -> usize {
-        AnyMailbox::waiting(&*self.mailbox).events
+        self.queue_lengths().total()
+    }
+
+    /// How many events of each kind wait in the queue. They are counted, not looked through.
+    pub fn queue_lengths(&self) -> QueueLengths {
+        self.mailbox.lengths()
     }
 }
 

@@ -152,6 +152,14 @@ impl NodeBuilder {
         self
     }
 
+    /// How often `/metrics/snapshot` is answered; more requests wait for their turn. `None`: as often as it is asked.
+    /// Default: twice a second (upstream: `LIBPROCESS_METRICS_SNAPSHOT_ENDPOINT_RATE_LIMIT`).
+    #[must_use]
+    pub fn snapshot_rate(mut self, rate: Option<crate::Rate>) -> NodeBuilder {
+        self.settings.snapshot_rate = crate::system::SnapshotRate(rate);
+        self
+    }
+
     /// Bytes that may wait for one other node; more breaks the connection to it, drops what waits, and breaks the links
     /// (the transport's module says more). Default: 256 MiB.
     #[must_use]

@@ -31,6 +31,9 @@ impl<P: Handle<M>, M: WireMessage> Deliver<P> for Packet<M> {
         drop(weight);
         process.handle(message, &from, ctx);
     }
+    fn kind(&self) -> EventKind {
+        EventKind::Message
+    }
     fn describe(&self) -> QueuedEvent {
         QueuedEvent { kind: EventKind::Message, name: M::NAME.to_owned(), from: Some(self.from.clone()) }
     }
@@ -52,6 +55,9 @@ impl<P: Process, M: WireMessage> Deliver<P> for Delegated<M> {
             Some(to) => ctx.node().post(&from, &to, message),
             None => tracing::debug!(%from, name = M::NAME, "dropping a message that is not passed on"),
         }
+    }
+    fn kind(&self) -> EventKind {
+        EventKind::Message
     }
     fn describe(&self) -> QueuedEvent {
         QueuedEvent { kind: EventKind::Message, name: M::NAME.to_owned(), from: Some(self.0.from.clone()) }
@@ -144,6 +150,9 @@ impl<P: Process> Deliver<P> for HttpEvent<P> {
     fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
         let HttpEvent { request, handler, reply } = *self;
         let _ = reply.send(handler(process, request, ctx));
+    }
+    fn kind(&self) -> EventKind {
+        EventKind::Http
     }
     fn describe(&self) -> QueuedEvent {
         let name = format!("{} {}", self.request.method, self.request.path);

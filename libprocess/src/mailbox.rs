@@ -7,7 +7,6 @@
 //! [`crate::transport`] when a queue grows long.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
@@ -19,6 +18,7 @@ use crate::context::Context;
 use crate::install::Table;
 use crate::pid::Pid;
 use crate::process::{Exit, Handle, Message, Process};
+use crate::queue::{Queue, QueueLengths};
 use crate::transport::Delivery;
 use crate::wire::Encoding;
 
@@ -51,6 +51,8 @@ pub(crate) struct QueuedEvent {
 /// Something an actor can be handed.
 pub(crate) trait Deliver<P: Process>: Send {
     fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>);
+    /// Cheap: it is asked when the envelope goes into the queue and when it comes out.
+    fn kind(&self) -> EventKind;
     fn describe(&self) -> QueuedEvent;
 }
 
@@ -72,6 +74,9 @@ impl<P: Handle<M>, M: Message> Deliver<P> for Told<M> {
     fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
         drop(process.handle(self.0, Pid::nobody_ref(), ctx));
     }
+    fn kind(&self) -> EventKind {
+        EventKind::Dispatch
+    }
     fn describe(&self) -> QueuedEvent {
         dispatch_event::<M>(None)
     }
@@ -87,6 +92,9 @@ impl<P: Handle<M>, M: Message> Deliver<P> for Sent<M> {
     fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
         let Sent { from, message } = *self;
         drop(process.handle(message, &from, ctx));
+    }
+    fn kind(&self) -> EventKind {
+        EventKind::Dispatch
     }
     fn describe(&self) -> QueuedEvent {
         dispatch_event::<M>(Some(&self.from))
@@ -104,6 +112,9 @@ impl<P: Handle<M>, M: Message> Deliver<P> for Asked<M> {
         let Asked { message, answer } = *self;
         let _ = answer.send(process.handle(message, Pid::nobody_ref(), ctx));
     }
+    fn kind(&self) -> EventKind {
+        EventKind::Dispatch
+    }
     fn describe(&self) -> QueuedEvent {
         dispatch_event::<M>(None)
     }
@@ -115,6 +126,9 @@ impl<P: Process> Deliver<P> for LinkBroken {
     fn deliver(self: Box<Self>, process: &mut P, ctx: &mut Context<P>) {
         process.exited(&self.0, ctx);
     }
+    fn kind(&self) -> EventKind {
+        EventKind::Exited
+    }
     fn describe(&self) -> QueuedEvent {
         QueuedEvent { kind: EventKind::Exited, name: self.0.to_string(), from: Some(self.0.clone()) }
     }
@@ -125,6 +139,9 @@ struct End;
 impl<P: Process> Deliver<P> for End {
     fn deliver(self: Box<Self>, _: &mut P, ctx: &mut Context<P>) {
         ctx.terminate();
+    }
+    fn kind(&self) -> EventKind {
+        EventKind::Terminate
     }
     fn describe(&self) -> QueuedEvent {
         QueuedEvent { kind: EventKind::Terminate, name: String::new(), from: None }
@@ -162,7 +179,7 @@ impl Drop for Weight {
 
 /// What producers touch.
 struct Incoming<P> {
-    queue: VecDeque<Envelope<P>>,
+    queue: Queue<P>,
     /// Set while the actor sleeps: who pushes first wakes it.
     sleeper: Option<Waker>,
     closed: bool,
@@ -174,7 +191,7 @@ pub(crate) struct Mailbox<P: Process> {
     table: Arc<Table<P>>,
     incoming: Mutex<Incoming<P>>,
     /// The consumer's half: what it swapped out and has not yet handled.
-    batch: Mutex<VecDeque<Envelope<P>>>,
+    batch: Mutex<Queue<P>>,
     /// See [`Waiting::bytes`].
     weight: Arc<AtomicUsize>,
     killed: AtomicBool,
@@ -186,8 +203,8 @@ impl<P: Process> Mailbox<P> {
         Mailbox {
             pid,
             table,
-            incoming: Mutex::new(Incoming { queue: VecDeque::new(), sleeper: None, closed: false }),
-            batch: Mutex::new(VecDeque::new()),
+            incoming: Mutex::new(Incoming { queue: Queue::default(), sleeper: None, closed: false }),
+            batch: Mutex::new(Queue::default()),
             weight: Arc::default(),
             killed: AtomicBool::new(false),
             exit: watch::Sender::new(None),
@@ -209,7 +226,7 @@ impl<P: Process> Mailbox<P> {
             drop(incoming);
             return false;
         }
-        incoming.queue.push_back(envelope);
+        incoming.queue.push(envelope);
         let sleeper = incoming.sleeper.take();
         drop(incoming);
         if let Some(waker) = sleeper {
@@ -257,11 +274,11 @@ impl<P: Process> Mailbox<P> {
     /// The next envelope. Only the actor itself takes.
     pub(crate) fn take(&self) -> Option<Envelope<P>> {
         let mut batch = self.batch.lock();
-        if let Some(envelope) = batch.pop_front() {
+        if let Some(envelope) = batch.pop() {
             return Some(envelope);
         }
         std::mem::swap(&mut *batch, &mut self.incoming.lock().queue);
-        batch.pop_front()
+        batch.pop()
     }
 
     /// Registers whom to wake. False if something waits already.
@@ -285,6 +302,12 @@ impl<P: Process> Mailbox<P> {
         let batch = std::mem::take(&mut *self.batch.lock());
         // Outside of the locks: dropping a message may run code that sends.
         drop((batch, rest));
+    }
+
+    /// How much waits, by kind.
+    pub(crate) fn lengths(&self) -> QueueLengths {
+        let batch = self.batch.lock();
+        batch.lengths() + self.incoming.lock().queue.lengths()
     }
 
     pub(crate) fn publish(&self, exit: Exit) {
@@ -379,9 +402,7 @@ impl<P: Process> AnyMailbox for Mailbox<P> {
     }
 
     fn waiting(&self) -> Waiting {
-        let batch = self.batch.lock();
-        let events = batch.len() + self.incoming.lock().queue.len();
-        Waiting { events, bytes: self.weight.load(Ordering::Relaxed) }
+        Waiting { events: self.lengths().total(), bytes: self.weight.load(Ordering::Relaxed) }
     }
 
     fn any_exit(&self) -> watch::Receiver<Option<Exit>> {
@@ -442,6 +463,10 @@ mod tests {
         assert!(events[0].name.ends_with("::Plain"), "{}", events[0].name);
         assert_eq!((events[1].name.as_str(), &events[1].from), ("test.Named", &Some(from)));
         assert_eq!(mailbox.waiting(), Waiting { events: 4, bytes: 0 });
+        let counted = QueueLengths { dispatches: 1, messages: 1, exited: 1, terminate: 1, http_requests: 0 };
+        assert_eq!(mailbox.lengths(), counted);
+        assert!(mailbox.take().is_some() && mailbox.take().is_some(), "the second batch has begun");
+        assert_eq!(mailbox.lengths(), QueueLengths { dispatches: 0, messages: 0, ..counted });
     }
 
     #[test]

@@ -88,6 +88,7 @@ pub(crate) struct Settings {
     pub(crate) log_control: Option<crate::system::LogControl>,
     pub(crate) tls: Option<Tls>,
     pub(crate) access: crate::http::access::Access,
+    pub(crate) snapshot_rate: crate::system::SnapshotRate,
 }
 
 #[derive(Default)]

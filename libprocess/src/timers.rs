@@ -51,6 +51,9 @@ impl<P: Handle<M>, M: Message> Deliver<P> for Fired<M> {
             drop(process.handle(self.message, Pid::nobody_ref(), ctx));
         }
     }
+    fn kind(&self) -> EventKind {
+        EventKind::Dispatch
+    }
     fn describe(&self) -> QueuedEvent {
         QueuedEvent { kind: EventKind::Dispatch, name: std::any::type_name::<M>().to_owned(), from: None }
     }

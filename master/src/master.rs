@@ -38,7 +38,7 @@ use crate::cluster::{Cluster, Snapshot};
 use crate::frameworks::stream::Stream;
 use crate::ids::Ids;
 use crate::leadership::Leadership;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, register_queue};
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::settings::Settings;
 use crate::{calls, frameworks, http, leadership, offers, updates};
@@ -240,6 +240,7 @@ impl Process for Master {
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        register_queue(ctx.node(), &ctx.address());
         let options = self.settings.allocator_options();
         self.allocation.initialize(options, ctx.address().recipient());
         self.contend(ctx);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use indexmap::IndexMap;
 use libprocess::metrics::{Counter, Gauge};
-use libprocess::{FixedState, Node};
+use libprocess::{Address, FixedState, Node, QueueLengths};
 use mesos::tasks::is_terminal;
 use mesos::v1::scheduler::{call, event};
 use mesos::v1::{self, TaskState};
@@ -19,6 +19,7 @@ use mesos::{Enum, FrameworkId, v1::offer::operation};
 use crate::cluster::tally::RESOURCES;
 use crate::cluster::{Cluster, Tally};
 use crate::leadership::encoded;
+use crate::master::Master;
 
 macro_rules! counters {
     ($($field:ident $(= $name:literal)?,)*) => {
@@ -36,7 +37,9 @@ macro_rules! counters {
             /// Registers everything.
             pub(crate) fn new(node: &Node, cluster: &Cluster) -> Self {
                 let metrics = node.metrics();
+                mesos::metrics::describe(metrics);
                 register_gauges(node, cluster.tally());
+                register_deprecated(metrics);
                 Self {
                     $($field: metrics.counter(counters!(@name $field $(= $name)?)),)*
                     node: metrics.clone(),
@@ -303,6 +306,26 @@ impl FrameworkMetrics {
         self.active.entry(state.as_str_name()).or_insert_with(|| {
             node.gauge(&format!("{prefix}tasks/active/{}", state.as_str_name().to_lowercase()))
         })
+    }
+}
+
+/// What upstream shows and does not count any more, for dashboards that still look for it.
+fn register_deprecated(metrics: &libprocess::Metrics) {
+    for step in ["scheduled", "completed", "canceled"] {
+        metrics.counter(&format!("master/slave_shutdowns_{step}"));
+    }
+}
+
+/// What waits for the master, by kind.
+pub(crate) fn register_queue(node: &Node, master: &Address<Master>) {
+    let kinds: [(&str, fn(QueueLengths) -> usize); 3] = [
+        ("master/event_queue_messages", |queue| queue.messages),
+        ("master/event_queue_dispatches", |queue| queue.dispatches),
+        ("master/event_queue_http_requests", |queue| queue.http_requests),
+    ];
+    for (name, of) in kinds {
+        let master = master.clone();
+        node.metrics().pull_gauge(name, move || of(master.queue_lengths()) as f64);
     }
 }
 

@@ -34,6 +34,7 @@ pub mod duration;
 pub mod ids;
 pub mod json;
 pub mod media;
+pub mod metrics;
 pub mod proto;
 pub mod quantities;
 pub mod recordio;

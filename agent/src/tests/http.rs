@@ -191,9 +191,11 @@ fn metrics_have_upstreams_names() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
         let world = World::registered(directory.path()).await;
-        let names: Vec<String> = world.node.metrics().snapshot().into_iter().map(|(name, _)| name).collect();
+        let snapshot = world.node.metrics().snapshot();
+        let names: Vec<String> = snapshot.values().into_iter().map(|(name, _)| name.into_owned()).collect();
         let ours: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("slave/")).collect();
         assert_eq!(ours, METRICS.split_whitespace().collect::<Vec<_>>());
+        assert!(snapshot.undescribed().is_empty(), "{:?}", snapshot.undescribed());
         assert_eq!(world.metric("slave/registered"), 1.0);
         assert_eq!(world.metric("slave/mem_total"), 4096.0);
     });

@@ -33,7 +33,7 @@ use mesos::{
 };
 use tracing::{debug, info, warn};
 
-use super::{Driver, Error, Options, Scheduler, driver::typed};
+use super::{Driver, Error, Options, Scheduler, driver::typed, gauges::QueueGauges};
 use crate::{
     backoff::Backoff,
     later::Then,
@@ -81,6 +81,7 @@ pub struct SchedulerDriver<S: Scheduler> {
     driver: Driver<S>,
     result: Option<Promise<Result<S, Error>>>,
     detector: Option<Address<Detector>>,
+    gauges: Option<QueueGauges>,
     /// The URL of the detected master's scheduler API.
     master: Option<String>,
     /// Where that master sent us, until something fails.
@@ -111,6 +112,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
             driver: Driver::detached(framework),
             result: Some(result),
             detector: None,
+            gauges: None,
             master: None,
             elsewhere: None,
             redirections: 0,
@@ -432,6 +434,7 @@ impl<S: Scheduler> Process for SchedulerDriver<S> {
     const NAME: &'static str = "scheduler";
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        self.gauges = Some(QueueGauges::register(ctx.node().metrics(), &ctx.address()));
         let detector = ctx.node().spawn_numbered(Detector::new(self.options.master.clone()));
         detector.tell(WatchLeader(ctx.address().recipient()));
         self.detector = Some(detector);

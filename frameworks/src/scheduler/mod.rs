@@ -30,6 +30,7 @@
 
 mod actor;
 mod driver;
+mod gauges;
 
 use std::time::Duration;
 

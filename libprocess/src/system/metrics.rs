@@ -1,21 +1,83 @@
-//! `/metrics/snapshot`: what the node counts and measures.
+//! `/metrics/snapshot` and `/metrics`: what the node counts and measures.
 //!
 //! | receives | from | does |
 //! |---|---|---|
 //! | GET `/snapshot` | anybody | all metrics as one flat JSON object, sorted by name |
-//! | GET `/` | anybody | the same in Prometheus's text form |
+//! | GET `/` | anybody | the same in Prometheus's text form, or as OpenMetrics for who asks for it |
 //!
-//! The registry is [`crate::Metrics`]; rendering happens on the connection's thread. Upstream holds
-//! snapshots to two a second by default, because they go through the actors; here they only read atomics.
+//! The registry is [`crate::Metrics`]; reading and rendering happen on the connection's thread. Snapshots are held to a
+//! rate, by default two in a second, as upstream's are (3rdparty/libprocess/src/metrics/metrics.cpp): more of them wait
+//! for their turn, and at most [`MAX_WAITING`] do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::ACCEPT;
 
 use crate::context::Context;
 use crate::duration;
-use crate::http::{Realm, Reply, Request, Response};
+use crate::http::{Query, Realm, Reply, Request, Response};
 use crate::install::Install;
+use crate::limiter::{Rate, RateLimiter};
+use crate::metrics::{Exposition, Metrics};
 use crate::process::{Place, Process};
 
+/// How long actors may take to answer if nobody says otherwise. (Upstream waits for them without end.) Shorter than the
+/// time-outs of usual clients, so that these see the rest.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Requests that may wait for their turn. A client that sends more than the rate allows for long is told so.
+const MAX_WAITING: usize = 1000;
+
+/// How often `/metrics/snapshot` is answered; `None` is as often as it is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SnapshotRate(pub(crate) Option<Rate>);
+
+impl Default for SnapshotRate {
+    fn default() -> SnapshotRate {
+        SnapshotRate(Some(Rate { permits: 2, per: Duration::from_secs(1) }))
+    }
+}
+
 /// The actor.
-pub(crate) struct MetricsEndpoint;
+pub(crate) struct MetricsEndpoint {
+    limiter: Option<Arc<RateLimiter>>,
+}
+
+impl MetricsEndpoint {
+    pub(crate) fn new(rate: SnapshotRate) -> MetricsEndpoint {
+        MetricsEndpoint { limiter: rate.0.map(|rate| Arc::new(RateLimiter::new(rate))) }
+    }
+
+    fn snapshot(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
+        let patience = match patience(&request.query) {
+            Ok(patience) => patience,
+            Err(refusal) => return refusal.into(),
+        };
+        let (metrics, limiter) = (ctx.node().metrics().clone(), self.limiter.clone());
+        Reply::later(async move {
+            if let Some(limiter) = limiter {
+                if limiter.waiting() >= MAX_WAITING {
+                    return Response::service_unavailable("Too many requests wait for a snapshot.\n");
+                }
+                limiter.acquire().await;
+            }
+            Response::jsonp(&request.query, metrics.collect(patience).await.to_json())
+        })
+    }
+
+    fn exposition(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
+        let patience = match patience(&request.query) {
+            Ok(patience) => patience,
+            Err(refusal) => return refusal.into(),
+        };
+        let form = preferred(request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()));
+        let metrics: Metrics = ctx.node().metrics().clone();
+        Reply::later(async move {
+            Response::ok(form.content_type(), metrics.collect(patience).await.to_text(form))
+        })
+    }
+}
 
 impl Process for MetricsEndpoint {
     const NAME: &'static str = "metrics";
@@ -23,26 +85,33 @@ impl Process for MetricsEndpoint {
 
     fn install(install: &mut Install<Self>) {
         install.route(&[], "/snapshot", SNAPSHOT_HELP, MetricsEndpoint::snapshot).realm(Realm::ReadOnly);
-        install.get("/", PROMETHEUS_HELP, MetricsEndpoint::prometheus).realm(Realm::ReadOnly);
+        install.get("/", EXPOSITION_HELP, MetricsEndpoint::exposition).realm(Realm::ReadOnly);
     }
 }
 
-impl MetricsEndpoint {
-    fn snapshot(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
-        // Values are there at once, so that the timeout is never reached; a wrong one is still refused.
-        if let Some(text) = request.query.get("timeout")
-            && let Err(error) = duration::parse(text)
-        {
-            return Response::bad_request(format!("Invalid timeout '{text}': {error}.\n")).into();
-        }
-        let metrics = ctx.node().metrics().clone();
-        Reply::render(move || Response::jsonp(&request.query, metrics.snapshot_json()))
+/// How long a request lets actors take.
+fn patience(query: &Query) -> Result<Duration, Response> {
+    match query.get("timeout") {
+        None => Ok(PATIENCE),
+        Some(text) => duration::parse(text)
+            .map_err(|error| Response::bad_request(format!("Invalid timeout '{text}': {error}.\n"))),
     }
+}
 
-    fn prometheus(&mut self, _: Request, ctx: &mut Context<Self>) -> Reply {
-        let metrics = ctx.node().metrics().clone();
-        Reply::render(move || Response::ok("text/plain; version=0.0.4", metrics.snapshot_prometheus()))
+/// OpenMetrics for whoever names it at least as willingly as plain text, else the form that everybody reads.
+fn preferred<'a>(accept: impl Iterator<Item = &'a str>) -> Exposition {
+    let (mut open, mut plain) = (0.0, 0.0);
+    for choice in accept.flat_map(|text| text.split(',')) {
+        let mut parts = choice.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f64>().ok()).unwrap_or(1.0);
+        match name.as_str() {
+            "application/openmetrics-text" => open = weight.max(open),
+            "text/plain" => plain = weight.max(plain),
+            _ => {}
+        }
     }
+    if open > 0.0 && open >= plain { Exposition::OpenMetrics } else { Exposition::Prometheus }
 }
 
 const SNAPSHOT_HELP: &str = "\
@@ -50,12 +119,47 @@ const SNAPSHOT_HELP: &str = "\
 Shows all metrics.
 
 ### DESCRIPTION ###
-A JSON object: each key is the name of a metric, each value a number.
+A JSON object: each key is the name of a metric, each value a number. Requests are answered at a limited rate (by
+default two in a second); others wait for their turn.
 
->        timeout=VALUE       How long the answer may take at most (5secs, say).
+>        timeout=VALUE       How long actors may take to give their values (5secs, if nothing is said). What is not
+>                            there by then is left out.
 ";
 
-const PROMETHEUS_HELP: &str = "\
+const EXPOSITION_HELP: &str = "\
 ### TL;DR; ###
 Shows all metrics in Prometheus's text form.
+
+### DESCRIPTION ###
+With types, help texts and labels. With 'Accept: application/openmetrics-text' the answer is OpenMetrics.
+
+>        timeout=VALUE       As for /metrics/snapshot.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_is_for_those_who_ask_for_it() {
+        for (accept, form) in [
+            ("", Exposition::Prometheus),
+            ("*/*", Exposition::Prometheus),
+            ("application/json", Exposition::Prometheus),
+            ("application/openmetrics-text", Exposition::OpenMetrics),
+            // What Prometheus 2 and 3 send.
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                Exposition::OpenMetrics,
+            ),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5",
+                Exposition::OpenMetrics,
+            ),
+            ("text/plain;version=0.0.4;q=0.5,application/openmetrics-text; q=0.3", Exposition::Prometheus),
+            ("application/openmetrics-text;q=0", Exposition::Prometheus),
+        ] {
+            assert_eq!(preferred([accept].into_iter()), form, "{accept}");
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod stats;
 mod version;
 
 pub use logging::LogControl;
+pub(crate) use metrics::SnapshotRate;
 
 use crate::node::Node;
 
@@ -26,7 +27,7 @@ use crate::node::Node;
 pub(crate) fn start(node: &Node) {
     node.spawn(processes::Processes);
     node.spawn(help::Help);
-    node.spawn(metrics::MetricsEndpoint);
+    node.spawn(metrics::MetricsEndpoint::new(node.settings().snapshot_rate));
     node.spawn(version::Version);
     node.spawn(logging::Logging::new(node.settings().log_control.clone()));
     node.spawn(stats::System);

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::http::{Reply, Request, Response};
 use crate::install::Install;
+use crate::metrics::Description;
 use crate::process::{Exit, Place, Process};
 
 /// The kernel's unit of load: 1.0 is 65536.
@@ -29,6 +30,21 @@ const METRICS: [Figure; 6] = [
     ("system/mem_free_bytes", || free(&sysinfo()) as f64),
 ];
 
+const DESCRIPTIONS: [Description; 6] = [
+    Description::gauge("system/load_1min", "Load of the host over the last minute, as uptime(1) shows it."),
+    Description::gauge(
+        "system/load_5min",
+        "Load of the host over the last 5 minutes, as uptime(1) shows it.",
+    ),
+    Description::gauge(
+        "system/load_15min",
+        "Load of the host over the last 15 minutes, as uptime(1) shows it.",
+    ),
+    Description::gauge("system/cpus_total", "Processors that this process may use."),
+    Description::gauge("system/mem_total_bytes", "Memory of the host, in bytes."),
+    Description::gauge("system/mem_free_bytes", "Memory of the host that nobody uses, in bytes."),
+];
+
 /// The actor.
 pub(crate) struct System;
 
@@ -41,8 +57,10 @@ impl Process for System {
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {
+        let metrics = ctx.node().metrics();
+        metrics.describe(&DESCRIPTIONS);
         for (name, read) in METRICS {
-            ctx.node().metrics().pull_gauge(name, read);
+            metrics.pull_gauge(name, read);
         }
     }
 

@@ -26,7 +26,7 @@ fn every_node_shows_itself() {
             json!(stats["mem_total_bytes"].as_u64().unwrap() as f64)
         );
         assert!(f.get("/metrics/snapshot?jsonp=f").await.starts_with("f({"));
-        assert!(f.get("/metrics").await.contains("master_dropped_messages 3\n"));
+        assert!(f.get("/metrics").await.contains("master_dropped_messages_total 3\n"));
     });
 }
 

@@ -27,6 +27,9 @@ pub use entries::{Change, CorruptRecord, Entries, Record};
 pub use operation::Operation;
 pub use storage::{FILE, InMemory, Local, Storage, StorageError};
 
+/// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
+const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);
+
 /// Why the registry could not be read or written. Always fatal to the master.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistrarError {
@@ -135,8 +138,8 @@ impl Registrar {
             measures: Measures {
                 queued: metrics.gauge("registrar/queued_operations"),
                 size: metrics.gauge("registrar/registry_size_bytes"),
-                fetch: metrics.timer("registrar/state_fetch_ms"),
-                store: metrics.timer("registrar/state_store_ms"),
+                fetch: metrics.timer("registrar/state_fetch_ms", None),
+                store: metrics.timer("registrar/state_store_ms", Some(STORE_WINDOW)),
             },
             entries: Entries::default(),
             recovered: false,

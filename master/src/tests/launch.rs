@@ -57,6 +57,9 @@ fn a_task_runs_from_its_offer_to_its_acknowledged_end() {
             [running.uuid.clone().unwrap(), finished.uuid.clone().unwrap()]
         );
         let metrics = cluster.node.metrics();
+        let snapshot = metrics.snapshot();
+        assert!(snapshot.undescribed().is_empty(), "{:?}", snapshot.undescribed());
+        assert_eq!(metrics.value("master/event_queue_http_requests"), Some(0.0));
         assert_eq!(metrics.value("master/tasks_finished"), Some(1.0));
         assert_eq!(metrics.value("master/valid_status_updates"), Some(2.0));
         assert_eq!(metrics.value("master/cpus_used"), Some(0.0));
