@@ -10,9 +10,10 @@ use crate::disk::{Disk, HostDisk};
 use crate::http::access::{Authenticator, AuthorizationHook};
 use crate::node::{Node, Parts, Settings};
 use crate::random::Random;
+use crate::simulation::Site;
 use crate::testing;
 use crate::tls::{Tls, TlsError, TlsSettings};
-use crate::transport::{DEFAULT_QUEUE_LIMIT, HttpTransport, Transport};
+use crate::transport::{DEFAULT_QUEUE_LIMIT, HttpTransport, Listener, Transport};
 
 /// Connections that the kernel may hold for us. Upstream asks for 500,000; the kernel caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -176,6 +177,12 @@ impl NodeBuilder {
         self
     }
 
+    /// A place on a simulated network, instead of the host's.
+    pub(crate) fn site(mut self, site: Site) -> NodeBuilder {
+        self.settings.site = Some(site);
+        self
+    }
+
     /// Opens the socket and starts the node. Call it inside of [`crate::run`] or [`crate::testing::run`].
     ///
     /// # Errors
@@ -190,13 +197,12 @@ impl NodeBuilder {
             if self.settings.tls.as_ref().is_some_and(|tls| !tls.can_accept()) {
                 return Err(TlsError::NoIdentity.into());
             }
-            let listener = listen(bind)?;
-            let bound = listener.local_addr().map_err(|cause| StartError::Bind { address: bind, cause })?;
-            (
-                bound,
-                Some(Arc::new(HttpTransport::new(listener, self.queue_limit.unwrap_or(DEFAULT_QUEUE_LIMIT)))
-                    as Arc<dyn Transport>),
-            )
+            let (bound, listener) = match &self.settings.site {
+                Some(site) => (site.address(), Listener::Simulated(site.clone())),
+                None => listen(bind)?,
+            };
+            let limit = self.queue_limit.unwrap_or(DEFAULT_QUEUE_LIMIT);
+            (bound, Some(Arc::new(HttpTransport::new(listener, limit)) as Arc<dyn Transport>))
         } else {
             (bind, self.transport)
         };
@@ -230,8 +236,8 @@ fn wall_clock() -> SystemTime {
     if testing::is_inside() { SystemTime::UNIX_EPOCH + TEST_EPOCH } else { SystemTime::now() }
 }
 
-fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
-    let open = || -> io::Result<std::net::TcpListener> {
+fn listen(address: SocketAddr) -> Result<(SocketAddr, Listener), StartError> {
+    let open = || -> io::Result<(SocketAddr, Listener)> {
         let socket = socket2::Socket::new(
             socket2::Domain::for_address(address),
             socket2::Type::STREAM,
@@ -242,7 +248,8 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
-        Ok(socket.into())
+        let listener = std::net::TcpListener::from(socket);
+        Ok((listener.local_addr()?, Listener::Tcp(listener)))
     };
     open().map_err(|cause| StartError::Bind { address, cause })
 }

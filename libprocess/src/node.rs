@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::pid::Pid;
 use crate::process::{Exit, Place, Process};
 use crate::random::Random;
+use crate::simulation::Site;
 use crate::tls::Tls;
 use crate::transport::{Delivery, Outgoing, Transport};
 use crate::wire::{Encoding, WireMessage};
@@ -87,6 +88,8 @@ pub(crate) struct Settings {
     pub(crate) schema: Option<String>,
     pub(crate) log_control: Option<crate::system::LogControl>,
     pub(crate) tls: Option<Tls>,
+    /// Its place on a simulated network.
+    pub(crate) site: Option<Site>,
     pub(crate) access: crate::http::access::Access,
     pub(crate) snapshot_rate: crate::system::SnapshotRate,
 }
@@ -120,7 +123,7 @@ impl Node {
 
     pub(crate) fn assemble(parts: Parts) -> Node {
         let Parts { address, settings, arbiters, random, epoch, transport, disk } = parts;
-        let client = settings.tls.clone().map_or_else(Client::new, Client::with_tls);
+        let client = Client::of_node(settings.tls.clone(), settings.site.clone());
         Node(Arc::new(Inner {
             address,
             settings,
@@ -475,6 +478,25 @@ impl Node {
         let threads = self.0.arbiters.stop();
         if !threads.is_empty() {
             self.blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        }
+    }
+}
+
+impl Node {
+    /// Ends everything at once, as a process that is killed: no actor handles anything more, nothing is waited for.
+    /// What its actors still do while they are dropped must be kept from mattering by whoever calls this
+    /// ([`crate::simulation::Network::crash`]).
+    pub(crate) async fn die(&self) {
+        self.0.stopping.send_replace(true);
+        loop {
+            let mailboxes: Vec<_> = self.ids().iter().filter_map(|id| self.find(id)).collect();
+            if mailboxes.is_empty() {
+                break;
+            }
+            mailboxes.iter().for_each(|mailbox| mailbox.kill_now());
+            for mailbox in mailboxes {
+                ended(mailbox.any_exit()).await;
+            }
         }
     }
 }

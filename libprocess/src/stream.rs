@@ -1,4 +1,4 @@
-//! One connection, whatever carries it: TCP, TLS over TCP, or a Unix socket.
+//! One connection, whatever carries it: TCP, TLS over TCP, a Unix socket, or a simulation.
 //!
 //! Servers, clients and the transport share this one type, so that none of them is generic. It knows neither HTTP nor
 //! certificates ([`crate::tls`] makes the TLS ones). What was written to a TLS connection may wait inside of it: who
@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
+use crate::simulation::SimulatedStream;
+
 /// A connection to a peer.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -22,6 +24,8 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
     /// To another process of this host.
     Unix(UnixStream),
+    /// To another node of a simulation.
+    Simulated(SimulatedStream),
 }
 
 impl Stream {
@@ -30,7 +34,7 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => Some(stream),
             Stream::Tls(stream) => Some(stream.get_ref().0),
-            Stream::Unix(_) => None,
+            Stream::Unix(_) | Stream::Simulated(_) => None,
         }
     }
 
@@ -46,6 +50,7 @@ impl Stream {
                 socket2::SockRef::from(socket)
             }
             Stream::Unix(stream) => socket2::SockRef::from(stream),
+            Stream::Simulated(stream) => return stream.is_silent(),
         };
         let mut byte = [MaybeUninit::uninit()];
         matches!(socket.peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -65,6 +70,10 @@ macro_rules! carried {
                 $call
             }
             Stream::Unix(stream) => {
+                let $carrier = Pin::new(stream);
+                $call
+            }
+            Stream::Simulated(stream) => {
                 let $carrier = Pin::new(stream);
                 $call
             }

@@ -20,14 +20,15 @@ const QUIET_ROUNDS: u32 = 32;
 ///
 /// # Panics
 /// If an actor panicked and nobody waited for it ([`crate::Address::wait`]): a panic is never swallowed.
-#[allow(clippy::panic, reason = "it fails a test")]
 pub fn run<T>(future: impl Future<Output = T>) -> T {
+    run_on(tokio::runtime::Builder::new_current_thread().enable_all(), future)
+}
+
+/// As [`run`], on a runtime of one thread that can do what the builder says.
+#[allow(clippy::panic, reason = "it fails a test")]
+pub(crate) fn run_on<T>(builder: &mut tokio::runtime::Builder, future: impl Future<Output = T>) -> T {
     let system = actix::System::with_tokio_rt(|| {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .expect("a test's runtime needs nothing but file descriptors")
+        builder.start_paused(true).build().expect("a test's runtime needs nothing but file descriptors")
     });
     let inside = Inside(INSIDE.replace(true));
     let output = system.block_on(future);

@@ -18,9 +18,10 @@ use tokio::runtime;
 use tokio::time::Instant;
 
 use super::codec::BodyScanner;
-use super::connection::{Connection, connect, encode_request, until};
+use super::connection::{Connection, Dialer, encode_request, until};
 use super::destination::Destination;
 use super::pipeline::Pipeline;
+use crate::simulation::Site;
 use crate::stream::Stream;
 use crate::tls::{Tls, TlsError, TlsSettings};
 
@@ -328,7 +329,7 @@ impl ClientResponse {
 #[derive(Debug, Clone, Default)]
 pub struct Client {
     pool: Arc<Pool>,
-    tls: ClientTls,
+    dialer: Dialer,
 }
 
 /// What `https://` URLs are asked with: a node's settings, or else those of a browser, which are read when they are
@@ -361,8 +362,14 @@ impl Client {
     pub(crate) fn with_tls(tls: Tls) -> Client {
         let client = Client::default();
         // It is empty: nobody else has seen it yet.
-        let _ = client.tls.0.set(Ok(tls));
+        let _ = client.dialer.tls.0.set(Ok(tls));
         client
+    }
+
+    /// The client of a node.
+    pub(crate) fn of_node(tls: Option<Tls>, site: Option<Site>) -> Client {
+        let client = tls.map_or_else(Client::new, Client::with_tls);
+        Client { dialer: Dialer { site, ..client.dialer }, ..client }
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -396,10 +403,10 @@ impl Client {
     pub fn pipeline(&self, address: impl AsRef<str>) -> Pipeline {
         let address = address.as_ref();
         if !address.contains("://") {
-            return Pipeline::open(Destination::plain(address), self.tls.clone());
+            return Pipeline::open(Destination::plain(address), self.dialer.clone());
         }
         match Destination::of(address) {
-            Ok((destination, _)) => Pipeline::open(destination, self.tls.clone()),
+            Ok((destination, _)) => Pipeline::open(destination, self.dialer.clone()),
             Err(error) => Pipeline::failed(address, error),
         }
     }
@@ -446,7 +453,7 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
-        let stream = connect(destination, &self.tls, CONNECT_TIMEOUT).await?;
+        let stream = self.dialer.connect(destination, CONNECT_TIMEOUT).await?;
         let mut connection = Connection::new(stream, destination.clone());
         match connection.exchange(bytes, to_head).await? {
             Some(head) => Ok((connection, head)),

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::client::{ClientError, ClientTls};
 use super::codec::{BodyScanner, ResponseHead, response_head};
 use super::destination::{Carrier, Destination};
+use crate::simulation::Site;
 use crate::stream::Stream;
 
 /// Bytes that one read asks for.
@@ -24,32 +25,53 @@ const READ_SIZE: usize = 16 << 10;
 /// What a connection is called in errors: `host:port`, or the path of a socket.
 pub(crate) type Authority = Arc<str>;
 
-/// Connects within `timeout`, the handshake of TLS included; all addresses of the host are tried in turn.
-pub(crate) async fn connect(
-    destination: &Destination,
-    tls: &ClientTls,
-    timeout: Duration,
-) -> Result<Stream, ClientError> {
-    let address = &destination.name;
-    let failed = |cause: String| ClientError::Connect { address: address.clone(), cause };
-    let connecting = async {
-        match destination.carrier {
-            Carrier::Tcp => Ok(Stream::Tcp(connect_tcp(address).await.map_err(|e| failed(e.to_string()))?)),
-            Carrier::Unix => {
-                let stream = UnixStream::connect(&**address).await;
-                Ok(Stream::Unix(stream.map_err(|error| failed(error.to_string()))?))
+/// What connecting needs to know.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dialer {
+    pub(crate) tls: ClientTls,
+    /// The place on a simulated network from which everything is reached, if the node has one.
+    pub(crate) site: Option<Site>,
+}
+
+impl Dialer {
+    /// Connects within `timeout`, the handshake of TLS included; all addresses of the host are tried in turn.
+    pub(crate) async fn connect(
+        &self,
+        destination: &Destination,
+        timeout: Duration,
+    ) -> Result<Stream, ClientError> {
+        let address = &destination.name;
+        let failed = |cause: String| ClientError::Connect { address: address.clone(), cause };
+        tokio::time::timeout(timeout, self.open(destination, &failed)).await.unwrap_or_else(|_| {
+            Err(ClientError::Timeout { address: address.clone(), what: "connecting", after: timeout })
+        })
+    }
+
+    async fn open(
+        &self,
+        destination: &Destination,
+        failed: &impl Fn(String) -> ClientError,
+    ) -> Result<Stream, ClientError> {
+        let address = &destination.name;
+        let no_connection = |error: io::Error| failed(error.to_string());
+        match (destination.carrier, &self.site) {
+            (Carrier::Tcp, None) => connect_tcp(address).await.map(Stream::Tcp).map_err(no_connection),
+            (Carrier::Unix, None) => {
+                UnixStream::connect(&**address).await.map(Stream::Unix).map_err(no_connection)
             }
-            Carrier::Tls => {
-                let tls = tls.get().map_err(failed)?;
-                let stream = connect_tcp(address).await.map_err(|error| failed(error.to_string()))?;
+            (Carrier::Tls, None) => {
+                let tls = self.tls.get().map_err(failed)?;
+                let stream = connect_tcp(address).await.map_err(no_connection)?;
                 let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
                 tls.connect(stream, host).await.map_err(|error| failed(format!("TLS: {error}")))
             }
+            (Carrier::Tcp, Some(site)) => {
+                let to = address.parse().map_err(|_| failed("a simulation knows no names".to_owned()))?;
+                site.connect(to).await.map(Stream::Simulated).map_err(no_connection)
+            }
+            (carrier, Some(_)) => Err(failed(format!("a simulation knows no {carrier:?}"))),
         }
-    };
-    tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| {
-        Err(ClientError::Timeout { address: address.clone(), what: "connecting", after: timeout })
-    })
+    }
 }
 
 async fn connect_tcp(address: &str) -> io::Result<TcpStream> {

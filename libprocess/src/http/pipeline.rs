@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::client::{CONNECT_TIMEOUT, ClientError, ClientRequest, ClientTls};
+use super::client::{CONNECT_TIMEOUT, ClientError, ClientRequest};
 use super::codec::BodyScanner;
-use super::connection::{AnswerReader, connect, until, write};
+use super::connection::{AnswerReader, Dialer, until, write};
 use super::destination::Destination;
 
 /// Requests that may wait for their answers or to be written.
@@ -94,13 +94,13 @@ struct InFlight {
 
 impl Pipeline {
     /// Starts to connect. Requests may be sent at once.
-    pub(crate) fn open(destination: Destination, tls: ClientTls) -> Pipeline {
+    pub(crate) fn open(destination: Destination, dialer: Dialer) -> Pipeline {
         let pipeline = Pipeline::unconnected(destination);
         let shared = &pipeline.handle.shared;
         match tokio::runtime::Handle::try_current() {
             // The thread that opens a pipeline drives it; the task ends with the connection, and the
             // connection with the last handle.
-            Ok(runtime) => drop(runtime.spawn(drive(shared.clone(), tls))),
+            Ok(runtime) => drop(runtime.spawn(drive(shared.clone(), dialer))),
             Err(error) => shared.end(ClientError::Connect {
                 address: shared.destination.name.clone(),
                 cause: error.to_string(),
@@ -242,10 +242,10 @@ enum Gathered {
 }
 
 /// Connects, writes and reads until one of them ends.
-async fn drive(shared: Arc<Shared>, tls: ClientTls) {
+async fn drive(shared: Arc<Shared>, dialer: Dialer) {
     let mut ended = shared.ended.subscribe();
     let work = async {
-        let stream = match connect(&shared.destination, &tls, CONNECT_TIMEOUT).await {
+        let stream = match dialer.connect(&shared.destination, CONNECT_TIMEOUT).await {
             Ok(stream) => stream,
             Err(error) => return error,
         };

@@ -193,7 +193,12 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     };
     let method = request.method().as_str();
     let codings = request.headers().get("accept-encoding").and_then(|v| v.to_str().ok()).unwrap_or("");
-    let response = compress(response, codings);
+    let mut response = compress(response, codings);
+    // By the node's clock; actix-http would ask the host's.
+    let date = httpdate::fmt_http_date(node.now());
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        response.headers.insert(::http::header::DATE, date);
+    }
     write(response, method == "HEAD", guard)
 }
 

@@ -22,6 +22,7 @@ use super::{Delivery, keep_alive};
 use crate::http::Origin;
 use crate::mailbox::Waiting;
 use crate::node::Node;
+use crate::simulation::Site;
 use crate::stream::Stream;
 use crate::tls;
 use crate::wire::Encoding;
@@ -50,15 +51,48 @@ const IN_THE_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nC
 /// After an accept that failed (no file descriptors, mostly).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// Where connections come from.
+pub(crate) enum Listener {
+    /// The host's network.
+    Tcp(std::net::TcpListener),
+    /// A simulated one.
+    Simulated(Site),
+}
+
 /// Accepts until the node stops. Runs on an arbiter.
-pub(super) async fn accept(node: Node, listener: std::net::TcpListener) {
-    let listener = match TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, "cannot accept connections");
-            return;
-        }
-    };
+pub(super) async fn accept(node: Node, listener: Listener) {
+    match listener {
+        Listener::Simulated(site) => accept_simulated(node, &site).await,
+        Listener::Tcp(listener) => match TcpListener::from_std(listener) {
+            Ok(listener) => accept_tcp(node, listener).await,
+            Err(error) => tracing::error!(%error, "cannot accept connections"),
+        },
+    }
+}
+
+async fn accept_simulated(node: Node, site: &Site) {
+    let mut stopped = std::pin::pin!(node.stopped());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stopped => break,
+            accepted = site.accept() => accepted,
+        };
+        let Some((stream, peer)) = accepted else { break };
+        let node = node.clone();
+        let stopped = node.stopped();
+        actix_rt::spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped => {}
+                () = converse(node, Stream::Simulated(stream), peer) => {}
+            }
+        });
+    }
+    site.leave();
+}
+
+async fn accept_tcp(node: Node, listener: TcpListener) {
     let mut stopped = std::pin::pin!(node.stopped());
     loop {
         let accepted = tokio::select! {
@@ -95,7 +129,14 @@ async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
     if !matches!(stream.peek(&mut first).await, Ok(1)) {
         return;
     }
-    let Some(mut stream) = secure(&node, stream, first[0], peer).await else { return };
+    if let Some(stream) = secure(&node, stream, first[0], peer).await {
+        converse(node, stream, peer).await;
+    }
+}
+
+/// Talks to whoever it is.
+async fn converse(node: Node, stream: Stream, peer: SocketAddr) {
+    let mut stream = stream;
     let mut buffer = BytesMut::new();
     match first_bytes(&mut stream, &mut buffer).await {
         Ok(Kind::Peer) => serve_peer(node, stream, buffer, peer).await,

@@ -18,6 +18,7 @@ use crate::node::Node;
 use crate::pid::Pid;
 use crate::wire::{DecodeError, Encoding};
 
+pub(crate) use incoming::Listener;
 pub(crate) use outgoing::DEFAULT_QUEUE_LIMIT;
 pub use outgoing::HttpTransport;
 

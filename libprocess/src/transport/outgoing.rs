@@ -22,9 +22,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use super::format::{AnswerDecoder, MAX_BODY, write_message};
-use super::{Outgoing, Transport, incoming, keep_alive};
+use super::{Listener, Outgoing, Transport, incoming, keep_alive};
 use crate::node::{Node, WeakNode};
 use crate::process::Place;
+use crate::simulation::Site;
 use crate::stream::Stream;
 use crate::tls::Tls;
 use crate::wire::Encoding;
@@ -44,7 +45,7 @@ const KEPT_BUFFER: usize = 1 << 20;
 pub struct HttpTransport {
     node: Mutex<Option<WeakNode>>,
     /// Taken when the node starts.
-    listener: Mutex<Option<std::net::TcpListener>>,
+    listener: Mutex<Option<Listener>>,
     /// True once the listener is closed.
     closed: watch::Sender<bool>,
     connections: Arc<Connections>,
@@ -52,7 +53,7 @@ pub struct HttpTransport {
 }
 
 impl HttpTransport {
-    pub(crate) fn new(listener: std::net::TcpListener, queue_limit: usize) -> HttpTransport {
+    pub(crate) fn new(listener: Listener, queue_limit: usize) -> HttpTransport {
         HttpTransport {
             node: Mutex::new(None),
             listener: Mutex::new(Some(listener)),
@@ -88,6 +89,9 @@ impl Transport for HttpTransport {
     fn start(&self, node: &Node) {
         *self.node.lock() = Some(node.downgrade());
         let Some(listener) = self.listener.lock().take() else { return };
+        if let Listener::Simulated(site) = &listener {
+            site.listen(node);
+        }
         let (node, closed) = (node.clone(), self.closed.clone());
         node.clone().start_at(Place::Http, move || {
             actix_rt::spawn(async move {
@@ -342,8 +346,10 @@ impl Connection {
 
     async fn converse(&self, node: &WeakNode) -> Ended {
         let talk = async {
-            let tls = node.upgrade().and_then(|node| node.tls().cloned());
-            let connected = tokio::time::timeout(CONNECT, self.connect(tls.as_ref())).await;
+            let (tls, site) = node
+                .upgrade()
+                .map_or((None, None), |node| (node.tls().cloned(), node.settings().site.clone()));
+            let connected = tokio::time::timeout(CONNECT, self.connect(tls.as_ref(), site.as_ref())).await;
             self.pending.lock().connected = true;
             let (reader, writer) = match connected {
                 Ok(Ok(stream)) => tokio::io::split(stream),
@@ -366,7 +372,10 @@ impl Connection {
 
     /// Connects as the node's settings want it. Where the handshake fails and the peer may do without (upstream:
     /// `SocketManager::link_connect`), once more in the clear.
-    async fn connect(&self, tls: Option<&Tls>) -> io::Result<Stream> {
+    async fn connect(&self, tls: Option<&Tls>, site: Option<&Site>) -> io::Result<Stream> {
+        if let Some(site) = site {
+            return site.connect(self.to).await.map(Stream::Simulated);
+        }
         let stream = self.connect_tcp().await?;
         let Some(tls) = tls else { return Ok(Stream::Tcp(stream)) };
         match tls.connect(stream, &self.to.ip().to_string()).await {

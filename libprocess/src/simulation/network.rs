@@ -1,0 +1,850 @@
+//! The network between the nodes of a simulation, and what can go wrong with it.
+//!
+//! One task moves everything that is under way: it sleeps until the next parcel is due, hands it over, and sleeps
+//! again; the clock jumps, since nothing else is left to do. Between two such moments all actors have done what they
+//! could, so that whoever [watches](Network::drive) sees a cluster at rest.
+//!
+//! What is simulated is TCP, below everything else: messages, HTTP requests and streams take the same way through the
+//! same code as on a real network. What is written arrives in order, late, or from some point on not at all, and never
+//! twice. Where the way is cut it waits; after a while the sender gives the connection up. A process that ends has its
+//! connections closed by the kernel; a host that loses power says nothing, and its peers find out when they send (if it
+//! is there again) or by keep-alive. What was under way when a connection broke arrives up to some byte, perhaps after
+//! what a new connection brought.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures::future::LocalBoxFuture;
+use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tokio::io::ReadBuf;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::pipe::{End, Over, Parcel, Pipe, PipeId, Side, WINDOW};
+use super::socket::Site;
+use super::trace::{Trace, What, checksum, mix};
+use super::weather::Weather;
+use crate::builder::NodeBuilder;
+use crate::node::{Node, WeakNode};
+
+/// After how long a silent connection to a host that does not answer is given up: 60 s, and 9 probes 10 s apart.
+const KEEP_ALIVE: Duration = Duration::from_secs(150);
+
+/// The wall clock at the start of a simulation: 2020-09-13 12:26:40 UTC.
+const EPOCH: Duration = Duration::from_secs(1_600_000_000);
+
+/// A network of simulated nodes. Clones are the same network.
+#[derive(Clone)]
+pub struct Network {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something is due earlier than the task thinks.
+    wake: Notify,
+}
+
+/// A node as the network knows it.
+struct Present {
+    node: WeakNode,
+    life: u64,
+    /// Connections that it has not taken yet.
+    backlog: VecDeque<PipeId>,
+    acceptor: Option<Waker>,
+}
+
+/// How a process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// By itself: the kernel closes its connections.
+    Process,
+    /// With its host: nobody is told.
+    Host,
+}
+
+/// What happened to connections and what they carried, by name.
+pub type Counts = BTreeMap<&'static str, u64>;
+
+struct State {
+    random: SmallRng,
+    seed: u64,
+    weather: Weather,
+    started: Instant,
+    steps: BinaryHeap<Reverse<(Instant, u64, Step)>>,
+    sequence: u64,
+    /// Until when the task sleeps.
+    armed: Option<Instant>,
+    pipes: BTreeMap<PipeId, Pipe>,
+    next_pipe: PipeId,
+    nodes: BTreeMap<SocketAddr, Present>,
+    lives: BTreeMap<SocketAddr, u64>,
+    hosts_down: BTreeSet<IpAddr>,
+    /// Ways (from, to) that nothing passes.
+    cuts: BTreeSet<(IpAddr, IpAddr)>,
+    /// Whom to wake once the lock is released.
+    wakers: Vec<Waker>,
+    trace: Trace,
+    counts: Counts,
+}
+
+/// What is due at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// Something that this side sent arrives at the other.
+    Arrive(PipeId, Side),
+    /// This side has waited long enough for a word of the other.
+    GiveUp(PipeId, Side),
+}
+
+impl Network {
+    /// A network without nodes. Delays and losses are drawn from the seed. Its trace is kept line by line if `traced`
+    /// says so, else only counted and digested. Call it inside of [`super::run`].
+    pub fn new(seed: u64, weather: Weather, traced: bool) -> Network {
+        let state = State {
+            random: SmallRng::seed_from_u64(seed),
+            seed,
+            weather,
+            started: Instant::now(),
+            steps: BinaryHeap::new(),
+            sequence: 0,
+            armed: None,
+            pipes: BTreeMap::new(),
+            next_pipe: 1,
+            nodes: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            hosts_down: BTreeSet::new(),
+            cuts: BTreeSet::new(),
+            wakers: Vec::new(),
+            trace: Trace::new(traced),
+            counts: Counts::new(),
+        };
+        Network { shared: Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }) }
+    }
+
+    /// Moves what is under way, until the simulation ends. `watch` is called whenever the clock has advanced to what
+    /// is due next, before it happens: everything that could be done before has been done then.
+    pub fn drive(&self, mut watch: impl FnMut() -> LocalBoxFuture<'static, ()> + 'static) {
+        let network = self.clone();
+        actix_rt::spawn(async move {
+            loop {
+                let Some(due) = network.arm() else {
+                    network.shared.wake.notified().await;
+                    continue;
+                };
+                if due > Instant::now() {
+                    tokio::select! {
+                        biased;
+                        () = network.shared.wake.notified() => continue,
+                        () = tokio::time::sleep_until(due) => {}
+                    }
+                    watch().await;
+                }
+                network.step();
+            }
+        });
+    }
+
+    /// The settings of a node at `address`, called `name` in the trace. Each life of a node draws other chances.
+    pub fn node(&self, address: SocketAddr, name: &str) -> NodeBuilder {
+        let (life, seed) = self.with(|state| {
+            state.trace.name(address, name);
+            let life = state.lives.entry(address).or_default();
+            *life += 1;
+            let life = *life;
+            (life, mix(&[state.seed, u64::from(address.port()), host_number(address.ip()), life]))
+        });
+        Node::builder().seed(seed).epoch(self.now()).site(Site { network: self.clone(), address, life })
+    }
+
+    /// Wall time.
+    pub fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + EPOCH + self.elapsed()
+    }
+
+    /// Time since the network was made.
+    pub fn elapsed(&self) -> Duration {
+        self.with(|state| state.started.elapsed())
+    }
+
+    /// Ends a process at once: its actors handle nothing more, and nothing of what they still send leaves. Not to be
+    /// called from the node itself. False if nothing runs there.
+    pub async fn crash(&self, address: SocketAddr, how: Crash) -> bool {
+        let node = self.with(|state| {
+            let present = state.nodes.remove(&address)?;
+            state.process_ended(address, present.life, how);
+            Some(present.node)
+        });
+        let Some(node) = node else { return false };
+        if let Some(node) = node.upgrade() {
+            node.die().await;
+        }
+        true
+    }
+
+    /// Whether a process runs at this address.
+    pub fn is_up(&self, address: SocketAddr) -> bool {
+        self.with(|state| state.nodes.contains_key(&address))
+    }
+
+    /// The processes that run on a host.
+    pub fn processes(&self, host: IpAddr) -> Vec<SocketAddr> {
+        self.with(|state| state.nodes.keys().copied().filter(|address| address.ip() == host).collect())
+    }
+
+    /// The host is off: nothing reaches it. Its processes are to be crashed besides, and its disk loses its power.
+    pub fn power_off(&self, host: IpAddr) {
+        self.with(|state| {
+            state.hosts_down.insert(host);
+        });
+    }
+
+    /// The host is on again: its kernel refuses what comes for processes that are gone.
+    pub fn power_on(&self, host: IpAddr) {
+        self.with(|state| {
+            state.hosts_down.remove(&host);
+        });
+    }
+
+    /// Nothing passes from one host to another any more; what is sent waits.
+    pub fn cut(&self, from: IpAddr, to: IpAddr) {
+        self.with(|state| state.cut(from, to));
+    }
+
+    /// The way is free again, and what waited comes.
+    pub fn mend(&self, from: IpAddr, to: IpAddr) {
+        self.with(|state| {
+            if state.cuts.remove(&(from, to)) {
+                state.resume();
+            }
+        });
+    }
+
+    /// All ways are free again.
+    pub fn mend_all(&self) {
+        self.with(|state| {
+            state.cuts.clear();
+            state.resume();
+        });
+    }
+
+    /// Whether nothing passes from one host to another.
+    pub fn is_cut(&self, from: IpAddr, to: IpAddr) -> bool {
+        self.with(|state| state.cuts.contains(&(from, to)))
+    }
+
+    /// Breaks every connection between two nodes, in either direction: both ends learn it, each in its time. Answers
+    /// how many there were.
+    pub fn break_connections(&self, one: SocketAddr, other: SocketAddr) -> usize {
+        self.with(|state| state.break_connections(one, other))
+    }
+
+    /// Changes how long things take from now on.
+    pub fn set_weather(&self, weather: Weather) {
+        self.with(|state| state.weather = weather);
+    }
+
+    /// What happened to connections and what they carried.
+    pub fn counts(&self) -> Counts {
+        self.with(|state| state.counts.clone())
+    }
+
+    /// Writes a line into the trace.
+    pub fn note(&self, text: impl Into<String>) {
+        self.with(|state| state.record(What::Note(text.into())));
+    }
+
+    /// Looks at the trace.
+    pub fn with_trace<T>(&self, look: impl FnOnce(&Trace) -> T) -> T {
+        self.with(|state| look(&state.trace))
+    }
+
+    // ---- for sockets
+
+    /// A process is there, and connections to it are accepted.
+    pub(super) fn arrive(&self, site: &Site, node: WeakNode) {
+        let present = Present { node, life: site.life, backlog: VecDeque::new(), acceptor: None };
+        self.with(|state| drop(state.nodes.insert(site.address, present)));
+    }
+
+    /// A process closes its listener.
+    pub(super) fn leave(&self, site: &Site) {
+        self.with(|state| {
+            if state.is_present(site)
+                && let Some(gone) = state.nodes.remove(&site.address)
+            {
+                state.wakers.extend(gone.acceptor);
+                gone.backlog.into_iter().for_each(|pipe| state.reset(pipe, Side::Server, "refused"));
+            }
+        });
+    }
+
+    /// The next connection, and who opened it; `None` once the process has left.
+    pub(super) fn poll_accept(
+        &self,
+        site: &Site,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<(PipeId, SocketAddr)>> {
+        self.with(|state| {
+            let Some(present) = state.nodes.get_mut(&site.address).filter(|p| p.life == site.life) else {
+                return Poll::Ready(None);
+            };
+            let Some(pipe) = present.backlog.pop_front() else {
+                present.acceptor = Some(task.waker().clone());
+                return Poll::Pending;
+            };
+            // One that is over by now says so when it is read from.
+            let peer = state.pipes.get(&pipe).map_or(site.address, |pipe| pipe.end(Side::Client).address);
+            Poll::Ready(Some((pipe, peer)))
+        })
+    }
+
+    pub(super) fn open(&self, from: &Site, to: SocketAddr) -> PipeId {
+        self.with(|state| {
+            let id = state.next_pipe;
+            state.next_pipe += 1;
+            let mut pipe = Pipe::new((from.address, from.life), to);
+            if !state.is_present(from) {
+                // What a dead process still does changes nothing.
+                let end = pipe.end_mut(Side::Client);
+                end.over = Some(Over::Reset("its process has ended"));
+                end.lane.dead = true;
+            }
+            state.pipes.insert(id, pipe);
+            state.send(id, Side::Client, Parcel::Open);
+            id
+        })
+    }
+
+    pub(super) fn poll_opened(&self, pipe: PipeId, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.with_end(pipe, Side::Client, |_, end| match end.over {
+            Some(over) => Poll::Ready(Err(over.refused())),
+            None if end.open => Poll::Ready(Ok(())),
+            None => {
+                end.reader = Some(task.waker().clone());
+                Poll::Pending
+            }
+        })
+        .unwrap_or_else(|| Poll::Ready(Err(gone())))
+    }
+
+    pub(super) fn poll_read(
+        &self,
+        pipe: PipeId,
+        side: Side,
+        task: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.with_end(pipe, side, |_, end| {
+            if let Some(bytes) = end.inbox.front_mut() {
+                let some = bytes.split_to(bytes.len().min(out.remaining()));
+                out.put_slice(&some);
+                if bytes.is_empty() {
+                    end.inbox.pop_front();
+                }
+                let was_full = end.unread >= WINDOW;
+                end.unread -= some.len();
+                // The writer waits at the other end.
+                return (was_full && end.unread < WINDOW, Poll::Ready(Ok(())));
+            }
+            match end.over {
+                Some(over) => (false, Poll::Ready(Err(over.broken()))),
+                None if end.finished => (false, Poll::Ready(Ok(()))),
+                None => {
+                    end.reader = Some(task.waker().clone());
+                    (false, Poll::Pending)
+                }
+            }
+        })
+        .map_or_else(
+            || Poll::Ready(Err(gone())),
+            |(room, read)| {
+                if room {
+                    self.with_end(pipe, side.other(), |wakers, end| wakers.extend(end.writer.take()));
+                }
+                read
+            },
+        )
+    }
+
+    pub(super) fn poll_write(
+        &self,
+        pipe: PipeId,
+        side: Side,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.with(|state| {
+            let Some(both) = state.pipes.get_mut(&pipe) else { return Poll::Ready(Err(gone())) };
+            if let Some(over) = both.end(side).over {
+                return Poll::Ready(Err(over.broken()));
+            }
+            if both.end(side.other()).unread >= WINDOW {
+                both.end_mut(side).writer = Some(task.waker().clone());
+                return Poll::Pending;
+            }
+            both.end_mut(side.other()).unread += bytes.len();
+            state.send(pipe, side, Parcel::Bytes(Bytes::copy_from_slice(bytes)));
+            Poll::Ready(Ok(bytes.len()))
+        })
+    }
+
+    /// This side writes no more.
+    pub(super) fn finish(&self, pipe: PipeId, side: Side) {
+        self.with(|state| state.send_last(pipe, side, Parcel::Fin));
+    }
+
+    /// This side has no more use for the connection.
+    pub(super) fn close(&self, pipe: PipeId, side: Side) {
+        self.with(|state| state.close(pipe, side));
+    }
+
+    /// Whether nothing but silence has come and the connection stands.
+    pub(super) fn is_silent(&self, pipe: PipeId, side: Side) -> bool {
+        self.with_end(pipe, side, |_, end| end.inbox.is_empty() && !end.finished && end.over.is_none())
+            .unwrap_or(false)
+    }
+
+    fn with_end<T>(
+        &self,
+        pipe: PipeId,
+        side: Side,
+        work: impl FnOnce(&mut Vec<Waker>, &mut End) -> T,
+    ) -> Option<T> {
+        self.with(|state| {
+            let end = state.pipes.get_mut(&pipe)?.end_mut(side);
+            Some(work(&mut state.wakers, end))
+        })
+    }
+
+    /// Works on the state; wakes whoever is to be woken when the lock is released.
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.shared.state.lock();
+        let result = work(&mut state);
+        let next = state.steps.peek().map(|Reverse((at, _, _))| *at);
+        let earlier = next.is_some_and(|next| state.armed.is_none_or(|armed| next < armed));
+        if earlier {
+            state.armed = next;
+        }
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        if earlier {
+            self.shared.wake.notify_one();
+        }
+        result
+    }
+
+    /// When something is due next. Whoever makes something due earlier wakes the task.
+    fn arm(&self) -> Option<Instant> {
+        let mut state = self.shared.state.lock();
+        state.armed = state.steps.peek().map(|Reverse((at, _, _))| *at);
+        state.armed
+    }
+
+    /// Does what is due now.
+    fn step(&self) {
+        self.with(|state| {
+            let now = Instant::now();
+            while state.steps.peek().is_some_and(|Reverse((at, _, _))| *at <= now) {
+                let Some(Reverse((_, _, step))) = state.steps.pop() else { return };
+                match step {
+                    Step::Arrive(pipe, side) => state.arrive(pipe, side, now),
+                    Step::GiveUp(pipe, side) => state.give_up(pipe, side),
+                }
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").finish_non_exhaustive()
+    }
+}
+
+impl Over {
+    fn broken(self) -> io::Error {
+        match self {
+            Over::Closed => io::ErrorKind::NotConnected.into(),
+            Over::Reset(why) => io::Error::new(io::ErrorKind::ConnectionReset, why),
+        }
+    }
+
+    fn refused(self) -> io::Error {
+        match self {
+            Over::Closed => io::ErrorKind::NotConnected.into(),
+            Over::Reset(why) => io::Error::new(io::ErrorKind::ConnectionRefused, why),
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the connection is over")
+}
+
+impl State {
+    fn record(&mut self, what: What) {
+        let at = self.started.elapsed();
+        self.trace.add(at, what);
+    }
+
+    fn count(&mut self, what: &'static str, times: usize) {
+        if times > 0 {
+            *self.counts.entry(what).or_default() += times as u64;
+        }
+    }
+
+    fn schedule(&mut self, at: Instant, step: Step) {
+        self.sequence += 1;
+        self.steps.push(Reverse((at, self.sequence, step)));
+    }
+
+    fn is_present(&self, site: &Site) -> bool {
+        self.nodes.get(&site.address).is_some_and(|present| present.life == site.life)
+    }
+
+    /// Whether nothing that `side` sends passes, or nothing that it is answered.
+    fn is_way_cut(&self, id: PipeId, side: Side) -> (bool, bool) {
+        let Some(pipe) = self.pipes.get(&id) else { return (false, false) };
+        let (from, to) = (pipe.end(side).address.ip(), pipe.end(side.other()).address.ip());
+        (self.cuts.contains(&(from, to)), self.cuts.contains(&(to, from)))
+    }
+
+    /// Puts a parcel on its way.
+    fn send(&mut self, id: PipeId, side: Side, parcel: Parcel) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        if pipe.end(side).lane.dead {
+            self.lose(id, side, [parcel]);
+            return;
+        }
+        let arrival = Instant::now() + self.weather.one_way(&mut self.random);
+        pipe.end_mut(side).lane.queue.push_back((arrival, parcel));
+        self.schedule(arrival, Step::Arrive(id, side));
+    }
+
+    /// The last thing that a side sends.
+    fn send_last(&mut self, id: PipeId, side: Side, parcel: Parcel) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        if !pipe.end(side).lane.dead {
+            self.send(id, side, parcel);
+            self.end_mut(id, side, |end| end.lane.dead = true);
+        }
+    }
+
+    fn end_mut(&mut self, id: PipeId, side: Side, change: impl FnOnce(&mut End)) {
+        if let Some(pipe) = self.pipes.get_mut(&id) {
+            change(pipe.end_mut(side));
+        }
+    }
+
+    fn lose(&mut self, id: PipeId, side: Side, parcels: impl IntoIterator<Item = Parcel>) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let (from, to) = (pipe.end(side).address, pipe.end(side.other()).address);
+        for parcel in parcels {
+            self.end_mut(id, side.other(), |end| end.unread -= parcel.len().min(end.unread));
+            if matches!(parcel, Parcel::Bytes(_)) {
+                self.count("writes lost", 1);
+                self.record(What::Lost { from, to, name: parcel.name() });
+            }
+        }
+    }
+
+    /// A part of what a side has sent is lost: from some byte on, nothing arrives.
+    fn cut_short(&mut self, id: PipeId, side: Side) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let queue = &mut pipe.end_mut(side).lane.queue;
+        let kept = self.random.random_range(0..=queue.len());
+        let mut lost: Vec<Parcel> = queue.drain(kept..).map(|(_, parcel)| parcel).collect();
+        // A request may be torn. (An answer, too; but the order of its headers is not ours, nor is what half of them is.)
+        if let Some(Parcel::Bytes(bytes)) = lost.first_mut()
+            && bytes.first().is_some_and(u8::is_ascii_uppercase)
+            && !bytes.starts_with(b"HTTP/")
+        {
+            let torn = bytes.split_to(self.random.random_range(0..bytes.len()));
+            if !torn.is_empty() {
+                self.count("requests torn", 1);
+                self.send(id, side, Parcel::Bytes(torn));
+            }
+        }
+        self.lose(id, side, lost);
+    }
+
+    /// A side closes a connection in peace.
+    fn close(&mut self, id: PipeId, side: Side) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let end = pipe.end_mut(side);
+        if end.over.is_none() {
+            end.over = Some(Over::Closed);
+            end.inbox.clear();
+            end.unread = 0;
+            self.send_last(id, side, Parcel::Fin);
+        }
+        self.forget_if_finished(id);
+    }
+
+    /// A side learns that the connection is over.
+    fn learn_end(&mut self, id: PipeId, side: Side, why: &'static str) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let end = pipe.end_mut(side);
+        if end.over.is_some() {
+            return;
+        }
+        end.over = Some(Over::Reset(why));
+        end.lane.dead = true;
+        let waiting: Vec<Waker> = end.wakers().collect();
+        let (by, peer) = (end.address, pipe.end(side.other()).address);
+        self.wakers.extend(waiting);
+        self.record(What::Closed { by, peer, why });
+        self.forget_if_finished(id);
+    }
+
+    fn forget_if_finished(&mut self, id: PipeId) {
+        // What is still under way arrives first.
+        if self.pipes.get(&id).is_some_and(Pipe::is_finished) {
+            self.pipes.remove(&id);
+        }
+    }
+
+    /// The kernel, or nobody, closes what a process had open.
+    fn process_ended(&mut self, address: SocketAddr, life: u64, how: Crash) {
+        let all = self.pipes.iter().flat_map(|(id, pipe)| {
+            Side::BOTH
+                .into_iter()
+                .filter(move |&side| pipe.is_of(side, address, life))
+                .map(move |side| (*id, side))
+        });
+        let all: Vec<(PipeId, Side)> = all.collect();
+        for (id, side) in all {
+            let Some(pipe) = self.pipes.get_mut(&id) else { continue };
+            let end = pipe.end_mut(side);
+            if end.over.is_some() {
+                continue;
+            }
+            end.over = Some(Over::Reset("its process has ended"));
+            let waiting: Vec<Waker> = end.wakers().collect();
+            let unread = !std::mem::take(&mut end.inbox).is_empty();
+            self.wakers.extend(waiting);
+            match how {
+                // As Linux has it: who ends without having read everything resets.
+                Crash::Process if unread || self.random.random() => {
+                    self.cut_short(id, side);
+                    self.send_last(id, side, Parcel::Reset("its process has ended"));
+                }
+                Crash::Process => self.send_last(id, side, Parcel::Fin),
+                Crash::Host => {
+                    self.cut_short(id, side);
+                    self.end_mut(id, side, |end| end.lane.dead = true);
+                    self.doubt(id, side.other(), KEEP_ALIVE);
+                }
+            }
+        }
+    }
+
+    fn break_connections(&mut self, one: SocketAddr, other: SocketAddr) -> usize {
+        let between = |pipe: &Pipe| {
+            let (client, server) = (pipe.end(Side::Client), pipe.end(Side::Server));
+            let ends = (client.address, server.address);
+            (ends == (one, other) || ends == (other, one)) && client.over.is_none() && server.over.is_none()
+        };
+        let pipes: Vec<PipeId> =
+            self.pipes.iter().filter(|(_, pipe)| between(pipe)).map(|(id, _)| *id).collect();
+        for &id in &pipes {
+            for side in Side::BOTH {
+                self.cut_short(id, side);
+                self.send_last(id, side, Parcel::Reset("broken"));
+            }
+        }
+        self.count("connections broken", pipes.len());
+        pipes.len()
+    }
+
+    fn cut(&mut self, from: IpAddr, to: IpAddr) {
+        if !self.cuts.insert((from, to)) {
+            return;
+        }
+        // Probes, or their answers, do not pass: silent ends find out, too.
+        let affected = self.pipes.iter().filter(|(_, pipe)| {
+            let ends = (pipe.end(Side::Client).address.ip(), pipe.end(Side::Server).address.ip());
+            ends == (from, to) || ends == (to, from)
+        });
+        let affected: Vec<PipeId> = affected.map(|(id, _)| *id).collect();
+        for id in affected {
+            Side::BOTH.into_iter().for_each(|side| self.doubt(id, side, KEEP_ALIVE));
+        }
+    }
+
+    /// After so long, a side gives up if it cannot have heard of the other.
+    fn doubt(&mut self, id: PipeId, side: Side, patience: Duration) {
+        if self.pipes.get(&id).is_some_and(|pipe| pipe.end(side).over.is_none()) {
+            self.schedule(Instant::now() + patience, Step::GiveUp(id, side));
+        }
+    }
+
+    /// A side has sent what does not arrive, or is not acknowledged.
+    fn lose_patience(&mut self, id: PipeId, side: Side) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        if !std::mem::replace(&mut pipe.end_mut(side).giving_up, true) {
+            let patience = self.weather.patience(&mut self.random);
+            self.doubt(id, side, patience);
+        }
+    }
+
+    /// Lets what waits go on where the way is free again.
+    fn resume(&mut self) {
+        let mut free = Vec::new();
+        for (id, pipe) in &mut self.pipes {
+            for side in Side::BOTH {
+                let way = (pipe.end(side).address.ip(), pipe.end(side.other()).address.ip());
+                let end = pipe.end_mut(side);
+                if end.lane.stalled && !self.cuts.contains(&way) {
+                    end.lane.stalled = false;
+                    free.push((*id, side));
+                }
+            }
+        }
+        for (id, side) in free {
+            let after = self.weather.one_way(&mut self.random);
+            self.schedule(Instant::now() + after, Step::Arrive(id, side));
+        }
+    }
+
+    fn give_up(&mut self, id: PipeId, side: Side) {
+        let (there, back) = self.is_way_cut(id, side);
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        pipe.end_mut(side).giving_up = false;
+        let dead = pipe.end(side.other()).over.is_some();
+        if !(there || back || dead) || pipe.end(side).over.is_some() {
+            return;
+        }
+        self.count("connections given up", 1);
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let lane = &mut pipe.end_mut(side).lane;
+        let lost: Vec<Parcel> = lane.queue.drain(..).map(|(_, parcel)| parcel).collect();
+        self.lose(id, side, lost);
+        self.learn_end(id, side, "given up");
+        // The other end is not told: it will find out as this one did.
+        self.doubt(id, side.other(), KEEP_ALIVE);
+    }
+
+    /// What one side sent arrives at the other: all that is due.
+    fn arrive(&mut self, id: PipeId, side: Side, now: Instant) {
+        loop {
+            let (there, back) = self.is_way_cut(id, side);
+            let Some(pipe) = self.pipes.get_mut(&id) else { return };
+            let lane = &mut pipe.end_mut(side).lane;
+            if lane.stalled || lane.queue.front().is_none_or(|(at, _)| *at > now) {
+                return;
+            }
+            if there || back {
+                self.lose_patience(id, side);
+            }
+            let Some(pipe) = self.pipes.get_mut(&id) else { return };
+            let lane = &mut pipe.end_mut(side).lane;
+            if there {
+                lane.stalled = true;
+                self.count("connections stalled", 1);
+                return;
+            }
+            let Some((_, parcel)) = lane.queue.pop_front() else { return };
+            self.receive(id, side, parcel);
+            self.forget_if_finished(id);
+        }
+    }
+
+    /// One parcel of `side` has arrived at the other.
+    fn receive(&mut self, id: PipeId, side: Side, parcel: Parcel) {
+        let receiver = side.other();
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let (from, to) = (pipe.end(side).address, pipe.end(receiver).address);
+        if matches!(parcel, Parcel::Open) {
+            self.receive_open(id, to);
+            return;
+        }
+        if pipe.end(receiver).over.is_some() {
+            // It has closed, or its process has ended: the kernel says so, if there is one.
+            let answer = !matches!(parcel, Parcel::Fin | Parcel::Reset(_));
+            self.lose(id, side, [parcel]);
+            if answer {
+                self.reset(id, receiver, "nobody is there");
+            }
+            return;
+        }
+        match parcel {
+            Parcel::Open => {}
+            Parcel::Accept => {
+                let end = pipe.end_mut(receiver);
+                end.open = true;
+                self.wakers.extend(end.reader.take());
+            }
+            Parcel::Bytes(bytes) => {
+                let (size, sum) = (bytes.len(), checksum(&bytes));
+                let parcel = Parcel::Bytes(bytes);
+                self.record(What::Arrived { from, to, name: parcel.name(), size, sum });
+                let Parcel::Bytes(bytes) = parcel else { return };
+                let Some(pipe) = self.pipes.get_mut(&id) else { return };
+                let end = pipe.end_mut(receiver);
+                end.inbox.push_back(bytes);
+                self.wakers.extend(end.reader.take());
+            }
+            Parcel::Fin => {
+                let end = pipe.end_mut(receiver);
+                end.finished = true;
+                self.wakers.extend(end.reader.take());
+                self.record(What::Closed { by: to, peer: from, why: "closed" });
+            }
+            Parcel::Reset(why) => self.learn_end(id, receiver, why),
+        }
+    }
+
+    /// Somebody wants to connect.
+    fn receive_open(&mut self, id: PipeId, to: SocketAddr) {
+        let Some(present) = self.nodes.get_mut(&to) else {
+            self.reset(id, Side::Server, "refused");
+            return;
+        };
+        present.backlog.push_back(id);
+        self.wakers.extend(present.acceptor.take());
+        let life = present.life;
+        self.end_mut(id, Side::Server, |end| {
+            end.life = Some(life);
+            end.open = true;
+        });
+        self.count("connections opened", 1);
+        self.send(id, Side::Server, Parcel::Accept);
+    }
+
+    /// The kernel of `side`'s host answers what comes for nobody, if it runs.
+    fn reset(&mut self, id: PipeId, side: Side, why: &'static str) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let end = pipe.end_mut(side);
+        end.over.get_or_insert(Over::Closed);
+        let host_is_down = self.hosts_down.contains(&end.address.ip());
+        let told = end.lane.queue.iter().any(|(_, parcel)| matches!(parcel, Parcel::Reset(_)));
+        if host_is_down {
+            self.doubt(id, side.other(), KEEP_ALIVE);
+        } else if !told && pipe.end(side.other()).over.is_none() {
+            pipe.end_mut(side).lane.dead = false;
+            self.send_last(id, side, Parcel::Reset(why));
+        }
+        self.forget_if_finished(id);
+    }
+}
+
+fn host_number(host: IpAddr) -> u64 {
+    match host {
+        IpAddr::V4(host) => u64::from(u32::from(host)),
+        IpAddr::V6(host) => {
+            let [high, low] = [u128::from(host) >> 64, u128::from(host) & u128::from(u64::MAX)];
+            mix(&[high, low].map(|half| u64::try_from(half).unwrap_or(u64::MAX)))
+        }
+    }
+}

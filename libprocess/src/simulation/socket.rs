@@ -1,0 +1,98 @@
+//! What a node of a simulation has in the place of sockets.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::network::Network;
+use super::pipe::{PipeId, Side};
+use crate::node::Node;
+
+/// A place on a simulated network, for one life of a node.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub(super) network: Network,
+    pub(super) address: SocketAddr,
+    pub(super) life: u64,
+}
+
+impl Site {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Listens for a node.
+    pub(crate) fn listen(&self, node: &Node) {
+        self.network.arrive(self, node.downgrade());
+    }
+
+    /// The next connection; `None` once nobody listens any more.
+    pub(crate) async fn accept(&self) -> Option<(SimulatedStream, SocketAddr)> {
+        let (pipe, peer) = poll_fn(|task| self.network.poll_accept(self, task)).await?;
+        Some((SimulatedStream { network: self.network.clone(), pipe, side: Side::Server }, peer))
+    }
+
+    /// Listens no more.
+    pub(crate) fn leave(&self) {
+        self.network.leave(self);
+    }
+
+    /// Connects; waits for as long as it takes.
+    pub(crate) async fn connect(&self, to: SocketAddr) -> io::Result<SimulatedStream> {
+        let pipe = self.network.open(self, to);
+        // Dropped while it waits, it closes the connection.
+        let stream = SimulatedStream { network: self.network.clone(), pipe, side: Side::Client };
+        poll_fn(|task| self.network.poll_opened(pipe, task)).await?;
+        Ok(stream)
+    }
+}
+
+/// One end of a simulated connection.
+#[derive(Debug)]
+pub struct SimulatedStream {
+    network: Network,
+    pipe: PipeId,
+    side: Side,
+}
+
+impl SimulatedStream {
+    /// Whether the connection stands, and nothing came that was not read.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.network.is_silent(self.pipe, self.side)
+    }
+}
+
+impl AsyncRead for SimulatedStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.network.poll_read(self.pipe, self.side, task, out)
+    }
+}
+
+impl AsyncWrite for SimulatedStream {
+    fn poll_write(self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.network.poll_write(self.pipe, self.side, task, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.network.finish(self.pipe, self.side);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for SimulatedStream {
+    fn drop(&mut self) {
+        self.network.close(self.pipe, self.side);
+    }
+}
