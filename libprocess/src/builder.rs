@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use crate::arbiters::Arbiters;
 use crate::disk::{Disk, HostDisk};
 use crate::http::access::{Authenticator, AuthorizationHook};
+use crate::limits::Limits;
 use crate::node::{Node, Parts, Settings};
 use crate::random::Random;
 use crate::simulation::Site;
@@ -174,6 +175,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn tls(mut self, settings: TlsSettings) -> NodeBuilder {
         self.tls = Some(settings);
+        self
+    }
+
+    /// What the connections that others open may cost. Default: [`Limits::default`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> NodeBuilder {
+        self.settings.limits = limits;
         self
     }
 

@@ -9,15 +9,19 @@
 
 mod address;
 mod arbiters;
+mod budget;
 mod builder;
 mod cell;
 mod context;
+mod crowd;
 mod hasher;
 mod install;
 mod limiter;
+mod limits;
 mod links;
 mod mailbox;
 mod node;
+mod pace;
 mod pid;
 mod process;
 mod promise;
@@ -48,6 +52,7 @@ pub use context::Context;
 pub use hasher::FixedState;
 pub use install::{Declared, Install};
 pub use limiter::{Rate, RateError, RateLimiter};
+pub use limits::Limits;
 pub use metrics::Metrics;
 pub use node::{Node, WeakNode};
 pub use pid::{Pid, PidError};

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::address::{Address, ended};
 use crate::arbiters::Arbiters;
+use crate::budget::Budget;
 use crate::builder::NodeBuilder;
 use crate::cell::{Cell, panic_text};
 use crate::disk::Disk;
@@ -76,6 +77,10 @@ pub(crate) struct Inner {
     pub(crate) stopping: watch::Sender<bool>,
     pub(crate) metrics: Metrics,
     pub(crate) client: Client,
+    /// What bodies of requests, and messages, may hold.
+    pub(crate) requests: Arc<Budget>,
+    /// What bodies of answers may hold.
+    pub(crate) answers: Arc<Budget>,
     state: State,
 }
 
@@ -92,6 +97,7 @@ pub(crate) struct Settings {
     pub(crate) site: Option<Site>,
     pub(crate) access: crate::http::access::Access,
     pub(crate) snapshot_rate: crate::system::SnapshotRate,
+    pub(crate) limits: crate::limits::Limits,
 }
 
 #[derive(Default)]
@@ -124,6 +130,8 @@ impl Node {
     pub(crate) fn assemble(parts: Parts) -> Node {
         let Parts { address, settings, arbiters, random, epoch, transport, disk } = parts;
         let client = Client::of_node(settings.tls.clone(), settings.site.clone());
+        let requests = Arc::new(Budget::new(settings.limits.requests));
+        let answers = Arc::new(Budget::new(settings.limits.answers));
         Node(Arc::new(Inner {
             address,
             settings,
@@ -136,6 +144,8 @@ impl Node {
             stopping: watch::Sender::new(false),
             metrics: Metrics::new(),
             client,
+            requests,
+            answers,
             state: State::default(),
         }))
     }
@@ -192,6 +202,16 @@ impl Node {
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.0.settings.tls.as_ref()
+    }
+
+    /// The budget of what is being read.
+    pub(crate) fn requests(&self) -> &Arc<Budget> {
+        &self.0.requests
+    }
+
+    /// The budget of what waits to be read by others.
+    pub(crate) fn answers(&self) -> &Arc<Budget> {
+        &self.0.answers
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -9,8 +9,9 @@
 //!
 //! It also sees what actix-http does not: a peer that closes its side while a stream is being written to
 //! it (the stream then ends at once), and requests that come too slowly, from the second on as well.
-//! Memory is bounded: while an answer is made, at most [`READ_AHEAD`] bytes are read ahead; an answer that is not
-//! read for [`WRITE_TIMEOUT`] is given up, unless it is an event stream, which has a bound of its own.
+//! Memory is bounded: while an answer is made, at most [`READ_AHEAD`] bytes are read ahead; a body that comes too
+//! slowly, or an answer that is read too slowly ([`Pace`]), is given up, unless it is an event stream, which has a
+//! bound of its own. The rest of the node learns whether the connection is of use at the moment ([`Activity`]).
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -22,28 +23,26 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::body::StreamWatch;
-use super::codec::{BodyScanner, request_head};
+use super::codec::{BodyScanner, MAX_HEAD, request_head};
+use crate::crowd::Activity;
+use crate::pace::Pace;
 use crate::stream::Stream;
 
 /// Bytes that are read while an answer is made: enough to see that the peer is still there, and for the
 /// next pipelined calls.
 const READ_AHEAD: usize = 64 << 10;
 
-/// Bytes that one read asks for.
+/// Bytes that one read asks for, and what it asks for while nothing is known to come: there may be many connections
+/// that are silent.
 const READ_SIZE: usize = 16 << 10;
+const FIRST_READ: usize = 2 << 10;
 
 /// How long the head of a request may take from its first byte (of a connection's first request: from the
 /// start; actix-http answers that one with 408 after [`super::server::REQUEST_TIMEOUT`]).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long a body may go without a byte.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// How long a peer may take none of an answer that is there.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the gate and the answers of its connection share. They run in one task.
 #[derive(Debug, Default)]
@@ -134,21 +133,47 @@ pub(crate) struct Gate {
     ended: bool,
     /// It did so while a stream was written to it: nothing more is written.
     abandoned: bool,
-    timer: Option<(Pin<Box<Sleep>>, TimerOf)>,
-    /// Runs while the peer takes nothing of what is written.
-    unread: Option<Pin<Box<Sleep>>>,
+    coming: Coming,
+    /// Rings when the request at hand comes too slowly.
+    reading: Timer,
+    /// How the answer at hand is taken, once its peer had to be waited for.
+    taken: Option<Pace>,
+    /// Rings when it is taken too slowly.
+    writing: Timer,
     progress: Rc<Progress>,
+    activity: Rc<Activity>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TimerOf {
-    Head,
-    Body,
+/// How the request at hand comes.
+#[derive(Debug, Default)]
+struct Coming {
+    /// Bytes of the head in which no end was found.
+    searched: usize,
+    /// When the head must be there.
+    head_until: Option<Instant>,
+    /// The body's time, once it had to be waited for.
+    pace: Option<Pace>,
+    /// Bytes of the body that came since.
+    moved: usize,
+}
+
+/// A timer that is made when it is first needed.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll_at(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().poll(cx)
+    }
 }
 
 impl Gate {
     /// `first` was read already.
-    pub(crate) fn new(stream: Stream, first: BytesMut) -> Gate {
+    pub(crate) fn new(stream: Stream, first: BytesMut, activity: Rc<Activity>) -> Gate {
         Gate {
             stream,
             buffer: first,
@@ -157,9 +182,12 @@ impl Gate {
             requests: 0,
             ended: false,
             abandoned: false,
-            timer: None,
-            unread: None,
+            coming: Coming::default(),
+            reading: Timer::default(),
+            taken: None,
+            writing: Timer::default(),
             progress: Rc::default(),
+            activity,
         }
     }
 
@@ -182,25 +210,18 @@ impl Gate {
                         return;
                     }
                     self.stage = Stage::Head;
+                    self.taken = None;
+                    self.activity.rest();
                 }
                 Stage::Head => {
-                    if unreleased.is_empty() {
+                    if !self.release_head() {
                         return;
-                    }
-                    match request_head(unreleased) {
-                        Ok(Some((framing, length))) => {
-                            self.released += length;
-                            self.timer = None;
-                            self.requests += 1;
-                            self.stage = Stage::Body(BodyScanner::new(framing));
-                        }
-                        Ok(None) => return,
-                        Err(_) => self.stage = Stage::Open,
                     }
                 }
                 Stage::Body(scanner) => {
                     if scanner.is_done() {
-                        self.timer = None;
+                        self.coming = Coming::default();
+                        self.activity.work();
                         self.stage = Stage::Answering;
                         continue;
                     }
@@ -208,7 +229,7 @@ impl Gate {
                         Ok(step) if step.consumed == 0 => return,
                         Ok(step) => {
                             self.released += step.consumed;
-                            self.timer = None;
+                            self.coming.moved += step.data.len();
                         }
                         // Where this request ends, and the next begins, cannot be told any more.
                         Err(_) => {
@@ -217,6 +238,39 @@ impl Gate {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Releases the head of a request; false if it needs more bytes. It is parsed again only when a line has ended: else
+    /// a peer that sends single bytes would cost time with the square of their number.
+    fn release_head(&mut self) -> bool {
+        if self.released == 0 {
+            // Empty lines before a request mean nothing (RFC 9112, 2.2).
+            let empty = self.buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.buffer.advance(empty);
+        }
+        let unreleased = &self.buffer[self.released..];
+        let fresh = unreleased.get(self.coming.searched..).unwrap_or(unreleased);
+        if unreleased.len() <= MAX_HEAD && !fresh.contains(&b'\n') {
+            self.coming.searched = unreleased.len();
+            return false;
+        }
+        match request_head(unreleased) {
+            Ok(Some((framing, length))) => {
+                self.released += length;
+                self.coming = Coming::default();
+                self.requests += 1;
+                self.stage = Stage::Body(BodyScanner::new(framing));
+                true
+            }
+            Ok(None) => {
+                self.coming.searched = unreleased.len();
+                false
+            }
+            Err(_) => {
+                self.stage = Stage::Open;
+                true
             }
         }
     }
@@ -231,39 +285,64 @@ impl Gate {
 
     /// Ready with an error when the request at hand comes too slowly.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let (of, limit) = match self.stage {
-            Stage::Head if self.requests == 0 || !self.buffer.is_empty() => (TimerOf::Head, HEAD_TIMEOUT),
-            Stage::Open => (TimerOf::Head, HEAD_TIMEOUT),
-            Stage::Body(_) => (TimerOf::Body, BODY_TIMEOUT),
-            _ => {
-                self.timer = None;
+        let now = Instant::now();
+        let deadline = match self.stage {
+            Stage::Head if self.requests > 0 && self.buffer.is_empty() => {
+                self.coming = Coming::default();
                 return Poll::Pending;
             }
+            Stage::Head | Stage::Open => *self.coming.head_until.get_or_insert(now + HEAD_TIMEOUT),
+            Stage::Body(_) => {
+                let moved = std::mem::take(&mut self.coming.moved);
+                let pace = self.coming.pace.get_or_insert_with(|| Pace::new(now));
+                pace.moved(moved, now);
+                pace.deadline()
+            }
+            Stage::Answering | Stage::Broken => return Poll::Pending,
         };
-        match &self.timer {
-            Some((_, current)) if *current == of => {}
-            _ => self.timer = Some((Box::pin(tokio::time::sleep(limit)), of)),
-        }
-        if let Some((sleep, _)) = &mut self.timer {
-            ready!(sleep.as_mut().poll(cx));
-        }
+        ready!(self.reading.poll_at(cx, deadline));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the request came too slowly"))
     }
 
-    /// Watches that the peer takes what is there: nothing of it may stand still for too long.
-    fn poll_taken<T>(&mut self, cx: &mut Context<'_>, taken: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if taken.is_ready() || !self.progress.must_be_read() {
-            self.unread = None;
+    /// Sees to it that the peer takes what is there of an answer, at some pace.
+    fn poll_taken(
+        &mut self,
+        cx: &mut Context<'_>,
+        taken: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if !self.progress.must_be_read() {
+            self.taken = None;
             return taken;
         }
-        let unread = self.unread.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_TIMEOUT)));
-        ready!(unread.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read its answer")))
+        match (&taken, &mut self.taken) {
+            // It was never waited for.
+            (Poll::Ready(_), None) => return taken,
+            (Poll::Ready(bytes), Some(pace)) => {
+                let now = Instant::now();
+                pace.go_on(now);
+                pace.moved(*bytes.as_ref().unwrap_or(&0), now);
+                // What comes next may have to be made first.
+                pace.pause(now);
+                return taken;
+            }
+            (Poll::Pending, _) => {}
+        }
+        let now = Instant::now();
+        let pace = self.taken.get_or_insert_with(|| Pace::new(now));
+        pace.go_on(now);
+        ready!(self.writing.poll_at(cx, pace.deadline()));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes its answer too slowly")))
     }
 
     /// Reads once from the socket.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.buffer.reserve(READ_SIZE);
+        if !self.buffer.is_empty() || matches!(self.stage, Stage::Body(_)) {
+            self.buffer.reserve(READ_SIZE);
+        } else if self.buffer.capacity() > FIRST_READ {
+            self.buffer = BytesMut::with_capacity(FIRST_READ);
+        } else {
+            self.buffer.reserve(FIRST_READ);
+        }
         let reading = pin!(self.stream.read_buf(&mut self.buffer));
         self.ended = ready!(reading.poll(cx))? == 0;
         Poll::Ready(Ok(()))
@@ -321,8 +400,8 @@ impl AsyncWrite for Gate {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.poll_taken(cx, flushed)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);
+        self.poll_taken(cx, flushed).map_ok(drop)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -37,5 +37,5 @@ pub use request::{Query, Request, decode_path};
 pub use response::{Reply, Response};
 pub(crate) use routes::{Endpoint, RouteHandler, Routes};
 pub use server::MAX_REQUEST_BODY;
-pub(crate) use server::{Origin, serve};
+pub(crate) use server::{Origin, refuse, serve};
 pub use unix::{MAX_SOCKET_PATH, UnixSocket, UnixSocketError, serve_unix};

@@ -4,7 +4,7 @@
 //! on the thread that accepted it. Peers' connections never come here ([`crate::transport`]). It knows
 //! routes only through [`super::dispatch`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -20,9 +20,9 @@ use actix_web::dev::AppConfig;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use flate2::read::GzDecoder;
+use futures::StreamExt;
 use futures::future::LocalBoxFuture;
-use futures::{FutureExt, StreamExt};
-use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::body::{Body, BodyReceiver};
 use super::dispatch::dispatch;
@@ -30,6 +30,8 @@ use super::gate::{AnswerGuard, Gate, Progress};
 use super::gzip::{self, GZIP_MINIMUM};
 use super::request::{Query, Request, accepts_coding, decode_path};
 use super::response::Response;
+use crate::budget::Share;
+use crate::crowd::Activity;
 use crate::node::Node;
 use crate::stream::Stream;
 
@@ -45,9 +47,6 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a connection that is being closed may linger.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections of ordinary clients that one thread serves at a time; more are answered with 503.
-const MAX_CONNECTIONS: usize = 16 << 10;
-
 /// When the kernel begins to probe a silent peer, and how often. There is no other limit for an idle
 /// connection: Mesos's C++ scheduler library keeps one open for its calls, and takes its end for the
 /// end of the master.
@@ -61,7 +60,6 @@ thread_local! {
     /// current date with a task of that runtime. A task of the runtime owns it, not this variable: it must
     /// not be dropped with the thread's variables, some of which are its own.
     static SERVICE: RefCell<Option<Weak<ServeFn>>> = const { RefCell::new(None) };
-    static CONNECTIONS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Where a connection came from, and what it may ask for.
@@ -88,11 +86,7 @@ thread_local! {
 
 /// Serves one connection until it ends, or the caller drops it because the node stops. `first` was read from it
 /// already. Runs on the thread that calls it, which must be an arbiter's.
-pub(crate) async fn serve(origin: Origin, stream: Stream, first: BytesMut) {
-    let Some(_place) = Place::take() else {
-        refuse(stream);
-        return;
-    };
+pub(crate) async fn serve(origin: Origin, stream: Stream, first: BytesMut, activity: Rc<Activity>) {
     let peer = origin.peer;
     if let Err(error) = prepare(&stream) {
         tracing::debug!(%peer, %error, "cannot set up a connection");
@@ -101,36 +95,17 @@ pub(crate) async fn serve(origin: Origin, stream: Stream, first: BytesMut) {
     let Some(serve) = service().await else { return };
     // Between these two lines nothing else runs on this thread.
     ARRIVING.set(Some(origin));
-    let connection = serve(Gate::new(stream, first), peer);
+    let connection = serve(Gate::new(stream, first, activity), peer);
     ARRIVING.set(None);
     if let Err(error) = connection.await {
         tracing::debug!(%peer, error, "a connection ended");
     }
 }
 
-/// A place among the connections of this thread.
-struct Place;
-
-impl Place {
-    fn take() -> Option<Place> {
-        let taken = CONNECTIONS.get();
-        (taken < MAX_CONNECTIONS).then(|| {
-            CONNECTIONS.set(taken + 1);
-            Place
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        CONNECTIONS.set(CONNECTIONS.get() - 1);
-    }
-}
-
-fn refuse(mut stream: Stream) {
+/// Tells somebody that there is no room, without a wait.
+pub(crate) fn refuse(stream: &TcpStream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    // Whether it fits into the socket's buffer or not: nobody waits for it.
-    let _ = async { stream.write_all(BUSY).await.and(stream.flush().await) }.now_or_never();
+    let _ = stream.try_write(BUSY);
 }
 
 fn prepare(stream: &Stream) -> io::Result<()> {
@@ -184,26 +159,38 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     };
     let guard = AnswerGuard::new(connection.progress.clone());
     let Origin { node, peer, paths } = &connection.origin;
-    let response = match read(&request, payload, *peer).await {
+    let mut share = node.requests().share(peer.ip());
+    let response = match read(&request, payload, *peer, &mut share).await {
         Ok(request) if paths.as_ref().is_some_and(|paths| !paths.contains(&request.path)) => {
             Response::forbidden(format!("'{}' is not served on this socket", request.path))
         }
         Ok(request) => dispatch(node, request).await,
         Err(response) => response,
     };
+    drop(share);
     let method = request.method().as_str();
     let codings = request.headers().get("accept-encoding").and_then(|v| v.to_str().ok()).unwrap_or("");
-    let mut response = compress(response, codings);
+    let response = compress(response, codings);
+    let mut share = node.answers().share(peer.ip());
+    let mut response = match hold(&mut share, response.body.as_bytes().map_or(0, <[u8]>::len)) {
+        Ok(()) => response,
+        Err(busy) => busy,
+    };
     // By the node's clock; actix-http would ask the host's.
     let date = httpdate::fmt_http_date(node.now());
     if let Ok(date) = HeaderValue::from_str(&date) {
         response.headers.insert(::http::header::DATE, date);
     }
-    write(response, method == "HEAD", guard)
+    write(response, method == "HEAD", Held { guard, _share: share })
 }
 
 /// Our request from actix-web's, with its whole body.
-async fn read(request: &HttpRequest, payload: web::Payload, peer: SocketAddr) -> Result<Request, Response> {
+async fn read(
+    request: &HttpRequest,
+    payload: web::Payload,
+    peer: SocketAddr,
+    share: &mut Share,
+) -> Result<Request, Response> {
     let method = Method::from_bytes(request.method().as_str().as_bytes())
         .map_err(|_| Response::bad_request("Invalid method"))?;
     let mut headers = HeaderMap::with_capacity(request.headers().len());
@@ -216,9 +203,11 @@ async fn read(request: &HttpRequest, payload: web::Payload, peer: SocketAddr) ->
     }
     // Without either header there is no body, whatever actix-http expects after an `Upgrade`.
     let has_body = headers.contains_key("content-length") || headers.contains_key("transfer-encoding");
-    let mut body = if has_body { read_body(payload).await? } else { Bytes::new() };
+    let mut body = if has_body { read_body(payload, share).await? } else { Bytes::new() };
     if headers.get("content-encoding").is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip")) {
+        let packed = body.len();
         body = unpack(&body)?;
+        hold(share, packed + body.len())?;
     }
     let raw = request.uri().path();
     if raw.contains("/..") {
@@ -229,7 +218,7 @@ async fn read(request: &HttpRequest, payload: web::Payload, peer: SocketAddr) ->
     Ok(Request { method, path, query, headers, body, peer, principal: None })
 }
 
-async fn read_body(mut payload: web::Payload) -> Result<Bytes, Response> {
+async fn read_body(mut payload: web::Payload, share: &mut Share) -> Result<Bytes, Response> {
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
     let mut length = 0;
@@ -240,6 +229,7 @@ async fn read_body(mut payload: web::Payload) -> Result<Bytes, Response> {
         if length > MAX_REQUEST_BODY {
             return Err(too_large());
         }
+        hold(share, length)?;
         // Most bodies come in one piece, which is not copied.
         match first.take() {
             None if all.is_empty() => first = Some(piece),
@@ -252,6 +242,10 @@ async fn read_body(mut payload: web::Payload) -> Result<Bytes, Response> {
         }
     }
     Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+fn hold(share: &mut Share, bytes: usize) -> Result<(), Response> {
+    share.set(bytes).map_err(|exhausted| Response::service_unavailable(exhausted.to_string()))
 }
 
 fn too_large() -> Response {
@@ -291,7 +285,7 @@ fn compress(mut response: Response, accept_encoding: &str) -> Response {
 }
 
 /// actix-web's answer from ours. A stream whose route says its length (`content-length`) is not chunked.
-fn write(mut response: Response, to_head: bool, guard: AnswerGuard) -> HttpResponse<BoxBody> {
+fn write(mut response: Response, to_head: bool, held: Held) -> HttpResponse<BoxBody> {
     let length = response.headers.remove("content-length").and_then(|v| v.to_str().ok()?.parse().ok());
     let content = match response.body {
         Body::Empty => Content::Bytes(Bytes::new()),
@@ -305,14 +299,14 @@ fn write(mut response: Response, to_head: bool, guard: AnswerGuard) -> HttpRespo
             // It ends by itself, as bytes do.
             Some(length) => Content::Sized(receiver, length),
             None => {
-                guard.streams(receiver.watch());
+                held.guard.streams(receiver.watch());
                 Content::Stream(receiver)
             }
         },
     };
     let status = actix_http::StatusCode::from_u16(response.status.as_u16())
         .unwrap_or(actix_http::StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = HttpResponse::with_body(status, BoxBody::new(AnswerBody { content, _guard: guard }));
+    let mut answer = HttpResponse::with_body(status, BoxBody::new(AnswerBody { content, _held: held }));
     // Upstream writes names in camel case; some clients look for exactly that.
     answer.head_mut().set_camel_case_headers(true);
     for (name, value) in &response.headers {
@@ -329,7 +323,13 @@ fn write(mut response: Response, to_head: bool, guard: AnswerGuard) -> HttpRespo
 /// A body on its way out. Its end, however it comes, lets the next request in.
 struct AnswerBody {
     content: Content,
-    _guard: AnswerGuard,
+    _held: Held,
+}
+
+/// What a body on its way out holds.
+struct Held {
+    guard: AnswerGuard,
+    _share: Share,
 }
 
 enum Content {

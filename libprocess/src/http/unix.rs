@@ -4,7 +4,7 @@
 //! `Slave::initialize` in `slave/slave.cpp`, and puts everything else off with 403); messages between actors are not.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use bytes::BytesMut;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::server::{Origin, serve};
+use crate::crowd::{Crowd, Visit};
 use crate::node::Node;
 use crate::process::Place;
 use crate::stream::Stream;
@@ -23,6 +24,9 @@ pub const MAX_SOCKET_PATH: usize = 108;
 
 /// After an accept that failed (no file descriptors, mostly).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Where all connections of a Unix socket come from.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A Unix socket to serve on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +104,7 @@ async fn accept(node: Node, listener: std::os::unix::net::UnixListener, paths: R
             return;
         }
     };
+    let crowd = Crowd::new(node.settings().limits.clone());
     let mut stopped = std::pin::pin!(node.stopped());
     loop {
         let accepted = tokio::select! {
@@ -108,7 +113,10 @@ async fn accept(node: Node, listener: std::os::unix::net::UnixListener, paths: R
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => drop(actix_rt::spawn(converse(node.clone(), stream, paths.clone()))),
+            Ok((stream, _)) => match crowd.admit(NOWHERE.ip()) {
+                Some(visit) => drop(actix_rt::spawn(converse(node.clone(), stream, paths.clone(), visit))),
+                None => tracing::warn!("refusing a connection to a Unix socket: there are too many"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection on a Unix socket");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -118,13 +126,14 @@ async fn accept(node: Node, listener: std::os::unix::net::UnixListener, paths: R
 }
 
 /// Serves one connection until it or the node ends.
-async fn converse(node: Node, stream: UnixStream, paths: Rc<[String]>) {
+async fn converse(node: Node, stream: UnixStream, paths: Rc<[String]>, visit: Visit) {
     let stopped = node.stopped();
-    let peer = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let origin = Origin { node, peer, paths: Some(paths) };
+    let origin = Origin { node, peer: NOWHERE, paths: Some(paths) };
+    let activity = visit.activity();
     tokio::select! {
         biased;
         () = stopped => {}
-        () = serve(origin, Stream::Unix(stream), BytesMut::new()) => {}
+        () = activity.must_leave() => {}
+        () = serve(origin, Stream::Unix(stream), BytesMut::new(), Rc::clone(activity)) => {}
     }
 }

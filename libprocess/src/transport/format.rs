@@ -310,9 +310,9 @@ pub(crate) struct MessageDecoder {
 }
 
 impl MessageDecoder {
-    /// Whether a head was read whose body is not complete.
-    pub(crate) fn is_inside_body(&self) -> bool {
-        self.current.is_some()
+    /// The bytes that are there of a body that is not complete; `None` between two messages.
+    pub(crate) fn body_bytes(&self) -> Option<usize> {
+        self.current.as_ref().map(|(_, body)| body.bytes.len())
     }
 
     /// The next message, or `None` until there are more bytes.

@@ -6,10 +6,13 @@
 //!
 //! Back-pressure: nothing is read while answers cannot be written, nor while the queue of an actor that was just written
 //! to holds more than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
-//! A message that comes too slowly ends the conversation.
+//! A message that comes too slowly ends the conversation. Nothing is read, either, while all peers' messages together
+//! have more bytes than the node's budget; who had no patience left then is closed, so that nobody waits for ever.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -19,9 +22,12 @@ use tokio::time::Instant;
 
 use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind, write_answer};
 use super::{Delivery, keep_alive};
+use crate::budget::Share;
+use crate::crowd::{Activity, Crowd, Visit};
 use crate::http::Origin;
 use crate::mailbox::Waiting;
 use crate::node::Node;
+use crate::pace::Pace;
 use crate::simulation::Site;
 use crate::stream::Stream;
 use crate::tls;
@@ -31,14 +37,14 @@ use crate::wire::Encoding;
 const HIGH_WATER: Waiting = Waiting { events: 100_000, bytes: 64 << 20 };
 /// How long the head of a message may take from its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a body may go without a byte.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a long queue is looked at.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Bytes of answers that are written at once, at the latest.
 const ANSWERS: usize = 32 << 10;
-/// Bytes that are read at once, at least.
+/// Bytes that are read at once, at least, from a peer that sends much.
 const READ: usize = 64 << 10;
+/// Bytes that are read at once from others: most connections are silent most of the time.
+const READ_LITTLE: usize = 4 << 10;
 /// How long after its first byte a connection may stay unclear before it is taken for a client's.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// Bytes that the first reads ask for.
@@ -71,6 +77,7 @@ pub(super) async fn accept(node: Node, listener: Listener) {
 }
 
 async fn accept_simulated(node: Node, site: &Site) {
+    let crowd = Crowd::new(node.settings().limits.clone());
     let mut stopped = std::pin::pin!(node.stopped());
     loop {
         let accepted = tokio::select! {
@@ -79,20 +86,28 @@ async fn accept_simulated(node: Node, site: &Site) {
             accepted = site.accept() => accepted,
         };
         let Some((stream, peer)) = accepted else { break };
-        let node = node.clone();
-        let stopped = node.stopped();
-        actix_rt::spawn(async move {
-            tokio::select! {
-                biased;
-                () = stopped => {}
-                () = converse(node, Stream::Simulated(stream), peer) => {}
-            }
-        });
+        let Some(visit) = crowd.admit(peer.ip()) else { continue };
+        let activity = Rc::clone(visit.activity());
+        let serving = converse(node.clone(), Stream::Simulated(stream), peer, visit);
+        actix_rt::spawn(attend(node.clone(), peer, activity, serving));
     }
     site.leave();
 }
 
+/// Serves one connection until it or the node ends, or there are too many.
+async fn attend(node: Node, peer: SocketAddr, activity: Rc<Activity>, serving: impl Future<Output = ()>) {
+    let stopped = node.stopped();
+    drop(node);
+    tokio::select! {
+        biased;
+        () = stopped => {}
+        () = activity.must_leave() => tracing::debug!(%peer, "closing a connection: there are too many"),
+        () = serving => {}
+    }
+}
+
 async fn accept_tcp(node: Node, listener: TcpListener) {
+    let crowd = Crowd::new(node.settings().limits.clone());
     let mut stopped = std::pin::pin!(node.stopped());
     loop {
         let accepted = tokio::select! {
@@ -102,15 +117,16 @@ async fn accept_tcp(node: Node, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, peer)) => {
-                let node = node.clone();
-                let stopped = node.stopped();
-                actix_rt::spawn(async move {
-                    tokio::select! {
-                        biased;
-                        () = stopped => {}
-                        () = serve(node, stream, peer) => {}
+                let Some(visit) = crowd.admit(peer.ip()) else {
+                    tracing::debug!(%peer, "refusing a connection: there are too many");
+                    if node.tls().is_none() {
+                        crate::http::refuse(&stream);
                     }
-                });
+                    continue;
+                };
+                let activity = Rc::clone(visit.activity());
+                let serving = serve(node.clone(), stream, peer, visit);
+                actix_rt::spawn(attend(node.clone(), peer, activity, serving));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -120,7 +136,7 @@ async fn accept_tcp(node: Node, listener: TcpListener) {
     }
 }
 
-async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
+async fn serve(node: Node, stream: TcpStream, peer: SocketAddr, visit: Visit) {
     // Answers and streamed events are small and must not wait for more.
     let _ = stream.set_nodelay(true);
     let _ = keep_alive(&stream);
@@ -130,17 +146,23 @@ async fn serve(node: Node, stream: TcpStream, peer: SocketAddr) {
         return;
     }
     if let Some(stream) = secure(&node, stream, first[0], peer).await {
-        converse(node, stream, peer).await;
+        converse(node, stream, peer, visit).await;
     }
 }
 
 /// Talks to whoever it is.
-async fn converse(node: Node, stream: Stream, peer: SocketAddr) {
-    let mut stream = stream;
+async fn converse(node: Node, stream: Stream, peer: SocketAddr, visit: Visit) {
+    let (mut stream, mut visit) = (stream, visit);
     let mut buffer = BytesMut::new();
     match first_bytes(&mut stream, &mut buffer).await {
-        Ok(Kind::Peer) => serve_peer(node, stream, buffer, peer).await,
-        Ok(_) => crate::http::serve(Origin { node, peer, paths: None }, stream, buffer).await,
+        Ok(Kind::Peer) if visit.becomes_peer() => {
+            serve_peer(node, stream, buffer, peer, visit.activity()).await;
+        }
+        Ok(Kind::Peer) => tracing::warn!(%peer, "refusing a node's connection: there are too many"),
+        Ok(_) => {
+            let origin = Origin { node, peer, paths: None };
+            crate::http::serve(origin, stream, buffer, Rc::clone(visit.activity())).await;
+        }
         Err(error) => tracing::debug!(%peer, %error, "a connection ended before its first request"),
     }
 }
@@ -194,8 +216,15 @@ async fn read_some(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Resul
 }
 
 /// Talks to a peer until one of both has enough. `buffer` holds what was read already.
-async fn serve_peer(node: Node, mut stream: Stream, mut buffer: BytesMut, peer: SocketAddr) {
-    let mut conversation = Conversation::new(node);
+async fn serve_peer(
+    node: Node,
+    mut stream: Stream,
+    mut buffer: BytesMut,
+    peer: SocketAddr,
+    activity: &Activity,
+) {
+    let mut conversation = Conversation::new(node, peer);
+    let mut appetite = READ_LITTLE;
     loop {
         let go_on = conversation.take(&mut buffer);
         if !conversation.answers.is_empty() {
@@ -210,7 +239,16 @@ async fn serve_peer(node: Node, mut stream: Stream, mut buffer: BytesMut, peer: 
             Go::OnReading => {}
         }
         conversation.wait_for_queues().await;
-        buffer.reserve(READ);
+        if !conversation.wait_for_memory().await {
+            tracing::warn!(%peer, "closing a peer's connection: there is no memory for its message");
+            return;
+        }
+        if buffer.is_empty() && appetite < READ {
+            // What a burst needed is not kept.
+            buffer = BytesMut::new();
+        }
+        buffer.reserve(appetite);
+        activity.rest();
         let read = match conversation.patience(&buffer) {
             None => stream.read_buf(&mut buffer).await,
             Some(deadline) => match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
@@ -223,12 +261,13 @@ async fn serve_peer(node: Node, mut stream: Stream, mut buffer: BytesMut, peer: 
         };
         match read {
             Ok(0) => return,
-            Ok(_) => {}
+            Ok(length) => appetite = if length >= READ_LITTLE { READ } else { READ_LITTLE },
             Err(error) => {
                 tracing::debug!(%peer, %error, "a peer's connection broke");
                 return;
             }
         }
+        activity.work();
     }
 }
 
@@ -250,11 +289,21 @@ struct Conversation {
     targets: BTreeSet<String>,
     /// When the head that is not complete yet must be.
     head_until: Option<Instant>,
+    /// The body that is not complete yet.
+    body: Option<Coming>,
+    share: Share,
+}
+
+/// How a body comes.
+struct Coming {
+    pace: Pace,
+    bytes: usize,
 }
 
 impl Conversation {
-    fn new(node: Node) -> Conversation {
+    fn new(node: Node, peer: SocketAddr) -> Conversation {
         let (decoder, answers) = (MessageDecoder::default(), BytesMut::new());
+        let share = node.requests().share(peer.ip());
         Conversation {
             node,
             decoder,
@@ -262,6 +311,8 @@ impl Conversation {
             same_schema: false,
             targets: BTreeSet::new(),
             head_until: None,
+            body: None,
+            share,
         }
     }
 
@@ -275,6 +326,7 @@ impl Conversation {
                         return Go::Away;
                     }
                     self.head_until = None;
+                    self.body = None;
                     if !self.targets.contains(&head.id) {
                         self.targets.insert(head.id);
                     }
@@ -319,8 +371,8 @@ impl Conversation {
 
     /// Until when more bytes must come; `None` between two messages.
     fn patience(&mut self, buffer: &BytesMut) -> Option<Instant> {
-        if self.decoder.is_inside_body() {
-            return Some(Instant::now() + BODY_TIMEOUT);
+        if let Some(body) = &self.body {
+            return Some(body.pace.deadline());
         }
         if buffer.is_empty() {
             return None;
@@ -328,7 +380,30 @@ impl Conversation {
         Some(*self.head_until.get_or_insert_with(|| Instant::now() + HEAD_TIMEOUT))
     }
 
+    /// Waits until the budget has room for the body that is coming. False if that takes longer than the body may.
+    async fn wait_for_memory(&mut self) -> bool {
+        let Some(bytes) = self.decoder.body_bytes() else {
+            // What gets smaller is never refused.
+            return self.share.set(0).is_ok();
+        };
+        let now = Instant::now();
+        let body = self.body.get_or_insert_with(|| Coming { pace: Pace::new(now), bytes: 0 });
+        body.pace.go_on(now);
+        body.pace.moved(bytes.saturating_sub(body.bytes), now);
+        body.bytes = bytes;
+        while self.share.set(bytes).is_err() {
+            if Instant::now() >= body.pace.deadline() {
+                return false;
+            }
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+        true
+    }
+
     async fn wait_for_queues(&mut self) {
+        if let Some(body) = &mut self.body {
+            body.pace.pause(Instant::now());
+        }
         for target in std::mem::take(&mut self.targets) {
             let above = |part: usize| {
                 let Waiting { events, bytes } = self.node.waiting(&target);

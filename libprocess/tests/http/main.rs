@@ -5,6 +5,7 @@
 mod access;
 mod assets;
 mod client;
+mod hostile;
 mod limits;
 mod server;
 mod streams;
@@ -20,7 +21,7 @@ use ::http::{Method, StatusCode};
 use bytes::Bytes;
 use libprocess::http::{ClientRequest, Query, Reply, Request, Response, StreamSender, stream};
 use libprocess::{
-    Context, DecodeError, Encoding, Handle, Install, Node, Pid, Process, WireMessage, messages,
+    Context, DecodeError, Encoding, Handle, Install, Limits, Node, Pid, Process, WireMessage, messages,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -132,25 +133,38 @@ async fn patient<T>(future: impl Future<Output = T>) -> T {
 
 /// Runs a test against a node.
 fn with_node<F: Future<Output = ()>>(test: impl FnOnce(Fixture) -> F) {
-    libprocess::run(async {
-        let version: Value = serde_json::from_str(
-            r#"{"build_date":"2026-11-23 21:17:45 UTC","build_time":1795468665.0,"build_user":"","version":"1.12.0"}"#,
-        )
+    with_limits(Limits::default(), test);
+}
+
+/// Runs a test against a node that takes so much.
+fn with_limits<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Fixture) -> F) {
+    libprocess::run(on_a_node(limits, |fixture| patient(test(fixture))));
+}
+
+/// The same on one thread, under a clock that jumps when nothing is left to do.
+fn in_paused_time<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Fixture) -> F) {
+    libprocess::testing::run(on_a_node(limits, test));
+}
+
+async fn on_a_node<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Fixture) -> F) {
+    let version: Value = serde_json::from_str(
+        r#"{"build_date":"2026-11-23 21:17:45 UTC","build_time":1795468665.0,"build_user":"","version":"1.12.0"}"#,
+    )
+    .unwrap();
+    let node = Node::builder()
+        .bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        .delegate("master")
+        .limits(limits)
+        .version(version)
+        .firewall(vec!["/master/later".to_owned()])
+        .start()
+        .await
         .unwrap();
-        let node = Node::builder()
-            .bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .delegate("master")
-            .version(version)
-            .firewall(vec!["/master/later".to_owned()])
-            .start()
-            .await
-            .unwrap();
-        let (streams, streams_receiver) = mpsc::unbounded_channel();
-        let (messages, messages_receiver) = mpsc::unbounded_channel();
-        node.spawn(Master { streams, messages });
-        node.spawn(libprocess::files::Files::new());
-        let fixture = Fixture { node: node.clone(), streams: streams_receiver, messages: messages_receiver };
-        patient(test(fixture)).await;
-        node.shutdown().await;
-    });
+    let (streams, streams_receiver) = mpsc::unbounded_channel();
+    let (messages, messages_receiver) = mpsc::unbounded_channel();
+    node.spawn(Master { streams, messages });
+    node.spawn(libprocess::files::Files::new());
+    let fixture = Fixture { node: node.clone(), streams: streams_receiver, messages: messages_receiver };
+    test(fixture).await;
+    node.shutdown().await;
 }
