@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::arbiters::Arbiters;
 use crate::disk::{Disk, HostDisk};
+use crate::environment::Environment;
 use crate::http::access::{Authenticator, AuthorizationHook};
 use crate::limits::Limits;
 use crate::node::{Node, Parts, Settings};
@@ -27,6 +28,7 @@ const TEST_EPOCH: Duration = Duration::from_secs(1_600_000_000);
 pub struct NodeBuilder {
     bind: Option<SocketAddr>,
     advertise: Option<SocketAddr>,
+    environment: Environment,
     seed: Option<u64>,
     epoch: Option<SystemTime>,
     transport: Option<Arc<dyn Transport>>,
@@ -45,10 +47,32 @@ impl NodeBuilder {
         self
     }
 
-    /// What the pids carry, if others reach this node under another address. Port 0 means the bound port.
+    /// What the pids carry, if others reach this node under another address. Port 0 means the bound port, the unspecified
+    /// address the bound address.
     #[must_use]
     pub fn advertise(mut self, address: SocketAddr) -> NodeBuilder {
         self.advertise = Some(address);
+        self
+    }
+
+    /// What the operator says in the environment. Where [`NodeBuilder::bind`] and [`NodeBuilder::advertise`] say nothing
+    /// (no address or an unspecified one, port 0), it counts.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> NodeBuilder {
+        self.settings.require_peer_match |= environment.require_peer_address_ip_match;
+        if let Some(rate) = environment.snapshot_rate {
+            self.settings.snapshot_rate = crate::system::SnapshotRate(rate);
+        }
+        self.environment = environment;
+        self
+    }
+
+    /// Messages from other nodes are refused with 400 if the pid of their sender has another address than their
+    /// connection comes from (upstream: `LIBPROCESS_REQUIRE_PEER_ADDRESS_IP_MATCH`). Nobody can so speak in the name of
+    /// actors on other hosts; nodes behind address translation cannot speak at all.
+    #[must_use]
+    pub fn require_peer_address_ip_match(mut self, require: bool) -> NodeBuilder {
+        self.settings.require_peer_match = require;
         self
     }
 
@@ -199,7 +223,7 @@ impl NodeBuilder {
         self.settings.tls = self.tls.as_ref().map(Tls::load).transpose()?;
         let single = self.offline || testing::is_inside();
         let arbiters = Arbiters::new(single).ok_or(StartError::NoSystem)?;
-        let bind = self.bind.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        let bind = bind_address(self.bind, &self.environment);
         let online = !self.offline && self.transport.is_none();
         let (bound, transport) = if online {
             if self.settings.tls.as_ref().is_some_and(|tls| !tls.can_accept()) {
@@ -214,7 +238,9 @@ impl NodeBuilder {
         } else {
             (bind, self.transport)
         };
-        let address = advertised(self.advertise, bound);
+        let (ip, port) = parts(self.advertise);
+        let Environment { advertise_ip, advertise_port, .. } = self.environment;
+        let address = advertised(ip.or(advertise_ip), port.or(advertise_port), bound);
         let random = match self.seed {
             Some(seed) => Random::seeded(seed),
             None if testing::is_inside() => Random::seeded(0),
@@ -262,15 +288,25 @@ fn listen(address: SocketAddr) -> Result<(SocketAddr, Listener), StartError> {
     open().map_err(|cause| StartError::Bind { address, cause })
 }
 
-/// The address that pids carry. Who listens on all interfaces is known by the address of its host name, as upstream
-/// does (src/process.cpp, `initialize`), or else by loopback.
-fn advertised(advertise: Option<SocketAddr>, bound: SocketAddr) -> SocketAddr {
-    match advertise {
-        Some(address) if address.port() == 0 => SocketAddr::new(address.ip(), bound.port()),
-        Some(address) => address,
-        None if bound.ip().is_unspecified() => SocketAddr::new(host_ip(), bound.port()),
-        None => bound,
-    }
+/// The parts of an address that say something: not the unspecified address, not the port 0.
+fn parts(address: Option<SocketAddr>) -> (Option<IpAddr>, Option<u16>) {
+    let ip = address.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
+    let port = address.map(|address| address.port()).filter(|port| *port != 0);
+    (ip, port)
+}
+
+fn bind_address(said: Option<SocketAddr>, environment: &Environment) -> SocketAddr {
+    let (ip, port) = parts(said);
+    // It may be that of IPv6.
+    let unspecified = said.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    SocketAddr::new(ip.or(environment.ip).unwrap_or(unspecified), port.or(environment.port).unwrap_or(0))
+}
+
+/// The address that pids carry, if `ip` and `port` are said. Who listens on all interfaces is known by the address of
+/// its host name, as upstream does (src/process.cpp, `initialize`), or else by loopback.
+fn advertised(ip: Option<IpAddr>, port: Option<u16>, bound: SocketAddr) -> SocketAddr {
+    let heard_on = || if bound.ip().is_unspecified() { host_ip() } else { bound.ip() };
+    SocketAddr::new(ip.unwrap_or_else(heard_on), port.unwrap_or(bound.port()))
 }
 
 fn host_ip() -> IpAddr {

@@ -33,6 +33,7 @@ mod timers;
 
 pub mod disk;
 pub mod duration;
+pub mod environment;
 pub mod files;
 pub mod http;
 pub mod metrics;
@@ -49,6 +50,7 @@ use std::future::Future;
 pub use address::{Address, Recipient};
 pub use builder::{NodeBuilder, StartError};
 pub use context::Context;
+pub use environment::Environment;
 pub use hasher::FixedState;
 pub use install::{Declared, Install};
 pub use limiter::{Rate, RateError, RateLimiter};

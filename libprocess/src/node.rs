@@ -98,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) access: crate::http::access::Access,
     pub(crate) snapshot_rate: crate::system::SnapshotRate,
     pub(crate) limits: crate::limits::Limits,
+    /// Whether a message must come from where its sender lives.
+    pub(crate) require_peer_match: bool,
 }
 
 #[derive(Default)]
@@ -316,6 +318,12 @@ impl Node {
     /// Whether a pid is of this node.
     pub fn is_local(&self, pid: &Pid) -> bool {
         pid.address() == self.0.address
+    }
+
+    /// Whether a message that came from there may say that `from` sent it.
+    pub(crate) fn believes(&self, from: &Pid, peer: SocketAddr) -> bool {
+        let same = from.address().ip().to_canonical() == peer.ip().to_canonical();
+        same || !self.0.settings.require_peer_match
     }
 
     /// Takes a message from outside: for transports, and for the HTTP server when an ordinary client posts one.

@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::StatusCode;
-use libprocess::http::Response;
+use libprocess::http::{ClientRequest, Response};
 use libprocess::{
-    Address, Context, DecodeError, Encoding, Exit, Handle, Install, Node, NodeBuilder, Pid, Place, Process,
-    StartError, WireMessage, messages,
+    Address, Context, DecodeError, Encoding, Environment, Exit, Handle, Install, Node, NodeBuilder, Pid,
+    Place, Process, StartError, WireMessage, messages,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -608,5 +608,70 @@ fn a_node_is_known_by_what_it_advertises() {
         assert_ne!(a.node.address().port(), 0);
         assert_eq!(a.ear.pid().address(), a.node.address());
         a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn the_environment_counts_where_the_program_says_nothing() {
+    libprocess::run(async {
+        let environment = Environment {
+            ip: Some([127, 0, 0, 1].into()),
+            advertise_ip: Some([10, 1, 2, 3].into()),
+            advertise_port: Some(77),
+            ..Environment::default()
+        };
+        let any = || Node::builder().bind(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let node = any().environment(environment.clone()).start().await.unwrap();
+        assert_eq!(node.address().to_string(), "10.1.2.3:77");
+        node.shutdown().await;
+        let told = any().environment(environment).advertise(SocketAddr::from(([10, 9, 9, 9], 0)));
+        let node = told.start().await.unwrap();
+        assert_eq!(node.address().to_string(), "10.9.9.9:77");
+        node.shutdown().await;
+        let environment = Environment { ip: Some([127, 0, 0, 2].into()), ..Environment::default() };
+        let node = Node::builder().environment(environment.clone()).start().await.unwrap();
+        assert_eq!(node.address().ip().to_string(), "127.0.0.2");
+        let port = node.address().port();
+        node.shutdown().await;
+        let environment = Environment { port: Some(port), ..environment };
+        let node = Node::builder().environment(environment).start().await.unwrap();
+        assert_eq!(node.address(), SocketAddr::from(([127, 0, 0, 2], port)));
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn who_must_live_where_its_connection_comes_from_cannot_speak_for_others() {
+    libprocess::run(async {
+        let mut a = Host::with(|builder| builder.require_peer_address_ip_match(true)).await;
+        let mut b = Host::start().await;
+        // Nodes of this host are believed, over whatever connection.
+        b.ear.tell(Post(a.ear.pid().clone(), 1));
+        assert_eq!(a.note().await, "0");
+        let mut socket = a.socket().await;
+        let forged = request("ear", "forged").replace("127.0.0.1:", "10.1.2.3:");
+        assert!(forged.contains("10.1.2.3:"), "{forged}");
+        socket.write_all(forged.as_bytes()).await.unwrap();
+        socket.write_all(request("ear", "honest").as_bytes()).await.unwrap();
+        let answers = answers(&mut socket, 2).await;
+        assert!(answers[0].starts_with("HTTP/1.1 400"), "{answers:?}");
+        assert!(answers[1].starts_with("HTTP/1.1 202"), "{answers:?}");
+        assert_eq!(a.note().await, "honest");
+        // The way of ordinary clients.
+        let url = format!("http://{}/ear/test.Note", a.node.address());
+        let post =
+            ClientRequest::post(url).header("user-agent", "curl").header("libprocess-from", "x@10.1.2.3:4");
+        let response = b.node.client().send(post.body("x")).await.unwrap();
+        assert_eq!(response.status.as_u16(), 400);
+        let text = response.text(1000).await.unwrap();
+        assert!(
+            text.starts_with(
+                "UPID IP address validation failed: Message from x@10.1.2.3:4 was sent from IP 127.0.0.1:"
+            ),
+            "{text}"
+        );
+        a.node.shutdown().await;
+        b.node.shutdown().await;
+        assert!(b.events.try_recv().is_err());
     });
 }

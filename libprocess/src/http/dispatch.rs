@@ -115,6 +115,12 @@ fn deliver(node: &Node, request: &Request) -> Response {
     let Some(from) = sender.and_then(|text| Pid::from_str(text.trim()).ok()) else {
         return Response::bad_request("Failed to determine the sender of the message");
     };
+    if !node.believes(&from, request.peer) {
+        return Response::bad_request(format!(
+            "UPID IP address validation failed: Message from {from} was sent from IP {}",
+            request.peer
+        ));
+    }
     let Some((id, name)) = request.path[1..].split_once('/') else { return Response::not_found() };
     match node.deliver(id, name, from, Encoding::Protobuf, &request.body) {
         Delivery::Accepted => Response::accepted(),

@@ -66,6 +66,8 @@ pub(crate) fn write_message(
 pub(crate) enum Status {
     Accepted,
     NotFound,
+    /// It says that somebody else sent it. The next may be right.
+    Unbelieved,
     BadRequest,
 }
 
@@ -74,6 +76,7 @@ pub(crate) fn write_answer(out: &mut BytesMut, status: Status, schema: Option<&s
     out.put_slice(match status {
         Status::Accepted => b"HTTP/1.1 202 Accepted\r\n".as_slice(),
         Status::NotFound => b"HTTP/1.1 404 Not Found\r\n",
+        Status::Unbelieved => b"HTTP/1.1 400 Bad Request\r\n",
         Status::BadRequest => b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n",
     });
     if let Some(schema) = schema {

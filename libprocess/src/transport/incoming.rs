@@ -292,6 +292,7 @@ struct Conversation {
     /// The body that is not complete yet.
     body: Option<Coming>,
     share: Share,
+    peer: SocketAddr,
 }
 
 /// How a body comes.
@@ -313,6 +314,7 @@ impl Conversation {
             head_until: None,
             body: None,
             share,
+            peer,
         }
     }
 
@@ -354,6 +356,11 @@ impl Conversation {
             tracing::warn!(from = %head.from, name = head.name, "refusing bincode of another schema");
             write_answer(&mut self.answers, Status::BadRequest, None);
             return false;
+        }
+        if !self.node.believes(&head.from, self.peer) {
+            tracing::warn!(from = %head.from, peer = %self.peer, "refusing a message: its sender lives elsewhere");
+            write_answer(&mut self.answers, Status::Unbelieved, None);
+            return true;
         }
         let status = match self.node.deliver(&head.id, &head.name, head.from.clone(), encoding, body) {
             Delivery::Accepted => Status::Accepted,
