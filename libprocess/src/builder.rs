@@ -9,6 +9,7 @@ use crate::arbiters::Arbiters;
 use crate::disk::{Disk, HostDisk};
 use crate::environment::Environment;
 use crate::http::access::{Authenticator, AuthorizationHook};
+use crate::http::normalize;
 use crate::limits::Limits;
 use crate::node::{Node, Parts, Settings};
 use crate::random::Random;
@@ -125,10 +126,12 @@ impl NodeBuilder {
         self
     }
 
-    /// Paths that are answered with 403 (upstream: `--firewall_rules`, `disabled_endpoints`).
+    /// Paths that are answered with 403 (upstream: `--firewall_rules`, `disabled_endpoints`), with the actor's id first:
+    /// `/master/state`. They are meant however a request writes them, and with what the same route serves below.
     #[must_use]
     pub fn firewall(mut self, paths: Vec<String>) -> NodeBuilder {
-        self.settings.firewall = paths;
+        let clean = |path: String| format!("/{}", normalize(&path));
+        self.settings.firewall = paths.into_iter().map(clean).collect();
         self
     }
 

@@ -34,7 +34,7 @@ pub async fn dispatch(node: &Node, mut request: Request) -> Response {
     };
     let whole = target.whole_path();
     if node.settings().firewall.contains(&whole) {
-        return Response::forbidden(format!("Endpoint '{whole}' is disabled"));
+        return disabled(&whole);
     }
     let Some(routes) = node.routes(target.actor) else {
         // The delegate is not there yet, or not any more: clients that are told 404 do not come again.
@@ -42,6 +42,10 @@ pub async fn dispatch(node: &Node, mut request: Request) -> Response {
     };
     let Some(found) = routes.find(target.rest) else { return Response::not_found() };
     let route = route_path(target.actor, found.path);
+    // What serves a disabled path is not reached by a path below it, either (upstream lets that through).
+    if node.settings().firewall.contains(&route) {
+        return disabled(&route);
+    }
     request.path = whole;
     let realm = found.realm(&request.method);
     if let Err(refusal) = node.settings().access.admit(realm, &route, &mut request, node.now()).await {
@@ -59,6 +63,10 @@ pub async fn dispatch(node: &Node, mut request: Request) -> Response {
         }
         Err(allowed) => Response::method_not_allowed_for(&allowed, &request.method),
     }
+}
+
+fn disabled(path: &str) -> Response {
+    Response::forbidden(format!("Endpoint '{path}' is disabled"))
 }
 
 /// The path of an actor's route, as authorization hooks are named by.

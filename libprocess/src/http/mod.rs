@@ -35,7 +35,7 @@ pub(crate) use dispatch::route_path;
 pub use pipeline::{Pipeline, PipelineResponse};
 pub use request::{Query, Request, decode_path};
 pub use response::{Reply, Response};
-pub(crate) use routes::{Endpoint, RouteHandler, Routes};
+pub(crate) use routes::{Endpoint, RouteHandler, Routes, normalize};
 pub use server::MAX_REQUEST_BODY;
 pub(crate) use server::{Origin, refuse, serve};
 pub use unix::{MAX_SOCKET_PATH, UnixSocket, UnixSocketError, serve_unix};

@@ -123,7 +123,7 @@ impl Routes {
 }
 
 /// Without empty segments: `//state/` and `/state` are one.
-fn normalize(path: &str) -> String {
+pub(crate) fn normalize(path: &str) -> String {
     let mut clean = String::with_capacity(path.len());
     for segment in path.split('/').filter(|s| !s.is_empty()) {
         if !clean.is_empty() {

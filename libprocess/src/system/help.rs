@@ -2,7 +2,7 @@
 //!
 //! | receives | from | does |
 //! |---|---|---|
-//! | GET `/`, `/<id>`, `/<id>/<route>` | anybody | all actors; the routes of one; the text of one route |
+//! | GET `/`, `/<id>`, `/<id>/<route>` | anybody | all actors; the routes of one, and the text of its `/`; the text of one route |
 //!
 //! Markdown for `curl` and `HTTPie`, a page for browsers, JSON of everything with `/help?format=json`
 //! (upstream: 3rdparty/libprocess/src/help.cpp). It owns nothing: the texts are the routes'; who may call them is
@@ -115,7 +115,8 @@ fn answer(texts: &Texts, request: &Request) -> Response {
                         let path = format!("/{id}{}", path.trim_end_matches('/'));
                         (path.clone(), format!("/help{path}"))
                     });
-                    list(&format!("## `/{id}` ##\n"), links)
+                    let own = routes.get("/").map(String::as_str).unwrap_or_default();
+                    list(&format!("## `/{id}` ##\n"), links) + own
                 }
                 Some(name) => match routes.get(&format!("/{name}")) {
                     Some(text) => text.clone(),
@@ -226,7 +227,8 @@ const HELP: &str = "\
 Shows the routes of this node.
 
 ### DESCRIPTION ###
-`/help` lists the actors, `/help/<id>` the routes of one, `/help/<id>/<route>` shows the text of a route.
+`/help` lists the actors, `/help/<id>` the routes of one, `/help/<id>/<route>` shows the text of a route. An actor's
+own route is explained below its list.
 
 >        format=json         Everything as JSON (of `/help` alone).
 ";

@@ -80,6 +80,7 @@ impl Process for Master {
             .get("/path", "Where it went", |_, request, _| Response::ok("text/plain", request.path).into());
         install.get("/quota", "Quota", |_, _, _| Response::json("{}").into());
         install.post("/quota", "Quota", |_, _, _| Response::accepted().into());
+        install.get("/hidden", "Hidden", |_, _, _| Response::json("{}").into());
         install.get("/later", "Later", |_, _, ctx| {
             let node = ctx.node().clone();
             Reply::later(async move { Response::ok("text/plain", node.blocking(|| "later").await) })
@@ -156,7 +157,7 @@ async fn on_a_node<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Fix
         .delegate("master")
         .limits(limits)
         .version(version)
-        .firewall(vec!["/master/later".to_owned()])
+        .firewall(["/master/later", "master//hidden/", "/master/path/closed"].map(str::to_owned).to_vec())
         .start()
         .await
         .unwrap();

@@ -20,12 +20,70 @@ fn paths_reach_the_actor_they_name_or_the_delegate() {
             ("/version", 200),
             ("/master/version", 404),
             ("/metrics", 200),
-            ("/later", 403),
-            ("/master/later", 403),
         ] {
             assert_eq!(f.status(Method::GET, path).await, status, "{path}");
         }
+    });
+}
+
+#[test]
+fn nothing_leads_to_a_parent() {
+    with_node(|f| async move {
+        for path in [
+            "/..",
+            "/../state",
+            "/master/..",
+            "/master/../state",
+            "/master/%2e%2e/state",
+            "/master/%2E./state",
+            "/master/.%2e%2fstate",
+            "/state/../path",
+            "/files/download/../../../etc/passwd",
+        ] {
+            let answer = f.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+        }
+        // Dots that are no parents.
+        assert_eq!(f.get("/path/a..b").await, "/master/path/a..b");
+    });
+}
+
+#[test]
+fn what_a_path_says_in_percents_is_what_it_means() {
+    with_node(|f| async move {
+        assert_eq!(f.get("/path/a%20b%2fc+d%C3%A4").await, "/master/path/a b/c+d\u{e4}");
+        for path in ["/path/%", "/path/%4", "/path/%zz", "/path/%ff"] {
+            assert_eq!(f.status(Method::GET, path).await, 404, "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_disabled_endpoint_is_refused_however_it_is_written() {
+    with_node(|f| async move {
+        for path in [
+            "/later",
+            "/master/later",
+            "/later/",
+            "//later",
+            "/master//later/",
+            "/master/l%61ter",
+            "/later?x=1",
+            "/later/below",
+            "/master/later/below/it",
+        ] {
+            for method in [Method::GET, Method::HEAD, Method::POST, Method::OPTIONS] {
+                assert_eq!(f.status(method.clone(), path).await, 403, "{method} {path}");
+            }
+        }
         assert_eq!(f.get("/later").await, "Endpoint '/master/later' is disabled");
+        // It was named without its slashes.
+        assert_eq!(f.status(Method::GET, "/hidden").await, 403);
+        assert_eq!(f.status(Method::GET, "/late").await, 404);
+        // A path that no route has of its own, in a list: only this one.
+        assert_eq!(f.status(Method::GET, "/path/closed").await, 403);
+        assert_eq!(f.status(Method::GET, "/path/closed/below").await, 200);
+        assert_eq!(f.status(Method::GET, "/path").await, 200);
     });
 }
 
@@ -44,6 +102,12 @@ fn wrong_methods_are_refused_with_those_that_are_allowed() {
         assert_eq!(f.status(Method::HEAD, "/state").await, 200);
         let head = f.raw("HEAD /state?size=5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
         assert!(head.contains("Content-Length: 5\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        // A route that takes every method takes these, too.
+        assert_eq!(f.status(Method::OPTIONS, "/health").await, 200);
+        assert_eq!(f.status(Method::DELETE, "/health").await, 200);
+        // What nobody serves has no methods.
+        assert_eq!(f.status(Method::OPTIONS, "/nope").await, 404);
+        assert_eq!(f.status(Method::HEAD, "/nope").await, 404);
     });
 }
 

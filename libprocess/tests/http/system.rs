@@ -52,6 +52,58 @@ fn help_is_there_in_three_forms() {
 }
 
 #[test]
+fn every_route_of_every_actor_has_a_text_in_every_form() {
+    with_node(|f| async move {
+        let json: Value = serde_json::from_str(&f.get("/help?format=json").await).unwrap();
+        let processes = json["processes"].as_array().unwrap();
+        let mut shown: Vec<&str> = processes.iter().map(|process| process["id"].as_str().unwrap()).collect();
+        shown.sort_unstable();
+        let living: Vec<String> = f.node.ids().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, living);
+        let index = f.get("/help").await;
+        let mut routes = Vec::new();
+        for process in processes {
+            let id = process["id"].as_str().unwrap();
+            assert!(index.contains(&format!("<a href=\"/help/{id}\">/{id}</a>")), "{id} is not in {index}");
+            let list = f.get(&format!("/help/{id}")).await;
+            for endpoint in process["endpoints"].as_array().unwrap() {
+                let (name, text) = (endpoint["name"].as_str().unwrap(), endpoint["text"].as_str().unwrap());
+                let path = format!("/{id}{}", name.trim_end_matches('/'));
+                assert!(text.contains(&format!(">        {path}\n")), "{path} is not in {text}");
+                let link = format!("<a href=\"/help{path}\">{path}</a>");
+                assert!(list.contains(&link), "{link} is not in {list}");
+                let curl = ClientRequest::get(f.url(&format!("/help{path}"))).header("user-agent", "curl/8");
+                let markdown = f.node.client().send(curl).await.unwrap().text(1 << 20).await.unwrap();
+                assert!(markdown.ends_with(text), "{path}: {markdown}");
+                let page = f.get(&format!("/help{path}")).await;
+                assert!(page.starts_with("<!DOCTYPE html>") && page.contains("AUTHENTICATION"), "{page}");
+                routes.push(path);
+            }
+        }
+        for path in ["/master/state", "/master/api/v1", "/version", "/metrics/snapshot", "/files/download"] {
+            assert!(routes.iter().any(|route| route == path), "{path} is not in {routes:?}");
+        }
+    });
+}
+
+#[test]
+fn documents_come_as_calls_of_a_function_for_those_who_ask() {
+    with_node(|f| async move {
+        for path in ["/version", "/__processes__", "/__processes__/master", "/system/stats.json"] {
+            let plain = f.node.client().send(ClientRequest::get(f.url(path))).await.unwrap();
+            assert_eq!(plain.header("content-type"), Some("application/json"), "{path}");
+            let call = ClientRequest::get(f.url(&format!("{path}?jsonp=see%5F")));
+            let call = f.node.client().send(call).await.unwrap();
+            assert_eq!(call.header("content-type"), Some("text/javascript"), "{path}");
+            let text = call.text(1 << 20).await.unwrap();
+            let document = text.strip_prefix("see_(").and_then(|text| text.strip_suffix(')'));
+            let document: Value = serde_json::from_str(document.unwrap()).unwrap();
+            assert!(document.is_object() || document.is_array());
+        }
+    });
+}
+
+#[test]
 fn the_log_level_is_raised_for_a_while() {
     libprocess::run(async {
         let (levels, mut heard) = mpsc::unbounded_channel();
