@@ -1,11 +1,13 @@
 //! A group in memory, for tests and simulated clusters: sessions that can be cut, restored and
 //! expired, ephemeral nodes with sequence numbers, and watches.
 //!
-//! Everything happens at once and nothing fails by itself; who simulates faults calls
-//! [`SimulatedGroup::cut`] and its sisters. Sessions are numbered from 1 in the order of their
-//! start. Time is the runtime's, so a paused clock works.
+//! Nothing fails by itself; who simulates faults calls [`SimulatedGroup::cut`] and its sisters. Sessions are numbered
+//! from 1 in the order of their start, and belong to whoever the handle was made for ([`SimulatedGroup::handle`]).
+//! Everything happens at once, but for the news of changes, which may be told to take a while. Time is the runtime's,
+//! so a paused clock works.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::collections::{BTreeMap, BTreeSet};
+use std::{sync::Arc, time::Duration};
 
 use futures::{
     FutureExt, StreamExt,
@@ -13,6 +15,8 @@ use futures::{
     stream::{self, BoxStream},
 };
 use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tokio::sync::{mpsc, watch};
 
 use crate::group::{Changed, Connection, Group, GroupError, Membership, Session};
@@ -22,6 +26,7 @@ use crate::group::{Changed, Connection, Group, GroupError, Membership, Session};
 pub struct SimulatedGroup {
     state: Arc<Mutex<State>>,
     timeout: Duration,
+    owner: Arc<str>,
 }
 
 struct State {
@@ -31,8 +36,10 @@ struct State {
     sessions: BTreeMap<u64, Link>,
     /// Counts changes of `members`; watchers wait for the next value.
     version: watch::Sender<u64>,
-    /// Whether new sessions can be had.
-    reachable: bool,
+    /// Those who cannot have new sessions.
+    unreachable: BTreeSet<Arc<str>>,
+    /// How long news of changes take, if they take any time.
+    delays: Option<(SmallRng, Duration)>,
 }
 
 struct Member {
@@ -42,6 +49,7 @@ struct Member {
 
 /// A session as the service sees it.
 struct Link {
+    owner: Arc<str>,
     up: bool,
     events: Vec<mpsc::UnboundedSender<Connection>>,
 }
@@ -55,9 +63,21 @@ impl SimulatedGroup {
             members: BTreeMap::new(),
             sessions: BTreeMap::new(),
             version: watch::channel(0).0,
-            reachable: true,
+            unreachable: BTreeSet::new(),
+            delays: None,
         };
-        SimulatedGroup { state: Arc::new(Mutex::new(state)), timeout }
+        SimulatedGroup { state: Arc::new(Mutex::new(state)), timeout, owner: "".into() }
+    }
+
+    /// The same group for somebody else, by name.
+    #[must_use]
+    pub fn handle(&self, owner: &str) -> SimulatedGroup {
+        SimulatedGroup { owner: owner.into(), ..self.clone() }
+    }
+
+    /// From now on, each who waits for changes learns of them after a time of its own, at most so long.
+    pub fn set_delays(&self, seed: u64, longest: Duration) {
+        self.state.lock().delays = Some((SmallRng::seed_from_u64(seed), longest));
     }
 
     /// The data of the members, the leader's first.
@@ -69,6 +89,27 @@ impl SimulatedGroup {
     /// The live sessions.
     pub fn sessions(&self) -> Vec<u64> {
         self.state.lock().sessions.keys().copied().collect()
+    }
+
+    /// The live sessions of this handle's owner.
+    pub fn own_sessions(&self) -> Vec<u64> {
+        let state = self.state.lock();
+        let own = state.sessions.iter().filter(|(_, link)| link.owner == self.owner);
+        own.map(|(id, _)| *id).collect()
+    }
+
+    /// Ends those of these sessions whose connections are cut, as a service does after the timeout. Answers how many.
+    pub fn expire_if_cut(&self, sessions: &[u64]) -> usize {
+        let mut state = self.state.lock();
+        let mut ended = 0;
+        for &session in sessions {
+            if state.sessions.get(&session).is_some_and(|link| !link.up) {
+                state.event(session, Connection::Expired);
+                state.end(session);
+                ended += 1;
+            }
+        }
+        ended
     }
 
     /// Cuts a session's connection; its members stay until [`SimulatedGroup::expire`].
@@ -98,9 +139,14 @@ impl SimulatedGroup {
         self.state.lock().add(0, label, data.to_vec())
     }
 
-    /// Whether new sessions can be had.
+    /// Whether this handle's owner can have new sessions.
     pub fn set_reachable(&self, reachable: bool) {
-        self.state.lock().reachable = reachable;
+        let mut state = self.state.lock();
+        if reachable {
+            state.unreachable.remove(&self.owner);
+        } else {
+            state.unreachable.insert(self.owner.clone());
+        }
     }
 }
 
@@ -110,6 +156,12 @@ impl State {
             link.up = event == Connection::Restored;
             link.events.retain(|listener| listener.send(event).is_ok());
         }
+    }
+
+    fn delay(&mut self) -> Duration {
+        let Some((random, longest)) = &mut self.delays else { return Duration::ZERO };
+        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(random.random_range(0..=longest))
     }
 
     fn end(&mut self, session: u64) {
@@ -140,12 +192,13 @@ impl Group for SimulatedGroup {
         let group = self.clone();
         async move {
             let mut state = group.state.lock();
-            if !state.reachable {
+            if state.unreachable.contains(&group.owner) {
                 return Err(GroupError::Retry("the simulated group is out of reach".into()));
             }
             let id = state.next_session;
             state.next_session += 1;
-            state.sessions.insert(id, Link { up: true, events: Vec::new() });
+            let owner = group.owner.clone();
+            state.sessions.insert(id, Link { owner, up: true, events: Vec::new() });
             drop(state);
             Ok(Box::new(SimulatedSession { group, id }) as Box<dyn Session>)
         }
@@ -206,11 +259,13 @@ impl Session for SimulatedSession {
     fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>> {
         let seen = self.act(|state| {
             let mut version = state.version.subscribe();
+            let delay = state.delay();
             let changed = async move {
                 // Only a group that is gone closes the channel; then nothing changes any more.
                 if version.changed().await.is_err() {
                     future::pending::<()>().await;
                 }
+                tokio::time::sleep(delay).await;
             };
             (state.members.keys().cloned().collect(), changed.boxed())
         });

@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod daemon;
 pub mod mode;
 pub mod ports;
+pub mod simulation;
 pub mod wait;
 pub mod zookeeper;
 

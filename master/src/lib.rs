@@ -33,6 +33,6 @@ mod tests;
 mod updates;
 pub mod validation;
 
-pub use master::{EndReason, Master};
+pub use master::{EndReason, Master, TakeSnapshot};
 pub use settings::{Settings, UNSUPPORTED};
 pub use startup::{Running, StartError, node, start, start_in_group};

@@ -10,6 +10,7 @@
 //! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework (`updates`) |
 //! | `Timeout` | itself, later | one of the deadlines listed there |
 //! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks`) |
+//! | [`TakeSnapshot`] | whoever started it | answers with the state |
 //! | HTTP | schedulers, operators | `calls`, `http` |
 //!
 //! A master that does not lead, or has not read the registry yet, drops what agents send. It never
@@ -99,7 +100,11 @@ pub(crate) struct StreamBroken {
     pub(crate) stream: uuid::Uuid,
 }
 
-messages! { Timeout; StreamBroken; }
+/// What does the cluster look like? For whoever has the master's address: programs that run it within themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct TakeSnapshot;
+
+messages! { Timeout; StreamBroken; TakeSnapshot => Arc<Snapshot>; }
 
 /// Who else a master works with.
 pub struct Peers {
@@ -319,5 +324,11 @@ fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
             frameworks::stream::heartbeat(master, framework, stream, ctx);
         }
         Timeout::PruneRegistry => agents::prune::prune(master, ctx),
+    }
+}
+
+impl Handle<TakeSnapshot> for Master {
+    fn handle(&mut self, _: TakeSnapshot, _: &Pid, ctx: &mut Context<Self>) -> Arc<Snapshot> {
+        self.snapshot(ctx.now())
     }
 }

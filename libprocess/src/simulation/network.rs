@@ -153,8 +153,13 @@ impl Network {
         });
     }
 
-    /// The settings of a node at `address`, called `name` in the trace. Each life of a node draws other chances.
+    /// The settings of a node at `address`, called `name` in the trace.
     pub fn node(&self, address: SocketAddr, name: &str) -> NodeBuilder {
+        self.place(Node::builder(), address, name)
+    }
+
+    /// Puts a node that has other settings at `address`. Each life of a node draws other chances.
+    pub fn place(&self, builder: NodeBuilder, address: SocketAddr, name: &str) -> NodeBuilder {
         let (life, seed) = self.with(|state| {
             state.trace.name(address, name);
             let life = state.lives.entry(address).or_default();
@@ -162,7 +167,7 @@ impl Network {
             let life = *life;
             (life, mix(&[state.seed, u64::from(address.port()), host_number(address.ip()), life]))
         });
-        Node::builder().seed(seed).epoch(self.now()).site(Site { network: self.clone(), address, life })
+        builder.seed(seed).epoch(self.now()).site(Site { network: self.clone(), address, life })
     }
 
     /// Wall time.

@@ -1,0 +1,276 @@
+//! The frameworks of a simulation: each has a list of tasks, launches each once when its time has come, and keeps book of
+//! what it is told of them. What it has written down survives its scheduler's crash.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frameworks::scheduler::{Driver, Scheduler};
+use libprocess::simulation::Network;
+use mesos::tasks::is_terminal;
+use mesos::v1::{self, TaskState};
+use mesos::{FrameworkId, Resources};
+use parking_lot::Mutex;
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+use super::containers::number_of;
+use super::plan::Size;
+use super::truth::Truth;
+
+/// What a task uses, and its executor where it has one.
+const TASK: &str = "cpus:0.25;mem:64";
+const EXECUTOR: &str = "cpus:0.1;mem:32";
+/// How often a scheduler looks whether a task is due.
+const TICK: Duration = Duration::from_secs(5);
+/// How often it asks for the states of its tasks.
+const RECONCILE: u32 = 9;
+/// Tasks that it launches on one offer, at most.
+const AT_ONCE: usize = 2;
+
+/// How a framework works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Its tasks share an executor on each agent, instead of one for each task.
+    pub shares_executor: bool,
+    /// Its executors outlive agents.
+    pub checkpoint: bool,
+    /// It knows of partitions.
+    pub partition_aware: bool,
+    /// It acknowledges updates itself, later.
+    pub explicit: bool,
+}
+
+impl Style {
+    /// How the framework of this number works: the five usual ones differ in everything.
+    pub fn of(number: usize) -> Style {
+        Style {
+            shares_executor: number % 5 == 1 || number % 5 == 2,
+            checkpoint: number % 5 != 2,
+            partition_aware: number.is_multiple_of(2),
+            explicit: number % 5 == 1 || number % 5 == 4,
+        }
+    }
+}
+
+/// What a framework means to do with a task.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The task's id.
+    pub id: String,
+    /// When to launch it.
+    pub at: Duration,
+    /// How long it runs.
+    pub runs: Duration,
+    /// How it ends.
+    pub ends: TaskState,
+    /// How long after it began it is killed, if it is.
+    pub killed_after: Option<Duration>,
+}
+
+/// The tasks of a framework, from chance.
+pub fn wishes(framework: usize, size: &Size, random: &mut SmallRng) -> Vec<Wish> {
+    let count = (size.tasks + size.frameworks - 1 - framework) / size.frameworks;
+    let latest = u64::try_from(size.trouble.as_millis()).unwrap_or(u64::MAX) + 30_000;
+    let wish = |number: usize| Wish {
+        id: format!("t{framework}.{number}"),
+        at: Duration::from_millis(random.random_range(0..latest)),
+        runs: match random.random_range(0..6) {
+            0 => Duration::from_secs(3600),
+            1 | 2 => Duration::from_millis(random.random_range(100..5_000)),
+            _ => Duration::from_millis(random.random_range(5_000..180_000)),
+        },
+        ends: if random.random_range(0..8) == 0 { TaskState::TaskFailed } else { TaskState::TaskFinished },
+        killed_after: (random.random_range(0..6) == 0)
+            .then(|| Duration::from_millis(random.random_range(0..60_000))),
+    };
+    let mut wishes: Vec<Wish> = (0..count).map(wish).collect();
+    wishes.sort_by_key(|wish| wish.at);
+    wishes
+}
+
+/// What a framework has written down.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// Its id, once it has one.
+    pub framework: Option<FrameworkId>,
+    /// What was told of the tasks that it has launched.
+    pub tasks: BTreeMap<String, Entry>,
+    /// How many wishes were carried out.
+    pub launched: usize,
+    /// Why its scheduler was ended by the master, if it was.
+    pub error: Option<String>,
+}
+
+/// A task as its framework knows it.
+#[derive(Debug, Clone, Default)]
+pub struct Entry {
+    /// The last state that it was told.
+    pub state: Option<TaskState>,
+    /// Where it was launched.
+    pub agent: Option<v1::AgentId>,
+    /// Nothing more is expected.
+    pub over: bool,
+}
+
+/// One life of a scheduler.
+pub struct Workload {
+    /// Its number.
+    pub number: usize,
+    /// How it works.
+    pub style: Style,
+    /// What it wants.
+    pub wishes: Arc<[Wish]>,
+    /// What it knows.
+    pub book: Arc<Mutex<Book>>,
+    /// Where it reports.
+    pub truth: Truth,
+    /// Where it sees what time it is.
+    pub network: Network,
+    /// Ticks so far.
+    pub ticks: u32,
+}
+
+impl Workload {
+    fn is_due(&self) -> bool {
+        let launched = self.book.lock().launched;
+        self.wishes.get(launched).is_some_and(|wish| wish.at <= self.network.elapsed())
+    }
+
+    fn tick(&mut self, driver: &mut Driver<Self>) {
+        self.ticks += 1;
+        if self.is_due() {
+            driver.revive(&[]);
+        }
+        if self.ticks.is_multiple_of(RECONCILE) {
+            self.reconcile(driver);
+        }
+        driver.after(TICK, Self::tick);
+    }
+
+    fn reconcile(&self, driver: &mut Driver<Self>) {
+        let book = self.book.lock();
+        let open = book.tasks.iter().filter(|(_, entry)| !entry.over);
+        let open: Vec<_> =
+            open.map(|(id, entry)| (v1::TaskId { value: id.clone() }, entry.agent.clone())).collect();
+        drop(book);
+        if !open.is_empty() {
+            driver.reconcile(open);
+        }
+    }
+
+    /// The tasks whose time has come and that fit into what is offered. They are written down first.
+    fn take(&self, offer: &v1::Offer) -> Vec<v1::TaskInfo> {
+        let mut tasks = Vec::new();
+        let mut left = Resources::from_valid_protos(&offer.resources);
+        let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
+        let allocated = |text: &str| {
+            let mut resources = Resources::parse(text, "*").unwrap_or_default();
+            resources.allocate(&role);
+            resources
+        };
+        let (task, executor) = (allocated(TASK), allocated(EXECUTOR));
+        while tasks.len() < AT_ONCE && self.is_due() {
+            let needed = if self.style.shares_executor { task.clone() + &executor } else { task.clone() };
+            if !left.contains(&needed) {
+                break;
+            }
+            left = left - &needed;
+            let mut book = self.book.lock();
+            let wish = &self.wishes[book.launched];
+            book.launched += 1;
+            book.tasks
+                .insert(wish.id.clone(), Entry { agent: Some(offer.agent_id.clone()), ..Entry::default() });
+            tasks.push(self.task(wish, offer, &task, &executor, book.framework.as_ref()));
+        }
+        tasks
+    }
+
+    fn task(
+        &self,
+        wish: &Wish,
+        offer: &v1::Offer,
+        resources: &Resources,
+        executor: &Resources,
+        framework: Option<&FrameworkId>,
+    ) -> v1::TaskInfo {
+        use agent::containerizer::simulated::{DURATION_LABEL, STATE_LABEL};
+        let label = |key: &str, value: String| v1::Label { key: key.to_owned(), value: Some(value) };
+        let command = v1::CommandInfo { value: Some("pretend".to_owned()), ..Default::default() };
+        let shared = v1::ExecutorInfo {
+            executor_id: v1::ExecutorId { value: format!("x{}", self.number) },
+            framework_id: framework.map(FrameworkId::to_proto),
+            command: Some(command.clone()),
+            resources: executor.to_protos(),
+            ..Default::default()
+        };
+        v1::TaskInfo {
+            name: wish.id.clone(),
+            task_id: v1::TaskId { value: wish.id.clone() },
+            agent_id: offer.agent_id.clone(),
+            resources: resources.to_protos(),
+            executor: self.style.shares_executor.then_some(shared),
+            command: (!self.style.shares_executor).then_some(command),
+            labels: Some(v1::Labels {
+                labels: vec![
+                    label(DURATION_LABEL, format!("{}ms", wish.runs.as_millis())),
+                    label(STATE_LABEL, wish.ends.as_str_name().to_owned()),
+                ],
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn kill_later(&self, driver: &mut Driver<Self>, id: &v1::TaskId) {
+        let wish = self.wishes.iter().find(|wish| wish.id == id.value);
+        if let Some(after) = wish.and_then(|wish| wish.killed_after) {
+            let id = id.clone();
+            driver.after(after, move |this, driver| {
+                let agent = this.book.lock().tasks.get(&id.value).and_then(|entry| entry.agent.clone());
+                driver.kill(&id, agent.as_ref(), None);
+            });
+        }
+    }
+}
+
+impl Scheduler for Workload {
+    fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
+        self.book.lock().framework = Some(framework.clone());
+        self.reconcile(driver);
+        if self.ticks == 0 {
+            self.tick(driver);
+        }
+    }
+
+    fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
+        for offer in offers {
+            let tasks = self.take(&offer);
+            driver.launch(&offer.id, tasks, Duration::from_secs(600));
+        }
+        if !self.is_due() {
+            driver.suppress(&[]);
+        }
+    }
+
+    fn update(&mut self, driver: &mut Driver<Self>, status: v1::TaskStatus) {
+        let (id, state) = (status.task_id.value.clone(), status.state());
+        let number = number_of(&status);
+        self.truth.seen(&id, number, state, is_terminal(state));
+        let mut book = self.book.lock();
+        let entry = book.tasks.entry(id).or_default();
+        let started = number.is_some() && state == TaskState::TaskRunning && entry.state != Some(state);
+        entry.state = Some(state);
+        entry.over = is_terminal(state);
+        drop(book);
+        if started {
+            self.kill_later(driver, &status.task_id);
+        }
+        if self.style.explicit {
+            driver.after(Duration::from_millis(700), move |_, driver| driver.acknowledge(&status));
+        }
+    }
+
+    fn error(&mut self, _: &mut Driver<Self>, message: &str) {
+        self.book.lock().error = Some(message.to_owned());
+    }
+}
