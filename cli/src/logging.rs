@@ -1,4 +1,4 @@
-//! Logging as the daemons and tools set it up: to standard error, readable for people.
+//! Logging as the daemons and tools set it up: to standard error, readable for people or for programs.
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -6,8 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use libprocess::system::LogControl;
+use mesos::settings::LogFormat;
+use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -18,35 +22,44 @@ const LEVELS: [LevelFilter; 3] = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFi
 pub(crate) fn start_with_file(
     level: &str,
     quiet: bool,
+    format: LogFormat,
     directory: Option<&Path>,
     program: &str,
 ) -> Result<LogControl, String> {
-    let Some(directory) = directory else { return Ok(start(level, quiet)) };
+    let Some(directory) = directory else { return Ok(start(level, quiet, format)) };
     let path = directory.join(format!("{program}.log"));
     let file = std::fs::create_dir_all(directory)
         .and_then(|()| File::options().create(true).append(true).open(&path))
         .map_err(|error| {
             format!("cannot log to {}: {error} (choose another with --log_dir)", path.display())
         })?;
-    Ok(start_to(level, quiet, Some(file)))
+    Ok(start_to(level, quiet, format, Some(file)))
 }
 
 /// Starts logging at this level (upstream's names; `quiet` logs nothing), and returns what changes the level
 /// later. A second call in one process changes nothing.
-pub(crate) fn start(level: &str, quiet: bool) -> LogControl {
-    start_to(level, quiet, None)
+pub(crate) fn start(level: &str, quiet: bool, format: LogFormat) -> LogControl {
+    start_to(level, quiet, format, None)
 }
 
-fn start_to(level: &str, quiet: bool, file: Option<File>) -> LogControl {
+/// As [`start`], for a program that somebody sits in front of.
+pub(crate) fn start_tool(level: &str) {
+    start(level, false, LogFormat::Text);
+}
+
+fn start_to(level: &str, quiet: bool, format: LogFormat, file: Option<File>) -> LogControl {
     let level = if quiet { LevelFilter::OFF } else { level_of(level) };
     let (filter, handle) = reload::Layer::new(level);
-    let ansi = std::io::stderr().is_terminal();
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
-    let to_file =
-        file.map(|file| tracing_subscriber::fmt::layer().with_writer(Arc::new(file)).with_ansi(false));
+    let to_standard_error = lines(format, std::io::stderr, std::io::stderr().is_terminal());
+    let to_file = file.map(|file| lines(format, Arc::new(file), false));
     // It calls it an error of ours when a client sends what is no HTTP.
     let ours = filter_fn(|metadata| !metadata.target().starts_with("actix_http"));
-    let _ = tracing_subscriber::registry().with(filter).with(ours).with(format).with(to_file).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(ours)
+        .with(to_standard_error)
+        .with(to_file)
+        .try_init();
     LogControl::new(move |step| {
         let wanted = match step {
             0 => level,
@@ -54,6 +67,19 @@ fn start_to(level: &str, quiet: bool, file: Option<File>) -> LogControl {
         };
         handle.reload(wanted).map_err(|error| error.to_string())
     })
+}
+
+/// Writes each event as a line; `colours` are for terminals, and only for people.
+fn lines<S, W>(format: LogFormat, writer: W, colours: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    match format {
+        LogFormat::Text => lines.with_ansi(colours).boxed(),
+        LogFormat::Json => lines.with_ansi(false).json().boxed(),
+    }
 }
 
 /// Upstream's levels in tracing's words.
@@ -64,5 +90,60 @@ fn level_of(name: &str) -> LevelFilter {
         "WARNING" => LevelFilter::WARN,
         "ERROR" | "FATAL" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat) -> String {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::registry().with(lines(format, move || writer.clone(), true));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(task = "a\"b", tries = 3, "cannot launch");
+            tracing::info!("two\nlines");
+        });
+        let bytes = written.0.lock().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let text = logged(LogFormat::Json);
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(events.len(), 2, "{text}");
+        assert_eq!(events[0]["level"], "WARN");
+        assert_eq!(events[0]["target"], "mesos::logging::tests");
+        assert_eq!(events[0]["fields"], json!({"message": "cannot launch", "task": "a\"b", "tries": 3}));
+        assert!(events[0]["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{text}");
+        assert_eq!(events[1]["fields"]["message"], "two\nlines");
+    }
+
+    #[test]
+    fn people_get_text() {
+        let text = logged(LogFormat::Text);
+        assert!(text.contains("cannot launch") && text.contains("\u{1b}["), "{text}");
+        assert!(serde_json::from_str::<Value>(text.lines().next().unwrap()).is_err());
     }
 }

@@ -316,9 +316,12 @@ fn register_deprecated(metrics: &libprocess::Metrics) {
     }
 }
 
+/// A gauge: its name, and what it shows of the queue.
+type QueueGauge = (&'static str, fn(QueueLengths) -> usize);
+
 /// What waits for the master, by kind.
 pub(crate) fn register_queue(node: &Node, master: &Address<Master>) {
-    let kinds: [(&str, fn(QueueLengths) -> usize); 3] = [
+    let kinds: [QueueGauge; 3] = [
         ("master/event_queue_messages", |queue| queue.messages),
         ("master/event_queue_dispatches", |queue| queue.dispatches),
         ("master/event_queue_http_requests", |queue| queue.http_requests),

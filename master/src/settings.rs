@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use election::MasterUrl;
-use mesos::settings::{Declared, Policy, ProtoJson, SettingValue, Unsupported, Values, within};
+use mesos::settings::{Declared, LogFormat, Policy, ProtoJson, SettingValue, Unsupported, Values, within};
 use mesos::{duration, roles, v1};
 
 use crate::agents::limiter::RemovalLimiter;
@@ -126,6 +126,8 @@ mesos::settings! {
             quiet: bool = false,
             /// The least important messages that are logged: INFO, WARNING or ERROR.
             logging_level: String = "INFO".to_owned() => |level| level_is_known(level),
+            /// How the log is written: text, for people, or json, an object a line. (Not in upstream.)
+            logging_format: LogFormat = LogFormat::Text,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Starts a process of its own session for a container, and adopts one that an earlier agent started.
+//! Starts a process of its own session for a container, and knows one that an earlier agent started.
 //!
 //! Nothing here knows what a container is for: a command, an environment, a directory, a user, and a place to
 //! note the pid. (Upstream: `launcher.cpp`'s `PosixLauncher`, without its helper binary: what upstream's
@@ -9,12 +9,10 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
+use libprocess::subprocess::{Child, Subprocess};
 use mesos::v1::CommandInfo;
 use rustix::fs::{Mode, OFlags};
-use tokio::io::unix::AsyncFd;
-use tokio::process::{Child, Command};
 
 use super::ContainerConfig;
 use crate::users::{Identity, UserError};
@@ -68,23 +66,25 @@ pub(super) fn launch(config: &ContainerConfig) -> Result<Child, LauncherError> {
     let identity = config.user.as_deref().map(Identity::of).transpose()?.flatten();
     let pid_file = config.forked_pid_path.as_deref().map(PidFile::new).transpose()?;
 
-    let mut command = Command::new(&invocation.program);
-    command.arg0(&invocation.arguments[0]).args(&invocation.arguments[1..]);
-    command.env_clear().env("PATH", DEFAULT_PATH).envs(&config.environment);
-    let own = config.command.environment.iter().flat_map(|environment| &environment.variables);
-    command.envs(own.map(|variable| (&variable.name, variable.value.as_deref().unwrap_or_default())));
-    command.current_dir(&config.directory).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let output = |name, stream| Output::new(&config.directory, name, stream);
     let outputs = [output(c"stdout", STDOUT)?, output(c"stderr", STDERR)?];
-    // Executors of checkpointing frameworks outlive the agent.
-    command.kill_on_drop(false);
-    // SAFETY: between fork and exec only async-signal-safe calls may be made. `become_container` makes system
-    // calls on what was prepared above, and allocates nothing.
-    #[allow(unsafe_code, reason = "a session and a user can only be changed by the child itself")]
-    unsafe {
-        command.pre_exec(move || become_container(pid_file.as_ref(), identity.as_ref(), &outputs));
-    }
-    command.spawn().map_err(|source| LauncherError::Execute { program: invocation.program, source })
+    let own = config.command.environment.iter().flat_map(|environment| &environment.variables);
+    let own = own.map(|variable| (variable.name.as_str(), variable.value.as_deref().unwrap_or_default()));
+    let given = config.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let program = Subprocess::new(&invocation.program)
+        .called(&invocation.arguments[0])
+        .arguments(&invocation.arguments[1..])
+        .environment([("PATH", DEFAULT_PATH)].into_iter().chain(given).chain(own))
+        .directory(&config.directory)
+        .session()
+        // Executors of checkpointing frameworks outlive the agent.
+        .outlives();
+    // SAFETY: `become_container` makes system calls on what was prepared above, and allocates nothing.
+    #[allow(unsafe_code, reason = "a user can only be changed by the child itself")]
+    let program = unsafe {
+        program.before_exec(move || become_container(pid_file.as_ref(), identity.as_ref(), &outputs))
+    };
+    program.start().map_err(|source| LauncherError::Execute { program: invocation.program, source })
 }
 
 /// Runs in the child, between fork and exec.
@@ -93,7 +93,6 @@ fn become_container(
     identity: Option<&Identity>,
     outputs: &[Output],
 ) -> std::io::Result<()> {
-    rustix::process::setsid()?;
     // While the child is still root: the checkpoint is not the user's.
     if let Some(pid_file) = pid_file {
         pid_file.write(rustix::process::getpid().as_raw_nonzero().get())?;
@@ -188,23 +187,6 @@ pub(super) async fn reap(mut child: Child) -> Option<i32> {
     child.wait().await.ok().map(ExitStatusExt::into_raw)
 }
 
-/// Waits for a process that an earlier agent started: through a pidfd, since only a parent may `wait(2)`.
-/// Returns at once if there is no such process any more.
-pub(super) async fn watch(pid: i32) {
-    let Some(pid) = rustix::process::Pid::from_raw(pid) else { return };
-    let Ok(descriptor) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::NONBLOCK) else {
-        return;
-    };
-    // The descriptor owns what it names and is not closed while it is watched, which is all that the
-    // unsafe replacement asks for.
-    #[allow(deprecated, reason = "its replacement is an unsafe function, and nothing is gained by it here")]
-    match AsyncFd::new(descriptor) {
-        // It becomes readable when the process ends.
-        Ok(descriptor) => drop(descriptor.readable().await),
-        Err(error) => tracing::warn!(%error, "a recovered container cannot be watched"),
-    }
-}
-
 /// Whether `pid` is a process that was started in `directory`, or descends from one: pids are used again, but no
 /// two containers have one sandbox.
 pub(super) fn is_container(pid: i32, directory: &Path) -> bool {
@@ -252,7 +234,7 @@ mod tests {
             ..shell("echo $WORD $(cat meta/forked.pid) $$; echo oops >&2; exit 3")
         };
         let child = launch(&config).unwrap();
-        let pid = child.id().unwrap();
+        let pid = child.pid();
         assert_eq!(reap(child).await, Some(3 << 8));
         let printed = std::fs::read_to_string(sandbox.path().join("stdout")).unwrap();
         assert_eq!(printed, format!("hello {pid} {pid}\n"));
@@ -300,17 +282,5 @@ mod tests {
         let error = launch(&config).unwrap_err().to_string();
         assert!(error.contains("stdout' cannot be used: it is not a plain file"), "{error}");
         assert_eq!(std::fs::read_to_string(elsewhere.path()).unwrap(), "");
-    }
-
-    #[tokio::test]
-    async fn a_process_that_is_not_ours_to_wait_for_is_watched() {
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        let pid = child.id() as i32;
-        assert!(!is_container(pid, Path::new("/somewhere")));
-        let watching = watch(pid);
-        child.kill().unwrap();
-        watching.await;
-        child.wait().unwrap();
-        watch(pid).await;
     }
 }

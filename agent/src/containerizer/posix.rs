@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use futures::future::{AbortHandle, Aborted, abortable};
-use libprocess::subprocess::{kill_tree, process_table, session_lives};
+use libprocess::subprocess::{kill_tree, process_table, session_lives, watch};
 use libprocess::{Context, Handle, Pid, Place, Process, Promise};
 use mesos::v1::container_info;
 use mesos::{ContainerId, Resources, v1};
@@ -67,9 +67,9 @@ impl PosixContainerizer {
         let Some(container) = self.containers.get_mut(id) else { return Err(LaunchError::Destroyed) };
         container.fetching = None;
         let child = launcher::launch(config).map_err(|error| LaunchError::Prepare(error.to_string()))?;
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        container.pid = pid;
-        tracing::debug!(container_id = %id, ?pid, "started a container");
+        let pid = child.pid();
+        container.pid = Some(pid);
+        tracing::debug!(container_id = %id, pid, "started a container");
         let id = id.clone();
         ctx.defer(launcher::reap(child), move |this, status, _| this.finish(&id, status));
         Ok(Launched::Launched)
@@ -262,7 +262,8 @@ impl Handle<Recover> for PosixContainerizer {
             match pid {
                 Some(pid) => {
                     tracing::info!(container_id = %found.id, pid, "adopted a container");
-                    ctx.defer(launcher::watch(pid), move |this, (), _| this.finish(&found.id, None));
+                    // Only its parent could learn its status.
+                    ctx.defer(watch(pid), move |this, (), _| this.finish(&found.id, None));
                 }
                 None => self.finish(&found.id, None),
             }

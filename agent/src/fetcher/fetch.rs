@@ -3,10 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use libprocess::http::{Client, ClientRequest, ClientResponse};
+use libprocess::subprocess::{Stream, Subprocess};
 use mesos::fetcher::FetcherInfo;
 use mesos::v1::command_info::Uri;
 use tokio::io::AsyncWriteExt;
@@ -16,6 +16,9 @@ use super::{DEFAULT_STALL_TIMEOUT, FetchError};
 
 /// Redirects that a download follows.
 const REDIRECTS: u8 = 10;
+
+/// Of what a tool complains, so many bytes are kept; the first line is shown.
+const MAX_ERRORS: u64 = 4 << 10;
 
 /// Fetches all items, one after the other.
 ///
@@ -110,11 +113,10 @@ async fn extract(archive: Archive, file: &Path, sandbox: &Path) -> Result<(), St
 }
 
 async fn run(program: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
-    let output = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
+    let output = Subprocess::new(program)
+        .arguments(arguments)
+        .stderr(Stream::Pipe)
+        .output(MAX_ERRORS)
         .await
         .map_err(|error| format!("'{program}' cannot be executed: {error}"))?;
     if output.status.success() {

@@ -8,7 +8,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mesos::settings::{self, ProtoJson};
+use mesos::settings::{self, LogFormat, ProtoJson};
 use mesos::v1::DomainInfo;
 
 pub use unsupported::UNSUPPORTED;
@@ -125,6 +125,8 @@ mesos::settings! {
             /// What is logged: DEBUG, INFO, WARNING or ERROR, and whatever is worse.
             logging_level: String = "INFO".to_owned()
                 => |level| values::one_of(level, &["DEBUG", "INFO", "WARNING", "ERROR"]),
+            /// How the log is written: text, for people, or json, an object a line. (Not in upstream.)
+            logging_format: LogFormat = LogFormat::Text,
             /// Whether to log nothing.
             quiet: bool = false,
         }

@@ -17,7 +17,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Err(code) => return Ok(code),
     };
     let settings = loaded.settings;
-    let control = logging::start(&settings.logging_level, settings.quiet);
+    let control = logging::start(&settings.logging_level, settings.quiet, settings.logging_format);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

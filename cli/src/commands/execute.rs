@@ -67,7 +67,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Err(code) => return Ok(code),
     };
     let options = options(settings)?;
-    logging::start("WARNING", false);
+    logging::start_tool("WARNING");
     run(async {
         let node = client_node(COMMAND).await?;
         let result = tokio::select! {

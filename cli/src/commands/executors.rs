@@ -53,7 +53,7 @@ fn start(
 ) -> Result<ExitCode, Failure> {
     let environment =
         ExecutorEnvironment::from_map(&call.environment).map_err(|error| Failure::of(command, error))?;
-    logging::start("INFO", false);
+    logging::start_tool("INFO");
     run(async {
         let node = start_node(command, builder).await?;
         if let Err(error) = executor(node.clone(), environment).await {

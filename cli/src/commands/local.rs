@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use libprocess::Node;
-use mesos::settings::{Declared, Sources, Unsupported};
+use mesos::settings::{Declared, LogFormat, Sources, Unsupported};
 use tempfile::TempDir;
 
 use super::{run, start_node};
@@ -32,6 +32,8 @@ mesos::settings! {
         "Logging" {
             /// The least important messages that are logged: DEBUG, INFO, WARNING or ERROR.
             logging_level: String = "INFO".to_owned(),
+            /// How the log is written: text, for people, or json, an object a line.
+            logging_format: LogFormat = LogFormat::Text,
             /// Log nothing.
             quiet: bool = false,
         }
@@ -44,7 +46,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Ok(loaded) => loaded.settings,
         Err(code) => return Ok(code),
     };
-    let control = logging::start(&settings.logging_level, settings.quiet);
+    let control = logging::start(&settings.logging_level, settings.quiet, settings.logging_format);
     let temporary = match &settings.work_dir {
         Some(_) => None,
         None => Some(temporary_folder()?),

@@ -19,9 +19,14 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     };
     let settings = loaded.settings;
     let directory = settings.log_dir.as_deref().map(Path::new);
-    let control =
-        logging::start_with_file(&settings.logging_level, settings.quiet, directory, "mesos-master")
-            .map_err(|error| Failure::of(COMMAND, error))?;
+    let control = logging::start_with_file(
+        &settings.logging_level,
+        settings.quiet,
+        settings.logging_format,
+        directory,
+        "mesos-master",
+    )
+    .map_err(|error| Failure::of(COMMAND, error))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -78,7 +78,7 @@ fn run_sum(call: &Call) -> Result<ExitCode, Failure> {
         terms: settings.terms,
         ..SumOptions::new(master(COMMAND, &settings.master)?, own_user()?, own_binary()?)
     };
-    logging::start("WARNING", false);
+    logging::start_tool("WARNING");
     run(async {
         let node = client_node(COMMAND).await?;
         let result = tokio::select! {
@@ -108,7 +108,7 @@ fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
         steps: settings.steps,
         ..IntegrateOptions::new(master(COMMAND, &settings.master)?, range, own_user()?, own_binary()?)
     };
-    logging::start("WARNING", false);
+    logging::start_tool("WARNING");
     run(async {
         let node = client_node(COMMAND).await?;
         let result = tokio::select! {

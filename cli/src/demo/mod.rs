@@ -44,7 +44,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     let ports = settings.ports.as_deref().map(parse_ports).transpose()?;
     let folder = config_dir(settings.config_dir)?;
     // The frameworks run in this process: what they have to say goes through the progress line.
-    logging::start("ERROR", false);
+    logging::start_tool("ERROR");
     run(async {
         let node = client_node(COMMAND).await?;
         let mut cluster = DemoCluster::prepare(node.client().clone(), &folder, ports.as_deref())?;

@@ -3,6 +3,14 @@
 use libprocess::metrics::Pulled;
 use libprocess::{Address, Metrics, Process, QueueLengths};
 
+/// A gauge: its name, and what it shows of the queue.
+type QueueGauge = (&'static str, fn(QueueLengths) -> usize);
+
+const GAUGES: [QueueGauge; 2] = [
+    ("scheduler/event_queue_messages", |queue| queue.messages),
+    ("scheduler/event_queue_dispatches", |queue| queue.dispatches),
+];
+
 /// The gauges of one scheduler, for as long as this lives.
 pub(super) struct QueueGauges {
     metrics: Metrics,
@@ -13,11 +21,7 @@ impl QueueGauges {
     /// Of several schedulers on a node, the first is shown.
     pub(super) fn register<P: Process>(metrics: &Metrics, scheduler: &Address<P>) -> Self {
         mesos::metrics::describe(metrics);
-        let kinds: [(&str, fn(QueueLengths) -> usize); 2] = [
-            ("scheduler/event_queue_messages", |queue| queue.messages),
-            ("scheduler/event_queue_dispatches", |queue| queue.dispatches),
-        ];
-        let added = kinds.into_iter().filter_map(|(name, of)| {
+        let added = GAUGES.into_iter().filter_map(|(name, of)| {
             let scheduler = scheduler.clone();
             let gauge = Pulled::new(move || of(scheduler.queue_lengths()) as f64);
             metrics.add(name, gauge).is_ok().then_some(name)

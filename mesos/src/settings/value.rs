@@ -201,6 +201,37 @@ impl<M: crate::Message + serde::Serialize> SettingValue for ProtoJson<M> {
     }
 }
 
+/// How a log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people: a line with time, level, target and text.
+    #[default]
+    Text,
+    /// For programs: a JSON object a line.
+    Json,
+}
+
+impl SettingValue for LogFormat {
+    const PLACEHOLDER: &'static str = "FORMAT";
+    const ALLOWED: &'static str = "text or json";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(String::new()),
+        }
+    }
+
+    fn print(&self) -> Option<String> {
+        let name = match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        };
+        Some(name.to_owned())
+    }
+}
+
 /// Checks that a value lies within limits, for a setting's check.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! A container without cgroups is a session and everything below it; a demo is a master, agents and
 //! whatever those started. Both must be able to say "all of you, stop". What is here reads `/proc` and
-//! sends signals; it starts nothing and knows no actor. (Upstream: stout's `os::pstree`, `os::killtree`.)
+//! sends signals; it starts nothing. (Upstream: stout's `os::pstree`, `os::killtree`.)
 
 use std::collections::{BTreeMap, BTreeSet};
 
