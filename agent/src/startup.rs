@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use libprocess::disk::{Disk, Durability};
 use libprocess::files::Files;
+use libprocess::http::{Client, UnixSocket, UnixSocketError, serve_unix};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::{Attributes, Resources, v1};
 
@@ -61,6 +62,9 @@ pub enum StartError {
         /// What it says.
         value: String,
     },
+    /// Executors could not speak to it over a Unix socket.
+    #[error("{0} (choose another path with --domain_socket_location)")]
+    Socket(#[from] UnixSocketError),
 }
 
 /// An agent that runs.
@@ -124,7 +128,8 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
         Containers::Mesos => {
             let home = PathBuf::from(&settings.frameworks_home);
             let fetcher = Fetcher::new(
-                node.client().clone(),
+                // Of servers elsewhere it believes those that the host believes, whatever the nodes of the cluster do.
+                Client::new(),
                 node.metrics(),
                 fetcher::Program::locate(&settings.launcher_dir, std::env::current_exe().ok()),
                 Some(home).filter(|home| home.is_absolute()),
@@ -155,6 +160,9 @@ pub async fn start_with(
     let work_dir = settings.work_dir.clone();
     let disk = node.disk().clone();
     settings.work_dir = node.blocking(move || prepare_work_dir(&*disk, &work_dir)).await?;
+    if settings.http_executor_domain_sockets {
+        settings.domain_socket_location.get_or_insert(settings.work_dir.join("agent.sock"));
+    }
     let settings = Arc::new(settings);
 
     // What others may look at.
@@ -194,10 +202,33 @@ pub async fn start_with(
             .as_ref()
             .map_or_else(BTreeMap::new, |variables| variables.0.clone()),
         libprocess_ip: settings.ip.clone(),
-        settings,
+        settings: settings.clone(),
     };
     let agent = node.spawn_numbered(Agent::new(parts, node, ended));
+    open_to_executors(node, &settings, &agent)?;
     Ok(Running { agent, ended: answer })
+}
+
+/// How executors reach the agent besides its port: a Unix socket, if it shall be.
+fn open_to_executors(node: &Node, settings: &Settings, agent: &Address<Agent>) -> Result<(), StartError> {
+    let path = settings.domain_socket_location.clone().filter(|_| settings.http_executor_domain_sockets);
+    let Some(path) = path else {
+        let told = settings.executor_environment_variables.as_ref();
+        let is_told = told.is_some_and(|variables| variables.0.contains_key("LIBPROCESS_SSL_ENABLED"));
+        if node.scheme() == "https" && !is_told {
+            tracing::warn!(
+                "executors will not find this agent: they speak TLS only if --executor_environment_variables \
+                 tells them LIBPROCESS_SSL_ENABLED; or use --http_executor_domain_sockets"
+            );
+        }
+        return Ok(());
+    };
+    // As upstream (`Slave::initialize`): what executors need, and the operator API.
+    let paths = ["/api/v1/executor", "/api/v1"].map(|path| format!("/{}{path}", agent.pid().id()));
+    // Whoever runs a task may connect: executors run as any user.
+    let mode = 0o666;
+    tracing::info!(socket = %path.display(), "executors speak to this agent over a Unix socket");
+    Ok(serve_unix(node, UnixSocket { path, mode, paths: paths.to_vec() })?)
 }
 
 /// Makes the work directory, and writes to it. Returns its one absolute name: sandboxes are known by their paths, to

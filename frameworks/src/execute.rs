@@ -201,6 +201,8 @@ pub enum ExecuteError {
 pub struct Sandbox {
     /// The agent's `host:port`.
     pub agent: String,
+    /// How it is spoken to: `http` or `https`.
+    pub scheme: String,
     /// The virtual path, as `/files/browse` of the agent understands it.
     pub path: String,
 }
@@ -215,6 +217,7 @@ impl Sandbox {
         let host = address.ip.as_ref().or(address.hostname.as_ref())?;
         Some(Sandbox {
             agent: format!("{host}:{}", address.port),
+            scheme: offer.url.as_ref()?.scheme.clone(),
             path: format!("/frameworks/{framework}/executors/{executor}/runs/latest"),
         })
     }
@@ -222,12 +225,13 @@ impl Sandbox {
     /// A URL that answers with the beginning of a file of the sandbox.
     pub fn read_url(&self, file: &str) -> String {
         let path = escape(&format!("{}/{file}", self.path));
-        format!("http://{}/files/read?path={path}&offset=0&length=65536", self.agent)
+        format!("{}://{}/files/read?path={path}&offset=0&length=65536", self.scheme, self.agent)
     }
 
     /// A URL that answers with a whole file of the sandbox.
     pub fn download_url(&self, file: &str) -> String {
-        format!("http://{}/files/download?path={}", self.agent, escape(&format!("{}/{file}", self.path)))
+        let path = escape(&format!("{}/{file}", self.path));
+        format!("{}://{}/files/download?path={path}", self.scheme, self.agent)
     }
 }
 

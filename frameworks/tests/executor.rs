@@ -124,6 +124,7 @@ impl World {
     fn environment(&self) -> ExecutorEnvironment {
         ExecutorEnvironment {
             agent_endpoint: self.agent.address().to_string(),
+            domain_socket: None,
             framework_id: "framework".into(),
             executor_id: "executor".into(),
             agent_id: None,

@@ -44,6 +44,10 @@ pub struct Cluster {
     agents: Vec<(Daemon, Port)>,
     /// `--master` of the agents.
     leader_url: Option<String>,
+    /// What all daemons find in their environment.
+    environment: Vec<(String, String)>,
+    /// How they are spoken to: `http` or `https`.
+    scheme: &'static str,
     client: Client,
     folder: tempfile::TempDir,
 }
@@ -66,9 +70,18 @@ impl Cluster {
             masters: Vec::new(),
             agents: Vec::new(),
             leader_url: None,
+            environment: Vec::new(),
+            scheme: "http",
             client: Client::new(),
             folder: tempfile::Builder::new().prefix("mesos-test-").tempdir().expect("a temporary folder"),
         }
+    }
+
+    /// One whose daemons speak TLS as `environment` tells them, and are asked by `client`.
+    pub fn behind_tls(environment: Vec<(String, String)>, client: Client) -> Self {
+        let mut cluster = Self::empty();
+        (cluster.environment, cluster.scheme, cluster.client) = (environment, "https", client);
+        cluster
     }
 
     /// A cluster whose masters are found at `url` (`zk://...`).
@@ -112,7 +125,7 @@ impl Cluster {
     }
 
     fn launch(&self, name: &str, arguments: Vec<String>) -> Daemon {
-        Daemon::start(name, &binary::mesos(), arguments, Vec::new(), self.folder.path())
+        Daemon::start(name, &binary::mesos(), arguments, self.environment.clone(), self.folder.path())
     }
 
     /// Waits until the leading master has `count` active agents.
@@ -218,7 +231,8 @@ impl Cluster {
 
     /// GETs whatever is there: status and body.
     pub async fn get_text(&self, node: SocketAddr, path: &str) -> Result<(u16, String), String> {
-        let request = ClientRequest::get(format!("http://{node}{path}")).timeout(Duration::from_secs(10));
+        let request =
+            ClientRequest::get(format!("{}://{node}{path}", self.scheme)).timeout(Duration::from_secs(10));
         let response = self.client.send(request).await.map_err(|error| error.to_string())?;
         let status = response.status.as_u16();
         let body = response.bytes(64 << 20).await.map_err(|error| error.to_string())?;

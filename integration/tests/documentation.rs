@@ -1,7 +1,8 @@
 //! What the documents say is what the code does, as far as a program can tell.
 //!
 //! `docs/flags.md` is made from the declared settings of master and agent, and from what they say of
-//! upstream's other flags; `UPDATE_DOCS=1 cargo test -p integration --test documentation` writes it anew.
+//! upstream's other flags, the table in `docs/tls.md` from libprocess's; `UPDATE_DOCS=1 cargo test -p integration --test
+//! documentation` writes them anew.
 //! Links lead somewhere, source files that are named exist, every actor is in the table of actors, and every
 //! source file says at its top what it is.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use libprocess::tls::variables::{VARIABLES, Variable};
 use mesos::settings::{Declared, Outcome, Policy, Setting, SettingsError, Sources, Unsupported, load};
 
 /// Upstream's flags by daemon.
@@ -178,8 +180,8 @@ A flag can be given in four places. The later wins: built-in default, config fil
 the same. A value `file:///path` stands for the content of that file. A name that nobody knows stops the start; in
 the environment it gives a warning, since it may be another program's.
 
-The variables `LIBPROCESS_*` of upstream are not read: address and port are `--ip`, `--port`, `--advertise_ip` and
-`--advertise_port`, and there is no TLS.
+Of upstream's variables `LIBPROCESS_*` those of TLS are read (`docs/tls.md`), but not those for address and port,
+which are `--ip`, `--port`, `--advertise_ip` and `--advertise_port`.
 ";
 
 fn render() -> String {
@@ -220,8 +222,26 @@ fn render() -> String {
 
 #[test]
 fn the_table_of_flags_is_what_the_code_does() {
-    let path = workspace().join("docs/flags.md");
-    let rendered = render();
+    is_up_to_date("docs/flags.md", |_| render());
+}
+
+#[test]
+fn the_table_of_tls_variables_is_what_the_code_does() {
+    is_up_to_date("docs/tls.md", |written| {
+        let head = "| variable | default | what it does |\n|---|---|---|\n";
+        let before = written.split(head).next().unwrap();
+        let rows = VARIABLES.iter().map(|Variable { name, default, meaning }| {
+            let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+            format!("| `{name}` | {default} | {meaning} |\n")
+        });
+        format!("{before}{head}{}", rows.collect::<String>())
+    });
+}
+
+/// A document is what is rendered of it, or is made so.
+fn is_up_to_date(document: &str, render: impl FnOnce(&str) -> String) {
+    let path = workspace().join(document);
+    let rendered = render(&std::fs::read_to_string(&path).unwrap_or_default());
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &rendered).unwrap();
     }
@@ -229,7 +249,7 @@ fn the_table_of_flags_is_what_the_code_does() {
     let differs = written.lines().zip(rendered.lines()).find(|(written, rendered)| written != rendered);
     assert!(
         written == rendered,
-        "docs/flags.md is out of date; UPDATE_DOCS=1 writes it anew. First difference: {differs:?}"
+        "{document} is out of date; UPDATE_DOCS=1 writes it anew. First difference: {differs:?}"
     );
 }
 

@@ -47,7 +47,7 @@ fn make_one(
 ) -> Option<v1::Offer> {
     let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
     let id = master.ids.offer();
-    let proto = describe(&id, framework, role, state, resources);
+    let proto = describe(&id, framework, role, state, resources, ctx.node().scheme());
     let sent = as_sent(&proto, capabilities);
     master.cluster.add_offer(Offer {
         proto,
@@ -70,10 +70,11 @@ fn describe(
     role: &str,
     agent: &Agent,
     resources: &Resources,
+    scheme: &str,
 ) -> v1::Offer {
     let address = agent.pid.address();
     let url = v1::Url {
-        scheme: "http".to_owned(),
+        scheme: scheme.to_owned(),
         address: v1::Address {
             hostname: Some(agent.info.hostname.clone()),
             ip: Some(address.ip().to_string()),

@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub agent: &'a AgentId,
     /// Its actor, and so its address.
     pub pid: &'a Pid,
+    /// The Unix socket that executors speak to the agent through, where there is one.
+    pub domain_socket: Option<&'a Path>,
     /// Whether its framework checkpoints.
     pub checkpoint: bool,
     /// `--http_command_executor`.
@@ -61,6 +63,9 @@ pub fn environment(facts: &Facts<'_>) -> BTreeMap<String, String> {
     set("MESOS_SLAVE_ID", facts.agent.to_string());
     set("MESOS_SLAVE_PID", facts.pid.to_string());
     set("MESOS_AGENT_ENDPOINT", facts.pid.address().to_string());
+    if let Some(socket) = facts.domain_socket {
+        set("MESOS_DOMAIN_SOCKET", socket.display().to_string());
+    }
     set("MESOS_CHECKPOINT", flag(facts.checkpoint));
     set("MESOS_HTTP_COMMAND_EXECUTOR", flag(facts.http_command_executor));
     let grace = grace_period(facts.executor).unwrap_or(facts.shutdown_grace_period);
@@ -106,6 +111,7 @@ mod tests {
             directory: Path::new("/w/run"),
             agent: &AgentId::from("S0"),
             pid: &"slave(1)@127.0.0.1:5051".parse().unwrap(),
+            domain_socket: Some(Path::new("/w/agent.sock")),
             checkpoint,
             http_command_executor: true,
             shutdown_grace_period: Duration::from_secs(5),
@@ -122,6 +128,7 @@ mod tests {
             ("MESOS_AGENT_ENDPOINT", "127.0.0.1:5051"),
             ("MESOS_CHECKPOINT", "0"),
             ("MESOS_DIRECTORY", "/w/run"),
+            ("MESOS_DOMAIN_SOCKET", "/w/agent.sock"),
             ("MESOS_EXECUTOR_ID", "e"),
             ("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", "5secs"),
             ("MESOS_FRAMEWORK_ID", "F"),

@@ -132,6 +132,10 @@ impl Agent {
             directory: &executor.directory,
             agent: &self.agent_id(),
             pid: ctx.pid(),
+            domain_socket: settings
+                .domain_socket_location
+                .as_deref()
+                .filter(|_| settings.http_executor_domain_sockets),
             checkpoint: executor.checkpoint,
             http_command_executor: settings.http_command_executor,
             shutdown_grace_period: settings.executor_shutdown_grace_period,

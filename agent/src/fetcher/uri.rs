@@ -9,7 +9,7 @@ use mesos::v1::command_info::Uri;
 pub(super) enum Source {
     /// A file of the agent's host.
     File(PathBuf),
-    /// `http://...`
+    /// `http://...` or `https://...`
     Http(String),
 }
 
@@ -37,7 +37,9 @@ pub(super) struct Item {
 /// Why a URI cannot be fetched at all.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub(super) enum UriError {
-    #[error("'{0}' URIs are not supported; allowed are http://, file:// and paths of the agent's host")]
+    #[error(
+        "'{0}' URIs are not supported; allowed are http://, https://, file:// and paths of the agent's host"
+    )]
     Scheme(String),
     #[error("a file URI has an absolute path: file:///path, or file://localhost/path")]
     FileHost,
@@ -54,7 +56,7 @@ pub(super) enum UriError {
 pub(super) fn parse(uri: &Uri, frameworks_home: Option<&Path>) -> Result<Item, UriError> {
     let value = uri.value.trim();
     let (source, path) = match value.split_once("://") {
-        Some(("http", rest)) => {
+        Some(("http" | "https", rest)) => {
             let path = rest.split(['?', '#']).next().unwrap_or(rest);
             (Source::Http(value.to_owned()), path.split_once('/').map_or("", |(_, path)| path).to_owned())
         }

@@ -86,6 +86,10 @@ mesos::settings! {
             switch_user: bool = true,
             /// Told to executors; command executors speak HTTP in any case.
             http_command_executor: bool = false,
+            /// Whether executors speak to this agent over a Unix socket instead of TCP.
+            http_executor_domain_sockets: bool = false,
+            /// That socket. Without it, agent.sock in the work directory.
+            domain_socket_location: Option<PathBuf> => |path| values::socket(path.as_deref()),
             /// How many executors that are over /state shows of each framework.
             max_completed_executors_per_framework: usize = 150,
         }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
 use election::MasterUrl;
+use libprocess::http::MAX_SOCKET_PATH;
 use mesos::settings::SettingValue;
 use serde_json::Value;
 
@@ -25,6 +27,20 @@ pub enum Containers {
     Mesos,
     /// Nothing: tasks end by the clock.
     Simulated,
+}
+
+/// The path of a Unix socket.
+pub(super) fn socket(path: Option<&Path>) -> Result<(), String> {
+    match path {
+        Some(path) if path.to_string_lossy().starts_with("systemd:") => {
+            Err("a path; sockets of systemd are not taken over".to_owned())
+        }
+        Some(path) if !path.is_absolute() => Err("an absolute path".to_owned()),
+        Some(path) if path.as_os_str().len() >= MAX_SOCKET_PATH => {
+            Err(format!("a path of less than {MAX_SOCKET_PATH} bytes"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Names of one value each.

@@ -23,7 +23,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     }
     run(async move {
         let builder = agent::node(&settings).map_err(|error| Failure::of(COMMAND, error))?;
-        let node = start_node(COMMAND, builder.log_control(control)).await?;
+        let node = start_node(COMMAND, builder.log_control(control), &call.environment).await?;
         let mut running = agent::start(&node, settings).await.map_err(|error| Failure::of(COMMAND, error))?;
         tracing::info!(address = %node.address(), "the agent runs");
         let result = tokio::select! {

@@ -69,7 +69,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     let options = options(settings)?;
     logging::start_tool("WARNING");
     run(async {
-        let node = client_node(COMMAND).await?;
+        let node = client_node(COMMAND, &call.environment).await?;
         let result = tokio::select! {
             biased;
             outcome = execute::run(&node, options, stdout()) => match outcome {

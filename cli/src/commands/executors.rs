@@ -55,7 +55,7 @@ fn start(
         ExecutorEnvironment::from_map(&call.environment).map_err(|error| Failure::of(command, error))?;
     logging::start_tool("INFO");
     run(async {
-        let node = start_node(command, builder).await?;
+        let node = start_node(command, builder, &call.environment).await?;
         if let Err(error) = executor(node.clone(), environment).await {
             // A task that did not end in time may still compute on its thread: only the end of the process ends it.
             eprintln!("{}", Failure::of(command, error));

@@ -7,7 +7,7 @@ use agent::fetcher::{ENVIRONMENT, fetch_all};
 use libprocess::Node;
 use mesos::fetcher::FetcherInfo;
 
-use super::{run, start_node};
+use super::{Environment, run, start_node};
 use crate::settings::{Call, Failure};
 
 const COMMAND: &str = "fetcher";
@@ -28,7 +28,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     let info: FetcherInfo = mesos::json::from_slice(orders.as_bytes())
         .map_err(|error| Failure::of(COMMAND, format!("cannot read {ENVIRONMENT}: {error}")))?;
     run(async {
-        let node = start_node(COMMAND, Node::builder().offline()).await?;
+        let node = start_node(COMMAND, Node::builder().offline(), &Environment::new()).await?;
         let fetched = fetch_all(node.client(), &info).await;
         node.shutdown().await;
         // The agent reads this line.

@@ -7,7 +7,7 @@ use libprocess::Node;
 use mesos::settings::{Declared, LogFormat, Sources, Unsupported};
 use tempfile::TempDir;
 
-use super::{run, start_node};
+use super::{Environment, run, start_node};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -60,17 +60,23 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             work_dir(folder, "master"),
         ];
         let master_settings = derived::<master::Settings>(flags.into(), master::UNSUPPORTED)?;
-        let node = start_node(COMMAND, master::startup::node(&master_settings).log_control(control)).await?;
+        let node = start_node(
+            COMMAND,
+            master::startup::node(&master_settings).log_control(control),
+            &call.environment,
+        )
+        .await?;
         let mut running_master =
             master::start(&node, master_settings).await.map_err(|error| Failure::of(COMMAND, error))?;
         let mut agents = Vec::new();
         for index in 1..=settings.agents {
-            agents.push(start_agent(&settings, folder, &node, index).await?);
+            agents.push(start_agent(&settings, folder, &node, index, &call.environment).await?);
         }
         let address = node.address();
         say!(
-            "a master at {address} and {} agents; Ctrl-C ends them. See http://{address}/state",
-            agents.len()
+            "a master at {address} and {} agents; Ctrl-C ends them. See {}://{address}/state",
+            agents.len(),
+            node.scheme()
         );
         let ended = async {
             let each = agents.iter_mut().map(|(_, running)| Box::pin(running.wait()));
@@ -97,6 +103,7 @@ async fn start_agent(
     folder: &Path,
     master: &Node,
     index: u16,
+    environment: &Environment,
 ) -> Result<(Node, agent::Running), Failure> {
     let mut flags = vec![
         format!("--master={}", master.address()),
@@ -107,7 +114,7 @@ async fn start_agent(
     flags.extend(settings.resources.iter().map(|resources| format!("--resources={resources}")));
     let agent_settings = derived::<agent::Settings>(flags, agent::UNSUPPORTED)?;
     let builder = agent::node(&agent_settings).map_err(|error| Failure::of(COMMAND, error))?;
-    let node = start_node(COMMAND, builder).await?;
+    let node = start_node(COMMAND, builder, environment).await?;
     let running = agent::start(&node, agent_settings).await.map_err(|error| Failure::of(COMMAND, error))?;
     Ok((node, running))
 }

@@ -31,7 +31,9 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         tracing::warn!("{warning}");
     }
     run(async move {
-        let node = start_node(COMMAND, master::startup::node(&settings).log_control(control)).await?;
+        let node =
+            start_node(COMMAND, master::startup::node(&settings).log_control(control), &call.environment)
+                .await?;
         let mut running =
             master::start(&node, settings).await.map_err(|error| Failure::of(COMMAND, error))?;
         tracing::info!(address = %node.address(), "the master runs");

@@ -8,19 +8,35 @@ pub(crate) mod local;
 pub(crate) mod master;
 pub(crate) mod run;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use libprocess::tls::variables;
 use libprocess::{Node, NodeBuilder};
 
 use crate::settings::Failure;
 
+/// The variables that a command finds.
+pub(crate) type Environment = BTreeMap<String, String>;
+
 /// A node for a command that only calls others: it listens on a port that the kernel gives.
-pub(crate) async fn client_node(command: &str) -> Result<Node, Failure> {
-    start_node(command, Node::builder().bind(([127, 0, 0, 1], 0).into())).await
+pub(crate) async fn client_node(command: &str, environment: &Environment) -> Result<Node, Failure> {
+    start_node(command, Node::builder().bind(([127, 0, 0, 1], 0).into()), environment).await
 }
 
-/// Starts a node, or says why it cannot listen.
-pub(crate) async fn start_node(command: &str, builder: NodeBuilder) -> Result<Node, Failure> {
+/// Starts a node, behind TLS if `LIBPROCESS_SSL_ENABLED` says so, or says why it cannot listen.
+pub(crate) async fn start_node(
+    command: &str,
+    mut builder: NodeBuilder,
+    environment: &Environment,
+) -> Result<Node, Failure> {
+    let read = variables::read(environment).map_err(|error| Failure::of(command, error))?;
+    for warning in &read.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(settings) = read.tls {
+        builder = builder.tls(settings);
+    }
     builder.start().await.map_err(|error| {
         let advice = if error.to_string().contains("in use") { " (choose another with --port)" } else { "" };
         Failure::of(command, format!("{error}{advice}"))

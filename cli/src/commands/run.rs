@@ -80,7 +80,7 @@ fn run_sum(call: &Call) -> Result<ExitCode, Failure> {
     };
     logging::start_tool("WARNING");
     run(async {
-        let node = client_node(COMMAND).await?;
+        let node = client_node(COMMAND, &call.environment).await?;
         let result = tokio::select! {
             biased;
             outcome = sum::run(&node, options, TextProgress::new(stderr())) => match outcome {
@@ -110,7 +110,7 @@ fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
     };
     logging::start_tool("WARNING");
     run(async {
-        let node = client_node(COMMAND).await?;
+        let node = client_node(COMMAND, &call.environment).await?;
         let result = tokio::select! {
             biased;
             outcome = integrate::run(&node, options, TextProgress::new(stderr())) => match outcome {

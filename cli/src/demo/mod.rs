@@ -13,7 +13,7 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::commands::{client_node, run};
+use crate::commands::{Environment, client_node, run};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 use cluster::DemoCluster;
@@ -46,7 +46,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     // The frameworks run in this process: what they have to say goes through the progress line.
     logging::start_tool("ERROR");
     run(async {
-        let node = client_node(COMMAND).await?;
+        let node = client_node(COMMAND, &Environment::new()).await?;
         let mut cluster = DemoCluster::prepare(node.client().clone(), &folder, ports.as_deref())?;
         let result = tokio::select! {
             biased;

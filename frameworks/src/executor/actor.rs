@@ -75,11 +75,12 @@ pub struct ExecutorDriver<E: Executor> {
 impl<E: Executor> ExecutorDriver<E> {
     pub(super) fn new(
         environment: ExecutorEnvironment,
+        scheme: &str,
         executor: E,
         result: Promise<Result<E, Error>>,
     ) -> Self {
         ExecutorDriver {
-            url: format!("http://{}/api/v1/executor", environment.agent_endpoint),
+            url: environment.url(scheme),
             executor: Some(executor),
             driver: Driver::detached(environment),
             result: Some(result),
@@ -165,8 +166,7 @@ impl<E: Executor> ExecutorDriver<E> {
     fn opened(&mut self, opened: Opened<Event>, ctx: &mut Context<Self>) {
         match opened {
             Opened::Stream(stream, _) => {
-                let endpoint = self.driver.environment().agent_endpoint.clone();
-                self.link.pipeline = Some(ctx.node().client().pipeline(endpoint));
+                self.link.pipeline = Some(ctx.node().client().pipeline(&self.url));
                 self.read(stream, ctx);
             }
             // The agent recovers, or its routes are not set up yet.

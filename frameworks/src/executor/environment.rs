@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use libprocess::http::unix_url;
 use mesos::{AgentId, ExecutorId, FrameworkId, duration};
 use thiserror::Error;
 
@@ -13,6 +14,8 @@ use thiserror::Error;
 pub struct ExecutorEnvironment {
     /// `MESOS_AGENT_ENDPOINT`, else the address in `MESOS_SLAVE_PID`: the agent's `host:port`.
     pub agent_endpoint: String,
+    /// `MESOS_DOMAIN_SOCKET`: the Unix socket that the agent is spoken to through, instead of its address.
+    pub domain_socket: Option<String>,
     /// `MESOS_FRAMEWORK_ID`.
     pub framework_id: FrameworkId,
     /// `MESOS_EXECUTOR_ID`.
@@ -64,6 +67,15 @@ pub enum EnvironmentError {
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 
 impl ExecutorEnvironment {
+    /// The URL of the executor API. `scheme` is how the agent's port is spoken to: `http` or `https`.
+    pub fn url(&self, scheme: &str) -> String {
+        match &self.domain_socket {
+            // Nothing is served on it but what begins with the name of the agent's actor.
+            Some(socket) => unix_url(socket, "/slave(1)/api/v1/executor"),
+            None => format!("{scheme}://{}/api/v1/executor", self.agent_endpoint),
+        }
+    }
+
     /// Reads the variables; those of others are ignored.
     ///
     /// # Errors
@@ -86,6 +98,7 @@ impl ExecutorEnvironment {
                 Some(endpoint) => endpoint.clone(),
                 None => endpoint_of_pid(need("MESOS_SLAVE_PID")?)?,
             },
+            domain_socket: get("MESOS_DOMAIN_SOCKET").cloned(),
             framework_id: need("MESOS_FRAMEWORK_ID")?.as_str().into(),
             executor_id: need("MESOS_EXECUTOR_ID")?.as_str().into(),
             agent_id: get("MESOS_SLAVE_ID").map(|id| id.as_str().into()),
@@ -147,6 +160,15 @@ mod tests {
     fn the_endpoint_comes_before_the_pid() {
         let env = ExecutorEnvironment::from_map(&variables(&[("MESOS_AGENT_ENDPOINT", "host:1")])).unwrap();
         assert_eq!(env.agent_endpoint, "host:1");
+    }
+
+    #[test]
+    fn the_socket_comes_before_the_endpoint() {
+        let env = ExecutorEnvironment::from_map(&variables(&[])).unwrap();
+        assert_eq!(env.url("https"), "https://127.0.0.1:5051/api/v1/executor");
+        let env =
+            ExecutorEnvironment::from_map(&variables(&[("MESOS_DOMAIN_SOCKET", "/run/a.sock")])).unwrap();
+        assert_eq!(env.url("https"), "http+unix://%2Frun%2Fa%2Esock/slave(1)/api/v1/executor");
     }
 
     #[test]

@@ -95,7 +95,8 @@ pub async fn run<E: Executor>(
     executor: E,
 ) -> Result<E, Error> {
     let (promise, answer) = libprocess::promise();
-    let _end = EndOnDrop(node.spawn_numbered(ExecutorDriver::new(environment, executor, promise)));
+    let driver = ExecutorDriver::new(environment, node.scheme(), executor, promise);
+    let _end = EndOnDrop(node.spawn_numbered(driver));
     answer.await.unwrap_or(Err(Error::Gone))
 }
 

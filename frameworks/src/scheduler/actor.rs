@@ -175,13 +175,14 @@ impl<S: Scheduler> SchedulerDriver<S> {
 
     // ---- connecting
 
-    fn url(&self) -> Option<String> {
-        let at = |authority: &str| format!("http://{authority}/master/api/v1/scheduler");
+    fn url(&self, ctx: &Context<Self>) -> Option<String> {
+        let scheme = ctx.node().scheme();
+        let at = |authority: &str| format!("{scheme}://{authority}/master/api/v1/scheduler");
         self.elsewhere.as_deref().map(at).or_else(|| self.master.clone())
     }
 
     fn subscribe(&mut self, ctx: &mut Context<Self>) {
-        let Some(url) = self.url() else { return };
+        let Some(url) = self.url(ctx) else { return };
         self.link.close();
         self.link.phase = Phase::Subscribing;
         let epoch = self.link.epoch;
@@ -211,7 +212,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
         match opened {
             Opened::Stream(stream, stream_id) => {
                 self.stream_id = stream_id;
-                self.link.pipeline = Some(ctx.node().client().pipeline(authority(url)));
+                self.link.pipeline = Some(ctx.node().client().pipeline(url));
                 self.read(stream, ctx);
             }
             Opened::Elsewhere(leader) if self.redirections < MAX_REDIRECTIONS => {
@@ -390,7 +391,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
     fn send(&mut self, mut call: Call, ctx: &mut Context<Self>) {
         let name = call.r#type().as_str_name();
         let (Phase::Subscribed, Some(pipeline), Some(url)) =
-            (self.link.phase, &self.link.pipeline, self.url())
+            (self.link.phase, &self.link.pipeline, self.url(ctx))
         else {
             return warn!(call = name, "dropping a call: not subscribed");
         };
@@ -425,11 +426,6 @@ impl<S: Scheduler> SchedulerDriver<S> {
     }
 }
 
-/// The `host:port` of a URL that we made ourselves.
-fn authority(url: &str) -> &str {
-    url.trim_start_matches("http://").split('/').next().unwrap_or_default()
-}
-
 impl<S: Scheduler> Process for SchedulerDriver<S> {
     const NAME: &'static str = "scheduler";
 
@@ -452,7 +448,8 @@ impl<S: Scheduler> Handle<LeaderChanged> for SchedulerDriver<S> {
     fn handle(&mut self, LeaderChanged(leader): LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
         self.master = leader.as_ref().and_then(|leader| {
             let id = leader.pid.as_deref().and_then(|pid| Some(pid.split_once('@')?.0)).unwrap_or("master");
-            Some(format!("http://{}/{id}/api/v1/scheduler", info::address(leader)?))
+            let scheme = ctx.node().scheme();
+            Some(format!("{scheme}://{}/{id}/api/v1/scheduler", info::address(leader)?))
         });
         self.leave("there is no leading master", ctx);
         if self.master.is_some() {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::codec::BodyScanner;
 use super::connection::{Connection, Dialer, encode_request, until};
-use super::destination::Destination;
+use super::destination::{Destination, UNIX_SCHEME};
 use super::pipeline::Pipeline;
 use crate::simulation::Site;
 use crate::stream::Stream;
@@ -384,6 +384,11 @@ impl Client {
             };
             if request.redirects == 0 {
                 return Ok(response);
+            }
+            if location.starts_with(UNIX_SCHEME) {
+                // A server elsewhere has no say about the sockets of this host.
+                let cause = "a redirect must not lead to a socket of this host".to_owned();
+                return Err(ClientError::Url { url: location, cause });
             }
             request = request.redirected(response.status, &location);
             if request.redirects == 0 {

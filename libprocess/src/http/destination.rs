@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use super::client::ClientError;
 
-const UNIX_SCHEME: &str = "http+unix://";
+pub(crate) const UNIX_SCHEME: &str = "http+unix://";
 
 /// What a connection is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -273,7 +273,10 @@ impl<'a> Reader<'a> {
         };
         let alias = ALIASES.iter().find(|(_, meant)| *meant == name).map(|(alias, _)| *alias);
         let new = find(format!("{PREFIX}{name}")).or_else(|| find(format!("{PREFIX}{}", alias?)));
-        let Some((old_key, old_value)) = find(format!("{OLD_PREFIX}{name}")) else { return new };
+        // For OpenSSL and what is built on it SSL_CERT_FILE names authorities: alone it is no certificate of ours.
+        let is_openssls = name == "CERT_FILE" && find(format!("{OLD_PREFIX}KEY_FILE")).is_none();
+        let old = find(format!("{OLD_PREFIX}{name}")).filter(|_| !is_openssls);
+        let Some((old_key, old_value)) = old else { return new };
         match new {
             Some((key, value)) => {
                 if value != old_value {
@@ -474,6 +477,14 @@ mod tests {
         let both = with(&[("SSL_CA_FILE", "/old"), ("LIBPROCESS_SSL_CA_FILE", "/new")]).unwrap();
         assert_eq!(both.tls.unwrap().ca_file, Some("/new".into()));
         assert!(both.warnings.iter().any(|warning| warning.contains("differ")), "{:?}", both.warnings);
+    }
+
+    #[test]
+    fn openssls_own_variables_are_not_taken_for_ours() {
+        let both = with(&[("SSL_CERT_FILE", "/etc/ssl/ca.pem"), ("SSL_CERT_DIR", "/etc/ssl/certs")]).unwrap();
+        assert_eq!(both.tls.unwrap(), TlsSettings::default());
+        let old = settings(&[("SSL_CERT_FILE", "/c.pem"), ("SSL_KEY_FILE", "/k.pem")]);
+        assert_eq!(old.identity, Some(Identity { certificate: "/c.pem".into(), key: "/k.pem".into() }));
     }
 
     #[test]

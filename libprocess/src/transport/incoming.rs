@@ -49,8 +49,6 @@ const READ_LITTLE: usize = 4 << 10;
 const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// Bytes that the first reads ask for.
 const FIRST_READ: usize = 4 << 10;
-/// How long a TLS handshake may take from its first byte.
-const HANDSHAKE: Duration = Duration::from_secs(15);
 /// What somebody is told who does not speak TLS where it must be spoken.
 const IN_THE_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\
     Content-Length: 43\r\n\r\nThis port speaks TLS only (https, not http)";
@@ -179,14 +177,10 @@ async fn secure(node: &Node, stream: TcpStream, first: u8, peer: SocketAddr) -> 
         tls::refuse(stream, IN_THE_CLEAR).await;
         return None;
     }
-    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
+    match tls.accept(stream).await {
+        Ok(stream) => Some(stream),
+        Err(error) => {
             tracing::warn!(%peer, %error, "refusing a connection: the TLS handshake failed");
-            None
-        }
-        Err(_) => {
-            tracing::info!(%peer, "closing a connection: the TLS handshake took too long");
             None
         }
     }

@@ -109,6 +109,9 @@ fn redirects_are_followed_when_asked_for() {
         }
         let post = ClientRequest::post(to("/echo")).body("again").follow_redirects(1);
         assert_eq!(client.send(post).await.unwrap().text(100).await.unwrap(), "again");
+        let socket = ClientRequest::get(to("http%2Bunix://%252Frun%252Fdocker.sock/")).follow_redirects(3);
+        let error = client.send(socket).await.unwrap_err().to_string();
+        assert!(error.contains("http+unix://") && error.contains("must not lead to a socket"), "{error}");
         let circle = ClientRequest::get(to("/redirector/to%3Fwhere=/redirector/to")).follow_redirects(2);
         assert!(client.send(circle).await.unwrap_err().to_string().starts_with("too many redirects"));
     });

@@ -11,6 +11,7 @@ mod server;
 mod streams;
 mod system;
 mod throughput;
+mod unix;
 
 use std::future::Future;
 use std::io::Read as _;
