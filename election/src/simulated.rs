@@ -17,7 +17,7 @@ use futures::{
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 use crate::group::{Changed, Connection, Group, GroupError, Membership, Session};
 
@@ -34,8 +34,8 @@ struct State {
     next_session: u64,
     members: BTreeMap<Membership, Member>,
     sessions: BTreeMap<u64, Link>,
-    /// Counts changes of `members`; watchers wait for the next value.
-    version: watch::Sender<u64>,
+    /// Tells of changes of `members`, to all in the order in which they began to wait.
+    changes: Arc<Notify>,
     /// Those who cannot have new sessions.
     unreachable: BTreeSet<Arc<str>>,
     /// How long news of changes take, if they take any time.
@@ -62,7 +62,7 @@ impl SimulatedGroup {
             next_session: 1,
             members: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            version: watch::channel(0).0,
+            changes: Arc::default(),
             unreachable: BTreeSet::new(),
             delays: None,
         };
@@ -173,7 +173,7 @@ impl State {
         let before = self.members.len();
         self.members.retain(|member, with| !which(member, with));
         if self.members.len() < before {
-            self.version.send_modify(|version| *version += 1);
+            self.changes.notify_waiters();
         }
     }
 
@@ -182,7 +182,7 @@ impl State {
         self.next_sequence += 1;
         let member = Membership { sequence, label: label.into(), name: format!("{label}_{sequence:010}") };
         self.members.insert(member.clone(), Member { session, data });
-        self.version.send_modify(|version| *version += 1);
+        self.changes.notify_waiters();
         member
     }
 }
@@ -258,13 +258,10 @@ impl Session for SimulatedSession {
 
     fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>> {
         let seen = self.act(|state| {
-            let mut version = state.version.subscribe();
+            let change = state.changes.clone().notified_owned();
             let delay = state.delay();
             let changed = async move {
-                // Only a group that is gone closes the channel; then nothing changes any more.
-                if version.changed().await.is_err() {
-                    future::pending::<()>().await;
-                }
+                change.await;
                 tokio::time::sleep(delay).await;
             };
             (state.members.keys().cloned().collect(), changed.boxed())

@@ -16,6 +16,7 @@ mod context;
 mod crowd;
 mod hasher;
 mod install;
+mod latch;
 mod limiter;
 mod limits;
 mod links;

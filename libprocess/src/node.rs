@@ -16,7 +16,6 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use futures::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::address::{Address, ended};
@@ -28,6 +27,7 @@ use crate::disk::Disk;
 use crate::hasher::FixedState;
 use crate::http::{Client, Routes};
 use crate::install::{Packet, Table};
+use crate::latch::Latch;
 use crate::links::Links;
 use crate::mailbox::{AnyMailbox, Mailbox, Moved, QueuedEvent, Waiting};
 use crate::metrics::Metrics;
@@ -74,7 +74,7 @@ pub(crate) struct Inner {
     pub(crate) transport: Option<Arc<dyn Transport>>,
     pub(crate) disk: Arc<dyn Disk>,
     /// True once the node shuts down.
-    pub(crate) stopping: watch::Sender<bool>,
+    pub(crate) stopping: Arc<Latch>,
     pub(crate) metrics: Metrics,
     pub(crate) client: Client,
     /// What bodies of requests, and messages, may hold.
@@ -143,7 +143,7 @@ impl Node {
             started: Instant::now(),
             transport,
             disk,
-            stopping: watch::Sender::new(false),
+            stopping: Arc::default(),
             metrics: Metrics::new(),
             client,
             requests,
@@ -458,13 +458,9 @@ impl Node {
         }
     }
 
-    /// Ends when the node begins to shut down.
+    /// Ends when the node begins to shut down, or is gone.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
-        let mut stopping = self.0.stopping.subscribe();
-        async move {
-            // An error means that the node itself is gone.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        }
+        self.0.stopping.opened()
     }
 
     /// Runs what blocks (file systems, libraries) on a thread for it; on the current thread if the node keeps to one,
@@ -488,7 +484,7 @@ impl Node {
     /// connections, threads. Not to be called from an actor of this node or a task of [`Node::spawn_task`], which end
     /// with it.
     pub async fn shutdown(&self) {
-        self.0.stopping.send_replace(true);
+        self.0.stopping.open();
         let mailboxes: Vec<_> = self.ids().iter().filter_map(|id| self.find(id)).collect();
         for mailbox in &mailboxes {
             mailbox.terminate();
@@ -515,7 +511,7 @@ impl Node {
     /// What its actors still do while they are dropped must be kept from mattering by whoever calls this
     /// ([`crate::simulation::Network::crash`]).
     pub(crate) async fn die(&self) {
-        self.0.stopping.send_replace(true);
+        self.0.stopping.open();
         loop {
             let mailboxes: Vec<_> = self.ids().iter().filter_map(|id| self.find(id)).collect();
             if mailboxes.is_empty() {
@@ -526,6 +522,12 @@ impl Node {
                 ended(mailbox.any_exit()).await;
             }
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stopping.open();
     }
 }
 
