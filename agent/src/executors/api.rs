@@ -54,11 +54,16 @@ fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Res
         }
         // Without a look at its ids, which executors may make up.
         call::Type::Heartbeat => Ok(Response::accepted()),
-        _ if agent.phase == Phase::Recovering => Err(Response::service_unavailable(RECOVERING)),
+        // Also while this agent recovers, from those who have found it again. Upstream answers 503 until it has recovered,
+        // and no executor sends an update again that was answered so: found by simulation (seed 30).
         kind => {
             let phase = agent.find(&call)?;
             if phase == ExecutorPhase::Registering {
-                return Err(Response::forbidden("Executor is not subscribed"));
+                return Err(if agent.phase == Phase::Recovering {
+                    Response::service_unavailable(RECOVERING)
+                } else {
+                    Response::forbidden("Executor is not subscribed")
+                });
             }
             match kind {
                 call::Type::Unknown => {
@@ -131,7 +136,7 @@ impl Handle<ExecutorCall> for Agent {
             Ok(call::Type::Subscribe) if welcome => {
                 self.subscribe(call, Connection::Local(events), ctx);
             }
-            Ok(kind) if welcome && self.phase != Phase::Recovering => self.take_call(kind, call, ctx),
+            Ok(kind) if welcome => self.take_call(kind, call, ctx),
             refused => tracing::warn!(?refused, "ignoring a call of an executor in this process"),
         }
     }

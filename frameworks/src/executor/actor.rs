@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use libprocess::{
     Context, Handle, Pid, Process, Promise, Timer,
-    http::{ClientError, ClientRequest, PipelineResponse},
+    http::{ClientError, ClientRequest, PipelineResponse, StatusCode},
 };
 use mesos::{
     MediaType, codec,
@@ -364,6 +364,10 @@ impl<E: Executor> ExecutorDriver<E> {
         self.link.in_flight = self.link.in_flight.saturating_sub(1);
         match answer {
             Ok(response) if response.status.is_success() => {}
+            // An agent that recovers: what it did not take is sent again with the subscription.
+            Ok(response) if response.status == StatusCode::SERVICE_UNAVAILABLE => {
+                return self.lost("the agent is not ready", ctx);
+            }
             Ok(response) => warn!(call = name, status = %response.status, "the agent refused a call"),
             Err(error) => return self.lost(&error.to_string(), ctx),
         }
