@@ -1,7 +1,7 @@
 //! TLS: who a node is to others, whom it believes, and the two handshakes.
 //!
-//! [`TlsSettings`] say what is wanted; [`variables`] reads them from upstream's `LIBPROCESS_SSL_*` variables. [`Tls`] is
-//! made of them once, with the files that they name, and turns TCP connections into [`Stream`]s. There are no sessions
+//! [`TlsSettings`] say what is wanted; [`variables`] reads them from upstream's `LIBPROCESS_SSL_*` variables. `Tls` is
+//! made of them once, with the files that they name, and turns TCP connections into streams. There are no sessions
 //! to be resumed (upstream switches them off as well): each connection is checked anew. It knows neither HTTP nor
 //! messages.
 
