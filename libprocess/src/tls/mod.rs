@@ -1,11 +1,12 @@
 //! TLS: who a node is to others, whom it believes, and the two handshakes.
 //!
-//! [`TlsSettings`] say what is wanted; [`variables`] reads them from upstream's `LIBPROCESS_SSL_*` variables. [`Tls`] is
-//! made of them once, with the files that they name, and turns TCP connections into [`Stream`]s. There are no sessions
+//! [`TlsSettings`] say what is wanted; [`variables`] reads them from upstream's `LIBPROCESS_SSL_*` variables. `Tls` is
+//! made of them once, with the files that they name, and turns TCP connections into streams. There are no sessions
 //! to be resumed (upstream switches them off as well): each connection is checked anew. It knows neither HTTP nor
 //! messages.
 
 mod files;
+mod handshakes;
 mod settings;
 pub mod variables;
 mod verify;
@@ -23,22 +24,19 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, NamedGroup, ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use settings::{HostnameValidation, Identity, TlsSettings};
 
 use crate::stream::Stream;
+use handshakes::Handshakes;
 use verify::{Authorities, Clients, Servers, check_name};
 
 /// The first byte of a TLS connection: a record with a handshake in it. No HTTP request begins with it.
 pub(crate) const FIRST_BYTE: u8 = 0x16;
 
-/// Handshakes of servers that may go on at once; others wait for their turn with nothing but their socket. One takes up
-/// to 80 KiB while its peer says things by halves.
-const HANDSHAKES: usize = 1024;
-/// How long a connection waits for its turn. Clients of ours do not wait longer for a connection.
-const TURN: Duration = Duration::from_secs(10);
+/// Handshakes of a server that may go on at once. One takes up to 80 KiB while its peer says things by halves.
+const HANDSHAKES: usize = 2048;
 /// How long a server's handshake may take: two round trips of an honest peer. Who is silent instead makes room soon.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a peer that is refused may take to go.
@@ -74,7 +72,7 @@ pub(crate) struct Tls {
     connector: TlsConnector,
     /// `None` without an identity.
     acceptor: Option<TlsAcceptor>,
-    handshakes: Arc<Semaphore>,
+    handshakes: Arc<Handshakes>,
     settings: Arc<TlsSettings>,
 }
 
@@ -131,7 +129,7 @@ impl Tls {
         Ok(Tls {
             connector: TlsConnector::from(Arc::new(client)),
             acceptor,
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
+            handshakes: Arc::new(Handshakes::new(HANDSHAKES)),
             settings: Arc::new(settings.clone()),
         })
     }
@@ -173,12 +171,19 @@ impl Tls {
         let Some(acceptor) = &self.acceptor else {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "there is no certificate to show"));
         };
-        let turn = within(TURN, self.handshakes.acquire()).await?;
         let peer = stream.peer_addr()?.ip();
-        let stream = match within(HANDSHAKE, acceptor.accept(stream).into_fallible()).await? {
+        let handshake = self.handshakes.begin();
+        let accepted = tokio::select! {
+            biased;
+            accepted = within(HANDSHAKE, acceptor.accept(stream).into_fallible()) => accepted?,
+            () = handshake.ousted() => {
+                return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "it had to make room for newer ones"));
+            }
+        };
+        drop(handshake);
+        let stream = match accepted {
             Ok(stream) => stream,
             Err((error, stream)) => {
-                drop(turn);
                 // rustls has written why.
                 refuse(stream, b"").await;
                 return Err(error);
@@ -295,56 +300,5 @@ fn versions(settings: &TlsSettings) -> Vec<&'static SupportedProtocolVersion> {
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tls").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use tokio::net::TcpListener;
-    use tokio::time::Instant;
-
-    use super::*;
-
-    /// A server that has room for one handshake at a time.
-    fn narrow() -> Tls {
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["x".to_owned()]).unwrap();
-        let home = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: String| {
-            let path = home.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let identity =
-            Identity { certificate: file("c", cert.pem()), key: file("k", signing_key.serialize_pem()) };
-        let tls = Tls::load(&TlsSettings { identity: Some(identity), ..TlsSettings::default() }).unwrap();
-        Tls { handshakes: Arc::new(Semaphore::new(1)), ..tls }
-    }
-
-    /// Under a paused clock, which jumps whenever nothing happens.
-    #[test]
-    fn silent_peers_have_one_place_after_the_other_and_those_who_wait_too_long_none() {
-        crate::testing::run(async {
-            let tls = narrow();
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-            let began = Instant::now();
-            let mut silent = Vec::new();
-            let mut refusals = Vec::new();
-            for _ in 0..4 {
-                silent.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-                let (stream, _) = listener.accept().await.unwrap();
-                refusals.push(async {
-                    let error = tls.accept(stream).await.unwrap_err();
-                    (error.kind(), began.elapsed().as_secs())
-                });
-            }
-            let refused = futures::future::join_all(refusals).await;
-            assert!(refused.iter().all(|(kind, _)| *kind == io::ErrorKind::TimedOut), "{refused:?}");
-            let after: Vec<u64> = refused.iter().map(|(_, after)| *after).collect();
-            assert_eq!((after[0], after[1], after[3]), (5, 10, 10));
-            assert_eq!(tls.handshakes.available_permits(), 1);
-        });
     }
 }
