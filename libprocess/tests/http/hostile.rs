@@ -256,6 +256,29 @@ fn a_stream_that_nobody_reads_is_broken_off_when_the_memory_for_all_is_full() {
 }
 
 #[test]
+fn a_stream_may_wait_for_its_reader_for_an_hour() {
+    in_paused_time(Limits::default(), |mut f| async move {
+        let mut socket = f.connect().await;
+        socket.write_all(&[post("/api/v1/scheduler", 2), b"hi".to_vec()].concat()).await.unwrap();
+        let stream = patient(f.streams.recv()).await.unwrap();
+        // More than the kernel's buffers take.
+        for _ in 0..20 {
+            stream.send(vec![b'x'; 1 << 20]).unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(stream.queued() > 0 && !stream.is_closed());
+        drop(stream);
+        let (mut read, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+        while !read.ends_with(b"\r\n0\r\n\r\n") {
+            let length = socket.read(&mut piece).await.unwrap();
+            assert!(length > 0, "it ended after {} bytes", read.len());
+            read.extend_from_slice(&piece[..length]);
+        }
+        assert!(read.len() > 20 << 20);
+    });
+}
+
+#[test]
 fn the_least_used_idle_connection_of_the_host_with_most_gives_way() {
     let limits = Limits { clients: 4, ..Limits::default() };
     with_limits(limits, |mut f| async move {
