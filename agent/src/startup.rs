@@ -93,7 +93,8 @@ impl Running {
     }
 }
 
-/// The node that an agent with these settings runs on.
+/// The node that an agent with these settings runs on. Where they say nothing of addresses, the environment may
+/// ([`NodeBuilder::environment`]).
 ///
 /// # Errors
 /// An address of the settings is none.
@@ -101,18 +102,16 @@ pub fn node(settings: &Settings) -> Result<NodeBuilder, StartError> {
     let parse = |flag: &'static str, value: &str| -> Result<IpAddr, StartError> {
         value.parse().map_err(|_| StartError::Address { flag, value: value.to_owned() })
     };
+    let unsaid = IpAddr::from([0, 0, 0, 0]);
     let ip = settings.ip.as_deref().map(|ip| parse("ip", ip)).transpose()?;
-    let bind = SocketAddr::new(ip.unwrap_or(IpAddr::from([0, 0, 0, 0])), settings.port);
+    let known_ip = settings.advertise_ip.as_deref().map(|ip| parse("advertise_ip", ip)).transpose()?;
+    let known_as = (known_ip.unwrap_or(unsaid), settings.advertise_port.unwrap_or(0));
     let mut builder = Node::builder()
-        .bind(bind)
+        .bind(SocketAddr::new(ip.unwrap_or(unsaid), settings.port))
+        .advertise(known_as.into())
         .delegate("slave(1)")
         .version(mesos::version::build().to_json())
         .schema(format!("{:016x}", mesos::schema_fingerprint()));
-    let advertised = settings.advertise_ip.as_deref();
-    if let Some(ip) = advertised.map(|ip| parse("advertise_ip", ip)).transpose()?.or(ip) {
-        let port = settings.advertise_port.unwrap_or(settings.port);
-        builder = builder.advertise(SocketAddr::new(ip, port));
-    }
     if let Some(rules) = &settings.firewall_rules {
         builder = builder.firewall(rules.0.clone());
     }

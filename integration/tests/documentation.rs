@@ -180,8 +180,8 @@ A flag can be given in four places. The later wins: built-in default, config fil
 the same. A value `file:///path` stands for the content of that file. A name that nobody knows stops the start; in
 the environment it gives a warning, since it may be another program's.
 
-Of upstream's variables `LIBPROCESS_*` those of TLS are read (`docs/tls.md`), but not those for address and port,
-which are `--ip`, `--port`, `--advertise_ip` and `--advertise_port`.
+Upstream's variables `LIBPROCESS_*` are read by all programs: those of TLS as `docs/tls.md` says, the others as
+`libprocess/README.md` says. `--ip`, `--port`, `--advertise_ip` and `--advertise_port` go before them.
 ";
 
 fn render() -> String {

@@ -16,8 +16,8 @@ pub struct Limits {
     /// Bytes of requests and messages that are being read, beyond the first 64 KiB of each, of which one host may have
     /// half. At the bound, clients are answered with 503 and other nodes wait. Default: 512 MiB.
     pub requests: usize,
-    /// Bytes of answers that wait to be read, as with requests; streams have a bound of their own
-    /// ([`crate::http::DEFAULT_STREAM_LIMIT`]). At the bound, clients are answered with 503. Default: 4 GiB.
+    /// Bytes of answers that wait to be read, as with requests. At the bound, clients are answered with 503, and streams
+    /// broken off (each has a bound of its own, too: [`crate::http::DEFAULT_STREAM_LIMIT`]). Default: 4 GiB.
     pub answers: usize,
 }
 

@@ -38,11 +38,9 @@ fn ten_thousand_idle_connections_are_bounded_in_number_and_memory_and_disturb_no
         let mut crowd = Vec::with_capacity(CROWD);
         for number in 0..CROWD {
             let mut connection = connect(2, node.address()).await;
-            // Some say nothing at all, some a part, most one request.
-            match number % 4 {
-                0 => {}
-                1 => connection.write_all(b"POST /version HT").await.unwrap(),
-                _ => assert_eq!(ask(&mut connection, CLIENT).await, "200"),
+            // Some say nothing at all, most have asked once.
+            if number % 4 > 0 {
+                assert_eq!(ask(&mut connection, CLIENT).await, "200");
             }
             crowd.push(connection);
         }

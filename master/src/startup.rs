@@ -156,19 +156,18 @@ async fn start_with(
 }
 
 /// The node that a master with these settings runs on: where it listens, what it is called elsewhere, its
-/// version, the firewall, and `master` as the actor that paths without an actor's name belong to.
+/// version, the firewall, and `master` as the actor that paths without an actor's name belong to. Where they say
+/// nothing of addresses, the environment may ([`NodeBuilder::environment`]).
 pub fn node(settings: &Settings) -> NodeBuilder {
-    let ip = settings.ip.unwrap_or(IpAddr::from([0, 0, 0, 0]));
-    let builder = Node::builder()
-        .bind(SocketAddr::new(ip, settings.port))
+    let unsaid = IpAddr::from([0, 0, 0, 0]);
+    let known_as = (settings.advertise_ip.unwrap_or(unsaid), settings.advertise_port.unwrap_or(0));
+    Node::builder()
+        .bind(SocketAddr::new(settings.ip.unwrap_or(unsaid), settings.port))
+        .advertise(known_as.into())
         .delegate("master")
         .version(mesos::version::build().to_json())
         .schema(format!("{:016x}", mesos::schema_fingerprint()))
-        .firewall(settings.disabled_paths());
-    match settings.advertise_ip.or(settings.ip).filter(|ip| !ip.is_unspecified()) {
-        Some(ip) => builder.advertise(SocketAddr::new(ip, settings.advertise_port.unwrap_or(settings.port))),
-        None => builder,
-    }
+        .firewall(settings.disabled_paths())
 }
 
 fn parse_zookeeper(settings: &Settings) -> Result<Option<MasterUrl>, StartError> {

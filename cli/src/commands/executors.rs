@@ -6,7 +6,7 @@ use frameworks::executor::ExecutorEnvironment;
 use frameworks::{command_executor, integrate, sum};
 use libprocess::{Node, NodeBuilder};
 
-use super::{run, start_node};
+use super::{client, run, start_node};
 use crate::logging;
 use crate::settings::{Call, Failure};
 
@@ -28,21 +28,16 @@ pub(crate) fn command(call: Call) -> Result<ExitCode, Failure> {
 
 /// `mesos run sum-executor`.
 pub(super) fn sum(call: &Call) -> Result<ExitCode, Failure> {
-    start("run sum-executor", call, client(), async |node, environment| {
+    start("run sum-executor", call, client(&call.environment), async |node, environment| {
         sum::executor::run(&node, environment).await.map_err(|error| error.to_string())
     })
 }
 
 /// `mesos run integrate-executor`.
 pub(super) fn integrate(call: &Call) -> Result<ExitCode, Failure> {
-    start("run integrate-executor", call, client(), async |node, environment| {
+    start("run integrate-executor", call, client(&call.environment), async |node, environment| {
         integrate::executor::run(&node, environment).await.map_err(|error| error.to_string())
     })
-}
-
-/// The node of an executor that computes beside its actor.
-fn client() -> NodeBuilder {
-    Node::builder().bind(([127, 0, 0, 1], 0).into())
 }
 
 fn start(

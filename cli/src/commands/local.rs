@@ -114,7 +114,10 @@ async fn start_agent(
     flags.extend(settings.resources.iter().map(|resources| format!("--resources={resources}")));
     let agent_settings = derived::<agent::Settings>(flags, agent::UNSUPPORTED)?;
     let builder = agent::node(&agent_settings).map_err(|error| Failure::of(COMMAND, error))?;
-    let node = start_node(COMMAND, builder, environment).await?;
+    // The master has them.
+    let mut environment = environment.clone();
+    environment.retain(|name, _| !matches!(name.as_str(), "LIBPROCESS_PORT" | "LIBPROCESS_ADVERTISE_PORT"));
+    let node = start_node(COMMAND, builder, &environment).await?;
     let running = agent::start(&node, agent_settings).await.map_err(|error| Failure::of(COMMAND, error))?;
     Ok((node, running))
 }

@@ -19,22 +19,34 @@ use crate::settings::Failure;
 /// The variables that a command finds.
 pub(crate) type Environment = BTreeMap<String, String>;
 
-/// A node for a command that only calls others: it listens on a port that the kernel gives.
+/// A node for a command that only calls others: it listens on a port that the kernel gives, of this host alone if
+/// `LIBPROCESS_IP` does not say otherwise.
 pub(crate) async fn client_node(command: &str, environment: &Environment) -> Result<Node, Failure> {
-    start_node(command, Node::builder().bind(([127, 0, 0, 1], 0).into()), environment).await
+    start_node(command, client(environment), environment).await
 }
 
-/// Starts a node, behind TLS if `LIBPROCESS_SSL_ENABLED` says so, or says why it cannot listen.
+/// See [`client_node`].
+pub(crate) fn client(environment: &Environment) -> NodeBuilder {
+    let builder = Node::builder();
+    if environment.contains_key("LIBPROCESS_IP") {
+        return builder;
+    }
+    builder.bind(([127, 0, 0, 1], 0).into())
+}
+
+/// Starts a node, as the variables `LIBPROCESS_*` say, or says why it cannot listen.
 pub(crate) async fn start_node(
     command: &str,
     mut builder: NodeBuilder,
     environment: &Environment,
 ) -> Result<Node, Failure> {
-    let read = variables::read(environment).map_err(|error| Failure::of(command, error))?;
-    for warning in &read.warnings {
+    let read = libprocess::Environment::read(environment).map_err(|error| Failure::of(command, error))?;
+    let secure = variables::read(environment).map_err(|error| Failure::of(command, error))?;
+    for warning in read.warnings.iter().chain(&secure.warnings) {
         tracing::warn!("{warning}");
     }
-    if let Some(settings) = read.tls {
+    builder = builder.environment(read);
+    if let Some(settings) = secure.tls {
         builder = builder.tls(settings);
     }
     builder.start().await.map_err(|error| {

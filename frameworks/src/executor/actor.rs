@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use libprocess::{
     Context, Handle, Pid, Process, Promise, Timer,
-    http::{ClientError, ClientRequest, PipelineResponse, StatusCode},
+    http::{ClientError, ClientRequest, PipelineResponse},
 };
 use mesos::{
     MediaType, codec,
@@ -365,7 +365,7 @@ impl<E: Executor> ExecutorDriver<E> {
         match answer {
             Ok(response) if response.status.is_success() => {}
             // An agent that recovers: what it did not take is sent again with the subscription.
-            Ok(response) if response.status == StatusCode::SERVICE_UNAVAILABLE => {
+            Ok(response) if response.status.as_u16() == 503 => {
                 return self.lost("the agent is not ready", ctx);
             }
             Ok(response) => warn!(call = name, status = %response.status, "the agent refused a call"),

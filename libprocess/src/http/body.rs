@@ -4,7 +4,8 @@
 //! connection. One [`StreamSender::send`] is one HTTP chunk on the wire: the scheduler and executor
 //! APIs promise one RecordIO record per chunk. Sending never blocks. A stream whose buffer is full is broken off:
 //! what waits is dropped and the connection closed, since what follows a gap would be misread
-//! ([`StreamError::Full`]). A peer that went away is told by [`StreamError::Closed`] and [`StreamSender::closed`].
+//! ([`StreamError::Full`]). So is one for which there is no room beside all the others that a node serves
+//! ([`crate::Limits::answers`]). A peer that went away is told by [`StreamError::Closed`] and [`StreamSender::closed`].
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,6 +17,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use thiserror::Error;
+
+use crate::budget::Share;
 
 /// Bytes that may wait in a stream made by [`stream`] (256 MiB): the snapshot of a large cluster
 /// fits, and a peer that stopped reading cannot take all memory.
@@ -71,7 +74,8 @@ pub enum StreamError {
     /// The peer is gone, or [`StreamSender::close`] was called before.
     #[error("the stream is closed")]
     Closed,
-    /// The peer reads more slowly than is written: the stream is broken off with this piece.
+    /// The peer reads more slowly than is written, and its buffer, or the node's memory for all of them, is full: the
+    /// stream is broken off with this piece.
     #[error("the stream's buffer is full")]
     Full,
 }
@@ -85,10 +89,29 @@ struct Shared {
     limit: usize,
 }
 
+impl Shared {
+    fn abort(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        state.aborted = true;
+        let dropped = (std::mem::take(&mut state.queue), state.share.take());
+        state.queued = 0;
+        let watchers = std::mem::take(&mut state.watchers);
+        let waker = state.reader.take();
+        drop(state);
+        drop(dropped);
+        for waker in waker.into_iter().chain(watchers.into_iter().map(|watcher| watcher.waker)) {
+            waker.wake();
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Bytes>,
     queued: usize,
+    /// What it holds of the memory for all answers, once it is served.
+    share: Option<Share>,
     /// No more will be written; the reader still gets what is queued.
     ended: bool,
     /// The reader is gone.
@@ -100,6 +123,13 @@ struct State {
     /// Those who wait for the reader to read or to go, by ticket. One entry per living [`Watch`].
     watchers: Vec<Watcher>,
     next_ticket: u64,
+}
+
+impl State {
+    /// Holds so many bytes in all. False if there is no room for them.
+    fn hold(&mut self, bytes: usize) -> bool {
+        self.share.as_mut().is_none_or(|share| share.set(bytes).is_ok())
+    }
 }
 
 /// Somebody who waits.
@@ -149,12 +179,13 @@ impl StreamSender {
         if bytes.is_empty() {
             return Ok(());
         }
-        if state.queued > 0 && state.queued + bytes.len() > self.shared.limit {
+        let queued = state.queued + bytes.len();
+        if (state.queued > 0 && queued > self.shared.limit) || !state.hold(queued) {
             drop(state);
-            self.abort();
+            self.shared.abort();
             return Err(StreamError::Full);
         }
-        state.queued += bytes.len();
+        state.queued = queued;
         state.queue.push_back(bytes);
         let waker = state.reader.take();
         drop(state);
@@ -166,18 +197,7 @@ impl StreamSender {
 
     /// Breaks the stream off for all senders: what waits is dropped, and the connection closed.
     pub fn abort(&self) {
-        let mut state = self.shared.state.lock();
-        state.ended = true;
-        state.aborted = true;
-        let dropped = std::mem::take(&mut state.queue);
-        state.queued = 0;
-        let watchers = std::mem::take(&mut state.watchers);
-        let waker = state.reader.take();
-        drop(state);
-        drop(dropped);
-        for waker in waker.into_iter().chain(watchers.into_iter().map(|watcher| watcher.waker)) {
-            waker.wake();
-        }
+        self.shared.abort();
     }
 
     /// Ends the stream for all senders; what is queued is still written.
@@ -291,6 +311,7 @@ impl BodyReceiver {
         if let Some(bytes) = state.queue.pop_front() {
             state.queued -= bytes.len();
             let queued = state.queued;
+            state.hold(queued);
             for watcher in &state.watchers {
                 if watcher.drained_to.is_some_and(|limit| queued <= limit) {
                     watcher.waker.wake_by_ref();
@@ -302,6 +323,17 @@ impl BodyReceiver {
             return Poll::Ready(None);
         }
         Poll::Pending
+    }
+
+    /// From now on what waits is counted, as long as somebody reads. It is broken off if there is no room for it.
+    pub(crate) fn count(&self, share: Share) {
+        let mut state = self.shared.state.lock();
+        let queued = state.queued;
+        let has_room = state.share.insert(share).set(queued).is_ok();
+        drop(state);
+        if !has_room {
+            self.shared.abort();
+        }
     }
 
     /// What else the reader's task must know of the stream.
@@ -343,6 +375,7 @@ impl Drop for BodyReceiver {
             state.abandoned = true;
             state.queue.clear();
             state.queued = 0;
+            state.share = None;
             std::mem::take(&mut state.watchers)
         };
         for watcher in watchers {
@@ -354,6 +387,7 @@ impl Drop for BodyReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::{Budget, SMALL};
     use futures::FutureExt;
 
     #[test]
@@ -395,6 +429,33 @@ mod tests {
         assert!(receiver.watch().is_aborted());
         assert_eq!(receiver.next().now_or_never(), Some(None));
         assert_eq!(sender.send("6"), Err(StreamError::Closed));
+    }
+
+    #[test]
+    fn streams_are_broken_off_that_have_no_room_beside_the_others() {
+        let budget = Arc::new(Budget::new(100));
+        let share = || budget.share([127, 0, 0, 1].into());
+        let (sender, mut receiver) = stream_limited(1 << 20);
+        let piece = |bytes: usize| vec![0; bytes];
+        sender.send(piece(SMALL)).unwrap();
+        receiver.count(share());
+        sender.send(piece(40)).unwrap();
+        let (other, other_receiver) = stream_limited(1 << 20);
+        other_receiver.count(share());
+        assert_eq!(other.send(piece(SMALL + 11)), Err(StreamError::Full));
+        assert!(other_receiver.watch().is_aborted());
+        // What is read makes room, and so does who goes.
+        receiver.next().now_or_never().unwrap();
+        let (other, other_receiver) = stream_limited(1 << 20);
+        other.send(piece(SMALL + 50)).unwrap();
+        other_receiver.count(share());
+        assert_eq!(other.queued(), SMALL + 50);
+        let (late, late_receiver) = stream_limited(1 << 20);
+        late.send(piece(SMALL + 1)).unwrap();
+        late_receiver.count(share());
+        assert!(late_receiver.watch().is_aborted() && late.is_closed());
+        drop(other_receiver);
+        assert_eq!(sender.send(piece(SMALL)), Ok(()));
     }
 
     #[test]

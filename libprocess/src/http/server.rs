@@ -171,17 +171,28 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     let method = request.method().as_str();
     let codings = request.headers().get("accept-encoding").and_then(|v| v.to_str().ok()).unwrap_or("");
     let response = compress(response, codings);
-    let mut share = node.answers().share(peer.ip());
-    let mut response = match hold(&mut share, response.body.as_bytes().map_or(0, <[u8]>::len)) {
-        Ok(()) => response,
-        Err(busy) => busy,
-    };
+    let (mut response, share) = count(response, node.answers().share(peer.ip()));
     // By the node's clock; actix-http would ask the host's.
     let date = httpdate::fmt_http_date(node.now());
     if let Ok(date) = HeaderValue::from_str(&date) {
         response.headers.insert(::http::header::DATE, date);
     }
     write(response, method == "HEAD", Held { guard, _share: share })
+}
+
+/// Counts what waits to be read of an answer; or says that there is no room for it.
+fn count(response: Response, mut share: Share) -> (Response, Option<Share>) {
+    match &response.body {
+        Body::Empty => (response, None),
+        Body::Bytes(bytes) => match hold(&mut share, bytes.len()) {
+            Ok(()) => (response, Some(share)),
+            Err(busy) => (busy, None),
+        },
+        Body::Stream(receiver) => {
+            receiver.count(share);
+            (response, None)
+        }
+    }
 }
 
 /// Our request from actix-web's, with its whole body.
@@ -329,7 +340,7 @@ struct AnswerBody {
 /// What a body on its way out holds.
 struct Held {
     guard: AnswerGuard,
-    _share: Share,
+    _share: Option<Share>,
 }
 
 enum Content {

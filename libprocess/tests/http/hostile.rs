@@ -226,6 +226,59 @@ fn answers_beyond_the_memory_for_them_are_503() {
 }
 
 #[test]
+fn a_stream_that_nobody_reads_is_broken_off_when_the_memory_for_all_is_full() {
+    let limits = Limits { answers: 1000 * KB, ..Limits::default() };
+    with_limits(limits, |mut f| async move {
+        let subscribe = [post("/api/v1/scheduler", 2), b"hi".to_vec()].concat();
+        let mut reading = connect_from(3, f.address()).await;
+        reading.write_all(&subscribe).await.unwrap();
+        let read = patient(f.streams.recv()).await.unwrap();
+        let mut silent = connect_from(2, f.address()).await;
+        silent.write_all(&subscribe).await.unwrap();
+        let unread = patient(f.streams.recv()).await.unwrap();
+        // The kernel's buffers take some megabytes first.
+        let mut sent = 0;
+        while unread.send(vec![b'x'; 100 * KB]).is_ok() {
+            sent += 100 * KB;
+            assert!(sent < 64 << 20);
+            tokio::task::yield_now().await;
+        }
+        assert!(unread.is_closed());
+        closed(&mut silent).await;
+        read.send("still here").unwrap();
+        let mut text = String::new();
+        while !text.contains("still here") {
+            let mut bytes = [0; 1024];
+            let length = patient(reading.read(&mut bytes)).await.unwrap();
+            text += &String::from_utf8_lossy(&bytes[..length]);
+        }
+    });
+}
+
+#[test]
+fn a_stream_may_wait_for_its_reader_for_an_hour() {
+    in_paused_time(Limits::default(), |mut f| async move {
+        let mut socket = f.connect().await;
+        socket.write_all(&[post("/api/v1/scheduler", 2), b"hi".to_vec()].concat()).await.unwrap();
+        let stream = patient(f.streams.recv()).await.unwrap();
+        // More than the kernel's buffers take.
+        for _ in 0..20 {
+            stream.send(vec![b'x'; 1 << 20]).unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(stream.queued() > 0 && !stream.is_closed());
+        drop(stream);
+        let (mut read, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+        while !read.ends_with(b"\r\n0\r\n\r\n") {
+            let length = socket.read(&mut piece).await.unwrap();
+            assert!(length > 0, "it ended after {} bytes", read.len());
+            read.extend_from_slice(&piece[..length]);
+        }
+        assert!(read.len() > 20 << 20);
+    });
+}
+
+#[test]
 fn the_least_used_idle_connection_of_the_host_with_most_gives_way() {
     let limits = Limits { clients: 4, ..Limits::default() };
     with_limits(limits, |mut f| async move {
