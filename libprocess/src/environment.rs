@@ -54,8 +54,16 @@ pub const VARIABLES: [Variable; 11] = [
     variable("IP6", "", "No node listens on two addresses; give an IPv6 address as `LIBPROCESS_IP`."),
     variable("NUM_WORKER_THREADS", "", "Threads are not in a pool: each place has one (`Place`)."),
     variable("LIBEV_NUM_IO_THREADS", "", "One thread has all connections."),
-    variable("ENABLE_PROFILER", "", "There is no profiler."),
-    variable("MEMORY_PROFILING", "", "There is no profiler."),
+    variable(
+        "ENABLE_PROFILER",
+        "",
+        "A node has `/profiler/start` if it was built with the cargo feature `profiler`.",
+    ),
+    variable(
+        "MEMORY_PROFILING",
+        "",
+        "No heap profiles are taken; the cargo feature `allocation-stats` shows totals.",
+    ),
 ];
 
 const IP: &str = "IP";

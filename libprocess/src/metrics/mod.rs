@@ -203,15 +203,19 @@ impl Metrics {
     /// Adds `fresh`, unless the name is taken: then gives what is there. A name that is taken by
     /// another kind is a mistake of the program; the new metric then counts, but is not shown.
     fn get_or_add(&self, name: &str, fresh: Metric) -> Option<Metric> {
-        let mut table = self.table.write();
-        if let Some(existing) = table.get(name) {
-            if std::mem::discriminant(existing) != std::mem::discriminant(&fresh) {
-                tracing::warn!(name, "a metric of another kind has this name");
+        match self.table.write().entry(Arc::from(name)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(fresh);
+                None
             }
-            return Some(existing.clone());
+            Entry::Occupied(occupied) => {
+                let existing = occupied.get();
+                if std::mem::discriminant(existing) != std::mem::discriminant(&fresh) {
+                    tracing::warn!(name, "a metric of another kind has this name");
+                }
+                Some(existing.clone())
+            }
         }
-        table.insert(Arc::from(name), fresh);
-        None
     }
 }
 

@@ -8,13 +8,19 @@
 //! | `version` (`version.rs`) | what was built, and when |
 //! | `logging` (`logging.rs`) | more logging for a while |
 //! | `system` (`stats.rs`) | load, processors and memory of the host |
+//! | `profiler` (`profiler.rs`) | where CPU time is spent; with the cargo feature `profiler` |
+//! | `memory-profiler` (`memory.rs`) | what the allocator has given out; with the cargo feature `allocation-stats` |
 //!
 //! They own nothing of the node's and know no other actor.
 
 mod help;
 mod logging;
+#[cfg(feature = "allocation-stats")]
+mod memory;
 mod metrics;
 mod processes;
+#[cfg(feature = "profiler")]
+mod profiler;
 mod stats;
 mod version;
 
@@ -31,4 +37,8 @@ pub(crate) fn start(node: &Node) {
     node.spawn(version::Version);
     node.spawn(logging::Logging::new(node.settings().log_control.clone()));
     node.spawn(stats::System);
+    #[cfg(feature = "profiler")]
+    node.spawn(profiler::Profiler::default());
+    #[cfg(feature = "allocation-stats")]
+    node.spawn(memory::Memory);
 }

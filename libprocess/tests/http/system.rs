@@ -136,3 +136,77 @@ fn a_node_without_log_control_says_so() {
         assert_eq!(f.status(Method::GET, "/logging/toggle?level=1&duration=1secs").await, 501);
     });
 }
+
+#[test]
+fn snapshots_are_answered_at_the_nodes_rate() {
+    const EACH: Duration = Duration::from_millis(100);
+    libprocess::run(async {
+        let node = Node::builder()
+            .bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+            .snapshot_rate(Some(libprocess::Rate { permits: 1, per: EACH }))
+            .start()
+            .await
+            .unwrap();
+        let began = node.elapsed();
+        let snapshots = (0..4).map(async |_| {
+            let request = ClientRequest::get(format!("http://{}/metrics/snapshot", node.address()));
+            node.client().send(request).await.unwrap().status
+        });
+        assert_eq!(patient(futures::future::join_all(snapshots)).await, [200; 4]);
+        // The first is answered at once, each of the others after its turn.
+        assert!(node.elapsed() - began >= 3 * EACH, "{:?}", node.elapsed() - began);
+        node.shutdown().await;
+    });
+}
+
+#[cfg(feature = "profiler")]
+#[test]
+fn a_profile_shows_where_time_is_spent() {
+    #[inline(never)]
+    fn work_hard(until: impl Fn() -> bool) -> u64 {
+        let mut sum = 1_u64;
+        while !until() {
+            for step in 0..100_000_u64 {
+                sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(step));
+            }
+        }
+        sum
+    }
+    with_node(|f| async move {
+        assert_eq!(f.get("/profiler/stop").await, "Profiler not running.\n");
+        for form in ["folded", "pprof"] {
+            assert_eq!(f.get("/profiler/start?frequency=500").await, "Profiler started.\n");
+            assert_eq!(f.get("/profiler/start").await, "Profiler already started.\n");
+            let began = f.node.elapsed();
+            work_hard(|| f.node.elapsed() - began > Duration::from_millis(200));
+            let url = f.url(&format!("/profiler/stop?format={form}"));
+            let response = f.node.client().send(ClientRequest::get(url)).await.unwrap();
+            assert_eq!(response.status, 200);
+            let bytes = response.bytes(10_000_000).await.unwrap();
+            let found = bytes.windows(b"work_hard".len()).any(|part| part == b"work_hard");
+            assert!(found, "{form}: {}", String::from_utf8_lossy(&bytes));
+        }
+        assert_eq!(f.get("/profiler/stop").await, "Profiler not running.\n");
+    });
+}
+
+#[cfg(feature = "allocation-stats")]
+#[test]
+fn the_allocator_says_what_it_has_given_out() {
+    with_node(|f| async move {
+        let statistics: Value = serde_json::from_str(&f.get("/memory-profiler/statistics").await).unwrap();
+        let allocated = async || {
+            let snapshot: Value = serde_json::from_str(&f.get("/metrics/snapshot").await).unwrap();
+            snapshot["memory/allocated_bytes"].as_f64().unwrap()
+        };
+        assert!(statistics["jemalloc"]["stats"]["allocated"].as_u64().unwrap() > 100_000);
+        // Large, so that what other tests do meanwhile does not matter; it is not touched, so it costs no memory.
+        const LARGE: usize = 1 << 30;
+        let before = allocated().await;
+        let block: Vec<u8> = std::hint::black_box(Vec::with_capacity(LARGE));
+        let grown = allocated().await - before;
+        drop(block);
+        let shrunk = allocated().await - before;
+        assert!(grown > 0.5 * LARGE as f64 && shrunk < 0.5 * LARGE as f64, "{grown} {shrunk}");
+    });
+}

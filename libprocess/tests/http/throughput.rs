@@ -1,4 +1,4 @@
-//! How many small requests a node answers: a figure, not a check of every run.
+//! How many small requests a node answers, and how quick it is with many metrics: figures, not checks of every run.
 //! `cargo test --release -p libprocess --test http -- --ignored --nocapture throughput`
 
 use super::*;
@@ -47,6 +47,46 @@ fn throughput() {
             let rate = measure(&f, "/api/v1", connections, window).await;
             println!("{connections} connections, {window} requests in flight on each: {rate:.0} a second");
             assert!(cfg!(debug_assertions) || connections == 1 || rate > 15_000.0, "{rate} a second");
+        }
+    });
+}
+
+/// Upstream's `Metrics Scalability`: so many counters.
+const METRICS: usize = 100_000;
+
+#[test]
+#[ignore = "a measurement: needs an optimised build and an idle machine"]
+fn throughput_of_metrics() {
+    with_node(|f| async move {
+        let metrics = f.node.metrics();
+        let names: Vec<String> = (0..METRICS).map(|n| format!("metrics/key{n}")).collect();
+        // Twice, since the memory of the first is new.
+        for _ in 0..2 {
+            let timed = tokio::time::Instant::now;
+            let start = timed();
+            let counters: Vec<_> = names.iter().map(|name| metrics.counter(name)).collect();
+            let added = start.elapsed();
+
+            let start = timed();
+            let snapshot = f.get("/metrics/snapshot").await;
+            let shown = start.elapsed();
+            assert!(snapshot.contains(r#""metrics/key99999":0.0"#));
+
+            let start = timed();
+            let text = f.get("/metrics").await;
+            let exposed = start.elapsed();
+            assert!(text.contains("metrics_key99999_total 0"));
+
+            let start = timed();
+            assert!(names.iter().all(|name| metrics.remove(name)));
+            let removed = start.elapsed();
+            drop(counters);
+
+            println!(
+                "{METRICS} counters: added in {added:?}, snapshot over HTTP {shown:?}, for Prometheus {exposed:?}, removed in {removed:?}"
+            );
+            let most = Duration::from_millis(100);
+            assert!(cfg!(debug_assertions) || added.max(shown).max(removed) <= most);
         }
     });
 }
