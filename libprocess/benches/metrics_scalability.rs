@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let turns = in_turn(
         ROUNDS,
         [
-            &mut || milliseconds(|| shown.snapshot_json()),
+            &mut || milliseconds(|| shown.snapshot().to_json()),
             &mut || libprocess::run(over_http(&names)),
             &mut || libprocess::run(ready_made()),
         ],
