@@ -7,6 +7,9 @@
 //!
 //! *Ask*: an actor posts a question of 256 bytes and waits for the other's post. The comparator: one HTTP round trip,
 //! the same request to the bare server on an open connection.
+//!
+//! The bare server handles a request on the thread of its connection, so the actors do, too ([`Place::Http`]): that is
+//! what is held against it. Beside it stands what actors on arbiters of their own make of it.
 
 mod support;
 

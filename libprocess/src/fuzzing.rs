@@ -51,7 +51,8 @@ fn messages(bytes: &[u8], piece: usize) -> (Vec<(Head, Bytes)>, bool) {
 fn reads_as_it_is_written((head, body): &(Head, Bytes)) {
     let to = Pid::new(head.id.as_str(), ([127, 0, 0, 1], 5050).into());
     let mut written = BytesMut::new();
-    write_message(&mut written, &head.from, &to, &head.name, body, head.schema.as_deref(), head.bincode);
+    let from = head.from.to_string();
+    write_message(&mut written, &from, &to, &head.name, body, head.schema.as_deref(), head.bincode);
     let (read, _) = messages(&written, written.len());
     let again = Head { close: false, ..head.clone() };
     assert_eq!(read, [(again, body.clone())]);
