@@ -8,6 +8,9 @@
 //! *Ask*: an actor posts a question of 256 bytes and waits for the other's post. The comparator: one HTTP round trip,
 //! the same request to the bare server on an open connection.
 //!
+//! The bare server handles a request on the thread of its connection, so the actors live there, too ([`Place::Http`]):
+//! that is what is held against it. Beside it stands what actors on other arbiters make of it.
+//!
 //! The bare server handles a request on the thread of its connection, so the actors do, too ([`Place::Http`]): that is
 //! what is held against it. Beside it stands what actors on arbiters of their own make of it.
 
@@ -43,18 +46,39 @@ fn main() -> ExitCode {
     let request = libprocess::run(request());
     report.note(format!("a message of {} bytes is a request of {}", BODY.len(), request.len()));
 
-    let turns =
-        in_turn(ROUNDS, [&mut || libprocess::run(one_way()), &mut || libprocess::run(requests(&request))]);
-    report.figure("requests to bare actix-web, pipelined", turns.median(1) / 1e3, "k/s", Target::None);
+    let turns = in_turn(
+        ROUNDS,
+        [&mut || libprocess::run(one_way::<NEAR>()), &mut || libprocess::run(one_way::<FAR>()), &mut || {
+            libprocess::run(requests(&request))
+        }],
+    );
+    report.figure("requests to bare actix-web, pipelined", turns.median(2) / 1e3, "k/s", Target::None);
     report.figure("messages, one way", turns.median(0) / 1e3, "k/s", Target::None);
-    report.figure("messages for each such request", turns.ratio(0, 1), "", Target::AtLeast(0.8));
+    report.figure("messages for each such request", turns.ratio(0, 2), "", Target::AtLeast(0.8));
+    report.figure("messages, one way, other arbiters", turns.median(1) / 1e3, "k/s", Target::None);
+    report.figure("messages for each such request, other arbiters", turns.ratio(1, 2), "", Target::None);
 
-    let turns =
-        in_turn(ROUNDS, [&mut || libprocess::run(ask()), &mut || libprocess::run(round_trip(&request))]);
-    report.figure("HTTP round trip, median", turns.median(1), "us", Target::None);
+    let turns = in_turn(
+        ROUNDS,
+        [&mut || libprocess::run(ask::<NEAR>()), &mut || libprocess::run(ask::<FAR>()), &mut || {
+            libprocess::run(round_trip(&request))
+        }],
+    );
+    report.figure("HTTP round trip, median", turns.median(2), "us", Target::None);
     report.figure("ask, median", turns.median(0), "us", Target::None);
-    report.figure("ask for each HTTP round trip", turns.ratio(0, 1), "times", Target::AtMost(1.3));
+    report.figure("ask for each HTTP round trip", turns.ratio(0, 2), "times", Target::AtMost(1.3));
+    report.figure("ask, other arbiters, median", turns.median(1), "us", Target::None);
+    report.figure("ask for each HTTP round trip, other arbiters", turns.ratio(1, 2), "times", Target::None);
     report.verdict()
+}
+
+/// On the arbiter of connections.
+const NEAR: bool = true;
+/// On another.
+const FAR: bool = false;
+
+const fn place(near: bool, other: Place) -> Place {
+    if near { Place::Http } else { other }
 }
 
 /// The bytes that a node writes for a message.
@@ -78,16 +102,17 @@ struct Credit;
 messages! { Credit; }
 
 /// Posts bursts as it gets credit.
-struct Sender {
+struct Sender<const NEAR: bool> {
     to: Pid,
     bursts: usize,
 }
 
-impl Process for Sender {
+impl<const NEAR: bool> Process for Sender<NEAR> {
     const NAME: &'static str = "sender";
+    const PLACE: Place = place(NEAR, Place::Control);
 }
 
-impl Handle<Credit> for Sender {
+impl<const NEAR: bool> Handle<Credit> for Sender<NEAR> {
     fn handle(&mut self, Credit: Credit, _: &Pid, ctx: &mut Context<Self>) {
         if self.bursts == 0 {
             return;
@@ -100,26 +125,28 @@ impl Handle<Credit> for Sender {
 }
 
 /// Counts pings, and gives credit for those that it had.
-struct Receiver {
-    sender: Option<Address<Sender>>,
+struct Receiver<const NEAR: bool> {
+    sender: Option<Address<Sender<NEAR>>>,
     count: usize,
     done: Option<oneshot::Sender<()>>,
 }
 
-impl Process for Receiver {
+impl<const NEAR: bool> Process for Receiver<NEAR> {
     const NAME: &'static str = "receiver";
-    const PLACE: Place = Place::Own("receiver");
+    const PLACE: Place = place(NEAR, Place::Own("receiver"));
     fn install(install: &mut Install<Self>) {
         install.message::<Ping>();
     }
 }
 
-struct SendTo(Address<Sender>);
+struct SendTo<const NEAR: bool>(Address<Sender<NEAR>>);
 
-messages! { SendTo; }
+impl<const NEAR: bool> libprocess::Message for SendTo<NEAR> {
+    type Answer = ();
+}
 
-impl Handle<SendTo> for Receiver {
-    fn handle(&mut self, SendTo(sender): SendTo, _: &Pid, _: &mut Context<Self>) {
+impl<const NEAR: bool> Handle<SendTo<NEAR>> for Receiver<NEAR> {
+    fn handle(&mut self, SendTo(sender): SendTo<NEAR>, _: &Pid, _: &mut Context<Self>) {
         for _ in 0..BURSTS {
             sender.tell(Credit);
         }
@@ -127,7 +154,7 @@ impl Handle<SendTo> for Receiver {
     }
 }
 
-impl Handle<Ping> for Receiver {
+impl<const NEAR: bool> Handle<Ping> for Receiver<NEAR> {
     fn handle(&mut self, Ping(body): Ping, _: &Pid, _: &mut Context<Self>) {
         assert_eq!(body.len(), BODY.len());
         self.count += 1;
@@ -145,12 +172,12 @@ impl Handle<Ping> for Receiver {
 }
 
 /// Messages a second.
-async fn one_way() -> f64 {
+async fn one_way<const NEAR: bool>() -> f64 {
     let (near, far): (Node, Node) = (support::node().await, support::node().await);
     let (done, all) = oneshot::channel();
-    let receiver = far.spawn(Receiver { sender: None, count: 0, done: Some(done) });
+    let receiver = far.spawn(Receiver::<NEAR> { sender: None, count: 0, done: Some(done) });
     let bursts = MESSAGES / (AHEAD / BURSTS);
-    let sender = near.spawn(Sender { to: receiver.pid().clone(), bursts });
+    let sender = near.spawn(Sender::<NEAR> { to: receiver.pid().clone(), bursts });
     let began = bench::now();
     receiver.tell(SendTo(sender));
     assert_eq!(all.await, Ok(()));
@@ -173,31 +200,33 @@ async fn requests(request: &[u8]) -> f64 {
 }
 
 /// Answers pings.
-struct Answerer;
+struct Answerer<const NEAR: bool>;
 
-impl Process for Answerer {
+impl<const NEAR: bool> Process for Answerer<NEAR> {
     const NAME: &'static str = "answerer";
+    const PLACE: Place = place(NEAR, Place::Control);
     fn install(install: &mut Install<Self>) {
         install.message::<Ping>();
     }
 }
 
-impl Handle<Ping> for Answerer {
+impl<const NEAR: bool> Handle<Ping> for Answerer<NEAR> {
     fn handle(&mut self, Ping(body): Ping, from: &Pid, ctx: &mut Context<Self>) {
         ctx.post(from, Pong(body));
     }
 }
 
 /// Asks one question after the other, and measures each.
-struct Asker {
+struct Asker<const NEAR: bool> {
     to: Pid,
     began: Instant,
     times: Vec<f64>,
     done: Option<oneshot::Sender<Vec<f64>>>,
 }
 
-impl Process for Asker {
+impl<const NEAR: bool> Process for Asker<NEAR> {
     const NAME: &'static str = "asker";
+    const PLACE: Place = place(NEAR, Place::Control);
     fn install(install: &mut Install<Self>) {
         install.message::<Pong>();
     }
@@ -207,14 +236,14 @@ impl Process for Asker {
     }
 }
 
-impl Asker {
+impl<const NEAR: bool> Asker<NEAR> {
     fn ask(&mut self, ctx: &Context<Self>) {
         self.began = bench::now();
         ctx.post(&self.to, Ping(Bytes::from_static(&BODY)));
     }
 }
 
-impl Handle<Pong> for Asker {
+impl<const NEAR: bool> Handle<Pong> for Asker<NEAR> {
     fn handle(&mut self, _: Pong, _: &Pid, ctx: &mut Context<Self>) {
         self.times.push(self.began.elapsed().as_secs_f64() * 1e6);
         if self.times.len() < ASKS {
@@ -226,11 +255,11 @@ impl Handle<Pong> for Asker {
 }
 
 /// Microseconds for a question and its answer: the median.
-async fn ask() -> f64 {
+async fn ask<const NEAR: bool>() -> f64 {
     let (near, far) = (support::node().await, support::node().await);
     let (done, all) = oneshot::channel();
-    let to = far.spawn(Answerer).pid().clone();
-    near.spawn(Asker { to, began: bench::now(), times: Vec::new(), done: Some(done) });
+    let to = far.spawn(Answerer::<NEAR>).pid().clone();
+    near.spawn(Asker::<NEAR> { to, began: bench::now(), times: Vec::new(), done: Some(done) });
     let times = all.await.expect("all questions are answered");
     near.shutdown().await;
     far.shutdown().await;
