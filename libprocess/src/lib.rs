@@ -36,6 +36,8 @@ pub mod disk;
 pub mod duration;
 pub mod environment;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 pub mod metrics;
 pub mod simulation;

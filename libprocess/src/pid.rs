@@ -9,12 +9,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The longest actor id that is read from outside, in bytes.
 const MAX_ID: usize = 1024;
 
-/// `id@ip:port`, as printed, parsed and sent in `Libprocess-From`.
+/// What an id is not printed with as it is: it could not be told from the rest, or stand in a header.
+const UNPRINTED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'@');
+
+/// `id@ip:port`, as printed, parsed and sent in `Libprocess-From`. What could be misread in an id is percent-encoded.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Pid {
     id: Arc<str>,
@@ -94,10 +98,7 @@ pub enum PidError {
 fn split(text: &str) -> Result<(String, &str), PidError> {
     let (id, place) = text.split_once('@').ok_or_else(|| PidError::Form(text.to_owned()))?;
     // Upstream percent-decodes the id when it parses (src/pid.cpp).
-    let id = percent_encoding::percent_decode_str(id)
-        .decode_utf8()
-        .map_err(|_| PidError::Id(id.to_owned()))?
-        .into_owned();
+    let id = percent_decode_str(id).decode_utf8().map_err(|_| PidError::Id(id.to_owned()))?.into_owned();
     if id.is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
         return Err(PidError::Id(id));
     }
@@ -128,7 +129,7 @@ impl PartialOrd for Pid {
 
 impl fmt::Display for Pid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.id, self.address)
+        write!(f, "{}@{}", utf8_percent_encode(&self.id, UNPRINTED), self.address)
     }
 }
 
@@ -165,6 +166,14 @@ mod tests {
     #[test]
     fn an_id_is_percent_decoded() {
         assert_eq!("slave%281%29@127.0.0.1:1".parse::<Pid>().unwrap().id(), "slave(1)");
+    }
+
+    #[test]
+    fn an_id_is_printed_so_that_it_reads_as_the_same() {
+        for id in ["a@b", "a%40b", "two words", " edge ", "\u{e4}"] {
+            let pid = Pid::new(id, ([127, 0, 0, 1], 1).into());
+            assert_eq!(pid.to_string().parse(), Ok(pid));
+        }
     }
 
     #[test]

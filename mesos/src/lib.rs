@@ -31,6 +31,8 @@ pub mod bytes;
 pub mod capabilities;
 pub mod codec;
 pub mod duration;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod ids;
 pub mod json;
 pub mod media;

@@ -77,13 +77,17 @@ pub(crate) fn route_path(actor: &str, route: &str) -> String {
 
 /// Which actor a path belongs to, and the rest of the path.
 #[derive(Debug, PartialEq, Eq)]
-struct Target<'a> {
-    actor: &'a str,
-    rest: &'a str,
+pub(crate) struct Target<'a> {
+    pub(crate) actor: &'a str,
+    pub(crate) rest: &'a str,
 }
 
 impl<'a> Target<'a> {
-    fn of(path: &'a str, delegate: Option<&'a str>, is_alive: impl Fn(&str) -> bool) -> Option<Target<'a>> {
+    pub(crate) fn of(
+        path: &'a str,
+        delegate: Option<&'a str>,
+        is_alive: impl Fn(&str) -> bool,
+    ) -> Option<Target<'a>> {
         let trimmed = path.trim_start_matches('/');
         let (first, rest) = match trimmed.find('/') {
             Some(at) => trimmed.split_at(at),
@@ -97,7 +101,7 @@ impl<'a> Target<'a> {
 
     /// The path as the actor sees it: it begins with the actor's id, has no empty segments and no slash
     /// at its end.
-    fn whole_path(&self) -> String {
+    pub(crate) fn whole_path(&self) -> String {
         let mut whole = format!("/{}", self.actor);
         for segment in self.rest.split('/').filter(|s| !s.is_empty()) {
             whole.push('/');

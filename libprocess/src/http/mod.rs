@@ -14,13 +14,13 @@ mod client;
 mod codec;
 mod connection;
 mod destination;
-mod dispatch;
+pub(crate) mod dispatch;
 mod gate;
 mod gzip;
 mod pipeline;
 mod request;
 mod response;
-mod routes;
+pub(crate) mod routes;
 mod server;
 mod unix;
 

@@ -28,23 +28,41 @@ pub(crate) const SCHEMA_HEADER: &str = "Libprocess-Schema";
 /// What an actor id may not show in a request line.
 const ID: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'/').add(b'?').add(b'#');
 
-/// Appends a message. `schema` announces ours; `bincode` marks the body.
+/// The text of the last sender: a connection's messages mostly come from one actor, and printing takes its time.
+#[derive(Debug, Default)]
+pub(crate) struct Printed(Option<(Pid, String)>);
+
+impl Printed {
+    /// The pid's text.
+    pub(crate) fn text(&mut self, pid: &Pid) -> &str {
+        if self.0.as_ref().is_none_or(|(known, _)| known != pid) {
+            self.0 = Some((pid.clone(), pid.to_string()));
+        }
+        self.0.as_ref().map_or("", |(_, text)| text)
+    }
+}
+
+/// Appends a message. `from` is the sender's pid as text; `schema` announces ours; `bincode` marks the body.
 pub(crate) fn write_message(
     out: &mut BytesMut,
-    from: &Pid,
+    from: &str,
     to: &Pid,
     name: &str,
     body: &[u8],
     schema: Option<&str>,
     bincode: bool,
 ) {
-    let id = utf8_percent_encode(to.id(), ID);
+    out.reserve(2 * from.len() + body.len() + 256);
+    out.put_slice(b"POST /");
+    utf8_percent_encode(to.id(), ID).for_each(|part| out.put_slice(part.as_bytes()));
+    out.put_slice(b"/");
+    out.put_slice(name.as_bytes());
+    out.put_slice(b" HTTP/1.1\r\nUser-Agent: libprocess/");
+    out.put_slice(from.as_bytes());
+    out.put_slice(b"\r\nLibprocess-From: ");
+    out.put_slice(from.as_bytes());
+    out.put_slice(b"\r\nConnection: Keep-Alive\r\nHost: \r\n");
     // Writing into a BytesMut cannot fail.
-    let _ = write!(
-        out,
-        "POST /{id}/{name} HTTP/1.1\r\nUser-Agent: libprocess/{from}\r\nLibprocess-From: {from}\r\n\
-         Connection: Keep-Alive\r\nHost: \r\n"
-    );
     if let Some(schema) = schema {
         let _ = write!(out, "{SCHEMA_HEADER}: {schema}\r\n");
     }
@@ -55,7 +73,6 @@ pub(crate) fn write_message(
         out.put_slice(b"\r\n");
     } else {
         let _ = write!(out, "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n", body.len());
-        out.reserve(body.len() + 7);
         out.put_slice(body);
         out.put_slice(b"\r\n0\r\n\r\n");
     }

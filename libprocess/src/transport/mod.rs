@@ -3,7 +3,7 @@
 //! [`Transport`] is the seam. [`HttpTransport`] speaks to real peers; a simulated network implements the same trait.
 //! What comes in is handed to [`Node::deliver`].
 
-mod format;
+pub(crate) mod format;
 mod incoming;
 mod outgoing;
 

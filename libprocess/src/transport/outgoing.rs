@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
-use super::format::{AnswerDecoder, MAX_BODY, write_message};
+use super::format::{AnswerDecoder, MAX_BODY, Printed, write_message};
 use super::{Listener, Outgoing, Transport, incoming, keep_alive};
 use crate::node::{Node, WeakNode};
 use crate::process::Place;
@@ -185,6 +185,8 @@ enum Phase {
 
 struct Pending {
     buffer: BytesMut,
+    /// Who sent the last message.
+    sender: Printed,
     phase: Phase,
     connected: bool,
 }
@@ -241,7 +243,8 @@ enum Ended {
 impl Connection {
     fn new(to: SocketAddr, buffer: BytesMut, schema: Option<String>, limit: usize) -> Connection {
         let peer_schema = AtomicU8::new(if schema.is_some() { UNKNOWN } else { OTHER });
-        let pending = Mutex::new(Pending { buffer, phase: Phase::Open, connected: false });
+        let pending =
+            Mutex::new(Pending { buffer, sender: Printed::default(), phase: Phase::Open, connected: false });
         let ended = watch::Sender::new(false);
         Connection {
             to,
@@ -286,7 +289,9 @@ impl Connection {
             return Pushed::Overflow;
         }
         let was_empty = pending.buffer.is_empty();
-        write_message(&mut pending.buffer, message.from, message.to, message.name, &body, schema, bincode);
+        let Pending { buffer, sender, .. } = &mut *pending;
+        let from = sender.text(message.from);
+        write_message(buffer, from, message.to, message.name, &body, schema, bincode);
         drop(pending);
         if was_empty {
             self.wake.notify_one();

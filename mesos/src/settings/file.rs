@@ -22,7 +22,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, SettingsError> {
         path: path.display().to_string(),
         reason: error.to_string(),
     })?;
-    parse(&text).map_err(|(line, reason)| SettingsError::Toml {
+    entries(path, &text)
+}
+
+/// The keys of a file with this text.
+pub(super) fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, SettingsError> {
+    parse(text).map_err(|(line, reason)| SettingsError::Toml {
         path: path.display().to_string(),
         line,
         reason,

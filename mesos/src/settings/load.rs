@@ -102,6 +102,15 @@ pub struct Loaded<S> {
 /// # Errors
 /// The first thing that is wrong; see [`SettingsError`].
 pub fn load<S: Declared>(sources: Sources, unsupported: &[Unsupported]) -> Result<Outcome<S>, SettingsError> {
+    load_with(sources, unsupported, file::read)
+}
+
+/// As [`load`], with another way to read the config file.
+pub(super) fn load_with<S: Declared>(
+    sources: Sources,
+    unsupported: &[Unsupported],
+    read: impl Fn(&Path) -> Result<Vec<file::Entry>, SettingsError>,
+) -> Result<Outcome<S>, SettingsError> {
     let declared = S::declarations();
     let given = args::split(&sources.args, |name| kind_of(&declared, unsupported, name))?;
     if asks(&given, "help")? {
@@ -113,7 +122,7 @@ pub fn load<S: Declared>(sources: Sources, unsupported: &[Unsupported]) -> Resul
     let env = sources.env.unwrap_or_default();
     let mut collector = Collector::new(&declared, unsupported);
     if let Some(path) = config_path(&given, &env)? {
-        collector.file(&path)?;
+        collector.file(&path, read(&path)?)?;
     }
     collector.environment(&env)?;
     collector.flags(given)?;
@@ -247,8 +256,8 @@ impl<'a> Collector<'a> {
         self.declared.iter().find(|setting| setting.is_called(name))
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), SettingsError> {
-        for entry in file::read(path)? {
+    fn file(&mut self, path: &Path, entries: Vec<file::Entry>) -> Result<(), SettingsError> {
+        for entry in entries {
             let origin = Origin::File { path: path.to_owned(), line: entry.line };
             match self.setting(&entry.name) {
                 Some(setting) => {

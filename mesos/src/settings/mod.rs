@@ -37,6 +37,8 @@ mod args;
 mod declare;
 mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod help;
 mod load;
 mod value;
