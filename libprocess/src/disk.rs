@@ -53,6 +53,12 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// The system's.
     fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()>;
 
+    /// Makes the content of a file durable that was written before.
+    ///
+    /// # Errors
+    /// The system's; `NotFound` if there is nothing.
+    fn sync_file(&self, path: &Path) -> io::Result<()>;
+
     /// Cuts a file to `length` bytes, and syncs it.
     ///
     /// # Errors
@@ -170,6 +176,10 @@ impl Disk for HostDisk {
 
     fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
         HostDisk::put(OpenOptions::new().create(true).append(true).open(path)?, bytes, durability)
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
     }
 
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {

@@ -19,6 +19,16 @@ use std::path::{Path, PathBuf};
 
 use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId};
 
+/// The files on the way from an agent's directory to a task's updates that say what those belong to.
+pub const OWNERS: [&str; 5] =
+    ["task.info", "http.marker", "executor.info", "executor_generated_for_command_task", "framework.info"];
+
+/// The directories on that way, the innermost first: `tasks/<task>` up to `slaves/<agent>`.
+pub fn above_updates(updates: &Path) -> impl Iterator<Item = &Path> {
+    const TASK_TO_AGENT: usize = 9;
+    updates.ancestors().skip(1).take(TASK_TO_AGENT)
+}
+
 /// The names below one work directory.
 #[derive(Clone, Debug)]
 pub struct Paths {

@@ -2,7 +2,8 @@
 //! tasks and status updates.
 //!
 //! Blocking; knows no actor. What is missing is left out with a warning (the agent died before it
-//! was written); what cannot be read stops a strict agent, and is counted by another.
+//! was written); what cannot be read stops a strict agent, and is counted by another. After a boot, torn files are what
+//! is to be expected, and left out.
 //! Upstream: `slave/state.cpp`.
 
 use std::path::Path;
@@ -111,6 +112,11 @@ impl Reader<'_> {
     /// What a file says; nothing if it cannot be read and that is tolerated.
     fn tolerate<T>(&mut self, read: Result<Option<T>, DiskError>) -> Result<Option<T>, DiskError> {
         match read {
+            // After a power failure, what was not synced may be there in parts: it was needed by nobody any more.
+            Err(error @ DiskError::Corrupt { .. }) if self.kept.rebooted => {
+                tracing::warn!(%error, "leaving out what the host lost when it went down");
+                Ok(None)
+            }
             Err(error) if !self.strict => {
                 tracing::warn!(%error, "leaving out what cannot be read");
                 self.kept.errors += 1;

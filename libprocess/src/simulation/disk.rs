@@ -374,6 +374,14 @@ impl Disk for Mount {
         })
     }
 
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.with(|volume| {
+            let id = volume.find(path)?;
+            volume.file(id)?.settle(Durability::Host);
+            Ok(())
+        })
+    }
+
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
         self.with(|volume| {
             let id = volume.find(path)?;
