@@ -4,7 +4,7 @@
 //! runs in every `cargo test`. The functions are the same: they take bytes and panic when a promise is broken. An input
 //! that makes one panic is made smaller while it still does, and printed as a byte string, ready for a test.
 //!
-//! `FUZZ_SECONDS` says how long each function is fed (otherwise [`RUNS`] times), `FUZZ_SEED` with which seed.
+//! `FUZZ_SECONDS` says how long each function is fed (otherwise a few thousand times), `FUZZ_SEED` with which seed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;

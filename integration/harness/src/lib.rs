@@ -1,6 +1,6 @@
 //! What the benchmarks and the fuzz tests of several crates share.
 //!
-//! [`bench`]: the clock, taking turns with a comparator, and a report with a verdict for each figure. [`fuzz`]: a seeded
+//! [`mod@bench`]: the clock, taking turns with a comparator, and a report with a verdict for each figure. [`mod@fuzz`]: a seeded
 //! mutator that feeds a function with variations of real inputs. It knows none of our crates, so that all of them can
 //! use it in their tests and benchmarks; no daemon does.
 
