@@ -2,6 +2,7 @@
 //! ended, as an init system would.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use master::Master;
 use mesos::settings::{Outcome, Sources, load};
 use mesos::v1;
 use parking_lot::Mutex;
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
 use super::containers::{Host, HostContainerizer};
@@ -76,10 +77,11 @@ pub struct Cluster {
     /// The registry's storage.
     pub registry: SharedRegistry,
     size: Size,
-    random: RefCell<SmallRng>,
     masters: Vec<MasterSlot>,
     agents: Vec<AgentSlot>,
     schedulers: Vec<SchedulerSlot>,
+    /// Sessions with the election of processes that are dead: nothing restores them.
+    dead: RefCell<BTreeSet<u64>>,
     /// From now on nothing goes wrong any more.
     healing: Cell<bool>,
 }
@@ -128,10 +130,10 @@ impl Cluster {
             truth,
             registry,
             size,
-            random: RefCell::new(random),
             masters,
             agents,
             schedulers,
+            dead: RefCell::default(),
             healing: Cell::new(false),
         })
     }
@@ -314,6 +316,7 @@ impl Cluster {
             self.masters[number].actor.take();
         }
         let sessions = self.cut_sessions(who);
+        self.dead.borrow_mut().extend(&sessions);
         self.network.crash(self.address(who), how).await;
         let cluster = Rc::clone(self);
         actix_rt::spawn(async move {
@@ -335,6 +338,12 @@ impl Cluster {
         let sessions = group.own_sessions();
         sessions.iter().for_each(|session| group.cut(*session));
         sessions
+    }
+
+    fn restore_sessions(&self, who: Who, sessions: &[u64]) {
+        let dead = self.dead.borrow();
+        let living = sessions.iter().filter(|session| !dead.contains(session));
+        living.for_each(|session| self.group(who).restore(*session));
     }
 
     // ---- faults
@@ -439,12 +448,8 @@ impl Cluster {
             });
         }
         self.later(long, move |cluster| {
-            let group = cluster.group(who);
-            group.set_reachable(true);
-            // A crash since then has cut them for good.
-            if cluster.slot(who).up.get() {
-                sessions.iter().for_each(|session| group.restore(*session));
-            }
+            cluster.group(who).set_reachable(true);
+            cluster.restore_sessions(who, &sessions);
         });
     }
 
@@ -489,15 +494,8 @@ impl Cluster {
         for who in self.everybody() {
             let group = self.group(who);
             group.set_reachable(true);
-            if self.slot(who).up.get() {
-                group.own_sessions().iter().for_each(|session| group.restore(*session));
-            }
+            self.restore_sessions(who, &group.own_sessions());
         }
-    }
-
-    /// A number in `0..n`.
-    pub fn below(&self, n: usize) -> usize {
-        self.random.borrow_mut().random_range(0..n.max(1))
     }
 }
 

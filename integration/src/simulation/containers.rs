@@ -3,7 +3,9 @@
 //! made up: it runs for a while, and ends as its labels say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use agent::containerizer::{
     Update, UpdateError, Usage, Wait,
 };
 use frameworks::executor::{self, Driver, Executor, ExecutorEnvironment, Recovery, status};
-use libprocess::disk::Durability;
+use libprocess::disk::{Disk, Durability};
 use libprocess::simulation::{Crash, Network, SimulatedDisk};
 use libprocess::{Context, Handle, Pid, Process, Promise};
 use mesos::v1::{self, TaskState};
@@ -178,6 +180,13 @@ fn end_tasks(truth: &Truth, tasks: &Tasks, why: &str) {
     }
 }
 
+fn write_pid(disk: &dyn Disk, path: &Path, pid: u32) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        disk.create_directory(directory, Durability::Process)?;
+    }
+    disk.write(path, pid.to_string().as_bytes(), Durability::Process)
+}
+
 /// The containerizer of one life of an agent: what it is asked, the host does.
 pub struct HostContainerizer(pub Host);
 
@@ -193,11 +202,9 @@ impl Handle<Launch> for HostContainerizer {
         }
         let pid_file = config.forked_pid_path.clone();
         let pid = self.0.launch(&container_id, config);
-        if let Some(path) = pid_file
-            && let Err(error) =
-                ctx.node().disk().write(&path, pid.to_string().as_bytes(), Durability::Process)
-        {
-            tracing::warn!(%error, "cannot write a pid");
+        if let Some(path) = pid_file {
+            // As the launcher does; what cannot be written is not there after a restart.
+            let _ = write_pid(&**ctx.node().disk(), &path, pid);
         }
         reply.set(Ok(Launched::Launched));
     }
