@@ -144,6 +144,8 @@ impl Workload {
         }
         if self.ticks.is_multiple_of(RECONCILE) {
             self.reconcile(driver);
+            // Of all that the master knows: something may run that was believed to be lost.
+            driver.reconcile([]);
         }
         driver.after(TICK, Self::tick);
     }
@@ -259,9 +261,13 @@ impl Scheduler for Workload {
         let mut book = self.book.lock();
         let entry = book.tasks.entry(id).or_default();
         let started = number.is_some() && state == TaskState::TaskRunning && entry.state != Some(state);
+        let is_back = entry.over && !is_terminal(state);
         entry.state = Some(state);
         entry.over = is_terminal(state);
         drop(book);
+        if is_back {
+            driver.kill(&status.task_id, status.agent_id.as_ref(), None);
+        }
         if started {
             self.kill_later(driver, &status.task_id);
         }
