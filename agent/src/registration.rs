@@ -14,6 +14,7 @@ use std::time::Duration;
 use election::{LeaderChanged, WatchLeader};
 use libprocess::{Context, Handle, Node, Pid, Timer};
 use mesos::capabilities::AgentCapabilities;
+use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, TaskId, internal, v1};
 
 use crate::agent::{Agent, Phase};
@@ -386,7 +387,7 @@ impl Handle<internal::PingSlaveMessage> for Agent {
     /// Answered in every phase: recovery may take longer than the master's patience.
     fn handle(&mut self, ping: internal::PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
         ctx.post(from, internal::PongSlaveMessage {});
-        if !ping.connected && self.phase == Phase::Running {
+        if !ping.connected && self.phase == Phase::Running && !is_on(Bug::IgnoresDisconnected) {
             tracing::info!("the master holds this agent for disconnected; registering again");
             self.detect_again(ctx);
             return;

@@ -12,6 +12,7 @@ use election::{CandidacyEnded, LeaderChanged};
 use libprocess::http::{Request, Response};
 use libprocess::{Context, promise};
 use mesos::internal::Registry;
+use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, v1};
 
 use crate::cluster::MasterView;
@@ -51,14 +52,14 @@ pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &
             master.metrics.set_elected();
             recover(master, ctx);
         }
-        (true, false) => {
+        (true, false) if !is_on(Bug::LeadsOn) => {
             let reason = match &master.leadership.leader {
                 Some(leader) => format!("master {} leads", leader.pid()),
                 None => "nobody leads".to_owned(),
             };
             master.end(EndReason::LostLeadership(reason), ctx);
         }
-        (true, true) => tracing::info!("elected again as the leading master"),
+        (true, _) => tracing::info!("elected again as the leading master"),
         (false, false) => match &master.leadership.leader {
             Some(leader) => tracing::info!(leader = leader.pid(), "another master leads"),
             None => tracing::info!("no master leads"),
@@ -70,6 +71,7 @@ pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &
 /// (its session has expired, say) stands again; one that could not stand at all ends.
 pub(crate) fn candidacy_ended(master: &mut Master, message: CandidacyEnded, ctx: &mut Context<Master>) {
     match message.failure {
+        _ if is_on(Bug::LeadsOn) => {}
         None if !master.leadership.is_elected() => {
             tracing::info!("lost the candidacy as a standby; standing for election again");
             master.contend(ctx);

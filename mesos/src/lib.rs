@@ -43,6 +43,7 @@ pub mod recordio;
 pub mod required;
 pub mod resources;
 pub mod roles;
+pub mod sabotage;
 pub mod settings;
 pub mod tasks;
 pub mod text;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use libprocess::{Context, Handle, Pid};
+use mesos::sabotage::{Bug, is_on};
 use mesos::tasks::status_update;
 use mesos::v1::executor::Call;
 use mesos::{ExecutorId, FrameworkId, TaskId, v1};
@@ -154,6 +155,9 @@ impl Agent {
         for task in executor.tasks.launch_queued(framework_id) {
             tracing::debug!(task_id = %task.task_id.value, %executor_id, "sending a task to its executor");
             connection.send(connection::launch(&task));
+            if is_on(Bug::LaunchesTwice) {
+                connection.send(connection::launch(&task));
+            }
         }
     }
 

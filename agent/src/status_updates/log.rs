@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
 use mesos::internal::{StatusUpdate, StatusUpdateRecord, status_update_record};
+use mesos::sabotage::{Bug, is_on};
 use uuid::Uuid;
 
 use crate::recovery::checkpoint::{
@@ -68,7 +69,8 @@ pub fn append_all(disk: &dyn Disk, records: Vec<Record>) -> Result<(), DiskError
         if new {
             make_directory(disk, path.parent().unwrap_or(Path::new(".")), Durability::Process)?;
         }
-        let durability = if *sync { Durability::Host } else { Durability::Process };
+        let synced = *sync && !is_on(Bug::PromisesBeforeSync);
+        let durability = if synced { Durability::Host } else { Durability::Process };
         disk.append(path, bytes, durability).map_err(DiskError::writing(path))?;
         if new {
             settle(disk, path, &mut settled)?;

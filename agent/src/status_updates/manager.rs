@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use libprocess::{Context, Handle, Pid, Process, Recipient, Timer};
 use mesos::internal::StatusUpdate;
+use mesos::sabotage::{Bug, is_on};
 use mesos::{ExecutorId, FrameworkId, TaskId};
 use uuid::Uuid;
 
@@ -388,7 +389,7 @@ impl Handle<Restore> for StatusUpdateManager {
 impl Handle<RetryDue> for StatusUpdateManager {
     fn handle(&mut self, _: RetryDue, _: &Pid, ctx: &mut Context<Self>) {
         self.armed = None;
-        if self.paused {
+        if self.paused || is_on(Bug::UpdatesSentOnce) {
             return;
         }
         let now = ctx.node().elapsed();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mesos::internal::StatusUpdate;
 use uuid::Uuid;
 
+use mesos::sabotage::{Bug, is_on};
 use mesos::tasks::is_terminal;
 
 /// How long the master and the framework have for their first acknowledgement.
@@ -112,7 +113,7 @@ impl Stream {
 
     /// The update in flight, or to be sent next.
     pub fn front(&self) -> Option<&StatusUpdate> {
-        self.pending.front()
+        if is_on(Bug::NewestUpdateFirst) { self.pending.back() } else { self.pending.front() }
     }
 
     /// The framework has stored the update in flight.

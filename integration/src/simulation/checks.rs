@@ -26,6 +26,11 @@ impl Checks {
         for (address, master) in cluster.masters() {
             let Ok(snapshot) = master.ask(TakeSnapshot).await else { continue };
             let state = (snapshot.version, leader_of(&snapshot));
+            if snapshot.master.elected.is_some() && state.1 != Some(address) {
+                cluster
+                    .truth
+                    .violation(format!("{address} was elected, and goes on although it does not lead"));
+            }
             if self.versions.insert(address, state) != Some(state) {
                 self.books(cluster, address, &snapshot);
             }

@@ -18,8 +18,8 @@ use master::Master;
 use mesos::settings::{Outcome, Sources, load};
 use mesos::v1;
 use parking_lot::Mutex;
-use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
 use super::containers::{Host, HostContainerizer};
@@ -82,6 +82,7 @@ pub struct Cluster {
     schedulers: Vec<SchedulerSlot>,
     /// Sessions with the election of processes that are dead: nothing restores them.
     dead: RefCell<BTreeSet<u64>>,
+    random: RefCell<SmallRng>,
     /// From now on nothing goes wrong any more.
     healing: Cell<bool>,
 }
@@ -134,6 +135,7 @@ impl Cluster {
             agents,
             schedulers,
             dead: RefCell::default(),
+            random: RefCell::new(random),
             healing: Cell::new(false),
         })
     }
@@ -443,7 +445,9 @@ impl Cluster {
         let sessions = self.cut_sessions(who);
         let cut = sessions.clone();
         if long > SESSION {
-            self.later(SESSION, move |cluster| {
+            // Whoever is cut off has heard of the election later than the election of it: there may be two leaders then.
+            let early = Duration::from_millis(self.random.borrow_mut().random_range(0..4_000));
+            self.later(SESSION - early, move |cluster| {
                 cluster.group(who).expire_if_cut(&cut);
             });
         }

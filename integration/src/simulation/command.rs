@@ -16,7 +16,8 @@ usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--sh
   --log LEVEL      print what its processes log: ERROR, WARN, INFO or DEBUG
   --shrink N       after a failure, run it up to N times more to find the faults that are needed (0)
   --size M,A,F,T   masters, agents, frameworks and tasks (3,20,5,200)
-  --calm           without faults";
+  --calm           without faults
+  --sabotage       with each deliberate mistake in turn, which so many seeds must find (needs the feature sabotage)";
 
 /// How often to say how far it is.
 const PROGRESS: u64 = 100;
@@ -27,6 +28,7 @@ struct Arguments {
     single: bool,
     trace: bool,
     calm: bool,
+    sabotage: bool,
     log: Option<tracing::Level>,
     shrink: usize,
     size: Size,
@@ -39,6 +41,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         single: false,
         trace: false,
         calm: false,
+        sabotage: false,
         log: None,
         shrink: 0,
         size: Size::default(),
@@ -60,6 +63,8 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             }
             "--trace" => parsed.trace = true,
             "--calm" => parsed.calm = true,
+            "--sabotage" if cfg!(feature = "sabotage") => parsed.sabotage = true,
+            "--sabotage" => return Err("--sabotage: build with --features sabotage".to_owned()),
             "--log" => {
                 let level = value()?;
                 let known = level.parse();
@@ -97,9 +102,37 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     if let Some(level) = arguments.log {
         tracing_subscriber::fmt().without_time().with_max_level(level).with_writer(std::io::stdout).init();
     }
+    #[cfg(feature = "sabotage")]
+    if arguments.sabotage {
+        return sabotage(&arguments);
+    }
     let report = simulate(&arguments);
     print!("{}", report.text());
     if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Makes each mistake in turn until it is found.
+#[cfg(feature = "sabotage")]
+fn sabotage(arguments: &Arguments) -> ExitCode {
+    use mesos::sabotage::{Bug, make};
+    let mut all_found = true;
+    for bug in Bug::ALL {
+        make(Some(bug));
+        let mut seeds = arguments.first..arguments.first + arguments.seeds;
+        let found = seeds.find_map(|seed| {
+            let outcome = run(seed, arguments.size, &draw(seed, &arguments.size), false);
+            outcome.failure.map(|failure| (seed, failure))
+        });
+        make(None);
+        match found {
+            Some((seed, failure)) => println!("{bug:?} was found by seed {seed}: {failure}"),
+            None => {
+                println!("{bug:?} WAS NOT FOUND by {} seeds", arguments.seeds);
+                all_found = false;
+            }
+        }
+    }
+    if all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What became of many runs.

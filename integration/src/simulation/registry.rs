@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use master::registrar::{Change, Record, Storage, StorageError};
+use mesos::sabotage::{Bug, is_on};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -130,7 +131,10 @@ impl Storage for Access {
                 let mut state = shared.state.lock();
                 if mine != Some(state.epoch) {
                     drop(state);
-                    shared.truth.count("writes of deposed masters refused");
+                    shared.truth.count("writes of deposed masters");
+                    if is_on(Bug::NoFence) {
+                        shared.truth.violation("a deposed master's write was stored".to_owned());
+                    }
                     return Err(shared.failure("another master has taken over"));
                 }
                 for Change { key, value } in changes {

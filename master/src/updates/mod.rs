@@ -11,6 +11,7 @@ pub(crate) mod executor;
 pub(crate) mod status;
 
 use libprocess::Context;
+use mesos::sabotage::{Bug, is_on};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, TaskId};
 
@@ -43,6 +44,9 @@ pub(crate) fn apply(
         master.metrics.framework(framework).task_changed(change.from, change.to);
     }
     if let Some(freed) = freed {
+        if is_on(Bug::FreesTwice) {
+            master.allocation.recover_used(freed.clone());
+        }
         master.allocation.recover_used(freed);
         master.metrics.task_ended(status);
     }
