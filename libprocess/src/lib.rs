@@ -31,6 +31,7 @@ mod random;
 mod stream;
 mod supervision;
 mod timers;
+mod transport;
 
 pub mod disk;
 pub mod duration;
@@ -45,7 +46,6 @@ pub mod subprocess;
 pub mod system;
 pub mod testing;
 pub mod tls;
-pub mod transport;
 pub mod wire;
 
 use std::future::Future;
@@ -68,7 +68,7 @@ pub use random::Random;
 pub use supervision::{GetChild, Restarts, Supervisor};
 pub use timers::Timer;
 pub use tls::TlsSettings;
-pub use transport::Transport;
+pub use transport::Delivery;
 pub use wire::{DecodeError, Encoding, WireMessage};
 
 /// Runs a daemon: an actix System on this thread, which is the control plane's.
