@@ -181,7 +181,7 @@ the same. A value `file:///path` stands for the content of that file. A name tha
 the environment it gives a warning, since it may be another program's.
 
 Upstream's variables `LIBPROCESS_*` are read by all programs: those of TLS as `docs/tls.md` says, the others as
-`libprocess/README.md` says. `--ip`, `--port`, `--advertise_ip` and `--advertise_port` go before them.
+`docs/nodes.md` says. `--ip`, `--port`, `--advertise_ip` and `--advertise_port` go before them.
 ";
 
 fn render() -> String {

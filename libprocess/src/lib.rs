@@ -48,6 +48,11 @@ pub mod testing;
 pub mod tls;
 pub mod wire;
 
+/// The examples of README.md are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 use std::future::Future;
 
 pub use address::{Address, Recipient};
