@@ -1,4 +1,8 @@
-//! How a node is made: its address, its seams, and what can go wrong.
+//! How a node is made: its address, its settings, and what can go wrong.
+//!
+//! A node whose start succeeds listens, has the actors that every node has, and is reached under its pids. What a builder
+//! is not told has a default that its setter names; inside of [`crate::testing::run`] the defaults of time and chance are
+//! fixed. It reads no environment and no files but those of TLS.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};

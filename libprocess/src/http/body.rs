@@ -161,7 +161,7 @@ pub fn stream() -> (StreamSender, Body) {
 
 /// A new stream in which at most `limit` bytes wait. One piece that is larger than the limit is
 /// taken when nothing else waits, since it could never be sent otherwise.
-pub fn stream_limited(limit: usize) -> (StreamSender, BodyReceiver) {
+pub(crate) fn stream_limited(limit: usize) -> (StreamSender, BodyReceiver) {
     let shared =
         Arc::new(Shared { state: Mutex::new(State::default()), senders: AtomicUsize::new(1), limit });
     (StreamSender { shared: shared.clone() }, BodyReceiver { shared })
