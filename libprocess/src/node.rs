@@ -238,7 +238,7 @@ impl Node {
     }
 
     /// The next id for a name: `name(1)`, `name(2)`, ... (upstream: `ID::generate`).
-    pub fn next_id(&self, name: &str) -> String {
+    pub(crate) fn next_id(&self, name: &str) -> String {
         let mut numbers = self.0.state.numbers.lock();
         let last = numbers.entry(name.to_owned()).or_default();
         *last += 1;
@@ -316,7 +316,7 @@ impl Node {
     }
 
     /// Whether a pid is of this node.
-    pub fn is_local(&self, pid: &Pid) -> bool {
+    pub(crate) fn is_local(&self, pid: &Pid) -> bool {
         pid.address() == self.0.address
     }
 

@@ -223,11 +223,6 @@ impl StreamSender {
         self.shared.state.lock().queued
     }
 
-    /// Whether `other` writes to the same stream.
-    pub fn same_stream(&self, other: &StreamSender) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
-    }
-
     /// Resolves when nobody reads any more: the peer went away, everything was written after
     /// [`StreamSender::close`], or the stream was broken off. Does not keep the stream open.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
@@ -302,7 +297,7 @@ impl BodyReceiver {
     }
 
     /// The next piece, as [`BodyReceiver::next`].
-    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.shared.state.lock();
         match &mut state.reader {
             Some(waker) => waker.clone_from(cx.waker()),

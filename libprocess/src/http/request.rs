@@ -75,7 +75,7 @@ impl Request {
 
     /// Whether the peer takes answers encoded with `coding`, such as `gzip`. (Upstream:
     /// `Request::acceptsEncoding`.)
-    pub fn accepts_encoding(&self, coding: &str) -> bool {
+    pub(crate) fn accepts_encoding(&self, coding: &str) -> bool {
         self.header("accept-encoding").is_some_and(|text| accepts_coding(text, coding))
     }
 }

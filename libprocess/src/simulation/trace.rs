@@ -104,7 +104,7 @@ impl Trace {
     }
 
     /// How a node is called.
-    pub fn name_of(&self, address: SocketAddr) -> Cow<'_, str> {
+    fn name_of(&self, address: SocketAddr) -> Cow<'_, str> {
         match self.names.get(&address) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(address.to_string()),
