@@ -72,7 +72,7 @@ messages! {
 
 impl Process for Allocator {
     const NAME: &'static str = "hierarchical-allocator";
-    const PLACE: Place = Place::Allocator;
+    const PLACE: Place = Place::Own("allocator");
 }
 
 impl Allocator {

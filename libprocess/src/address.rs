@@ -1,4 +1,8 @@
-//! Handles to actors of this node: [`Address`], typed by the actor, and [`Recipient`], typed by one message.
+//! Handles to actors of this process: [`Address`], typed by the actor, and [`Recipient`], typed by one message.
+//!
+//! A message that is told or asked is in the queue when the call returns, behind what was sent before; if the actor has
+//! ended it is dropped, and an ask answers [`Gone`]. A handle does not keep its actor alive, and any thread may use it.
+//! For actors of other nodes there is no handle, only the [`Pid`].
 
 use std::fmt;
 use std::future::Future;

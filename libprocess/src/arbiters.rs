@@ -1,4 +1,7 @@
 //! The threads of a node: which arbiter an actor's place is.
+//!
+//! An actor stays on the thread that it started on. A thread begins when the first actor wants its place, and ends with
+//! the node. A node in a test has one thread for everything.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -57,7 +60,6 @@ impl Arbiters {
     fn handle(&self, place: Place) -> Option<ArbiterHandle> {
         let name = match place {
             Place::Control => return None,
-            Place::Allocator => "allocator",
             Place::Http => "http",
             Place::Own(name) => name,
         };

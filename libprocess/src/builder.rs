@@ -1,4 +1,8 @@
-//! How a node is made: its address, its seams, and what can go wrong.
+//! How a node is made: its address, its settings, and what can go wrong.
+//!
+//! A node whose start succeeds listens, has the actors that every node has, and is reached under its pids. What a builder
+//! is not told has a default that its setter names; inside of [`crate::testing::run`] the defaults of time and chance are
+//! fixed. It reads no environment and no files but those of TLS.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -16,7 +20,7 @@ use crate::random::Random;
 use crate::simulation::Site;
 use crate::testing;
 use crate::tls::{Tls, TlsError, TlsSettings};
-use crate::transport::{DEFAULT_QUEUE_LIMIT, HttpTransport, Listener, Transport};
+use crate::transport::{DEFAULT_QUEUE_LIMIT, Listener, Transport};
 
 /// Connections that the kernel may hold for us. Upstream asks for 500,000; the kernel caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 65_535;
@@ -32,7 +36,6 @@ pub struct NodeBuilder {
     environment: Environment,
     seed: Option<u64>,
     epoch: Option<SystemTime>,
-    transport: Option<Arc<dyn Transport>>,
     disk: Option<Arc<dyn Disk>>,
     offline: bool,
     queue_limit: Option<usize>,
@@ -102,13 +105,6 @@ impl NodeBuilder {
     #[must_use]
     pub fn version(mut self, version: serde_json::Value) -> NodeBuilder {
         self.settings.version = version;
-        self
-    }
-
-    /// Another way to other nodes. No socket is opened; the address is the advertised one, or the one to bind.
-    #[must_use]
-    pub fn transport(mut self, transport: Arc<dyn Transport>) -> NodeBuilder {
-        self.transport = Some(transport);
         self
     }
 
@@ -227,8 +223,9 @@ impl NodeBuilder {
         let single = self.offline || testing::is_inside();
         let arbiters = Arbiters::new(single).ok_or(StartError::NoSystem)?;
         let bind = bind_address(self.bind, &self.environment);
-        let online = !self.offline && self.transport.is_none();
-        let (bound, transport) = if online {
+        let (bound, transport) = if self.offline {
+            (bind, None)
+        } else {
             if self.settings.tls.as_ref().is_some_and(|tls| !tls.can_accept()) {
                 return Err(TlsError::NoIdentity.into());
             }
@@ -237,9 +234,7 @@ impl NodeBuilder {
                 None => listen(bind)?,
             };
             let limit = self.queue_limit.unwrap_or(DEFAULT_QUEUE_LIMIT);
-            (bound, Some(Arc::new(HttpTransport::new(listener, limit)) as Arc<dyn Transport>))
-        } else {
-            (bind, self.transport)
+            (bound, Some(Arc::new(Transport::new(listener, limit))))
         };
         let (ip, port) = parts(self.advertise);
         let Environment { advertise_ip, advertise_port, .. } = self.environment;

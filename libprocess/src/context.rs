@@ -1,4 +1,8 @@
 //! What a handler can do besides changing its actor: send, wait, link, defer, end.
+//!
+//! Nothing here waits. What comes of it later comes back to the actor: as a message, as a call of
+//! [`Process::exited`], as the second half of something deferred; one at a time, like everything that touches its state,
+//! and never after its end.
 
 use std::any::Any;
 use std::future::Future;

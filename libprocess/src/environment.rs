@@ -1,7 +1,7 @@
 //! Settings of a node from upstream's environment variables, `LIBPROCESS_*` (`3rdparty/libprocess/src/process.cpp`,
 //! `Flags`; `metrics/metrics.cpp`; upstream's docs/configuration/libprocess.md explains them).
 //!
-//! Pure: the program collects the environment, nobody here reads it. [`VARIABLES`] is the table in README.md. What is
+//! Pure: the program collects the environment, nobody here reads it. [`VARIABLES`] is the table in docs/nodes.md. What is
 //! misspelt is an error, or a warning if it is only a name: other programs may have such a variable. Those of TLS are
 //! [`crate::tls::variables`]'s.
 
@@ -255,12 +255,13 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_the_table() {
+    fn the_page_of_nodes_has_the_table() {
         let row = |variable: &Variable| {
             let form = if variable.form.is_empty() { "not heeded" } else { variable.form };
             format!("| `{PREFIX}{}` | {form} | {} |\n", variable.name, variable.meaning)
         };
         let table: String = VARIABLES.iter().map(row).collect();
-        assert!(include_str!("../README.md").contains(&table), "README.md must have\n{table}");
+        let page = include_str!("../../docs/nodes.md");
+        assert!(page.contains(&table), "docs/nodes.md must have\n{table}");
     }
 }

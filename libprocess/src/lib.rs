@@ -6,6 +6,17 @@
 //! paused clock ([`testing`]).
 //!
 //! This crate knows nothing of Mesos. It is built on actix (actors) and actix-web (answers to ordinary HTTP clients).
+//! README.md teaches how to write an actor; `examples/ping_pong.rs` is a whole program.
+//!
+//! | to | see |
+//! |---|---|
+//! | write an actor | [`Process`], [`Handle`], [`Context`], [`messages!`] |
+//! | start it, and reach it | [`Node`], [`Address`], [`Pid`] |
+//! | send between machines | [`WireMessage`], [`Install::message`] |
+//! | serve HTTP, and ask others | [`Install::get`], [`http`] |
+//! | keep it alive | [`Context::link`], [`Supervisor`] |
+//! | show what it does | [`Metrics`], [`system`] |
+//! | test it | [`testing`], [`simulation`] |
 
 mod address;
 mod arbiters;
@@ -31,6 +42,8 @@ mod random;
 mod stream;
 mod supervision;
 mod timers;
+mod transport;
+mod wire;
 
 pub mod disk;
 pub mod duration;
@@ -45,8 +58,11 @@ pub mod subprocess;
 pub mod system;
 pub mod testing;
 pub mod tls;
-pub mod transport;
-pub mod wire;
+
+/// The examples of README.md are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 use std::future::Future;
 
@@ -68,8 +84,8 @@ pub use random::Random;
 pub use supervision::{GetChild, Restarts, Supervisor};
 pub use timers::Timer;
 pub use tls::TlsSettings;
-pub use transport::Transport;
-pub use wire::{DecodeError, Encoding, WireMessage};
+pub use transport::Delivery;
+pub use wire::{DecodeError, Encoding, MAX_MESSAGE_BYTES, WireMessage};
 
 /// Runs a daemon: an actix System on this thread, which is the control plane's.
 pub fn run<T>(future: impl Future<Output = T>) -> T {

@@ -1,4 +1,7 @@
 //! Who watches whom: the node's table of links. Plain data; the node locks it and delivers what it says.
+//!
+//! A link is told of once and is gone then; linking twice is linking once. What a break means is said at
+//! [`crate::Context::link`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -71,7 +71,7 @@ pub(crate) struct Inner {
     /// Wall time when `started` was.
     pub(crate) epoch: SystemTime,
     pub(crate) started: Instant,
-    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) disk: Arc<dyn Disk>,
     /// True once the node shuts down.
     pub(crate) stopping: Arc<Latch>,
@@ -119,7 +119,7 @@ pub(crate) struct Parts {
     pub(crate) arbiters: Arbiters,
     pub(crate) random: Random,
     pub(crate) epoch: SystemTime,
-    pub(crate) transport: Option<Arc<dyn Transport>>,
+    pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) disk: Arc<dyn Disk>,
 }
 
@@ -238,7 +238,7 @@ impl Node {
     }
 
     /// The next id for a name: `name(1)`, `name(2)`, ... (upstream: `ID::generate`).
-    pub fn next_id(&self, name: &str) -> String {
+    pub(crate) fn next_id(&self, name: &str) -> String {
         let mut numbers = self.0.state.numbers.lock();
         let last = numbers.entry(name.to_owned()).or_default();
         *last += 1;
@@ -316,7 +316,7 @@ impl Node {
     }
 
     /// Whether a pid is of this node.
-    pub fn is_local(&self, pid: &Pid) -> bool {
+    pub(crate) fn is_local(&self, pid: &Pid) -> bool {
         pid.address() == self.0.address
     }
 
@@ -326,7 +326,7 @@ impl Node {
         same || !self.0.settings.require_peer_match
     }
 
-    /// Takes a message from outside: for transports, and for the HTTP server when an ordinary client posts one.
+    /// Takes a message from outside, as the transport does, and the HTTP server when an ordinary client posts one.
     pub fn deliver(&self, id: &str, name: &str, from: Pid, encoding: Encoding, body: &[u8]) -> Delivery {
         match self.find(id) {
             Some(mailbox) => mailbox.decode_in(from, name, encoding, body),
@@ -397,13 +397,13 @@ impl Node {
         self.0.state.links.lock().unlink(watcher, target);
     }
 
-    /// Whether an actor here watches one of that node: for transports, which keep such a connection open.
-    pub fn watches(&self, address: SocketAddr) -> bool {
+    /// Whether an actor here watches one of that node. The transport keeps such a connection open.
+    pub(crate) fn watches(&self, address: SocketAddr) -> bool {
         self.0.state.links.lock().watches(address)
     }
 
-    /// For transports: the connection to that node closed, or could not be opened. Breaks all links to it.
-    pub fn connection_closed(&self, address: SocketAddr) {
+    /// The connection to that node closed, or could not be opened. Breaks all links to it.
+    pub(crate) fn connection_closed(&self, address: SocketAddr) {
         let broken = self.0.state.links.lock().closed(address);
         for (watcher, target) in broken {
             self.break_link(&watcher, &target);

@@ -1,4 +1,8 @@
 //! What an actor is: [`Process`], its messages and handlers, and how it ends ([`Exit`]).
+//!
+//! Promised to each: `started` comes first and `stopping` last; in between, handlers, exits of linked pids and deferred
+//! continuations are called one at a time, on one thread; what stands in the queue, in its order. A panic in any of them
+//! ends this actor and no other.
 
 use crate::context::Context;
 use crate::install::Install;
@@ -10,8 +14,6 @@ use crate::pid::Pid;
 pub enum Place {
     /// The thread of the System: the control plane.
     Control,
-    /// The allocator's thread.
-    Allocator,
     /// The thread of connections and HTTP answers.
     Http,
     /// A thread with this name, shared by the node's actors that ask for the same name.

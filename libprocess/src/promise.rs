@@ -1,4 +1,6 @@
 //! Answers that come later: a message carries a [`Promise`], its sender keeps the [`Answer`].
+//!
+//! An answer always ends: with the value, or with [`Abandoned`] when whoever held the promise dropped it, or ended.
 
 use std::future::Future;
 use std::pin::Pin;

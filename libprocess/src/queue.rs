@@ -1,4 +1,6 @@
 //! A queue of envelopes that knows how many of each kind wait in it, without looking through them.
+//!
+//! First in, first out. It has no lock and no bound of its own: the mailbox around it has the one, and says who bounds it.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,6 @@
-//! Chance: one seeded generator for each node. A node with the same seed draws the same.
+//! Chance: one seeded generator for each node. A node with the same seed draws the same, in the order of its draws.
+//!
+//! Nothing in these crates draws from anywhere else. It is not for secrets.
 
 use std::time::Duration;
 

@@ -1,4 +1,9 @@
 //! Tests and simulations: everything on one thread, with a clock that jumps when nothing is left to do.
+//!
+//! Inside of [`run`] time passes only while all actors wait for it, chance is seeded, and what would block runs at once: a
+//! test waits for hours in no time, and runs the same way each time, as long as it opens no socket (a real peer does not
+//! know our clock; [`crate::simulation`] has sockets that do). A panic of an actor fails the run unless somebody waited
+//! for that actor.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -1,7 +1,8 @@
 //! What a message must be able to do to leave its node.
 //!
 //! libprocess knows no protobuf: a crate with messages implements [`WireMessage`] for them, under the
-//! name that stands in the URL (`POST /<actor id>/<message name>`).
+//! name that stands in the URL (`POST /<actor id>/<message name>`). Everything that is sent has a protobuf body, which any
+//! libprocess reads; the other encoding is for nodes that have agreed on it. How it looks is docs/wire.md's.
 
 use crate::process::Message;
 
@@ -15,7 +16,7 @@ pub enum Encoding {
 }
 
 /// The `Content-Type` that marks a bincode body. Ours alone: upstream sends no content type.
-pub const BINCODE_CONTENT_TYPE: &str = "application/x-bincode";
+pub(crate) const BINCODE_CONTENT_TYPE: &str = "application/x-bincode";
 
 /// No message is longer than this on the wire, in any encoding; a longer one is not sent. It is protobuf's traditional
 /// bound. A master's largest message lists an agent's tasks: some megabytes.

@@ -482,7 +482,7 @@ impl<const PLACE: u8> Process for Blocker<PLACE> {
     const NAME: &'static str = "blocker";
     const PLACE: Place = match PLACE {
         0 => Place::Control,
-        1 => Place::Allocator,
+        1 => Place::Own("other"),
         2 => Place::Http,
         _ => Place::Own("blockers"),
     };

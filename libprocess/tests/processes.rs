@@ -92,14 +92,14 @@ fn what_an_actor_has_no_handler_for_it_may_pass_on_with_its_sender() {
         node.post(&sender, porter.pid(), note("hello"));
         // Bytes from elsewhere, as well.
         let delivered = node.deliver("porter", "test.Note", sender.clone(), Encoding::Protobuf, b"hi");
-        assert_eq!(delivered, libprocess::transport::Delivery::Accepted);
+        assert_eq!(delivered, libprocess::Delivery::Accepted);
         testing::settle().await;
         assert_eq!(heard.try_recv().unwrap(), "hello from ann");
         assert_eq!(heard.try_recv().unwrap(), "hi from ann");
         assert!(heard.try_recv().is_err());
         // What is no note is refused at the door.
         let delivered = node.deliver("porter", "test.Note", sender, Encoding::Protobuf, b"\xff");
-        assert!(matches!(delivered, libprocess::transport::Delivery::Undecodable(_)));
+        assert!(matches!(delivered, libprocess::Delivery::Undecodable(_)));
     });
 }
 

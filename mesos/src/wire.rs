@@ -4,7 +4,7 @@
 //! `libprocess::WireMessage` let an actor send the messages of `mesos.internal` (and the few others
 //! that upstream sends between processes) to a [`libprocess::Pid`], in either encoding.
 
-use libprocess::wire::{DecodeError, Encoding, WireMessage};
+use libprocess::{DecodeError, Encoding, WireMessage};
 
 use crate::proto::Message;
 use crate::{bincode_codec, required, v0, v1};
@@ -12,7 +12,7 @@ use crate::{bincode_codec, required, v0, v1};
 mod zeroes;
 
 /// No message is larger than this, in any encoding.
-pub use libprocess::wire::MAX_MESSAGE_BYTES;
+pub use libprocess::MAX_MESSAGE_BYTES;
 
 /// Why bytes are no message.
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]

@@ -73,11 +73,11 @@ fn wrong_with(agent: &master::cluster::Agent, snapshot: &Snapshot) -> Option<Str
             return Some(format!("task {task} that its framework does not have"));
         };
         if !is_terminal(task.state()) {
-            of_tasks = of_tasks + &task.resources;
+            of_tasks += &task.resources;
         }
     }
     for executor in agent.executors.values() {
-        of_tasks = of_tasks + &executor.resources;
+        of_tasks += &executor.resources;
     }
     (unallocated(&of_tasks) != unallocated(&used))
         .then(|| format!("{used} used, but its tasks and executors have {of_tasks}"))

@@ -177,7 +177,7 @@ impl Workload {
             if !left.contains(&needed) {
                 break;
             }
-            left = left - &needed;
+            left -= &needed;
             let mut book = self.book.lock();
             let wish = &self.wishes[book.launched];
             book.launched += 1;

@@ -74,7 +74,7 @@ pub struct FileInfo {
 
 impl FileInfo {
     /// The mode as `ls -l` prints it: `-rw-r--r--`.
-    pub fn mode_text(&self) -> String {
+    pub(crate) fn mode_text(&self) -> String {
         let kind = match self.mode & 0o170_000 {
             0o040_000 => 'd',
             0o020_000 => 'c',

@@ -208,7 +208,7 @@ fn refusal(error: FilesError) -> Response {
 }
 
 /// An entry as upstream's JSON has it.
-pub fn file_info_json(info: &FileInfo) -> Value {
+fn file_info_json(info: &FileInfo) -> Value {
     json!({
         "gid": info.gid,
         "mode": info.mode_text(),

@@ -161,7 +161,7 @@ pub fn stream() -> (StreamSender, Body) {
 
 /// A new stream in which at most `limit` bytes wait. One piece that is larger than the limit is
 /// taken when nothing else waits, since it could never be sent otherwise.
-pub fn stream_limited(limit: usize) -> (StreamSender, BodyReceiver) {
+pub(crate) fn stream_limited(limit: usize) -> (StreamSender, BodyReceiver) {
     let shared =
         Arc::new(Shared { state: Mutex::new(State::default()), senders: AtomicUsize::new(1), limit });
     (StreamSender { shared: shared.clone() }, BodyReceiver { shared })
@@ -221,11 +221,6 @@ impl StreamSender {
     /// Bytes that wait for the peer.
     pub fn queued(&self) -> usize {
         self.shared.state.lock().queued
-    }
-
-    /// Whether `other` writes to the same stream.
-    pub fn same_stream(&self, other: &StreamSender) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Resolves when nobody reads any more: the peer went away, everything was written after
@@ -302,7 +297,7 @@ impl BodyReceiver {
     }
 
     /// The next piece, as [`BodyReceiver::next`].
-    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut state = self.shared.state.lock();
         match &mut state.reader {
             Some(waker) => waker.clone_from(cx.waker()),

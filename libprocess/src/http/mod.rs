@@ -26,14 +26,14 @@ mod unix;
 
 pub use access::{Principal, Realm};
 pub use assets::Assets;
-pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream, stream_limited};
+pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream};
 pub use client::{Client, ClientError, ClientRequest, ClientResponse};
 pub use codec::FramingError;
 pub use destination::unix_url;
 pub use dispatch::dispatch;
 pub(crate) use dispatch::route_path;
 pub use pipeline::{Pipeline, PipelineResponse};
-pub use request::{Query, Request, decode_path};
+pub use request::{Query, Request};
 pub use response::{Reply, Response};
 pub(crate) use routes::{Endpoint, RouteHandler, Routes, normalize};
 pub use server::MAX_REQUEST_BODY;

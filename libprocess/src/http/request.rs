@@ -75,7 +75,7 @@ impl Request {
 
     /// Whether the peer takes answers encoded with `coding`, such as `gzip`. (Upstream:
     /// `Request::acceptsEncoding`.)
-    pub fn accepts_encoding(&self, coding: &str) -> bool {
+    pub(crate) fn accepts_encoding(&self, coding: &str) -> bool {
         self.header("accept-encoding").is_some_and(|text| accepts_coding(text, coding))
     }
 }
@@ -158,7 +158,7 @@ fn decode_component(text: &str) -> String {
 
 /// Percent-decodes a path. `None` when a `%` is not followed by two hexadecimal digits, or when the
 /// result is not UTF-8.
-pub fn decode_path(path: &str) -> Option<String> {
+pub(crate) fn decode_path(path: &str) -> Option<String> {
     let bytes = path.as_bytes();
     for (at, _) in path.match_indices('%') {
         let digits = bytes.get(at + 1..at + 3)?;

@@ -89,23 +89,13 @@ impl Response {
         Response::text(StatusCode::FORBIDDEN, message)
     }
 
-    /// 405 with an `Allow` header and upstream's text, without the method that was received.
-    pub fn method_not_allowed(allowed: &[Method]) -> Response {
-        Response::method_refused(allowed, None)
-    }
-
     /// 405 with an `Allow` header and upstream's text, with the method that was received.
     pub fn method_not_allowed_for(allowed: &[Method], received: &Method) -> Response {
-        Response::method_refused(allowed, Some(received))
-    }
-
-    fn method_refused(allowed: &[Method], received: Option<&Method>) -> Response {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        let mut text = format!("405 Method Not Allowed. Expecting one of {{ '{}' }}", names.join("', '"));
-        if let Some(received) = received {
-            text.push_str(&format!(", but received '{received}'"));
-        }
-        text.push('.');
+        let expected = names.join("', '");
+        let text = format!(
+            "405 Method Not Allowed. Expecting one of {{ '{expected}' }}, but received '{received}'."
+        );
         let mut response = Response::text(StatusCode::METHOD_NOT_ALLOWED, text);
         if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
             response.headers.insert(ALLOW, value);
@@ -147,13 +137,6 @@ impl Response {
             }
             _ => tracing::warn!(name, "left out a header that HTTP does not allow"),
         }
-        self
-    }
-
-    /// The answer with another body.
-    #[must_use]
-    pub fn with_body(mut self, body: impl Into<Body>) -> Response {
-        self.body = body.into();
         self
     }
 }

@@ -1,4 +1,6 @@
 //! The kinds of metrics: what their owners hold and count with, without a lock where it can be.
+//!
+//! All are cheap to clone; clones are the same metric. Counting never fails and never waits, whether anybody looks or not.
 
 use std::fmt;
 use std::future::Future;

@@ -28,7 +28,6 @@ use parking_lot::RwLock;
 pub use describe::Description;
 pub use exposition::Exposition;
 pub use kinds::{Asked, Counter, Gauge, Kind, Metric, Pulled, Series, TimerMetric};
-pub use series::TimeSeries;
 pub use snapshot::Snapshot;
 pub use statistics::Statistics;
 
@@ -84,7 +83,7 @@ impl Metrics {
     }
 
     /// The series of this name; a new one if there is none. Statistics are of the last `window`, and of at most 1,000
-    /// values ([`TimeSeries`]); without a window there are none.
+    /// values, the older of them thinned out; without a window there are none.
     pub fn series(&self, name: &str, window: Option<Duration>) -> Series {
         let fresh = Series::new(window);
         match self.get_or_add(name, Metric::Series(fresh.clone())) {

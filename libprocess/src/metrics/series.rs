@@ -16,7 +16,7 @@ const CAPACITY: usize = 1000;
 /// every other value of the older half goes, one for each new one, round after round: much of the recent past is kept
 /// and some of the older, but no end of the window is lost.
 #[derive(Debug)]
-pub struct TimeSeries {
+pub(crate) struct TimeSeries {
     window: Duration,
     values: VecDeque<(Instant, f64)>,
     /// The value that is thinned out next, counted from the oldest; none at the beginning of a round.
@@ -25,13 +25,13 @@ pub struct TimeSeries {
 
 impl TimeSeries {
     /// An empty series.
-    pub fn new(window: Duration) -> TimeSeries {
+    pub(crate) fn new(window: Duration) -> TimeSeries {
         TimeSeries { window, values: VecDeque::new(), next: None }
     }
 
     /// Adds a value. Of several at one instant, the last counts. Time does not go back: an earlier instant counts as
     /// the latest.
-    pub fn push(&mut self, now: Instant, value: f64) {
+    pub(crate) fn push(&mut self, now: Instant, value: f64) {
         match self.values.back_mut() {
             Some(last) if now <= last.0 => last.1 = value,
             _ => self.values.push_back((now, value)),
@@ -41,13 +41,8 @@ impl TimeSeries {
     }
 
     /// The values, oldest first.
-    pub fn values(&self) -> impl Iterator<Item = f64> + '_ {
+    pub(crate) fn values(&self) -> impl Iterator<Item = f64> + '_ {
         self.values.iter().map(|(_, value)| *value)
-    }
-
-    /// The last value.
-    pub fn last(&self) -> Option<f64> {
-        self.values.back().map(|(_, value)| *value)
     }
 
     fn truncate(&mut self, now: Instant) {

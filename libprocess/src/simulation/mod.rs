@@ -22,8 +22,8 @@ use std::future::Future;
 pub use disk::{Lost, Mount, SimulatedDisk};
 pub use network::{Counts, Crash, Network};
 pub use shrink::shrink;
-pub use socket::{SimulatedStream, Site};
-pub use trace::{Happening, Trace, What};
+pub(crate) use socket::{SimulatedStream, Site};
+pub use trace::Trace;
 pub use weather::Weather;
 
 /// Runs a simulation: as [`crate::testing::run`], but without sockets, pipes and signals of the host.

@@ -14,7 +14,7 @@ use crate::node::Node;
 
 /// A place on a simulated network, for one life of a node.
 #[derive(Debug, Clone)]
-pub struct Site {
+pub(crate) struct Site {
     pub(super) network: Network,
     pub(super) address: SocketAddr,
     pub(super) life: u64,
@@ -53,7 +53,7 @@ impl Site {
 
 /// One end of a simulated connection.
 #[derive(Debug)]
-pub struct SimulatedStream {
+pub(crate) struct SimulatedStream {
     network: Network,
     pipe: PipeId,
     side: Side,

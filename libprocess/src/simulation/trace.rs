@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Happening {
+pub(super) struct Happening {
     /// Virtual time since the network was made.
     pub at: Duration,
     /// What.
@@ -18,7 +18,7 @@ pub struct Happening {
 
 /// See [`Happening`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum What {
+pub(super) enum What {
     /// Something arrived: a request, an answer, a piece of either.
     Arrived {
         /// Who sent it.
@@ -104,7 +104,7 @@ impl Trace {
     }
 
     /// How a node is called.
-    pub fn name_of(&self, address: SocketAddr) -> Cow<'_, str> {
+    fn name_of(&self, address: SocketAddr) -> Cow<'_, str> {
         match self.names.get(&address) {
             Some(name) => Cow::Borrowed(name),
             None => Cow::Owned(address.to_string()),

@@ -1,4 +1,6 @@
-//! A program that was started.
+//! A program that was started: its pid, its streams, its end.
+//!
+//! It belongs to whoever holds the [`Child`]: dropped, it is killed, unless it was started to outlive that.
 
 use std::io;
 use std::process::ExitStatus;

@@ -1,53 +1,37 @@
 //! How messages reach other nodes. No actor knows a transport: it posts to a pid, and the node decides.
 //!
-//! [`Transport`] is the seam. [`HttpTransport`] speaks to real peers; a simulated network implements the same trait.
-//! What comes in is handed to [`Node::deliver`].
+//! [`Transport`] owns the listener and the connections to other nodes: it accepts (`incoming`), sends (`outgoing`) and
+//! tells the node when a connection closed. What comes in is handed to [`crate::Node::deliver`]. The bytes are
+//! `format`'s, and docs/wire.md shows them. Below it is TCP, with or without TLS, or a simulated network
+//! ([`crate::stream`]): it does not care which.
 
 pub(crate) mod format;
 mod incoming;
 mod outgoing;
+#[cfg(test)]
+mod page_tests;
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use tokio::net::TcpStream;
 
-use crate::node::Node;
 use crate::pid::Pid;
 use crate::wire::{DecodeError, Encoding};
 
 pub(crate) use incoming::Listener;
-pub(crate) use outgoing::DEFAULT_QUEUE_LIMIT;
-pub use outgoing::HttpTransport;
-
-/// Carries messages to other nodes.
-pub trait Transport: Send + Sync + 'static {
-    /// Called once, before any actor starts. A node opens no socket for a transport that is given to it.
-    fn start(&self, node: &Node);
-
-    /// Sends a message, in order with others of the same pair, or drops it. Must not block.
-    fn send(&self, message: Outgoing<'_>);
-
-    /// Someone watches an actor of that node: keep a connection open, and call [`Node::connection_closed`] when it
-    /// closes or cannot be opened. With `reconnect` a present connection is replaced without that call.
-    fn link(&self, to: SocketAddr, reconnect: bool);
-
-    /// Closes everything.
-    fn shutdown(&self) -> BoxFuture<'static, ()>;
-}
+pub(crate) use outgoing::{DEFAULT_QUEUE_LIMIT, Transport};
 
 /// A message on its way out.
-pub struct Outgoing<'a> {
+pub(crate) struct Outgoing<'a> {
     /// The sender; [`Pid::nobody`] if no actor sent it.
-    pub from: &'a Pid,
+    pub(crate) from: &'a Pid,
     /// The receiver.
-    pub to: &'a Pid,
+    pub(crate) to: &'a Pid,
     /// The wire name.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Makes the body.
-    pub encode: &'a dyn Fn(Encoding) -> Vec<u8>,
+    pub(crate) encode: &'a dyn Fn(Encoding) -> Vec<u8>,
 }
 
 impl std::fmt::Debug for Outgoing<'_> {

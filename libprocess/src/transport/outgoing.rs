@@ -2,9 +2,9 @@
 //!
 //! A message is formatted at once, behind those that wait, into the connection's one buffer; the writer takes the
 //! whole buffer and writes it, so that what queues up while it writes leaves in one piece. Answers are read and
-//! forgotten. The buffer is bounded by [`DEFAULT_QUEUE_LIMIT`] bytes, or what [`crate::NodeBuilder::queue_limit`] says: past it the connection is broken and what waits is
-//! dropped, as when the peer is gone; whoever is linked is told. A connection that cannot be opened within
-//! [`CONNECT`] likewise. One that nobody needs for [`IDLE`] is closed.
+//! forgotten. The buffer is bounded by [`DEFAULT_QUEUE_LIMIT`] bytes, or what [`crate::NodeBuilder::queue_limit`] says:
+//! past it the connection is broken and what waits is dropped, as when the peer is gone; whoever is linked is told. A
+//! connection that cannot be opened within [`CONNECT`] likewise. One that nobody needs for [`IDLE`] is closed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,15 +14,13 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 
 use super::format::{AnswerDecoder, MAX_BODY, Printed, write_message};
-use super::{Listener, Outgoing, Transport, incoming, keep_alive};
+use super::{Listener, Outgoing, incoming, keep_alive};
 use crate::node::{Node, WeakNode};
 use crate::process::Place;
 use crate::simulation::Site;
@@ -41,8 +39,8 @@ const FLUSH: Duration = Duration::from_secs(2);
 /// A buffer that grew beyond this is not kept.
 const KEPT_BUFFER: usize = 1 << 20;
 
-/// Messages over HTTP/1.1, as upstream's.
-pub struct HttpTransport {
+/// Carries messages to other nodes over HTTP/1.1, as upstream does.
+pub(crate) struct Transport {
     node: Mutex<Option<WeakNode>>,
     /// Taken when the node starts.
     listener: Mutex<Option<Listener>>,
@@ -52,15 +50,80 @@ pub struct HttpTransport {
     queue_limit: usize,
 }
 
-impl HttpTransport {
-    pub(crate) fn new(listener: Listener, queue_limit: usize) -> HttpTransport {
-        HttpTransport {
+impl Transport {
+    /// What is accepted comes from `listener`; up to `queue_limit` bytes may wait for one peer.
+    pub(crate) fn new(listener: Listener, queue_limit: usize) -> Transport {
+        Transport {
             node: Mutex::new(None),
             listener: Mutex::new(Some(listener)),
             closed: watch::Sender::new(false),
             connections: Arc::default(),
             queue_limit,
         }
+    }
+
+    /// Begins to accept. Called once, before any actor starts.
+    pub(crate) fn start(&self, node: &Node) {
+        *self.node.lock() = Some(node.downgrade());
+        let Some(listener) = self.listener.lock().take() else { return };
+        if let Listener::Simulated(site) = &listener {
+            site.listen(node);
+        }
+        let (node, closed) = (node.clone(), self.closed.clone());
+        node.clone().start_at(Place::Http, move || {
+            actix_rt::spawn(async move {
+                incoming::accept(node, listener).await;
+                closed.send_replace(true);
+            });
+        });
+    }
+
+    /// Sends a message, in order with others of the same pair, or drops it. Does not block.
+    pub(crate) fn send(&self, message: Outgoing<'_>) {
+        // A connection that closes in peace while we look at it is followed by another; that is not closed so soon.
+        for _ in 0..2 {
+            let Some(connection) = self.connection(message.to.address()) else { return };
+            match connection.push(&message) {
+                Pushed::Yes => return,
+                Pushed::Closing => {}
+                Pushed::Overflow => {
+                    // The next message opens another one; what this one's end means is told now.
+                    self.connections.forget(&connection);
+                    if let Some(node) = self.node.lock().as_ref().and_then(WeakNode::upgrade) {
+                        node.connection_closed(message.to.address());
+                    }
+                    return;
+                }
+            }
+        }
+        tracing::debug!(?message, "dropping a message: its connection is closing");
+    }
+
+    /// Someone watches an actor of that node: a connection is kept open, and [`Node::connection_closed`] called when it
+    /// closes or cannot be opened. With `reconnect` a present connection is replaced without that call.
+    pub(crate) fn link(&self, to: SocketAddr, reconnect: bool) {
+        if !reconnect {
+            self.connection(to);
+            return;
+        }
+        let mut open = self.connections.0.lock();
+        let unsent = open.remove(&to).map(|old| old.replace()).unwrap_or_default();
+        if let Some(connection) = self.open(to, unsent) {
+            open.insert(to, connection);
+        }
+    }
+
+    /// Writes what waits, and closes everything.
+    pub(crate) async fn shutdown(&self) {
+        let open = std::mem::take(&mut *self.connections.0.lock());
+        let mut closed = self.closed.subscribe();
+        let flushed = async {
+            for connection in open.into_values() {
+                connection.finish().await;
+            }
+            let _ = closed.wait_for(|closed| *closed).await;
+        };
+        let _ = tokio::time::timeout(FLUSH, flushed).await;
     }
 
     /// The connection to a peer; opened if there is none.
@@ -85,73 +148,9 @@ impl HttpTransport {
     }
 }
 
-impl Transport for HttpTransport {
-    fn start(&self, node: &Node) {
-        *self.node.lock() = Some(node.downgrade());
-        let Some(listener) = self.listener.lock().take() else { return };
-        if let Listener::Simulated(site) = &listener {
-            site.listen(node);
-        }
-        let (node, closed) = (node.clone(), self.closed.clone());
-        node.clone().start_at(Place::Http, move || {
-            actix_rt::spawn(async move {
-                incoming::accept(node, listener).await;
-                closed.send_replace(true);
-            });
-        });
-    }
-
-    fn send(&self, message: Outgoing<'_>) {
-        // A connection that closes in peace while we look at it is followed by another; that is not closed so soon.
-        for _ in 0..2 {
-            let Some(connection) = self.connection(message.to.address()) else { return };
-            match connection.push(&message) {
-                Pushed::Yes => return,
-                Pushed::Closing => {}
-                Pushed::Overflow => {
-                    // The next message opens another one; what this one's end means is told now.
-                    self.connections.forget(&connection);
-                    if let Some(node) = self.node.lock().as_ref().and_then(WeakNode::upgrade) {
-                        node.connection_closed(message.to.address());
-                    }
-                    return;
-                }
-            }
-        }
-        tracing::debug!(?message, "dropping a message: its connection is closing");
-    }
-
-    fn link(&self, to: SocketAddr, reconnect: bool) {
-        if !reconnect {
-            self.connection(to);
-            return;
-        }
-        let mut open = self.connections.0.lock();
-        let unsent = open.remove(&to).map(|old| old.replace()).unwrap_or_default();
-        if let Some(connection) = self.open(to, unsent) {
-            open.insert(to, connection);
-        }
-    }
-
-    fn shutdown(&self) -> BoxFuture<'static, ()> {
-        let open = std::mem::take(&mut *self.connections.0.lock());
-        let mut closed = self.closed.subscribe();
-        async move {
-            let flushed = async {
-                for connection in open.into_values() {
-                    connection.finish().await;
-                }
-                let _ = closed.wait_for(|closed| *closed).await;
-            };
-            let _ = tokio::time::timeout(FLUSH, flushed).await;
-        }
-        .boxed()
-    }
-}
-
-impl std::fmt::Debug for HttpTransport {
+impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpTransport").finish_non_exhaustive()
+        f.debug_struct("Transport").finish_non_exhaustive()
     }
 }
 
