@@ -358,6 +358,9 @@ impl Handle<Pause> for StatusUpdateManager {
 impl Handle<Resume> for StatusUpdateManager {
     fn handle(&mut self, _: Resume, _: &Pid, ctx: &mut Context<Self>) {
         self.paused = false;
+        if is_on(Bug::UpdatesSentOnce) {
+            return;
+        }
         let keys: Vec<Key> = self.streams.keys().cloned().collect();
         for key in keys {
             self.send_front(&key, true, ctx);

@@ -17,7 +17,7 @@ usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--sh
   --shrink N       after a failure, run it up to N times more to find the faults that are needed (0)
   --size M,A,F,T   masters, agents, frameworks and tasks (3,20,5,200)
   --calm           without faults
-  --sabotage       with each deliberate mistake in turn, which so many seeds must find (needs the feature sabotage)";
+  --sabotage BUG   with a deliberate mistake; with 'all' each in turn, until a seed finds it (needs the feature sabotage)";
 
 /// How often to say how far it is.
 const PROGRESS: u64 = 100;
@@ -28,7 +28,7 @@ struct Arguments {
     single: bool,
     trace: bool,
     calm: bool,
-    sabotage: bool,
+    sabotage: Option<String>,
     log: Option<tracing::Level>,
     shrink: usize,
     size: Size,
@@ -41,7 +41,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         single: false,
         trace: false,
         calm: false,
-        sabotage: false,
+        sabotage: None,
         log: None,
         shrink: 0,
         size: Size::default(),
@@ -63,7 +63,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             }
             "--trace" => parsed.trace = true,
             "--calm" => parsed.calm = true,
-            "--sabotage" if cfg!(feature = "sabotage") => parsed.sabotage = true,
+            "--sabotage" if cfg!(feature = "sabotage") => parsed.sabotage = Some(value()?),
             "--sabotage" => return Err("--sabotage: build with --features sabotage".to_owned()),
             "--log" => {
                 let level = value()?;
@@ -103,8 +103,15 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
         tracing_subscriber::fmt().without_time().with_max_level(level).with_writer(std::io::stdout).init();
     }
     #[cfg(feature = "sabotage")]
-    if arguments.sabotage {
-        return sabotage(&arguments);
+    if let Some(name) = &arguments.sabotage {
+        if name == "all" {
+            return sabotage(&arguments);
+        }
+        let Some(bug) = mesos::sabotage::Bug::named(name) else {
+            eprintln!("--sabotage: '{name}' is none of {:?}", mesos::sabotage::Bug::ALL);
+            return ExitCode::from(2);
+        };
+        mesos::sabotage::make(Some(bug));
     }
     let report = simulate(&arguments);
     print!("{}", report.text());

@@ -8,7 +8,6 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use master::registrar::{Change, Record, Storage, StorageError};
-use mesos::sabotage::{Bug, is_on};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -132,9 +131,6 @@ impl Storage for Access {
                 if mine != Some(state.epoch) {
                     drop(state);
                     shared.truth.count("writes of deposed masters");
-                    if is_on(Bug::NoFence) {
-                        shared.truth.violation("a deposed master's write was stored".to_owned());
-                    }
                     return Err(shared.failure("another master has taken over"));
                 }
                 for Change { key, value } in changes {
