@@ -361,18 +361,15 @@ impl Cluster {
                 let who = self.resolve(*who);
                 let others = self.everybody().into_iter().filter(|other| *other != who);
                 let pairs: Vec<(Who, Who)> = others.map(|other| (who, other)).collect();
-                self.cut(&pairs, *way, *long);
+                let cut = self.cut(&pairs, *way, *long);
                 self.session(who, *long);
-                Some("host isolated")
+                cut.then_some("host isolated")
             }
             Fault::Cut(one, other, way, long) => {
                 let pair = (self.resolve(*one), self.resolve(*other));
-                self.cut(&[pair], *way, *long);
-                Some(if *way == Way::Both {
-                    "way cut in both directions"
-                } else {
-                    "way cut in one direction"
-                })
+                let both = *way == Way::Both;
+                let kind = if both { "way cut in both directions" } else { "way cut in one direction" };
+                self.cut(&[pair], *way, *long).then_some(kind)
             }
             Fault::Crash(who, down) => {
                 let who = self.resolve(*who);
@@ -387,20 +384,19 @@ impl Cluster {
             }
             Fault::CrashExecutor(agent) => self.crash_executor(*agent).await.then_some("executor crashed"),
             Fault::PowerLoss(agent, down) => {
-                self.lose_power(*agent, *down).await;
-                Some("power lost")
+                self.lose_power(self.busy(*agent), *down).await.then_some("power lost")
             }
             Fault::Session(who, long) => {
-                self.session(self.resolve(*who), *long);
-                Some(if *long > SESSION { "session expired" } else { "session interrupted" })
+                let kind = if *long > SESSION { "session expired" } else { "session interrupted" };
+                self.session(self.resolve(*who), *long).then_some(kind)
             }
             Fault::Registry => {
                 self.registry.fail_next();
                 None
             }
             Fault::Disk(agent, long) => {
-                self.break_disk(*agent, *long);
-                Some("disk failed")
+                self.break_disk(self.busy(*agent), *long);
+                None
             }
             Fault::Storm(long) => {
                 self.network.set_weather(Weather::storm());
@@ -424,10 +420,13 @@ impl Cluster {
         });
     }
 
-    fn cut(self: &Rc<Self>, pairs: &[(Who, Who)], way: Way, long: Duration) {
+    /// Answers whether anything was connected there.
+    fn cut(self: &Rc<Self>, pairs: &[(Who, Who)], way: Way, long: Duration) -> bool {
         let mut ways = Vec::new();
+        let mut affected = 0;
         for (one, other) in pairs {
             let (one, other) = (self.address(*one).ip(), self.address(*other).ip());
+            affected += self.network.connections(one, other);
             if way != Way::In {
                 ways.push((one, other));
             }
@@ -437,12 +436,14 @@ impl Cluster {
         }
         ways.iter().for_each(|(from, to)| self.network.cut(*from, *to));
         self.later(long, move |cluster| ways.iter().for_each(|(from, to)| cluster.network.mend(*from, *to)));
+        affected > 0
     }
 
-    /// A process does not reach the election.
-    fn session(self: &Rc<Self>, who: Who, long: Duration) {
+    /// A process does not reach the election. Answers whether it had a session.
+    fn session(self: &Rc<Self>, who: Who, long: Duration) -> bool {
         self.group(who).set_reachable(false);
         let sessions = self.cut_sessions(who);
+        let had = !sessions.is_empty();
         let cut = sessions.clone();
         if long > SESSION {
             // Whoever is cut off has heard of the election later than the election of it: there may be two leaders then.
@@ -455,6 +456,7 @@ impl Cluster {
             cluster.group(who).set_reachable(true);
             cluster.restore_sessions(who, &sessions);
         });
+        had
     }
 
     /// An executor somewhere, first on this agent's host.
@@ -467,7 +469,8 @@ impl Cluster {
         false
     }
 
-    async fn lose_power(self: &Rc<Self>, number: usize, down: Duration) {
+    /// Answers whether anything was lost.
+    async fn lose_power(self: &Rc<Self>, number: usize, down: Duration) -> bool {
         let agent = &self.agents[number];
         let who = Who::Agent(number);
         if agent.slot.up.get() {
@@ -477,11 +480,34 @@ impl Cluster {
         let lost = agent.host.disk().lose_power();
         self.network.note(format!("a{number} has lost {} files and {} names", lost.files, lost.names));
         self.later(down, move |cluster| cluster.network.power_on(cluster.agents[number].host.ip()));
+        lost.files + lost.names > 0
     }
 
+    /// The first agent from this one on whose host has something to lose.
+    fn busy(&self, agent: usize) -> usize {
+        let from_here = (agent..self.size.agents).chain(0..agent);
+        let mut busy = from_here.filter(|number| self.agents[*number].host.containers() > 0);
+        busy.next().unwrap_or(agent)
+    }
+
+    /// For so long, and until somebody has noticed.
     fn break_disk(self: &Rc<Self>, number: usize, long: Duration) {
-        self.agents[number].host.disk().set_broken(Some("simulated failure"));
-        self.later(long, move |cluster| cluster.agents[number].host.disk().set_broken(None));
+        let cluster = Rc::clone(self);
+        actix_rt::spawn(async move {
+            let disk = cluster.agents[number].host.disk();
+            disk.take_failures();
+            disk.set_broken(Some("simulated failure"));
+            let mut wait = long;
+            while !cluster.healing.get() {
+                sleep(wait).await;
+                if disk.take_failures() > 0 {
+                    cluster.truth.count("disk failed");
+                    break;
+                }
+                wait = Duration::from_millis(250);
+            }
+            disk.set_broken(None);
+        });
     }
 
     /// Ends all that goes wrong.

@@ -9,7 +9,7 @@ use super::{Outcome, run};
 
 const USAGE: &str = "\
 usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--shrink N] [--size M,A,F,T]
-  --seeds N        run so many seeds (100), each with faults of every kind
+  --seeds N        run until every kind of fault has happened in so many runs (100)
   --first N        the first of them (0)
   --seed N         run this one and print its faults
   --trace          print everything that happened in it
@@ -115,7 +115,8 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     }
     let report = simulate(&arguments);
     print!("{}", report.text());
-    if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let enough = arguments.calm || arguments.single || report.counted >= arguments.seeds;
+    if report.failed.is_empty() && enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Makes each mistake in turn until it is found.
@@ -196,7 +197,15 @@ impl Report {
 
 fn simulate(arguments: &Arguments) -> Report {
     let mut report = Report::default();
-    for seed in arguments.first..arguments.first + arguments.seeds {
+    // A run without some kind of fault proves less than it should: another takes its place.
+    let wanted = |report: &Report| {
+        let counted = if arguments.calm || arguments.single { report.runs } else { report.counted };
+        counted < arguments.seeds && report.runs < 2 * arguments.seeds
+    };
+    for seed in arguments.first.. {
+        if !wanted(&report) {
+            break;
+        }
         let faults = if arguments.calm { Vec::new() } else { draw(seed, &arguments.size) };
         if arguments.single {
             faults.iter().for_each(|fault| println!("{fault}"));

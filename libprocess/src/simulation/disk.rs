@@ -49,6 +49,7 @@ struct Volume {
     boots: u64,
     /// Every operation fails with this text.
     broken: Option<String>,
+    failures: u64,
     random: SmallRng,
     epoch: SystemTime,
     started: Instant,
@@ -126,6 +127,7 @@ impl SimulatedDisk {
             inodes: vec![root],
             boots: 1,
             broken: None,
+            failures: 0,
             random: SmallRng::seed_from_u64(seed),
             epoch,
             started: Instant::now(),
@@ -141,6 +143,11 @@ impl SimulatedDisk {
     /// The host loses its power, and boots again.
     pub fn lose_power(&self) -> Lost {
         self.volume.lock().lose_power()
+    }
+
+    /// How many operations have failed because the disk was broken, since this was asked last.
+    pub fn take_failures(&self) -> u64 {
+        std::mem::take(&mut self.volume.lock().failures)
     }
 
     /// From now on every operation fails with this text; with `None`, none does.
@@ -167,8 +174,9 @@ impl Mount {
             return Err(io::Error::other("the process has ended"));
         }
         let mut volume = self.volume.lock();
-        if let Some(text) = &volume.broken {
-            return Err(io::Error::other(text.clone()));
+        if let Some(text) = volume.broken.clone() {
+            volume.failures += 1;
+            return Err(io::Error::other(text));
         }
         work(&mut volume)
     }

@@ -252,6 +252,16 @@ impl Network {
         self.with(|state| state.break_connections(one, other))
     }
 
+    /// How many connections there are between processes of two hosts.
+    pub fn connections(&self, one: IpAddr, other: IpAddr) -> usize {
+        let between = |pipe: &&Pipe| {
+            let ends = (pipe.end(Side::Client), pipe.end(Side::Server));
+            let hosts = (ends.0.address.ip(), ends.1.address.ip());
+            (hosts == (one, other) || hosts == (other, one)) && ends.0.over.is_none() && ends.1.over.is_none()
+        };
+        self.with(|state| state.pipes.values().filter(between).count())
+    }
+
     /// Changes how long things take from now on.
     pub fn set_weather(&self, weather: Weather) {
         self.with(|state| state.weather = weather);

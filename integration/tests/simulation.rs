@@ -1,0 +1,79 @@
+//! The simulated cluster: small ones here, in this profile; many of full size by `./test` with the program `simulate`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use integration::simulation::plan::{Fault, Planned, Size, Who, draw};
+use integration::simulation::run;
+
+fn small() -> Size {
+    Size {
+        masters: 3,
+        agents: 3,
+        frameworks: 5,
+        tasks: 20,
+        trouble: Duration::from_secs(3 * 60),
+        end: Duration::from_secs(8 * 60),
+    }
+}
+
+#[test]
+fn a_calm_cluster_runs_every_task_once() {
+    let outcome = run(1, small(), &[], false);
+    assert_eq!(outcome.failure, None);
+    assert_eq!(outcome.counts["tasks started"], 20);
+    assert_eq!(outcome.counts.get("updates delivered again"), None);
+}
+
+#[test]
+fn small_clusters_get_well_again_whatever_happens() {
+    for seed in 0..3 {
+        let outcome = run(seed, small(), &draw(seed, &small()), false);
+        assert_eq!(outcome.failure, None, "seed {seed}");
+        assert!(outcome.well_at.is_some());
+    }
+}
+
+#[test]
+fn what_does_not_get_well_is_said() {
+    // There is no master for longer than the run lasts.
+    let size = Size { masters: 1, end: Duration::from_secs(200), ..small() };
+    let crash = Fault::Crash(Who::Leader, Duration::from_secs(3600));
+    let outcome = run(1, size, &[Planned { at: Duration::from_secs(60), fault: crash }], true);
+    let failure = outcome.failure.unwrap();
+    assert!(failure.contains("0 masters lead"), "{failure}");
+    assert!(outcome.trace.contains("the leader crashes"), "{}", outcome.trace);
+    assert_eq!(outcome.counts["master crashed"], 1);
+}
+
+/// Not only within a process: what differs between processes (the seeds of hash maps, addresses) must not show.
+#[test]
+fn a_seed_gives_the_same_trace_byte_for_byte() {
+    let trace = |seed: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_simulate"));
+        let output = command.args(["--size", "3,4,3,20", "--trace", "--seed", seed]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        output.stdout
+    };
+    let (once, again, other) = (trace("5"), trace("5"), trace("6"));
+    assert!(once.len() > 100_000);
+    assert!(once == again, "the traces of one seed differ");
+    assert!(once != other);
+}
+
+#[test]
+fn arguments_that_are_none_are_refused() {
+    for (arguments, said) in [
+        (&["--seeds", "many"][..], "--seeds: 'many' is not a number"),
+        (&["--size", "1,2"], "M,A,F,T"),
+        (&["--seed"], "--seed needs a value"),
+        (&["--frobnicate"], "unknown argument '--frobnicate'"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_simulate")).args(arguments).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text.contains(said) && text.contains("usage: simulate"), "{text}");
+    }
+}
