@@ -9,10 +9,8 @@
 //! the same request to the bare server on an open connection.
 //!
 //! The bare server handles a request on the thread of its connection, so the actors live there, too ([`Place::Http`]):
-//! that is what is held against it. Beside it stands what actors on other arbiters make of it.
-//!
-//! The bare server handles a request on the thread of its connection, so the actors do, too ([`Place::Http`]): that is
-//! what is held against it. Beside it stands what actors on arbiters of their own make of it.
+//! that is what is held against it. Beside it stands what actors on other arbiters make of it. The nodes announce a
+//! schema, as masters and agents do: what a node does not know to be of its own kind is answered at once.
 
 mod support;
 

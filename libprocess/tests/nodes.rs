@@ -267,6 +267,52 @@ fn upstreams_bytes_are_taken_in_every_cut_and_answered_202_or_404() {
     });
 }
 
+/// As a node of our own kind writes it.
+fn announcing(request: &str) -> String {
+    request.replacen("\r\n", "\r\nLibprocess-Schema: 1\r\n", 1)
+}
+
+#[test]
+fn a_node_of_our_kind_is_answered_in_order_as_well_later_or_with_what_cannot_wait() {
+    libprocess::run(async {
+        let mut a = Host::with(|builder| builder.schema("1")).await;
+        let mut stream = a.socket().await;
+        stream.write_all(announcing(&request("ear", "first")).as_bytes()).await.unwrap();
+        assert_eq!(answers(&mut stream, 1).await, ["HTTP/1.1 202 Accepted"]);
+        stream.write_all(request("ear", "alone").as_bytes()).await.unwrap();
+        assert_eq!(answers(&mut stream, 1).await, ["HTTP/1.1 202 Accepted"]);
+        for name in ["ear", "ear", "nobody"] {
+            stream.write_all(request(name, "more").as_bytes()).await.unwrap();
+        }
+        let expected = ["HTTP/1.1 202 Accepted", "HTTP/1.1 202 Accepted", "HTTP/1.1 404 Not Found"];
+        assert_eq!(answers(&mut stream, 3).await, expected);
+        for note in ["first", "alone", "more", "more"] {
+            assert_eq!(a.note().await, note);
+        }
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn answers_that_wait_are_written_before_either_side_leaves() {
+    libprocess::run(async {
+        let mut a = Host::with(|builder| builder.schema("1")).await;
+        let mut streams = [a.socket().await, a.socket().await];
+        for stream in &mut streams {
+            stream.write_all(announcing(&request("ear", "first")).as_bytes()).await.unwrap();
+            assert_eq!(answers(stream, 1).await, ["HTTP/1.1 202 Accepted"]);
+            stream.write_all(request("ear", "second").as_bytes()).await.unwrap();
+            assert_eq!((a.note().await, a.note().await), ("first".into(), "second".into()));
+        }
+        let [mut leaving, mut staying] = streams;
+        leaving.shutdown().await.unwrap();
+        assert_eq!(answers(&mut leaving, 1).await, ["HTTP/1.1 202 Accepted"]);
+        a.node.shutdown().await;
+        assert_eq!(answers(&mut staying, 1).await, ["HTTP/1.1 202 Accepted"]);
+        assert_eq!(soon(staying.read(&mut [0; 1])).await.unwrap(), 0);
+    });
+}
+
 #[test]
 fn a_length_serves_as_well_as_chunks_and_an_unknown_message_is_accepted_and_dropped() {
     libprocess::run(async {

@@ -146,26 +146,46 @@ fn messages_arrive_in_order_and_take_their_time() {
     });
 }
 
+#[test]
+fn a_conversation_has_few_answers_once_both_nodes_know_each_other() {
+    run(async {
+        let (network, a, b) = network(1).await;
+        let answers =
+            || network.with_trace(|trace| trace.text().matches("n2 -> n1       202 Accepted").count());
+        a.talk(b.ear.pid(), 0..1, SECOND).await;
+        assert_eq!(answers(), 1);
+        a.talk(b.ear.pid(), 1..501, Duration::from_millis(2)).await;
+        sleep(5 * SECOND).await;
+        assert_eq!(b.notes().len(), 501);
+        // A second of messages, and one write for each tenth of it.
+        assert!((2..=12).contains(&answers()), "{} answers", answers());
+        // Who is silent afterwards has them all.
+        let written = answers();
+        sleep(SECOND).await;
+        assert_eq!(answers(), written);
+    });
+}
+
 /// A run with faults of every kind that does not depend on anything but the seed.
 fn troubled(seed: u64) -> (String, u64) {
     run(async move {
         let (network, a, b) = network(seed).await;
         a.ear.tell(Link(b.ear.pid().clone()));
-        a.talk(b.ear.pid(), 0..50, Duration::from_millis(3)).await;
+        a.talk(b.ear.pid(), 0..100, Duration::from_millis(3)).await;
         network.break_connections(address(1), address(2));
-        a.talk(b.ear.pid(), 50..90, Duration::from_millis(3)).await;
+        a.talk(b.ear.pid(), 100..190, Duration::from_millis(3)).await;
         network.set_weather(Weather::storm());
         for _ in 0..5 {
             let url = format!("http://{}/ear/hello", address(2));
             let _ = a.node.client().send(ClientRequest::get(url).header("accept-encoding", "gzip")).await;
         }
         network.cut(host(1), host(2));
-        a.talk(b.ear.pid(), 90..95, SECOND).await;
+        a.talk(b.ear.pid(), 190..195, SECOND).await;
         network.mend_all();
         sleep(10 * SECOND).await;
         network.crash(address(2), Crash::Process).await;
         let again = Site::start(&network, 2).await;
-        a.talk(again.ear.pid(), 95..120, SECOND).await;
+        a.talk(again.ear.pid(), 195..220, SECOND).await;
         network.with_trace(|trace| (trace.text(), trace.digest()))
     })
 }

@@ -13,9 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-/// A node with a port of its own.
+/// A node with a port of its own. As masters and agents do, it announces a schema.
 pub(crate) async fn node() -> Node {
-    Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.expect("a port is free")
+    let builder = Node::builder().bind(([127, 0, 0, 1], 0).into()).schema("0123456789abcdef");
+    builder.start().await.expect("a port is free")
 }
 
 /// Declares messages that carry bytes.

@@ -4,6 +4,9 @@
 //! handed to `crate::http::serve`. Both may be behind TLS, which shows in a connection's first byte.
 //! Everything runs on the node's HTTP thread; delivering is a push into a queue.
 //!
+//! A peer of our own kind, which needs no 202, gets those of a while together (`super::answers`). All others are answered
+//! at once: who is not known may send its next message only when the last is answered.
+//!
 //! Back-pressure: nothing is read while answers cannot be written, nor while the queue of an actor that was just written
 //! to holds more than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
 //! A message that comes too slowly ends the conversation. Nothing is read, either, while all peers' messages together
@@ -12,15 +15,17 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
-use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind, write_answer};
+use super::answers::Answers;
+use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind};
 use super::{Delivery, keep_alive};
 use crate::budget::Share;
 use crate::crowd::{Activity, Crowd, Visit};
@@ -39,8 +44,6 @@ const HIGH_WATER: Waiting = Waiting { events: 100_000, bytes: 64 << 20 };
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a long queue is looked at.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
-/// Bytes of answers that are written at once, at the latest.
-const ANSWERS: usize = 32 << 10;
 /// Bytes that are read at once, at least, from a peer that sends much.
 const READ: usize = 64 << 10;
 /// Bytes that are read at once from others: most connections are silent most of the time.
@@ -98,9 +101,10 @@ async fn attend(node: Node, peer: SocketAddr, activity: Rc<Activity>, serving: i
     drop(node);
     tokio::select! {
         biased;
+        // First, so that it can give away the answers that it has when the node stops.
+        () = serving => {}
         () = stopped => {}
         () = activity.must_leave() => tracing::debug!(%peer, "closing a connection: there are too many"),
-        () = serving => {}
     }
 }
 
@@ -217,25 +221,30 @@ async fn serve_peer(
     peer: SocketAddr,
     activity: &Activity,
 ) {
+    let mut stopped = std::pin::pin!(node.stopped());
+    // Kept, because it mostly rings for the same time: a timer for each read would cost more.
+    let mut alarm = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
     let mut conversation = Conversation::new(node, peer);
     let mut appetite = READ_LITTLE;
     loop {
         let go_on = conversation.take(&mut buffer);
-        if !conversation.answers.is_empty() {
-            if stream.write_all(&conversation.answers).await.and(stream.flush().await).is_err() {
-                return;
-            }
-            conversation.answers.clear();
+        if (matches!(go_on, Go::Away) || conversation.answers.are_due())
+            && conversation.answers.write(&mut stream).await.is_err()
+        {
+            return;
         }
         match go_on {
             Go::OnTaking => continue,
             Go::Away => return,
             Go::OnReading => {}
         }
-        conversation.wait_for_queues().await;
-        if !conversation.wait_for_memory().await {
-            tracing::warn!(%peer, "closing a peer's connection: there is no memory for its message");
-            return;
+        match conversation.wait_for_room(&mut stream).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(%peer, "closing a peer's connection: there is no memory for its message");
+                return;
+            }
+            Err(_) => return,
         }
         if buffer.is_empty() && appetite < READ {
             // What a burst needed is not kept.
@@ -243,26 +252,24 @@ async fn serve_peer(
         }
         buffer.reserve(appetite);
         activity.rest();
-        let read = match conversation.patience(&buffer) {
-            None => stream.read_buf(&mut buffer).await,
-            Some(deadline) => match tokio::time::timeout_at(deadline, stream.read_buf(&mut buffer)).await {
-                Ok(read) => read,
-                Err(_) => {
-                    tracing::info!(%peer, "closing a peer's connection: a message came too slowly");
-                    return;
-                }
-            },
-        };
-        match read {
-            Ok(0) => return,
-            Ok(length) => appetite = if length >= READ_LITTLE { READ } else { READ_LITTLE },
-            Err(error) => {
-                tracing::debug!(%peer, %error, "a peer's connection broke");
+        match conversation.hear(&mut stream, &mut buffer, stopped.as_mut(), alarm.as_mut()).await {
+            Heard::Bytes(length) => appetite = if length >= READ_LITTLE { READ } else { READ_LITTLE },
+            Heard::Nothing => continue,
+            Heard::End => {
+                let _ = conversation.answers.write(&mut stream).await;
                 return;
             }
         }
         activity.work();
     }
+}
+
+/// What waiting for more came to.
+enum Heard {
+    Bytes(usize),
+    /// Answers are due meanwhile.
+    Nothing,
+    End,
 }
 
 /// What comes after the answers are written.
@@ -276,8 +283,10 @@ enum Go {
 struct Conversation {
     node: Node,
     decoder: MessageDecoder,
-    answers: BytesMut,
-    /// Whether the peer announced the schema that we have.
+    answers: Answers,
+    /// Whether the peer announced a schema: it is of our kind.
+    announced: bool,
+    /// Whether that is the one that we have.
     same_schema: bool,
     /// The actors that messages were for since their queues were looked at.
     targets: BTreeSet<String>,
@@ -297,12 +306,13 @@ struct Coming {
 
 impl Conversation {
     fn new(node: Node, peer: SocketAddr) -> Conversation {
-        let (decoder, answers) = (MessageDecoder::default(), BytesMut::new());
+        let (decoder, answers) = (MessageDecoder::default(), Answers::default());
         let share = node.requests().share(peer.ip());
         Conversation {
             node,
             decoder,
             answers,
+            announced: false,
             same_schema: false,
             targets: BTreeSet::new(),
             head_until: None,
@@ -329,11 +339,11 @@ impl Conversation {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "closing a peer's connection");
-                    write_answer(&mut self.answers, Status::BadRequest, None);
+                    self.answers.add(Status::BadRequest, None);
                     return Go::Away;
                 }
             }
-            if self.answers.len() >= ANSWERS {
+            if self.answers.are_many() {
                 return Go::OnTaking;
             }
         }
@@ -343,17 +353,18 @@ impl Conversation {
     fn deliver(&mut self, head: &Head, body: &[u8]) -> bool {
         let ours = self.node.settings().schema.as_deref();
         if head.schema.is_some() {
+            self.announced = true;
             self.same_schema = head.schema.as_deref() == ours;
         }
         let encoding = if head.bincode { Encoding::Bincode } else { Encoding::Protobuf };
         if head.bincode && !self.same_schema {
             tracing::warn!(from = %head.from, name = head.name, "refusing bincode of another schema");
-            write_answer(&mut self.answers, Status::BadRequest, None);
+            self.answers.add(Status::BadRequest, None);
             return false;
         }
         if !self.node.believes(&head.from, self.peer) {
             tracing::warn!(from = %head.from, peer = %self.peer, "refusing a message: its sender lives elsewhere");
-            write_answer(&mut self.answers, Status::Unbelieved, None);
+            self.answers.add(Status::Unbelieved, None);
             return true;
         }
         let status = match self.node.deliver(&head.id, &head.name, head.from.clone(), encoding, body) {
@@ -365,9 +376,48 @@ impl Conversation {
                 Status::Accepted
             }
         };
-        // Only who announced a schema is told ours: to others an answer looks as upstream's.
-        write_answer(&mut self.answers, status, ours.filter(|_| head.schema.is_some()));
+        if status == Status::Accepted && self.announced && head.schema.is_none() {
+            // A node that announces its schema no more has read an answer, and needs nothing of the others.
+            self.answers.add_patient();
+        } else {
+            // Only who announced a schema is told ours: to others an answer looks as upstream's.
+            self.answers.add(status, ours.filter(|_| head.schema.is_some()));
+        }
         true
+    }
+
+    /// Waits for more. `alarm` is whatever timer the last call left.
+    async fn hear(
+        &mut self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+        mut alarm: Pin<&mut Sleep>,
+    ) -> Heard {
+        let (patience, peer) = (self.patience(buffer), self.peer);
+        let until = patience.into_iter().chain(self.answers.due()).min();
+        if let Some(until) = until.filter(|until| *until != alarm.deadline()) {
+            alarm.as_mut().reset(until);
+        }
+        tokio::select! {
+            biased;
+            () = stopped => Heard::End,
+            read = stream.read_buf(buffer) => match read {
+                Ok(0) => Heard::End,
+                Ok(length) => Heard::Bytes(length),
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "a peer's connection broke");
+                    Heard::End
+                }
+            },
+            () = alarm, if until.is_some() => {
+                if patience.is_none_or(|patience| patience > Instant::now()) {
+                    return Heard::Nothing;
+                }
+                tracing::info!(%peer, "closing a peer's connection: a message came too slowly");
+                Heard::End
+            }
+        }
     }
 
     /// Until when more bytes must come; `None` between two messages.
@@ -381,11 +431,17 @@ impl Conversation {
         Some(*self.head_until.get_or_insert_with(|| Instant::now() + HEAD_TIMEOUT))
     }
 
+    /// Waits until more may be read; the answers do not wait that long. False if it never may.
+    async fn wait_for_room(&mut self, stream: &mut Stream) -> std::io::Result<bool> {
+        self.wait_for_queues(stream).await?;
+        self.wait_for_memory(stream).await
+    }
+
     /// Waits until the budget has room for the body that is coming. False if that takes longer than the body may.
-    async fn wait_for_memory(&mut self) -> bool {
+    async fn wait_for_memory(&mut self, stream: &mut Stream) -> std::io::Result<bool> {
         let Some(bytes) = self.decoder.body_bytes() else {
             // What gets smaller is never refused.
-            return self.share.set(0).is_ok();
+            return Ok(self.share.set(0).is_ok());
         };
         let now = Instant::now();
         let body = self.body.get_or_insert_with(|| Coming { pace: Pace::new(now), bytes: 0 });
@@ -393,15 +449,17 @@ impl Conversation {
         body.pace.moved(bytes.saturating_sub(body.bytes), now);
         body.bytes = bytes;
         while self.share.set(bytes).is_err() {
+            self.answers.write(stream).await?;
             if Instant::now() >= body.pace.deadline() {
-                return false;
+                return Ok(false);
             }
             tokio::time::sleep(DRAIN_POLL).await;
         }
-        true
+        Ok(true)
     }
 
-    async fn wait_for_queues(&mut self) {
+    /// Waits until no actor that was just written to has a long queue.
+    async fn wait_for_queues(&mut self, stream: &mut Stream) -> std::io::Result<()> {
         if let Some(body) = &mut self.body {
             body.pace.pause(Instant::now());
         }
@@ -414,9 +472,11 @@ impl Conversation {
                 continue;
             }
             tracing::warn!(actor = target, "a queue is long: its peers wait");
+            self.answers.write(stream).await?;
             while above(2) {
                 tokio::time::sleep(DRAIN_POLL).await;
             }
         }
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! `format`'s, and docs/wire.md shows them. Below it is TCP, with or without TLS, or a simulated network
 //! ([`crate::stream`]): it does not care which.
 
+mod answers;
 pub(crate) mod format;
 mod incoming;
 mod outgoing;

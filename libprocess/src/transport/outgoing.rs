@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::format::{AnswerDecoder, MAX_BODY, Printed, write_message};
 use super::{Listener, Outgoing, incoming, keep_alive};
@@ -400,6 +401,9 @@ impl Connection {
 
     async fn write(&self, mut writer: impl AsyncWrite + Unpin, node: &WeakNode) -> Ended {
         let mut batch = BytesMut::new();
+        let mut last_use = Instant::now();
+        // Kept, and set anew only when it rings: a timer for each message would cost more.
+        let mut alarm = std::pin::pin!(tokio::time::sleep(IDLE));
         loop {
             let phase = {
                 let mut pending = self.pending.lock();
@@ -410,6 +414,7 @@ impl Connection {
                 if let Err(error) = writer.write_all(&batch).await.and(writer.flush().await) {
                     return error.into();
                 }
+                last_use = Instant::now();
                 batch.clear();
                 if batch.capacity() > KEPT_BUFFER {
                     batch = BytesMut::new();
@@ -422,9 +427,18 @@ impl Connection {
                 // the reader ends this when the peer closes.
                 return futures::future::pending().await;
             }
-            let idle = tokio::time::timeout(IDLE, self.wake.notified()).await.is_err();
-            if idle && self.is_needless(node) {
-                return Ended::Done;
+            tokio::select! {
+                biased;
+                () = self.wake.notified() => {}
+                () = &mut alarm => {
+                    if last_use.elapsed() >= IDLE {
+                        if self.is_needless(node) {
+                            return Ended::Done;
+                        }
+                        last_use = Instant::now();
+                    }
+                    alarm.as_mut().reset(last_use + IDLE);
+                }
             }
         }
     }
