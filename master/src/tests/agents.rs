@@ -232,7 +232,7 @@ fn tasks_of_frameworks_that_do_not_checkpoint_are_lost_when_the_agent_breaks_off
     });
 }
 
-/// It had only lost its connection. Upstream's agent runs them for ever.
+/// It had only lost its connection, and runs them still; their framework was told that they are lost.
 #[test]
 fn what_was_given_up_when_the_agent_broke_off_is_ended_when_it_is_back() {
     testing::run(async {
