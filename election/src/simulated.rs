@@ -273,3 +273,111 @@ impl Session for SimulatedSession {
         future::ready(self.act(|state| state.members.get(member).map(|with| with.data.clone()))).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use libprocess::testing::{run, settle};
+    use tokio::time::Instant;
+
+    fn group() -> SimulatedGroup {
+        SimulatedGroup::new(Duration::from_secs(10))
+    }
+
+    /// Those who wait for the next change, in the order of their number; who has learnt of it, and after which time.
+    async fn waiting(group: &SimulatedGroup, count: usize) -> Arc<Mutex<Vec<(usize, Duration)>>> {
+        let (session, told) = (group.connect().await.unwrap(), Arc::<Mutex<Vec<_>>>::default());
+        for number in 0..count {
+            let (changed, told) = (session.members().await.unwrap().1, told.clone());
+            let began = Instant::now();
+            tokio::task::spawn_local(async move {
+                changed.await;
+                told.lock().push((number, began.elapsed()));
+            });
+        }
+        settle().await;
+        assert!(told.lock().is_empty());
+        told
+    }
+
+    #[test]
+    fn each_handle_has_sessions_of_its_own_and_is_out_of_reach_alone() {
+        run(async {
+            let group = group();
+            let (a, b) = (group.handle("a"), group.handle("b"));
+            let _first = a.connect().await.unwrap();
+            let _second = b.connect().await.unwrap();
+            let _third = a.connect().await.unwrap();
+            assert_eq!((a.own_sessions(), b.own_sessions()), (vec![1, 3], vec![2]));
+            assert!(group.own_sessions().is_empty());
+            assert_eq!(group.sessions(), [1, 2, 3]);
+
+            a.set_reachable(false);
+            assert!(matches!(a.connect().await, Err(GroupError::Retry(_))));
+            assert!(b.connect().await.is_ok());
+            // Also for others of the same name.
+            group.handle("a").set_reachable(true);
+            assert!(a.connect().await.is_ok());
+        });
+    }
+
+    #[test]
+    fn only_sessions_that_are_cut_expire_and_take_their_members_with_them() {
+        run(async {
+            let group = group();
+            let (first, second) = (group.connect().await.unwrap(), group.connect().await.unwrap());
+            first.join("info", b"first".to_vec()).await.unwrap();
+            let stays = second.join("info", b"second".to_vec()).await.unwrap();
+            let events = first.connection();
+            group.cut(1);
+            assert!(matches!(first.members().await, Err(GroupError::Retry(_))));
+            assert_eq!(group.members().len(), 2);
+            assert_eq!(group.expire_if_cut(&[1, 2, 3]), 1);
+            assert_eq!(group.members(), [(stays, b"second".to_vec())]);
+            assert_eq!(events.collect::<Vec<_>>().await, [Connection::Lost, Connection::Expired]);
+            assert!(matches!(first.members().await, Err(GroupError::Session(_))));
+
+            // One that came back in time lives on; one that is over is over.
+            group.cut(2);
+            group.restore(2);
+            assert_eq!(group.expire_if_cut(&[1, 2]), 0);
+            assert_eq!(second.members().await.unwrap().0.len(), 1);
+        });
+    }
+
+    /// Otherwise the same seed would not give the same trace.
+    #[test]
+    fn those_who_wait_are_told_at_once_and_in_the_order_in_which_they_began() {
+        run(async {
+            let group = group();
+            let told = waiting(&group, 50).await;
+            group.add("info", b"");
+            settle().await;
+            assert_eq!(*told.lock(), (0..50).map(|number| (number, Duration::ZERO)).collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
+    fn news_take_a_time_that_the_seed_decides_for_each_who_waits() {
+        const LONGEST: Duration = Duration::from_millis(500);
+        let told = |seed| {
+            run(async move {
+                let group = group();
+                group.set_delays(seed, LONGEST);
+                let told = waiting(&group, 20).await;
+                group.add("info", b"");
+                settle().await;
+                assert!(told.lock().len() < 20, "some must wait");
+                tokio::time::sleep(LONGEST + Duration::from_millis(1)).await;
+                told.lock().clone()
+            })
+        };
+        let first = told(1);
+        assert_eq!(first.len(), 20);
+        let times: BTreeSet<_> = first.iter().map(|(_, after)| *after).collect();
+        assert!(times.len() > 10 && times.iter().all(|after| *after <= LONGEST), "{times:?}");
+        assert_eq!(told(1), first);
+        assert_ne!(told(2), first);
+    }
+}

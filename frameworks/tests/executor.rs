@@ -34,7 +34,10 @@ struct FakeAgent {
 #[derive(Default)]
 struct Shared {
     stream: Mutex<Option<StreamSender>>,
+    /// The answer to the next subscription, instead.
     refuse: Mutex<Option<Response>>,
+    /// The answer to the next call of another kind.
+    refuse_call: Mutex<Option<Response>>,
 }
 
 impl Process for FakeAgent {
@@ -51,7 +54,7 @@ impl FakeAgent {
         let call: Call = codec::decode(MEDIA, &request.body).unwrap();
         if call.r#type() != Type::Subscribe {
             self.calls.send(call).unwrap();
-            return Response::accepted();
+            return self.shared.refuse_call.lock().take().unwrap_or_else(Response::accepted);
         }
         if let Some(refusal) = self.shared.refuse.lock().take() {
             self.calls.send(call).unwrap();
@@ -291,6 +294,22 @@ fn an_agent_that_is_not_ready_is_asked_again() {
         let _executor = world.run(world.environment(), Obedient::default());
         world.subscribe().await;
         world.subscribe().await;
+        world.end().await;
+    });
+}
+
+#[test]
+fn an_update_that_an_agent_is_not_ready_for_comes_with_a_new_subscription() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run(world.checkpointing(), Obedient::default());
+        world.subscribe().await;
+        let recovering = Response::service_unavailable("Agent has not finished recovery");
+        *world.shared.refuse_call.lock() = Some(recovering);
+        world.launch(task("t"));
+        let refused = world.update().await;
+        let updates = world.subscribe().await.unacknowledged_updates;
+        assert_eq!(updates, [v1::executor::call::Update { status: refused }]);
         world.end().await;
     });
 }

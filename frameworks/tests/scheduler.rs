@@ -16,7 +16,12 @@ use mesos::{
     },
 };
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
 
 /// A master that subscribes everybody, and notes what it is told.
 struct FakeMaster {
@@ -360,14 +365,69 @@ fn a_refusal_ends_it_with_the_reason() {
 #[test]
 fn an_error_event_ends_it() {
     libprocess::run(async {
-        let mut world = World::subscribed(|_, _| {}).await;
-        let error = event::Error { message: "Framework has been removed".into() };
-        world.send_event(&Event { error: Some(error), ..of(event::Type::Error) });
-        assert_eq!(world.see().await, Seen::Error("Framework has been removed".into()));
-        let result = soon(world.answer).await.unwrap();
-        assert_eq!(result.err(), Some(Error::Ended("Framework has been removed".into())));
-        world.node.shutdown().await;
-        world.master.shutdown().await;
+        let world = World::subscribed(|_, _| {}).await;
+        world.end_subscription("Framework has been removed");
+        world.has_ended("Framework has been removed").await;
+    });
+}
+
+/// A way to the master whose first connection breaks under its first request; the others hold.
+async fn lead_astray(way: TcpListener, master: String) {
+    let (mut first, _) = way.accept().await.unwrap();
+    assert!(first.read(&mut [0; 64]).await.unwrap() > 0);
+    drop(first);
+    while let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&master).await) {
+        tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
+    }
+}
+
+impl World {
+    /// Subscribed with its second attempt; the first was lost, and may still reach the master.
+    async fn subscribed_at_last() -> World {
+        let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        World::subscribed(|options, _| {
+            let master = options.master.to_string();
+            options.master = way.local_addr().unwrap().to_string().parse().unwrap();
+            tokio::task::spawn_local(lead_astray(way, master));
+        })
+        .await
+    }
+
+    /// The master ends the newest subscription with an error.
+    fn end_subscription(&self, message: &str) {
+        let error = event::Error { message: message.into() };
+        self.send_event(&Event { error: Some(error), ..of(event::Type::Error) });
+    }
+
+    /// It has ended with this error.
+    async fn has_ended(mut self, message: &str) {
+        assert_eq!(self.see().await, Seen::Error(message.into()));
+        assert_eq!(soon(self.answer).await.unwrap().err(), Some(Error::Ended(message.into())));
+        self.node.shutdown().await;
+        self.master.shutdown().await;
+    }
+}
+
+/// A lost attempt that arrives late takes the place of the one that was answered.
+#[test]
+fn who_failed_over_to_an_attempt_of_its_own_subscribes_again_and_who_did_to_another_scheduler_ends() {
+    libprocess::run(async {
+        let mut world = World::subscribed_at_last().await;
+        world.end_subscription("Framework failed over");
+        assert_eq!(world.see().await, Seen::Disconnected);
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        // Only one attempt was lost.
+        world.end_subscription("Framework failed over");
+        world.has_ended("Framework failed over").await;
+    });
+}
+
+#[test]
+fn an_attempt_that_was_lost_excuses_no_other_error() {
+    libprocess::run(async {
+        let world = World::subscribed_at_last().await;
+        world.end_subscription("Framework has been removed");
+        world.has_ended("Framework has been removed").await;
     });
 }
 

@@ -222,7 +222,11 @@ pub fn list(disk: &dyn Disk, path: &Path) -> Result<Vec<String>, DiskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+    use std::time::SystemTime;
+
     use libprocess::disk::HostDisk;
+    use libprocess::simulation::SimulatedDisk;
     use mesos::v1;
 
     fn info(name: &str) -> v1::FrameworkInfo {
@@ -237,6 +241,23 @@ mod tests {
         write_message(&HostDisk, &path, &info("two"), Durability::Host).unwrap();
         assert_eq!(read_message::<v1::FrameworkInfo>(&HostDisk, &path).unwrap(), Some(info("two")));
         assert_eq!(list(&HostDisk, path.parent().unwrap()).unwrap(), ["framework.info"]);
+    }
+
+    /// Nobody who survives needs the new one, but it must not take the old one with it.
+    #[test]
+    fn a_power_failure_leaves_the_old_checkpoint_or_the_new_one_even_if_that_was_not_synced() {
+        let path = Path::new("/work/framework.info");
+        let mut left = BTreeSet::new();
+        for seed in 0..200 {
+            let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
+            write_message(&disk.mount(), path, &info("old"), Durability::Host).unwrap();
+            write_message(&disk.mount(), path, &info("new"), Durability::Process).unwrap();
+            disk.lose_power();
+            let found = read_message::<v1::FrameworkInfo>(&disk.mount(), path);
+            let found = found.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            left.insert(found.map_or_else(|| format!("nothing with seed {seed}"), |info| info.name));
+        }
+        assert_eq!(left, BTreeSet::from(["new".to_owned(), "old".to_owned()]));
     }
 
     #[test]

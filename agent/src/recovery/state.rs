@@ -223,28 +223,28 @@ fn link_name(disk: &dyn Disk, link: &Path) -> Result<Option<String>, DiskError> 
     }
 }
 
+/// A host on whose disk an agent has kept something.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) mod testing {
     use std::time::SystemTime;
 
     use libprocess::simulation::{Mount, SimulatedDisk};
 
-    use crate::recovery::checkpoint::{
-        Durability, make_directory, replace_link, touch, write_message, write_text,
-    };
+    use super::*;
+    use crate::recovery::checkpoint::{Durability, make_directory, replace_link, write_message, write_text};
     use crate::tasks::status::testing::task_info;
 
-    struct Host {
-        disk: SimulatedDisk,
-        mount: Mount,
-        paths: Paths,
-        run: Run,
+    pub(crate) struct Host {
+        pub(crate) disk: SimulatedDisk,
+        pub(crate) mount: Mount,
+        pub(crate) paths: Paths,
+        pub(crate) run: Run,
     }
 
     impl Host {
-        fn new() -> Host {
-            let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+        /// Nothing is on its disk. The seed decides what power failures take.
+        pub(crate) fn new(seed: u64) -> Host {
+            let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
             let run = Run {
                 agent: AgentId::from("S0"),
                 framework: FrameworkId::from("F"),
@@ -254,42 +254,56 @@ mod tests {
             Host { mount: disk.mount(), disk, paths: Paths::new(Path::new("/work")), run }
         }
 
-        fn read(&self, strict: bool) -> Result<Kept, DiskError> {
+        /// The host of an agent with one framework, one executor, one task, all of which were written like this. The
+        /// agent itself is on the disk.
+        pub(crate) fn with_task(seed: u64, durability: Durability) -> Host {
+            let host = Host::new(seed);
+            let (disk, paths, run) = (&host.mount, &host.paths, &host.run);
+            let info = v1::AgentInfo { hostname: "host".into(), ..v1::AgentInfo::default() };
+            write_message(disk, &paths.agent_info(&run.agent), &info, Durability::Host).unwrap();
+            replace_link(disk, &paths.latest_agent(), Path::new("S0"), Durability::Host).unwrap();
+            write_text(disk, &paths.boot_id(), "boot-1", Durability::Host).unwrap();
+            let framework = v1::FrameworkInfo { name: "f".into(), user: "u".into(), ..Default::default() };
+            let path = paths.framework_info(&run.agent, &run.framework);
+            write_message(disk, &path, &framework, durability).unwrap();
+            let path = paths.framework_pid(&run.agent, &run.framework);
+            write_text(disk, &path, "@0.0.0.0:0", durability).unwrap();
+            let executor = v1::ExecutorInfo { executor_id: run.executor.to_proto(), ..Default::default() };
+            let path = paths.executor_info(&run.agent, &run.framework, &run.executor);
+            write_message(disk, &path, &executor, durability).unwrap();
+            let path = paths.generated_for_command_task(&run.agent, &run.framework, &run.executor);
+            write_text(disk, &path, "1", durability).unwrap();
+            make_directory(disk, &paths.run_meta(run), durability).unwrap();
+            replace_link(disk, &paths.latest_run_meta(run), Path::new("c"), durability).unwrap();
+            write_text(disk, &paths.forked_pid(run), "42", durability).unwrap();
+            let task =
+                mesos::tasks::new_task(&task_info("t", "cpus:1"), v1::TaskState::TaskStaging, &run.framework);
+            let path = paths.task_info(run, &TaskId::from("t"));
+            write_message(disk, &path, &task, durability).unwrap();
+            host
+        }
+
+        pub(crate) fn read(&self, strict: bool) -> Result<Kept, DiskError> {
             read(&self.mount, &self.paths, strict)
         }
     }
+}
 
-    /// The host of an agent with one framework, one executor, one task; all is on the disk.
+#[cfg(test)]
+mod tests {
+    use super::testing::Host;
+    use super::*;
+    use std::path::PathBuf;
+
+    use crate::recovery::checkpoint::{Durability, touch};
+
     fn host() -> Host {
-        let host = Host::new();
-        let (disk, paths, run) = (&host.mount, &host.paths, &host.run);
-        let info = v1::AgentInfo { hostname: "host".into(), ..v1::AgentInfo::default() };
-        write_message(disk, &paths.agent_info(&run.agent), &info, Durability::Host).unwrap();
-        replace_link(disk, &paths.latest_agent(), Path::new("S0"), Durability::Host).unwrap();
-        write_text(disk, &paths.boot_id(), "boot-1", Durability::Host).unwrap();
-        let framework = v1::FrameworkInfo { name: "f".into(), user: "u".into(), ..Default::default() };
-        let path = paths.framework_info(&run.agent, &run.framework);
-        write_message(disk, &path, &framework, Durability::Host).unwrap();
-        let path = paths.framework_pid(&run.agent, &run.framework);
-        write_text(disk, &path, "@0.0.0.0:0", Durability::Host).unwrap();
-        let executor = v1::ExecutorInfo { executor_id: run.executor.to_proto(), ..Default::default() };
-        let path = paths.executor_info(&run.agent, &run.framework, &run.executor);
-        write_message(disk, &path, &executor, Durability::Host).unwrap();
-        let path = paths.generated_for_command_task(&run.agent, &run.framework, &run.executor);
-        write_text(disk, &path, "1", Durability::Host).unwrap();
-        make_directory(disk, &paths.run_meta(run), Durability::Host).unwrap();
-        replace_link(disk, &paths.latest_run_meta(run), Path::new("c"), Durability::Host).unwrap();
-        write_text(disk, &paths.forked_pid(run), "42", Durability::Host).unwrap();
-        let task =
-            mesos::tasks::new_task(&task_info("t", "cpus:1"), v1::TaskState::TaskStaging, &run.framework);
-        let path = paths.task_info(run, &TaskId::from("t"));
-        write_message(disk, &path, &task, Durability::Host).unwrap();
-        host
+        Host::with_task(1, Durability::Host)
     }
 
     #[test]
     fn an_agent_that_never_registered_has_kept_nothing() {
-        let kept = Host::new().read(true).unwrap();
+        let kept = Host::new(1).read(true).unwrap();
         assert!(kept.agent.is_none() && !kept.rebooted);
     }
 
@@ -334,5 +348,30 @@ mod tests {
         let kept = host.read(false).unwrap();
         assert_eq!(kept.errors, 1);
         assert!(kept.agent.unwrap().frameworks[0].executors[0].run.tasks.is_empty());
+    }
+
+    /// They were needed by nobody any more, and stop nobody, however strict.
+    #[test]
+    fn after_a_boot_torn_files_are_left_out() {
+        let with_torn = |file: fn(&Paths, &Run) -> PathBuf| {
+            let host = host();
+            let path = file(&host.paths, &host.run);
+            // The length has arrived, what it counts has not.
+            host.mount.write(&path, &[3, 0, 0, 0, 0, 0, 0], Durability::Host).unwrap();
+            host.mount.sync_directory(path.parent().unwrap()).unwrap();
+            assert!(host.read(true).is_err(), "{}", path.display());
+            host.disk.lose_power();
+            let kept = host.read(true).unwrap();
+            assert_eq!(kept.errors, 0);
+            kept.agent.unwrap().frameworks
+        };
+        assert!(with_torn(|paths, run| paths.framework_info(&run.agent, &run.framework)).is_empty());
+        let frameworks =
+            with_torn(|paths, run| paths.executor_info(&run.agent, &run.framework, &run.executor));
+        assert!(frameworks[0].executors.is_empty());
+        let frameworks = with_torn(|paths, run| paths.task_info(run, &TaskId::from("t")));
+        assert!(frameworks[0].executors[0].run.tasks.is_empty());
+        let frameworks = with_torn(|paths, run| paths.task_updates(run, &TaskId::from("t")));
+        assert_eq!(frameworks[0].executors[0].run.tasks[0].replay, Replay::default());
     }
 }

@@ -163,6 +163,8 @@ mod tests {
     use libprocess::disk::HostDisk;
     use mesos::{TaskId, v1};
 
+    use crate::recovery::state::testing::Host;
+
     fn update(n: u128) -> StatusUpdate {
         StatusUpdate {
             framework_id: mesos::FrameworkId::from("F").to_proto(),
@@ -217,6 +219,26 @@ mod tests {
         std::fs::write(&path, [3, 0, 0, 0, 255, 255, 255]).unwrap();
         let error = read_back(&HostDisk, &path).unwrap_err().to_string();
         assert!(error.contains("task.updates"), "{error}");
+    }
+
+    /// Which task it is, and whose, was not synced before there was an update.
+    #[test]
+    fn after_a_power_failure_updates_are_found_with_the_task_that_they_belong_to() {
+        for seed in 0..100 {
+            let host = Host::with_task(seed, Durability::Process);
+            let log = host.paths.task_updates(&host.run, &TaskId::from("t"));
+            append_all(&host.mount, vec![update_record(log.clone(), &update(1))]).unwrap();
+            append_all(&host.mount, vec![update_record(log, &update(2))]).unwrap();
+            host.disk.lose_power();
+            let kept = host.read(true).unwrap().agent.unwrap();
+            let executor = kept.frameworks.first().and_then(|framework| framework.executors.first());
+            let task = executor.and_then(|executor| executor.run.tasks.first());
+            assert_eq!(
+                task.map(|task| task.replay.updates.as_slice()),
+                Some([update(1), update(2)].as_slice()),
+                "seed {seed}"
+            );
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The executor API as HTTP: statuses and texts as recorded from genuine Mesos.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::Method;
 use libprocess::http::{Body, Request, Response, dispatch};
 use libprocess::testing::{run, settle};
 use mesos::recordio::Decoder;
+use mesos::v1::TaskState;
 use mesos::v1::executor::{Call, Event, call, event};
 
 use super::harness::*;
@@ -140,6 +143,32 @@ fn an_executor_speaks_json() {
         assert_eq!(message.data, b"hello");
         let heartbeat = format!(r#"{{"type":"HEARTBEAT",{IDS}}}"#);
         assert_eq!(json(&world, &heartbeat).await, (202, String::new()));
+    });
+}
+
+/// Upstream refuses all updates until it has recovered.
+#[test]
+fn an_agent_that_recovers_takes_updates_from_executors_that_are_back_only() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskState::TaskStarting).await;
+        world.acknowledge("t").await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let refused = (503, "Agent has not finished recovery".to_owned());
+        assert_eq!(json(&world, &update(GOOD)).await, refused);
+        let subscribe = format!(r#"{{"type":"SUBSCRIBE",{IDS},"subscribe":{{}}}}"#);
+        let kind = Some("application/json");
+        let stream = post(&world, kind, kind, subscribe.as_bytes()).await;
+        assert_eq!(stream.status.as_u16(), 200);
+        assert_eq!(json(&world, &update(GOOD)).await, (202, String::new()));
+        assert!(world.hears().is_empty(), "it has not recovered yet");
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.states("t"), [TaskState::TaskRunning]);
     });
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use libprocess::disk::{Disk, HostDisk};
 use libprocess::testing::settle;
 use libprocess::{Context, Handle, Install, Node, Pid, Process, Promise, Recipient, WireMessage};
 use mesos::internal::{self, SlaveRegisteredMessage};
@@ -220,9 +221,14 @@ impl World {
 
     /// The same, with further settings.
     pub(super) async fn with(work_dir: &Path, arguments: &[&str]) -> World {
+        World::on(Arc::new(HostDisk), work_dir, arguments).await
+    }
+
+    /// The same, on this disk.
+    pub(super) async fn on(disk: Arc<dyn Disk>, work_dir: &Path, arguments: &[&str]) -> World {
         let book = Arc::<Mutex<ContainerBook>>::default();
         let containers = book.clone();
-        let mut world = World::on(work_dir, arguments, |node| {
+        let mut world = World::running(disk, work_dir, arguments, |node| {
             let containerizer = node.spawn_numbered(FakeContainerizer(book));
             (Containerizer::from(&containerizer), Box::new(|_| ()))
         })
@@ -232,7 +238,8 @@ impl World {
     }
 
     /// The same, with other containers.
-    pub(super) async fn on(
+    pub(super) async fn running(
+        disk: Arc<dyn Disk>,
         work_dir: &Path,
         arguments: &[&str],
         containers: impl FnOnce(&Node) -> (Containerizer, Box<dyn FnOnce(Recipient<ExecutorCall>)>),
@@ -241,6 +248,7 @@ impl World {
             .bind("127.0.0.1:5051".parse().unwrap())
             .delegate("slave(1)")
             .offline()
+            .disk(disk)
             .start()
             .await
             .unwrap();

@@ -1,7 +1,9 @@
 //! An agent that is killed and started again.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
+use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::{run, settle};
 use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskRunning};
 use mesos::v1::executor::{call, event};
@@ -9,6 +11,8 @@ use mesos::v1::task_status::Reason;
 
 use super::harness::*;
 use crate::containerizer::Termination;
+use crate::recovery::paths::Paths;
+use crate::recovery::state;
 
 /// A world with a checkpointing framework, whose task runs and is acknowledged.
 async fn with_running_task(directory: &std::path::Path) -> World {
@@ -49,6 +53,40 @@ fn an_agent_comes_back_with_its_id_and_its_tasks() {
         executor.update("t", TaskFinished).await;
         assert_eq!(world.states("t"), [TaskFinished]);
         world.acknowledge("t").await;
+    });
+}
+
+/// What it keeps, and the boot id by which it knows that nothing of it runs any more.
+#[test]
+fn an_agent_that_has_registered_is_found_after_a_power_failure() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        for seed in 0..20 {
+            let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
+            let world = World::on(Arc::new(disk.mount()), directory.path(), &[]).await;
+            world.once_registered().await.crash().await;
+            disk.lose_power();
+            let kept = state::read(&disk.mount(), &Paths::new(directory.path()), true).unwrap();
+            let id = kept.agent.map(|agent| agent.id.to_string());
+            assert_eq!((id.as_deref(), kept.rebooted), (Some(AGENT), true), "seed {seed}");
+        }
+    });
+}
+
+/// The agent of before knew this one, and the framework waits for it.
+#[test]
+fn an_executor_that_is_back_may_send_updates_while_the_agent_waits_for_others() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskFinished).await;
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskFinished)]);
+        assert!(world.hears().is_empty(), "it has not recovered yet");
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.states("t"), [TaskFinished]);
     });
 }
 

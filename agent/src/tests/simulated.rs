@@ -1,7 +1,9 @@
 //! The whole way of a task with simulated containers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use libprocess::disk::HostDisk;
 use libprocess::testing::{run, settle};
 use mesos::v1::TaskState::{TaskFailed, TaskFinished, TaskRunning};
 
@@ -46,7 +48,7 @@ fn simulated_tasks_end_by_the_clock() {
 
 impl World {
     async fn simulated(directory: &std::path::Path) -> World {
-        World::on(directory, &[], |node| {
+        World::running(Arc::new(HostDisk), directory, &[], |node| {
             let containerizer = node.spawn_numbered(SimulatedContainerizer::new());
             let handle = Containerizer::from(&containerizer);
             (handle, Box::new(move |agent| containerizer.tell(ServeExecutorsOf(agent))))

@@ -8,7 +8,7 @@ use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 use serde_json::json;
 
-use super::{Agent, Cluster, Got, Scheduler, info, task};
+use super::{Agent, Cluster, Got, Scheduler, executor_task, info, task};
 
 /// A framework with one running task.
 async fn running_task<'a>(cluster: &'a Cluster, agent: &Agent, info: serde_json::Value) -> Scheduler<'a> {
@@ -229,6 +229,67 @@ fn tasks_of_frameworks_that_do_not_checkpoint_are_lost_when_the_agent_breaks_off
         let status = scheduler.status().await;
         assert_eq!((status.state(), status.reason()), (TaskState::TaskLost, Reason::AgentDisconnected));
         assert_eq!(cluster.get("/state").await["frameworks"][0]["tasks"], json!([]));
+    });
+}
+
+/// It had only lost its connection, and runs them still; their framework was told that they are lost.
+#[test]
+fn what_was_given_up_when_the_agent_broke_off_is_ended_when_it_is_back() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut plain = info();
+        plain["checkpoint"] = json!(false);
+        let mut scheduler = running_task(&cluster, &agent, plain).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("u", &agent, "e", 1.0)])).await;
+        let executor = agent.launched().await.remove(0).task.executor.unwrap();
+        agent.die().await;
+        for _ in ["t", "u"] {
+            assert_eq!(scheduler.status().await.state(), TaskState::TaskLost);
+        }
+
+        agent.revive();
+        let tasks = ["t", "u", "over"].map(|id| {
+            let state = if id == "over" { TaskState::TaskFinished } else { TaskState::TaskRunning };
+            let executor_id = (id == "u").then(|| executor.executor_id.clone());
+            let task_id = v1::TaskId { value: id.into() };
+            v1::Task { task_id, executor_id, ..reported(&agent, &scheduler.id, state) }
+        });
+        let framework = v1::FrameworkInfo { checkpoint: Some(false), ..framework_info(&scheduler.id) };
+        let framework_id = framework.id.clone();
+        let executor = v1::ExecutorInfo { framework_id, ..executor };
+        agent.reregister_with(tasks.to_vec(), vec![framework], vec![executor]);
+        let mut ended = Vec::new();
+        for got in agent.taken().await {
+            match got {
+                Got::Kill(kill) => ended.push(kill.task_id.value),
+                Got::ShutdownExecutor(shutdown) => ended.push(shutdown.executor_id.unwrap().value),
+                _ => {}
+            }
+        }
+        assert_eq!(ended, ["e", "t", "u"]);
+    });
+}
+
+#[test]
+fn what_the_master_knows_goes_on_when_the_agent_is_back() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("u", &agent, "e", 1.0)])).await;
+        let launched = agent.launched().await.remove(0);
+        agent.die().await;
+        agent.revive();
+        let executor = launched.task.executor.unwrap();
+        let running = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+        let (task_id, executor_id) = (launched.task.task_id, Some(executor.executor_id.clone()));
+        let tasks = vec![running.clone(), v1::Task { task_id, executor_id, ..running }];
+        agent.reregister_with(tasks, vec![framework_info(&scheduler.id)], vec![executor]);
+        let got = agent.taken().await;
+        assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::UpdateFramework(_)]), "{got:?}");
     });
 }
 

@@ -155,10 +155,21 @@ impl Agent {
     }
 
     pub(crate) fn reregister(&self, tasks: Vec<v1::Task>, frameworks: Vec<v1::FrameworkInfo>) {
+        self.reregister_with(tasks, frameworks, Vec::new());
+    }
+
+    /// The same, with executors.
+    pub(crate) fn reregister_with(
+        &self,
+        tasks: Vec<v1::Task>,
+        frameworks: Vec<v1::FrameworkInfo>,
+        executor_infos: Vec<v1::ExecutorInfo>,
+    ) {
         self.post(ReregisterSlaveMessage {
             slave: self.info.clone(),
             tasks,
             frameworks,
+            executor_infos,
             version: Some("1.11.0".into()),
             agent_capabilities: capabilities(),
             ..Default::default()
