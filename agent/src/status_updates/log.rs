@@ -30,16 +30,18 @@ pub struct Record {
     /// Whether somebody waits until it is on the disk. Acknowledgements need not be: one that is
     /// lost leads to one repetition more.
     pub sync: bool,
+    /// Whether it is the first of its file that this process writes: what leads to the file may not be synced yet.
+    pub first: bool,
 }
 
 /// The record of an update.
-pub fn update_record(path: PathBuf, update: &StatusUpdate) -> Record {
+pub fn update_record(path: PathBuf, update: &StatusUpdate, first: bool) -> Record {
     let record = StatusUpdateRecord {
         r#type: status_update_record::Type::Update.into(),
         update: Some(update.clone()),
         uuid: None,
     };
-    Record { path, bytes: encode_record(&record), sync: true }
+    Record { path, bytes: encode_record(&record), sync: true, first }
 }
 
 /// The record of an acknowledgement.
@@ -49,7 +51,7 @@ pub fn acknowledgement_record(path: PathBuf, uuid: Uuid) -> Record {
         update: None,
         uuid: Some(uuid.as_bytes().to_vec()),
     };
-    Record { path, bytes: encode_record(&record), sync: false }
+    Record { path, bytes: encode_record(&record), sync: false, first: false }
 }
 
 /// Appends all records, in order, and syncs the files of those that ask for it.
@@ -57,22 +59,23 @@ pub fn acknowledgement_record(path: PathBuf, uuid: Uuid) -> Record {
 /// # Errors
 /// The first failure, with the file's name. What was written before it stays written.
 pub fn append_all(disk: &dyn Disk, records: Vec<Record>) -> Result<(), DiskError> {
-    let mut files: BTreeMap<PathBuf, (Vec<u8>, bool)> = BTreeMap::new();
+    let mut files: BTreeMap<PathBuf, (Vec<u8>, bool, bool)> = BTreeMap::new();
     for record in records {
-        let (bytes, sync) = files.entry(record.path).or_default();
+        let (bytes, sync, first) = files.entry(record.path).or_default();
         bytes.extend_from_slice(&record.bytes);
         *sync |= record.sync;
+        *first |= record.first;
     }
     let mut settled = BTreeSet::new();
-    for (path, (bytes, sync)) in &files {
-        let new = !disk.exists(path);
-        if new {
+    for (path, (bytes, sync, first)) in &files {
+        if !disk.exists(path) {
             make_directory(disk, path.parent().unwrap_or(Path::new(".")), Durability::Process)?;
         }
         let synced = *sync && !is_on(Bug::PromisesBeforeSync);
         let durability = if synced { Durability::Host } else { Durability::Process };
         disk.append(path, bytes, durability).map_err(DiskError::writing(path))?;
-        if new {
+        // Not only for a new file: the process that made it may have died at this point.
+        if *first {
             settle(disk, path, &mut settled)?;
         }
     }
@@ -182,12 +185,12 @@ mod tests {
     fn what_was_appended_is_read_back() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tasks/t/task.updates");
-        append_all(&HostDisk, vec![update_record(path.clone(), &update(1))]).unwrap();
+        append_all(&HostDisk, vec![update_record(path.clone(), &update(1), true)]).unwrap();
         append_all(
             &HostDisk,
             vec![
                 acknowledgement_record(path.clone(), Uuid::from_u128(1)),
-                update_record(path.clone(), &update(2)),
+                update_record(path.clone(), &update(2), false),
             ],
         )
         .unwrap();
@@ -200,9 +203,9 @@ mod tests {
     fn a_torn_record_is_cut_off_wherever_it_was_torn() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("task.updates");
-        append_all(&HostDisk, vec![update_record(path.clone(), &update(1))]).unwrap();
+        append_all(&HostDisk, vec![update_record(path.clone(), &update(1), true)]).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        let second = update_record(path.clone(), &update(2)).bytes;
+        let second = update_record(path.clone(), &update(2), false).bytes;
         for torn in 0..second.len() {
             let mut bytes = whole.clone();
             bytes.extend_from_slice(&second[..torn]);
@@ -221,14 +224,31 @@ mod tests {
         assert!(error.contains("task.updates"), "{error}");
     }
 
+    #[test]
+    fn an_update_is_found_whose_log_an_earlier_process_had_begun() {
+        for seed in 0..100 {
+            let host = Host::with_task(seed, Durability::Process);
+            let log = host.paths.task_updates(&host.run, &TaskId::from("t"));
+            // It died before it had synced the way to it.
+            let begun = update_record(log.clone(), &update(1), true).bytes;
+            host.mount.create_directory(log.parent().unwrap(), Durability::Process).unwrap();
+            host.mount.append(&log, &begun, Durability::Host).unwrap();
+            append_all(&host.mount, vec![update_record(log, &update(2), true)]).unwrap();
+            host.disk.lose_power();
+            let kept = host.read(true).unwrap().agent.unwrap();
+            let updates = &kept.frameworks[0].executors[0].run.tasks[0].replay.updates;
+            assert_eq!(updates.len(), 2, "seed {seed}");
+        }
+    }
+
     /// Which task it is, and whose, was not synced before there was an update.
     #[test]
     fn after_a_power_failure_updates_are_found_with_the_task_that_they_belong_to() {
         for seed in 0..100 {
             let host = Host::with_task(seed, Durability::Process);
             let log = host.paths.task_updates(&host.run, &TaskId::from("t"));
-            append_all(&host.mount, vec![update_record(log.clone(), &update(1))]).unwrap();
-            append_all(&host.mount, vec![update_record(log, &update(2))]).unwrap();
+            append_all(&host.mount, vec![update_record(log.clone(), &update(1), true)]).unwrap();
+            append_all(&host.mount, vec![update_record(log, &update(2), false)]).unwrap();
             host.disk.lose_power();
             let kept = host.read(true).unwrap().agent.unwrap();
             let executor = kept.frameworks.first().and_then(|framework| framework.executors.first());
@@ -246,7 +266,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = append_all(&HostDisk, vec![update_record(file.join("t/task.updates"), &update(1))])
+        let error = append_all(&HostDisk, vec![update_record(file.join("t/task.updates"), &update(1), true)])
             .unwrap_err()
             .to_string();
         assert!(error.contains("file/t"), "{error}");

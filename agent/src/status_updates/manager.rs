@@ -136,6 +136,8 @@ type Key = (FrameworkId, TaskId);
 struct Entry {
     stream: Stream,
     log: Option<PathBuf>,
+    /// This process has written to the log.
+    written: bool,
     /// When the update in flight is sent again (time since the node started); the place of its
     /// entry in `retries`.
     retry: Option<(Duration, u64)>,
@@ -278,12 +280,14 @@ impl Handle<Deliver> for StatusUpdateManager {
         let entry = self.streams.entry(key.clone()).or_insert_with(|| Entry {
             stream: Stream::default(),
             log: log.clone(),
+            written: false,
             retry: None,
         });
         match entry.stream.receive(uuid) {
             Received::New => match &entry.log {
                 Some(path) => {
-                    self.unwritten.push(log::update_record(path.clone(), &update));
+                    let first = !std::mem::replace(&mut entry.written, true);
+                    self.unwritten.push(log::update_record(path.clone(), &update, first));
                     self.effects.push(Effect::New(Box::new(update), origin));
                     self.write(ctx);
                 }
@@ -382,7 +386,7 @@ impl Handle<Restore> for StatusUpdateManager {
         for restored in streams {
             let stream = Stream::replayed(restored.replay.updates, &restored.replay.acknowledged);
             if !stream.is_terminated() {
-                let entry = Entry { stream, log: Some(restored.log), retry: None };
+                let entry = Entry { stream, log: Some(restored.log), written: false, retry: None };
                 self.streams.insert((restored.framework, restored.task), entry);
             }
         }
