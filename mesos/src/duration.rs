@@ -50,7 +50,8 @@ pub fn parse(input: &str) -> Result<Duration, DurationError> {
     if nanos > i64::MAX as f64 {
         return Err(DurationError::Range);
     }
-    Ok(Duration::from_nanos(nanos as u64))
+    // Rounded (upstream cuts off), so that what was printed with 15 digits reads back as it was: found by fuzzing.
+    Ok(Duration::from_nanos(nanos.round() as u64))
 }
 
 /// Prints a span; more than 584 years print as that.
@@ -107,6 +108,14 @@ mod tests {
             ("1.0000001secs", "1.0000001secs"),
         ] {
             assert_eq!(format(parse(text).unwrap()), printed, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_it_was() {
+        for nanos in [64_498_809, 66_724_109_040, 8_490_000_000_000, 28_290_000_000_000] {
+            let duration = Duration::from_nanos(nanos);
+            assert_eq!(parse(&format(duration)), Ok(duration));
         }
     }
 

@@ -350,7 +350,7 @@ impl Cluster {
 
     // ---- faults
 
-    /// Makes something go wrong. Says what really did, as it is called in the counts, if anything did.
+    /// Makes something go wrong, and counts it if that was to anybody's harm.
     pub async fn inflict(self: &Rc<Self>, fault: &Fault) {
         let happened = match fault {
             Fault::Break(one, other) => {
