@@ -3,7 +3,7 @@
 //!
 //! Blocking; knows no actor. What is missing is left out with a warning (the agent died before it
 //! was written); what cannot be read stops a strict agent, and is counted by another. After a boot, torn files are what
-//! is to be expected, and left out.
+//! is to be expected, and removed.
 //! Upstream: `slave/state.cpp`.
 
 use std::path::Path;
@@ -112,9 +112,11 @@ impl Reader<'_> {
     /// What a file says; nothing if it cannot be read and that is tolerated.
     fn tolerate<T>(&mut self, read: Result<Option<T>, DiskError>) -> Result<Option<T>, DiskError> {
         match read {
-            // After a power failure, what was not synced may be there in parts: it was needed by nobody any more.
-            Err(error @ DiskError::Corrupt { .. }) if self.kept.rebooted => {
-                tracing::warn!(%error, "leaving out what the host lost when it went down");
+            // After a power failure, what was not synced may be there in parts: it was needed by nobody any more. It is
+            // removed, or it would stop the next start, for which nothing has booted (found by simulation, seed 15).
+            Err(DiskError::Corrupt { path, reason }) if self.kept.rebooted => {
+                tracing::warn!(path = %path.display(), %reason, "removing what the host lost when it went down");
+                self.disk.remove(&path).map_err(DiskError::writing(&path))?;
                 Ok(None)
             }
             Err(error) if !self.strict => {
@@ -363,6 +365,11 @@ mod tests {
             host.disk.lose_power();
             let kept = host.read(true).unwrap();
             assert_eq!(kept.errors, 0);
+            // The next start has not seen a boot.
+            let boot_id = host.mount.boot_id().unwrap();
+            let known = host.paths.boot_id();
+            crate::recovery::checkpoint::write_text(&host.mount, &known, &boot_id, Durability::Host).unwrap();
+            assert!(!host.read(true).unwrap().rebooted);
             kept.agent.unwrap().frameworks
         };
         assert!(with_torn(|paths, run| paths.framework_info(&run.agent, &run.framework)).is_empty());
