@@ -52,7 +52,8 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
     if nanos >= i64::MAX as f64 {
         return Err(DurationError::Range);
     }
-    Ok(Duration::from_nanos(nanos as u64))
+    // Rounded (upstream cuts off), so that what was printed with 15 digits reads back as it was.
+    Ok(Duration::from_nanos(nanos.round() as u64))
 }
 
 /// Prints a duration as upstream does: in the largest unit that it reaches, or in the one below when

@@ -55,7 +55,7 @@ fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Res
         // Without a look at its ids, which executors may make up.
         call::Type::Heartbeat => Ok(Response::accepted()),
         // Also while this agent recovers, from those who have found it again. Upstream answers 503 until it has recovered,
-        // and no executor sends an update again that was answered so: found by simulation (seed 30).
+        // and no executor sends an update again that was answered so: found by simulation.
         kind => {
             let phase = agent.find(&call)?;
             if phase == ExecutorPhase::Registering {

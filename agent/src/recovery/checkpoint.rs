@@ -83,7 +83,7 @@ fn write_bytes(disk: &dyn Disk, path: &Path, bytes: &[u8], durability: Durabilit
     make_directory(disk, directory, durability)?;
     let temporary = beside(path);
     // What takes the place of something must be there before that goes, or a power failure leaves neither (found by
-    // simulation, seed 66: a framework's new description was torn, and all of its tasks were forgotten).
+    // simulation: a framework's new description was torn, and all of its tasks were forgotten).
     let content = if disk.exists(path) { Durability::Host } else { durability };
     disk.write(&temporary, bytes, content).map_err(DiskError::writing(&temporary))?;
     disk.rename(&temporary, path).map_err(DiskError::writing(path))?;

@@ -222,7 +222,7 @@ impl Agent {
         }
         if let Some(boot_id) = self.disk.boot_id()
             && let Err(error) =
-                // Synced: its directory is the way to everything else (found by simulation, seed 0).
+                // Synced: its directory is the way to everything else (found by simulation).
                 checkpoint::write_text(&*self.disk, &self.paths.boot_id(), &boot_id, Durability::Host)
         {
             self.recovery_failed(&error.to_string(), ctx);

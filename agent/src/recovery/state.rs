@@ -113,7 +113,7 @@ impl Reader<'_> {
     fn tolerate<T>(&mut self, read: Result<Option<T>, DiskError>) -> Result<Option<T>, DiskError> {
         match read {
             // After a power failure, what was not synced may be there in parts: it was needed by nobody any more. It is
-            // removed, or it would stop the next start, for which nothing has booted (found by simulation, seed 15).
+            // removed, or it would stop the next start, for which nothing has booted (found by simulation).
             Err(DiskError::Corrupt { path, reason }) if self.kept.rebooted => {
                 tracing::warn!(path = %path.display(), %reason, "removing what the host lost when it went down");
                 self.disk.remove(&path).map_err(DiskError::writing(&path))?;

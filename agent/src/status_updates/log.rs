@@ -84,7 +84,7 @@ pub fn append_all(disk: &dyn Disk, records: Vec<Record>) -> Result<(), DiskError
 
 /// Makes durable what leads to a new log: the names of its directories, and the files that say whose updates it has.
 /// They are written for the process only, since they describe what a power failure ends anyway; but updates that were
-/// promised to be delivered must find their way afterwards, too (found by simulation, seed 35). Most was synced with an
+/// promised to be delivered must find their way afterwards, too (found by simulation). Most was synced with an
 /// earlier log, and costs nothing.
 fn settle<'a>(disk: &dyn Disk, log: &'a Path, settled: &mut BTreeSet<&'a Path>) -> Result<(), DiskError> {
     for directory in above_updates(log) {

@@ -357,8 +357,8 @@ impl<S: Scheduler> SchedulerDriver<S> {
             event::Type::Error => {
                 let message = event.error.map(|error| error.message).unwrap_or_default();
                 if message == FAILED_OVER && self.unanswered > 0 {
-                    // It is ourselves that failed over to an attempt that had been given up: found by simulation
-                    // (seed 4). Its connection is closed, so that the framework must subscribe again.
+                    // It is ourselves that failed over to an attempt that had been given up: found by simulation.
+                    // Its connection is closed, so that the framework must subscribe again.
                     self.unanswered -= 1;
                     return self.lost("an earlier attempt to subscribe arrived late", ctx);
                 }

@@ -126,12 +126,12 @@ pub async fn unwell(cluster: &Cluster) -> Vec<String> {
         if !framework.is_connected() {
             unwell.push(format!("framework {} is not connected", framework.id));
         }
-        if book.launched < wishes.len() {
-            unwell.push(format!("framework {} waits to launch {}", framework.id, wishes[book.launched].id));
+        if book.launched() < wishes.len() {
+            unwell.push(format!("framework {} waits to launch {}", framework.id, wishes[book.launched()].id));
         }
         for (id, entry) in &book.tasks {
             let state = entry.state.map_or("nothing", |state| state.as_str_name());
-            match (running.contains_key(id), entry.over, entry.state) {
+            match (running.contains_key(id), entry.is_over(), entry.state) {
                 (true, false, Some(TaskState::TaskRunning)) | (false, true, _) => {}
                 // The master does not know it, and says so; nothing runs.
                 (false, false, Some(TaskState::TaskUnknown | TaskState::TaskGone)) => {}

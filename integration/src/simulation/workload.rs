@@ -96,8 +96,6 @@ pub struct Book {
     pub framework: Option<FrameworkId>,
     /// What was told of the tasks that it has launched.
     pub tasks: BTreeMap<String, Entry>,
-    /// How many wishes were carried out.
-    pub launched: usize,
     /// Why its scheduler was ended by the master, if it was.
     pub error: Option<String>,
 }
@@ -109,8 +107,20 @@ pub struct Entry {
     pub state: Option<TaskState>,
     /// Where it was launched.
     pub agent: Option<v1::AgentId>,
+}
+
+impl Book {
+    /// How many wishes were carried out: each is one task, in the order of the wishes.
+    pub fn launched(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
+impl Entry {
     /// Nothing more is expected.
-    pub over: bool,
+    pub fn is_over(&self) -> bool {
+        self.state.is_some_and(is_terminal)
+    }
 }
 
 /// One life of a scheduler.
@@ -133,7 +143,7 @@ pub struct Workload {
 
 impl Workload {
     fn is_due(&self) -> bool {
-        let launched = self.book.lock().launched;
+        let launched = self.book.lock().launched();
         self.wishes.get(launched).is_some_and(|wish| wish.at <= self.network.elapsed())
     }
 
@@ -152,7 +162,7 @@ impl Workload {
 
     fn reconcile(&self, driver: &mut Driver<Self>) {
         let book = self.book.lock();
-        let open = book.tasks.iter().filter(|(_, entry)| !entry.over);
+        let open = book.tasks.iter().filter(|(_, entry)| !entry.is_over());
         let open: Vec<_> =
             open.map(|(id, entry)| (v1::TaskId { value: id.clone() }, entry.agent.clone())).collect();
         drop(book);
@@ -179,8 +189,7 @@ impl Workload {
             }
             left -= &needed;
             let mut book = self.book.lock();
-            let wish = &self.wishes[book.launched];
-            book.launched += 1;
+            let wish = &self.wishes[book.launched()];
             book.tasks
                 .insert(wish.id.clone(), Entry { agent: Some(offer.agent_id.clone()), ..Entry::default() });
             tasks.push(self.task(wish, offer, &task, &executor, book.framework.as_ref()));
@@ -261,9 +270,8 @@ impl Scheduler for Workload {
         let mut book = self.book.lock();
         let entry = book.tasks.entry(id).or_default();
         let started = number.is_some() && state == TaskState::TaskRunning && entry.state != Some(state);
-        let is_back = entry.over && !is_terminal(state);
+        let is_back = entry.is_over() && !is_terminal(state);
         entry.state = Some(state);
-        entry.over = is_terminal(state);
         drop(book);
         if is_back {
             driver.kill(&status.task_id, status.agent_id.as_ref(), None);

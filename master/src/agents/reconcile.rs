@@ -42,8 +42,7 @@ pub(super) fn known(
         answer(master, agent, tasks, ctx);
     }
     remove_lost_executors(master, &id, executors);
-    kill_again(master, &id, &pid, tasks, ctx);
-    end_unknown(master, &id, &pid, executors, tasks, ctx);
+    end_unwanted(master, &id, &pid, executors, tasks, ctx);
     if !was_connected {
         if let Some(timer) = master.agents.reregistration_timers.swap_remove(&id) {
             ctx.cancel(timer);
@@ -104,24 +103,9 @@ fn remove_lost_executors(master: &mut Master, agent: &AgentId, executors: &[v1::
     }
 }
 
-fn kill_again(master: &Master, agent: &AgentId, pid: &Pid, tasks: &[v1::Task], ctx: &Context<Master>) {
-    let Some(state) = master.cluster.agent(agent) else { return };
-    for task in tasks.iter().filter(|task| !is_terminal(task.state())) {
-        let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
-        if state.killed_tasks.contains(&key) {
-            let kill = KillTaskMessage {
-                framework_id: task.framework_id.clone(),
-                task_id: task.task_id.clone(),
-                kill_policy: None,
-            };
-            ctx.post(pid, kill);
-        }
-    }
-}
-
-/// Ends what runs on an agent although the master has given it up: executors and tasks of frameworks that do not
-/// checkpoint, whose agent had only lost its connection (found by simulation, seed 83).
-fn end_unknown(
+/// Ends what must not run on the agent: tasks that were to be killed, and tasks and executors that the master has given
+/// up, of frameworks that do not checkpoint, when their agent had only lost its connection (found by simulation).
+fn end_unwanted(
     master: &Master,
     agent: &AgentId,
     pid: &Pid,
@@ -143,10 +127,12 @@ fn end_unknown(
         }
     }
     for task in tasks.iter().filter(|task| !is_terminal(task.state())) {
-        let framework = FrameworkId::from(&task.framework_id);
-        let id = TaskId::from(&task.task_id);
-        if is_known(&framework) && !state.tasks.contains_key(&(framework.clone(), id)) {
-            tracing::warn!(agent_id = %agent, framework_id = %framework, task_id = %task.task_id.value, "ending a task that was given up");
+        let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
+        let given_up = is_known(&key.0) && !state.tasks.contains_key(&key);
+        if given_up {
+            tracing::warn!(agent_id = %agent, framework_id = %key.0, task_id = %key.1, "ending a task that was given up");
+        }
+        if given_up || state.killed_tasks.contains(&key) {
             let kill = KillTaskMessage {
                 framework_id: task.framework_id.clone(),
                 task_id: task.task_id.clone(),
