@@ -1,12 +1,12 @@
-//! Clusters of real processes, for tests and benchmarks.
+//! Clusters for tests and benchmarks: of real processes, or simulated ([`simulation`]).
 //!
 //! [`Cluster`] starts `mesos` daemons on ports that the kernel gave, waits for conditions instead of
 //! sleeping, shows the daemons' logs when a test fails, and leaves nothing behind. [`ApiScheduler`] is a
 //! framework that speaks the v1 API by hand, a JSON value at a time, so that a test decides each step
 //! and nothing of our own scheduler library stands between it and the master.
 //!
-//! What is here knows the daemons only as a user does: by their command line, their HTTP endpoints and
-//! their logs.
+//! All but [`simulation`] knows the daemons only as a user does: by their command line, their HTTP endpoints
+//! and their logs.
 
 pub mod api_scheduler;
 pub mod bench;

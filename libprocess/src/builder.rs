@@ -158,7 +158,7 @@ impl NodeBuilder {
     /// only if the hook says so.
     #[must_use]
     pub fn authorization(mut self, path: impl Into<String>, hook: AuthorizationHook) -> NodeBuilder {
-        self.settings.access.authorize(path.into(), hook);
+        self.settings.access.authorize(format!("/{}", normalize(&path.into())), hook);
         self
     }
 

@@ -76,6 +76,8 @@ pub fn format(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -139,6 +141,84 @@ mod tests {
         for nanos in [1, 42, 1_000, 123_456, 5_000_000_000, 75_000_000_000, 604_800_000_000_000] {
             let duration = Duration::from_nanos(nanos);
             assert_eq!(parse(&format(duration)), Ok(duration));
+        }
+    }
+
+    #[test]
+    fn reads_every_unit() {
+        for (text, nanos) in [
+            ("1ns", 1_u128),
+            ("2us", 2_000),
+            ("100ms", 100_000_000),
+            ("5secs", 5_000_000_000),
+            ("1.5mins", 90_000_000_000),
+            ("3hrs", 10_800_000_000_000),
+            ("1days", 86_400_000_000_000),
+            ("2weeks", 1_209_600_000_000_000),
+            ("0.5secs", 500_000_000),
+        ] {
+            assert_eq!(parse(text).unwrap().as_nanos(), nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn prints_as_stout_does() {
+        for (text, printed) in [
+            ("0secs", "0ns"),
+            ("1ns", "1ns"),
+            ("1500ns", "1500ns"),
+            ("2us", "2us"),
+            ("1500us", "1500us"),
+            ("1500ms", "1500ms"),
+            ("90secs", "90secs"),
+            ("1.5mins", "90secs"),
+            ("15mins", "15mins"),
+            ("120mins", "2hrs"),
+            ("90mins", "90mins"),
+            ("36hrs", "36hrs"),
+            ("10days", "10days"),
+            ("14days", "2weeks"),
+            ("1.0000001secs", "1.0000001secs"),
+        ] {
+            assert_eq!(format(parse(text).unwrap()), printed, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_it_was() {
+        for nanos in [64_498_809, 66_724_109_040, 8_490_000_000_000, 28_290_000_000_000] {
+            let duration = Duration::from_nanos(nanos);
+            assert_eq!(parse(&format(duration)), Ok(duration));
+        }
+    }
+
+    #[test]
+    fn malformed_durations_say_what_is_wrong() {
+        for (text, message) in [
+            ("", "Invalid duration ''"),
+            ("5", "Invalid duration '5'"),
+            ("secs", "Failed to convert '' to number"),
+            ("1.2.3secs", "Failed to convert '1.2.3' to number"),
+            (
+                "10000000000000000000weeks",
+                "Argument out of the range that a Duration can represent due to int64_t's size limit",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap_err().to_string(), message);
+        }
+        assert!(
+            parse("5 secs").unwrap_err().to_string().starts_with("Unknown duration unit ' secs'; supported")
+        );
+        assert!(parse("-5secs").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn whole_milliseconds_read_back_as_printed(ms in 0_u64..10_000_000_000) {
+            let duration = Duration::from_millis(ms);
+            let back = parse(&format(duration)).unwrap();
+            // Fifteen significant digits: the rest is rounding.
+            prop_assert!(back.abs_diff(duration) <= Duration::from_micros(1) + duration / 1_000_000_000);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Something that happens once, and those who wait for it.
 //!
 //! They are woken in the order in which they began to wait: tokio's `watch` wakes in random order, and a simulation must
-//! repeat itself.
+//! repeat itself. (Where one waits, as mostly for an actor's end, `watch` will do.)
 
 use std::future::Future;
 use std::sync::Arc;

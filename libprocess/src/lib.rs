@@ -18,6 +18,7 @@
 //! | show what it does | [`Metrics`], [`system`] |
 //! | test it | [`testing`], [`simulation`] |
 
+mod accept;
 mod address;
 mod arbiters;
 mod budget;

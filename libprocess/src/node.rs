@@ -73,7 +73,7 @@ pub(crate) struct Inner {
     pub(crate) started: Instant,
     pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) disk: Arc<dyn Disk>,
-    /// True once the node shuts down.
+    /// Open once the node shuts down.
     pub(crate) stopping: Arc<Latch>,
     pub(crate) metrics: Metrics,
     pub(crate) client: Client,
@@ -504,9 +504,7 @@ impl Node {
             self.blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
         }
     }
-}
 
-impl Node {
     /// Ends everything at once, as a process that is killed: no actor handles anything more, nothing is waited for.
     /// What its actors still do while they are dropped must be kept from mattering by whoever calls this
     /// ([`crate::simulation::Network::crash`]).

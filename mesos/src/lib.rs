@@ -30,7 +30,6 @@ pub mod bincode_codec;
 pub mod bytes;
 pub mod capabilities;
 pub mod codec;
-pub mod duration;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod ids;
@@ -59,7 +58,7 @@ pub use capabilities::{AgentCapabilities, FrameworkCapabilities, MasterCapabilit
 pub use ids::{
     AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId, is_uuid,
 };
-pub use libprocess::FixedState;
+pub use libprocess::{FixedState, duration};
 pub use media::MediaType;
 pub use proto::{Enum, Message};
 pub use quantities::{ResourceLimits, ResourceQuantities};

@@ -1,7 +1,7 @@
 //! The metrics of Mesos by name: what each one means, and which parts of its name vary.
 //!
-//! The names are upstream's. Whoever registers a metric describes it here, and nowhere else; `docs/metrics.md` and the
-//! help texts and labels of `/metrics` come from these tables. How holes are written says
+//! The names are upstream's. Whoever registers a metric describes it here, and nowhere else; the help texts and labels
+//! of `/metrics` come from these tables. How holes are written says
 //! [`libprocess::metrics::Description`].
 
 use libprocess::Metrics;

@@ -1,6 +1,6 @@
 //! Deliberate mistakes, for tests of the tests: an invariant of the simulated cluster (`integration::simulation`) is worth
 //! as much as the mistakes that it catches. Each is made where a real one could be, and only if it is switched on for the
-//! thread. They exist with the feature `sabotage` alone, which no program is built with: without it [`is_on`] is a
+//! thread. They exist with the feature `sabotage` alone, which no daemon is built with: without it [`is_on`] is a
 //! constant.
 
 /// A mistake, and what it breaks.

@@ -290,7 +290,7 @@ impl Cluster {
     /// When a process ends by itself, it is started again.
     fn watch(self: &Rc<Self>, who: Who, end: impl Future<Output = String> + 'static) {
         let (cluster, life) = (Rc::clone(self), self.slot(who).life.get());
-        actix_rt::spawn(async move {
+        libprocess::simulation::spawn(async move {
             let why = end.await;
             let slot = cluster.slot(who);
             if slot.up.get() && slot.life.get() == life {
@@ -321,12 +321,12 @@ impl Cluster {
         self.dead.borrow_mut().extend(&sessions);
         self.network.crash(self.address(who), how).await;
         let cluster = Rc::clone(self);
-        actix_rt::spawn(async move {
+        libprocess::simulation::spawn(async move {
             sleep(SESSION).await;
             cluster.group(who).expire_if_cut(&sessions);
         });
         let (cluster, life) = (Rc::clone(self), slot.life.get());
-        actix_rt::spawn(async move {
+        libprocess::simulation::spawn(async move {
             sleep(down).await;
             let slot = cluster.slot(who);
             if !slot.up.get() && slot.life.get() == life {
@@ -412,7 +412,7 @@ impl Cluster {
     /// Does something later, unless everything was mended before.
     fn later(self: &Rc<Self>, after: Duration, undo: impl FnOnce(&Rc<Self>) + 'static) {
         let cluster = Rc::clone(self);
-        actix_rt::spawn(async move {
+        libprocess::simulation::spawn(async move {
             sleep(after).await;
             if !cluster.healing.get() {
                 undo(&cluster);
@@ -493,7 +493,7 @@ impl Cluster {
     /// For so long, and until somebody has noticed.
     fn break_disk(self: &Rc<Self>, number: usize, long: Duration) {
         let cluster = Rc::clone(self);
-        actix_rt::spawn(async move {
+        libprocess::simulation::spawn(async move {
             let disk = cluster.agents[number].host.disk();
             disk.take_failures();
             disk.set_broken(Some("simulated failure"));

@@ -8,7 +8,7 @@ use super::plan::{KINDS, Planned, Size, draw};
 use super::{Outcome, run};
 
 const USAGE: &str = "\
-usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--shrink N] [--size M,A,F,T]
+usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--shrink N] [--size M,A,F,T] [--calm] [--sabotage BUG]
   --seeds N        run until every kind of fault has happened in so many runs (100)
   --first N        the first of them (0)
   --seed N         run this one and print its faults
@@ -90,7 +90,7 @@ fn size(text: &str) -> Result<Size, String> {
     }
 }
 
-/// Does what the arguments say; fails if a run did, or if a kind of fault happened in none.
+/// Does what the arguments say; fails if a run did, or if too few runs had every kind of fault.
 pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,

@@ -112,7 +112,7 @@ impl Host {
         let container = Container { address, pid, tasks: tasks.clone(), waiting: Vec::new(), doomed: false };
         state.containers.insert(id.clone(), container);
         drop(state);
-        actix_rt::spawn(self.clone().run(id.clone(), config, address, tasks));
+        libprocess::simulation::spawn(self.clone().run(id.clone(), config, address, tasks));
         pid
     }
 
@@ -170,7 +170,9 @@ impl Host {
         container.doomed = true;
         let (network, address) = (self.network.clone(), container.address);
         drop(state);
-        actix_rt::spawn(async move { network.crash(address, Crash::Process).await });
+        libprocess::simulation::spawn(async move {
+            network.crash(address, Crash::Process).await;
+        });
     }
 }
 

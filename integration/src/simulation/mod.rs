@@ -13,7 +13,8 @@
 //! | [`command`] | the program `simulate` |
 //! | [`checks`] | what must hold in the masters' books, and at the end |
 //!
-//! Only what is below the sockets, below the disk, and what tasks do is made up.
+//! Made up are what is below the sockets and below the disk, the election, the registry's storage, containers, and what
+//! tasks do.
 
 pub mod checks;
 pub mod cluster;

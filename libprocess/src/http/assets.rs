@@ -74,7 +74,8 @@ impl File {
 
     fn answer(&self, request: &Request) -> Response {
         let known = request.header("if-none-match").is_some_and(|tags| self.is_among(tags));
-        let response = match (known, self.packed().filter(|_| request.accepts_encoding("gzip"))) {
+        let packed = if known || !request.accepts_encoding("gzip") { None } else { self.packed() };
+        let response = match (known, packed) {
             (true, _) => Response::new(StatusCode::NOT_MODIFIED),
             (false, Some(packed)) => {
                 Response::ok(self.media_type, packed.clone()).header("content-encoding", "gzip")

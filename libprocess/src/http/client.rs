@@ -57,7 +57,7 @@ pub enum ClientError {
     /// No connection.
     #[error("cannot connect to {address}: {cause}")]
     Connect {
-        /// `host:port`.
+        /// `host:port`, or the path of a Unix socket.
         address: Arc<str>,
         /// What the system says.
         cause: String,
@@ -65,7 +65,7 @@ pub enum ClientError {
     /// Too slow.
     #[error("{address} took more than {after:?} ({what})")]
     Timeout {
-        /// `host:port`.
+        /// `host:port`, or the path of a Unix socket.
         address: Arc<str>,
         /// What was waited for.
         what: &'static str,
@@ -75,13 +75,13 @@ pub enum ClientError {
     /// The peer closed the connection before the answer was complete.
     #[error("{address} closed the connection before its answer was complete")]
     Closed {
-        /// `host:port`.
+        /// `host:port`, or the path of a Unix socket.
         address: Arc<str>,
     },
     /// The connection broke.
     #[error("the connection to {address} broke: {cause}")]
     Io {
-        /// `host:port`.
+        /// `host:port`, or the path of a Unix socket.
         address: Arc<str>,
         /// What the system says.
         cause: String,
@@ -89,7 +89,7 @@ pub enum ClientError {
     /// The answer is no HTTP.
     #[error("{address} did not answer in HTTP: {cause}")]
     Protocol {
-        /// `host:port`.
+        /// `host:port`, or the path of a Unix socket.
         address: Arc<str>,
         /// What is wrong.
         cause: String,
@@ -97,7 +97,7 @@ pub enum ClientError {
     /// The body is larger than the caller takes.
     #[error("the answer of {address} is larger than {limit} bytes")]
     BodyTooLarge {
-        /// `host:port`.
+        /// `host:port`, or the path of a Unix socket.
         address: Arc<str>,
         /// The limit in bytes.
         limit: usize,
@@ -105,7 +105,7 @@ pub enum ClientError {
     /// Too many requests wait in a pipeline.
     #[error("too much waits for {address} already")]
     Overloaded {
-        /// `host:port`.
+        /// `host:port`, or the path of a Unix socket.
         address: Arc<str>,
     },
     /// More redirects than the request allows.
@@ -356,20 +356,13 @@ impl Client {
     /// # Errors
     /// [`TlsError`], if a file that they name cannot be used.
     pub fn secured(settings: &TlsSettings) -> Result<Client, TlsError> {
-        Ok(Client::with_tls(Tls::load(settings)?))
-    }
-
-    pub(crate) fn with_tls(tls: Tls) -> Client {
-        let client = Client::default();
-        // It is empty: nobody else has seen it yet.
-        let _ = client.dialer.tls.0.set(Ok(tls));
-        client
+        Ok(Client::of_node(Some(Tls::load(settings)?), None))
     }
 
     /// The client of a node.
     pub(crate) fn of_node(tls: Option<Tls>, site: Option<Site>) -> Client {
-        let client = tls.map_or_else(Client::new, Client::with_tls);
-        Client { dialer: Dialer { site, ..client.dialer }, ..client }
+        let tls = tls.map_or_else(ClientTls::default, |tls| ClientTls(Arc::new(OnceLock::from(Ok(tls)))));
+        Client { pool: Arc::default(), dialer: Dialer { tls, site } }
     }
 
     /// Sends a request and waits for the head of its answer.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, Method};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use super::client::{ClientError, ClientTls};
 use super::codec::{BodyScanner, ResponseHead, response_head};
 use super::destination::{Carrier, Destination};
 use crate::simulation::Site;
-use crate::stream::Stream;
+use crate::stream::{Stream, write};
 
 /// Bytes that one read asks for.
 const READ_SIZE: usize = 16 << 10;
@@ -248,12 +248,6 @@ impl Connection {
             (Err(error), Ok(None)) => Err(ClientError::io(&self.destination.name, &error)),
         }
     }
-}
-
-/// Writes, down to the socket.
-pub(crate) async fn write(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    out.write_all(bytes).await?;
-    out.flush().await
 }
 
 /// What is left until `deadline`.

@@ -17,8 +17,9 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::client::{CONNECT_TIMEOUT, ClientError, ClientRequest};
 use super::codec::BodyScanner;
-use super::connection::{AnswerReader, Dialer, until, write};
+use super::connection::{AnswerReader, Dialer, until};
 use super::destination::Destination;
+use crate::stream::write;
 
 /// Requests that may wait for their answers or to be written.
 const MAX_REQUESTS: usize = 64 << 10;

@@ -78,9 +78,9 @@ impl<'a> Found<'a> {
 
     /// The realm of a request with this method, also if no handler takes it: who is not known is told nothing.
     pub(crate) fn realm(&self, method: &Method) -> Option<Realm> {
-        match self.handler(method) {
-            Ok(endpoint) => endpoint.realm,
-            Err(_) => self.endpoints.iter().find_map(|endpoint| endpoint.realm),
+        match self.endpoints.iter().find(|endpoint| endpoint.takes(method)) {
+            Some(endpoint) => endpoint.realm,
+            None => self.endpoints.iter().find_map(|endpoint| endpoint.realm),
         }
     }
 }

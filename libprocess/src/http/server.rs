@@ -216,9 +216,8 @@ async fn read(
     let has_body = headers.contains_key("content-length") || headers.contains_key("transfer-encoding");
     let mut body = if has_body { read_body(payload, share).await? } else { Bytes::new() };
     if headers.get("content-encoding").is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip")) {
-        let packed = body.len();
         body = unpack(&body)?;
-        hold(share, packed + body.len())?;
+        hold(share, body.len())?;
     }
     let raw = request.uri().path();
     if raw.contains("/..") {

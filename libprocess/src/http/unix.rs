@@ -8,22 +8,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 
-use super::server::{Origin, serve};
-use crate::crowd::{Crowd, Visit};
+use super::server::Origin;
 use crate::node::Node;
 use crate::process::Place;
 use crate::stream::Stream;
+use crate::transport::converse;
 
 /// Bytes that the path of a socket must stay below: what `sockaddr_un` holds.
 pub const MAX_SOCKET_PATH: usize = 108;
-
-/// After an accept that failed (no file descriptors, mostly).
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Where all connections of a Unix socket come from.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -104,36 +99,10 @@ async fn accept(node: Node, listener: std::os::unix::net::UnixListener, paths: R
             return;
         }
     };
-    let crowd = Crowd::new(node.settings().limits.clone());
-    let mut stopped = std::pin::pin!(node.stopped());
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stopped => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => match crowd.admit(NOWHERE.ip()) {
-                Some(visit) => drop(actix_rt::spawn(converse(node.clone(), stream, paths.clone(), visit))),
-                None => tracing::warn!("refusing a connection to a Unix socket: there are too many"),
-            },
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection on a Unix socket");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-/// Serves one connection until it or the node ends.
-async fn converse(node: Node, stream: UnixStream, paths: Rc<[String]>, visit: Visit) {
-    let stopped = node.stopped();
-    let origin = Origin { node, peer: NOWHERE, paths: Some(paths) };
-    let activity = visit.activity();
-    tokio::select! {
-        biased;
-        () = stopped => {}
-        () = activity.must_leave() => {}
-        () = serve(origin, Stream::Unix(stream), BytesMut::new(), Rc::clone(activity)) => {}
-    }
+    let next = async || listener.accept().await.map(|(stream, _)| Some((stream, NOWHERE)));
+    let serve = |stream, peer, visit| {
+        let origin = Origin { node: node.clone(), peer, paths: Some(Rc::clone(&paths)) };
+        converse(origin, Stream::Unix(stream), visit)
+    };
+    crate::accept::accept(&node, next, |_| (), serve).await;
 }

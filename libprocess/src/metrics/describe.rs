@@ -111,7 +111,7 @@ fn pieces(pattern: &'static str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut rest = pattern;
     while let Some((before, (name, after))) =
-        rest.split_once('<').map(|(b, r)| (b, r.split_once('>').unwrap_or((r, ""))))
+        rest.split_once('<').and_then(|(before, rest)| Some((before, rest.split_once('>')?)))
     {
         if !before.is_empty() {
             pieces.push(Piece::Literal(before));

@@ -1,8 +1,8 @@
 //! A cluster on one thread, in virtual time, from a seed.
 //!
 //! [`run`] gives a thread with a clock that jumps whenever nothing is left to do. A [`Network`] makes nodes in it, moves
-//! what they send, and breaks what it is told to break; each node has a [`SimulatedDisk`], which loses what was not
-//! synced when its host loses power. Above the sockets everything is the real thing: transport, HTTP, actors, timers.
+//! what they send, and breaks what it is told to break; a [`SimulatedDisk`], for nodes that are given one, loses what was
+//! not synced when its host loses power. Above the sockets everything is the real thing: transport, HTTP, actors, timers.
 //!
 //! Chance comes from the seed alone, nothing runs on another thread, and nothing is iterated in an order that differs
 //! between runs: one seed gives one trace, byte for byte.
@@ -14,6 +14,7 @@ mod network;
 mod pipe;
 mod shrink;
 mod socket;
+mod state;
 mod trace;
 mod weather;
 
@@ -32,4 +33,9 @@ pub use weather::Weather;
 /// If an actor panicked and nobody waited for it.
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     crate::testing::run_on(tokio::runtime::Builder::new_current_thread().enable_time(), future)
+}
+
+/// Runs a future beside the rest of the simulation, to its end. It belongs to no node, and outlives them all.
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    actix_rt::spawn(future);
 }

@@ -77,6 +77,7 @@ impl Child {
             let status = self.wait().await?;
             // What it left behind may hold the streams.
             self.end_session();
+            self.ending = Ending::None;
             Ok(status)
         };
         let (status, stdout, stderr) = tokio::try_join!(end, first(stdout, limit), first(stderr, limit))?;

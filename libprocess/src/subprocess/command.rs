@@ -19,8 +19,6 @@ use super::child::{Child, Ending, Output};
 pub enum Stream {
     /// Nowhere.
     Null,
-    /// Where ours leads.
-    Inherit,
     /// To us: [`Child`] has the other end.
     Pipe,
     /// To or from a file that is open already.
@@ -31,7 +29,6 @@ impl From<Stream> for Stdio {
     fn from(stream: Stream) -> Stdio {
         match stream {
             Stream::Null => Stdio::null(),
-            Stream::Inherit => Stdio::inherit(),
             Stream::Pipe => Stdio::piped(),
             Stream::File(file) => Stdio::from(file),
         }

@@ -76,13 +76,6 @@ pub(crate) struct Tls {
     settings: Arc<TlsSettings>,
 }
 
-/// Who speaks first.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Client,
-    Server,
-}
-
 impl Tls {
     /// Reads the files that the settings name.
     pub(crate) fn load(settings: &TlsSettings) -> Result<Tls, TlsError> {
@@ -162,7 +155,8 @@ impl Tls {
         }
         let peer = stream.peer_addr()?.ip();
         let stream = self.connector.connect(name, stream).await?;
-        self.check_peer(Side::Client, stream.get_ref().1.peer_certificates(), peer).await?;
+        self.check_peer(self.settings.verify_server_cert, stream.get_ref().1.peer_certificates(), peer)
+            .await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 
@@ -189,7 +183,8 @@ impl Tls {
                 return Err(error);
             }
         };
-        let checked = self.check_peer(Side::Server, stream.get_ref().1.peer_certificates(), peer);
+        let checked =
+            self.check_peer(self.settings.require_client_cert, stream.get_ref().1.peer_certificates(), peer);
         within(HANDSHAKE, checked).await??;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
@@ -198,15 +193,11 @@ impl Tls {
     /// the address itself. Upstream does this after the handshake on both sides (`openssl.cpp`, `verify`).
     async fn check_peer(
         &self,
-        side: Side,
+        verified: bool,
         certificates: Option<&[CertificateDer<'static>]>,
         peer: IpAddr,
     ) -> io::Result<()> {
         let settings = &self.settings;
-        let verified = match side {
-            Side::Client => settings.verify_server_cert,
-            Side::Server => settings.require_client_cert,
-        };
         if !verified || settings.hostname_validation != HostnameValidation::Legacy {
             return Ok(());
         }

@@ -266,11 +266,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A variable by its new name, by a name that upstream's documentation has, or by its old name.
-    fn get(&mut self, name: &str) -> Option<(String, &'a str)> {
+    /// An empty text is none.
+    fn text(&mut self, name: &str) -> Option<(String, &'a str)> {
+        self.get(name, |value| !value.is_empty())
+    }
+
+    fn get(&mut self, name: &str, counts: impl Fn(&str) -> bool) -> Option<(String, &'a str)> {
         let environment = self.environment;
-        let find = |key: String| {
-            environment.get(&key).filter(|value| !value.is_empty()).map(|value| (key, &**value))
-        };
+        let find =
+            |key: String| environment.get(&key).filter(|value| counts(value)).map(|value| (key, &**value));
         let alias = ALIASES.iter().find(|(_, meant)| *meant == name).map(|(alias, _)| *alias);
         let new = find(format!("{PREFIX}{name}")).or_else(|| find(format!("{PREFIX}{}", alias?)));
         // For OpenSSL and what is built on it SSL_CERT_FILE names authorities: alone it is no certificate of ours.
@@ -291,10 +295,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// As upstream's flags: present without a value means true.
     fn flag(&mut self, name: &str, default: bool) -> Result<bool, VariableError> {
-        match self.get(name) {
+        match self.get(name, |_| true) {
             None => Ok(default),
-            Some((_, "true" | "1")) => Ok(true),
+            Some((_, "" | "true" | "1")) => Ok(true),
             Some((_, "false" | "0")) => Ok(false),
             Some((name, value)) => Err(wrong(name, value, "true, 1, false or 0")),
         }
@@ -311,7 +316,7 @@ impl<'a> Reader<'a> {
     }
 
     fn path(&mut self, name: &str) -> Option<PathBuf> {
-        self.get(name).map(|(_, path)| PathBuf::from(path))
+        self.text(name).map(|(_, path)| PathBuf::from(path))
     }
 
     fn identity(&mut self) -> Result<Option<Identity>, VariableError> {
@@ -328,14 +333,14 @@ impl<'a> Reader<'a> {
     }
 
     fn depth(&mut self) -> Result<usize, VariableError> {
-        let Some((name, value)) = self.get("VERIFICATION_DEPTH") else {
+        let Some((name, value)) = self.text("VERIFICATION_DEPTH") else {
             return Ok(TlsSettings::default().verification_depth);
         };
         value.parse().map_err(|_| wrong(name, value, "a number, like 4"))
     }
 
     fn scheme(&mut self) -> Result<HostnameValidation, VariableError> {
-        match self.get("HOSTNAME_VALIDATION_SCHEME") {
+        match self.text("HOSTNAME_VALIDATION_SCHEME") {
             None | Some((_, "legacy")) => Ok(HostnameValidation::Legacy),
             Some((_, "openssl")) => Ok(HostnameValidation::Openssl),
             Some((name, value)) => Err(wrong(name, value, "legacy or openssl")),
@@ -349,7 +354,7 @@ impl<'a> Reader<'a> {
             ("ENABLE_TLS_V1_1", "rustls does not speak TLS 1.1, which RFC 8996 forbids"),
         ] {
             if self.flag(name, false)? {
-                let (name, value) = self.get(name).unwrap_or_default();
+                let (name, value) = self.get(name, |_| true).unwrap_or_default();
                 return Err(VariableError::Refused { name, value: value.to_owned(), reason });
             }
         }
@@ -363,7 +368,7 @@ impl<'a> Reader<'a> {
         known: &[(&str, T)],
         expected: &'static str,
     ) -> Result<Vec<T>, VariableError> {
-        let Some((name, value)) = self.get(name).filter(|(_, value)| *value != "auto") else {
+        let Some((name, value)) = self.text(name).filter(|(_, value)| *value != "auto") else {
             return Ok(Vec::new());
         };
         let mut chosen = Vec::new();
@@ -414,6 +419,13 @@ mod tests {
             environment(&[("LIBPROCESS_SSL_CERT_FILE", "/c"), ("LIBPROCESS_SSL_VERIFICATION_DEPTH", "x")]);
         assert_eq!(read(&off), Ok(Reading::default()));
         assert_eq!(read(&environment(&[("LIBPROCESS_SSL_ENABLED", "false")])), Ok(Reading::default()));
+    }
+
+    #[test]
+    fn a_flag_without_a_value_is_on_and_a_path_without_one_is_not_there() {
+        assert!(read(&environment(&[("LIBPROCESS_SSL_ENABLED", "")])).unwrap().tls.is_some());
+        assert!(settings(&[("LIBPROCESS_SSL_REQUIRE_CLIENT_CERT", "")]).require_client_cert);
+        assert!(settings(&[("LIBPROCESS_SSL_CERT_FILE", "")]).identity.is_none());
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::format::{Status, write_answer};
+use crate::stream::write;
 
 /// How long an answer waits for others, at the most. Nobody is waiting for it; and a thread that sleeps for a millisecond
 /// sets the machine's timer, which takes as long as the write that it saves.
@@ -60,8 +61,7 @@ impl Answers {
     /// Writes all of them.
     pub(super) async fn write(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         if self.due.take().is_some() {
-            to.write_all(&self.bytes).await?;
-            to.flush().await?;
+            write(to, &self.bytes).await?;
             self.bytes.clear();
         }
         Ok(())

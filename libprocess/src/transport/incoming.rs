@@ -9,11 +9,10 @@
 //!
 //! Back-pressure: nothing is read while answers cannot be written, nor while the queue of an actor that was just written
 //! to holds more than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
-//! A message that comes too slowly ends the conversation. Nothing is read, either, while all peers' messages together
-//! have more bytes than the node's budget; who had no patience left then is closed, so that nobody waits for ever.
+//! A message that comes too slowly ends the conversation. Nothing is read, either, while the node's budget for
+//! what is being read has no room for it; who had no patience left then is closed, so that nobody waits for ever.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -28,7 +27,7 @@ use super::answers::Answers;
 use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind};
 use super::{Delivery, keep_alive};
 use crate::budget::Share;
-use crate::crowd::{Activity, Crowd, Visit};
+use crate::crowd::{Activity, Visit};
 use crate::http::Origin;
 use crate::mailbox::Waiting;
 use crate::node::Node;
@@ -46,17 +45,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Bytes that are read at once, at least, from a peer that sends much.
 const READ: usize = 64 << 10;
-/// Bytes that are read at once from others: most connections are silent most of the time.
+/// Bytes that are read at once from others, and at first: most connections are silent most of the time.
 const READ_LITTLE: usize = 4 << 10;
 /// How long after its first byte a connection may stay unclear before it is taken for a client's.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
-/// Bytes that the first reads ask for.
-const FIRST_READ: usize = 4 << 10;
 /// What somebody is told who does not speak TLS where it must be spoken.
 const IN_THE_CLEAR: &[u8] = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n\
     Content-Length: 43\r\n\r\nThis port speaks TLS only (https, not http)";
-/// After an accept that failed (no file descriptors, mostly).
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Where connections come from.
 pub(crate) enum Listener {
@@ -68,103 +63,54 @@ pub(crate) enum Listener {
 
 /// Accepts until the node stops. Runs on an arbiter.
 pub(super) async fn accept(node: Node, listener: Listener) {
+    let of_port = |peer| Origin { node: node.clone(), peer, paths: None };
     match listener {
-        Listener::Simulated(site) => accept_simulated(node, &site).await,
+        Listener::Simulated(site) => {
+            let serve = |stream, peer, visit| converse(of_port(peer), Stream::Simulated(stream), visit);
+            crate::accept::accept(&node, async || Ok(site.accept().await), |_| (), serve).await;
+            site.leave();
+        }
         Listener::Tcp(listener) => match TcpListener::from_std(listener) {
-            Ok(listener) => accept_tcp(node, listener).await,
+            Ok(listener) => {
+                // Who is behind a handshake could not read an answer.
+                let refuse = |stream: &TcpStream| {
+                    if node.tls().is_none() {
+                        crate::http::refuse(stream);
+                    }
+                };
+                let serve = |stream, peer, visit| serve(of_port(peer), stream, visit);
+                crate::accept::accept(&node, async || listener.accept().await.map(Some), refuse, serve).await;
+            }
             Err(error) => tracing::error!(%error, "cannot accept connections"),
         },
     }
 }
 
-async fn accept_simulated(node: Node, site: &Site) {
-    let crowd = Crowd::new(node.settings().limits.clone());
-    let mut stopped = std::pin::pin!(node.stopped());
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stopped => break,
-            accepted = site.accept() => accepted,
-        };
-        let Some((stream, peer)) = accepted else { break };
-        let Some(visit) = crowd.admit(peer.ip()) else { continue };
-        let activity = Rc::clone(visit.activity());
-        let serving = converse(node.clone(), Stream::Simulated(stream), peer, visit);
-        actix_rt::spawn(attend(node.clone(), peer, activity, serving));
-    }
-    site.leave();
-}
-
-/// Serves one connection until it or the node ends, or there are too many.
-async fn attend(node: Node, peer: SocketAddr, activity: Rc<Activity>, serving: impl Future<Output = ()>) {
-    let stopped = node.stopped();
-    drop(node);
-    tokio::select! {
-        biased;
-        // First, so that it can give away the answers that it has when the node stops.
-        () = serving => {}
-        () = stopped => {}
-        () = activity.must_leave() => tracing::debug!(%peer, "closing a connection: there are too many"),
-    }
-}
-
-async fn accept_tcp(node: Node, listener: TcpListener) {
-    let crowd = Crowd::new(node.settings().limits.clone());
-    let mut stopped = std::pin::pin!(node.stopped());
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stopped => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let Some(visit) = crowd.admit(peer.ip()) else {
-                    tracing::debug!(%peer, "refusing a connection: there are too many");
-                    if node.tls().is_none() {
-                        crate::http::refuse(&stream);
-                    }
-                    continue;
-                };
-                let activity = Rc::clone(visit.activity());
-                let serving = serve(node.clone(), stream, peer, visit);
-                actix_rt::spawn(attend(node.clone(), peer, activity, serving));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-}
-
-async fn serve(node: Node, stream: TcpStream, peer: SocketAddr, visit: Visit) {
+async fn serve(origin: Origin, stream: TcpStream, visit: Visit) {
     // Answers and streamed events are small and must not wait for more.
     let _ = stream.set_nodelay(true);
     let _ = keep_alive(&stream);
-    // A connection may be opened long before it is used: Mesos's C++ scheduler library does that.
     let mut first = [0];
     if !matches!(stream.peek(&mut first).await, Ok(1)) {
         return;
     }
-    if let Some(stream) = secure(&node, stream, first[0], peer).await {
-        converse(node, stream, peer, visit).await;
+    if let Some(stream) = secure(&origin.node, stream, first[0], origin.peer).await {
+        converse(origin, stream, visit).await;
     }
 }
 
-/// Talks to whoever it is.
-async fn converse(node: Node, stream: Stream, peer: SocketAddr, visit: Visit) {
-    let (mut stream, mut visit) = (stream, visit);
+/// Talks to whoever it is. A connection may be opened long before it is used: Mesos's C++ scheduler library does that.
+pub(crate) async fn converse(origin: Origin, mut stream: Stream, mut visit: Visit) {
+    let (peer, takes_messages) = (origin.peer, origin.paths.is_none());
     let mut buffer = BytesMut::new();
     match first_bytes(&mut stream, &mut buffer).await {
-        Ok(Kind::Peer) if visit.becomes_peer() => {
-            serve_peer(node, stream, buffer, peer, visit.activity()).await;
+        Ok(Kind::Peer) if takes_messages && visit.becomes_peer() => {
+            serve_peer(origin.node, stream, buffer, peer, visit.activity()).await;
         }
-        Ok(Kind::Peer) => tracing::warn!(%peer, "refusing a node's connection: there are too many"),
-        Ok(_) => {
-            let origin = Origin { node, peer, paths: None };
-            crate::http::serve(origin, stream, buffer, Rc::clone(visit.activity())).await;
+        Ok(Kind::Peer) if takes_messages => {
+            tracing::warn!(%peer, "refusing a node's connection: there are too many");
         }
+        Ok(_) => crate::http::serve(origin, stream, buffer, Rc::clone(visit.activity())).await,
         Err(error) => tracing::debug!(%peer, %error, "a connection ended before its first request"),
     }
 }
@@ -206,7 +152,7 @@ async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Res
 }
 
 async fn read_some(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Result<()> {
-    buffer.reserve(FIRST_READ);
+    buffer.reserve(READ_LITTLE);
     match stream.read_buf(buffer).await? {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
@@ -272,7 +218,7 @@ enum Heard {
     End,
 }
 
-/// What comes after the answers are written.
+/// What comes after the messages that were in the buffer.
 enum Go {
     OnTaking,
     OnReading,

@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use crate::pid::Pid;
 use crate::wire::{DecodeError, Encoding};
 
-pub(crate) use incoming::Listener;
+pub(crate) use incoming::{Listener, converse};
 pub(crate) use outgoing::{DEFAULT_QUEUE_LIMIT, Transport};
 
 /// A message on its way out.

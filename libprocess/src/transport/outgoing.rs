@@ -17,15 +17,16 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::format::{AnswerDecoder, MAX_BODY, Printed, write_message};
 use super::{Listener, Outgoing, incoming, keep_alive};
+use crate::latch::Latch;
 use crate::node::{Node, WeakNode};
 use crate::process::Place;
 use crate::simulation::Site;
-use crate::stream::Stream;
+use crate::stream::{Stream, write};
 use crate::tls::Tls;
 use crate::wire::Encoding;
 
@@ -45,8 +46,8 @@ pub(crate) struct Transport {
     node: Mutex<Option<WeakNode>>,
     /// Taken when the node starts.
     listener: Mutex<Option<Listener>>,
-    /// True once the listener is closed.
-    closed: watch::Sender<bool>,
+    /// Open once the listener is closed.
+    closed: Arc<Latch>,
     connections: Arc<Connections>,
     queue_limit: usize,
 }
@@ -57,7 +58,7 @@ impl Transport {
         Transport {
             node: Mutex::new(None),
             listener: Mutex::new(Some(listener)),
-            closed: watch::Sender::new(false),
+            closed: Arc::default(),
             connections: Arc::default(),
             queue_limit,
         }
@@ -74,7 +75,7 @@ impl Transport {
         node.clone().start_at(Place::Http, move || {
             actix_rt::spawn(async move {
                 incoming::accept(node, listener).await;
-                closed.send_replace(true);
+                closed.open();
             });
         });
     }
@@ -117,12 +118,12 @@ impl Transport {
     /// Writes what waits, and closes everything.
     pub(crate) async fn shutdown(&self) {
         let open = std::mem::take(&mut *self.connections.0.lock());
-        let mut closed = self.closed.subscribe();
+        let closed = self.closed.opened();
         let flushed = async {
             for connection in open.into_values() {
                 connection.finish().await;
             }
-            let _ = closed.wait_for(|closed| *closed).await;
+            closed.await;
         };
         let _ = tokio::time::timeout(FLUSH, flushed).await;
     }
@@ -208,8 +209,8 @@ struct Connection {
     /// Our schema fingerprint, if the node has one.
     schema: Option<String>,
     peer_schema: AtomicU8,
-    /// True once the task has ended.
-    ended: watch::Sender<bool>,
+    /// Open once the task has ended.
+    ended: Arc<Latch>,
 }
 
 /// What became of a message.
@@ -245,7 +246,7 @@ impl Connection {
         let peer_schema = AtomicU8::new(if schema.is_some() { UNKNOWN } else { OTHER });
         let pending =
             Mutex::new(Pending { buffer, sender: Printed::default(), phase: Phase::Open, connected: false });
-        let ended = watch::Sender::new(false);
+        let ended = Arc::default();
         Connection {
             to,
             pending,
@@ -322,7 +323,7 @@ impl Connection {
             }
         }
         self.wake.notify_one();
-        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+        self.ended.opened().await;
     }
 
     /// The connection's task.
@@ -337,7 +338,7 @@ impl Connection {
         // Links belong to the connection that is there now: if another took the place of this one, its end says
         // nothing.
         let current = connections.forget(&self);
-        self.ended.send_replace(true);
+        self.ended.open();
         if phase == Phase::Replaced {
             return;
         }
@@ -351,9 +352,11 @@ impl Connection {
 
     async fn converse(&self, node: &WeakNode) -> Ended {
         let talk = async {
-            let (tls, site) = node
-                .upgrade()
-                .map_or((None, None), |node| (node.tls().cloned(), node.settings().site.clone()));
+            let Some((tls, site)) =
+                node.upgrade().map(|node| (node.tls().cloned(), node.settings().site.clone()))
+            else {
+                return Ended::Done;
+            };
             let connected = tokio::time::timeout(CONNECT, self.connect(tls.as_ref(), site.as_ref())).await;
             self.pending.lock().connected = true;
             let (reader, writer) = match connected {
@@ -411,7 +414,7 @@ impl Connection {
                 pending.phase
             };
             if !batch.is_empty() {
-                if let Err(error) = writer.write_all(&batch).await.and(writer.flush().await) {
+                if let Err(error) = write(&mut writer, &batch).await {
                     return error.into();
                 }
                 last_use = Instant::now();

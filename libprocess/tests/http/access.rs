@@ -214,6 +214,20 @@ fn a_realm_may_take_passwords_and_tokens() {
 }
 
 #[test]
+fn a_hook_guards_its_route_however_the_path_is_written() {
+    for path in ["vault/open", "/vault/open/", "//vault//open"] {
+        let hook: AuthorizationHook = Arc::new(|_| async { Ok(false) }.boxed());
+        guarded(
+            |builder| builder.authorization(path, hook),
+            |caller| async move {
+                let refused = caller.get("/open", None).await;
+                assert_eq!(refused, (403, None, "403 Forbidden.".to_owned()), "{path}");
+            },
+        );
+    }
+}
+
+#[test]
 fn a_hook_decides_when_it_likes_and_sees_the_request() {
     let (asked, mut questions) = mpsc::unbounded_channel();
     let hook: AuthorizationHook = Arc::new(move |request| {

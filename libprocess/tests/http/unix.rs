@@ -46,6 +46,23 @@ fn requests_over_a_unix_socket_are_answered() {
     });
 }
 
+/// Executors open the connection for their calls long before the first one.
+#[test]
+fn a_connection_to_a_unix_socket_may_be_opened_long_before_it_is_used() {
+    libprocess::testing::run(async {
+        let (_home, path) = place();
+        let node = Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.unwrap();
+        serve_unix(&node, socket(&path)).unwrap();
+        libprocess::testing::settle().await;
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+        stream.write_all(b"GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut start = [0; 12];
+        stream.read_exact(&mut start).await.unwrap();
+        assert_eq!(&start, b"HTTP/1.1 403");
+    });
+}
+
 #[test]
 fn a_stream_over_a_unix_socket_comes_piece_by_piece() {
     with_node(|mut f| async move {

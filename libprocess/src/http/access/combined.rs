@@ -50,12 +50,10 @@ impl std::fmt::Debug for Combined {
 /// One refusal of several, each with its scheme.
 fn join(refusals: Vec<(String, Refusal)>) -> Refusal {
     let (mut challenges, mut unauthorized, mut forbidden, mut failed) = (vec![], vec![], vec![], vec![]);
-    let mut challenged = false;
     let quote = |scheme: &str, text: &str| format!("\"{scheme}\" authenticator returned:\n{text}");
     for (scheme, refusal) in &refusals {
         match refusal {
             Refusal::Unauthorized { challenges: these, text } => {
-                challenged = true;
                 challenges.push(these.join(", "));
                 unauthorized.extend((!text.is_empty()).then(|| quote(scheme, text)));
             }
@@ -63,7 +61,7 @@ fn join(refusals: Vec<(String, Refusal)>) -> Refusal {
             Refusal::Failed(text) => failed.push(quote(scheme, text)),
         }
     }
-    if challenged {
+    if !challenges.is_empty() {
         // A comma without a space, as upstream has it here and nowhere else.
         return Refusal::Unauthorized {
             challenges: vec![challenges.join(",")],
