@@ -10,12 +10,15 @@
 //! | `RemoveAgent`, `DeactivateAgent`, `UpdateWhitelist` | the master | changes the books |
 //! | `RecoverResources` | the master | frees resources, sets a filter; those of ended tasks are offered at once |
 //! | `UpdateAllocation`, `TransitionOfferedToAllocated`, `UpdateWeights`, `UpdateQuota` | the master | changes the books |
+//! | `UpdateInverseOffer` | the master | notes the answer to an inverse offer |
+//! | `GetInverseOfferStatuses` | the master | answers with those answers |
 //! | `UpdateAvailable` | the master | changes what is free of an agent; answers whether that was possible |
 //! | `RequestResources` | the master | logs it |
 //! | `Tick` | itself, every `allocation_interval` | runs over all agents; updates metrics |
 //! | `RunMarked` | itself, after events | runs over the agents that events marked |
 //!
-//! A run that offers something ends in one `MakeOffers` to the master.
+//! A run that offers something ends in one `MakeOffers` to the master; one that looked at agents with
+//! maintenance, in one `MakeInverseOffers`.
 //!
 //! **When it runs.** Upstream's events wait for nothing, but what came back waits for the interval, up to
 //! a second. Here both are served at once, by one run for all events that wait in the queue: an event
@@ -30,7 +33,7 @@ use std::time::Duration;
 
 use libprocess::{Context, Handle, Pid, Place, Process, Recipient, messages};
 
-use crate::core::{Core, EventError, Scope};
+use crate::core::{Core, EventError, InverseOfferStatuses, Scope};
 use crate::messages::*;
 use crate::metrics::AllocatorMetrics;
 
@@ -52,6 +55,7 @@ pub struct Allocator {
 struct Running {
     core: Core,
     offers: Recipient<MakeOffers>,
+    inverse_offers: Option<Recipient<MakeInverseOffers>>,
     metrics: AllocatorMetrics,
     /// When a run of the marked agents was asked for, if it has not begun.
     asked: Option<Duration>,
@@ -121,6 +125,12 @@ impl Allocator {
         if !offers.is_empty() {
             ctx.send(&running.offers, MakeOffers(offers));
         }
+        if let Some(recipient) = &running.inverse_offers {
+            let inverse_offers = running.core.inverse_offers(began);
+            if !inverse_offers.is_empty() {
+                ctx.send(recipient, MakeInverseOffers(inverse_offers));
+            }
+        }
         // Without allocation on recovery the timing is upstream's, which knows no pause. A run that takes
         // longer than the pause rests as long as it took: half of the time is left for events.
         let pause =
@@ -151,6 +161,7 @@ impl Handle<Initialize> for Allocator {
         self.running = Some(Running {
             core: Core::new(message.options, ctx.node().random().seed()),
             offers: message.offers,
+            inverse_offers: message.inverse_offers,
             metrics: AllocatorMetrics::new(ctx.node().metrics(), &ctx.address()),
             asked: None,
             rest_until: Duration::ZERO,
@@ -195,6 +206,12 @@ impl Handle<UpdateAvailable> for Allocator {
             Some(Ok(result)) => result,
             _ => Err(EventError::UnknownAgent(agent)),
         }
+    }
+}
+
+impl Handle<GetInverseOfferStatuses> for Allocator {
+    fn handle(&mut self, _: GetInverseOfferStatuses, _: &Pid, _: &mut Context<Self>) -> InverseOfferStatuses {
+        self.running.as_ref().map(|running| running.core.inverse_offer_statuses()).unwrap_or_default()
     }
 }
 
@@ -263,4 +280,6 @@ events! {
         Ok(())
     };
     UpdateUnavailability => |core, m, _now| core.update_unavailability(&m.agent, m.unavailability);
+    UpdateInverseOffer => |core, m, now|
+        core.update_inverse_offer(&m.agent, &m.framework, m.status, m.filters.as_ref(), now);
 }

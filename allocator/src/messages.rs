@@ -9,7 +9,7 @@ use libprocess::{Recipient, messages};
 use mesos::resources::ResourceConversion;
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
-use crate::core::{EventError, Offers, Quota};
+use crate::core::{EventError, InverseOfferStatuses, InverseOffers, Offers, Quota};
 use crate::options::Options;
 
 /// The first message: how to work, and to whom offers go. What comes before it is dropped with a warning.
@@ -19,12 +19,19 @@ pub struct Initialize {
     pub options: Options,
     /// Who gets the offers.
     pub offers: Recipient<MakeOffers>,
+    /// Who gets the inverse offers. With `None` none are made.
+    pub inverse_offers: Option<Recipient<MakeInverseOffers>>,
 }
 
 /// To the master: the result of a run in which something was offered. What is in it is already taken in
 /// the allocator's books; what cannot be offered must be recovered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MakeOffers(pub Offers);
+
+/// To the master: whom to ask to leave agents with planned maintenance. Each is answered with
+/// [`UpdateInverseOffer`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MakeInverseOffers(pub InverseOffers);
 
 /// A master took over, and this is in its registry. Comes before any agent.
 #[derive(Clone, Debug)]
@@ -234,8 +241,28 @@ pub struct UpdateUnavailability {
     pub unavailability: Option<v1::Unavailability>,
 }
 
+/// An inverse offer was answered, or is no longer valid.
+#[derive(Clone, Debug)]
+pub struct UpdateInverseOffer {
+    /// The agent.
+    pub agent: AgentId,
+    /// Who was asked.
+    pub framework: FrameworkId,
+    /// The answer; `None` if the inverse offer timed out or was rescinded.
+    pub status: Option<v1::allocator::InverseOfferStatus>,
+    /// For how long the framework does not want to be asked again.
+    pub filters: Option<v1::Filters>,
+}
+
+/// Asks for the answers to inverse offers, by agent with maintenance.
+#[derive(Clone, Copy, Debug)]
+pub struct GetInverseOfferStatuses;
+
 messages! {
     Initialize;
+    MakeInverseOffers;
+    UpdateInverseOffer;
+    GetInverseOfferStatuses => InverseOfferStatuses;
     MakeOffers;
     Recover;
     AddFramework;

@@ -34,7 +34,7 @@ impl Setup {
         let offers = Recipient::from_fn(Pid::nobody(), move |MakeOffers(offers): MakeOffers, _: &Pid| {
             notes.lock().unwrap().push((clock.elapsed(), list(&offers)));
         });
-        allocator.tell(Initialize { options, offers });
+        allocator.tell(Initialize { options, offers, inverse_offers: None });
         testing::settle().await;
         Setup { node, allocator, heard }
     }

@@ -24,9 +24,9 @@ impl Allocation {
         Self(allocator)
     }
 
-    /// Begins: from now on offers go to `offers`.
+    /// Begins: from now on offers go to `offers`. Inverse offers are not made: there is no maintenance yet.
     pub(crate) fn initialize(&self, options: allocator::Options, offers: Recipient<MakeOffers>) {
-        self.0.tell(Initialize { options, offers });
+        self.0.tell(Initialize { options, offers, inverse_offers: None });
     }
 
     /// A new master leads; so many agents are expected to come back.

@@ -53,9 +53,9 @@ impl Core {
         if self.agents.find(id).is_some() {
             return Err(EventError::AgentExists(id.clone()));
         }
-        let mut agent = Agent::new(id.clone(), info, Abilities::new(capabilities), total, &mut self.names);
-        agent.unavailability = unavailability;
+        let agent = Agent::new(id.clone(), info, Abilities::new(capabilities), total, &mut self.names);
         let agent = self.agents.insert(id.clone(), agent);
+        self.maintenance.plan(agent, unavailability);
         self.count_total(agent, &Bundle::default());
         for (framework, resources) in used {
             let framework = self.intern_framework(framework);
@@ -82,11 +82,12 @@ impl Core {
             self.take_back(agent, given.member, &given.bundle);
             self.release_member(given.member);
         }
-        self.forget_filters(agent);
+        self.filters.forget_agent(agent);
+        self.maintenance.plan(agent, None);
         let total = self.agents[agent].total().clone();
         self.basis.replace(&total.amounts(), &Amounts::ZERO);
         for (role, amounts) in total.reservations(&self.names) {
-            self.roles.unreserve(&role, &amounts);
+            self.unreserve(&role, &amounts);
         }
         self.agents.remove(id);
         Ok(())
@@ -107,7 +108,7 @@ impl Core {
         let agent = self.agent(id)?;
         let mut changed = false;
         if self.agents[agent].info.attributes != info.attributes {
-            self.forget_filters(agent);
+            self.filters.forget_agent(agent);
         }
         if self.agents[agent].info != info {
             self.agents[agent].info = info;
@@ -141,17 +142,19 @@ impl Core {
         let new = self.agents[agent].total().clone();
         self.basis.replace(&old.amounts(), &new.amounts());
         for (role, amounts) in new.reservations(&self.names) {
-            self.roles.reserve(&role, &amounts);
+            let role = self.roles.reserve(&role, &amounts);
+            self.quota_use_changed(role);
         }
         for (role, amounts) in old.reservations(&self.names) {
-            self.roles.unreserve(&role, &amounts);
+            self.unreserve(&role, &amounts);
         }
     }
 
-    fn forget_filters(&mut self, agent: AgentIdx) {
-        for (_, member) in self.members.iter_mut() {
-            member.filters.forget(agent);
-        }
+    fn unreserve(&mut self, role: &str, amounts: &Amounts) {
+        let Some(role) = self.roles.find(role) else { return };
+        self.roles.unreserve(role, amounts);
+        self.quota_use_changed(role);
+        self.roles.release(role);
     }
 
     /// An agent is in service again.
@@ -175,7 +178,7 @@ impl Core {
         Ok(())
     }
 
-    /// Maintenance of an agent was planned or cancelled.
+    /// Maintenance of an agent was planned or cancelled. Who holds something of it is asked anew.
     ///
     /// # Errors
     /// [`EventError::UnknownAgent`].
@@ -185,7 +188,7 @@ impl Core {
         unavailability: Option<v1::Unavailability>,
     ) -> Result<(), EventError> {
         let agent = self.agent(id)?;
-        self.agents[agent].unavailability = unavailability;
+        self.maintenance.plan(agent, unavailability);
         self.mark(agent);
         Ok(())
     }

@@ -26,8 +26,6 @@ pub(crate) struct Agent {
     pub(crate) abilities: Abilities,
     /// Whether it takes part. Agents that are disconnected or draining do not.
     pub(crate) active: bool,
-    /// Maintenance that is planned for it.
-    pub(crate) unavailability: Option<v1::Unavailability>,
     /// Whether it waits for the next run of marked agents.
     pub(crate) marked: bool,
     pub(crate) has_gpu: bool,
@@ -69,7 +67,6 @@ impl Agent {
             info,
             abilities,
             active: true,
-            unavailability: None,
             marked: false,
             has_gpu: false,
             total: Bundle::default(),

@@ -129,6 +129,11 @@ impl Rest {
         self.has(|parts| parts.has_shared)
     }
 
+    /// Whether it has any of this name.
+    pub(crate) fn counts(&self, name: NameIdx) -> bool {
+        self.has(|parts| parts.counted.get(name) > 0)
+    }
+
     fn filter(&self, names: &Names, keep: impl Fn(&Resource) -> bool) -> Rest {
         let Some(parts) = &self.0 else { return Rest(None) };
         if parts.resources.iter().all(&keep) {

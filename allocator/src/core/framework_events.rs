@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
 use super::frameworks::{self, Capabilities};
-use super::ids::{AgentIdx, FrameworkIdx, MemberIdx};
+use super::ids::{AgentIdx, FrameworkIdx, MemberIdx, RoleIdx};
 use super::roles::QuotaAmounts;
 use super::{Bundle, Core, EventError, Limits, Quota, amounts_of};
 
@@ -40,7 +40,8 @@ impl Core {
             let member = self.intern_member(framework, &role);
             self.members[member].subscribed = true;
             self.members[member].suppressed = suppressed_roles.contains(&role);
-            self.members[member].minimums = frameworks::minimums(info, &role, &mut self.names);
+            let minimums = frameworks::minimums(info, &role, &mut self.names);
+            self.set_minimums(member, minimums);
             self.refresh(member);
         }
         for (agent, resources) in used {
@@ -84,6 +85,7 @@ impl Core {
             self.release_member(member);
         }
         self.frameworks.remove(id);
+        self.maintenance.forget(framework);
         if self.options.allocation_on_recovery {
             // All, because the master gave its offers back one by one before, as if they were declined.
             self.mark_all();
@@ -127,8 +129,9 @@ impl Core {
         self.frameworks[framework].active = false;
         self.refresh_all(framework);
         for member in self.frameworks[framework].members.values() {
-            self.members[*member].filters.clear();
+            self.filters.forget_member(*member);
         }
+        self.maintenance.forget_filters(framework);
         Ok(())
     }
 
@@ -160,7 +163,7 @@ impl Core {
                 let entry = &mut self.members[member];
                 entry.subscribed = false;
                 entry.suppressed = false;
-                entry.filters.clear();
+                self.filters.forget_member(member);
                 self.refresh(member);
                 self.release_member(member);
             }
@@ -173,12 +176,10 @@ impl Core {
             let wants_offers_now = !suppressed && (entry.suppressed || !entry.subscribed);
             entry.subscribed = true;
             entry.suppressed = suppressed;
-            entry.minimums = minimums;
-            if wants_offers_now {
-                entry.filters.clear();
-            }
+            self.set_minimums(member, minimums);
             self.refresh(member);
             if wants_offers_now {
+                self.filters.forget_member(member);
                 self.mark_all();
             }
         }
@@ -203,9 +204,11 @@ impl Core {
     /// # Errors
     /// [`EventError::UnknownFramework`].
     pub fn revive_offers(&mut self, id: &FrameworkId, roles: &BTreeSet<String>) -> Result<(), EventError> {
+        let framework = self.framework(id)?;
+        self.maintenance.forget_filters(framework);
         for member in self.members_of(id, roles)? {
             self.members[member].suppressed = false;
-            self.members[member].filters.clear();
+            self.filters.forget_member(member);
             self.refresh(member);
         }
         self.mark_all();
@@ -240,6 +243,17 @@ impl Core {
         let guarantees = amounts_of(&quota.guarantees, &mut self.names);
         let limits = quota.limits.iter().map(|(name, limit)| (self.names.intern(name), limit.millis()));
         let limits = Limits::new(limits);
+        let any_limit = self.roles.any_limit();
+        let role = self.roles.intern(role);
         self.roles.set_quota(role, QuotaAmounts { guarantees, limits });
+        if any_limit == self.roles.any_limit() {
+            self.put_into_lanes(role);
+        } else {
+            let all: Vec<RoleIdx> = self.roles.iter().map(|(role, _)| role).collect();
+            for role in all {
+                self.put_into_lanes(role);
+            }
+        }
+        self.roles.release(role);
     }
 }

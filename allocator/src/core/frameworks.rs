@@ -10,9 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mesos::{FrameworkId, v1};
 
-use super::amounts::Amounts;
-use super::bundle::Unusable;
-use super::filters::Filters;
+use super::amounts::{Amounts, Limits};
+use super::bundle::{Bundle, Unusable};
 use super::ids::{FrameworkIdx, MemberIdx, Names, RoleIdx};
 
 /// One framework.
@@ -50,22 +49,39 @@ pub(crate) struct Member {
     pub(crate) suppressed: bool,
     /// On how many agents it holds something.
     pub(crate) holdings: usize,
-    pub(crate) filters: Filters,
-    /// Its own minimums in place of the cluster's. Empty: anything will do.
-    pub(crate) minimums: Option<Vec<Amounts>>,
+    /// Its own minimums in place of the cluster's.
+    pub(crate) minimums: Option<Minimums>,
 }
 
 impl Member {
     pub(crate) fn new(framework: FrameworkIdx, role: RoleIdx) -> Member {
-        Member {
-            framework,
-            role,
-            subscribed: false,
-            suppressed: false,
-            holdings: 0,
-            filters: Filters::default(),
-            minimums: None,
-        }
+        Member { framework, role, subscribed: false, suppressed: false, holdings: 0, minimums: None }
+    }
+}
+
+/// What an offer must reach at least one of. Empty: anything will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Minimums(pub(crate) Vec<Amounts>);
+
+impl Minimums {
+    /// Whether a bundle is enough for an offer.
+    pub(crate) fn reached_by(&self, bundle: &Bundle) -> bool {
+        !bundle.is_empty() && (self.0.is_empty() || self.0.iter().any(|minimum| bundle.reaches(minimum)))
+    }
+
+    /// Whether plain amounts are enough for an offer.
+    pub(crate) fn reached_by_amounts(&self, amounts: &Amounts) -> bool {
+        self.0.is_empty() || self.0.iter().any(|minimum| amounts.contains(minimum))
+    }
+
+    /// Whether limits leave room for one of them, with so much consumed.
+    pub(crate) fn within(&self, limits: &Limits, consumed: &Amounts) -> bool {
+        self.0.is_empty() || self.0.iter().any(|minimum| limits.shrink(minimum, consumed) == *minimum)
+    }
+
+    /// Whether anything that is not plain could help to reach one of them.
+    pub(crate) fn ask_for_other_than_plain(&self, bundle: &Bundle) -> bool {
+        self.0.is_empty() || self.0.iter().flat_map(Amounts::iter).any(|(name, _)| bundle.rest.counts(name))
     }
 }
 
@@ -113,7 +129,7 @@ pub fn roles(info: &v1::FrameworkInfo) -> BTreeSet<String> {
 }
 
 /// The minimums that a framework sets for one of its roles (`FrameworkInfo.offer_filters`).
-pub(crate) fn minimums(info: &v1::FrameworkInfo, role: &str, names: &mut Names) -> Option<Vec<Amounts>> {
+pub(crate) fn minimums(info: &v1::FrameworkInfo, role: &str, names: &mut Names) -> Option<Minimums> {
     let minimums = info.offer_filters.get(role)?.min_allocatable_resources.as_ref()?;
     let mut amounts = Vec::with_capacity(minimums.quantities.len());
     for quantities in &minimums.quantities {
@@ -123,5 +139,5 @@ pub(crate) fn minimums(info: &v1::FrameworkInfo, role: &str, names: &mut Names) 
         }
         amounts.push(minimum);
     }
-    Some(amounts)
+    Some(Minimums(amounts))
 }

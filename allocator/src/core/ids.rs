@@ -97,13 +97,6 @@ impl<I: Index, T> Slab<I, T> {
             .filter_map(|(position, slot)| Some((I::from_position(position), slot.as_ref()?)))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
-        self.slots
-            .iter_mut()
-            .enumerate()
-            .filter_map(|(position, slot)| Some((I::from_position(position), slot.as_mut()?)))
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -153,10 +146,6 @@ impl<K: Hash + Eq + Clone, I: Index, T> Slots<K, I, T> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (I, &T)> {
         self.entries.iter()
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (I, &mut T)> {
-        self.entries.iter_mut()
     }
 
     pub(crate) fn get(&self, index: I) -> Option<&T> {

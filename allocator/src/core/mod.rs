@@ -11,11 +11,13 @@
 mod agent_events;
 mod agents;
 mod amounts;
+mod bits;
 mod bundle;
 mod filters;
 mod framework_events;
 mod frameworks;
 mod ids;
+mod maintenance;
 mod pass;
 mod queries;
 mod resource_events;
@@ -31,16 +33,20 @@ use rand::rngs::SmallRng;
 
 use crate::options::Options;
 use agents::Agent;
-use frameworks::{Framework, Member};
+use bits::Bits;
+use filters::Filters;
+use frameworks::{Framework, Member, Minimums};
 use ids::{Slab, Slots};
+use maintenance::Maintenance;
 use roles::Roles;
-use sorter::{Basis, Sorter};
+use sorter::{Basis, Lane, Sorter};
 
 pub use amounts::{Amounts, Limits};
 pub use bundle::{Bundle, Rest};
-pub use filters::{DEFAULT_REFUSAL, Filters, LONGEST_REFUSAL, refusal};
+pub use filters::{DEFAULT_REFUSAL, LONGEST_REFUSAL, refusal};
 pub use frameworks::roles as subscribed_roles;
 pub use ids::{AgentIdx, FrameworkIdx, Index, MemberIdx, NameIdx, Names, RoleIdx};
+pub use maintenance::{InverseOfferStatuses, InverseOffers, UnavailableResources};
 pub use pass::{Grant, Scope};
 pub use queries::{Offers, ResourceUse, RoleView};
 
@@ -88,6 +94,9 @@ pub enum EventError {
         /// What it should hold.
         resources: String,
     },
+    /// An answer about maintenance of an agent for which none is planned.
+    #[error("no maintenance is planned for agent {0}")]
+    NoMaintenance(AgentId),
     /// An operation does not fit the resources.
     #[error(transparent)]
     Resources(#[from] ResourceError),
@@ -102,20 +111,34 @@ struct Hold {
     until: Duration,
 }
 
+/// The roles to whose guarantees something is missing.
+const LACKING: Lane = Lane::SECOND;
+/// The roles whose limits leave room for at least the least offer. Only kept while any role has a limit;
+/// without limits all are.
+const OPEN: Lane = Lane::THIRD;
+
 /// The allocator's state. See the module.
 #[derive(Debug)]
 pub struct Core {
     options: Options,
-    minimums: Vec<Amounts>,
+    minimums: Minimums,
+    /// How many members have minimums of their own.
+    own_minimums: usize,
     names: Names,
     agents: Slots<AgentId, AgentIdx, Agent>,
     frameworks: Slots<FrameworkId, FrameworkIdx, Framework>,
     members: Slab<MemberIdx, Member>,
+    /// The members that take part: connected, subscribed, not suppressed.
+    active: Bits<MemberIdx>,
+    filters: Filters,
     roles: Roles,
+    /// The roles with members, in their order. Besides all of them it keeps those that the two stages of
+    /// a pass look for: [`LACKING`] and [`OPEN`].
     role_sorter: Sorter,
     /// All agents' scalars, which shares are fractions of.
     basis: Basis,
     whitelist: Option<BTreeSet<String>>,
+    maintenance: Maintenance,
     hold: Option<Hold>,
     /// Agents that the next run of marked agents looks at. May name agents that are gone or unmarked.
     marked: Vec<AgentIdx>,
@@ -128,19 +151,23 @@ impl Core {
     pub fn new(options: Options, seed: u64) -> Core {
         let mut names = Names::new();
         let excluded = options.excluded_from_shares.iter().map(|name| names.intern(name)).collect();
-        let minimums =
-            options.min_allocatable_resources.iter().map(|minimum| amounts_of(minimum, &mut names)).collect();
+        let minimums = options.min_allocatable_resources.iter();
+        let minimums = Minimums(minimums.map(|minimum| amounts_of(minimum, &mut names)).collect());
         Core {
             options,
             minimums,
+            own_minimums: 0,
             names,
             agents: Slots::new(),
             frameworks: Slots::new(),
             members: Slab::new(),
+            active: Bits::default(),
+            filters: Filters::default(),
             roles: Roles::new(),
             role_sorter: Sorter::new(),
             basis: Basis::new(excluded),
             whitelist: None,
+            maintenance: Maintenance::default(),
             hold: None,
             marked: Vec::new(),
             all_marked: false,
@@ -205,6 +232,7 @@ impl Core {
         if self.roles[role].members.is_empty() {
             let path = self.roles[role].path.clone();
             self.role_sorter.add(role.0, &path);
+            self.put_into_lanes(role);
             self.role_sorter.activate(role.0, &self.basis);
         }
         self.roles[role].members.add(member.0, self.frameworks[framework].id.as_str());
@@ -219,6 +247,9 @@ impl Core {
             return;
         }
         let (framework, role) = (entry.framework, entry.role);
+        self.set_minimums(member, None);
+        self.filters.forget_member(member);
+        self.active.remove(member);
         self.roles[role].members.remove(member.0, &self.basis);
         if self.roles[role].members.is_empty() {
             self.role_sorter.remove(role.0, &self.basis);
@@ -229,6 +260,7 @@ impl Core {
         if !owner.added && owner.members.is_empty() {
             let id = owner.id.clone();
             self.frameworks.remove(&id);
+            self.maintenance.forget(framework);
         }
         self.roles.release(role);
     }
@@ -241,8 +273,50 @@ impl Core {
         let sorter = &mut self.roles[entry.role].members;
         if takes_part {
             sorter.activate(member.0, &self.basis);
+            self.active.insert(member);
         } else {
-            sorter.deactivate(member.0);
+            sorter.deactivate(member.0, &self.basis);
+            self.active.remove(member);
+        }
+    }
+
+    /// Sets what a member's offers must reach in place of the cluster's minimums.
+    fn set_minimums(&mut self, member: MemberIdx, minimums: Option<Minimums>) {
+        let entry = &mut self.members[member];
+        let role = &mut self.roles[entry.role];
+        let (more, less) = (usize::from(minimums.is_some()), usize::from(entry.minimums.is_some()));
+        role.own_minimums = role.own_minimums + more - less;
+        self.own_minimums = self.own_minimums + more - less;
+        entry.minimums = minimums;
+        let role = entry.role;
+        self.put_into_lanes(role);
+    }
+
+    /// Keeps a role in the lanes that its quota puts it into.
+    fn put_into_lanes(&mut self, role: RoleIdx) {
+        let entry = &self.roles[role];
+        let lacking = !entry.missing().is_zero();
+        let open = self.roles.any_limit() && !self.is_closed(role);
+        self.role_sorter.set_lane(role.0, LACKING, lacking, &self.basis);
+        self.role_sorter.set_lane(role.0, OPEN, open, &self.basis);
+    }
+
+    /// Whether a role's limits leave less than the least offer, so that it can be offered nothing that
+    /// counts against them.
+    fn is_closed(&self, role: RoleIdx) -> bool {
+        let role = &self.roles[role];
+        let limits = &role.quota().limits;
+        if limits.is_empty() || role.own_minimums > 0 {
+            return false;
+        }
+        !self.minimums.within(limits, &role.offered_or_consumed())
+    }
+
+    /// What counts against a quota changed for a role, and so for its top-level role.
+    fn quota_use_changed(&mut self, role: RoleIdx) {
+        let top = self.roles.top(role);
+        if self.roles[top].has_quota() {
+            self.put_into_lanes(top);
         }
     }
 
@@ -261,6 +335,7 @@ impl Core {
             self.role_sorter.update(role.0, &Amounts::ZERO, &to_role, &self.basis);
         }
         self.roles.take(role, &bundle.loose());
+        self.quota_use_changed(role);
     }
 
     /// Takes a bundle back, in all books; what the member does not have is left out. The member itself
@@ -277,6 +352,7 @@ impl Core {
         self.roles[role].members.unallocated(member.0, &from_member, &self.basis);
         self.role_sorter.unallocated(role.0, &from_role, &self.basis);
         self.roles.give_back(role, &taken.loose());
+        self.quota_use_changed(role);
         taken
     }
 

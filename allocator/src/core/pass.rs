@@ -14,17 +14,26 @@
 //!
 //! Never offered: agents that are out of service or not whitelisted; to a member, what it refused and its
 //! filter still covers, what its framework has no capability for, and less than the minimum.
+//!
+//! That is all there is to it. What else stands here are short cuts, so that the pass does not ask whom it
+//! need not ask; none of them changes what is offered:
+//!
+//! - an agent with less than any minimum is passed over, and one of which everybody refused what is free;
+//! - those who refused what is free are left out of the walk ([`super::filters`]);
+//! - in the first stage only roles that lack something are asked, and in the second roles whose limits are
+//!   reached are not, where an agent has nothing but unreserved amounts ([`Lane`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
 
-use super::Core;
 use super::amounts::Amounts;
+use super::bits::Bits;
 use super::bundle::{Bundle, Rest};
 use super::ids::{AgentIdx, FrameworkIdx, MemberIdx, RoleIdx};
-use super::sorter::{Cursor, Sorter};
+use super::sorter::{Cursor, Lane, Sorter};
+use super::{Core, LACKING, OPEN};
 
 /// Which agents a run looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,31 +73,29 @@ impl Core {
         Pass::new(self, now).run(agents)
     }
 
-    /// The agents of a run that take part. Their marks are gone.
+    /// The agents of a run that take part, in the order of their indices. Their marks are gone.
     fn candidates(&mut self, scope: Scope) -> Vec<AgentIdx> {
-        let marked = std::mem::take(&mut self.marked);
-        let mut candidates = Vec::new();
-        if scope == Scope::All || std::mem::take(&mut self.all_marked) {
-            self.all_marked = false;
-            for (agent, entry) in self.agents.iter_mut() {
-                entry.marked = false;
-                candidates.push(agent);
-            }
+        let mut marked = std::mem::take(&mut self.marked);
+        let all = std::mem::take(&mut self.all_marked) || scope == Scope::All;
+        if all {
+            marked.clear();
+            marked.extend(self.agents.iter().map(|(agent, _)| agent));
         } else {
-            for agent in marked {
-                // An index may have gone to another agent, which is marked anyway, since it is new.
-                if self.agents.get(agent).is_some_and(|entry| entry.marked) {
-                    self.agents[agent].marked = false;
-                    candidates.push(agent);
-                }
-            }
+            // An agent that came in the place of one that was marked and is gone is marked itself.
+            marked.retain(|agent| self.agents.get(*agent).is_some_and(|entry| entry.marked));
+            marked.sort_unstable();
+            marked.dedup();
         }
-        candidates.retain(|agent| {
+        for agent in &marked {
+            self.agents[*agent].marked = false;
+        }
+        self.maintenance.note(&marked);
+        marked.retain(|agent| {
             let entry = &self.agents[*agent];
             let listed = self.whitelist.as_ref().is_none_or(|listed| listed.contains(&entry.info.hostname));
             entry.active && listed && !entry.free().is_empty()
         });
-        candidates
+        marked
     }
 }
 
@@ -132,7 +139,14 @@ struct Pass<'a> {
     required: Amounts,
     /// What is free of what guarantees are met with. Only counted when something is required.
     available: Amounts,
+    /// Whom to ask on the present agent: the active members without those who refused what is free.
+    asked: Bits<MemberIdx>,
+    /// The roles of these, where they are few.
+    asked_roles: Vec<RoleIdx>,
 }
+
+/// Up to so many members it pays to look up which roles they are in, before a walk over all roles.
+const FEW: usize = 8;
 
 impl<'a> Pass<'a> {
     fn new(core: &'a mut Core, now: Duration) -> Self {
@@ -143,6 +157,8 @@ impl<'a> Pass<'a> {
             offered_shared: BTreeMap::new(),
             required: Amounts::ZERO,
             available: Amounts::ZERO,
+            asked: Bits::default(),
+            asked_roles: Vec::new(),
         };
         if pass.core.roles.any_guarantee() {
             pass.required = pass.core.roles.required_headroom();
@@ -154,6 +170,10 @@ impl<'a> Pass<'a> {
     }
 
     fn run(mut self, mut agents: Vec<AgentIdx>) -> Vec<Grant> {
+        self.core.filters.settle();
+        for agent in &agents {
+            self.core.filters.expire(*agent, self.now);
+        }
         if !self.required.is_zero() {
             agents.shuffle(&mut self.core.random);
             for agent in &agents {
@@ -169,15 +189,61 @@ impl<'a> Pass<'a> {
     }
 
     fn offer_agent(&mut self, agent: AgentIdx, stage: Stage) {
+        if !self.is_worth_a_walk(agent, stage) || !self.find_asked(agent) {
+            return;
+        }
         let mut cursor = Cursor::default();
-        self.core.role_sorter.start(&mut cursor, &self.core.basis);
+        self.core.role_sorter.start(&mut cursor, self.lane(agent, stage), &self.core.basis);
         let mut roles = Walk::Live(cursor);
         while !self.core.agents[agent].free().is_empty() {
             let Some(role) = roles.next(&self.core.role_sorter) else { return };
             let role = RoleIdx(role);
-            if stage == Stage::Everybody || !self.core.roles[role].missing().is_zero() {
+            if self.asked_roles.is_empty() || self.asked_roles.contains(&role) {
                 self.offer_role(agent, role, stage, &mut roles);
             }
+        }
+    }
+
+    /// Whether what is free of an agent, and may be given away, reaches the least offer.
+    fn is_worth_a_walk(&self, agent: AgentIdx, stage: Stage) -> bool {
+        let free = self.core.agents[agent].free();
+        if free.is_empty() {
+            return false;
+        }
+        let minimums = &self.core.minimums;
+        if self.core.own_minimums > 0 || minimums.ask_for_other_than_plain(free) {
+            return true;
+        }
+        if stage == Stage::Guarantees || self.required.is_zero() {
+            return minimums.reached_by_amounts(&free.plain);
+        }
+        minimums.reached_by_amounts(&free.plain.min(&self.available.minus(&self.required)))
+    }
+
+    /// Finds out whom to ask on an agent. False if nobody.
+    fn find_asked(&mut self, agent: AgentIdx) -> bool {
+        let core = &*self.core;
+        self.asked.copy_from(&core.active);
+        core.filters.without_refusers(&mut self.asked, agent, core.agents[agent].free());
+        let asked = self.asked.len();
+        self.asked_roles.clear();
+        if asked <= FEW {
+            self.asked_roles.extend(self.asked.iter().map(|member| core.members[member].role));
+        }
+        asked > 0
+    }
+
+    /// The lane with the roles that are asked in a stage.
+    fn lane(&self, agent: AgentIdx, stage: Stage) -> Lane {
+        let free = self.core.agents[agent].free();
+        match stage {
+            Stage::Guarantees => LACKING,
+            Stage::Everybody
+                if self.core.roles.any_limit() && !self.core.minimums.ask_for_other_than_plain(free) =>
+            {
+                OPEN
+            }
+            Stage::Everybody => Lane::ACTIVE,
         }
     }
 
@@ -188,10 +254,13 @@ impl<'a> Pass<'a> {
             return;
         }
         let mut cursor = Cursor::default();
-        self.core.roles[role].members.start(&mut cursor, &self.core.basis);
+        self.core.roles[role].members.start(&mut cursor, Lane::ACTIVE, &self.core.basis);
         let mut members = Walk::Live(cursor);
         while let Some(member) = members.next(&self.core.roles[role].members) {
             let member = MemberIdx(member);
+            if !self.asked.contains(member) {
+                continue;
+            }
             let Some(offer) = self.offer_for(agent, member, &free, stage) else { continue };
             let everything = offer == *self.core.agents[agent].free();
             if !everything || offer.rest.has_shared() {
@@ -229,14 +298,13 @@ impl<'a> Pass<'a> {
         let capabilities = core.frameworks[core.members[member].framework].capabilities;
         let usable = free.clone().without(capabilities.unusable(), &core.names);
         let offer = self.within_quota(core.members[member].role, usable, stage)?;
-        let wanted = self.reaches_minimum(member, &offer)
-            && !core.members[member].filters.matches(agent, &offer, self.now);
+        let wanted =
+            self.reaches_minimum(member, &offer) && !core.filters.matches(agent, member, &offer, self.now);
         wanted.then_some(offer)
     }
 
     fn reaches_minimum(&self, member: MemberIdx, bundle: &Bundle) -> bool {
-        let minimums = self.core.members[member].minimums.as_ref().unwrap_or(&self.core.minimums);
-        !bundle.is_empty() && (minimums.is_empty() || minimums.iter().any(|minimum| bundle.reaches(minimum)))
+        self.core.members[member].minimums.as_ref().unwrap_or(&self.core.minimums).reached_by(bundle)
     }
 
     /// Cuts a bundle down to what the role's limits and the guarantees of all allow. In the first stage

@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mesos::{AgentId, FrameworkId, Resources};
+use mesos::{AgentId, FrameworkId, Resources, v1};
 
+use super::ids::Index;
 use super::pass::Grant;
 use super::{Amounts, Bundle, Core};
 
@@ -82,6 +83,11 @@ impl Core {
         Some(self.agents[self.agents.find(agent)?].free().join(&self.names))
     }
 
+    /// When an agent is planned to be unavailable.
+    pub fn unavailability(&self, agent: &AgentId) -> Option<&v1::Unavailability> {
+        self.maintenance.unavailability(self.agents.find(agent)?)
+    }
+
     /// How much of a scalar resource there is and is taken.
     pub fn resource_use(&self, name: &str) -> ResourceUse {
         let Some(name) = self.names.find(name) else { return ResourceUse::default() };
@@ -100,9 +106,11 @@ impl Core {
                 .map(|(name, amount)| (self.names.name(name).to_owned(), amount as f64 / 1000.0))
                 .collect()
         };
+        let by_member = self.filters.active(now);
         let mut filters = BTreeMap::new();
-        for (_, member) in self.members.iter() {
-            *filters.entry(member.role).or_insert(0) += member.filters.active(now);
+        for (index, member) in self.members.iter() {
+            let active = by_member.get(index.position()).copied().unwrap_or(0);
+            *filters.entry(member.role).or_insert(0) += active as usize;
         }
         let mut roles: Vec<RoleView> = self
             .roles

@@ -50,7 +50,7 @@ impl Core {
             && let Some(timeout) = filters::refusal(filters.refuse_seconds, self.options.allocation_interval)
         {
             let until = now.saturating_add(timeout);
-            self.members[member].filters.insert(agent, bundle, until, now);
+            self.filters.insert(agent, member, &bundle, until, now);
         }
         if is_allocated && self.options.allocation_on_recovery {
             self.mark(agent);

@@ -32,11 +32,15 @@ pub(crate) struct Role {
     /// `eng/search`.
     pub(crate) path: Arc<str>,
     parent: Option<RoleIdx>,
+    /// The top-level role above it, or itself.
+    top: Option<RoleIdx>,
     children: usize,
     weight: f64,
     quota: QuotaAmounts,
     /// Its members: the frameworks that subscribed to it, or hold something of it.
     pub(crate) members: Sorter,
+    /// How many of them have minimums of their own.
+    pub(crate) own_minimums: usize,
     /// Reserved scalars on all agents, here and below, allocated or not.
     reserved: Amounts,
     /// Unreserved irrevocable scalars that are offered or allocated, here and below.
@@ -48,6 +52,10 @@ pub(crate) struct Role {
 impl Role {
     pub(crate) fn quota(&self) -> &QuotaAmounts {
         &self.quota
+    }
+
+    pub(crate) fn has_quota(&self) -> bool {
+        !self.quota.is_default()
     }
 
     pub(crate) fn weight(&self) -> f64 {
@@ -86,11 +94,13 @@ pub(crate) struct Roles {
     by_path: BTreeMap<Arc<str>, RoleIdx>,
     /// How many roles have a guarantee: none in most clusters, and the first stage is not needed then.
     guaranteed: usize,
+    /// How many have a limit.
+    limited: usize,
 }
 
 impl Roles {
     pub(crate) fn new() -> Self {
-        Roles { roles: Slab::new(), by_path: BTreeMap::new(), guaranteed: 0 }
+        Roles { roles: Slab::new(), by_path: BTreeMap::new(), guaranteed: 0, limited: 0 }
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<RoleIdx> {
@@ -109,6 +119,7 @@ impl Roles {
             return role;
         }
         let parent = path.rsplit_once('/').map(|(above, _)| self.intern(above));
+        let top = parent.map(|parent| self.top(parent));
         if let Some(parent) = parent {
             self.roles[parent].children += 1;
         }
@@ -116,10 +127,12 @@ impl Roles {
         let role = self.roles.insert(Role {
             path: Arc::clone(&path),
             parent,
+            top,
             children: 0,
             weight: DEFAULT_WEIGHT,
             quota: QuotaAmounts::default(),
             members: Sorter::new(),
+            own_minimums: 0,
             reserved: Amounts::ZERO,
             offered_or_allocated: Amounts::ZERO,
             allocated: Amounts::ZERO,
@@ -150,17 +163,29 @@ impl Roles {
         self.release(role);
     }
 
-    pub(crate) fn set_quota(&mut self, path: &str, quota: QuotaAmounts) {
-        let role = self.intern(path);
+    /// Sets a role's quota. Without one the role may be released.
+    pub(crate) fn set_quota(&mut self, role: RoleIdx, quota: QuotaAmounts) {
         let old = std::mem::replace(&mut self.roles[role].quota, quota);
-        let has = |quota: &QuotaAmounts| usize::from(!quota.guarantees.is_zero());
-        self.guaranteed = self.guaranteed - has(&old) + has(&self.roles[role].quota);
-        self.release(role);
+        let new = &self.roles[role].quota;
+        let guarantees = |quota: &QuotaAmounts| usize::from(!quota.guarantees.is_zero());
+        self.guaranteed = self.guaranteed - guarantees(&old) + guarantees(new);
+        let limits = |quota: &QuotaAmounts| usize::from(!quota.limits.is_empty());
+        self.limited = self.limited - limits(&old) + limits(new);
     }
 
     /// Whether any role has a guarantee.
     pub(crate) fn any_guarantee(&self) -> bool {
         self.guaranteed > 0
+    }
+
+    /// Whether any role has a limit.
+    pub(crate) fn any_limit(&self) -> bool {
+        self.limited > 0
+    }
+
+    /// The top-level role of a role.
+    pub(crate) fn top(&self, role: RoleIdx) -> RoleIdx {
+        self.roles[role].top.unwrap_or(role)
     }
 
     /// What must be held back so that every guarantee can still be met: the sum of what is missing to
@@ -173,15 +198,16 @@ impl Roles {
         required
     }
 
-    pub(crate) fn reserve(&mut self, path: &str, amounts: &Amounts) {
+    /// Counts a reservation for a role, which is put into the tree if it is not there.
+    pub(crate) fn reserve(&mut self, path: &str, amounts: &Amounts) -> RoleIdx {
         let role = self.intern(path);
         self.upwards(role, |role| role.reserved += amounts);
+        role
     }
 
-    pub(crate) fn unreserve(&mut self, path: &str, amounts: &Amounts) {
-        let Some(role) = self.find(path) else { return };
+    /// Counts a reservation that is gone. The role stays until it is released.
+    pub(crate) fn unreserve(&mut self, role: RoleIdx, amounts: &Amounts) {
         self.upwards(role, |role| role.reserved -= amounts);
-        self.release(role);
     }
 
     pub(crate) fn take(&mut self, role: RoleIdx, loose: &Amounts) {
@@ -238,6 +264,12 @@ mod tests {
         QuotaAmounts { guarantees: cpus(amount), limits: Limits::default() }
     }
 
+    fn set_quota(roles: &mut Roles, path: &str, quota: QuotaAmounts) {
+        let role = roles.intern(path);
+        roles.set_quota(role, quota);
+        roles.release(role);
+    }
+
     #[test]
     fn a_role_stays_while_anything_refers_to_it() {
         let mut roles = Roles::new();
@@ -246,7 +278,9 @@ mod tests {
         roles.reserve("a/b", &cpus(1));
         roles.set_weight("a/b", 1.0);
         assert!(roles.find("a/b").is_some());
-        roles.unreserve("a/b", &cpus(1));
+        let role = roles.find("a/b").unwrap();
+        roles.unreserve(role, &cpus(1));
+        roles.release(role);
         assert!(roles.find("a").is_none() && roles.find("a/b").is_none());
         assert_eq!(roles.iter().count(), 0);
     }
@@ -254,7 +288,7 @@ mod tests {
     #[test]
     fn what_is_consumed_below_a_role_counts_for_it() {
         let mut roles = Roles::new();
-        roles.set_quota("a", guarantee(10));
+        set_quota(&mut roles, "a", guarantee(10));
         roles.reserve("a/b", &cpus(3));
         let c = roles.intern("a/c");
         roles.take(c, &cpus(4));
@@ -270,11 +304,11 @@ mod tests {
     fn the_required_headroom_is_what_is_missing_to_all_guarantees() {
         let mut roles = Roles::new();
         assert!(!roles.any_guarantee());
-        roles.set_quota("a", guarantee(10));
-        roles.set_quota("b", guarantee(5));
+        set_quota(&mut roles, "a", guarantee(10));
+        set_quota(&mut roles, "b", guarantee(5));
         roles.reserve("b", &cpus(8));
         assert_eq!(roles.required_headroom(), cpus(10));
-        roles.set_quota("a", QuotaAmounts::default());
+        set_quota(&mut roles, "a", QuotaAmounts::default());
         assert!(roles.any_guarantee());
         assert_eq!(roles.required_headroom(), Amounts::ZERO);
     }

@@ -1,5 +1,7 @@
 //! The sorter's order: shares, weights, ties, trees. Cases follow upstream's `sorter_tests.cpp`.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::super::amounts::Amounts;
@@ -63,7 +65,7 @@ impl Sorted {
 
     fn deactivate(&mut self, path: &'static str) {
         let client = self.client(path);
-        self.sorter.deactivate(client);
+        self.sorter.deactivate(client, &self.basis);
     }
 
     fn activate(&mut self, path: &'static str) {
@@ -237,7 +239,7 @@ fn the_rest_of_a_walk_is_the_old_order() {
         sorted.add(path);
     }
     let mut cursor = Cursor::default();
-    sorted.sorter.start(&mut cursor, &sorted.basis);
+    sorted.sorter.start(&mut cursor, Lane::ACTIVE, &sorted.basis);
     assert_eq!(sorted.sorter.next(&mut cursor), Some(0));
     assert_eq!(sorted.sorter.rest(&mut cursor), [1, 2]);
     assert_eq!(sorted.sorter.next(&mut cursor), None);
@@ -254,6 +256,7 @@ enum Step {
     Allocate(usize, i64, i64),
     Unallocate(usize),
     Weight(usize, u8),
+    Lane(usize, bool),
     Total(i64, i64),
     Sort,
 }
@@ -267,6 +270,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => at.clone().prop_map(Step::Deactivate),
         6 => (at.clone(), 0i64..5, 0i64..5).prop_map(|(at, cpus, mem)| Step::Allocate(at, cpus, mem)),
         3 => at.clone().prop_map(Step::Unallocate),
+        2 => (at.clone(), any::<bool>()).prop_map(|(at, is_in)| Step::Lane(at, is_in)),
         1 => (at, 1u8..4).prop_map(|(at, weight)| Step::Weight(at, weight)),
         1 => (50i64..100, 50i64..100).prop_map(|(cpus, mem)| Step::Total(cpus, mem)),
         4 => Just(Step::Sort),
@@ -275,11 +279,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// The order that is kept is the order that sorting everything anew would give.
+    /// The order that is kept is the order that sorting everything anew would give, and a lane is the
+    /// part of it that was put there.
     #[test]
     fn the_order_that_is_kept_is_the_order_of_a_sorted_tree(steps in steps()) {
         let mut sorted = Sorted::over(100, 100);
         let mut held: BTreeMap<usize, Vec<(i64, i64)>> = BTreeMap::new();
+        let mut in_lane: BTreeSet<u32> = BTreeSet::new();
         for path in PATHS {
             sorted.client(path);
         }
@@ -289,7 +295,14 @@ proptest! {
                     sorted.add(PATHS[at]);
                     held.insert(at, Vec::new());
                 }
-                Step::Remove(at) if held.remove(&at).is_some() => sorted.remove(PATHS[at]),
+                Step::Remove(at) if held.remove(&at).is_some() => {
+                    sorted.remove(PATHS[at]);
+                    in_lane.remove(&(at as u32));
+                }
+                Step::Lane(at, is_in) if held.contains_key(&at) => {
+                    sorted.sorter.set_lane(at as u32, Lane::SECOND, is_in, &sorted.basis);
+                    if is_in { in_lane.insert(at as u32) } else { in_lane.remove(&(at as u32)) };
+                }
                 Step::Activate(at) => sorted.activate(PATHS[at]),
                 Step::Deactivate(at) => sorted.deactivate(PATHS[at]),
                 Step::Allocate(at, cpus, mem) => {
@@ -307,6 +320,13 @@ proptest! {
                 Step::Total(cpus, mem) => sorted.retotal(cpus, mem),
                 _ => {
                     let kept = sorted.order();
+                    let mut cursor = Cursor::default();
+                    sorted.sorter.start(&mut cursor, Lane::SECOND, &sorted.basis);
+                    let lane = sorted.sorter.rest(&mut cursor);
+                    let active = sorted.sorter.sorted(&sorted.basis);
+                    let expected: Vec<u32> =
+                        active.into_iter().filter(|client| in_lane.contains(client)).collect();
+                    prop_assert_eq!(lane, expected);
                     sorted.sorter.dirty = true;
                     prop_assert_eq!(kept, sorted.order());
                 }
