@@ -108,7 +108,7 @@ impl Core {
                 }
                 let unavailable = UnavailableResources {
                     resources: Resources::new(),
-                    unavailability: plan.unavailability.clone(),
+                    unavailability: plan.unavailability,
                 };
                 let of_framework = offers.entry(entry.id.clone()).or_default();
                 of_framework.insert(self.agents[agent].id.clone(), unavailable);
