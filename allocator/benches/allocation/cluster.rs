@@ -1,0 +1,165 @@
+//! A cluster for the core: equal agents and frameworks by number, cycles that are timed, offers given back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use allocator::core::{Core, Scope};
+use allocator::{Offers, Options, Quota};
+use harness::bench;
+use mesos::v1::{self, agent_info, framework_info};
+use mesos::{AgentId, FrameworkId, ResourceLimits, ResourceQuantities, Resources};
+
+/// What an agent of upstream's `DeclineOffers` and its kin has.
+pub(crate) const AGENT: &str = "cpus:24;mem:4096;disk:4096;ports:[31000-32000]";
+/// What of it one framework uses from the beginning: as 16 tasks would, with 16 ranges of ports.
+pub(crate) const USED: &str = "cpus:16;mem:2014;disk:1024";
+
+pub(crate) struct Cluster {
+    pub(crate) core: Core,
+    pub(crate) now: Duration,
+}
+
+pub(crate) fn resources(text: &str) -> Resources {
+    Resources::parse(text, "*").expect("the benchmarks' own resources are valid")
+}
+
+/// `USED`, and 16 ranges that lie apart.
+pub(crate) fn used() -> Resources {
+    let ranges: Vec<String> =
+        (0..16).map(|at| 31_000 + at * 62).map(|first| format!("{first}-{}", first + 60)).collect();
+    resources(&format!("{USED};ports:[{}]", ranges.join(",")))
+}
+
+pub(crate) fn framework_id(at: usize) -> FrameworkId {
+    FrameworkId::from(format!("framework-{at:05}"))
+}
+
+pub(crate) fn agent_id(at: usize) -> AgentId {
+    AgentId::from(format!("agent-{at:05}"))
+}
+
+pub(crate) fn agent_info(at: usize) -> v1::AgentInfo {
+    v1::AgentInfo { hostname: format!("agent-{at:05}"), ..Default::default() }
+}
+
+pub(crate) fn agent_capabilities() -> Vec<agent_info::Capability> {
+    use agent_info::capability::Type;
+    [Type::MultiRole, Type::HierarchicalRole, Type::ReservationRefinement]
+        .map(|kind| agent_info::Capability { r#type: Some(kind as i32) })
+        .into()
+}
+
+pub(crate) fn framework_info(role: &str, more: &[framework_info::capability::Type]) -> v1::FrameworkInfo {
+    use framework_info::capability::Type;
+    let kinds = [Type::MultiRole, Type::ReservationRefinement];
+    v1::FrameworkInfo {
+        user: "user".into(),
+        name: "name".into(),
+        roles: vec![role.to_owned()],
+        capabilities: kinds
+            .iter()
+            .chain(more)
+            .map(|kind| framework_info::Capability { r#type: Some(*kind as i32) })
+            .collect(),
+        ..Default::default()
+    }
+}
+
+/// Guarantees and limits alike, as upstream's `createQuota`.
+pub(crate) fn quota(text: &str) -> Quota {
+    Quota {
+        guarantees: ResourceQuantities::parse(text).expect("the benchmarks' own quotas are valid"),
+        limits: ResourceLimits::parse(text).expect("the benchmarks' own quotas are valid"),
+    }
+}
+
+impl Cluster {
+    pub(crate) fn new() -> Cluster {
+        Cluster { core: Core::new(Options::default(), 0), now: Duration::from_secs(1) }
+    }
+
+    /// Agents that are wholly free, and frameworks in the role `*`.
+    pub(crate) fn free(agents: usize, frameworks: usize) -> Cluster {
+        let mut cluster = Cluster::new();
+        cluster.frameworks(frameworks, |_| "*".to_owned());
+        let total = resources(AGENT);
+        for at in 0..agents {
+            cluster.agent(at, &total, &BTreeMap::new());
+        }
+        cluster
+    }
+
+    /// Agents of which the frameworks, in turn, use a part, as in upstream's `DeclineOffers`.
+    pub(crate) fn partly_used(agents: usize, frameworks: usize) -> Cluster {
+        let mut cluster = Cluster::new();
+        cluster.frameworks(frameworks, |_| "*".to_owned());
+        let (total, used) = (resources(AGENT), used().allocated_to("*"));
+        for at in 0..agents {
+            cluster.agent(at, &total, &BTreeMap::from([(framework_id(at % frameworks), used.clone())]));
+        }
+        cluster
+    }
+
+    pub(crate) fn frameworks(&mut self, count: usize, role: impl Fn(usize) -> String) {
+        for at in 0..count {
+            self.framework(at, &framework_info(&role(at), &[]));
+        }
+    }
+
+    pub(crate) fn framework(&mut self, at: usize, info: &v1::FrameworkInfo) {
+        let added =
+            self.core.add_framework(&framework_id(at), info, &BTreeMap::new(), true, &BTreeSet::new());
+        added.expect("each framework is added once");
+    }
+
+    pub(crate) fn agent(&mut self, at: usize, total: &Resources, used: &BTreeMap<FrameworkId, Resources>) {
+        let added =
+            self.core.add_agent(&agent_id(at), agent_info(at), &agent_capabilities(), None, total, used);
+        added.expect("each agent is added once");
+    }
+
+    /// One interval later, a run over all agents, and how many milliseconds it took.
+    pub(crate) fn cycle(&mut self) -> (Offers, f64) {
+        self.now += Duration::from_secs(1);
+        let began = bench::now();
+        let grants = self.core.allocate(self.now, Scope::All);
+        let took = began.elapsed();
+        (self.core.offers(&grants), took.as_secs_f64() * 1e3)
+    }
+
+    /// A cycle in which everything is offered, and everything given back: milliseconds of the cycle alone.
+    pub(crate) fn cycle_and_back(&mut self) -> f64 {
+        let (offers, took) = self.cycle();
+        self.decline(&offers, None);
+        took
+    }
+
+    /// Every offer is declined, for so many seconds.
+    pub(crate) fn decline(&mut self, offers: &Offers, refuse_seconds: Option<f64>) {
+        let filters = refuse_seconds.map(|seconds| v1::Filters { refuse_seconds: Some(seconds) });
+        for (framework, by_role) in offers {
+            for (agent, offered) in by_role.values().flatten() {
+                let given_back =
+                    self.core.recover_resources(framework, agent, offered, filters.as_ref(), false, self.now);
+                given_back.expect("it was offered");
+            }
+        }
+    }
+}
+
+/// How many offers a run made.
+pub(crate) fn count(offers: &Offers) -> usize {
+    offers.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum()
+}
+
+/// `1,000 x 200`
+pub(crate) fn size(agents: usize, frameworks: usize) -> String {
+    format!("{} x {}", thousands(agents), thousands(frameworks))
+}
+
+fn thousands(number: usize) -> String {
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1000, number % 1000),
+    }
+}
