@@ -48,7 +48,7 @@ async fn all_at_once(agents: usize, frameworks: usize) -> Served {
     let offers = Recipient::from_fn(Pid::nobody(), move |MakeOffers(offers): MakeOffers, _: &Pid| {
         counter.fetch_add(count(&offers), Ordering::Relaxed);
     });
-    allocator.tell(Initialize { options: Options::default(), offers });
+    allocator.tell(Initialize { options: Options::default(), offers, inverse_offers: None });
     for at in 0..frameworks {
         allocator.tell(AddFramework {
             id: framework_id(at),
