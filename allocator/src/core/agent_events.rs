@@ -53,9 +53,11 @@ impl Core {
         if self.agents.find(id).is_some() {
             return Err(EventError::AgentExists(id.clone()));
         }
-        let agent = Agent::new(id.clone(), info, Abilities::new(capabilities), total, &mut self.names);
+        let abilities = Abilities::new(capabilities);
+        let agent = Agent::new(id.clone(), info, abilities, total, &mut self.names, &mut self.rests);
         let agent = self.agents.insert(id.clone(), agent);
         self.maintenance.plan(agent, unavailability);
+        self.note_region(agent);
         self.count_total(agent, &Bundle::default());
         for (framework, resources) in used {
             let framework = self.intern_framework(framework);
@@ -110,8 +112,9 @@ impl Core {
         if self.agents[agent].info.attributes != info.attributes {
             self.filters.forget_agent(agent);
         }
-        if self.agents[agent].info != info {
-            self.agents[agent].info = info;
+        if *self.agents[agent].info != info {
+            self.agents[agent].info = Box::new(info);
+            self.note_region(agent);
             changed = true;
         }
         if let Some(abilities) = capabilities.map(Abilities::new) {
@@ -127,13 +130,18 @@ impl Core {
         Ok(())
     }
 
+    fn note_region(&mut self, agent: AgentIdx) {
+        let region = self.agents[agent].region();
+        self.agents[agent].is_remote = region.is_some() && region != self.options.region.as_deref();
+    }
+
     /// Changes what an agent has. True if that is something else than before.
     pub(super) fn set_total(&mut self, agent: AgentIdx, total: &Resources) -> bool {
         if self.agents[agent].total_resources() == total {
             return false;
         }
         let old = self.agents[agent].total().clone();
-        self.agents[agent].set_total(total, &mut self.names);
+        self.agents[agent].set_total(total, &mut self.names, &mut self.rests);
         self.count_total(agent, &old);
         true
     }

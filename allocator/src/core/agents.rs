@@ -6,9 +6,10 @@
 //! than nothing.
 
 use mesos::{AgentId, Resources, v1};
+use smallvec::SmallVec;
 
 use super::amounts::Amounts;
-use super::bundle::{Bundle, Rest};
+use super::bundle::{Bundle, Rest, Rests};
 use super::ids::{MemberIdx, Names, RoleIdx};
 
 /// What one member was given of an agent: offered to it, or used by its tasks and executors.
@@ -22,16 +23,18 @@ pub(crate) struct Given {
 #[derive(Debug)]
 pub(crate) struct Agent {
     pub(crate) id: AgentId,
-    pub(crate) info: v1::AgentInfo,
+    pub(crate) info: Box<v1::AgentInfo>,
     pub(crate) abilities: Abilities,
     /// Whether it takes part. Agents that are disconnected or draining do not.
     pub(crate) active: bool,
     /// Whether it waits for the next run of marked agents.
     pub(crate) marked: bool,
     pub(crate) has_gpu: bool,
+    /// Whether it is in another region than the master.
+    pub(crate) is_remote: bool,
     total: Bundle,
     total_resources: Resources,
-    given: Vec<Given>,
+    given: SmallVec<[Given; 1]>,
     /// Of what is given, the loose amounts that tasks use, by role. The remainder is only offered.
     allocated: Vec<(RoleIdx, Amounts)>,
     free: Bundle,
@@ -61,22 +64,24 @@ impl Agent {
         abilities: Abilities,
         total: &Resources,
         names: &mut Names,
+        rests: &mut Rests,
     ) -> Agent {
         let mut agent = Agent {
             id,
-            info,
+            info: Box::new(info),
             abilities,
             active: true,
             marked: false,
             has_gpu: false,
+            is_remote: false,
             total: Bundle::default(),
             total_resources: Resources::new(),
-            given: Vec::new(),
+            given: SmallVec::new(),
             allocated: Vec::new(),
             free: Bundle::default(),
             overcommitted: false,
         };
-        agent.set_total(total, names);
+        agent.set_total(total, names, rests);
         agent
     }
 
@@ -106,8 +111,8 @@ impl Agent {
         self.given.iter().fold(Bundle::default(), |sum, given| sum.plus(&given.bundle, names))
     }
 
-    pub(crate) fn set_total(&mut self, total: &Resources, names: &mut Names) {
-        self.total = Bundle::split(total, names);
+    pub(crate) fn set_total(&mut self, total: &Resources, names: &mut Names, rests: &mut Rests) {
+        self.total = rests.unite(Bundle::split(total, names));
         self.total_resources = total.clone();
         let gpus = names.intern("gpus");
         self.has_gpu = self.total.has(gpus);
@@ -127,7 +132,9 @@ impl Agent {
                 true
             }
         };
-        if is_free && !self.overcommitted {
+        if self.free == *bundle && !bundle.rest.has_shared() && !self.overcommitted {
+            self.free = Bundle::default();
+        } else if is_free && !self.overcommitted {
             self.free = self.free.minus(&without_shared(bundle, names), names);
             self.check(names);
         } else {
@@ -146,21 +153,35 @@ impl Agent {
     ) -> Option<(Bundle, bool)> {
         let at = self.given.iter().position(|given| given.member == member)?;
         let held = &self.given[at].bundle;
-        let left = held.minus(bundle, names);
-        let taken = if held.contains(bundle) { bundle.clone() } else { held.minus(&left, names) };
-        let keeps = !left.is_empty();
-        if keeps {
-            self.given[at].bundle = left;
+        let (taken, keeps) = if held == bundle {
+            (self.given.swap_remove(at).bundle, false)
         } else {
-            self.given.remove(at);
-        }
+            let left = held.minus(bundle, names);
+            let taken = if held.contains(bundle) { bundle.clone() } else { held.minus(&left, names) };
+            let keeps = !left.is_empty();
+            if keeps {
+                self.given[at].bundle = left;
+            } else {
+                self.given.swap_remove(at);
+            }
+            (taken, keeps)
+        };
         if self.overcommitted {
             self.count_anew(names);
         } else {
             self.free = self.free.plus(&without_shared(&taken, names), names);
+            self.use_the_totals_rest();
             self.check(names);
         }
         Some((taken, keeps))
+    }
+
+    /// Equal parts that are one part are compared by looking at the pointer: an agent that is free again
+    /// has the very rest of its total, as what was refused of it when it was free before.
+    fn use_the_totals_rest(&mut self) {
+        if self.free.rest == self.total.rest {
+            self.free.rest = self.total.rest.clone();
+        }
     }
 
     /// Marks loose amounts that were offered to a role as used by tasks.
@@ -189,6 +210,7 @@ impl Agent {
 
     fn count_anew(&mut self, names: &Names) {
         self.free = self.counted(names);
+        self.use_the_totals_rest();
         let given = self.given_in_all(names);
         self.overcommitted = !self.total.contains(&without_shared(&given, names));
     }
@@ -249,7 +271,14 @@ mod tests {
 
     fn agent(total: &str, names: &mut Names) -> Agent {
         let info = v1::AgentInfo { hostname: "host".into(), ..Default::default() };
-        Agent::new(AgentId::from("S0"), info, Abilities::default(), &resources(total), names)
+        Agent::new(
+            AgentId::from("S0"),
+            info,
+            Abilities::default(),
+            &resources(total),
+            names,
+            &mut Rests::default(),
+        )
     }
 
     fn member(position: usize) -> MemberIdx {
@@ -290,7 +319,7 @@ mod tests {
         let mut agent = agent("cpus:4", &mut names);
         let three = Bundle::split(&resources("cpus:3"), &mut names);
         agent.give(member(0), &three, &names);
-        agent.set_total(&resources("cpus:2"), &mut names);
+        agent.set_total(&resources("cpus:2"), &mut names, &mut Rests::default());
         assert!(agent.free().is_empty());
         agent.take_back(member(0), &Bundle::split(&resources("cpus:2"), &mut names), &names).unwrap();
         assert_eq!(agent.free().join(&names), resources("cpus:1"));

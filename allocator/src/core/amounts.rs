@@ -13,20 +13,58 @@ const FIXED: usize = 4;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Amounts {
     fixed: [i64; FIXED],
-    /// Amounts of the names behind the standard ones. Has no zeros at its end, so that `==` is equality.
-    more: Vec<i64>,
+    more: Tail,
+}
+
+/// Amounts of the names behind the standard ones. Has no zeros at its end, so that `==` is equality.
+///
+/// A pointer of its own, since amounts lie in every book of every agent, and most have no tail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Tail(Option<Box<Names>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Names(Vec<i64>);
+
+impl Tail {
+    const EMPTY: Tail = Tail(None);
+
+    fn get(&self) -> &[i64] {
+        self.0.as_ref().map_or(&[], |names| &names.0)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Changes what is there, with room for `length` amounts.
+    fn change(&mut self, length: usize, change: impl FnOnce(&mut [i64])) {
+        if length == 0 {
+            return;
+        }
+        let mut amounts = self.0.take().map_or_else(Vec::new, |names| names.0);
+        if amounts.len() < length {
+            amounts.resize(length, 0);
+        }
+        change(&mut amounts);
+        while amounts.last() == Some(&0) {
+            amounts.pop();
+        }
+        if !amounts.is_empty() {
+            self.0 = Some(Box::new(Names(amounts)));
+        }
+    }
 }
 
 impl Amounts {
     /// Nothing of anything.
-    pub const ZERO: Amounts = Amounts { fixed: [0; FIXED], more: Vec::new() };
+    pub const ZERO: Amounts = Amounts { fixed: [0; FIXED], more: Tail::EMPTY };
 
     /// The amount of one resource, in thousandths.
     pub fn get(&self, name: NameIdx) -> i64 {
         let position = name.position();
         match self.fixed.get(position) {
             Some(amount) => *amount,
-            None => self.more.get(position - FIXED).copied().unwrap_or(0),
+            None => self.more.get().get(position - FIXED).copied().unwrap_or(0),
         }
     }
 
@@ -38,11 +76,9 @@ impl Amounts {
             return;
         }
         let position = position - FIXED;
-        if self.more.len() <= position {
-            self.more.resize(position + 1, 0);
+        if amount != 0 || position < self.more.get().len() {
+            self.more.change(position + 1, |amounts| amounts[position] = amount);
         }
-        self.more[position] = amount;
-        self.trim();
     }
 
     /// Adds to the amount of one resource.
@@ -55,14 +91,25 @@ impl Amounts {
         self.fixed == [0; FIXED] && self.more.is_empty()
     }
 
+    /// Whether there is any of the standard names.
+    pub(crate) fn has_standard(&self) -> bool {
+        self.fixed != [0; FIXED]
+    }
+
+    /// Whether there is any of the other names.
+    pub(crate) fn has_other(&self) -> bool {
+        !self.more.is_empty()
+    }
+
     /// Whether there is at least as much of everything as in `other`.
     pub fn contains(&self, other: &Amounts) -> bool {
         self.fixed.iter().zip(&other.fixed).all(|(have, want)| have >= want)
             && other
                 .more
+                .get()
                 .iter()
                 .enumerate()
-                .all(|(at, want)| self.more.get(at).copied().unwrap_or(0) >= *want)
+                .all(|(at, want)| self.more.get().get(at).copied().unwrap_or(0) >= *want)
     }
 
     /// What is left when `other` is taken away, never less than nothing.
@@ -79,7 +126,7 @@ impl Amounts {
     pub fn iter(&self) -> impl Iterator<Item = (NameIdx, i64)> {
         self.fixed
             .iter()
-            .chain(&self.more)
+            .chain(self.more.get())
             .enumerate()
             .filter(|(_, amount)| **amount != 0)
             .map(|(position, amount)| (NameIdx::from_position(position), *amount))
@@ -104,18 +151,17 @@ impl Amounts {
         for (at, place) in fixed.iter_mut().enumerate() {
             *place = f(self.fixed[at], other.fixed[at]);
         }
-        let length = self.more.len().max(other.more.len());
-        let tail = |amounts: &Amounts, at: usize| amounts.more.get(at).copied().unwrap_or(0);
-        let more = (0..length).map(|at| f(tail(self, at), tail(other, at))).collect();
-        let mut result = Amounts { fixed, more };
-        result.trim();
-        result
-    }
-
-    fn trim(&mut self) {
-        while self.more.last() == Some(&0) {
-            self.more.pop();
+        let mut result = Amounts { fixed, more: Tail::EMPTY };
+        if !self.more.is_empty() || !other.more.is_empty() {
+            let (mine, theirs) = (self.more.get(), other.more.get());
+            let at = |amounts: &[i64], at: usize| amounts.get(at).copied().unwrap_or(0);
+            result.more.change(mine.len().max(theirs.len()), |amounts| {
+                for (position, amount) in amounts.iter_mut().enumerate() {
+                    *amount = f(at(mine, position), at(theirs, position));
+                }
+            });
         }
+        result
     }
 }
 
@@ -124,13 +170,11 @@ impl std::ops::AddAssign<&Amounts> for Amounts {
         for (have, added) in self.fixed.iter_mut().zip(&other.fixed) {
             *have = have.saturating_add(*added);
         }
-        if self.more.len() < other.more.len() {
-            self.more.resize(other.more.len(), 0);
-        }
-        for (have, added) in self.more.iter_mut().zip(&other.more) {
-            *have = have.saturating_add(*added);
-        }
-        self.trim();
+        self.more.change(other.more.get().len(), |amounts| {
+            for (have, added) in amounts.iter_mut().zip(other.more.get()) {
+                *have = have.saturating_add(*added);
+            }
+        });
     }
 }
 

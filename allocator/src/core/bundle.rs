@@ -10,6 +10,7 @@
 //! Whose a bundle is (framework, role) is written beside it, never in it: resources are stored without
 //! allocation info, and get it back in [`Bundle::join`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mesos::{Resource, Resources, Scalar};
@@ -26,9 +27,31 @@ pub struct Bundle {
     pub rest: Rest,
 }
 
-/// The part of a bundle that is not only numbers. `None` inside when there is none.
+/// The part of a bundle that is not only numbers.
 #[derive(Clone, Debug, Default)]
-pub struct Rest(Option<Arc<Parts>>);
+pub struct Rest {
+    /// `None` when there is nothing.
+    parts: Option<Arc<Parts>>,
+    /// What a pass asks of every agent, beside the pointer: what it points to is seldom in the cache.
+    has: Has,
+}
+
+/// What kinds of resources are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Has {
+    reserved: bool,
+    refined: bool,
+    revocable: bool,
+    shared: bool,
+    /// A scalar.
+    scalar: bool,
+    /// Something that counts against a quota.
+    loose: bool,
+    /// Something under a standard name, as its part in a minimum.
+    standard: bool,
+    /// Something under another name.
+    other: bool,
+}
 
 #[derive(Debug)]
 struct Parts {
@@ -42,10 +65,32 @@ struct Parts {
     loose: Amounts,
     /// Of those that are reserved.
     reserved: Amounts,
-    has_reserved: bool,
-    has_refined: bool,
-    has_revocable: bool,
-    has_shared: bool,
+}
+
+/// The rests that agents came with lately. Most agents of a cluster are alike, and equal rests that are
+/// one take less memory, stay in the cache, and are compared by pointer.
+#[derive(Debug, Default)]
+pub(crate) struct Rests {
+    lately: VecDeque<Rest>,
+}
+
+impl Rests {
+    const KEPT: usize = 16;
+
+    /// A bundle whose rest is one with an equal one that came before.
+    pub(crate) fn unite(&mut self, bundle: Bundle) -> Bundle {
+        if bundle.rest.is_empty() {
+            return bundle;
+        }
+        if let Some(known) = self.lately.iter().find(|known| **known == bundle.rest) {
+            return Bundle { rest: known.clone(), ..bundle };
+        }
+        if self.lately.len() == Rests::KEPT {
+            self.lately.pop_front();
+        }
+        self.lately.push_back(bundle.rest.clone());
+        bundle
+    }
 }
 
 /// What a framework is not able to use.
@@ -78,17 +123,13 @@ fn millis(resource: &Resource) -> i64 {
 impl Rest {
     fn new(resources: Resources, names: &Names) -> Rest {
         if resources.is_empty() {
-            return Rest(None);
+            return Rest::default();
         }
         let mut parts = Parts {
             scalars: Amounts::ZERO,
             counted: Amounts::ZERO,
             loose: Amounts::ZERO,
             reserved: Amounts::ZERO,
-            has_reserved: resources.iter().any(|resource| !resource.is_unreserved()),
-            has_refined: resources.iter().any(Resource::has_refined_reservations),
-            has_revocable: resources.iter().any(Resource::is_revocable),
-            has_shared: resources.iter().any(Resource::is_shared),
             resources,
         };
         for resource in parts.resources.iter() {
@@ -107,35 +148,47 @@ impl Rest {
                 parts.reserved.increase(name, amount);
             }
         }
-        Rest(Some(Arc::new(parts)))
+        let any = |kind: fn(&Resource) -> bool| parts.resources.iter().any(kind);
+        let has = Has {
+            reserved: any(|resource| !resource.is_unreserved()),
+            refined: any(Resource::has_refined_reservations),
+            revocable: any(Resource::is_revocable),
+            shared: any(Resource::is_shared),
+            scalar: any(|resource| resource.scalar().is_some()),
+            loose: !parts.loose.is_zero(),
+            standard: parts.counted.has_standard(),
+            other: parts.counted.has_other(),
+        };
+        Rest { parts: Some(Arc::new(parts)), has }
     }
 
     /// Whether nothing is there.
     pub fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.parts.is_none()
     }
 
     /// The resources, without allocation info.
     pub fn resources(&self) -> Resources {
-        self.0.as_ref().map(|parts| parts.resources.clone()).unwrap_or_default()
-    }
-
-    fn has(&self, property: impl Fn(&Parts) -> bool) -> bool {
-        self.0.as_ref().is_some_and(|parts| property(parts))
+        self.parts.as_ref().map(|parts| parts.resources.clone()).unwrap_or_default()
     }
 
     /// Whether something in it is shared.
     pub(crate) fn has_shared(&self) -> bool {
-        self.has(|parts| parts.has_shared)
+        self.has.shared
     }
 
-    /// Whether it has any of this name.
-    pub(crate) fn counts(&self, name: NameIdx) -> bool {
-        self.has(|parts| parts.counted.get(name) > 0)
+    /// Whether it has anything under a standard name, as its part in a minimum.
+    pub(crate) fn counts_standard(&self) -> bool {
+        self.has.standard
+    }
+
+    /// Whether it has anything under another name.
+    pub(crate) fn counts_other(&self) -> bool {
+        self.has.other
     }
 
     fn filter(&self, names: &Names, keep: impl Fn(&Resource) -> bool) -> Rest {
-        let Some(parts) = &self.0 else { return Rest(None) };
+        let Some(parts) = &self.parts else { return Rest::default() };
         if parts.resources.iter().all(&keep) {
             return self.clone();
         }
@@ -143,7 +196,7 @@ impl Rest {
     }
 
     pub(crate) fn shared(&self, names: &Names) -> Rest {
-        if self.has_shared() { self.filter(names, Resource::is_shared) } else { Rest(None) }
+        if self.has_shared() { self.filter(names, Resource::is_shared) } else { Rest::default() }
     }
 
     pub(crate) fn non_shared(&self, names: &Names) -> Rest {
@@ -151,7 +204,7 @@ impl Rest {
     }
 
     pub(crate) fn plus(&self, other: &Rest, names: &Names) -> Rest {
-        match (&self.0, &other.0) {
+        match (&self.parts, &other.parts) {
             (_, None) => self.clone(),
             (None, _) => other.clone(),
             (Some(mine), Some(theirs)) => Rest::new(&mine.resources + &theirs.resources, names),
@@ -160,16 +213,16 @@ impl Rest {
 
     /// What is left without `other`; what is not there is not missed.
     pub(crate) fn minus(&self, other: &Rest, names: &Names) -> Rest {
-        match (&self.0, &other.0) {
+        match (&self.parts, &other.parts) {
             (None, _) | (_, None) => self.clone(),
             // All of it is taken, as whole offers do. (Shared resources are counted: one copy of each is taken.)
-            (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) && !mine.has_shared => Rest(None),
+            (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) && !self.has_shared() => Rest::default(),
             (Some(mine), Some(theirs)) => Rest::new(&mine.resources - &theirs.resources, names),
         }
     }
 
     fn contains(&self, other: &Rest) -> bool {
-        match (&self.0, &other.0) {
+        match (&self.parts, &other.parts) {
             (_, None) => true,
             (None, Some(_)) => false,
             (Some(mine), Some(theirs)) => {
@@ -179,20 +232,17 @@ impl Rest {
     }
 
     pub(crate) fn contains_resource(&self, resource: &Resource) -> bool {
-        self.has(|parts| parts.resources.contains_resource(resource))
+        self.parts.as_ref().is_some_and(|parts| parts.resources.contains_resource(resource))
     }
 
     fn amounts(&self, of: impl Fn(&Parts) -> &Amounts) -> Option<&Amounts> {
-        match &self.0 {
-            Some(parts) => Some(of(parts)).filter(|amounts| !amounts.is_zero()),
-            None => None,
-        }
+        self.parts.as_ref().map(|parts| of(parts)).filter(|amounts| !amounts.is_zero())
     }
 }
 
 impl PartialEq for Rest {
     fn eq(&self, other: &Rest) -> bool {
-        match (&self.0, &other.0) {
+        match (&self.parts, &other.parts) {
             (None, None) => true,
             (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs) || mine.resources == theirs.resources,
             _ => false,
@@ -233,11 +283,17 @@ impl Bundle {
 
     /// The amounts of all scalars; a shared resource once, however many copies there are.
     pub fn amounts(&self) -> Amounts {
+        if !self.rest.has.scalar {
+            return self.plain.clone();
+        }
         self.with_plain(self.rest.amounts(|parts| &parts.scalars))
     }
 
     /// The amounts that count against a quota when they are allocated.
     pub fn loose(&self) -> Amounts {
+        if !self.rest.has.loose {
+            return self.plain.clone();
+        }
         self.with_plain(self.rest.amounts(|parts| &parts.loose))
     }
 
@@ -252,8 +308,11 @@ impl Bundle {
     /// Whether at least `quantities` are there; of ranges and sets their members count (upstream:
     /// `Resources::contains(ResourceQuantities)`).
     pub(crate) fn reaches(&self, quantities: &Amounts) -> bool {
+        if self.plain.contains(quantities) {
+            return true;
+        }
         match self.rest.amounts(|parts| &parts.counted) {
-            None => self.plain.contains(quantities),
+            None => false,
             Some(more) => {
                 let reached = |(name, want)| self.plain.get(name).saturating_add(more.get(name)) >= want;
                 quantities.iter().all(reached)
@@ -278,7 +337,7 @@ impl Bundle {
 
     /// What a role may be offered: the unreserved, and what is reserved for it or for one above it.
     pub fn allocatable_to(&self, role: &str, names: &Names) -> Bundle {
-        if !self.rest.has(|parts| parts.has_reserved) {
+        if !self.rest.has.reserved {
             return self.clone();
         }
         let rest = self.rest.filter(names, |resource| resource.is_allocatable_to(role));
@@ -287,11 +346,10 @@ impl Bundle {
 
     /// What is left of it for a framework that cannot use some kinds.
     pub(crate) fn without(self, unusable: Unusable, names: &Names) -> Bundle {
-        let affected = self.rest.has(|parts| {
-            parts.has_shared && unusable.shared
-                || parts.has_revocable && unusable.revocable
-                || parts.has_refined && unusable.refined
-        });
+        let has = self.rest.has;
+        let affected = has.shared && unusable.shared
+            || has.revocable && unusable.revocable
+            || has.refined && unusable.refined;
         if !affected {
             return self;
         }
@@ -309,7 +367,7 @@ impl Bundle {
     /// all (upstream: `shrinkResources`, which takes them in random order).
     pub(crate) fn cut_to(&self, allowed: &Amounts, names: &Names) -> Bundle {
         let plain = self.plain.min(allowed);
-        if self.rest.amounts(|parts| &parts.loose).is_none() {
+        if !self.rest.has.loose {
             return Bundle { plain, rest: self.rest.clone() };
         }
         let mut left = allowed.minus(&plain);

@@ -207,6 +207,11 @@ impl Filters {
         }
     }
 
+    /// Whether anything of an agent is refused.
+    pub(crate) fn any_on(&self, agent: AgentIdx) -> bool {
+        self.on.get(agent.position()).is_some_and(|on| !on.refused.is_empty())
+    }
+
     /// Takes out of `members` those who refuse all of `offer`, and so any part of it. Filters that have
     /// ended must be gone ([`Filters::expire`]), and forgotten ones ([`Filters::settle`]).
     pub(crate) fn without_refusers(&self, members: &mut Bits<MemberIdx>, agent: AgentIdx, offer: &Bundle) {

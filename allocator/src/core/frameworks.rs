@@ -79,9 +79,11 @@ impl Minimums {
         self.0.is_empty() || self.0.iter().any(|minimum| limits.shrink(minimum, consumed) == *minimum)
     }
 
-    /// Whether anything that is not plain could help to reach one of them.
+    /// Whether what is not plain in a bundle could help to reach one of them.
     pub(crate) fn ask_for_other_than_plain(&self, bundle: &Bundle) -> bool {
-        self.0.is_empty() || self.0.iter().flat_map(Amounts::iter).any(|(name, _)| bundle.rest.counts(name))
+        let (standard, other) = (bundle.rest.counts_standard(), bundle.rest.counts_other());
+        let helps = |minimum: &Amounts| standard && minimum.has_standard() || other && minimum.has_other();
+        self.0.is_empty() || (standard || other) && self.0.iter().any(helps)
     }
 }
 

@@ -4,10 +4,35 @@
 //! interning of resource names ([`Names`]). Strings are looked up here, at the boundary, and nowhere
 //! in an inner loop. Knows nothing of allocation.
 
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use indexmap::IndexMap;
 use libprocess::FixedState;
+
+/// Hashes for maps whose keys are small integers of our own: nobody outside chooses them, so that one
+/// multiplication spreads them well enough.
+pub(crate) type Spread = std::hash::BuildHasherDefault<SpreadHasher>;
+
+/// See [`Spread`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SpreadHasher(u64);
+
+impl Hasher for SpreadHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, key: u32) {
+        // 2^64 divided by the golden ratio (Knuth, The Art of Computer Programming, volume 3, 6.4).
+        self.0 = (self.0 ^ u64::from(key)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+}
 
 /// A dense index: a position in the table of its kind.
 pub trait Index: Copy + Eq + Ord + Hash {

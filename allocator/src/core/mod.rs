@@ -34,6 +34,7 @@ use rand::rngs::SmallRng;
 use crate::options::Options;
 use agents::Agent;
 use bits::Bits;
+use bundle::Rests;
 use filters::Filters;
 use frameworks::{Framework, Member, Minimums};
 use ids::{Slab, Slots};
@@ -125,6 +126,7 @@ pub struct Core {
     /// How many members have minimums of their own.
     own_minimums: usize,
     names: Names,
+    rests: Rests,
     agents: Slots<AgentId, AgentIdx, Agent>,
     frameworks: Slots<FrameworkId, FrameworkIdx, Framework>,
     members: Slab<MemberIdx, Member>,
@@ -158,6 +160,7 @@ impl Core {
             minimums,
             own_minimums: 0,
             names,
+            rests: Rests::default(),
             agents: Slots::new(),
             frameworks: Slots::new(),
             members: Slab::new(),

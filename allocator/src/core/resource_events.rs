@@ -44,13 +44,15 @@ impl Core {
             self.unallocate_loose(agent, role, &taken.loose());
         }
         self.settle_allocated(agent, role);
-        let missing = (!taken.contains(&bundle)).then(|| self.not_held(owner, agent, resources));
+        // What was given is kept rather than its equal, which saves comparisons later.
+        let refused = if taken == bundle { &taken } else { &bundle };
+        let missing = (!taken.contains(refused)).then(|| self.not_held(owner, agent, resources));
         if let Some(filters) =
             filters.filter(|_| self.frameworks[owner].added && self.members[member].subscribed)
             && let Some(timeout) = filters::refusal(filters.refuse_seconds, self.options.allocation_interval)
         {
             let until = now.saturating_add(timeout);
-            self.filters.insert(agent, member, &bundle, until, now);
+            self.filters.insert(agent, member, refused, until, now);
         }
         if is_allocated && self.options.allocation_on_recovery {
             self.mark(agent);

@@ -54,6 +54,10 @@ impl Role {
         &self.quota
     }
 
+    pub(crate) fn is_nested(&self) -> bool {
+        self.parent.is_some()
+    }
+
     pub(crate) fn has_quota(&self) -> bool {
         !self.quota.is_default()
     }

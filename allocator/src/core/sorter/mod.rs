@@ -26,8 +26,10 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
+
 use super::amounts::Amounts;
-use super::ids::{Index, NameIdx, Slab};
+use super::ids::{Index, NameIdx, Slab, Spread};
 
 #[cfg(test)]
 mod tests;
@@ -199,13 +201,15 @@ impl Change<'_> {
 #[derive(Debug)]
 pub struct Cursor {
     lane: Lane,
-    /// From the root down: a node, and how many of its children were visited.
-    path: Vec<(NodeIdx, usize)>,
+    /// The node among whose children the walk is, and how many of them were visited.
+    at: (NodeIdx, usize),
+    /// The same for the nodes above it, from the root down.
+    above: Vec<(NodeIdx, usize)>,
 }
 
 impl Default for Cursor {
     fn default() -> Self {
-        Cursor { lane: Lane::ACTIVE, path: Vec::new() }
+        Cursor { lane: Lane::ACTIVE, at: (ROOT, usize::MAX), above: Vec::new() }
     }
 }
 
@@ -213,7 +217,7 @@ impl Default for Cursor {
 #[derive(Debug)]
 pub struct Sorter {
     nodes: Slab<NodeIdx, Node>,
-    clients: BTreeMap<u32, NodeIdx>,
+    clients: IndexMap<u32, NodeIdx, Spread>,
     /// All weights that were set, by path; also of paths that have no node now.
     weights: BTreeMap<Box<str>, f64>,
     dirty: bool,
@@ -232,7 +236,7 @@ impl Sorter {
     pub fn new() -> Self {
         let mut sorter = Sorter {
             nodes: Slab::new(),
-            clients: BTreeMap::new(),
+            clients: IndexMap::default(),
             weights: BTreeMap::new(),
             dirty: false,
             version: 0,
@@ -273,7 +277,7 @@ impl Sorter {
 
     /// Removes a client with all that is allocated to it.
     pub fn remove(&mut self, client: u32, basis: &Basis) {
-        let Some(leaf) = self.clients.remove(&client) else { return };
+        let Some(leaf) = self.clients.swap_remove(&client) else { return };
         let allocated = self.nodes[leaf].allocated.clone();
         self.change(leaf, basis, &Change::Take(&allocated));
         self.stand_in(leaf, 0, basis);
@@ -395,24 +399,24 @@ impl Sorter {
             self.version = basis.version;
         }
         cursor.lane = lane;
-        cursor.path.clear();
-        cursor.path.push((ROOT, 0));
+        cursor.at = (ROOT, 0);
+        cursor.above.clear();
     }
 
     /// The next client of a walk.
     pub fn next(&self, cursor: &mut Cursor) -> Option<u32> {
-        while let Some((node, visited)) = cursor.path.last_mut() {
+        loop {
+            let (node, visited) = &mut cursor.at;
             let Some(child) = self.nodes[*node].order[cursor.lane.0].get(*visited) else {
-                cursor.path.pop();
+                cursor.at = cursor.above.pop()?;
                 continue;
             };
             *visited += 1;
             match self.nodes[*child].kind {
-                Kind::Internal => cursor.path.push((*child, 0)),
                 Kind::Leaf { client, .. } => return Some(client),
+                Kind::Internal => cursor.above.push(std::mem::replace(&mut cursor.at, (*child, 0))),
             }
         }
-        None
     }
 
     /// The rest of a walk, for a caller that is about to change the order and wants to go on with the
@@ -519,6 +523,10 @@ impl Sorter {
     fn position(&self, parent: NodeIdx, child: NodeIdx, lane: Lane) -> usize {
         let node = &self.nodes[child];
         let order = &self.nodes[parent].order[lane.0];
+        // Who is chosen is mostly the first.
+        if order.first() == Some(&child) {
+            return 0;
+        }
         order.partition_point(|other| self.nodes[*other].compare(node) == Ordering::Less)
     }
 
@@ -528,7 +536,11 @@ impl Sorter {
         let Some(child) = order.get(from) else { return };
         let node = &self.nodes[*child];
         let before = |other: &NodeIdx| self.nodes[*other].compare(node) == Ordering::Less;
-        let right = order[from + 1..].partition_point(before);
+        // Who was just chosen mostly becomes the last.
+        let right = match order.last() {
+            Some(last) if last != child && before(last) => order.len() - 1 - from,
+            _ => order[from + 1..].partition_point(before),
+        };
         if right > 0 {
             self.nodes[parent].order[lane.0][from..=from + right].rotate_left(1);
             return;
