@@ -107,9 +107,9 @@ enum Stage {
 
 /// A walk over a sorter's clients in the order of its beginning.
 enum Walk {
-    /// The sorter is still in that order.
+    /// Through the sorter's own order.
     Live(Cursor),
-    /// The sorter changed: the clients that were left then.
+    /// The clients that were left when the order was about to change.
     Kept(std::vec::IntoIter<u32>),
 }
 
@@ -121,10 +121,17 @@ impl Walk {
         }
     }
 
-    /// Must be called before the sorter changes if the walk is to go on.
+    /// Must be called before the sorter changes in other ways than [`Walk::go_on`] allows.
     fn keep(&mut self, sorter: &Sorter) {
         if let Walk::Live(cursor) = self {
             *self = Walk::Kept(sorter.rest(cursor).into_iter());
+        }
+    }
+
+    /// Must be called after the last client was given something, before the walk goes on.
+    fn go_on(&mut self, sorter: &Sorter) {
+        if let Walk::Live(cursor) = self {
+            sorter.go_on(cursor);
         }
     }
 }
@@ -295,15 +302,17 @@ impl<'a> Pass<'a> {
                 continue;
             }
             let Some(offer) = self.offer_for(agent, member, &free, stage) else { continue };
-            let everything = offer == *self.core.agents[agent].free();
-            if !everything || offer.rest.has_shared() {
+            let top = self.core.roles.top(role);
+            if top != role && self.core.roles[top].has_quota() {
+                // The top-level role may leave a lane for it.
                 roles.keep(&self.core.role_sorter);
-                members.keep(&self.core.roles[role].members);
             }
             self.grant(agent, member, offer, stage);
             if self.core.agents[agent].free().is_empty() {
                 return;
             }
+            roles.go_on(&self.core.role_sorter);
+            members.go_on(&self.core.roles[role].members);
             free = self.free_for(agent, role);
             if free.is_empty() || stage == Stage::Guarantees && self.core.roles[role].missing().is_zero() {
                 return;

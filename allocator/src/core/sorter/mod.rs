@@ -197,7 +197,8 @@ impl Change<'_> {
     }
 }
 
-/// A place in a walk over the active clients. Valid until the order changes.
+/// A place in a walk over the clients of a lane. Valid until the order changes, but for the changes that
+/// [`Sorter::go_on`] allows.
 #[derive(Debug)]
 pub struct Cursor {
     lane: Lane,
@@ -205,11 +206,21 @@ pub struct Cursor {
     at: (NodeIdx, usize),
     /// The same for the nodes above it, from the root down.
     above: Vec<(NodeIdx, usize)>,
+    /// The leaf that was visited last.
+    last: NodeIdx,
+    /// Nodes that were visited and stand further behind since.
+    moved: Vec<NodeIdx>,
 }
 
 impl Default for Cursor {
     fn default() -> Self {
-        Cursor { lane: Lane::ACTIVE, at: (ROOT, usize::MAX), above: Vec::new() }
+        Cursor {
+            lane: Lane::ACTIVE,
+            at: (ROOT, usize::MAX),
+            above: Vec::new(),
+            last: ROOT,
+            moved: Vec::new(),
+        }
     }
 }
 
@@ -401,6 +412,7 @@ impl Sorter {
         cursor.lane = lane;
         cursor.at = (ROOT, 0);
         cursor.above.clear();
+        cursor.moved.clear();
     }
 
     /// The next client of a walk.
@@ -412,10 +424,32 @@ impl Sorter {
                 continue;
             };
             *visited += 1;
+            if cursor.moved.contains(child) {
+                continue;
+            }
             match self.nodes[*child].kind {
-                Kind::Leaf { client, .. } => return Some(client),
+                Kind::Leaf { client, .. } => {
+                    cursor.last = *child;
+                    return Some(client);
+                }
                 Kind::Internal => cursor.above.push(std::mem::replace(&mut cursor.at, (*child, 0))),
             }
+        }
+    }
+
+    /// Lets a walk go on as if nothing had changed, after its last client was given something, or left the
+    /// lane for it. (No other client may have changed: see [`Sorter::rest`].)
+    pub fn go_on(&self, cursor: &mut Cursor) {
+        let lane = cursor.lane;
+        let mut child = cursor.last;
+        for (node, visited) in std::iter::once(&mut cursor.at).chain(cursor.above.iter_mut().rev()) {
+            // It can only have moved behind those that the walk comes to next, or away.
+            let stayed = self.nodes[*node].order[lane.0].get(visited.wrapping_sub(1)) == Some(&child);
+            if !stayed && !cursor.moved.contains(&child) {
+                *visited -= 1;
+                cursor.moved.push(child);
+            }
+            child = *node;
         }
     }
 

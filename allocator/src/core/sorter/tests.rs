@@ -336,3 +336,33 @@ proptest! {
         prop_assert_eq!(sorted.sorter.allocation_of_all(), &amounts(sum.0, sum.1));
     }
 }
+
+proptest! {
+    /// Whoever is given something in the course of a walk does not change whom the walk comes to.
+    #[test]
+    fn a_walk_goes_on_as_if_nothing_had_changed(
+        held in proptest::collection::vec(0i64..5, PATHS.len()),
+        given in proptest::collection::vec((any::<bool>(), 0i64..20, any::<bool>()), PATHS.len()),
+    ) {
+        let mut sorted = Sorted::over(100, 100);
+        for (path, cpus) in PATHS.iter().zip(&held) {
+            sorted.add_with(path, *cpus, 0);
+            let client = sorted.client(path);
+            sorted.sorter.set_lane(client, Lane::SECOND, true, &sorted.basis);
+        }
+        let before = sorted.sorter.sorted(&sorted.basis);
+        let mut cursor = Cursor::default();
+        sorted.sorter.start(&mut cursor, Lane::SECOND, &sorted.basis);
+        let mut visited = Vec::new();
+        while let Some(client) = sorted.sorter.next(&mut cursor) {
+            visited.push(client);
+            let (is_given, cpus, leaves) = given[client as usize];
+            if is_given {
+                sorted.sorter.allocated(client, &amounts(cpus, 0), &sorted.basis);
+                sorted.sorter.set_lane(client, Lane::SECOND, !leaves, &sorted.basis);
+                sorted.sorter.go_on(&mut cursor);
+            }
+        }
+        prop_assert_eq!(visited, before);
+    }
+}
