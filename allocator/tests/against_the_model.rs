@@ -638,3 +638,31 @@ fn a_volume_that_roles_share_counts_once_for_the_role_above_them() {
     let offer = cluster.only_offer();
     assert!(offer.role.starts_with("a/"), "{offer:?}");
 }
+
+/// Found by the test above: where one member had two copies of a volume and another one, the role lost the
+/// volume's amount twice when both gave it back.
+#[test]
+fn a_volume_that_members_share_leaves_their_role_once_however_many_copies_there_are() {
+    let mut cluster = sharing(&[("X", "a"), ("Y", "a")]);
+    let total = resources("cpus:3;mem:96") + shared_volume("a");
+    let (id, info) = (agent_id("S"), agent_info("S"));
+    cluster.core.add_agent(&id, info, &agent_capabilities(), None, &total, &BTreeMap::new()).unwrap();
+    for _ in 0..3 {
+        let offer = cluster.tick().remove(0);
+        let task = resources("cpus:1;mem:32") + shared_volume("a");
+        let rest = &offer.resources - &task;
+        if !rest.is_empty() {
+            cluster.give_back(&offer, &rest, None);
+        }
+    }
+    let copies = |name: &str| {
+        cluster.core.held(&framework_id(name), &id)["a"].shared().iter().map(|one| one.copies()).sum()
+    };
+    let copies: [u32; 2] = ["X", "Y"].map(copies);
+    assert_eq!(copies, [2, 1]);
+    cluster.core.remove_framework(&framework_id("X")).unwrap();
+    assert!(cluster.core.balances());
+    assert_eq!(cluster.core.resource_use("disk").offered_or_allocated, 100.0);
+    cluster.core.remove_framework(&framework_id("Y")).unwrap();
+    assert!(cluster.core.balances());
+}
