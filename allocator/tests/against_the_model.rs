@@ -191,7 +191,7 @@ fn info_of(framework: usize, roles: usize, which: usize) -> v1::FrameworkInfo {
         let minimum = v1::offer_filters::MinAllocatableResources {
             quantities: vec![v1::offer_filters::ResourceQuantities { quantities }],
         };
-        let filters = v1::OfferFilters { min_allocatable_resources: Some(minimum), ..Default::default() };
+        let filters = v1::OfferFilters { min_allocatable_resources: Some(minimum) };
         info.offer_filters = BTreeMap::from([("b".to_owned(), filters)]).into_iter().collect();
     }
     info
@@ -361,11 +361,9 @@ impl World {
                     self.totals.insert(agent, total);
                 }
             }
-            Event::EndTask(task) => {
-                if !self.tasks.is_empty() {
-                    let task = self.tasks.swap_remove(task % self.tasks.len());
-                    self.give_back(&task, &task.resources.clone(), None, true);
-                }
+            Event::EndTask(task) if !self.tasks.is_empty() => {
+                let task = self.tasks.swap_remove(task % self.tasks.len());
+                self.give_back(&task, &task.resources.clone(), None, true);
             }
             Event::Wait(milliseconds) => self.now += Duration::from_millis(milliseconds.into()),
             Event::Run => self.run(Scope::Marked),

@@ -133,7 +133,7 @@ impl Model {
     fn roles_below(&self, parent: &str) -> Vec<String> {
         let is_child = |node: &&String| node.rsplit_once('/').map_or("", |(above, _)| above) == parent;
         let mut children: Vec<&String> = self.chosen.keys().filter(is_child).collect();
-        children.sort_by_cached_key(|node| (Share(self.share_of_node(node)), self.chosen[*node], *node));
+        children.sort_by_cached_key(|node| (in_order(self.share_of_node(node)), self.chosen[*node], *node));
         let mut roles = Vec::new();
         for child in children {
             let below = self.roles_below(child);
@@ -163,7 +163,7 @@ impl Model {
         let mut frameworks: Vec<&FrameworkId> = self.frameworks.keys().filter(wants_offers).collect();
         frameworks.sort_by_cached_key(|id| {
             let chosen = self.chosen_members[&(role.to_owned(), (*id).clone())];
-            (Share(self.share_of_framework(id, role)), chosen, *id)
+            (in_order(self.share_of_framework(id, role)), chosen, *id)
         });
         frameworks.into_iter().cloned().collect()
     }
@@ -227,7 +227,7 @@ impl Model {
         use v1::framework_info::capability::Type;
         let framework = &self.frameworks[framework];
         let can = |wanted: Type| framework.info.capabilities.iter().any(|one| one.r#type() == wanted);
-        if !self.reaches_minimum(&free, framework, role) || !self.may_use(&self.agents[agent], &can, role) {
+        if !self.reaches_minimum(&free, framework, role) || !self.may_use(&self.agents[agent], can, role) {
             return None;
         }
         Some(free.filter(|resource| {
@@ -399,16 +399,9 @@ impl Agent {
     }
 }
 
-/// Shares are never NaN: they are quotients of amounts and weights above zero.
-#[derive(PartialEq, PartialOrd)]
-struct Share(f64);
-
-impl Eq for Share {}
-
-impl Ord for Share {
-    fn cmp(&self, other: &Share) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
+/// Shares are not negative, and the bits of such numbers are in the order of the numbers.
+fn in_order(share: f64) -> u64 {
+    share.to_bits()
 }
 
 fn is_at_or_below(role: &str, top: &str) -> bool {
