@@ -247,8 +247,9 @@ impl Agent {
         by: impl Fn(MemberIdx) -> bool,
         names: &Names,
     ) -> Resources {
+        // Any copy counts: a member may have fewer than the bundle.
         let held = |resource: &mesos::Resource| {
-            self.given.iter().any(|given| by(given.member) && given.bundle.rest.contains_resource(resource))
+            self.given.iter().any(|given| by(given.member) && given.bundle.rest.has_copy(resource))
         };
         bundle.rest.shared(names).resources().filter(|resource| !held(resource))
     }

@@ -231,8 +231,9 @@ impl Rest {
         }
     }
 
-    pub(crate) fn contains_resource(&self, resource: &Resource) -> bool {
-        self.parts.as_ref().is_some_and(|parts| parts.resources.contains_resource(resource))
+    /// Whether there is at least one copy of a shared resource, however many copies are asked for.
+    pub(crate) fn has_copy(&self, resource: &Resource) -> bool {
+        self.parts.as_ref().is_some_and(|parts| parts.resources.count(resource) > 0)
     }
 
     fn amounts(&self, of: impl Fn(&Parts) -> &Amounts) -> Option<&Amounts> {

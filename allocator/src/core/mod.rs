@@ -326,6 +326,7 @@ impl Core {
     /// Gives a bundle of an agent to a member, in all books. `chosen`: it was the member's turn.
     fn give(&mut self, agent: AgentIdx, member: MemberIdx, bundle: &Bundle, chosen: bool) {
         let (to_member, to_role) = self.counted(agent, member, bundle);
+        let twice = self.counted_twice(agent, member, bundle, &to_role);
         if self.agents[agent].give(member, bundle, &self.names) {
             self.members[member].holdings += 1;
         }
@@ -336,6 +337,9 @@ impl Core {
         } else {
             self.roles[role].members.update(member.0, &Amounts::ZERO, &to_member, &self.basis);
             self.role_sorter.update(role.0, &Amounts::ZERO, &to_role, &self.basis);
+        }
+        for (above, twice) in twice {
+            self.role_sorter.update_inner(&above, &twice, &Amounts::ZERO, &self.basis);
         }
         self.roles.take(role, &bundle.loose());
         self.quota_use_changed(role);
@@ -351,9 +355,13 @@ impl Core {
             self.members[member].holdings -= 1;
         }
         let (from_member, from_role) = self.counted(agent, member, &taken);
+        let twice = self.counted_twice(agent, member, &taken, &from_role);
         let role = self.members[member].role;
         self.roles[role].members.unallocated(member.0, &from_member, &self.basis);
         self.role_sorter.unallocated(role.0, &from_role, &self.basis);
+        for (above, twice) in twice {
+            self.role_sorter.update_inner(&above, &Amounts::ZERO, &twice, &self.basis);
+        }
         self.roles.give_back(role, &taken.loose());
         self.quota_use_changed(role);
         taken
@@ -366,23 +374,46 @@ impl Core {
             let amounts = bundle.amounts();
             return (amounts.clone(), amounts);
         }
-        let entry = &self.agents[agent];
         let role = self.members[member].role;
-        let of_role = |other: MemberIdx| self.members[other].role == role;
-        let others = bundle.non_shared_amounts(&self.names);
-        let count = |shared: mesos::Resources| {
-            let mut sum = others.clone();
-            for resource in shared.iter() {
-                if let Some(name) = self.names.find(resource.name()) {
-                    sum.increase(name, resource.scalar().map_or(0, Scalar::millis));
-                }
-            }
-            sum
-        };
         (
-            count(entry.shared_not_held(bundle, |other| other == member, &self.names)),
-            count(entry.shared_not_held(bundle, of_role, &self.names)),
+            self.counted_for(agent, bundle, |other| other == member),
+            self.counted_for(agent, bundle, |other| self.members[other].role == role),
         )
+    }
+
+    /// What of `to_role`, as [`Core::counted`] has it, the nodes above a role count already, because another
+    /// role below them has the same shared resources.
+    fn counted_twice(
+        &self,
+        agent: AgentIdx,
+        member: MemberIdx,
+        bundle: &Bundle,
+        to_role: &Amounts,
+    ) -> Vec<(String, Amounts)> {
+        if !bundle.rest.has_shared() {
+            return Vec::new();
+        }
+        let path = &*self.roles[self.members[member].role].path;
+        let above = path.match_indices('/').map(|(end, _)| &path[..end]).chain(["", path]);
+        let twice = above.map(|above| {
+            let is_below = |other: MemberIdx| {
+                let other = self.roles[self.members[other].role].path.strip_prefix(above);
+                other.is_some_and(|rest| above.is_empty() || rest.is_empty() || rest.starts_with('/'))
+            };
+            (above.to_owned(), to_role.minus(&self.counted_for(agent, bundle, is_below)))
+        });
+        twice.filter(|(_, twice)| !twice.is_zero()).collect()
+    }
+
+    /// The amounts of a bundle without the shared resources that some members have of the agent.
+    fn counted_for(&self, agent: AgentIdx, bundle: &Bundle, have: impl Fn(MemberIdx) -> bool) -> Amounts {
+        let mut sum = bundle.non_shared_amounts(&self.names);
+        for resource in self.agents[agent].shared_not_held(bundle, have, &self.names).iter() {
+            if let Some(name) = self.names.find(resource.name()) {
+                sum.increase(name, resource.scalar().map_or(0, Scalar::millis));
+            }
+        }
+        sum
     }
 }
 

@@ -372,6 +372,17 @@ impl Sorter {
         }
     }
 
+    /// An inner node's `old` turns into `new`, without a change of anything below or above it: what several
+    /// clients below it share counts once for it. The root's path is empty.
+    pub fn update_inner(&mut self, path: &str, old: &Amounts, new: &Amounts, basis: &Basis) {
+        let mut node = ROOT;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let Some(child) = self.nodes[node].children.get(part) else { return };
+            node = *child;
+        }
+        self.change_one(node, basis, &Change::Replace { old, new });
+    }
+
     /// What is allocated to a client itself, without what is below its path.
     pub fn allocation(&self, client: u32) -> Option<&Amounts> {
         Some(&self.nodes[self.leaf(client)?].allocated)
@@ -526,30 +537,35 @@ impl Sorter {
         }
     }
 
-    /// Applies a change to a leaf and everything above it, and moves each to its new place. A tree that
-    /// will be sorted anyway is not kept in order.
+    /// Applies a change to a leaf and everything above it.
     fn change(&mut self, leaf: NodeIdx, basis: &Basis, change: &Change<'_>) {
-        let in_order = !self.dirty && basis.version == self.version;
         let mut current = Some(leaf);
         while let Some(index) = current {
-            let node = &self.nodes[index];
-            current = node.parent;
-            match node.parent {
-                Some(parent) if in_order && node.stands_in != 0 => {
-                    let stands_in = node.stands_in;
-                    let mut from = [0; Lane::COUNT];
-                    for lane in lanes(stands_in) {
-                        from[lane.0] = self.position(parent, index, lane);
-                    }
-                    let node = &mut self.nodes[index];
-                    change.apply(node);
-                    node.share = basis.share(node);
-                    for lane in lanes(stands_in) {
-                        self.move_to_its_place(parent, from[lane.0], lane);
-                    }
+            self.change_one(index, basis, change);
+            current = self.nodes[index].parent;
+        }
+    }
+
+    /// Applies a change to a node, and moves it to its new places. A tree that will be sorted anyway is not
+    /// kept in order.
+    fn change_one(&mut self, index: NodeIdx, basis: &Basis, change: &Change<'_>) {
+        let in_order = !self.dirty && basis.version == self.version;
+        let node = &self.nodes[index];
+        match node.parent {
+            Some(parent) if in_order && node.stands_in != 0 => {
+                let stands_in = node.stands_in;
+                let mut from = [0; Lane::COUNT];
+                for lane in lanes(stands_in) {
+                    from[lane.0] = self.position(parent, index, lane);
                 }
-                _ => change.apply(&mut self.nodes[index]),
+                let node = &mut self.nodes[index];
+                change.apply(node);
+                node.share = basis.share(node);
+                for lane in lanes(stands_in) {
+                    self.move_to_its_place(parent, from[lane.0], lane);
+                }
             }
+            _ => change.apply(&mut self.nodes[index]),
         }
     }
 
