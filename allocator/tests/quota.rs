@@ -8,23 +8,6 @@ use std::collections::BTreeMap;
 
 use allocator::Quota;
 use common::*;
-use mesos::{ResourceLimits, ResourceQuantities, Resources};
-
-fn quota(guarantees: &str, limits: &str) -> Quota {
-    let parse = |text: &str| ResourceQuantities::parse(text).unwrap();
-    Quota {
-        guarantees: if guarantees.is_empty() { ResourceQuantities::default() } else { parse(guarantees) },
-        limits: if limits.is_empty() {
-            ResourceLimits::default()
-        } else {
-            ResourceLimits::parse(limits).unwrap()
-        },
-    }
-}
-
-fn sum<'a>(offers: impl IntoIterator<Item = &'a Offer>) -> Resources {
-    offers.into_iter().map(|offer| offer.resources.clone()).sum()
-}
 
 /// Upstream: `QuotaProvidesGuarantee`.
 #[test]
