@@ -86,6 +86,22 @@ fn a_shared_volume_is_made_offered_and_destroyed() {
     assert_offer(&cluster.only_offer(), "F", "role1", "agent", &updated.resources);
 }
 
+#[test]
+fn an_operation_is_no_turn_of_its_framework() {
+    let mut cluster = Cluster::new();
+    cluster.agent("agent", "cpus:4;mem:1024;disk:100");
+    cluster.framework("A", &["role"]);
+    let offer = cluster.run().remove(0);
+    cluster.framework("B", &["role"]);
+    let updated = cluster.apply(&offer, create, &volume(&resources("disk:5"), "ID"));
+    give_all_back(&mut cluster, &updated);
+    let second = cluster.only_offer();
+    assert_eq!(second.framework, "B");
+    give_all_back(&mut cluster, &second);
+    // Both had one turn, and the smaller name is next.
+    assert_eq!(cluster.only_offer().framework, "A");
+}
+
 /// Upstream: `UpdateAvailableSuccess`, `UpdateAvailableFail`.
 #[test]
 fn an_operator_reserves_what_is_free_and_not_what_is_offered() {

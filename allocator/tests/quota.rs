@@ -122,6 +122,17 @@ fn a_disk_that_cannot_be_cut_is_given_whole_or_not_at_all() {
     assert_eq!(offers, ["Q/q@agent3: cpus:1; mem:1024; disk:50"]);
 }
 
+#[test]
+fn of_disks_that_cannot_be_cut_as_many_are_given_as_fit() {
+    let mut cluster = Cluster::new();
+    cluster.core.update_quota("q", &quota("", "disk:60"));
+    let total = resources("cpus:1;mem:512") + mount_disk("disk:50") + mount_disk("disk:50");
+    cluster.agent_of("agent", &total);
+    cluster.framework("Q", &["q"]);
+    let one = resources("cpus:1;mem:512") + mount_disk("disk:50");
+    assert_offer(&cluster.run()[0], "Q", "q", "agent", &one);
+}
+
 /// Upstream: `QuotaAllocationMultipleDisk`.
 #[test]
 fn several_kinds_of_disk_together_meet_a_quota() {
@@ -148,6 +159,17 @@ fn what_a_quota_does_not_name_is_given_along_unless_another_role_lacks_it() {
     // q1 has its cpus; of what its quota does not name it gets the rest, and agent2 has mem for q2.
     cluster.agent("agent3", total);
     assert_offer(&cluster.run()[0], "Q", "q1", "agent3", &resources("mem:1024;ports:[31000-32000]"));
+}
+
+#[test]
+fn an_agent_without_what_a_guarantee_lacks_goes_to_the_lowest_share() {
+    let mut cluster = Cluster::new();
+    cluster.core.update_quota("q", &quota("cpus:4", ""));
+    cluster.framework("Q", &["q"]);
+    cluster.framework("N", &["n"]);
+    assert_eq!(cluster.with_agent("agent1", "cpus:2;mem:512"), ["Q/q@agent1: cpus:2; mem:512"]);
+    // q lacks cpus, of which there are none here, and has more than n.
+    assert_eq!(cluster.with_agent("agent2", "mem:512"), ["N/n@agent2: mem:512"]);
 }
 
 /// Upstream: `DRFWithQuota`, whose metrics `metrics.rs` checks.

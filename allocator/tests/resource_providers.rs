@@ -69,6 +69,18 @@ fn what_a_provider_brings_is_offered_at_once() {
 }
 
 #[test]
+fn use_of_a_provider_adds_to_what_the_framework_has_of_the_agent() {
+    let mut cluster = Cluster::new();
+    cluster.framework("F", &["role"]);
+    cluster.agent("agent", "cpus:1;disk:50");
+    assert_eq!(cluster.run().len(), 1);
+    cluster.provider("agent", "cpus:1;disk:100", ("F", "role", "disk:40"));
+    let held = cluster.core.held(&framework_id("F"), &agent_id("agent"));
+    assert_eq!(held["role"], resources("cpus:1;disk:90"));
+    assert_eq!(told(&cluster.run()), ["F/role@agent: cpus:1; disk:60"]);
+}
+
+#[test]
 fn use_by_a_framework_that_has_not_come_back_counts_once_when_it_comes() {
     let mut cluster = Cluster::new();
     cluster.agent("agent", "cpus:1;mem:100");
