@@ -71,6 +71,23 @@ fn more_than_was_refused_is_offered() {
 }
 
 #[test]
+fn a_shorter_refusal_of_the_same_does_not_end_a_longer_one() {
+    let mut cluster = Cluster::new();
+    cluster.agent("agent", "cpus:4;mem:1024");
+    cluster.framework("A", &["role"]);
+    let mut offer = cluster.run().remove(0);
+    for refuse_seconds in [1000.0, 1.0] {
+        cluster.launch(&offer, "cpus:2;mem:512", refuse_seconds);
+        cluster.seconds_pass(10);
+        assert!(cluster.run_over(Scope::All).is_empty());
+        // With what the task had it is more than was refused.
+        cluster.task_ends(&offer, "cpus:2;mem:512");
+        offer = cluster.run().remove(0);
+        assert_eq!(offer.resources, resources("cpus:4;mem:1024"));
+    }
+}
+
+#[test]
 fn a_refusal_in_one_role_does_not_hold_in_another() {
     let mut cluster = Cluster::new();
     cluster.agent("agent", "cpus:4;mem:1024");

@@ -122,6 +122,35 @@ fn who_answered_is_asked_again_unless_he_refused_for_a_time() {
 }
 
 #[test]
+fn a_shorter_refusal_does_not_end_a_longer_one_but_going_away_does() {
+    let mut cluster = Cluster::new();
+    cluster.framework("F", &["role"]);
+    cluster.agent("agent", "cpus:2;mem:1024");
+    cluster.plan("agent", Some(from(A_MINUTE)));
+    assert_eq!(cluster.asked(), ["F@agent"]);
+    cluster.answer("F", "agent", Some(A_DAY));
+    cluster.answer("F", "agent", Some(0.5));
+    assert!(cluster.asked_at_tick().is_empty());
+    cluster.core.deactivate_framework(&framework_id("F")).unwrap();
+    cluster.core.activate_framework(&framework_id("F")).unwrap();
+    assert_eq!(cluster.asked(), ["F@agent"]);
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_is_no_answer() {
+    let mut cluster = Cluster::new();
+    cluster.framework("F", &["role"]);
+    cluster.agent("agent", "cpus:2;mem:1024");
+    cluster.plan("agent", Some(from(A_MINUTE)));
+    assert_eq!(cluster.asked(), ["F@agent"]);
+    // The plan changes while the answer is on its way.
+    cluster.plan("agent", Some(from(2 * A_MINUTE)));
+    cluster.answer("F", "agent", None);
+    assert!(cluster.core.inverse_offer_statuses()[&agent_id("agent")].is_empty());
+    assert_eq!(cluster.asked(), ["F@agent"]);
+}
+
+#[test]
 fn a_new_plan_makes_answers_and_refusals_void_and_reviving_the_refusals() {
     let mut cluster = Cluster::new();
     cluster.framework("F", &["role"]);
