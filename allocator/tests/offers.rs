@@ -290,6 +290,17 @@ fn mistaken_events_change_nothing() {
 }
 
 #[test]
+fn a_framework_that_an_agent_names_without_anything_used_stays_unknown() {
+    let mut cluster = Cluster::new();
+    let used = BTreeMap::from([(framework_id("Z"), mesos::Resources::new())]);
+    let (id, info, total) = (agent_id("one"), agent_info("one"), resources("cpus:2;mem:512"));
+    cluster.core.add_agent(&id, info, &agent_capabilities(), None, &total, &used).unwrap();
+    let part = resources("cpus:1").allocated_to("a");
+    let error = cluster.core.recover_resources(&framework_id("Z"), &id, &part, None, false, SECOND);
+    assert_eq!(error, Err(EventError::UnknownFramework(framework_id("Z"))));
+}
+
+#[test]
 fn a_held_allocator_waits_for_its_agents_or_its_time() {
     let quota = allocator::Quota {
         guarantees: mesos::ResourceQuantities::parse("cpus:1").unwrap(),

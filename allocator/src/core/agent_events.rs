@@ -60,7 +60,7 @@ impl Core {
         self.maintenance.plan(agent, unavailability);
         self.note_region(agent);
         self.count_total(agent, &Bundle::default());
-        for (framework, resources) in used {
+        for (framework, resources) in used.iter().filter(|(_, resources)| !resources.is_empty()) {
             let framework = self.intern_framework(framework);
             self.complete(agent, framework, resources);
         }
@@ -149,7 +149,7 @@ impl Core {
         if self.set_total(agent, &total) {
             self.mark(agent);
         }
-        for (framework, resources) in used {
+        for (framework, resources) in used.iter().filter(|(_, resources)| !resources.is_empty()) {
             let framework = self.intern_framework(framework);
             for (role, resources) in resources.allocations() {
                 let member = self.intern_member(framework, &role);
