@@ -6,7 +6,7 @@
 //! | `Recover` | the master | sets quotas; holds allocation until agents are back |
 //! | `AddFramework`, `ActivateFramework`, `ReviveOffers`, `UpdateFramework` | the master | changes the books; all agents are looked at at once |
 //! | `RemoveFramework`, `DeactivateFramework`, `SuppressOffers` | the master | changes the books; what a removed framework held is offered at once |
-//! | `AddAgent`, `UpdateAgent`, `ActivateAgent`, `UpdateUnavailability` | the master | changes the books; the agent is looked at at once |
+//! | `AddAgent`, `UpdateAgent`, `AddResourceProvider`, `ActivateAgent`, `UpdateUnavailability` | the master | changes the books; the agent is looked at at once |
 //! | `RemoveAgent`, `DeactivateAgent`, `UpdateWhitelist` | the master | changes the books |
 //! | `RecoverResources` | the master | frees resources, sets a filter; those of ended tasks are offered at once |
 //! | `UpdateAllocation`, `TransitionOfferedToAllocated`, `UpdateWeights`, `UpdateQuota` | the master | changes the books |
@@ -254,6 +254,7 @@ events! {
     RemoveAgent => |core, m, _now| core.remove_agent(&m.id);
     UpdateAgent => |core, m, _now|
         core.update_agent(&m.id, m.info, m.total.as_ref(), m.capabilities.as_deref());
+    AddResourceProvider => |core, m, _now| core.add_resource_provider(&m.agent, &m.total, &m.used);
     ActivateAgent => |core, m, _now| core.activate_agent(&m.id);
     DeactivateAgent => |core, m, _now| core.deactivate_agent(&m.id);
     UpdateAllocation => |core, m, _now|

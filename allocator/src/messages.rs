@@ -127,6 +127,17 @@ pub struct UpdateAgent {
     pub capabilities: Option<Vec<v1::agent_info::Capability>>,
 }
 
+/// A resource provider of an agent came, with resources of its own.
+#[derive(Clone, Debug)]
+pub struct AddResourceProvider {
+    /// The agent.
+    pub agent: AgentId,
+    /// What the provider has, without allocation info.
+    pub total: Resources,
+    /// What operations on it hold, by framework.
+    pub used: BTreeMap<FrameworkId, Resources>,
+}
+
 /// An agent is in service.
 #[derive(Clone, Debug)]
 pub struct ActivateAgent {
@@ -273,6 +284,7 @@ messages! {
     AddAgent;
     RemoveAgent;
     UpdateAgent;
+    AddResourceProvider;
     ActivateAgent;
     DeactivateAgent;
     UpdateAllocation;

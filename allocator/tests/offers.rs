@@ -1,4 +1,4 @@
-//! Who is offered what, and who is not: filters, suppression, reservations, capabilities, minimums.
+//! Who is offered what, and who is not: capabilities, minimums, regions, agents out of service, mistakes.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +7,6 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use allocator::core::Scope;
 use allocator::{EventError, Options};
 use common::*;
 use mesos::v1::framework_info::capability::Type;
@@ -63,178 +62,6 @@ fn what_a_removed_framework_held_is_offered_at_once() {
     assert_eq!(told(&cluster.run()), ["A/role@agent: cpus:4; mem:1024"]);
 }
 
-/// Upstream: `OfferFilter`.
-#[test]
-fn a_refusal_holds_for_its_time_for_the_one_who_refused() {
-    let mut cluster = Cluster::new();
-    cluster.agent("agent", "cpus:4;mem:1024");
-    cluster.framework("A", &["role"]);
-    let offer = cluster.run().remove(0);
-    cluster.decline(&offer, 3.0);
-    for _ in 0..3 {
-        assert!(cluster.tick().is_empty());
-    }
-    assert_eq!(cluster.core.roles(cluster.now)[0].active_filters, 1);
-    cluster.framework("B", &["role"]);
-    let other = cluster.run().remove(0);
-    assert_eq!(other.framework, "B");
-    cluster.decline(&other, 1000.0);
-    assert_eq!(cluster.only_offer().framework, "A");
-}
-
-/// Upstream: `SmallOfferFilterTimeout`.
-#[test]
-fn a_short_refusal_outlives_the_next_run() {
-    let options = Options { allocation_interval: 10 * SECOND, ..Default::default() };
-    let mut cluster = Cluster::with(options);
-    cluster.agent("agent", "cpus:4;mem:1024");
-    cluster.framework("A", &["role"]);
-    let offer = cluster.run().remove(0);
-    cluster.decline(&offer, 0.001);
-    cluster.now += 10 * SECOND;
-    assert!(cluster.run_over(Scope::All).is_empty());
-    cluster.now += 10 * SECOND;
-    assert_eq!(cluster.run_over(Scope::All).len(), 1);
-}
-
-#[test]
-fn more_than_was_refused_is_offered() {
-    let mut cluster = Cluster::new();
-    cluster.agent("agent", "cpus:4;mem:1024");
-    cluster.framework("A", &["role"]);
-    let offer = cluster.run().remove(0);
-    cluster.launch(&offer, "cpus:1;mem:100", 1000.0);
-    assert!(cluster.tick().is_empty());
-    cluster.task_ends(&offer, "cpus:1;mem:100");
-    assert_eq!(cluster.run()[0].resources, resources("cpus:4;mem:1024"));
-}
-
-#[test]
-fn a_refusal_in_one_role_does_not_hold_in_another() {
-    let mut cluster = Cluster::new();
-    cluster.agent("agent", "cpus:4;mem:1024");
-    cluster.framework("A", &["a", "b"]);
-    let first = cluster.run().remove(0);
-    assert_eq!(first.role, "a");
-    cluster.decline(&first, 1000.0);
-    let second = cluster.only_offer();
-    assert_eq!(second.role, "b");
-    cluster.decline(&second, 1000.0);
-    assert!(cluster.tick().is_empty());
-    cluster.core.revive_offers(&framework_id("A"), &set(&["b"])).unwrap();
-    assert_eq!(cluster.run()[0].role, "b");
-}
-
-#[test]
-fn reviving_forgets_what_was_refused() {
-    let mut cluster = Cluster::new();
-    cluster.agent("agent", "cpus:4;mem:1024");
-    cluster.framework("A", &["role"]);
-    let offer = cluster.run().remove(0);
-    cluster.decline(&offer, 1000.0);
-    assert!(cluster.tick().is_empty());
-    cluster.core.revive_offers(&framework_id("A"), &BTreeSet::new()).unwrap();
-    assert_eq!(cluster.run().len(), 1);
-}
-
-#[test]
-fn a_framework_that_was_away_has_refused_nothing() {
-    let mut cluster = Cluster::new();
-    cluster.agent("agent", "cpus:4;mem:1024");
-    cluster.framework("A", &["role"]);
-    let offer = cluster.run().remove(0);
-    cluster.decline(&offer, 1000.0);
-    cluster.core.deactivate_framework(&framework_id("A")).unwrap();
-    assert!(cluster.tick().is_empty());
-    cluster.core.activate_framework(&framework_id("A")).unwrap();
-    assert_eq!(cluster.run().len(), 1);
-}
-
-#[test]
-fn changed_attributes_of_an_agent_forget_what_was_refused_there() {
-    let mut cluster = Cluster::new();
-    cluster.agent("agent", "cpus:4;mem:1024");
-    cluster.framework("A", &["role"]);
-    let offer = cluster.run().remove(0);
-    cluster.decline(&offer, 1000.0);
-    let mut info = agent_info("agent");
-    info.port = Some(5052);
-    cluster.core.update_agent(&agent_id("agent"), info.clone(), None, None).unwrap();
-    assert!(cluster.run().is_empty());
-    info.attributes = vec![v1::Attribute { name: "rack".into(), ..Default::default() }];
-    cluster.core.update_agent(&agent_id("agent"), info, None, None).unwrap();
-    assert_eq!(cluster.run().len(), 1);
-}
-
-/// Upstream: `SuppressAndReviveOffersWithMultiRole`.
-#[test]
-fn a_suppressed_role_gets_no_offers_until_it_is_revived() {
-    let mut cluster = Cluster::new();
-    cluster.framework("A", &["a", "b"]);
-    cluster.core.suppress_offers(&framework_id("A"), &set(&["a"])).unwrap();
-    cluster.agent("agent1", "cpus:4;mem:1024");
-    assert_eq!(told(&cluster.run()), ["A/b@agent1: cpus:4; mem:1024"]);
-    cluster.core.suppress_offers(&framework_id("A"), &BTreeSet::new()).unwrap();
-    cluster.agent("agent2", "cpus:4;mem:1024");
-    assert!(cluster.run().is_empty());
-    assert!(cluster.tick().is_empty());
-    cluster.core.revive_offers(&framework_id("A"), &BTreeSet::new()).unwrap();
-    assert_eq!(told(&cluster.run()), ["A/a@agent2: cpus:4; mem:1024"]);
-}
-
-#[test]
-fn a_framework_may_begin_suppressed_and_change_that_with_its_info() {
-    let mut cluster = Cluster::new();
-    cluster.agent("agent", "cpus:4;mem:1024");
-    let (id, info) = (framework_id("A"), framework_info(&["a", "b"]));
-    cluster.core.add_framework(&id, &info, &BTreeMap::new(), true, &set(&["a", "b"])).unwrap();
-    assert!(cluster.run().is_empty());
-    cluster.core.update_framework(&id, &info, &set(&["a"])).unwrap();
-    let offer = cluster.run().remove(0);
-    assert_eq!(offer.role, "b");
-    // It leaves the role, and keeps what it has of it until it gives that back.
-    cluster.core.update_framework(&id, &framework_info(&["c"]), &BTreeSet::new()).unwrap();
-    assert_eq!(cluster.core.held(&id, &agent_id("agent"))["b"], resources("cpus:4;mem:1024"));
-    cluster.decline(&offer, 1000.0);
-    assert_eq!(cluster.only_offer().role, "c");
-    assert!(cluster.core.roles(cluster.now).iter().all(|role| role.path == "c"));
-}
-
-#[test]
-fn reserved_resources_go_to_their_role_and_those_below_it() {
-    let mut cluster = Cluster::new();
-    cluster.framework("A", &["a"]);
-    cluster.framework("AB", &["a/b"]);
-    cluster.framework("C", &["c"]);
-    cluster.agent("agent1", "cpus(a):2;mem(a):512");
-    cluster.agent("agent2", "cpus(a/b):2;mem(a/b):512");
-    cluster.agent("agent3", "cpus(d):2;mem(d):512");
-    let offers = cluster.run();
-    assert_eq!(offers.len(), 2);
-    assert!(offers.iter().all(|offer| offer.framework != "C"));
-    let of_agent2 = offers.iter().find(|offer| offer.agent == "agent2").unwrap();
-    assert_eq!(of_agent2.framework, "AB");
-    // With its own role's reservations taken, the descendant is given its ancestor's.
-    let of_agent1 = offers.iter().find(|offer| offer.agent == "agent1").unwrap();
-    cluster.decline(of_agent1, 0.0);
-    let declined = of_agent1.framework.clone();
-    cluster.core.suppress_offers(&framework_id("A"), &BTreeSet::new()).unwrap();
-    let again = cluster.only_offer();
-    assert_eq!((again.framework.as_str(), again.role.as_str()), ("AB", "a/b"), "after {declined} declined");
-}
-
-#[test]
-fn one_agent_is_divided_where_reservations_divide_it() {
-    let mut cluster = Cluster::new();
-    cluster.framework("A", &["a"]);
-    cluster.framework("B", &["b"]);
-    cluster.agent("agent", "cpus:2;mem:512;cpus(a):1;mem(a):64;cpus(b):1;mem(b):64");
-    let offers = cluster.run();
-    assert_eq!(offers.len(), 2);
-    assert_eq!(offers[0].resources, resources("cpus:2;mem:512;cpus(a):1;mem(a):64"));
-    assert_eq!(offers[1].resources, resources("cpus(b):1;mem(b):64"));
-}
-
 /// Upstream: `Allocatable`.
 #[test]
 fn less_than_the_minimum_is_not_offered() {
@@ -246,24 +73,42 @@ fn less_than_the_minimum_is_not_offered() {
     let mut offered: Vec<String> = cluster.run().into_iter().map(|offer| offer.agent).collect();
     offered.sort();
     assert_eq!(offered, ["cpu", "mem"]);
+    // Half a minimum reserved and half of it not are a whole one.
+    let both = "cpus:0.005;mem:16;cpus(role):0.005;mem(role):16;disk:128";
+    cluster.agent("both", both);
+    assert_offer(&cluster.run()[0], "A", "role", "both", &resources(both));
+}
+
+/// Upstream: `FrameworkMinAllocatable`.
+#[test]
+fn a_framework_may_lower_its_minimum_later() {
+    let mut cluster = Cluster::new();
+    cluster.framework("F", &["role1"]);
+    assert!(cluster.with_agent("agent", "cpus:0.005;mem:16;disk:128").is_empty());
+    let mut info = framework_info(&["role1"]);
+    info.offer_filters.insert("role1".into(), minimums(vec![&[("cpus", 0.003)]]));
+    cluster.core.update_framework(&framework_id("F"), &info, &BTreeSet::new()).unwrap();
+    assert_eq!(told(&cluster.tick()), ["F/role1@agent: cpus:0.005; mem:16; disk:128"]);
+}
+
+/// What a framework demands of an offer for one of its roles: one of several lists of quantities.
+fn minimums(alternatives: Vec<&[(&str, f64)]>) -> v1::OfferFilters {
+    let quantities = |of: &[(&str, f64)]| v1::offer_filters::ResourceQuantities {
+        quantities: of
+            .iter()
+            .map(|(name, value)| ((*name).into(), v1::value::Scalar { value: *value }))
+            .collect(),
+    };
+    v1::OfferFilters {
+        min_allocatable_resources: Some(v1::offer_filters::MinAllocatableResources {
+            quantities: alternatives.into_iter().map(quantities).collect(),
+        }),
+    }
 }
 
 /// Upstream: `FrameworkMinAllocatable`, `FrameworkEmptyMinAllocatable`.
 #[test]
 fn a_framework_may_set_minimums_of_its_own_for_a_role() {
-    let minimums = |quantities: Vec<&[(&str, f64)]>| v1::OfferFilters {
-        min_allocatable_resources: Some(v1::offer_filters::MinAllocatableResources {
-            quantities: quantities
-                .into_iter()
-                .map(|of| v1::offer_filters::ResourceQuantities {
-                    quantities: of
-                        .iter()
-                        .map(|(name, value)| ((*name).into(), v1::value::Scalar { value: *value }))
-                        .collect(),
-                })
-                .collect(),
-        }),
-    };
     let mut cluster = Cluster::new();
     let mut demanding = framework_info(&["a"]);
     demanding.offer_filters.insert("a".into(), minimums(vec![&[("cpus", 2.0), ("mem", 512.0)]]));
@@ -302,99 +147,6 @@ fn agents_with_gpus_are_kept_for_those_who_use_them() {
     assert_eq!(cluster.run()[0].resources, resources("cpus:4;mem:1024;gpus:1"));
 }
 
-fn revocable(text: &str) -> mesos::Resources {
-    let mut protos = resources(text).to_protos();
-    for proto in &mut protos {
-        proto.revocable = Some(v1::resource::RevocableInfo {});
-    }
-    mesos::Resources::try_from_protos(&protos).unwrap()
-}
-
-/// Upstream: `OversubscribedNotAllocated`, `RecoverOversubscribedResources`.
-#[test]
-fn revocable_resources_go_to_those_who_can_bear_it() {
-    let mut cluster = Cluster::new();
-    cluster.framework("A", &["a"]);
-    cluster.agent("agent", "cpus:2;mem:1024");
-    let total = resources("cpus:2;mem:1024") + revocable("cpus:3");
-    cluster.core.update_agent(&agent_id("agent"), agent_info("agent"), Some(&total), None).unwrap();
-    assert_eq!(cluster.run()[0].resources, resources("cpus:2;mem:1024"));
-    cluster.framework_of("R", &framework_with(&["r"], &[Type::MultiRole, Type::RevocableResources]));
-    let offer = cluster.run().remove(0);
-    assert_eq!((offer.framework.as_str(), &offer.resources), ("R", &revocable("cpus:3")));
-    cluster.decline(&offer, 0.0);
-    assert_eq!(cluster.only_offer().resources, revocable("cpus:3"));
-    // The estimate shrinks while they are offered: nothing is free, and nothing breaks.
-    let total = resources("cpus:2;mem:1024") + revocable("cpus:1");
-    cluster.core.update_agent(&agent_id("agent"), agent_info("agent"), Some(&total), None).unwrap();
-    assert!(cluster.core.free(&agent_id("agent")).unwrap().is_empty());
-    assert!(cluster.core.balances());
-}
-
-#[test]
-fn what_one_framework_leaves_of_an_agent_goes_to_the_next() {
-    let mut cluster = Cluster::new();
-    cluster.framework("A", &["role"]);
-    cluster.framework_of("R", &framework_with(&["role"], &[Type::MultiRole, Type::RevocableResources]));
-    let total = resources("cpus:2;mem:1024") + revocable("cpus:3");
-    let (id, info) = (agent_id("agent"), agent_info("agent"));
-    cluster.core.add_agent(&id, info, &agent_capabilities(), None, &total, &BTreeMap::new()).unwrap();
-    let offers = cluster.run();
-    assert_eq!(counts(&offers), BTreeMap::from([("A".into(), 1), ("R".into(), 1)]));
-    assert_eq!(offers[1].resources, revocable("cpus:3"));
-}
-
-fn shared_volume(role: &str) -> mesos::Resources {
-    let mut proto = resources(&format!("disk({role}):100")).to_protos().remove(0);
-    proto.disk = Some(v1::resource::DiskInfo {
-        persistence: Some(v1::resource::disk_info::Persistence { id: "volume".into(), ..Default::default() }),
-        volume: Some(v1::Volume { mode: 1, container_path: "data".into(), ..Default::default() }),
-        ..Default::default()
-    });
-    proto.shared = Some(v1::resource::SharedInfo {});
-    mesos::Resources::try_from_protos(&[proto]).unwrap()
-}
-
-/// Upstream: `SharedResourcesCapability`, `AllocateSharedResources`.
-#[test]
-fn a_shared_volume_is_offered_once_a_run_while_it_is_in_use() {
-    let mut cluster = Cluster::new();
-    cluster.framework("N", &["role"]);
-    cluster.framework_of("S1", &framework_with(&["role"], &[Type::MultiRole, Type::SharedResources]));
-    cluster.framework_of("S2", &framework_with(&["role"], &[Type::MultiRole, Type::SharedResources]));
-    cluster.core.suppress_offers(&framework_id("N"), &BTreeSet::new()).unwrap();
-    let volume = shared_volume("role");
-    let total = resources("cpus:4;mem:1024") + &volume;
-    cluster
-        .core
-        .add_agent(
-            &agent_id("agent"),
-            agent_info("agent"),
-            &agent_capabilities(),
-            None,
-            &total,
-            &BTreeMap::new(),
-        )
-        .unwrap();
-    let first = cluster.run();
-    assert_eq!(first.len(), 1);
-    assert_eq!(first[0].resources, total);
-    cluster.launch(&first[0], "cpus:1;mem:512", 0.0);
-    // The volume came back with the rest; now the first framework uses it.
-    let second = cluster.tick();
-    assert_eq!(second.len(), 1);
-    assert_eq!(second[0].resources, resources("cpus:3;mem:512") + &volume);
-    cluster.give_back(&second[0], &resources("cpus:3;mem:512"), None);
-    let third = cluster.tick();
-    assert_eq!(third.len(), 1);
-    assert_eq!(third[0].resources, resources("cpus:3;mem:512") + &volume);
-    cluster.core.revive_offers(&framework_id("N"), &BTreeSet::new()).unwrap();
-    cluster.give_back(&third[0], &resources("cpus:3;mem:512"), None);
-    cluster.core.suppress_offers(&framework_id("S1"), &BTreeSet::new()).unwrap();
-    cluster.core.suppress_offers(&framework_id("S2"), &BTreeSet::new()).unwrap();
-    assert_eq!(told(&cluster.tick()), ["N/role@agent: cpus:3; mem:512"]);
-}
-
 #[test]
 fn an_agent_in_another_region_goes_to_region_aware_frameworks() {
     let domain = |region: &str| DomainInfo {
@@ -418,6 +170,34 @@ fn an_agent_in_another_region_goes_to_region_aware_frameworks() {
     assert_eq!(told(&cluster.run()), ["R/r@far: cpus:2; mem:512"]);
 }
 
+/// Upstream: `UpdateSlaveCapabilities`.
+#[test]
+fn an_agent_that_learns_about_several_roles_is_offered_at_once() {
+    let mut cluster = Cluster::new();
+    let (id, info, total) = (agent_id("agent"), agent_info("agent"), resources("cpus:1;mem:1;disk:1"));
+    cluster.core.add_agent(&id, info.clone(), &[], None, &total, &BTreeMap::new()).unwrap();
+    cluster.framework("F", &["role1"]);
+    assert!(cluster.run().is_empty());
+    cluster.core.update_agent(&id, info, None, Some(&agent_capabilities())).unwrap();
+    assert_eq!(told(&cluster.run()), ["F/role1@agent: cpus:1; mem:1; disk:1"]);
+}
+
+/// Upstream: `FrameworkLoopMESOS_9554`.
+#[test]
+fn what_the_lowest_framework_cannot_use_goes_to_the_next_in_its_role() {
+    let mut cluster = Cluster::new();
+    cluster.framework("F1", &["parent/child"]);
+    let offers = cluster.with_agent("agent1", "cpus:1;mem:1;disk:1");
+    assert_eq!(offers, ["F1/parent/child@agent1: cpus:1; mem:1; disk:1"]);
+    // F2 has nothing yet, but does not understand reservations that were refined.
+    cluster.framework_of("F2", &framework_with(&["parent/child"], &[Type::MultiRole]));
+    assert!(cluster.run().is_empty());
+    let parents = reserved(&resources("cpus:1;mem:1;disk:1"), Reservation::Dynamic, "parent");
+    let refined = reserved(&parents, Reservation::Dynamic, "parent/child");
+    cluster.agent_of("agent2", &refined);
+    assert_offer(&cluster.run()[0], "F1", "parent/child", "agent2", &refined);
+}
+
 /// Upstream: `DontOfferOldAgentToMultiRoleFramework`.
 #[test]
 fn an_old_agent_goes_to_frameworks_with_one_plain_role() {
@@ -435,6 +215,7 @@ fn an_old_agent_goes_to_frameworks_with_one_plain_role() {
     assert!(cluster.core.has_marked());
 }
 
+/// Upstream: `Whitelist`.
 #[test]
 fn only_agents_that_are_listed_and_in_service_are_offered() {
     let mut cluster = Cluster::new();
@@ -506,6 +287,17 @@ fn mistaken_events_change_nothing() {
     assert!(matches!(again, Err(EventError::NotHeld { .. })));
     assert!(cluster.core.balances());
     assert_eq!(cluster.core.free(&one), Some(resources("cpus:2;mem:512")));
+}
+
+#[test]
+fn a_framework_that_an_agent_names_without_anything_used_stays_unknown() {
+    let mut cluster = Cluster::new();
+    let used = BTreeMap::from([(framework_id("Z"), mesos::Resources::new())]);
+    let (id, info, total) = (agent_id("one"), agent_info("one"), resources("cpus:2;mem:512"));
+    cluster.core.add_agent(&id, info, &agent_capabilities(), None, &total, &used).unwrap();
+    let part = resources("cpus:1").allocated_to("a");
+    let error = cluster.core.recover_resources(&framework_id("Z"), &id, &part, None, false, SECOND);
+    assert_eq!(error, Err(EventError::UnknownFramework(framework_id("Z"))));
 }
 
 #[test]

@@ -4,86 +4,11 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
+use allocator::Options;
 use allocator::messages::*;
-use allocator::{Allocator, Options};
+use common::actor::{MILLISECOND, Setup};
 use common::*;
-use libprocess::{Address, Node, Pid, Recipient, testing};
-
-const MILLISECOND: Duration = Duration::from_millis(1);
-
-/// What was offered, and when.
-type Heard = Vec<(Duration, Vec<Offer>)>;
-
-/// An allocator, and a master that notes what is offered and when.
-struct Setup {
-    node: Node,
-    allocator: Address<Allocator>,
-    heard: Arc<Mutex<Heard>>,
-}
-
-impl Setup {
-    async fn new(options: Options) -> Setup {
-        let node = Node::builder().offline().start().await.unwrap();
-        let allocator = node.spawn_numbered(Allocator::new());
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let (notes, clock) = (Arc::clone(&heard), node.clone());
-        let offers = Recipient::from_fn(Pid::nobody(), move |MakeOffers(offers): MakeOffers, _: &Pid| {
-            notes.lock().unwrap().push((clock.elapsed(), list(&offers)));
-        });
-        allocator.tell(Initialize { options, offers, inverse_offers: None });
-        testing::settle().await;
-        Setup { node, allocator, heard }
-    }
-
-    fn add_framework(&self, name: &str) {
-        self.allocator.tell(AddFramework {
-            id: framework_id(name),
-            info: framework_info(&["role"]),
-            used: BTreeMap::new(),
-            active: true,
-            suppressed_roles: BTreeSet::new(),
-        });
-    }
-
-    fn add_agent(&self, name: &str) {
-        self.allocator.tell(AddAgent {
-            id: agent_id(name),
-            info: agent_info(name),
-            capabilities: agent_capabilities(),
-            unavailability: None,
-            total: resources("cpus:4;mem:1024"),
-            used: BTreeMap::new(),
-        });
-    }
-
-    fn recover(&self, offer: &Offer, text: &str, is_allocated: bool, refuse_seconds: Option<f64>) {
-        self.allocator.tell(RecoverResources {
-            framework: framework_id(&offer.framework),
-            agent: agent_id(&offer.agent),
-            resources: resources(text).allocated_to(&offer.role),
-            filters: refuse_seconds.map(refuse),
-            is_allocated,
-        });
-    }
-
-    /// What was offered since the last call.
-    fn heard(&self) -> Heard {
-        std::mem::take(&mut self.heard.lock().unwrap())
-    }
-
-    async fn pass(&self, time: Duration) {
-        tokio::time::sleep(time).await;
-        testing::settle().await;
-    }
-
-    fn runs(&self) -> f64 {
-        self.node.metrics().value("allocator/mesos/allocation_runs").unwrap()
-    }
-}
+use libprocess::testing;
 
 #[test]
 fn the_allocator_has_upstreams_name() {
@@ -98,7 +23,7 @@ fn a_thousand_events_are_served_by_two_runs_at_most() {
     testing::run(async {
         let setup = Setup::new(Options::default()).await;
         for framework in 0..100 {
-            setup.add_framework(&format!("F{framework:03}"));
+            setup.add_framework(&format!("F{framework:03}"), "role");
         }
         for agent in 0..900 {
             setup.add_agent(&format!("S{agent:03}"));
@@ -116,7 +41,7 @@ fn an_ended_task_is_offered_again_within_milliseconds_and_a_declined_offer_at_th
     testing::run(async {
         let setup = Setup::new(Options::default()).await;
         setup.add_agent("S");
-        setup.add_framework("F");
+        setup.add_framework("F", "role");
         testing::settle().await;
         let offer = setup.heard().remove(0).1.remove(0);
 
@@ -145,7 +70,7 @@ fn refusing_for_no_time_does_not_spin() {
     testing::run(async {
         let setup = Setup::new(Options::default()).await;
         setup.add_agent("S");
-        setup.add_framework("F");
+        setup.add_framework("F", "role");
         let mut offers = 0;
         for _ in 0..1000 {
             setup.pass(10 * MILLISECOND).await;
@@ -162,7 +87,7 @@ fn refusing_for_no_time_does_not_spin() {
 fn runs_keep_their_distance() {
     testing::run(async {
         let setup = Setup::new(Options::default()).await;
-        setup.add_framework("F");
+        setup.add_framework("F", "role");
         setup.pass(100 * MILLISECOND).await;
         let before = setup.runs();
         // An agent each millisecond for 100 ms.
@@ -183,7 +108,7 @@ fn without_allocation_on_recovery_an_ended_task_waits_for_the_interval() {
     testing::run(async {
         let setup = Setup::new(Options { allocation_on_recovery: false, ..Default::default() }).await;
         setup.add_agent("S");
-        setup.add_framework("F");
+        setup.add_framework("F", "role");
         testing::settle().await;
         let offer = setup.heard().remove(0).1.remove(0);
         setup.recover(&offer, "cpus:1;mem:100", true, None);
@@ -191,29 +116,6 @@ fn without_allocation_on_recovery_an_ended_task_waits_for_the_interval() {
         assert!(setup.heard().is_empty());
         setup.pass(600 * MILLISECOND).await;
         assert_eq!(setup.heard().len(), 1);
-    });
-}
-
-#[test]
-fn metrics_carry_upstreams_names_and_go_with_their_roles() {
-    testing::run(async {
-        let setup = Setup::new(Options::default()).await;
-        setup.add_agent("S");
-        setup.add_framework("F");
-        setup.pass(1100 * MILLISECOND).await;
-        let metrics = setup.node.metrics();
-        assert_eq!(metrics.value("allocator/mesos/resources/cpus/total"), Some(4.0));
-        assert_eq!(metrics.value("allocator/mesos/resources/mem/offered_or_allocated"), Some(1024.0));
-        assert_eq!(metrics.value("allocator/mesos/roles/role/shares/dominant"), Some(1.0));
-        assert_eq!(metrics.value("allocator/mesos/offer_filters/roles/role/active"), Some(0.0));
-        assert_eq!(metrics.value("allocator/mesos/event_queue_dispatches"), Some(0.0));
-        let offer = setup.heard().remove(0).1.remove(0);
-        setup.recover(&offer, "cpus:4;mem:1024", false, Some(1000.0));
-        setup.pass(1100 * MILLISECOND).await;
-        assert_eq!(metrics.value("allocator/mesos/offer_filters/roles/role/active"), Some(1.0));
-        setup.allocator.tell(RemoveFramework { id: framework_id("F") });
-        setup.pass(1100 * MILLISECOND).await;
-        assert_eq!(metrics.value("allocator/mesos/offer_filters/roles/role/active"), None);
     });
 }
 

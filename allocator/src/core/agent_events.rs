@@ -1,4 +1,5 @@
-//! What happens to agents: added, removed, changed, put in and out of service; and the hold after a failover.
+//! What happens to agents: added, removed, changed, put in and out of service, joined by resource
+//! providers; and the hold after a failover.
 //!
 //! Owns nothing: these are methods of [`Core`].
 
@@ -59,7 +60,7 @@ impl Core {
         self.maintenance.plan(agent, unavailability);
         self.note_region(agent);
         self.count_total(agent, &Bundle::default());
-        for (framework, resources) in used {
+        for (framework, resources) in used.iter().filter(|(_, resources)| !resources.is_empty()) {
             let framework = self.intern_framework(framework);
             self.complete(agent, framework, resources);
         }
@@ -126,6 +127,36 @@ impl Core {
         }
         if changed {
             self.mark(agent);
+        }
+        Ok(())
+    }
+
+    /// A resource provider of an agent came, with its resources: a disk or a storage system that the agent
+    /// learnt of after it registered. `used` is what operations on them hold, by framework, each part
+    /// allocated to a role; it is added to what the frameworks have of the agent already (upstream:
+    /// `addResourceProvider`). New resources are offered at once.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownAgent`].
+    pub fn add_resource_provider(
+        &mut self,
+        id: &AgentId,
+        total: &Resources,
+        used: &BTreeMap<FrameworkId, Resources>,
+    ) -> Result<(), EventError> {
+        let agent = self.agent(id)?;
+        let total = self.agents[agent].total_resources() + total;
+        if self.set_total(agent, &total) {
+            self.mark(agent);
+        }
+        for (framework, resources) in used.iter().filter(|(_, resources)| !resources.is_empty()) {
+            let framework = self.intern_framework(framework);
+            for (role, resources) in resources.allocations() {
+                let member = self.intern_member(framework, &role);
+                let used = Bundle::split(&resources, &mut self.names);
+                self.give(agent, member, &used, true);
+                self.allocate_loose(agent, self.members[member].role, &used.loose());
+            }
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! A cluster for tests of the core: agents and frameworks by name, offers as text.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
+
+pub mod actor;
+mod make;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,6 +13,8 @@ use allocator::core::{Core, Scope};
 use allocator::{Offers, Options};
 use mesos::v1::{self, agent_info, framework_info};
 use mesos::{AgentId, FrameworkId, Resources};
+
+pub use make::*;
 
 /// A second of the core's time.
 pub const SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,204 @@
+//! Metrics under upstream's names, and the figures behind them.
+//!
+//! Figures about roles and resources are set after each periodic run, not when they are read. What upstream's
+//! tests read between two runs is checked in the core, where the figures come from.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use allocator::Options;
+use allocator::core::ResourceUse;
+use allocator::messages::*;
+use common::actor::{MILLISECOND, Setup};
+use common::*;
+use libprocess::testing;
+use mesos::v1::framework_info::capability::Type;
+
+/// Total, offered or allocated, of cpus, mem and disk.
+fn resource_metrics(setup: &Setup) -> Vec<Option<f64>> {
+    let names = ["cpus", "mem", "disk"].map(|name| format!("resources/{name}"));
+    let metric = |of: &str, what: &str| setup.metric(&format!("{of}/{what}"));
+    names.iter().flat_map(|name| [metric(name, "total"), metric(name, "offered_or_allocated")]).collect()
+}
+
+/// Upstream: `ResourceMetrics`.
+#[test]
+fn resources_in_total_and_taken_are_counted() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        let figures = |figures: [f64; 6]| figures.map(Some).to_vec();
+        setup.add_agent_using("S", "cpus:2;mem:1024", &[]);
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(resource_metrics(&setup), figures([2.0, 0.0, 1024.0, 0.0, 0.0, 0.0]));
+        setup.add_framework("F", "role1");
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(resource_metrics(&setup), figures([2.0, 2.0, 1024.0, 1024.0, 0.0, 0.0]));
+        setup.allocator.tell(RemoveAgent { id: agent_id("S") });
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(resource_metrics(&setup), figures([0.0; 6]));
+    });
+}
+
+#[test]
+fn the_core_counts_what_is_taken_at_any_time() {
+    let mut cluster = Cluster::new();
+    cluster.agent("agent", "cpus:2;mem:1024");
+    let cpus = |cluster: &Cluster| {
+        let ResourceUse { total, offered_or_allocated } = cluster.core.resource_use("cpus");
+        (total, offered_or_allocated)
+    };
+    assert_eq!(cpus(&cluster), (2.0, 0.0));
+    cluster.framework("F", &["role"]);
+    let offer = cluster.run().remove(0);
+    assert_eq!(cpus(&cluster), (2.0, 2.0));
+    cluster.launch(&offer, "cpus:0.5;mem:32", 0.0);
+    assert_eq!(cpus(&cluster), (2.0, 0.5));
+    cluster.core.remove_agent(&agent_id("agent")).unwrap();
+    assert_eq!(cpus(&cluster), (0.0, 0.0));
+}
+
+/// Upstream: `ResourceMetricsUninitialized`.
+#[test]
+fn metrics_can_be_read_before_the_allocator_has_anything_to_count() {
+    testing::run(async {
+        let node = libprocess::Node::builder().offline().start().await.unwrap();
+        let allocator = node.spawn_numbered(allocator::Allocator::new());
+        testing::settle().await;
+        assert!(node.metrics().snapshot().values().iter().all(|(name, _)| !name.starts_with("allocator/")));
+        drop(allocator);
+        let setup = Setup::new(Options::default()).await;
+        assert_eq!(resource_metrics(&setup), [Some(0.0); 6]);
+    });
+}
+
+/// Upstream: `AllocationRunsMetric`.
+#[test]
+fn each_event_that_asks_for_a_run_when_none_waits_counts_one() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        assert_eq!(setup.metric("allocation_runs"), Some(0.0));
+        setup.add_agent("S");
+        setup.pass(10 * MILLISECOND).await;
+        assert_eq!(setup.metric("allocation_runs"), Some(1.0));
+        setup.add_framework("F", "role");
+        setup.pass(10 * MILLISECOND).await;
+        assert_eq!(setup.metric("allocation_runs"), Some(2.0));
+    });
+}
+
+/// Upstream: `AllocationRunTimerMetrics`, `AllocationRunLatencyMetrics`.
+#[test]
+fn how_long_runs_take_and_wait_is_measured_with_statistics_from_the_second_run_on() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        let names = ["count", "min", "max", "p50", "p95", "p99", "p999", "p9999"];
+        let statistics = |timer: &str| {
+            names.iter().filter(|name| setup.metric(&format!("{timer}/{name}")).is_some()).count()
+        };
+        for timer in ["allocation_run_ms", "allocation_run_latency_ms"] {
+            assert_eq!((setup.metric(timer), statistics(timer)), (None, 0));
+        }
+        setup.add_agent("S");
+        setup.pass(MILLISECOND).await;
+        setup.add_framework("F", "role1");
+        setup.pass(10 * MILLISECOND).await;
+        // On a paused clock a run takes no time. The second waited for the pause after the first.
+        for (timer, last) in [("allocation_run_ms", 0.0), ("allocation_run_latency_ms", 4.0)] {
+            assert_eq!((setup.metric(timer), statistics(timer)), (Some(last), names.len()), "{timer}");
+            assert_eq!(setup.metric(&format!("{timer}/count")), Some(2.0));
+        }
+    });
+}
+
+/// Upstream: `ActiveOfferFiltersMetrics`.
+#[test]
+fn filters_are_counted_by_role() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        let active = |role: &str| setup.metric(&format!("offer_filters/roles/{role}/active"));
+        setup.add_agent("S");
+        let expected =
+            [("F1", "roleA", 1.0, None), ("F2", "roleB", 1.0, Some(1.0)), ("F3", "roleA", 2.0, Some(1.0))];
+        for (framework, role, in_a, in_b) in expected {
+            setup.add_framework(framework, role);
+            setup.pass(10 * MILLISECOND).await;
+            let offer = setup.only_heard();
+            assert_eq!((&*offer.framework, &*offer.role), (framework, role));
+            setup.recover(&offer, "cpus:4;mem:1024", false, Some(100.0));
+            setup.pass(1100 * MILLISECOND).await;
+            assert_eq!((active("roleA"), active("roleB")), (Some(in_a), in_b));
+        }
+    });
+}
+
+fn shares(cluster: &Cluster) -> BTreeMap<String, f64> {
+    let roles = cluster.core.roles(cluster.now).into_iter();
+    roles.filter_map(|role| Some((role.path, role.dominant_share?))).collect()
+}
+
+fn are<const N: usize>(shares: [(&str, f64); N]) -> BTreeMap<String, f64> {
+    shares.map(|(role, share)| (role.to_owned(), share)).into()
+}
+
+/// Upstream: `DominantShareMetrics`.
+#[test]
+fn the_dominant_shares_of_roles_follow_what_their_frameworks_have() {
+    let mut cluster = Cluster::new();
+    cluster.agent("agent1", "cpus:1;mem:1024");
+    cluster.framework("F1", &["roleA"]);
+    let offer = cluster.run().remove(0);
+    assert_eq!(shares(&cluster), are([("roleA", 1.0)]));
+    cluster.give_back(&offer, &offer.resources.clone(), None);
+    assert_eq!(shares(&cluster), are([("roleA", 0.0)]));
+    // Both have nothing, and roleA was chosen before.
+    cluster.framework("F2", &["roleB"]);
+    assert_eq!(told(&cluster.run()), ["F2/roleB@agent1: cpus:1; mem:1024"]);
+    assert_eq!(shares(&cluster), are([("roleA", 0.0), ("roleB", 1.0)]));
+    assert_eq!(cluster.with_agent("agent2", "cpus:1;mem:1024"), ["F1/roleA@agent2: cpus:1; mem:1024"]);
+    assert_eq!(shares(&cluster), are([("roleA", 0.5), ("roleB", 0.5)]));
+    cluster.core.remove_framework(&framework_id("F2")).unwrap();
+    assert_eq!(shares(&cluster), are([("roleA", 0.5)]));
+}
+
+/// Upstream: `DominantShareMetricsWithFairnessExclusion`.
+#[test]
+fn excluded_resources_are_in_no_dominant_share() {
+    let options = Options { excluded_from_shares: set(&["gpus"]), ..Default::default() };
+    let mut cluster = Cluster::with(options);
+    cluster.agent("agent1", "cpus:1;mem:1024;gpus:1");
+    cluster.framework_of("F1", &framework_with(&["roleA"], &[Type::MultiRole, Type::GpuResources]));
+    assert_eq!(cluster.run().len(), 1);
+    assert_eq!(shares(&cluster), are([("roleA", 1.0)]));
+    cluster.framework("F2", &["roleB"]);
+    assert!(cluster.run().is_empty());
+    // F1 has all gpus, which do not count.
+    assert_eq!(cluster.with_agent("agent2", "cpus:3;mem:3072"), ["F2/roleB@agent2: cpus:3; mem:3072"]);
+    assert_eq!(shares(&cluster), are([("roleA", 0.25), ("roleB", 0.75)]));
+}
+
+/// Upstream: `DominantShareMetrics`, `ActiveOfferFiltersMetrics`: that these go with their roles.
+#[test]
+fn metrics_carry_upstreams_names_and_go_with_their_roles() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        setup.add_agent("S");
+        setup.add_framework("F", "role");
+        setup.pass(1100 * MILLISECOND).await;
+        let metrics = setup.node.metrics();
+        assert_eq!(metrics.value("allocator/mesos/resources/cpus/total"), Some(4.0));
+        assert_eq!(metrics.value("allocator/mesos/resources/mem/offered_or_allocated"), Some(1024.0));
+        assert_eq!(metrics.value("allocator/mesos/roles/role/shares/dominant"), Some(1.0));
+        assert_eq!(metrics.value("allocator/mesos/offer_filters/roles/role/active"), Some(0.0));
+        assert_eq!(metrics.value("allocator/mesos/event_queue_dispatches"), Some(0.0));
+        let offer = setup.heard().remove(0).1.remove(0);
+        setup.recover(&offer, "cpus:4;mem:1024", false, Some(1000.0));
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(metrics.value("allocator/mesos/offer_filters/roles/role/active"), Some(1.0));
+        setup.allocator.tell(RemoveFramework { id: framework_id("F") });
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(metrics.value("allocator/mesos/offer_filters/roles/role/active"), None);
+    });
+}
