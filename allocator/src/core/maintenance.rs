@@ -106,10 +106,8 @@ impl Core {
                 if !entry.added || !entry.active || refuses || !plan.outstanding.insert(framework) {
                     continue;
                 }
-                let unavailable = UnavailableResources {
-                    resources: Resources::new(),
-                    unavailability: plan.unavailability,
-                };
+                let unavailable =
+                    UnavailableResources { resources: Resources::new(), unavailability: plan.unavailability };
                 let of_framework = offers.entry(entry.id.clone()).or_default();
                 of_framework.insert(self.agents[agent].id.clone(), unavailable);
             }
