@@ -26,6 +26,8 @@ const SEARCH: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// From a master to the leading one, and one more if that has changed meanwhile.
 const REDIRECTS: u8 = 2;
+/// How many agents the master lists at most.
+const MOST_AGENTS: u32 = 10_000;
 /// The largest answer that is read.
 const LARGEST: usize = 64 * 1024 * 1024;
 
@@ -39,7 +41,7 @@ mesos::settings! {
             master: String = "127.0.0.1:5050".to_owned(),
         }
         "How to tell it" {
-            /// How many agents to list one by one, for each role.
+            /// How many agents to list one by one, for each role; at most 10000.
             agents: u32 = 0,
             /// Print the master's answer, which has all figures, as JSON.
             json: bool = false,
@@ -58,6 +60,10 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     let Some(framework) = framework else {
         return Err(Failure::of(COMMAND, format!("which framework? ({USAGE})")));
     };
+    if settings.agents > MOST_AGENTS {
+        let told = settings.agents;
+        return Err(Failure::of(COMMAND, format!("bad --agents '{told}': at most {MOST_AGENTS} are listed")));
+    }
     let url = master(COMMAND, &settings.master)?;
     logging::start_tool("WARNING");
     run(async {
