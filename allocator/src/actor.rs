@@ -14,6 +14,7 @@
 //! | `GetInverseOfferStatuses` | the master | answers with those answers |
 //! | `UpdateAvailable` | the master | changes what is free of an agent; answers whether that was possible |
 //! | `RequestResources` | the master | logs it |
+//! | `Explain` | the master, for an operator | answers why a framework gets offers or not; changes nothing |
 //! | `Tick` | itself, every `allocation_interval` | runs over all agents; updates metrics |
 //! | `RunMarked` | itself, after events | runs over the agents that events marked |
 //!
@@ -33,6 +34,7 @@ use std::time::Duration;
 
 use libprocess::{Context, Handle, Pid, Place, Process, Recipient, messages};
 
+use crate::core::explain::{ExplainError, Explanation};
 use crate::core::{Core, EventError, InverseOfferStatuses, Scope};
 use crate::messages::*;
 use crate::metrics::AllocatorMetrics;
@@ -212,6 +214,18 @@ impl Handle<UpdateAvailable> for Allocator {
 impl Handle<GetInverseOfferStatuses> for Allocator {
     fn handle(&mut self, _: GetInverseOfferStatuses, _: &Pid, _: &mut Context<Self>) -> InverseOfferStatuses {
         self.running.as_ref().map(|running| running.core.inverse_offer_statuses()).unwrap_or_default()
+    }
+}
+
+impl Handle<Explain> for Allocator {
+    fn handle(
+        &mut self,
+        Explain(question): Explain,
+        _: &Pid,
+        ctx: &mut Context<Self>,
+    ) -> Result<Explanation, ExplainError> {
+        let running = self.running.as_mut().ok_or(ExplainError::NotInitialized)?;
+        running.core.explain(&question, ctx.node().elapsed())
     }
 }
 

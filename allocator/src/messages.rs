@@ -9,6 +9,7 @@ use libprocess::{Recipient, messages};
 use mesos::resources::ResourceConversion;
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
+use crate::core::explain::{ExplainError, Explanation, Question};
 use crate::core::{EventError, InverseOfferStatuses, InverseOffers, Offers, Quota};
 use crate::options::Options;
 
@@ -269,6 +270,10 @@ pub struct UpdateInverseOffer {
 #[derive(Clone, Copy, Debug)]
 pub struct GetInverseOfferStatuses;
 
+/// Why does a framework get offers or not? For operators; see [`crate::core::explain`].
+#[derive(Clone, Debug)]
+pub struct Explain(pub Question);
+
 messages! {
     Initialize;
     MakeInverseOffers;
@@ -298,4 +303,5 @@ messages! {
     UpdateQuota;
     UpdateWhitelist;
     UpdateUnavailability;
+    Explain => Result<Explanation, ExplainError>;
 }

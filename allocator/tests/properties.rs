@@ -7,6 +7,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use allocator::core::Scope;
+use allocator::core::explain::{Question, Reason};
 use allocator::{Options, Quota};
 use common::*;
 use mesos::{ResourceLimits, ResourceQuantities};
@@ -69,6 +70,17 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         4 => Just(Event::Tick),
     ];
     proptest::collection::vec(event, 1..80)
+}
+
+/// What an explanation says of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It would be offered.
+    Certain,
+    /// It may be offered.
+    Possible,
+    /// Something stands in the way.
+    No,
 }
 
 /// What the master would know.
@@ -238,7 +250,9 @@ impl World {
 
     fn run(&mut self, scope: Scope) {
         let consumed_before = self.cpus_of_roles();
+        let verdicts = self.verdicts();
         let new = self.cluster.run_over(scope);
+        self.check_verdicts(&verdicts, &new, scope);
         self.log.extend(told(&new));
         for offer in &new {
             assert!(!self.suppressed.contains(&offer.framework), "{offer:?} to a suppressed framework");
@@ -266,6 +280,56 @@ impl World {
             assert!(offered == 0.0 || before + offered <= limit + 1e-9, "{role} has more than {limit}");
         }
         self.offers.extend(new);
+    }
+
+    /// What the explanations say before a run of each framework, role and agent.
+    fn verdicts(&mut self) -> BTreeMap<(String, String, String), Verdict> {
+        let mut verdicts = BTreeMap::new();
+        for framework in FRAMEWORKS {
+            let question =
+                Question { framework: framework_id(framework), role: None, limit: usize::MAX, offset: 0 };
+            let Ok(answer) = self.cluster.core.explain(&question, self.cluster.now) else { continue };
+            for role in answer.roles {
+                let listed = role.agents.len();
+                assert_eq!(role.reasons.iter().map(|group| group.agents).sum::<usize>(), listed);
+                for agent in role.agents {
+                    let verdict = match agent.reason {
+                        Reason::WouldBeOffered { .. } => Verdict::Certain,
+                        Reason::InLine { .. } => Verdict::Possible,
+                        _ => Verdict::No,
+                    };
+                    let key = (framework.to_owned(), role.role.clone(), agent.agent.agent_id.to_string());
+                    verdicts.insert(key, verdict);
+                }
+            }
+        }
+        verdicts
+    }
+
+    /// The explanations and the pass agree: what was said to be impossible is not offered; whoever was
+    /// promised something by a run over all agents gets something, and without quotas all of it.
+    fn check_verdicts(
+        &self,
+        verdicts: &BTreeMap<(String, String, String), Verdict>,
+        offers: &[Offer],
+        scope: Scope,
+    ) {
+        let key = |offer: &Offer| (offer.framework.clone(), offer.role.clone(), offer.agent.clone());
+        let offered: BTreeSet<_> = offers.iter().map(key).collect();
+        for key in &offered {
+            assert_ne!(verdicts.get(key), Some(&Verdict::No), "{key:?} was explained away, and offered");
+        }
+        if scope != Scope::All {
+            return;
+        }
+        for key in verdicts.iter().filter(|(_, verdict)| **verdict == Verdict::Certain).map(|(key, _)| key) {
+            let any = offered.iter().any(|other| (&other.0, &other.1) == (&key.0, &key.1));
+            assert!(any, "{key:?} was promised, and nothing offered");
+            assert!(
+                !self.limits.is_empty() || offered.contains(key),
+                "{key:?} was promised, and not offered"
+            );
+        }
     }
 
     fn cpus_of_roles(&self) -> BTreeMap<String, f64> {

@@ -27,6 +27,7 @@ mesos: a cluster manager
   mesos local      a master and agents in one process
   mesos execute    runs one command on a cluster (also called mesos-execute)
   mesos run        runs an example framework: sum, integrate
+  mesos explain    says why a framework gets no offers
   mesos demo       starts a cluster, runs the examples on it, and ends it
   mesos executor   runs the command of one task; agents start it (also called mesos-executor)
   mesos fetcher    brings the files of one task into its sandbox; agents start it (also called mesos-fetcher)
@@ -57,6 +58,7 @@ fn dispatch(call: Call) -> Result<ExitCode, Failure> {
         Some("agent" | "slave") => commands::agent::main(call),
         Some("local") => commands::local::main(call),
         Some("execute") => commands::execute::main(call),
+        Some("explain") => commands::explain::main(call),
         Some("executor") => commands::executors::command(call),
         Some("fetcher") => commands::fetcher::main(call),
         Some("run") => commands::run::main(call),

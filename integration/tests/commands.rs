@@ -4,7 +4,9 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use integration::api_scheduler::{ApiScheduler, framework};
 use integration::ports::Port;
 use integration::{AgentSpec, Cluster, beside, binary, wait};
 use tempfile::TempDir;
@@ -237,6 +239,63 @@ fn the_example_of_a_framework_runs() {
         for line in ["mesos -> sosem", "actor -> rotca", "offer -> reffo", "mesos: TASK_RUNNING"] {
             assert!(printed.lines().any(|printed| printed == line), "'{line}' is not in:\n{printed}");
         }
+    });
+}
+
+#[test]
+fn explain_says_why_a_framework_gets_no_offers() {
+    libprocess::run(async {
+        let spec = AgentSpec::new("cpus:2;mem:512");
+        let cluster = Cluster::start(&[], &[spec.clone(), spec]).await;
+        let master = format!("--master={}", cluster.master());
+        let explain = |words: &[&str]| {
+            let words: Vec<String> = ["explain"]
+                .iter()
+                .chain(words)
+                .chain([&master.as_str()])
+                .map(|word| (*word).to_owned())
+                .collect();
+            beside(move || mesos(&words.iter().map(String::as_str).collect::<Vec<_>>()))
+        };
+        let mut batch = ApiScheduler::subscribe(cluster.master(), framework("batch", Duration::ZERO)).await;
+        let mut offers = Vec::new();
+        while offers.len() < 2 {
+            let mut event = batch.event("OFFERS").await;
+            offers.extend(std::mem::take(event["offers"]["offers"].as_array_mut().unwrap()));
+        }
+        batch.decline(&offers[0], 1000.0).await;
+        batch.decline(&offers[1], 5000.0).await;
+        let output = explain(&["batch"]).await;
+        let printed = text(&output.stdout);
+        assert!(output.status.success(), "{printed}{}", text(&output.stderr));
+        let headline = format!("Framework 'batch' ({}), role '*': no offers, because", batch.framework_id);
+        assert_eq!(printed.lines().next(), Some(headline.as_str()), "{printed}");
+        let reason = "  2 of 2 agents  refused by it; the first filter ends in 16m";
+        assert!(printed.contains(reason) && printed.contains("the last in 1h 23m"), "{printed}");
+        assert!(printed.contains("cpus:4") && printed.contains("REVIVE"), "{printed}");
+
+        // Another one takes them all, and answers nothing.
+        let mut hoarder =
+            ApiScheduler::subscribe(cluster.master(), framework("hoarder", Duration::ZERO)).await;
+        hoarder.event("OFFERS").await;
+        let id = batch.framework_id.clone();
+        let printed = wait::until("the hoarder to hold all", async || {
+            let printed = text(&explain(&[&id, "--role=*", "--agents=1"]).await.stdout);
+            if printed.contains("2 of 2 agents  nothing free") { Ok(printed) } else { Err(printed) }
+        })
+        .await;
+        let holder = "held by 'hoarder' (…-0001) in role '*' on 2 agents: ";
+        assert!(printed.contains(holder) && printed.contains("offered and not answered yet"), "{printed}");
+        assert!(printed.contains("One by one:"), "{printed}");
+        let output = explain(&["batch", "--json"]).await;
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["roles"][0]["reasons"][0]["reason"], "nothing_free", "{answer:#}");
+
+        refused(&explain(&["nobody"]).await, &["mesos explain: ", "'nobody'", "'batch'", "'hoarder'"]);
+        refused(&explain(&["batch", "--role=a//b"]).await, &["role=a//b"]);
+        refused(&explain(&[]).await, &["which framework?", "mesos explain FRAMEWORK"]);
+        let (status, help) = cluster.get_text(cluster.master(), "/help/master").await.unwrap();
+        assert!(status == 200 && help.contains("/allocator/explain"), "{help}");
     });
 }
 

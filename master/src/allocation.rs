@@ -1,4 +1,4 @@
-//! What the master tells the allocator: one method for each event, in the master's types.
+//! What the master tells and asks the allocator: one method for each event, in the master's types.
 //!
 //! Resources in these messages carry the role that they are allocated to. Nothing is waited for: the
 //! allocator answers with [`MakeOffers`], whenever it has something to offer.
@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use allocator::Allocator;
+use allocator::core::explain::{ExplainError, Explanation, Question};
 use allocator::messages::{
-    ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework,
+    ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework, Explain,
     Initialize, MakeOffers, Recover, RecoverResources, RemoveAgent, RemoveFramework, RequestResources,
     ReviveOffers, SuppressOffers, TransitionOfferedToAllocated, UpdateAgent, UpdateFramework, UpdateWeights,
 };
-use libprocess::{Address, Recipient};
+use libprocess::{Address, Gone, Recipient};
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
 use crate::cluster::{Agent, Framework, Freed};
@@ -142,6 +143,14 @@ impl Allocation {
 
     pub(crate) fn request(&self, framework: &FrameworkId, requests: Vec<v1::Request>) {
         self.0.tell(RequestResources { framework: framework.clone(), requests });
+    }
+
+    /// Why a framework gets offers or does not. The answer comes later.
+    pub(crate) fn explain(
+        &self,
+        question: Question,
+    ) -> impl Future<Output = Result<Result<Explanation, ExplainError>, Gone>> + Send + use<> {
+        self.0.ask(Explain(question))
     }
 
     pub(crate) fn update_weights(&self, weights: Vec<v1::WeightInfo>) {

@@ -15,6 +15,7 @@ mod backlog;
 mod cluster;
 mod cycle;
 mod decline;
+mod explain;
 mod floor;
 mod memory;
 mod operations;
@@ -32,12 +33,13 @@ pub(crate) struct Settings {
 
 type Benchmark = fn(&Settings, &mut Report);
 
-const BENCHMARKS: [(&str, &str, Benchmark); 6] = [
+const BENCHMARKS: [(&str, &str, Benchmark); 7] = [
     ("Cycle", "all agents are free and nobody refuses anything", cycle::run),
     ("DeclineOffers", "everybody declines every offer for good", decline::run),
     ("LargeAndSmallQuota", "quotas that cut agents, and quotas of several agents", quota::large_and_small),
     ("NonQuotaVsQuota", "quotas of whole agents", quota::with_and_without),
     ("UpdateAllocation", "RESERVE and UNRESERVE on an agent with many reservations", operations::run),
+    ("Explain", "why a framework gets no offers", explain::run),
     ("AllocatorBacklog", "events that wait in the actor's queue", backlog::run),
 ];
 

@@ -99,8 +99,8 @@ impl Core {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
     Guarantees,
     Everybody,
 }
@@ -136,16 +136,16 @@ impl Walk {
     }
 }
 
-struct Pass<'a> {
-    core: &'a mut Core,
+pub(super) struct Pass<'a> {
+    pub(super) core: &'a mut Core,
     now: Duration,
     grants: Vec<Grant>,
     /// Shared resources that were offered in this run: once is enough.
     offered_shared: BTreeMap<AgentIdx, Rest>,
     /// What must stay free for the guarantees; zero when there are none.
-    required: Amounts,
+    pub(super) required: Amounts,
     /// What is free of what guarantees are met with. Only counted when something is required.
-    available: Amounts,
+    pub(super) available: Amounts,
     /// Whom to ask on the present agent: the active members without those who refused what is free.
     asked: Bits<MemberIdx>,
     /// The roles of these, where they are few.
@@ -158,7 +158,7 @@ const FEW: usize = 8;
 const TOGETHER: usize = 16;
 
 impl<'a> Pass<'a> {
-    fn new(core: &'a mut Core, now: Duration) -> Self {
+    pub(super) fn new(core: &'a mut Core, now: Duration) -> Self {
         let mut pass = Pass {
             core,
             now,
@@ -321,7 +321,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What of an agent a role may be offered now.
-    fn free_for(&self, agent: AgentIdx, role: RoleIdx) -> Bundle {
+    pub(super) fn free_for(&self, agent: AgentIdx, role: RoleIdx) -> Bundle {
         let names = &self.core.names;
         let free = self.core.agents[agent].free().allocatable_to(&self.core.roles[role].path, names);
         match self.offered_shared.get(&agent) {
@@ -331,10 +331,16 @@ impl<'a> Pass<'a> {
     }
 
     /// What a member is offered of what is free for its role; `None` if nothing.
-    fn offer_for(&self, agent: AgentIdx, member: MemberIdx, free: &Bundle, stage: Stage) -> Option<Bundle> {
+    pub(super) fn offer_for(
+        &self,
+        agent: AgentIdx,
+        member: MemberIdx,
+        free: &Bundle,
+        stage: Stage,
+    ) -> Option<Bundle> {
         let core = &*self.core;
         // First, because it is cheap and turns away most, once agents are nearly full.
-        if !self.reaches_minimum(member, free) || !core.may_use(agent, member) {
+        if !self.reaches_minimum(member, free) || core.lack(agent, member).is_some() {
             return None;
         }
         let capabilities = core.frameworks[core.members[member].framework].capabilities;
@@ -345,13 +351,13 @@ impl<'a> Pass<'a> {
         wanted.then_some(offer)
     }
 
-    fn reaches_minimum(&self, member: MemberIdx, bundle: &Bundle) -> bool {
+    pub(super) fn reaches_minimum(&self, member: MemberIdx, bundle: &Bundle) -> bool {
         self.core.members[member].minimums.as_ref().unwrap_or(&self.core.minimums).reached_by(bundle)
     }
 
     /// Cuts a bundle down to what the role's limits and the guarantees of all allow. In the first stage
     /// `None` if nothing of it is missing to the role's guarantees.
-    fn within_quota(&self, role: RoleIdx, bundle: Bundle, stage: Stage) -> Option<Bundle> {
+    pub(super) fn within_quota(&self, role: RoleIdx, bundle: Bundle, stage: Stage) -> Option<Bundle> {
         let role = &self.core.roles[role];
         let quota = role.quota();
         if quota.limits.is_empty() && self.required.is_zero() {
@@ -394,25 +400,5 @@ impl<'a> Pass<'a> {
         }
         self.core.give(agent, member, &bundle, true);
         self.grants.push(Grant { framework, role, agent, bundle });
-    }
-}
-
-impl Core {
-    /// Whether a member may be offered anything of an agent at all (upstream: `isCapableOfReceivingAgent`
-    /// and the first half of `isFiltered`).
-    fn may_use(&self, agent: AgentIdx, member: MemberIdx) -> bool {
-        let entry = &self.members[member];
-        let capabilities = self.frameworks[entry.framework].capabilities;
-        let agent = &self.agents[agent];
-        if agent.has_gpu && self.options.filter_gpu_resources && !capabilities.gpu_resources {
-            return false;
-        }
-        if agent.is_remote && !capabilities.region_aware {
-            return false;
-        }
-        if capabilities.multi_role && !agent.abilities.multi_role {
-            return false;
-        }
-        agent.abilities.hierarchical_role || !self.roles[entry.role].is_nested()
     }
 }

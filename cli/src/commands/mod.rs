@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod execute;
 pub(crate) mod executors;
+pub(crate) mod explain;
 pub(crate) mod fetcher;
 pub(crate) mod local;
 pub(crate) mod master;

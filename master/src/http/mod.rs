@@ -1,10 +1,11 @@
 //! What operators read: `/state`, `/slaves`, `/frameworks` and the other v0 endpoints.
 //!
 //! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it.
-//! A request reaches one place, `read`, that decides whether this master answers at all. Nothing here
-//! changes the cluster. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
+//! Whether this master answers at all is decided in one place, `refusal`. Nothing here changes the cluster.
+//! `explain` asks the allocator. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
 
 mod agents;
+mod explain;
 mod frameworks;
 mod roles;
 mod state;
@@ -65,6 +66,11 @@ pub(crate) fn install(install: &mut Install<Master>) {
     install.route(&[], "/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
         read(m, r, c, |snapshot, _| json(&Roles::of(snapshot)))
     });
+    install.get(
+        "/allocator/explain",
+        "Why a framework gets no offers: framework (id or name), role, limit (100), offset (0) (jsonp).",
+        explain::explain,
+    );
     install.route(&[], "/flags", "The settings that this master was started with (jsonp).", flags);
     install.route(&[], "/redirect", "Leads to the leading master.", |master, request, _| {
         leadership::redirect(master, &request).into()
@@ -76,14 +82,20 @@ pub(crate) fn install(install: &mut Install<Master>) {
 
 /// Answers from a snapshot if this master leads; otherwise leads to the one that does.
 fn read(master: &mut Master, request: Request, ctx: &mut Context<Master>, render: Render) -> Reply {
-    if !master.leadership.is_elected() {
-        return leadership::redirect(master, &request).into();
-    }
-    if !master.leadership.is_serving() {
-        return Response::service_unavailable("Master has not finished recovery").into();
+    if let Some(refusal) = refusal(master, &request) {
+        return refusal.into();
     }
     let snapshot = master.snapshot(ctx.now());
     Reply::render(move || Response::jsonp(&request.query, render(&snapshot, &request.query)))
+}
+
+/// What a master answers that does not lead, or has not read the registry yet.
+fn refusal(master: &Master, request: &Request) -> Option<Response> {
+    if !master.leadership.is_elected() {
+        return Some(leadership::redirect(master, request));
+    }
+    let serves = master.leadership.is_serving();
+    (!serves).then(|| Response::service_unavailable("Master has not finished recovery"))
 }
 
 /// The settings are this master's own: every master shows them, leading or not.
