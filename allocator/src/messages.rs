@@ -9,8 +9,9 @@ use libprocess::{Recipient, messages};
 use mesos::resources::ResourceConversion;
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
+use crate::core::constraints::ConstraintsReport;
 use crate::core::{EventError, InverseOfferStatuses, InverseOffers, Offers, Quota};
-use crate::options::Options;
+use crate::options::{FrameworkOptions, Options};
 
 /// The first message: how to work, and to whom offers go. What comes before it is dropped with a warning.
 #[derive(Debug)]
@@ -54,8 +55,8 @@ pub struct AddFramework {
     pub used: BTreeMap<AgentId, Resources>,
     /// Whether it is connected.
     pub active: bool,
-    /// Roles for which it wants no offers.
-    pub suppressed_roles: BTreeSet<String>,
+    /// Roles for which it wants no offers, and constraints.
+    pub options: FrameworkOptions,
 }
 
 /// A framework is gone. Its offers and its tasks' resources are free.
@@ -86,8 +87,8 @@ pub struct UpdateFramework {
     pub id: FrameworkId,
     /// The new info.
     pub info: v1::FrameworkInfo,
-    /// All roles for which it wants no offers now.
-    pub suppressed_roles: BTreeSet<String>,
+    /// All roles for which it wants no offers now, and all constraints.
+    pub options: FrameworkOptions,
 }
 
 /// An agent registered, or came back after a failover of the master.
@@ -269,6 +270,10 @@ pub struct UpdateInverseOffer {
 #[derive(Clone, Copy, Debug)]
 pub struct GetInverseOfferStatuses;
 
+/// Which agents do constraints exclude? Answered before [`Initialize`], too: none.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportConstraints;
+
 messages! {
     Initialize;
     MakeInverseOffers;
@@ -298,4 +303,5 @@ messages! {
     UpdateQuota;
     UpdateWhitelist;
     UpdateUnavailability;
+    ReportConstraints => ConstraintsReport;
 }

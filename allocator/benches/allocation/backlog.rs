@@ -55,7 +55,7 @@ async fn all_at_once(agents: usize, frameworks: usize) -> Served {
             info: framework_info("*", &[]),
             used: BTreeMap::new(),
             active: true,
-            suppressed_roles: BTreeSet::new(),
+            options: FrameworkOptions::default(),
         });
     }
     testing::settle().await;

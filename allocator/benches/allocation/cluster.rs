@@ -108,7 +108,7 @@ impl Cluster {
 
     pub(crate) fn framework(&mut self, at: usize, info: &v1::FrameworkInfo) {
         let added =
-            self.core.add_framework(&framework_id(at), info, &BTreeMap::new(), true, &BTreeSet::new());
+            self.core.add_framework(&framework_id(at), info, &BTreeMap::new(), true, &FrameworkOptions::default());
         added.expect("each framework is added once");
     }
 
