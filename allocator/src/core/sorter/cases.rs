@@ -171,7 +171,7 @@ fn branches_with_one_client_each_change_nothing() {
 
 /// Upstream: `DeepHierarchy`.
 #[test]
-fn nor_does_the_depth_of_a_branch() {
+fn the_depth_of_a_branch_changes_nothing() {
     history(["a/a/a/a/a", "b/b/b/b", "c/c/c", "d/d", "e/e/e/e/e/e", "f/f"]);
 }
 
@@ -361,7 +361,7 @@ fn a_client_whose_last_companion_below_it_leaves_is_a_leaf_again() {
 
 /// Upstream: `RemoveLeafCollapseParentInactive`.
 #[test]
-fn and_an_inactive_one_stays_inactive() {
+fn an_inactive_client_whose_last_companion_leaves_stays_inactive() {
     let mut case = Case::over("cpus:100;mem:100");
     case.add_with("a", "cpus:10;mem:10");
     case.add_with("b", "cpus:6;mem:6");
@@ -385,8 +385,7 @@ fn a_branch_may_have_a_weight_before_anybody_is_in_it() {
     case.allocated("b/y", "cpus:10;mem:10");
     case.assert_order(&["b/y", "a/x"]);
     case.add_with("b/z", "cpus:5;mem:5");
-    // 15 by 3 is 10 by 2: as upstream's, the one that was chosen less often is not first, for its share
-    // is computed in another way.
+    // No tie: in floating point 0.15 / 3 is a little less than 0.1 / 2.
     case.assert_order(&["b/z", "b/y", "a/x"]);
     case.add_with("b", "cpus:4;mem:4");
     case.assert_order(&["a/x", "b", "b/z", "b/y"]);
@@ -421,7 +420,7 @@ fn another_total_makes_another_resource_dominant() {
 
 /// Upstream: `MultipleSlavesUpdateTotal`.
 #[test]
-fn so_does_another_total_of_one_of_two_agents() {
+fn another_total_of_one_of_two_agents_changes_the_order() {
     let mut case = Case::over("cpus:5;mem:50;cpus:5;mem:50");
     case.add_with("a", "cpus:2;mem:1");
     case.add_with("b", "cpus:1;mem:3");
