@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use allocator::messages::{AddAgent, AddFramework, Initialize, MakeOffers, ReviveOffers};
-use allocator::{Allocator, Options};
+use allocator::{Allocator, FrameworkOptions, Options};
 use harness::bench::{self, Report, Target, median};
 use libprocess::{Node, Pid, Recipient, testing};
 

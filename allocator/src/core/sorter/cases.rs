@@ -6,7 +6,7 @@ use rand::rngs::SmallRng;
 
 use super::super::amounts::Amounts;
 use super::super::ids::Names;
-use super::{Basis, Sorter};
+use super::{Basis, Lane, Sorter};
 
 /// A sorter that is spoken to with paths and texts.
 struct Case {
@@ -70,7 +70,7 @@ impl Case {
 
     fn deactivate(&mut self, path: &'static str) {
         let client = self.client(path);
-        self.sorter.deactivate(client);
+        self.sorter.deactivate(client, &self.basis);
     }
 
     fn allocated(&mut self, path: &'static str, text: &str) {
@@ -118,7 +118,8 @@ impl Case {
         let sorted: Vec<&str> = self.sorter.sorted(&self.basis).into_iter().map(path).collect();
         assert_eq!(sorted, expected);
         let mut random = SmallRng::seed_from_u64(0);
-        let mut shuffled: Vec<&str> = self.sorter.shuffled(&mut random).into_iter().map(path).collect();
+        let mut shuffled: Vec<&str> =
+            self.sorter.shuffled(Lane::ACTIVE, &mut random).into_iter().map(path).collect();
         let mut expected = expected.to_vec();
         shuffled.sort_unstable();
         expected.sort_unstable();
