@@ -53,7 +53,7 @@ struct Has {
     other: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Parts {
     resources: Resources,
     /// Of all scalars in `resources`; a shared one once.
@@ -221,6 +221,45 @@ impl Rest {
         }
     }
 
+    /// Takes `less` away, all of which is there, and puts `more` in its place; neither is shared. This
+    /// changes what there is instead of counting it anew.
+    fn exchange(&mut self, less: &Rest, more: &Rest, names: &Names) {
+        let Some(mine) = &mut self.0 else {
+            *self = more.clone();
+            return;
+        };
+        let mine = Arc::make_mut(mine);
+        if let Some(less) = &less.0 {
+            mine.resources -= &less.resources;
+            mine.scalars -= &less.scalars;
+            mine.loose -= &less.loose;
+            mine.reserved -= &less.reserved;
+            let any = |is: fn(&Resource) -> bool| mine.resources.iter().any(is);
+            mine.has_reserved &= !less.has_reserved || any(|resource| !resource.is_unreserved());
+            mine.has_refined &= !less.has_refined || any(Resource::has_refined_reservations);
+            mine.has_revocable &= !less.has_revocable || any(Resource::is_revocable);
+        }
+        if let Some(more) = &more.0 {
+            mine.resources += &more.resources;
+            mine.scalars += &more.scalars;
+            mine.loose += &more.loose;
+            mine.reserved += &more.reserved;
+            mine.has_reserved |= more.has_reserved;
+            mine.has_refined |= more.has_refined;
+            mine.has_revocable |= more.has_revocable;
+        }
+        // Ranges of one identity may overlap: how many numbers they have is not the sum.
+        mine.counted = mine.scalars.clone();
+        for resource in mine.resources.iter().filter(|resource| resource.scalar().is_none()) {
+            if let Some(name) = names.find(resource.name()) {
+                mine.counted.increase(name, resource.quantity().millis());
+            }
+        }
+        if mine.resources.is_empty() {
+            self.0 = None;
+        }
+    }
+
     fn contains(&self, other: &Rest) -> bool {
         match (&self.parts, &other.parts) {
             (_, None) => true,
@@ -333,6 +372,19 @@ impl Bundle {
     /// What is left without `other`; what is not there is not missed.
     pub fn minus(&self, other: &Bundle, names: &Names) -> Bundle {
         Bundle { plain: self.plain.minus(&other.plain), rest: self.rest.minus(&other.rest, names) }
+    }
+
+    /// Takes `less` away, all of which is there, and puts `more` in its place; neither is shared. In the
+    /// time of these two, not of what there is.
+    pub(crate) fn exchange(&mut self, less: &Bundle, more: &Bundle, names: &Names) {
+        self.plain = self.plain.minus(&less.plain) + &more.plain;
+        self.rest.exchange(&less.rest, &more.rest, names);
+    }
+
+    /// Whether both are as much of each resource, however it is reserved.
+    pub(crate) fn is_as_much_as(&self, other: &Bundle) -> bool {
+        let counted = |bundle: &Bundle| bundle.with_plain(bundle.rest.amounts(|parts| &parts.counted));
+        counted(self) == counted(other)
     }
 
     /// What a role may be offered: the unreserved, and what is reserved for it or for one above it.
