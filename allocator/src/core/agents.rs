@@ -102,7 +102,7 @@ impl Agent {
 
     /// Everything that is given.
     pub(crate) fn given_in_all(&self, names: &Names) -> Bundle {
-        self.given.iter().fold(Bundle::default(), |sum, given| sum.plus(&given.bundle, names))
+        Bundle::sum(self.given.iter().map(|given| &given.bundle), names)
     }
 
     pub(crate) fn set_total(&mut self, total: Bundle, names: &mut Names, rests: &mut Rests) {
@@ -221,17 +221,12 @@ impl Agent {
     fn count_anew(&mut self, names: &Names) {
         self.free = self.counted(names);
         self.use_the_totals_rest();
-        let given = self.given_in_all(names);
-        self.overcommitted = !self.total.contains(&without_shared(&given, names));
+        self.overcommitted = !self.total.contains(&without_shared(&self.given_in_all(names), names));
     }
 
     /// What is free by the law.
     fn counted(&self, names: &Names) -> Bundle {
-        let mut free = self.total.clone();
-        for given in &self.given {
-            free = free.minus(&without_shared(&given.bundle, names), names);
-        }
-        free
+        self.total.minus(&without_shared(&self.given_in_all(names), names), names)
     }
 
     fn check(&self, names: &Names) {

@@ -369,6 +369,23 @@ impl Bundle {
         Bundle { plain: self.plain.clone() + &other.plain, rest: self.rest.plus(&other.rest, names) }
     }
 
+    /// All together.
+    pub(crate) fn sum<'a>(bundles: impl Iterator<Item = &'a Bundle>, names: &Names) -> Bundle {
+        let mut plain = Amounts::ZERO;
+        let mut rests = Vec::new();
+        for bundle in bundles {
+            plain += &bundle.plain;
+            rests.extend(bundle.rest.0.as_ref());
+        }
+        let rest = match rests.as_slice() {
+            [] => Rest(None),
+            [only] => Rest(Some(Arc::clone(only))),
+            // Added up at once: agents with hundreds of reservations have given them to hundreds of members.
+            many => Rest::new(many.iter().flat_map(|parts| parts.resources.iter()).cloned().collect(), names),
+        };
+        Bundle { plain, rest }
+    }
+
     /// What is left without `other`; what is not there is not missed.
     pub fn minus(&self, other: &Bundle, names: &Names) -> Bundle {
         Bundle { plain: self.plain.minus(&other.plain), rest: self.rest.minus(&other.rest, names) }
