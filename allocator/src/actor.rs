@@ -15,6 +15,7 @@
 //! | `UpdateAvailable` | the master | changes what is free of an agent; answers whether that was possible |
 //! | `RequestResources` | the master | logs it |
 //! | `Explain` | the master, for an operator | answers why a framework gets offers or not; changes nothing |
+//! | `ReportConstraints`, `GET /offer_constraints_debug` | the master, operators | says which agents offer constraints exclude |
 //! | `Tick` | itself, every `allocation_interval` | runs over all agents; updates metrics |
 //! | `RunMarked` | itself, after events | runs over the agents that events marked |
 //!
@@ -32,8 +33,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use libprocess::{Context, Handle, Pid, Place, Process, Recipient, messages};
+use libprocess::http::{Realm, Response};
+use libprocess::{Context, Handle, Install, Pid, Place, Process, Recipient, messages};
 
+use crate::core::constraints::ConstraintsReport;
 use crate::core::explain::{ExplainError, Explanation};
 use crate::core::{Core, EventError, InverseOfferStatuses, Scope};
 use crate::messages::*;
@@ -46,6 +49,9 @@ use crate::metrics::AllocatorMetrics;
 /// 5 ms between them there are at most 200 runs a second, and each serves what gathered meanwhile. From
 /// a task's end to its resources' next offer the goal is 20 ms: the pause may take a quarter of it.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// What `/help` says of the route.
+const CONSTRAINTS_HELP: &str = "Agents that offer constraints exclude, for each framework and role.";
 
 /// The allocator. See the module.
 #[derive(Debug, Default)]
@@ -79,12 +85,25 @@ messages! {
 impl Process for Allocator {
     const NAME: &'static str = "hierarchical-allocator";
     const PLACE: Place = Place::Own("allocator");
+
+    fn install(install: &mut Install<Self>) {
+        // Upstream's path; the master leads `/allocator/offer_constraints_debug` here.
+        install
+            .route(&[], "/offer_constraints_debug", CONSTRAINTS_HELP, |allocator, _, _| {
+                Response::json(allocator.constraints_report().to_json()).into()
+            })
+            .realm(Realm::ReadOnly);
+    }
 }
 
 impl Allocator {
     /// An allocator that waits for [`Initialize`].
     pub fn new() -> Allocator {
         Allocator::default()
+    }
+
+    fn constraints_report(&self) -> ConstraintsReport {
+        self.running.as_ref().map(|running| running.core.constraints_report()).unwrap_or_default()
     }
 
     /// Applies an event to the core, and asks for a run if agents are marked.
@@ -229,6 +248,12 @@ impl Handle<Explain> for Allocator {
     }
 }
 
+impl Handle<ReportConstraints> for Allocator {
+    fn handle(&mut self, _: ReportConstraints, _: &Pid, _: &mut Context<Self>) -> ConstraintsReport {
+        self.constraints_report()
+    }
+}
+
 impl Handle<RequestResources> for Allocator {
     fn handle(&mut self, message: RequestResources, _: &Pid, _: &mut Context<Self>) {
         tracing::info!(
@@ -258,11 +283,11 @@ events! {
         }
         Ok(())
     };
-    AddFramework => |core, m, _now| core.add_framework(&m.id, &m.info, &m.used, m.active, &m.suppressed_roles);
+    AddFramework => |core, m, _now| core.add_framework(&m.id, &m.info, &m.used, m.active, &m.options);
     RemoveFramework => |core, m, _now| core.remove_framework(&m.id);
     ActivateFramework => |core, m, _now| core.activate_framework(&m.id);
     DeactivateFramework => |core, m, _now| core.deactivate_framework(&m.id);
-    UpdateFramework => |core, m, _now| core.update_framework(&m.id, &m.info, &m.suppressed_roles);
+    UpdateFramework => |core, m, _now| core.update_framework(&m.id, &m.info, &m.options);
     AddAgent => |core, m, _now|
         core.add_agent(&m.id, m.info, &m.capabilities, m.unavailability, &m.total, &m.used);
     RemoveAgent => |core, m, _now| core.remove_agent(&m.id);

@@ -13,4 +13,4 @@ pub mod options;
 
 pub use actor::Allocator;
 pub use core::{Core, EventError, Offers, Quota};
-pub use options::Options;
+pub use options::{FrameworkOptions, Options, SorterKind};

@@ -9,9 +9,10 @@ use libprocess::{Recipient, messages};
 use mesos::resources::ResourceConversion;
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
+use crate::core::constraints::ConstraintsReport;
 use crate::core::explain::{ExplainError, Explanation, Question};
 use crate::core::{EventError, InverseOfferStatuses, InverseOffers, Offers, Quota};
-use crate::options::Options;
+use crate::options::{FrameworkOptions, Options};
 
 /// The first message: how to work, and to whom offers go. What comes before it is dropped with a warning.
 #[derive(Debug)]
@@ -55,8 +56,8 @@ pub struct AddFramework {
     pub used: BTreeMap<AgentId, Resources>,
     /// Whether it is connected.
     pub active: bool,
-    /// Roles for which it wants no offers.
-    pub suppressed_roles: BTreeSet<String>,
+    /// Roles for which it wants no offers, and constraints.
+    pub options: FrameworkOptions,
 }
 
 /// A framework is gone. Its offers and its tasks' resources are free.
@@ -87,8 +88,8 @@ pub struct UpdateFramework {
     pub id: FrameworkId,
     /// The new info.
     pub info: v1::FrameworkInfo,
-    /// All roles for which it wants no offers now.
-    pub suppressed_roles: BTreeSet<String>,
+    /// All roles for which it wants no offers now, and all constraints.
+    pub options: FrameworkOptions,
 }
 
 /// An agent registered, or came back after a failover of the master.
@@ -273,6 +274,9 @@ pub struct GetInverseOfferStatuses;
 /// Why does a framework get offers or not? For operators; see [`crate::core::explain`].
 #[derive(Clone, Debug)]
 pub struct Explain(pub Question);
+/// Which agents do constraints exclude? Answered before [`Initialize`], too: none.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportConstraints;
 
 messages! {
     Initialize;
@@ -304,4 +308,5 @@ messages! {
     UpdateWhitelist;
     UpdateUnavailability;
     Explain => Result<Explanation, ExplainError>;
+    ReportConstraints => ConstraintsReport;
 }

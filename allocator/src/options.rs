@@ -5,6 +5,34 @@ use std::time::Duration;
 
 use mesos::ResourceQuantities;
 
+use crate::core::OfferConstraintsFilter;
+
+/// What a framework says of the offers that it wants, beside its info (upstream: `allocator::FrameworkOptions`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FrameworkOptions {
+    /// Roles for which it wants no offers.
+    pub suppressed_roles: BTreeSet<String>,
+    /// Which agents it wants to be offered, by role.
+    pub constraints: OfferConstraintsFilter,
+}
+
+impl From<BTreeSet<String>> for FrameworkOptions {
+    /// Suppressed roles, and no constraints.
+    fn from(suppressed_roles: BTreeSet<String>) -> Self {
+        FrameworkOptions { suppressed_roles, constraints: OfferConstraintsFilter::default() }
+    }
+}
+
+/// In which order roles, or the frameworks of a role, are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SorterKind {
+    /// By dominant share.
+    #[default]
+    Drf,
+    /// By lot, heavier ones sooner (`core/sorter/random.rs`).
+    Random,
+}
+
 /// The allocator's settings. [`Options::default`] is what upstream's flags default to.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -21,6 +49,10 @@ pub struct Options {
     pub min_allocatable_resources: Vec<ResourceQuantities>,
     /// The region of the master's `--domain`. Agents elsewhere are offered to REGION_AWARE frameworks only.
     pub region: Option<String>,
+    /// The order of roles: `--role_sorter`.
+    pub role_sorter: SorterKind,
+    /// The order of a role's frameworks: `--framework_sorter`.
+    pub framework_sorter: SorterKind,
     /// The part of the agents in the registry that must have come back, when there are quotas, before
     /// anything is allocated (upstream: `DEFAULT_ALLOCATOR_AGENT_RECOVERY_FACTOR`).
     pub agent_recovery_factor: f64,
@@ -38,6 +70,8 @@ impl Default for Options {
             filter_gpu_resources: true,
             min_allocatable_resources: ["cpus:0.01", "mem:32"].into_iter().filter_map(minimum).collect(),
             region: None,
+            role_sorter: SorterKind::Drf,
+            framework_sorter: SorterKind::Drf,
             agent_recovery_factor: 0.8,
             recovery_timeout: Duration::from_secs(10 * 60),
         }

@@ -296,7 +296,7 @@ impl World {
                 let (id, info) = (framework_at(framework), info_of(framework, roles, capabilities));
                 let suppressed: BTreeSet<String> =
                     suppressed.into_iter().map(|role| PATHS[role].to_owned()).collect();
-                self.core.update_framework(&id, &info, &suppressed).unwrap();
+                self.core.update_framework(&id, &info, &suppressed.clone().into()).unwrap();
                 self.model.update_framework(&id, &info, &suppressed);
             }
             Event::RemoveFramework(framework) if self.frameworks.remove(&framework) => {
@@ -385,7 +385,7 @@ impl World {
         if self.frameworks.insert(framework) {
             let (id, info) = (framework_at(framework), info_of(framework, framework, framework % 4));
             let suppressed = if suppressed { set(&["a", "b"]) } else { BTreeSet::new() };
-            self.core.add_framework(&id, &info, &BTreeMap::new(), true, &suppressed).unwrap();
+            self.core.add_framework(&id, &info, &BTreeMap::new(), true, &suppressed.clone().into()).unwrap();
             self.model.add_framework(&id, &info, true, &suppressed);
         }
     }

@@ -6,10 +6,12 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use allocator::core::constraints::{OfferConstraintsFilter, RegexLimits};
 use allocator::core::explain::{
     ExplainError, Explanation, Figures, Limit, MinimumOf, Missing, Obstacle, Question, Reason,
-    RoleExplanation,
+    RoleExplanation, Violated,
 };
+use allocator::options::SorterKind;
 use allocator::{Options, Quota};
 use common::*;
 use mesos::v1::framework_info::capability::Type;
@@ -168,6 +170,8 @@ fn what_is_held_is_told_by_holder_and_by_whether_it_is_only_offered() {
     assert_eq!((holders.len(), more_holders), (1, 0));
     assert_eq!((holders[0].framework_id.as_str(), holders[0].role.as_str()), ("hoarder", "x"));
     assert_eq!((holders[0].agents, &holders[0].held, &holders[0].offered), (2, &held, &offered));
+    let explained = explain(&mut cluster, "A", "role");
+    assert!(explained.agents.iter().all(|agent| agent.agent.free.is_empty()), "{explained:#?}");
     // The same seen from the other side.
     let hoarder = explain(&mut cluster, "hoarder", "x");
     assert_eq!(hoarder.holds, holders[0]);
@@ -272,6 +276,51 @@ fn old_agents_know_neither_several_roles_nor_roles_below_others() {
         only_reason(&mut cluster, "B", "a/b"),
         Reason::AgentLacks { capability: "HIERARCHICAL_ROLE".into() }
     );
+}
+
+#[test]
+fn constraints_that_do_not_hold_are_told() {
+    let constraints = br#"{"role_constraints":{"role":{"groups":[
+        {"attribute_constraints":[
+            {"selector":{"pseudoattribute_type":"HOSTNAME"},"predicate":{"text_equals":{"value":"other"}}}]},
+        {"attribute_constraints":[
+            {"selector":{"attribute_name":"rack"},"predicate":{"exists":{}}}]}
+    ]}}}"#;
+    let constraints = mesos::json::from_slice(constraints).unwrap();
+    let constraints = OfferConstraintsFilter::new(&constraints, RegexLimits::default()).unwrap();
+    let mut cluster = Cluster::new();
+    cluster.agent("agent", "cpus:4;mem:1024");
+    let options = FrameworkOptions { constraints, ..FrameworkOptions::default() };
+    let (id, info) = (framework_id("A"), framework_info(&["role", "free"]));
+    cluster.core.add_framework(&id, &info, &BTreeMap::new(), true, &options).unwrap();
+    let violated = |subject: &str, rule: &str, found: Option<&str>| Violated {
+        subject: subject.into(),
+        rule: rule.into(),
+        found: found.map(str::to_owned),
+    };
+    let violations = vec![
+        violated("hostname", "must be 'other'", Some("'agent.example'")),
+        violated("attribute 'rack'", "must exist", None),
+    ];
+    assert_eq!(only_reason(&mut cluster, "A", "role"), Reason::ExcludedByConstraints { violations });
+    assert!(matches!(only_reason(&mut cluster, "A", "free"), Reason::WouldBeOffered { .. }));
+}
+
+#[test]
+fn where_lots_are_drawn_nobody_is_named_before_others() {
+    let options = Options { role_sorter: SorterKind::Random, ..Options::default() };
+    let mut cluster = Cluster::with(options);
+    cluster.agent("agent", "cpus:4;mem:1024");
+    cluster.framework("A", &["a"]);
+    assert!(matches!(only_reason(&mut cluster, "A", "a"), Reason::WouldBeOffered { .. }));
+    cluster.framework("B", &["b"]);
+    for (framework, role) in [("A", "a"), ("B", "b")] {
+        let in_line = Reason::InLine { ahead: vec![], more: true };
+        assert_eq!(only_reason(&mut cluster, framework, role), in_line);
+        let line = explain(&mut cluster, framework, role).line;
+        assert_eq!((line.by_lot, line.position, line.length), (true, None, 2));
+        assert!(line.ahead.is_empty());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use common::*;
 use mesos::v1::framework_info::capability::Type;
@@ -136,7 +136,7 @@ fn what_framework_and_agent_both_report_counts_once_in_whatever_order_they_come(
     let add_framework = |cluster: &mut Cluster, name: &str, role: &str, agent: &str| {
         let used = BTreeMap::from([(agent_id(agent), resources("cpus:1").allocated_to(role))]);
         let (id, info) = (framework_id(name), framework_info(&[role]));
-        cluster.core.add_framework(&id, &info, &used, true, &BTreeSet::new()).unwrap();
+        cluster.core.add_framework(&id, &info, &used, true, &FrameworkOptions::default()).unwrap();
     };
     add_framework(&mut cluster, "F1", "role1", "agent1");
     cluster.agent_using("agent1", "cpus:1", &[("F1", "role1", "cpus:1")]);

@@ -220,13 +220,13 @@ fn a_framework_may_begin_suppressed_and_change_that_with_its_info() {
     let mut cluster = Cluster::new();
     cluster.agent("agent", "cpus:4;mem:1024");
     let (id, info) = (framework_id("A"), framework_info(&["a", "b"]));
-    cluster.core.add_framework(&id, &info, &BTreeMap::new(), true, &set(&["a", "b"])).unwrap();
+    cluster.core.add_framework(&id, &info, &BTreeMap::new(), true, &set(&["a", "b"]).into()).unwrap();
     assert!(cluster.run().is_empty());
-    cluster.core.update_framework(&id, &info, &set(&["a"])).unwrap();
+    cluster.core.update_framework(&id, &info, &set(&["a"]).into()).unwrap();
     let offer = cluster.run().remove(0);
     assert_eq!(offer.role, "b");
     // It leaves the role, and keeps what it has of it until it gives that back.
-    cluster.core.update_framework(&id, &framework_info(&["c"]), &BTreeSet::new()).unwrap();
+    cluster.core.update_framework(&id, &framework_info(&["c"]), &FrameworkOptions::default()).unwrap();
     assert_eq!(cluster.core.held(&id, &agent_id("agent"))["b"], resources("cpus:4;mem:1024"));
     cluster.decline(&offer, 1000.0);
     assert_eq!(cluster.only_offer().role, "c");

@@ -224,7 +224,7 @@ fn the_actor_tells_the_master_whom_to_ask() {
             info: framework_info(&["role"]),
             used: BTreeMap::new(),
             active: true,
-            suppressed_roles: set(&[]),
+            options: FrameworkOptions::default(),
         });
         allocator.tell(AddAgent {
             id: agent_id("S"),

@@ -87,7 +87,7 @@ fn a_framework_may_lower_its_minimum_later() {
     assert!(cluster.with_agent("agent", "cpus:0.005;mem:16;disk:128").is_empty());
     let mut info = framework_info(&["role1"]);
     info.offer_filters.insert("role1".into(), minimums(vec![&[("cpus", 0.003)]]));
-    cluster.core.update_framework(&framework_id("F"), &info, &BTreeSet::new()).unwrap();
+    cluster.core.update_framework(&framework_id("F"), &info, &FrameworkOptions::default()).unwrap();
     assert_eq!(told(&cluster.tick()), ["F/role1@agent: cpus:0.005; mem:16; disk:128"]);
 }
 
@@ -269,7 +269,7 @@ fn mistaken_events_change_nothing() {
     let (a, one) = (framework_id("A"), agent_id("one"));
     let info = framework_info(&["a"]);
     assert_eq!(
-        cluster.core.add_framework(&a, &info, &BTreeMap::new(), true, &BTreeSet::new()),
+        cluster.core.add_framework(&a, &info, &BTreeMap::new(), true, &FrameworkOptions::default()),
         Err(EventError::FrameworkExists(a.clone()))
     );
     assert_eq!(

@@ -125,7 +125,10 @@ impl World {
             Event::AddFramework(at) => {
                 let info = framework_info(ROLES[at]);
                 let id = framework_id(FRAMEWORKS[at]);
-                if core.add_framework(&id, &info, &BTreeMap::new(), true, &BTreeSet::new()).is_ok() {
+                if core
+                    .add_framework(&id, &info, &BTreeMap::new(), true, &FrameworkOptions::default())
+                    .is_ok()
+                {
                     self.suppressed.remove(FRAMEWORKS[at]);
                     self.inactive.remove(FRAMEWORKS[at]);
                 }
@@ -159,7 +162,10 @@ impl World {
             }
             Event::UpdateRoles(at, roles) => {
                 let info = framework_info(ROLES[roles]);
-                if core.update_framework(&framework_id(FRAMEWORKS[at]), &info, &BTreeSet::new()).is_ok() {
+                if core
+                    .update_framework(&framework_id(FRAMEWORKS[at]), &info, &FrameworkOptions::default())
+                    .is_ok()
+                {
                     self.suppressed.remove(FRAMEWORKS[at]);
                     self.refused.retain(|(offer, _)| offer.framework != FRAMEWORKS[at]);
                 }

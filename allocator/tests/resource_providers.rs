@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use allocator::EventError;
 use common::*;
@@ -14,7 +14,7 @@ impl Cluster {
     fn inactive_framework(&mut self, name: &str, role: &str) {
         let info = framework_info(&[role]);
         self.core
-            .add_framework(&framework_id(name), &info, &BTreeMap::new(), false, &BTreeSet::new())
+            .add_framework(&framework_id(name), &info, &BTreeMap::new(), false, &FrameworkOptions::default())
             .unwrap();
     }
 
@@ -87,7 +87,7 @@ fn use_by_a_framework_that_has_not_come_back_counts_once_when_it_comes() {
     cluster.provider("agent", "disk:100", ("lost", "role", "disk:40"));
     let used = BTreeMap::from([(agent_id("agent"), resources("disk:40").allocated_to("role"))]);
     let (id, info) = (framework_id("lost"), framework_info(&["role"]));
-    cluster.core.add_framework(&id, &info, &used, true, &BTreeSet::new()).unwrap();
+    cluster.core.add_framework(&id, &info, &used, true, &FrameworkOptions::default()).unwrap();
     let role = cluster.core.roles(cluster.now).remove(0);
     assert_eq!(role.consumed, BTreeMap::from([("disk".to_owned(), 40.0)]));
     assert_eq!(told(&cluster.run()), ["lost/role@agent: cpus:1; mem:100; disk:60"]);

@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use allocator::Allocator;
+use allocator::core::constraints::ConstraintsReport;
 use allocator::core::explain::{ExplainError, Explanation, Question};
 use allocator::messages::{
     ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework, Explain,
-    Initialize, MakeOffers, Recover, RecoverResources, RemoveAgent, RemoveFramework, RequestResources,
-    ReviveOffers, SuppressOffers, TransitionOfferedToAllocated, UpdateAgent, UpdateFramework, UpdateWeights,
+    Initialize, MakeOffers, Recover, RecoverResources, RemoveAgent, RemoveFramework, ReportConstraints,
+    RequestResources, ReviveOffers, SuppressOffers, TransitionOfferedToAllocated, UpdateAgent,
+    UpdateFramework, UpdateWeights,
 };
+use allocator::{Allocator, FrameworkOptions};
 use libprocess::{Address, Gone, Recipient};
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
@@ -36,13 +38,18 @@ impl Allocation {
     }
 
     /// A framework, with what it uses on each agent.
-    pub(crate) fn add_framework(&self, framework: &Framework, used: BTreeMap<AgentId, Resources>) {
+    pub(crate) fn add_framework(
+        &self,
+        framework: &Framework,
+        options: FrameworkOptions,
+        used: BTreeMap<AgentId, Resources>,
+    ) {
         self.0.tell(AddFramework {
             id: framework.id.clone(),
             info: (*framework.info).clone(),
             used,
             active: framework.is_active(),
-            suppressed_roles: (*framework.suppressed_roles).clone(),
+            options,
         });
     }
 
@@ -62,9 +69,9 @@ impl Allocation {
         &self,
         id: &FrameworkId,
         info: v1::FrameworkInfo,
-        suppressed_roles: BTreeSet<String>,
+        options: FrameworkOptions,
     ) {
-        self.0.tell(UpdateFramework { id: id.clone(), info, suppressed_roles });
+        self.0.tell(UpdateFramework { id: id.clone(), info, options });
     }
 
     /// An agent, with what frameworks use of it.
@@ -151,6 +158,13 @@ impl Allocation {
         question: Question,
     ) -> impl Future<Output = Result<Result<Explanation, ExplainError>, Gone>> + Send + use<> {
         self.0.ask(Explain(question))
+    }
+
+    /// Which agents offer constraints exclude.
+    pub(crate) fn report_constraints(
+        &self,
+    ) -> impl Future<Output = Result<ConstraintsReport, Gone>> + Send + use<> {
+        self.0.ask(ReportConstraints)
     }
 
     pub(crate) fn update_weights(&self, weights: Vec<v1::WeightInfo>) {

@@ -8,9 +8,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use allocator::SorterKind;
+use allocator::core::constraints::RegexLimits;
 use election::MasterUrl;
 use mesos::settings::{Declared, LogFormat, Policy, ProtoJson, SettingValue, Unsupported, Values, within};
-use mesos::{duration, roles, v1};
+use mesos::{bytes, duration, roles, v1};
 
 use crate::agents::limiter::RemovalLimiter;
 use crate::agents::observer::PingLimits;
@@ -108,6 +110,14 @@ mesos::settings! {
             allocation_on_recovery: bool = true,
             /// An offer must have at least these quantities; '|' separates alternatives.
             min_allocatable_resources: MinAllocatable = MinAllocatable::default(),
+            /// In which order roles are asked: 'drf', by dominant share, or 'random', by lot.
+            role_sorter | user_sorter: SorterChoice = SorterChoice(SorterKind::Drf),
+            /// In which order the frameworks of a role are asked: 'drf' or 'random'.
+            framework_sorter: SorterChoice = SorterChoice(SorterKind::Drf),
+            /// How much memory a regular expression in offer constraints may take, once compiled.
+            offer_constraints_re2_max_mem: bytes::Size = bytes::Size(4096),
+            /// How many states (upstream: RE2 instructions) a regular expression in offer constraints may have.
+            offer_constraints_re2_max_program_size: u32 = 100,
             /// Resources that do not count in shares, separated by commas.
             fair_sharing_excluded_resource_names: Option<String>,
             /// Keep agents with GPUs for frameworks that say they use them.
@@ -167,6 +177,31 @@ pub struct Weights(pub BTreeMap<String, f64>);
 pub struct MinAllocatable {
     text: String,
     quantities: Vec<mesos::ResourceQuantities>,
+}
+
+/// The order of roles, or of the frameworks of a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SorterChoice(pub SorterKind);
+
+impl SettingValue for SorterChoice {
+    const PLACEHOLDER: &'static str = "ORDER";
+    const ALLOWED: &'static str = "drf or random";
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "drf" => Ok(Self(SorterKind::Drf)),
+            "random" => Ok(Self(SorterKind::Random)),
+            _ => Err(String::new()),
+        }
+    }
+
+    fn print(&self) -> Option<String> {
+        let name = match self.0 {
+            SorterKind::Drf => "drf",
+            SorterKind::Random => "random",
+        };
+        Some(name.to_owned())
+    }
 }
 
 impl Default for MinAllocatable {
@@ -394,8 +429,18 @@ impl Settings {
             filter_gpu_resources: self.filter_gpu_resources,
             min_allocatable_resources: self.min_allocatable_resources.quantities.clone(),
             region: domain.map(|domain| domain.region.name.clone()),
+            role_sorter: self.role_sorter.0,
+            framework_sorter: self.framework_sorter.0,
             agent_recovery_factor: self.allocator_agent_recovery_factor,
             recovery_timeout: self.allocator_recovery_timeout,
+        }
+    }
+
+    /// How large regular expressions in offer constraints may be.
+    pub(crate) fn regex_limits(&self) -> RegexLimits {
+        RegexLimits {
+            max_mem: usize::try_from(self.offer_constraints_re2_max_mem.0).unwrap_or(usize::MAX),
+            max_program_size: self.offer_constraints_re2_max_program_size as usize,
         }
     }
 
@@ -419,11 +464,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     refuse_on("registry_strict", "it was experimental in upstream and is not implemented"),
     ignore("webui_dir", "there are no web pages yet"),
     refuse("whitelist", "a list of agents is not implemented yet: every agent is offered"),
-    with_aliases(
-        only("role_sorter", &["drf"], "dominant resource fairness (drf) is the only order of roles"),
-        &["user_sorter"],
-    ),
-    only("framework_sorter", &["drf"], "dominant resource fairness (drf) is the only order of frameworks"),
     with_aliases(
         refuse_on("authenticate_frameworks", "authentication is not implemented yet"),
         &["authenticate"],
@@ -460,8 +500,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     refuse_on("memory_profiling", "there is no memory profiler"),
     refuse("ip_discovery_command", "use --ip or --advertise_ip"),
     ignore("publish_per_framework_metrics", "they are always published"),
-    ignore("offer_constraints_re2_max_mem", "offer constraints are not implemented yet"),
-    ignore("offer_constraints_re2_max_program_size", "offer constraints are not implemented yet"),
     ignore("logbufsecs", "logs are never buffered"),
     ignore("initialize_driver_logging", "it concerns upstream's drivers"),
     ignore("external_log_file", "logs of others are not shown"),
@@ -512,6 +550,8 @@ mod tests {
             "--weights=a=2,b=0.5",
             "--roles=a,b",
             "--no-root_submissions",
+            "--user_sorter=random",
+            "--offer_constraints_re2_max_mem=8KB",
         ];
         let settings = from(&args).unwrap();
         assert_eq!(settings.port, 5051);
@@ -520,6 +560,9 @@ mod tests {
         assert_eq!(settings.weights.0.get("b"), Some(&0.5));
         assert!(settings.removal_limiter().is_some());
         assert!(!settings.root_submissions);
+        assert_eq!(settings.allocator_options().role_sorter, SorterKind::Random);
+        assert_eq!(settings.allocator_options().framework_sorter, SorterKind::Drf);
+        assert_eq!(settings.regex_limits(), RegexLimits { max_mem: 8192, max_program_size: 100 });
         assert_eq!(settings.to_flags()["agent_removal_rate_limit"], "1/10mins");
         let zk = Settings { zk: Some(ZooKeeperText("zk://jake:secret@h:1/m".into())), ..Settings::default() };
         assert_eq!(zk.to_flags()["zk"], "zk://h:1/m");
@@ -535,6 +578,7 @@ mod tests {
             ("--authenticate_frameworks", "not implemented"),
             ("--recovery_agent_removal_limit=120%", "recovery_agent_removal_limit"),
             ("--prot=1", "prot"),
+            ("--role_sorter=fair", "drf or random"),
         ] {
             let message = from(&[flag]).unwrap_err();
             assert!(message.contains(said), "{flag}: {message}");

@@ -390,15 +390,47 @@ mod tests {
         ResourceLimits::parse(text).unwrap()
     }
 
+    /// Upstream: `FromStringValid`.
     #[test]
     fn quantities_add_up_names_and_drop_zeros() {
-        assert_eq!(quantities("cpus:10;mem:5;cpus:1.5;disk:0").to_string(), "cpus:11.5; mem:5");
-        assert_eq!(quantities("").to_string(), "{}");
-        assert_eq!(quantities(" c p us : 1 0 ").to_string(), "c p us:10");
+        for (text, printed) in [
+            ("cpus:10", "cpus:10"),
+            ("cpus:3.14", "cpus:3.14"),
+            (" cpus : 3.14 ; disk : 10 ", "cpus:3.14; disk:10"),
+            ("cpus:0", "{}"),
+            ("", "{}"),
+            ("cpus:10.5;ports:1", "cpus:10.5; ports:1"),
+            ("ports:3;cpus:10.5", "cpus:10.5; ports:3"),
+            ("ports:3;cpus:1;cpus:10.5", "cpus:11.5; ports:3"),
+            ("cpus:10;mem:5;cpus:1.5;disk:0", "cpus:11.5; mem:5"),
+            (" c p us : 1 0 ", "c p us:10"),
+        ] {
+            assert_eq!(quantities(text).to_string(), printed, "{text}");
+        }
+        assert_eq!(quantities("cpus:0").len(), 0);
     }
 
+    /// What neither reads.
+    const MALFORMED: [&str; 11] = [
+        "cpus:a10",
+        "cpus:3.14c",
+        "ports:3,cpus:1",
+        "ports:3,cpus:-1",
+        "cpus:-1",
+        "cpus:nan",
+        "cpus:-nan",
+        "cpus:inf",
+        "cpus:-inf",
+        "cpus:infinity",
+        "cpus:-infinity",
+    ];
+
+    /// Upstream: `FromStringInvalid`.
     #[test]
-    fn malformed_amounts_say_what_is_wrong() {
+    fn malformed_quantities_say_what_is_wrong() {
+        for text in MALFORMED {
+            assert!(ResourceQuantities::parse(text).is_err(), "{text}");
+        }
         for (text, message) in [
             ("cpus", "Failed to parse 'cpus': missing or extra ':'"),
             ("cpus:1:2", "Failed to parse 'cpus:1:2': missing or extra ':'"),
@@ -411,33 +443,171 @@ mod tests {
         ] {
             assert_eq!(ResourceQuantities::parse(text).unwrap_err().to_string(), message);
         }
+    }
+
+    /// Upstream: `FromStringInvalid` of limits.
+    #[test]
+    fn malformed_limits_say_what_is_wrong() {
+        for text in MALFORMED {
+            assert!(ResourceLimits::parse(text).is_err(), "{text}");
+        }
         let error = ResourceLimits::parse("cpus:1;cpus:2").unwrap_err().to_string();
         assert_eq!(error, "Failed to parse '2' to limit: duplicate names are not allowed");
     }
 
+    /// Upstream: `FromStringValid` of limits.
+    #[test]
+    fn limits_keep_zeros() {
+        for (text, printed) in [
+            ("cpus:10", "cpus:10"),
+            ("cpus:3.14", "cpus:3.14"),
+            (" cpus : 3.14 ; disk : 10 ", "cpus:3.14; disk:10"),
+            ("cpus:0", "cpus:0"),
+            ("cpus:10.5;ports:1", "cpus:10.5; ports:1"),
+            ("ports:3;cpus:10.5", "cpus:10.5; ports:3"),
+        ] {
+            assert_eq!(limits(text).to_string(), printed, "{text}");
+        }
+    }
+
+    /// Upstream: `Addition`.
+    #[test]
+    fn quantities_of_one_name_add_up() {
+        for (left, right, sum) in [
+            ("cpus:10", "", "cpus:10"),
+            ("cpus:10", "cpus:0.1", "cpus:10.1"),
+            ("cpus:10.1", "alphas:1", "alphas:1; cpus:10.1"),
+            ("cpus:10.1", "mem:1", "cpus:10.1; mem:1"),
+            ("alphas:1;cpus:10.1", "cpus:1;mem:100", "alphas:1; cpus:11.1; mem:100"),
+        ] {
+            assert_eq!((quantities(left) + quantities(right)).to_string(), sum, "{left} + {right}");
+        }
+    }
+
+    /// Upstream: `Subtraction`.
     #[test]
     fn subtraction_stops_at_zero() {
-        assert_eq!((quantities("cpus:1;mem:5") - quantities("cpus:2;mem:1;disk:7")).to_string(), "mem:4");
-        assert_eq!((limits("cpus:1;mem:5") - &quantities("cpus:2;disk:7")).to_string(), "cpus:0; mem:5");
+        for (left, right, difference) in [
+            ("", "cpus:1", "{}"),
+            ("cpus:1", "", "cpus:1"),
+            ("cpus:1", "cpus:0.4", "cpus:0.6"),
+            ("cpus:1", "cpus:1", "{}"),
+            ("cpus:1", "cpus:1.4", "{}"),
+            ("cpus:1", "mem:100", "cpus:1"),
+            ("cpus:1", "alphas:1", "cpus:1"),
+            ("cpus:1;mem:100", "alphas:1;cpus:0.5", "cpus:0.5; mem:100"),
+        ] {
+            assert_eq!((quantities(left) - quantities(right)).to_string(), difference, "{left} - {right}");
+        }
     }
 
+    /// Upstream: `SubtractQuantities`.
     #[test]
-    fn an_absent_quantity_is_zero_and_an_absent_limit_is_none() {
-        assert!(quantities("cpus:1").contains(&quantities("")));
-        assert!(!quantities("cpus:1").contains(&quantities("mem:1")));
-        assert!(quantities("cpus:2;mem:1").contains(&quantities("cpus:2")));
-        assert!(limits("").contains(&limits("cpus:1")));
-        assert!(!limits("cpus:1").contains(&limits("")));
-        assert!(!limits("cpus:1").contains(&limits("cpus:2")));
-        assert!(limits("cpus:1").contains(&limits("cpus:1;mem:0")));
-        assert!(limits("cpus:1").contains_quantities(&quantities("cpus:1;mem:100")));
-        assert!(!limits("cpus:0").contains_quantities(&quantities("cpus:0.001")));
+    fn a_limit_is_lowered_down_to_zero() {
+        for (limit, taken, left) in [
+            ("", "", "{}"),
+            ("", "cpus:10", "{}"),
+            ("cpus:1", "", "cpus:1"),
+            ("cpus:1", "cpus:1", "cpus:0"),
+            ("cpus:1", "cpus:2", "cpus:0"),
+            ("cpus:1;mem:10", "cpus:1", "cpus:0; mem:10"),
+            ("cpus:1;mem:10", "cpus:1;disk:10", "cpus:0; mem:10"),
+            ("cpus:1;mem:10", "cpus:1;mem:5;disk:10", "cpus:0; mem:5"),
+        ] {
+            assert_eq!((limits(limit) - &quantities(taken)).to_string(), left, "{limit} - {taken}");
+        }
     }
 
+    /// Pairs of which the first has more names or amounts, and pairs of which each has something that the
+    /// other lacks.
+    const MORE: [(&str, &str); 3] =
+        [("cpus:1", ""), ("cpus:1;mem:1;disk:1", "cpus:1;mem:1"), ("cpus:2;mem:2", "cpus:2;mem:1")];
+    const APART: [(&str, &str); 2] = [("cpus:1;mem:1", "cpus:1;disk:1"), ("cpus:1;mem:1", "gpu:1;disk:1")];
+
+    /// Upstream: `Contains`.
+    #[test]
+    fn an_absent_quantity_is_zero() {
+        let contains = |left, right| quantities(left).contains(&quantities(right));
+        assert!(contains("", "") && contains("cpus:1;mem:1", "cpus:1;mem:1"));
+        for (more, less) in MORE {
+            assert!(contains(more, less) && !contains(less, more), "{more} {less}");
+        }
+        for (left, right) in APART {
+            assert!(!contains(left, right) && !contains(right, left), "{left} {right}");
+        }
+    }
+
+    /// Upstream: `Contains` of limits.
+    #[test]
+    fn an_absent_limit_is_none() {
+        let contains = |left, right| limits(left).contains(&limits(right));
+        assert!(contains("", "") && contains("cpus:1;mem:1", "cpus:1;mem:1"));
+        // More names are stricter.
+        for (stricter, looser) in &MORE[..2] {
+            assert!(contains(looser, stricter) && !contains(stricter, looser), "{stricter} {looser}");
+        }
+        assert!(contains("cpus:2;mem:2", "cpus:2;mem:1") && !contains("cpus:2;mem:1", "cpus:2;mem:2"));
+        for (left, right) in APART {
+            assert!(!contains(left, right) && !contains(right, left), "{left} {right}");
+        }
+    }
+
+    /// Upstream: `ContainsQuantities`.
+    #[test]
+    fn what_has_no_limit_is_within_limits() {
+        let within = |limit, amounts| limits(limit).contains_quantities(&quantities(amounts));
+        for (limit, amounts) in [
+            ("", ""),
+            ("cpus:1", ""),
+            ("cpus:1;mem:1", "cpus:1;mem:1"),
+            ("cpus:1;mem:1;disk:1", "cpus:1;mem:1"),
+            ("cpus:1;mem:1", "cpus:1;mem:1;disk:1"),
+            ("cpus:1;mem:1", "cpus:1;disk:1"),
+            ("cpus:1;mem:1", "gpu:1;disk:1"),
+            ("cpus:2;mem:2", "cpus:2;mem:1"),
+        ] {
+            assert!(within(limit, amounts), "{amounts} within {limit}");
+        }
+        assert!(!within("cpus:2;mem:1", "cpus:2;mem:2"));
+        assert!(!within("cpus:0", "cpus:0.001"));
+    }
+
+    /// Upstream: `FromScalarResources`.
+    #[test]
+    fn of_resources_scalars_alone_can_be_counted() {
+        let of = |text| ResourceQuantities::from_scalar_resources(&Resources::parse(text, "*").unwrap());
+        assert!(of("").is_empty());
+        assert_eq!(of("cpus:1;mem:512;disk:800").to_string(), "cpus:1; disk:800; mem:512");
+        assert_eq!(of("cpus:1;ports:[1-10]").to_string(), "cpus:1");
+    }
+
+    /// Upstream: `FromResources`.
     #[test]
     fn ranges_and_sets_count_their_members() {
-        let resources = Resources::parse("cpus:1;ports:[1-10,20-20];disks:{a,b}", "*").unwrap();
-        assert_eq!(ResourceQuantities::from_resources(&resources).to_string(), "cpus:1; disks:2; ports:11");
-        assert_eq!(ResourceQuantities::from_scalar_resources(&resources).to_string(), "cpus:1");
+        let of = |text| ResourceQuantities::from_resources(&Resources::parse(text, "*").unwrap());
+        assert!(of("").is_empty());
+        assert_eq!(
+            of("cpus:1;mem:512;ports:[5000-6000];zones:{a,b};disk:800").to_string(),
+            "cpus:1; disk:800; mem:512; ports:1001; zones:2"
+        );
+    }
+
+    /// Upstream: `Stringify`.
+    #[test]
+    fn nothing_prints_as_a_pair_of_braces() {
+        assert_eq!(ResourceQuantities::new().to_string(), "{}");
+        assert_eq!(quantities("cpus:1;mem:1024").to_string(), "cpus:1; mem:1024");
+    }
+
+    /// Upstream: `Sum`.
+    #[test]
+    fn many_quantities_have_a_sum() {
+        let sum = |texts: &[&str]| -> String {
+            texts.iter().map(|text| quantities(text)).sum::<ResourceQuantities>().to_string()
+        };
+        assert_eq!(sum(&[]), "{}");
+        assert_eq!(sum(&[""]), "{}");
+        assert_eq!(sum(&["", "cpus:1", "cpus:2"]), "cpus:3");
+        assert_eq!(sum(&["", "cpus:1", "cpus:2", "memory:1", "cpus:1;memory:1"]), "cpus:4; memory:2");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use allocator::messages::{AddAgent, AddFramework, Initialize, MakeOffers, ReviveOffers};
-use allocator::{Allocator, Options};
+use allocator::{Allocator, FrameworkOptions, Options};
 use harness::bench::{self, Report, Target, median};
 use libprocess::{Node, Pid, Recipient, testing};
 
@@ -55,7 +55,7 @@ async fn all_at_once(agents: usize, frameworks: usize) -> Served {
             info: framework_info("*", &[]),
             used: BTreeMap::new(),
             active: true,
-            suppressed_roles: BTreeSet::new(),
+            options: FrameworkOptions::default(),
         });
     }
     testing::settle().await;

@@ -1,10 +1,10 @@
 //! A cluster for the core: equal agents and frameworks by number, cycles that are timed, offers given back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use allocator::core::{Core, Scope};
-use allocator::{Offers, Options, Quota};
+use allocator::{FrameworkOptions, Offers, Options, Quota};
 use harness::bench;
 use mesos::v1::{self, agent_info, framework_info};
 use mesos::{AgentId, FrameworkId, ResourceLimits, ResourceQuantities, Resources};
@@ -107,8 +107,13 @@ impl Cluster {
     }
 
     pub(crate) fn framework(&mut self, at: usize, info: &v1::FrameworkInfo) {
-        let added =
-            self.core.add_framework(&framework_id(at), info, &BTreeMap::new(), true, &BTreeSet::new());
+        let added = self.core.add_framework(
+            &framework_id(at),
+            info,
+            &BTreeMap::new(),
+            true,
+            &FrameworkOptions::default(),
+        );
         added.expect("each framework is added once");
     }
 

@@ -145,7 +145,7 @@ impl Core {
         used: &BTreeMap<FrameworkId, Resources>,
     ) -> Result<(), EventError> {
         let agent = self.agent(id)?;
-        let total = self.agents[agent].total_resources() + total;
+        let total = self.agents[agent].total().join(&self.names) + total;
         if self.set_total(agent, &total) {
             self.mark(agent);
         }
@@ -168,7 +168,8 @@ impl Core {
 
     /// Changes what an agent has. True if that is something else than before.
     pub(super) fn set_total(&mut self, agent: AgentIdx, total: &Resources) -> bool {
-        if self.agents[agent].total_resources() == total {
+        let total = Bundle::split(total, &mut self.names);
+        if *self.agents[agent].total() == total {
             return false;
         }
         let old = self.agents[agent].total().clone();
@@ -180,6 +181,11 @@ impl Core {
     fn count_total(&mut self, agent: AgentIdx, old: &Bundle) {
         let new = self.agents[agent].total().clone();
         self.basis.replace(&old.amounts(), &new.amounts());
+        self.count_reservations(old, &new);
+    }
+
+    /// What was reserved in `old` is reserved as in `new` now.
+    pub(super) fn count_reservations(&mut self, old: &Bundle, new: &Bundle) {
         for (role, amounts) in new.reservations(&self.names) {
             let role = self.roles.reserve(&role, &amounts);
             self.quota_use_changed(role);

@@ -33,7 +33,6 @@ pub(crate) struct Agent {
     /// Whether it is in another region than the master.
     pub(crate) is_remote: bool,
     total: Bundle,
-    total_resources: Resources,
     given: SmallVec<[Given; 1]>,
     /// Of what is given, the loose amounts that tasks use, by role. The remainder is only offered.
     allocated: Vec<(RoleIdx, Amounts)>,
@@ -75,22 +74,17 @@ impl Agent {
             has_gpu: false,
             is_remote: false,
             total: Bundle::default(),
-            total_resources: Resources::new(),
             given: SmallVec::new(),
             allocated: Vec::new(),
             free: Bundle::default(),
             overcommitted: false,
         };
-        agent.set_total(total, names, rests);
+        agent.set_total(Bundle::split(total, names), names, rests);
         agent
     }
 
     pub(crate) fn total(&self) -> &Bundle {
         &self.total
-    }
-
-    pub(crate) fn total_resources(&self) -> &Resources {
-        &self.total_resources
     }
 
     pub(crate) fn free(&self) -> &Bundle {
@@ -108,12 +102,11 @@ impl Agent {
 
     /// Everything that is given.
     pub(crate) fn given_in_all(&self, names: &Names) -> Bundle {
-        self.given.iter().fold(Bundle::default(), |sum, given| sum.plus(&given.bundle, names))
+        Bundle::sum(self.given.iter().map(|given| &given.bundle), names)
     }
 
-    pub(crate) fn set_total(&mut self, total: &Resources, names: &mut Names, rests: &mut Rests) {
-        self.total = rests.unite(Bundle::split(total, names));
-        self.total_resources = total.clone();
+    pub(crate) fn set_total(&mut self, total: Bundle, names: &mut Names, rests: &mut Rests) {
+        self.total = rests.unite(total);
         let gpus = names.intern("gpus");
         self.has_gpu = self.total.has(gpus);
         self.count_anew(names);
@@ -184,6 +177,23 @@ impl Agent {
         }
     }
 
+    /// Whether given + free = total, without the exceptions: nothing is shared in what is asked for, and
+    /// the agent has all that it gave.
+    pub(crate) fn can_exchange(&self, less: &Bundle, more: &Bundle) -> bool {
+        let shared = less.rest.has_shared() || more.rest.has_shared();
+        !self.overcommitted && !shared && !less.is_empty() && less.is_as_much_as(more)
+    }
+
+    /// Converts a part of what a member was given: that and the total change alike, and what is free
+    /// stays. See [`Agent::can_exchange`]; the member must have `less`.
+    pub(crate) fn exchange(&mut self, member: MemberIdx, less: &Bundle, more: &Bundle, names: &Names) {
+        if let Some(given) = self.given.iter_mut().find(|given| given.member == member) {
+            given.bundle.exchange(less, more, names);
+            self.total.exchange(less, more, names);
+        }
+        self.check(names);
+    }
+
     /// Marks loose amounts that were offered to a role as used by tasks.
     pub(crate) fn allocate(&mut self, role: RoleIdx, loose: &Amounts) {
         match self.allocated.iter_mut().find(|(of, _)| *of == role) {
@@ -211,17 +221,12 @@ impl Agent {
     fn count_anew(&mut self, names: &Names) {
         self.free = self.counted(names);
         self.use_the_totals_rest();
-        let given = self.given_in_all(names);
-        self.overcommitted = !self.total.contains(&without_shared(&given, names));
+        self.overcommitted = !self.total.contains(&without_shared(&self.given_in_all(names), names));
     }
 
     /// What is free by the law.
     fn counted(&self, names: &Names) -> Bundle {
-        let mut free = self.total.clone();
-        for given in &self.given {
-            free = free.minus(&without_shared(&given.bundle, names), names);
-        }
-        free
+        self.total.minus(&without_shared(&self.given_in_all(names), names), names)
     }
 
     fn check(&self, names: &Names) {
@@ -320,7 +325,8 @@ mod tests {
         let mut agent = agent("cpus:4", &mut names);
         let three = Bundle::split(&resources("cpus:3"), &mut names);
         agent.give(member(0), &three, &names);
-        agent.set_total(&resources("cpus:2"), &mut names, &mut Rests::default());
+        let two = Bundle::split(&resources("cpus:2"), &mut names);
+        agent.set_total(two, &mut names, &mut Rests::default());
         assert!(agent.free().is_empty());
         agent.take_back(member(0), &Bundle::split(&resources("cpus:2"), &mut names), &names).unwrap();
         assert_eq!(agent.free().join(&names), resources("cpus:1"));

@@ -53,7 +53,7 @@ struct Has {
     other: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Parts {
     resources: Resources,
     /// Of all scalars in `resources`; a shared one once.
@@ -65,6 +65,22 @@ struct Parts {
     loose: Amounts,
     /// Of those that are reserved.
     reserved: Amounts,
+}
+
+impl Has {
+    fn in_parts(parts: &Parts) -> Has {
+        let any = |kind: fn(&Resource) -> bool| parts.resources.iter().any(kind);
+        Has {
+            reserved: any(|resource| !resource.is_unreserved()),
+            refined: any(Resource::has_refined_reservations),
+            revocable: any(Resource::is_revocable),
+            shared: any(Resource::is_shared),
+            scalar: any(|resource| resource.scalar().is_some()),
+            loose: !parts.loose.is_zero(),
+            standard: parts.counted.has_standard(),
+            other: parts.counted.has_other(),
+        }
+    }
 }
 
 /// The rests that agents came with lately. Most agents of a cluster are alike, and equal rests that are
@@ -148,17 +164,7 @@ impl Rest {
                 parts.reserved.increase(name, amount);
             }
         }
-        let any = |kind: fn(&Resource) -> bool| parts.resources.iter().any(kind);
-        let has = Has {
-            reserved: any(|resource| !resource.is_unreserved()),
-            refined: any(Resource::has_refined_reservations),
-            revocable: any(Resource::is_revocable),
-            shared: any(Resource::is_shared),
-            scalar: any(|resource| resource.scalar().is_some()),
-            loose: !parts.loose.is_zero(),
-            standard: parts.counted.has_standard(),
-            other: parts.counted.has_other(),
-        };
+        let has = Has::in_parts(&parts);
         Rest { parts: Some(Arc::new(parts)), has }
     }
 
@@ -218,6 +224,39 @@ impl Rest {
             // All of it is taken, as whole offers do. (Shared resources are counted: one copy of each is taken.)
             (Some(mine), Some(theirs)) if Arc::ptr_eq(mine, theirs) && !self.has_shared() => Rest::default(),
             (Some(mine), Some(theirs)) => Rest::new(&mine.resources - &theirs.resources, names),
+        }
+    }
+
+    /// Takes `less` away, all of which is there, and puts `more` in its place; neither is shared. This
+    /// changes what there is instead of counting it anew.
+    fn exchange(&mut self, less: &Rest, more: &Rest, names: &Names) {
+        let Some(mine) = &mut self.parts else {
+            *self = more.clone();
+            return;
+        };
+        let mine = Arc::make_mut(mine);
+        if let Some(less) = &less.parts {
+            mine.resources -= &less.resources;
+            mine.scalars -= &less.scalars;
+            mine.loose -= &less.loose;
+            mine.reserved -= &less.reserved;
+        }
+        if let Some(more) = &more.parts {
+            mine.resources += &more.resources;
+            mine.scalars += &more.scalars;
+            mine.loose += &more.loose;
+            mine.reserved += &more.reserved;
+        }
+        // Ranges of one identity may overlap: how many numbers they have is not the sum.
+        mine.counted = mine.scalars.clone();
+        for resource in mine.resources.iter().filter(|resource| resource.scalar().is_none()) {
+            if let Some(name) = names.find(resource.name()) {
+                mine.counted.increase(name, resource.quantity().millis());
+            }
+        }
+        self.has = Has::in_parts(mine);
+        if mine.resources.is_empty() {
+            self.parts = None;
         }
     }
 
@@ -331,9 +370,42 @@ impl Bundle {
         Bundle { plain: self.plain.clone() + &other.plain, rest: self.rest.plus(&other.rest, names) }
     }
 
+    /// All together.
+    pub(crate) fn sum<'a>(bundles: impl Iterator<Item = &'a Bundle>, names: &Names) -> Bundle {
+        let mut plain = Amounts::ZERO;
+        let mut rests = Vec::new();
+        for bundle in bundles {
+            plain += &bundle.plain;
+            rests.extend((!bundle.rest.is_empty()).then_some(&bundle.rest));
+        }
+        let rest = match rests.as_slice() {
+            [] => Rest::default(),
+            [only] => (*only).clone(),
+            // Added up at once: agents with hundreds of reservations have given them to hundreds of members.
+            many => {
+                let resources = many.iter().filter_map(|rest| rest.parts.as_ref());
+                Rest::new(resources.flat_map(|parts| parts.resources.iter()).cloned().collect(), names)
+            }
+        };
+        Bundle { plain, rest }
+    }
+
     /// What is left without `other`; what is not there is not missed.
     pub fn minus(&self, other: &Bundle, names: &Names) -> Bundle {
         Bundle { plain: self.plain.minus(&other.plain), rest: self.rest.minus(&other.rest, names) }
+    }
+
+    /// Takes `less` away, all of which is there, and puts `more` in its place; neither is shared. In the
+    /// time of these two, not of what there is.
+    pub(crate) fn exchange(&mut self, less: &Bundle, more: &Bundle, names: &Names) {
+        self.plain = self.plain.minus(&less.plain) + &more.plain;
+        self.rest.exchange(&less.rest, &more.rest, names);
+    }
+
+    /// Whether both are as much of each resource, however it is reserved.
+    pub(crate) fn is_as_much_as(&self, other: &Bundle) -> bool {
+        let counted = |bundle: &Bundle| bundle.with_plain(bundle.rest.amounts(|parts| &parts.counted));
+        counted(self) == counted(other)
     }
 
     /// What a role may be offered: the unreserved, and what is reserved for it or for one above it.

@@ -11,6 +11,7 @@ use super::frameworks::{self, Capabilities};
 use super::ids::{AgentIdx, FrameworkIdx, MemberIdx, RoleIdx};
 use super::roles::QuotaAmounts;
 use super::{Bundle, Core, EventError, Limits, Quota, amounts_of};
+use crate::options::FrameworkOptions;
 
 impl Core {
     /// A framework subscribed, or came back after a failover of the master.
@@ -26,7 +27,7 @@ impl Core {
         info: &v1::FrameworkInfo,
         used: &BTreeMap<AgentId, Resources>,
         active: bool,
-        suppressed_roles: &BTreeSet<String>,
+        options: &FrameworkOptions,
     ) -> Result<(), EventError> {
         if self.framework(id).is_ok() {
             return Err(EventError::FrameworkExists(id.clone()));
@@ -39,7 +40,8 @@ impl Core {
         for role in frameworks::roles(info) {
             let member = self.intern_member(framework, &role);
             self.members[member].subscribed = true;
-            self.members[member].suppressed = suppressed_roles.contains(&role);
+            self.members[member].suppressed = options.suppressed_roles.contains(&role);
+            self.members[member].constraints = options.constraints.of_role(&role).cloned();
             let minimums = frameworks::minimums(info, &role, &mut self.names);
             self.set_minimums(member, minimums);
             self.refresh(member);
@@ -142,8 +144,9 @@ impl Core {
         }
     }
 
-    /// A framework changed its roles, capabilities or filters. Roles that it left lose their filters;
-    /// roles that it revived in passing do, too.
+    /// A framework changed its roles, capabilities, constraints or filters. Roles that it left lose their
+    /// filters; roles that it revived in passing do, too. Constraints that changed may let more agents
+    /// through, which are looked at at once.
     ///
     /// # Errors
     /// [`EventError::UnknownFramework`].
@@ -151,7 +154,7 @@ impl Core {
         &mut self,
         id: &FrameworkId,
         info: &v1::FrameworkInfo,
-        suppressed_roles: &BTreeSet<String>,
+        options: &FrameworkOptions,
     ) -> Result<(), EventError> {
         let framework = self.framework(id)?;
         self.frameworks[framework].capabilities = Capabilities::new(info);
@@ -163,6 +166,7 @@ impl Core {
                 let entry = &mut self.members[member];
                 entry.subscribed = false;
                 entry.suppressed = false;
+                entry.constraints = None;
                 self.filters.forget_member(member);
                 self.refresh(member);
                 self.release_member(member);
@@ -171,15 +175,20 @@ impl Core {
         for role in subscribed {
             let member = self.intern_member(framework, &role);
             let minimums = frameworks::minimums(info, &role, &mut self.names);
-            let suppressed = suppressed_roles.contains(&role);
+            let suppressed = options.suppressed_roles.contains(&role);
+            let constraints = options.constraints.of_role(&role);
             let entry = &mut self.members[member];
             let wants_offers_now = !suppressed && (entry.suppressed || !entry.subscribed);
             entry.subscribed = true;
             entry.suppressed = suppressed;
+            let constraints_changed = entry.constraints.as_ref() != constraints;
+            entry.constraints = constraints.cloned();
             self.set_minimums(member, minimums);
             self.refresh(member);
             if wants_offers_now {
                 self.filters.forget_member(member);
+            }
+            if wants_offers_now || constraints_changed {
                 self.mark_all();
             }
         }

@@ -12,6 +12,7 @@ use mesos::{FrameworkId, v1};
 
 use super::amounts::{Amounts, Limits};
 use super::bundle::{Bundle, Unusable};
+use super::constraints::RoleConstraints;
 use super::ids::{FrameworkIdx, MemberIdx, Names, RoleIdx};
 
 /// One framework.
@@ -51,11 +52,21 @@ pub(crate) struct Member {
     pub(crate) holdings: usize,
     /// Its own minimums in place of the cluster's.
     pub(crate) minimums: Option<Minimums>,
+    /// Which agents it wants; any with `None`.
+    pub(crate) constraints: Option<RoleConstraints>,
 }
 
 impl Member {
     pub(crate) fn new(framework: FrameworkIdx, role: RoleIdx) -> Member {
-        Member { framework, role, subscribed: false, suppressed: false, holdings: 0, minimums: None }
+        Member {
+            framework,
+            role,
+            subscribed: false,
+            suppressed: false,
+            holdings: 0,
+            minimums: None,
+            constraints: None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::Core;
 use super::ids::{AgentIdx, MemberIdx};
 
-/// Something that the framework or the agent is not able to do.
+/// Something that the framework or the agent is not able to do, or that the framework does not want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lack {
     /// The agent has GPUs, which are kept for GPU_RESOURCES frameworks.
@@ -17,6 +17,8 @@ pub(super) enum Lack {
     AgentMultiRole,
     /// The agent knows no roles below others.
     AgentHierarchicalRole,
+    /// The framework's offer constraints exclude the agent.
+    Constraints,
 }
 
 impl Core {
@@ -33,6 +35,8 @@ impl Core {
             Some(Lack::AgentMultiRole)
         } else if !agent.abilities.hierarchical_role && self.roles[entry.role].is_nested() {
             Some(Lack::AgentHierarchicalRole)
+        } else if entry.constraints.as_ref().is_some_and(|constraints| constraints.excludes(&agent.info)) {
+            Some(Lack::Constraints)
         } else {
             None
         }

@@ -13,6 +13,7 @@ mod agents;
 mod amounts;
 mod bits;
 mod bundle;
+pub mod constraints;
 pub mod explain;
 mod filters;
 mod framework_events;
@@ -46,6 +47,7 @@ use sorter::{Basis, Lane, Sorter};
 
 pub use amounts::{Amounts, Limits};
 pub use bundle::{Bundle, Rest};
+pub use constraints::OfferConstraintsFilter;
 pub use filters::{DEFAULT_REFUSAL, LONGEST_REFUSAL, refusal};
 pub use frameworks::roles as subscribed_roles;
 pub use ids::{AgentIdx, FrameworkIdx, Index, MemberIdx, NameIdx, Names, RoleIdx};

@@ -26,14 +26,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 
 use super::amounts::Amounts;
 use super::bits::Bits;
 use super::bundle::{Bundle, Rest};
 use super::ids::{AgentIdx, FrameworkIdx, MemberIdx, RoleIdx};
-use super::sorter::{Cursor, Lane, Sorter};
+use super::sorter::{Basis, Cursor, Lane, Sorter};
 use super::{Core, LACKING, OPEN};
+use crate::options::SorterKind;
 
 /// Which agents a run looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +116,24 @@ enum Walk {
 }
 
 impl Walk {
+    /// Begins a walk over the clients of a lane in the order that the options ask for.
+    fn begin(
+        sorter: &mut Sorter,
+        kind: SorterKind,
+        lane: Lane,
+        basis: &Basis,
+        random: &mut SmallRng,
+    ) -> Walk {
+        match kind {
+            SorterKind::Drf => {
+                let mut cursor = Cursor::default();
+                sorter.start(&mut cursor, lane, basis);
+                Walk::Live(cursor)
+            }
+            SorterKind::Random => Walk::Kept(sorter.shuffled(lane, random).into_iter()),
+        }
+    }
+
     fn next(&mut self, sorter: &Sorter) -> Option<u32> {
         match self {
             Walk::Live(cursor) => sorter.next(cursor),
@@ -232,9 +252,10 @@ impl<'a> Pass<'a> {
         if !self.find_asked(agent) {
             return;
         }
-        let mut cursor = Cursor::default();
-        self.core.role_sorter.start(&mut cursor, self.lane(agent, stage), &self.core.basis);
-        let mut roles = Walk::Live(cursor);
+        let lane = self.lane(agent, stage);
+        let core = &mut *self.core;
+        let kind = core.options.role_sorter;
+        let mut roles = Walk::begin(&mut core.role_sorter, kind, lane, &core.basis, &mut core.random);
         while !self.core.agents[agent].free().is_empty() {
             let Some(role) = roles.next(&self.core.role_sorter) else { return };
             let role = RoleIdx(role);
@@ -293,9 +314,10 @@ impl<'a> Pass<'a> {
         if free.is_empty() {
             return;
         }
-        let mut cursor = Cursor::default();
-        self.core.roles[role].members.start(&mut cursor, Lane::ACTIVE, &self.core.basis);
-        let mut members = Walk::Live(cursor);
+        let core = &mut *self.core;
+        let kind = core.options.framework_sorter;
+        let members = &mut core.roles[role].members;
+        let mut members = Walk::begin(members, kind, Lane::ACTIVE, &core.basis, &mut core.random);
         while let Some(member) = members.next(&self.core.roles[role].members) {
             let member = MemberIdx(member);
             if !self.asked.contains(member) {

@@ -101,16 +101,38 @@ impl Core {
             return Err(self.not_held(framework, agent, offered));
         }
         let new = offered.apply_conversions(conversions)?;
+        let mut part = |resources: &Resources| Bundle::split(resources, &mut self.names);
+        let steps: Vec<(Bundle, Bundle)> =
+            conversions.iter().map(|step| (part(&step.consumed), part(&step.converted))).collect();
+        if steps.iter().all(|(less, more)| self.agents[agent].can_exchange(less, more)) {
+            self.exchange(agent, member, &steps);
+            return Ok(());
+        }
         // Additional copies of a shared resource consume nothing, and are not in the agent's total.
         let stripped: Vec<ResourceConversion> = conversions
             .iter()
             .filter(|conversion| !conversion.consumed.is_empty())
             .map(|step| ResourceConversion::new(step.consumed.unallocated(), step.converted.unallocated()))
             .collect();
-        let total = self.agents[agent].total_resources().apply_conversions(&stripped)?;
+        let total = self.agents[agent].total().join(&self.names).apply_conversions(&stripped)?;
         let new = Bundle::split(&new, &mut self.names);
         self.replace(agent, member, &old, &new, &total);
         Ok(())
+    }
+
+    /// Converts parts of what a member holds, step by step, into as much of the same resources. What is
+    /// free and what counts in shares stays, so that this takes time for what is converted only: agents
+    /// with hundreds of reservations are converted as quickly as others.
+    fn exchange(&mut self, agent: AgentIdx, member: MemberIdx, steps: &[(Bundle, Bundle)]) {
+        let role = self.members[member].role;
+        for (less, more) in steps {
+            self.agents[agent].exchange(member, less, more, &self.names);
+            self.roles.give_back(role, &less.loose());
+            self.roles.take(role, &more.loose());
+            self.count_reservations(less, more);
+        }
+        self.quota_use_changed(role);
+        self.settle_allocated(agent, role);
     }
 
     /// What a member holds and what its agent has change at once. The member is not chosen by that.
@@ -137,7 +159,7 @@ impl Core {
     ) -> Result<(), EventError> {
         let agent = self.agent(agent)?;
         let mut free = self.agents[agent].free().join(&self.names);
-        let mut total = self.agents[agent].total_resources().clone();
+        let mut total = self.agents[agent].total().join(&self.names);
         for operation in operations {
             free = free.apply(operation)?;
             total = total.apply(operation)?;

@@ -1,6 +1,6 @@
 //! An allocator that runs as an actor, and a master that notes what it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ impl Setup {
             info,
             used: BTreeMap::new(),
             active: true,
-            suppressed_roles: BTreeSet::new(),
+            options: FrameworkOptions::default(),
         });
     }
 

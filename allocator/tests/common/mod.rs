@@ -9,6 +9,7 @@ mod make;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use allocator::FrameworkOptions;
 use allocator::core::{Core, Scope};
 use allocator::{Offers, Options};
 use mesos::v1::{self, agent_info, framework_info};
@@ -134,7 +135,9 @@ impl Cluster {
     }
 
     pub fn framework_of(&mut self, name: &str, info: &v1::FrameworkInfo) {
-        self.core.add_framework(&framework_id(name), info, &BTreeMap::new(), true, &BTreeSet::new()).unwrap();
+        self.core
+            .add_framework(&framework_id(name), info, &BTreeMap::new(), true, &FrameworkOptions::default())
+            .unwrap();
     }
 
     /// What events ask for.

@@ -5,8 +5,10 @@
 //! the old stream ends with an error, the old offers are void. A framework that was removed cannot come
 //! back. A refusal is an ERROR event on a stream that then ends, not an HTTP error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use allocator::FrameworkOptions;
+use allocator::core::OfferConstraintsFilter;
 use libprocess::Context;
 use libprocess::http::Body;
 use mesos::tasks::framework_roles;
@@ -21,7 +23,7 @@ use crate::frameworks::stream::{Stream, attach};
 use crate::frameworks::{events, recover};
 use crate::master::Master;
 use crate::offers;
-use crate::validation::{self, Checked, refuse_if};
+use crate::validation::{self, Checked, Invalid, refuse_if};
 
 /// Subscribes; the body of the answer.
 pub(super) fn subscribe(
@@ -37,22 +39,35 @@ pub(super) fn subscribe(
         None => master.metrics.messages_register_framework.increment(),
         Some(_) => master.metrics.messages_reregister_framework.increment(),
     }
-    let suppressed = call.suppressed_roles.iter().cloned().collect();
-    if let Err(error) = validate(master, &call, &suppressed) {
-        tracing::info!(name = call.framework_info.name, %error, "refusing a subscription");
-        stream.refuse(error.0);
-        return body;
-    }
+    let options = match validate(master, &call) {
+        Ok(options) => options,
+        Err(error) => {
+            tracing::info!(name = call.framework_info.name, %error, "refusing a subscription");
+            stream.refuse(error.0);
+            return body;
+        }
+    };
+    let said =
+        Said { info: call.framework_info, constraints: call.offer_constraints.unwrap_or_default(), options };
     match id {
-        None => register(master, call.framework_info, suppressed, stream, ctx),
-        Some(id) => resume(master, &id, call.framework_info, suppressed, stream, ctx),
+        None => register(master, said, stream, ctx),
+        Some(id) => resume(master, &id, said, stream, ctx),
     }
     body
 }
 
-fn validate(master: &Master, call: &Subscribe, suppressed: &BTreeSet<String>) -> Checked {
+/// What a framework says of itself, found to be valid.
+pub(super) struct Said {
+    pub(super) info: FrameworkInfo,
+    /// As it sent them, for readers.
+    pub(super) constraints: v1::scheduler::OfferConstraints,
+    /// For the allocator, with the constraints compiled.
+    pub(super) options: FrameworkOptions,
+}
+
+fn validate(master: &Master, call: &Subscribe) -> Result<FrameworkOptions, Invalid> {
     validate_info(master, &call.framework_info)?;
-    validate_options(&call.framework_info, suppressed, call.offer_constraints.as_ref())
+    options(master, &call.framework_info, &call.suppressed_roles, call.offer_constraints.as_ref())
 }
 
 /// Whether this master admits a framework that describes itself so.
@@ -65,73 +80,67 @@ pub(super) fn validate_info(master: &Master, info: &FrameworkInfo) -> Checked {
     refuse_if(removed, "Framework has been removed")
 }
 
-/// Whether the roles that it suppresses and constrains are its own.
-pub(super) fn validate_options(
+/// What the allocator is told beside the info, if the roles that a framework suppresses and constrains are
+/// its own and the constraints can be used (upstream: `createAllocatorFrameworkOptions`).
+pub(super) fn options(
+    master: &Master,
     info: &FrameworkInfo,
-    suppressed: &BTreeSet<String>,
+    suppressed: &[String],
     constraints: Option<&v1::scheduler::OfferConstraints>,
-) -> Checked {
-    validation::framework::validate_role_options(&framework_roles(info), suppressed, constraints)
+) -> Result<FrameworkOptions, Invalid> {
+    let suppressed_roles = suppressed.iter().cloned().collect();
+    validation::framework::validate_role_options(&framework_roles(info), &suppressed_roles, constraints)?;
+    let limits = master.settings.regex_limits();
+    let compiled =
+        constraints.map(|constraints| OfferConstraintsFilter::new(constraints, limits)).transpose();
+    let constraints =
+        compiled.map_err(|error| Invalid(error.to_string()).within("Offer constraints are not valid"))?;
+    Ok(FrameworkOptions { suppressed_roles, constraints: constraints.unwrap_or_default() })
 }
 
 /// A new framework.
-fn register(
-    master: &mut Master,
-    mut info: FrameworkInfo,
-    suppressed: BTreeSet<String>,
-    stream: Stream,
-    ctx: &mut Context<Master>,
-) {
+fn register(master: &mut Master, said: Said, stream: Stream, ctx: &mut Context<Master>) {
+    let Said { mut info, constraints, options } = said;
     let id = master.ids.framework();
     info.id = Some(id.to_proto());
     tracing::info!(framework_id = %id, name = info.name, "a framework subscribes");
     let connection = Connection::Connected { active: true };
     let mut framework = Framework::new(id.clone(), info, connection, ctx.now());
-    framework.suppressed_roles = suppressed.into();
+    framework.suppressed_roles = options.suppressed_roles.clone().into();
+    framework.offer_constraints = constraints.into();
     master.metrics.add_framework(&id, &framework.info.name);
     master.metrics.framework(&id).call(call::Type::Subscribe);
-    master.allocation.add_framework(&framework, BTreeMap::new());
+    master.allocation.add_framework(&framework, options, BTreeMap::new());
     master.cluster.add_framework(framework);
     attach(master, &id, stream, ctx);
 }
 
 /// A framework again: its scheduler restarted, lost its connection, or another instance took over.
-fn resume(
-    master: &mut Master,
-    id: &FrameworkId,
-    mut info: FrameworkInfo,
-    suppressed: BTreeSet<String>,
-    stream: Stream,
-    ctx: &mut Context<Master>,
-) {
+fn resume(master: &mut Master, id: &FrameworkId, mut said: Said, stream: Stream, ctx: &mut Context<Master>) {
     // Neither it nor an agent with its tasks has come back since this master leads.
     if master.cluster.framework(id).is_none() {
-        recover::recover(master, info.clone(), ctx.now());
+        recover::recover(master, said.info.clone(), ctx.now());
     }
     let Some(current) = master.cluster.framework(id).map(|state| state.info.clone()) else { return };
-    validation::framework::preserve_immutable(&current, &mut info);
-    if let Err(error) = validation::framework::validate_update(&current, &info) {
+    validation::framework::preserve_immutable(&current, &mut said.info);
+    if let Err(error) = validation::framework::validate_update(&current, &said.info) {
         tracing::info!(framework_id = %id, %error, "refusing a subscription");
         stream.refuse(error.0);
         return;
     }
-    tracing::info!(framework_id = %id, name = info.name, "a framework subscribes again");
+    tracing::info!(framework_id = %id, name = said.info.name, "a framework subscribes again");
     master.metrics.framework(id).call(call::Type::Subscribe);
-    update(master, id, info, suppressed, ctx);
+    update(master, id, said, ctx);
     take_over(master, id, stream, ctx);
     tell_agents(master, id, ctx);
 }
 
 /// Takes over what a framework says of itself now. Offers to roles that it gave up are void.
-pub(super) fn update(
-    master: &mut Master,
-    id: &FrameworkId,
-    info: FrameworkInfo,
-    suppressed: BTreeSet<String>,
-    ctx: &mut Context<Master>,
-) {
-    master.allocation.update_framework(id, info.clone(), suppressed.clone());
-    master.cluster.update_framework(id, info, suppressed);
+pub(super) fn update(master: &mut Master, id: &FrameworkId, said: Said, ctx: &mut Context<Master>) {
+    let Said { info, constraints, options } = said;
+    let suppressed = options.suppressed_roles.clone();
+    master.allocation.update_framework(id, info.clone(), options);
+    master.cluster.update_framework(id, info, suppressed, constraints);
     super::show_roles(master, id);
     let Some(state) = master.cluster.framework(id) else { return };
     let roles = state.roles.clone();

@@ -48,6 +48,8 @@ pub struct Framework {
     pub capabilities: FrameworkCapabilities,
     /// Roles that want no offers at present.
     pub suppressed_roles: Arc<BTreeSet<String>>,
+    /// Which agents it wants to be offered, as it said it.
+    pub offer_constraints: Arc<v1::scheduler::OfferConstraints>,
     /// Whether its scheduler is there.
     pub connection: Connection,
     /// When it first subscribed with this master.
@@ -86,6 +88,7 @@ impl Framework {
             capabilities: FrameworkCapabilities::from_protos(&info.capabilities),
             info: Arc::new(info),
             suppressed_roles: Arc::default(),
+            offer_constraints: Arc::default(),
             connection,
             registered: now,
             reregistered: now,
@@ -101,11 +104,17 @@ impl Framework {
     }
 
     /// Takes over what the scheduler says of itself now.
-    pub fn update(&mut self, info: v1::FrameworkInfo, suppressed: BTreeSet<String>) {
+    pub fn update(
+        &mut self,
+        info: v1::FrameworkInfo,
+        suppressed: BTreeSet<String>,
+        constraints: v1::scheduler::OfferConstraints,
+    ) {
         self.roles = Arc::new(framework_roles(&info));
         self.capabilities = FrameworkCapabilities::from_protos(&info.capabilities);
         self.info = Arc::new(info);
         self.suppressed_roles = Arc::new(suppressed);
+        self.offer_constraints = Arc::new(constraints);
     }
 
     /// Whether events reach its scheduler.

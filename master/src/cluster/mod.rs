@@ -235,9 +235,10 @@ impl Cluster {
         id: &FrameworkId,
         info: v1::FrameworkInfo,
         suppressed: std::collections::BTreeSet<String>,
+        constraints: v1::scheduler::OfferConstraints,
     ) {
         if let Some(framework) = self.framework_mut(id) {
-            framework.update(info, suppressed);
+            framework.update(info, suppressed, constraints);
         }
     }
 

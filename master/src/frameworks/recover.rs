@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use allocator::FrameworkOptions;
 use mesos::{FrameworkId, v1};
 
 use crate::calls;
@@ -16,7 +17,7 @@ pub(crate) fn recover(master: &mut Master, info: v1::FrameworkInfo, now: SystemT
     let id = info.id.as_ref().map(FrameworkId::from)?;
     tracing::info!(framework_id = %id, "recovering the framework");
     let framework = Framework::new(id.clone(), info, Connection::Recovered, now);
-    master.allocation.add_framework(&framework, BTreeMap::new());
+    master.allocation.add_framework(&framework, FrameworkOptions::default(), BTreeMap::new());
     master.metrics.add_framework(&framework.id, &framework.info.name);
     master.cluster.add_framework(framework);
     calls::show_roles(master, &id);

@@ -66,14 +66,10 @@ impl Serialize for Full<'_> {
             .collect();
         map.serialize_entry("executors", &executors)?;
         optional(&mut map, "labels", info.labels.as_ref().map(|labels| &labels.labels))?;
-        map.serialize_entry("offer_constraints", &Empty {})?;
+        map.serialize_entry("offer_constraints", &*framework.offer_constraints)?;
         map.end()
     }
 }
-
-/// Constraints come with the offer constraints of the allocator; without any, upstream shows an empty object.
-#[derive(Serialize)]
-struct Empty {}
 
 impl Full<'_> {
     fn tasks<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {

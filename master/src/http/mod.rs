@@ -12,7 +12,7 @@ mod state;
 mod summary;
 mod tasks;
 
-use libprocess::http::{Query, Reply, Request, Response};
+use libprocess::http::{Query, Realm, Reply, Request, Response};
 use libprocess::{Context, Install};
 use serde::Serialize;
 
@@ -72,6 +72,14 @@ pub(crate) fn install(install: &mut Install<Master>) {
         explain::explain,
     );
     install.route(&[], "/flags", "The settings that this master was started with (jsonp).", flags);
+    install
+        .route(
+            &[],
+            "/allocator/offer_constraints_debug",
+            "Agents that offer constraints exclude, for each framework and role.",
+            offer_constraints,
+        )
+        .realm(Realm::ReadOnly);
     install.route(&[], "/redirect", "Leads to the leading master.", |master, request, _| {
         leadership::redirect(master, &request).into()
     });
@@ -96,6 +104,20 @@ fn refusal(master: &Master, request: &Request) -> Option<Response> {
     }
     let serves = master.leadership.is_serving();
     (!serves).then(|| Response::service_unavailable("Master has not finished recovery"))
+}
+
+/// Passes the question on to the allocator, which also answers it itself under its own name.
+fn offer_constraints(master: &mut Master, request: Request, _: &mut Context<Master>) -> Reply {
+    if !master.leadership.is_elected() {
+        return leadership::redirect(master, &request).into();
+    }
+    let report = master.allocation.report_constraints();
+    Reply::later(async move {
+        match report.await {
+            Ok(report) => Response::json(report.to_json()),
+            Err(_) => Response::service_unavailable("The allocator has ended"),
+        }
+    })
 }
 
 /// The settings are this master's own: every master shows them, leading or not.

@@ -2,6 +2,7 @@
 //! that are actors of the test, and schedulers that make HTTP calls without a socket.
 
 mod agents;
+mod constraints;
 mod explain;
 mod failover;
 mod launch;

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use mesos::roles;
 use mesos::tasks::framework_roles;
-use mesos::v1::scheduler::attribute_constraint::selector::PseudoattributeType;
-use mesos::v1::scheduler::{AttributeConstraint, OfferConstraints};
+use mesos::v1::scheduler::OfferConstraints;
 use mesos::v1::{self, FrameworkInfo};
 
 use super::{Checked, Invalid, id, listed, refuse_if};
@@ -107,7 +106,7 @@ pub fn validate_admission(
 pub fn validate_role_options(
     roles: &BTreeSet<String>,
     suppressed: &BTreeSet<String>,
-    constraints: Option<&v1::scheduler::OfferConstraints>,
+    constraints: Option<&OfferConstraints>,
 ) -> Checked {
     let foreign: Vec<&str> = suppressed.difference(roles).map(String::as_str).collect();
     refuse_if(
@@ -120,61 +119,8 @@ pub fn validate_role_options(
             "Offer constraints specify `role_constraints` for a role '{role}' not contained in the \
              set of roles"
         ))),
-        None => constraints.map_or(Ok(()), validate_constraints),
+        None => Ok(()),
     }
-}
-
-/// The form of offer constraints, but for their regular expressions (upstream: `OfferConstraintsFilter::create`).
-fn validate_constraints(constraints: &OfferConstraints) -> Checked {
-    for (role, constraints) in &constraints.role_constraints {
-        refuse_if(
-            constraints.groups.is_empty(),
-            format!(
-                "'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role {role}"
-            ),
-        )?;
-        for group in &constraints.groups {
-            refuse_if(
-                group.attribute_constraints.is_empty(),
-                // Upstream's text has no blank there.
-                format!(
-                    "'OfferConstraints::RoleConstraints::groups' for role {role}contains an empty \
-                     RoleConstraints::Group"
-                ),
-            )?;
-            for constraint in &group.attribute_constraints {
-                validate_constraint(constraint).map_err(|error| {
-                    error.within(&format!("A role {role} has an invalid 'AttributeConstraint'"))
-                })?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn validate_constraint(constraint: &AttributeConstraint) -> Checked {
-    let AttributeConstraint { selector, predicate } = constraint;
-    match (selector.pseudoattribute_type, &selector.attribute_name) {
-        (Some(kind), None) => refuse_if(
-            matches!(PseudoattributeType::try_from(kind), Err(_) | Ok(PseudoattributeType::Unknown)),
-            "Unknown pseudoattribute type",
-        )?,
-        (None, Some(_)) => {}
-        _ => {
-            return Err("Exactly one of 'AttributeConstraint::Selector::name' or \
-                 'AttributeConstraint::Selector::pseudoattribute_type' must be set"
-                .into());
-        }
-    }
-    let set = [
-        predicate.exists.is_some(),
-        predicate.not_exists.is_some(),
-        predicate.text_equals.is_some(),
-        predicate.text_not_equals.is_some(),
-        predicate.text_matches.is_some(),
-        predicate.text_not_matches.is_some(),
-    ];
-    refuse_if(set.into_iter().filter(|set| *set).count() != 1, "Unknown predicate type")
 }
 
 /// What a framework may not change.
@@ -216,38 +162,6 @@ mod tests {
 
     fn refusal(json: &str) -> String {
         validate(&info(json)).unwrap_err().0
-    }
-
-    /// Upstream: `OfferConstraintsFilter::create`.
-    #[test]
-    fn offer_constraints_have_a_form() {
-        let check = |group: &str| {
-            let json = format!(r#"{{"role_constraints":{{"r":{group}}}}}"#);
-            let constraints = mesos::json::from_slice(json.as_bytes()).unwrap();
-            let roles = BTreeSet::from(["r".to_owned()]);
-            validate_role_options(&roles, &BTreeSet::new(), Some(&constraints)).map_err(|error| error.0)
-        };
-        let one = |constraint: &str| {
-            check(&format!(r#"{{"groups":[{{"attribute_constraints":[{constraint}]}}]}}"#))
-        };
-        assert_eq!(one(r#"{"selector":{"attribute_name":"a"},"predicate":{"exists":{}}}"#), Ok(()));
-        assert_eq!(
-            one(r#"{"selector":{"pseudoattribute_type":"ZONE"},"predicate":{"text_equals":{"value":"z"}}}"#),
-            Ok(())
-        );
-        for (refusal, text) in [
-            (check("{}"), "empty 'RoleConstraints::groups' for role r"),
-            (check(r#"{"groups":[{}]}"#), "contains an empty RoleConstraints::Group"),
-            (one(r#"{"selector":{},"predicate":{"exists":{}}}"#), "Exactly one of"),
-            (
-                one(r#"{"selector":{"pseudoattribute_type":"UNKNOWN"},"predicate":{"exists":{}}}"#),
-                "Unknown pseudoattribute type",
-            ),
-            (one(r#"{"selector":{"attribute_name":"a"},"predicate":{}}"#), "Unknown predicate type"),
-        ] {
-            let error = refusal.unwrap_err();
-            assert!(error.contains(text), "{error}");
-        }
     }
 
     /// The texts of `recorded/scheduler.jsonl`.
@@ -321,5 +235,19 @@ mod tests {
             "Suppressed roles { b } are not contained in the set of roles"
         );
         assert_eq!(validate_role_options(&roles, &roles, None), Ok(()));
+    }
+
+    #[test]
+    fn only_subscribed_roles_can_have_constraints() {
+        let roles = BTreeSet::from(["a".to_owned()]);
+        let constraints = |role: &str| OfferConstraints {
+            role_constraints: [(role.to_owned(), Default::default())].into_iter().collect(),
+        };
+        let check = |role| validate_role_options(&roles, &BTreeSet::new(), Some(&constraints(role)));
+        assert_eq!(check("a"), Ok(()));
+        assert_eq!(
+            check("b").unwrap_err().0,
+            "Offer constraints specify `role_constraints` for a role 'b' not contained in the set of roles"
+        );
     }
 }

@@ -7,35 +7,91 @@ use std::{
     ops::{Add, AddAssign, Sub, SubAssign},
 };
 
-use super::{Resource, Resources};
+use super::{
+    Resource, Resources,
+    lookup::{Index, MANY},
+};
+
+impl Resource {
+    /// Adds what is of its identity, see [`Resource::is_addable`].
+    fn add(&mut self, other: &Self) {
+        if self.is_shared() {
+            self.copies = self.copies.saturating_add(other.copies);
+        } else {
+            self.value.add(&other.value);
+        }
+    }
+
+    /// Takes away what is of its identity, see [`Resource::is_subtractable`]. May leave nothing.
+    fn subtract(&mut self, other: &Self) {
+        if self.is_shared() {
+            self.copies = self.copies.saturating_sub(other.copies);
+        } else {
+            self.value.subtract(&other.value);
+        }
+    }
+}
 
 impl Resources {
     pub(super) fn add_one(&mut self, resource: Resource) {
         if resource.is_empty() {
             return;
         }
+        let place = self.place_of(&resource, |entry| entry.is_addable(&resource));
         let entries = self.entries_mut();
-        match entries.iter_mut().find(|entry| entry.is_addable(&resource)) {
-            Some(entry) if entry.is_shared() => entry.copies = entry.copies.saturating_add(resource.copies),
-            Some(entry) => entry.value.add(&resource.value),
+        match place {
+            Some(place) => entries[place].add(&resource),
             None => entries.push(resource),
         }
     }
 
     pub(super) fn subtract_one(&mut self, resource: &Resource) {
-        let Some(index) = self.iter().position(|entry| entry.is_subtractable(resource)) else { return };
+        let Some(place) = self.place_of(resource, |entry| entry.is_subtractable(resource)) else { return };
         let entries = self.entries_mut();
-        let entry = &mut entries[index];
-        if entry.is_shared() {
-            entry.copies = entry.copies.saturating_sub(resource.copies);
-        } else {
-            entry.value.subtract(&resource.value);
-        }
-        if entry.is_empty() {
-            entries.remove(index);
+        entries[place].subtract(resource);
+        if entries[place].is_empty() {
+            entries.remove(place);
             if entries.is_empty() {
                 *self = Self::new();
             }
+        }
+    }
+
+    /// Adds many, which may have identities in common.
+    fn add_many(&mut self, resources: impl Iterator<Item = Resource>) {
+        let mut index = None;
+        for resource in resources.filter(|resource| !resource.is_empty()) {
+            if self.len() <= MANY {
+                self.add_one(resource);
+                continue;
+            }
+            let entries = self.entries_mut();
+            let index = index.get_or_insert_with(|| Index::of(entries));
+            let place = index.places(&resource).find(|place| entries[*place].is_addable(&resource));
+            match place {
+                Some(place) => entries[place].add(&resource),
+                None => {
+                    index.push(&resource);
+                    entries.push(resource);
+                }
+            }
+        }
+    }
+
+    fn subtract_many(&mut self, other: &Self) {
+        let entries = self.entries_mut();
+        let index = Index::of(entries);
+        for resource in other.iter() {
+            // What was taken as a whole keeps its place until the end, and is not there any more.
+            let fits =
+                |place: &usize| !entries[*place].is_empty() && entries[*place].is_subtractable(resource);
+            if let Some(place) = index.places(resource).find(fits) {
+                entries[place].subtract(resource);
+            }
+        }
+        entries.retain(|entry| !entry.is_empty());
+        if entries.is_empty() {
+            *self = Self::new();
         }
     }
 }
@@ -58,6 +114,10 @@ impl AddAssign<&Self> for Resources {
             *self = other.clone();
             return;
         }
+        if other.len() > MANY {
+            self.add_many(other.iter().cloned());
+            return;
+        }
         for resource in other.iter() {
             self.add_one(resource.clone());
         }
@@ -78,6 +138,10 @@ impl SubAssign<&Resource> for Resources {
 
 impl SubAssign<&Self> for Resources {
     fn sub_assign(&mut self, other: &Self) {
+        if self.is_worth_an_index(other) {
+            self.subtract_many(other);
+            return;
+        }
         for resource in other.iter() {
             self.subtract_one(resource);
         }
@@ -139,9 +203,7 @@ impl Sub for Resources {
 impl FromIterator<Resource> for Resources {
     fn from_iter<I: IntoIterator<Item = Resource>>(resources: I) -> Self {
         let mut bag = Self::new();
-        for resource in resources {
-            bag.add_one(resource);
-        }
+        bag.add_many(resources.into_iter());
         bag
     }
 }

@@ -12,8 +12,7 @@ use crate::{
     values::{Ranges, Scalar, Set},
 };
 
-/// More resources than this in one message are refused: adding them up takes time in the square of
-/// their number (half a second at the limit), and no agent has so many.
+/// More resources than this in one message are refused: no agent has so many.
 pub(super) const MAX_IN_MESSAGE: usize = 10_000;
 
 /// A bag of resources; entries of one identity are one entry. Cloning costs one counter: a change
@@ -40,12 +39,8 @@ impl Resources {
         if protos.len() > MAX_IN_MESSAGE {
             return Err(ResourceError::TooMany(protos.len()));
         }
-        let mut bag = Self::new();
-        for proto in protos {
-            let resource = Resource::try_from(proto).map_err(|error| validate::in_list(proto, error))?;
-            bag.add_one(resource);
-        }
-        Ok(bag)
+        let read = |proto| Resource::try_from(proto).map_err(|error| validate::in_list(proto, error));
+        protos.iter().map(read).collect()
     }
 
     /// Adds up messages that were validated before; an invalid one would be left out, as upstream's
@@ -94,8 +89,8 @@ impl Resources {
     /// How often a resource is in the bag: the copies of a shared one, at most 1 for others.
     #[must_use]
     pub fn count(&self, resource: &Resource) -> u32 {
-        let same = |entry: &&Resource| entry.value == resource.value && entry.same_identity(resource);
-        self.iter().find(same).map_or(0, Resource::copies)
+        let same = |entry: &Resource| entry.value == resource.value && entry.same_identity(resource);
+        self.place_of(resource, same).map_or(0, |place| self.entries()[place].copies())
     }
 
     // ---- amounts

@@ -32,7 +32,7 @@ impl ResourceConversion {
     ///
     /// # Errors
     /// [`ResourceError::NotContained`], [`ResourceError::SharedCopies`].
-    pub fn apply(&self, resources: &Resources) -> Result<Resources, ResourceError> {
+    pub fn apply(&self, resources: Resources) -> Result<Resources, ResourceError> {
         if !resources.contains(&self.consumed) {
             return Err(ResourceError::NotContained {
                 resources: resources.to_string(),
@@ -72,7 +72,7 @@ impl Resources {
     /// # Errors
     /// The first step's that fails; nothing is changed then.
     pub fn apply_conversions(&self, conversions: &[ResourceConversion]) -> Result<Self, ResourceError> {
-        conversions.iter().try_fold(self.clone(), |resources, step| step.apply(&resources))
+        conversions.iter().try_fold(self.clone(), |resources, step| step.apply(resources))
     }
 
     /// Finds the checkpointed dynamic reservations and volumes in the resources that an agent was

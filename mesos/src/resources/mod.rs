@@ -11,6 +11,7 @@ mod conversion;
 mod display;
 mod error;
 mod format;
+mod lookup;
 mod parse;
 mod resource;
 mod search;

@@ -2,7 +2,10 @@
 //! shared behind an `Arc`, so that resources clone cheaply and mostly compare by pointer; the role
 //! it is allocated to stands beside it, because allocating is what happens most.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Arc, OnceLock},
+};
 
 use super::{ResourceError, format, validate};
 use crate::{
@@ -80,9 +83,40 @@ pub(super) struct Descriptor {
     pub(super) revocable: bool,
     pub(super) shared: bool,
     pub(super) provider_id: Option<ResourceProviderId>,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// A number that equal identities have in common, and different ones hardly ever: large bags look at
+/// it before they compare. Worked out when it is first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Fingerprint(OnceLock<u64>);
+
+/// A descriptor is copied to be changed: the copy has none yet.
+impl Clone for Fingerprint {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Descriptor {
+    /// See [`Fingerprint`]. Must not look at anything that [`Self::same_as`] does not look at.
+    fn fingerprint(&self) -> u64 {
+        *self.fingerprint.0.get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            (&self.name, self.revocable, self.shared, self.provider_id.is_some()).hash(&mut hasher);
+            for reservation in &self.reservations {
+                (reservation.r#type() as i32, &reservation.role, &reservation.principal).hash(&mut hasher);
+                labels_fingerprint(reservation.labels.as_ref()).hash(&mut hasher);
+            }
+            if let Some(disk) = &self.disk {
+                disk.persistence.as_ref().map(|persistence| &persistence.id).hash(&mut hasher);
+                let source = disk.source.as_ref();
+                source.map(|source| (source.r#type() as i32, &source.id, &source.profile)).hash(&mut hasher);
+            }
+            hasher.finish()
+        })
+    }
+
     fn same_as(&self, other: &Self) -> bool {
         self.name == other.name
             && self.revocable == other.revocable
@@ -125,6 +159,16 @@ pub(super) fn same_labels(left: Option<&Labels>, right: Option<&Labels>) -> bool
         pairs
     };
     left.labels == right.labels || sorted(left) == sorted(right)
+}
+
+/// The same whatever the order of the labels.
+fn labels_fingerprint(labels: Option<&Labels>) -> Option<u64> {
+    let fingerprint = |label: &v1::Label| {
+        let mut hasher = DefaultHasher::new();
+        (&label.key, &label.value).hash(&mut hasher);
+        hasher.finish()
+    };
+    labels.map(|labels| labels.labels.iter().map(fingerprint).fold(0, u64::wrapping_add))
 }
 
 /// The volume says how a task uses the disk, not which disk it is: it does not count. Of the
@@ -318,6 +362,7 @@ impl Resource {
             revocable: false,
             shared: false,
             provider_id: None,
+            fingerprint: Fingerprint::default(),
         };
         Self {
             descriptor: Arc::new(descriptor),
@@ -394,6 +439,11 @@ impl Resource {
                 || self.descriptor.same_as(&other.descriptor))
     }
 
+    /// The same for all of one identity, whatever they are allocated to.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.descriptor.fingerprint()
+    }
+
     pub(super) fn is_exclusive(&self) -> bool {
         self.descriptor.is_exclusive()
     }
@@ -446,6 +496,7 @@ impl TryFrom<&v1::Resource> for Resource {
             revocable: proto.revocable.is_some(),
             shared: proto.shared.is_some(),
             provider_id: proto.provider_id.as_ref().map(Into::into),
+            fingerprint: Fingerprint::default(),
         };
         let allocation = proto.allocation_info.as_ref().and_then(|info| info.role.as_deref()).map(Arc::from);
         Ok(Self { descriptor: Arc::new(descriptor), allocation, value, copies: 1 })

@@ -1,6 +1,6 @@
 //! Containment, equality and search.
 
-use super::{Resource, ResourceValue, Resources};
+use super::{Resource, ResourceValue, Resources, lookup::Index};
 use crate::{
     quantities::{ResourceLimits, ResourceQuantities},
     values::Scalar,
@@ -10,6 +10,9 @@ impl Resources {
     /// Whether everything of the other is here: each of its entries in one entry of ours.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
+        if self.is_worth_an_index(other) {
+            return self.is_the_same_list(other) || self.contains_many(other);
+        }
         // Entries of different identities are independent; equal whole things must be found each
         // for itself, so that they are taken away once found.
         let mut whole_things: Option<Self> = None;
@@ -24,10 +27,31 @@ impl Resources {
         })
     }
 
+    fn contains_many(&self, other: &Self) -> bool {
+        let entries = self.entries();
+        let index = Index::of(entries);
+        // Whole things that were found: each is there once.
+        let mut found = vec![false; entries.len()];
+        other.iter().all(|wanted| {
+            let fits = |place: &usize| !found[*place] && entries[*place].contains(wanted);
+            let place = index.places(wanted).find(fits);
+            if let Some(place) = place.filter(|_| wanted.is_exclusive() || wanted.is_shared()) {
+                found[place] = true;
+            }
+            place.is_some()
+        })
+    }
+
+    /// Whether the entries of both are the same in the same order.
+    fn is_the_same_list(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && (std::ptr::eq(self.entries(), other.entries()) || self.entries() == other.entries())
+    }
+
     /// Whether one entry contains this resource.
     #[must_use]
     pub fn contains_resource(&self, resource: &Resource) -> bool {
-        self.iter().any(|entry| entry.contains(resource))
+        self.place_of(resource, |entry| entry.contains(resource)).is_some()
     }
 
     /// Whether there is at least this much of each name, whatever its reservations; ranges and sets
@@ -144,7 +168,8 @@ impl Resource {
 /// Each contains the other.
 impl PartialEq for Resources {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && self.contains(other) && other.contains(self)
+        self.len() == other.len()
+            && (self.is_the_same_list(other) || self.contains(other) && other.contains(self))
     }
 }
 

@@ -152,6 +152,12 @@ pub enum Reason {
         /// `SlaveInfo.Capability.Type`.
         capability: String,
     },
+    /// The framework's offer constraints for the role exclude the agent.
+    ExcludedByConstraints {
+        /// Of each group of constraints the first that does not hold. The agent would do if one of them held
+        /// (and the rest of its group). At most 5 of them.
+        violations: Vec<Violated>,
+    },
     /// The role has all that its quota allows, or nearly.
     LimitReached {
         /// The role with the quota.
@@ -191,6 +197,18 @@ pub enum Reason {
         /// What it is offered.
         resources: String,
     },
+}
+
+/// An offer constraint that does not hold for an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Violated {
+    /// What it is about: `hostname`, `region`, `zone`, or `attribute 'name'`.
+    pub subject: String,
+    /// What must be true of it: `must be 'x'`.
+    pub rule: String,
+    /// What it is, if it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
 }
 
 /// Who set a minimum.
@@ -252,8 +270,11 @@ pub struct Limit {
 /// Where a framework stands in the order of fair sharing: roles by share, in each role frameworks by share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Line {
-    /// Its place; 1 is asked first. `None` if it does not take part.
+    /// Its place; 1 is asked first. `None` if it does not take part, or if lots are drawn.
     pub position: Option<usize>,
+    /// Whether lots are drawn (`--role_sorter` or `--framework_sorter` is `random`).
+    #[serde(default)]
+    pub by_lot: bool,
     /// How many take part: frameworks, once for each of their roles.
     pub length: usize,
     /// The dominant share of the framework in the role.
@@ -289,7 +310,7 @@ pub struct AgentView {
     pub agent_id: AgentId,
     /// Its host name.
     pub hostname: String,
-    /// What is free of it, whoever may have it.
+    /// What is free of it, whoever may have it: `cpus:2; mem:512`.
     pub free: String,
     /// Planned maintenance. It keeps no agent from being offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -381,6 +402,9 @@ impl Reason {
                 "If the framework can use them, let it subscribe with these capabilities."
             }
             Reason::AgentLacks { .. } => "Upgrade the agents.",
+            Reason::ExcludedByConstraints { .. } => {
+                "Change the framework's offer constraints, or the attributes of agents."
+            }
             Reason::LimitReached { .. } => {
                 "Raise the limits of the quota, or wait until tasks of the role end."
             }

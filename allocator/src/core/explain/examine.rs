@@ -74,6 +74,8 @@ pub(super) struct Examiner<'a, 'core> {
     pub(super) now: Duration,
     /// All who take part, in the order of fair sharing.
     pub(super) line: &'a [MemberIdx],
+    /// Whether lots are drawn in the place of that order.
+    pub(super) by_lot: bool,
     /// How many more times others may be asked about agents.
     pub(super) questions_left: usize,
 }
@@ -176,33 +178,50 @@ impl Examiner<'_, '_> {
     /// `Own` is said only if the member gets the agent however the run goes: nobody else can use it, and
     /// no quota lets the run's other offers change what the member is given.
     pub(super) fn turn(&mut self, agent: AgentIdx, stage: Stage) -> Turn {
-        let mut ahead = Vec::new();
-        if stage == Stage::Everybody && !self.pass.required.is_zero() {
-            let guaranteed =
-                |member: &MemberIdx| self.asked_for_guarantees(self.core().members[*member].role);
-            let first: Vec<MemberIdx> = self.line.iter().copied().filter(guaranteed).collect();
-            if !self.ask_until(&first, agent, Stage::Guarantees, &mut ahead) {
-                return Turn::After(ahead, true);
-            }
-        }
         let place = self.line.iter().position(|member| *member == self.member).unwrap_or(self.line.len());
         let (before, after) = self.line.split_at(place);
-        if !self.ask_until(before, agent, stage, &mut ahead) {
-            return Turn::After(ahead, true);
+        let mut others = after;
+        if self.by_lot {
+            others = self.line;
+        } else {
+            let mut ahead = Vec::new();
+            let all_asked = self.ask_those_ahead(before, agent, stage, &mut ahead);
+            if !all_asked || !ahead.is_empty() {
+                return Turn::After(ahead, !all_asked);
+            }
         }
         let alone = self.line.len() <= 1;
         let quota_matters =
             !self.pass.required.is_zero() || !self.core().roles[self.role].quota().limits.is_empty();
-        if !ahead.is_empty() || quota_matters && !alone {
-            return Turn::After(ahead, false);
+        if quota_matters && !alone {
+            return Turn::After(Vec::new(), self.by_lot);
         }
-        for rival in after.iter().filter(|rival| **rival != self.member) {
-            if self.questions_left == 0 || self.could_want(agent, *rival) {
-                return Turn::After(Vec::new(), false);
+        for other in others.iter().filter(|other| **other != self.member) {
+            if self.questions_left == 0 || self.could_want(agent, *other) {
+                return Turn::After(Vec::new(), self.by_lot);
             }
             self.questions_left -= 1;
         }
         Turn::Own
+    }
+
+    /// Finds the members who would be offered an agent before this one. False if not all could be asked.
+    fn ask_those_ahead(
+        &mut self,
+        before: &[MemberIdx],
+        agent: AgentIdx,
+        stage: Stage,
+        ahead: &mut Vec<MemberIdx>,
+    ) -> bool {
+        if stage == Stage::Everybody && !self.pass.required.is_zero() {
+            let guaranteed =
+                |member: &MemberIdx| self.asked_for_guarantees(self.core().members[*member].role);
+            let first: Vec<MemberIdx> = self.line.iter().copied().filter(guaranteed).collect();
+            if !self.ask_until(&first, agent, Stage::Guarantees, ahead) {
+                return false;
+            }
+        }
+        self.ask_until(before, agent, stage, ahead)
     }
 
     /// Adds the members who would be offered an agent in a stage. False if not all could be asked.

@@ -17,14 +17,16 @@ use std::time::Duration;
 
 use super::Core;
 use super::amounts::Amounts;
+use super::constraints::Violation;
 use super::ids::{AgentIdx, FrameworkIdx, MemberIdx, RoleIdx};
 use super::lack::Lack;
 use super::pass::Pass;
+use crate::options::SorterKind;
 use examine::{Examiner, Kind, Kinds, Turn, Verdict};
 
 pub use answer::{
     AbsentAgents, AgentExplanation, AgentView, ExplainError, Explanation, Figures, Group, Holder, Limit,
-    Line, Maintenance, MinimumOf, Missing, Obstacle, Question, Reason, Rival, RoleExplanation,
+    Line, Maintenance, MinimumOf, Missing, Obstacle, Question, Reason, Rival, RoleExplanation, Violated,
 };
 
 /// How many roles of a framework are explained at once.
@@ -242,19 +244,27 @@ impl Writer<'_, '_> {
 
     fn place_in_line(&self, path: &str, member: Option<MemberIdx>) -> Line {
         let core = self.core();
-        let place = self.line.iter().position(|other| Some(*other) == member);
+        let by_lot = self.by_lot();
+        let place = self.line.iter().position(|other| Some(*other) == member).filter(|_| !by_lot);
         let ahead = &self.line[..place.unwrap_or(0).min(MAX_LISTED)];
         let role = core.roles.find(path);
         let share = member
             .and_then(|member| core.roles[core.members[member].role].members.share(member.0, &core.basis));
         Line {
             position: place.map(|place| place + 1),
+            by_lot,
             length: self.line.len(),
             share: share.unwrap_or(0.0),
             role_share: role.map_or(0.0, |role| self.role_share(role)),
             role_weight: role.map_or(super::sorter::DEFAULT_WEIGHT, |role| core.roles[role].weight()),
             ahead: ahead.iter().map(|member| self.rival(*member)).collect(),
         }
+    }
+
+    /// Whether roles, or the frameworks of a role, are asked in random order.
+    fn by_lot(&self) -> bool {
+        let options = &self.core().options;
+        options.role_sorter == SorterKind::Random || options.framework_sorter == SorterKind::Random
     }
 
     fn role_share(&self, role: RoleIdx) -> f64 {
@@ -283,6 +293,7 @@ impl Writer<'_, '_> {
             role: core.members[member].role,
             now: self.now,
             line: self.line,
+            by_lot: self.by_lot(),
             questions_left: self.questions_left,
         };
         let mut tallies: BTreeMap<Kind, Tally> = BTreeMap::new();
@@ -296,7 +307,7 @@ impl Writer<'_, '_> {
             if (question.offset..end).contains(&number) {
                 let mut details = Details::default();
                 details.add(core, agent, &verdict);
-                let reason = self.reason(member, &verdict, turn.as_ref(), &details);
+                let reason = self.reason(agent, member, &verdict, turn.as_ref(), &details);
                 answer.agents.push(AgentExplanation { agent: self.view(agent), reason });
             }
             let tally = tallies.entry(kind(&verdict, turn.as_ref())).or_insert_with(|| Tally {
@@ -324,7 +335,7 @@ impl Writer<'_, '_> {
     }
 
     fn group(&self, member: MemberIdx, tally: &Tally) -> Group {
-        let reason = self.reason(member, &tally.verdict, tally.turn.as_ref(), &tally.details);
+        let reason = self.reason(tally.example, member, &tally.verdict, tally.turn.as_ref(), &tally.details);
         Group {
             advice: reason.advice().to_owned(),
             reason,
@@ -345,12 +356,20 @@ impl Writer<'_, '_> {
         AgentView {
             agent_id: agent.id.clone(),
             hostname: agent.info.hostname.clone(),
-            free: agent.free().join(&core.names).to_string(),
+            free: text(agent.free().join(&core.names)),
             maintenance,
         }
     }
 
-    fn reason(&self, member: MemberIdx, verdict: &Verdict, turn: Option<&Turn>, details: &Details) -> Reason {
+    /// A verdict about an agent, or about several of which it is the example, with its figures.
+    fn reason(
+        &self,
+        agent: AgentIdx,
+        member: MemberIdx,
+        verdict: &Verdict,
+        turn: Option<&Turn>,
+        details: &Details,
+    ) -> Reason {
         let core = self.core();
         match verdict {
             Verdict::Inactive => Reason::AgentInactive,
@@ -369,7 +388,7 @@ impl Writer<'_, '_> {
                     set_by: if own.is_some() { MinimumOf::Framework } else { MinimumOf::Cluster },
                 }
             }
-            Verdict::Lacks(lack) => lacks(*lack, details),
+            Verdict::Lacks(lack) => self.lacks(agent, member, *lack, details),
             Verdict::Unusable(kinds) => unusable(*kinds),
             Verdict::LimitReached(cut) => self.limit_reached(core.members[member].role, cut),
             Verdict::Headroom => self.headroom(),
@@ -414,6 +433,36 @@ impl Writer<'_, '_> {
         }
     }
 
+    fn lacks(&self, agent: AgentIdx, member: MemberIdx, lack: Lack, details: &Details) -> Reason {
+        let of_framework = |capability: &str| Reason::FrameworkLacks {
+            capabilities: BTreeSet::from([capability.to_owned()]),
+            regions: details.regions.clone(),
+        };
+        let of_agent = |capability: &str| Reason::AgentLacks { capability: capability.to_owned() };
+        match lack {
+            Lack::Gpu => of_framework("GPU_RESOURCES"),
+            Lack::Region => of_framework("REGION_AWARE"),
+            Lack::AgentMultiRole => of_agent("MULTI_ROLE"),
+            Lack::AgentHierarchicalRole => of_agent("HIERARCHICAL_ROLE"),
+            Lack::Constraints => self.excluded(agent, member),
+        }
+    }
+
+    fn excluded(&self, agent: AgentIdx, member: MemberIdx) -> Reason {
+        let core = self.core();
+        let constraints = core.members[member].constraints.as_ref();
+        let excluded = constraints.and_then(|constraints| constraints.why_excluded(&core.agents[agent].info));
+        let violations = excluded.map(|excluded| excluded.violations).unwrap_or_default();
+        let violated = |violation: Violation| Violated {
+            subject: violation.subject,
+            rule: violation.rule,
+            found: violation.found,
+        };
+        Reason::ExcludedByConstraints {
+            violations: violations.into_iter().take(MAX_LISTED).map(violated).collect(),
+        }
+    }
+
     fn limit_reached(&self, role: RoleIdx, cut: &Amounts) -> Reason {
         let core = self.core();
         let role = &core.roles[role];
@@ -455,6 +504,11 @@ impl Writer<'_, '_> {
     }
 }
 
+/// Resources as they are written everywhere, and nothing as no text.
+fn text(resources: mesos::Resources) -> String {
+    if resources.is_empty() { String::new() } else { resources.to_string() }
+}
+
 fn units(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
@@ -476,20 +530,6 @@ fn kind(verdict: &Verdict, turn: Option<&Turn>) -> Kind {
             Some(Turn::After(..)) => Kind::InLine,
             Some(Turn::Own) => Kind::WouldBeOffered,
         },
-    }
-}
-
-fn lacks(lack: Lack, details: &Details) -> Reason {
-    let of_framework = |capability: &str| Reason::FrameworkLacks {
-        capabilities: BTreeSet::from([capability.to_owned()]),
-        regions: details.regions.clone(),
-    };
-    let of_agent = |capability: &str| Reason::AgentLacks { capability: capability.to_owned() };
-    match lack {
-        Lack::Gpu => of_framework("GPU_RESOURCES"),
-        Lack::Region => of_framework("REGION_AWARE"),
-        Lack::AgentMultiRole => of_agent("MULTI_ROLE"),
-        Lack::AgentHierarchicalRole => of_agent("HIERARCHICAL_ROLE"),
     }
 }
 

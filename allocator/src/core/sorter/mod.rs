@@ -21,6 +21,8 @@
 //! search. Only a change of what everything is divided by (the total of all agents, a weight) makes
 //! the tree dirty, and it is sorted when the next walk begins.
 //!
+//! The random sorter (`--role_sorter=random`) is another walk over the same tree: `random.rs`.
+//!
 //! Knows paths and amounts; does not know agents, filters or what a client is.
 
 use std::cmp::Ordering;
@@ -31,6 +33,9 @@ use indexmap::IndexMap;
 use super::amounts::Amounts;
 use super::ids::{Index, NameIdx, Slab, Spread};
 
+#[cfg(test)]
+mod cases;
+mod random;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use allocator::core::explain::{
     AbsentAgents, Explanation, Figures, Group, Holder, Limit, Line, MinimumOf, Obstacle, Reason, Rival,
-    RoleExplanation,
+    RoleExplanation, Violated,
 };
 use mesos::FrameworkId;
 
@@ -62,8 +62,10 @@ impl Writer<'_> {
         let possible =
             |group: &&Group| matches!(group.reason, Reason::WouldBeOffered { .. } | Reason::InLine { .. });
         let offered: usize = role.reasons.iter().filter(possible).map(|group| group.agents).sum();
-        if offered == 0 {
+        if offered == 0 && role.holds.offered.is_empty() {
             text.push_str("no offers, because");
+        } else if offered == 0 {
+            text.push_str("no more offers, because");
         } else {
             let _ =
                 write!(text, "the next run may offer it {offered} of {}", many(role.agents_in_all, "agent"));
@@ -131,6 +133,10 @@ impl Writer<'_> {
                 &regions.iter().map(|region| format!("'{region}'")).collect::<Vec<_>>(),
             ),
             Reason::AgentLacks { capability } => format!("too old: without the capability {capability}"),
+            Reason::ExcludedByConstraints { violations } => {
+                let violations: Vec<String> = violations.iter().map(violated).collect();
+                format!("excluded by its offer constraints: {}", violations.join("; or "))
+            }
             Reason::LimitReached { role, limits } => {
                 let used = |(name, Limit { consumed, limit }): (&String, &Limit)| {
                     format!("{name} {consumed} of {limit}")
@@ -223,12 +229,16 @@ impl Writer<'_> {
             };
             lines.push(format!("free there: {}{of_example}", amounts(&group.free)));
         } else {
-            lines.push(format!("for example {}", group.example.hostname));
+            let of_several = if group.agents == 1 { "on" } else { "for example" };
+            lines.push(format!("{of_several} {}", group.example.hostname));
         }
         lines
     }
 
     fn place(&self, line: &Line, role: &str) -> Option<String> {
+        if line.by_lot {
+            return Some("The order in which frameworks are asked is drawn by lot.".to_owned());
+        }
         let position = line.position.filter(|_| line.length > 1)?;
         let mut text = format!(
             "In the order of fair sharing it is number {position} of {}: its share is {}, that of role '{role}' {}",
@@ -272,6 +282,15 @@ fn obstacle_in_words(obstacle: &Obstacle) -> String {
     }
 }
 
+/// `attribute 'rack' must be 'a', and is 'b'`
+fn violated(constraint: &Violated) -> String {
+    let Violated { subject, rule, found } = constraint;
+    match found {
+        Some(found) => format!("{subject} {rule}, and is {found}"),
+        None => format!("{subject} {rule}, and is missing"),
+    }
+}
+
 fn lacks(capabilities: &[&str], regions: &[String]) -> String {
     match capabilities {
         ["GPU_RESOURCES"] => "with GPUs, which are offered to frameworks with GPU_RESOURCES only".to_owned(),
@@ -288,7 +307,7 @@ fn unanswered(offered: &Figures, held: &Figures) -> String {
     if offered.is_empty() {
         String::new()
     } else if offered == held {
-        ", all of it offered and not answered yet".to_owned()
+        ", all offered and not answered yet".to_owned()
     } else {
         format!(", of which {} are offered and not answered yet", amounts(offered))
     }
@@ -412,17 +431,17 @@ mod tests {
             "ahead": [{ "framework_id": "m-0002", "role": "ops", "share": 0.3, "role_share": 0.3 }]
         });
         let expected = "\
-Framework 'batch' (m-0001), role 'eng': no offers, because
+Framework 'batch' (m-0001), role 'eng': no more offers, because
   812 of 1000 agents  refused by it; the first filter ends in 4m 12s, the last in 2h 1m
                         free there: cpus:812.5; mem:415744, for example cpus:1; mem:512 on host7
                         -> Do something.
   188 of 1000 agents  nothing free: cpus:752 held, of which cpus:80 are offered and not answered yet
                         held by 'spark' (…-0002) in role 'ops' on 180 agents: cpus:672
-                        held by the framework itself in role 'ops' on 20 agents: cpus:80, all of it offered and not answered yet
+                        held by the framework itself in role 'ops' on 20 agents: cpus:80, all offered and not answered yet
                         and by 3 more
                         for example host7
                         -> Do something.
-  It holds cpus:80 on 20 agents, all of it offered and not answered yet.
+  It holds cpus:80 on 20 agents, all offered and not answered yet.
   In the order of fair sharing it is number 2 of 3: its share is 12.5%, that of role 'eng' 40.0% (divided by its weight, 2).
   Before it: 'spark' (…-0002) in role 'ops' (share 30.0%).";
         assert_eq!(told(json!([role])), expected);
@@ -483,7 +502,7 @@ Framework 'batch' (m-0001), role 'eng': no offers, because
             ),
             (
                 json!({ "reason": "nothing_free", "held": { "cpus": 1.0 }, "offered": { "cpus": 1.0 }, "holders": [], "more_holders": 0 }),
-                "nothing free: cpus:1 held, all of it offered and not answered yet",
+                "nothing free: cpus:1 held, all offered and not answered yet",
             ),
             (
                 json!({ "reason": "reserved_for_others", "reserved": { "x": { "cpus": 4.0 }, "y": { "mem": 64.0 } } }),
@@ -508,6 +527,13 @@ Framework 'batch' (m-0001), role 'eng': no offers, because
             (
                 json!({ "reason": "framework_lacks", "capabilities": ["REVOCABLE_RESOURCES", "SHARED_RESOURCES"] }),
                 "what is free is offered to frameworks with REVOCABLE_RESOURCES and SHARED_RESOURCES only",
+            ),
+            (
+                json!({ "reason": "excluded_by_constraints", "violations": [
+                    { "subject": "attribute 'rack'", "rule": "must be 'a'", "found": "'b'" },
+                    { "subject": "zone", "rule": "must exist" }
+                ] }),
+                "excluded by its offer constraints: attribute 'rack' must be 'a', and is 'b'; or zone must exist, and is missing",
             ),
             (
                 json!({ "reason": "agent_lacks", "capability": "HIERARCHICAL_ROLE" }),

@@ -5,6 +5,7 @@ mod arithmetic;
 mod disks;
 mod formats;
 mod laws;
+mod many;
 mod operations;
 mod parsing;
 mod search;
