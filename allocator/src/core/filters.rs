@@ -26,6 +26,8 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::bits::Bits;
 use super::bundle::Bundle;
 use super::ids::{AgentIdx, Index, MemberIdx};
@@ -121,14 +123,15 @@ impl Refused {
 /// The filters on one agent.
 #[derive(Clone, Debug)]
 struct OnAgent {
-    refused: Vec<Refused>,
+    /// Mostly one thing, everything that is free of the agent: it lies here, not behind a pointer.
+    refused: SmallVec<[Refused; 1]>,
     /// No filter ends before this.
     first_end: u64,
 }
 
 impl Default for OnAgent {
     fn default() -> Self {
-        OnAgent { refused: Vec::new(), first_end: u64::MAX }
+        OnAgent { refused: SmallVec::new(), first_end: u64::MAX }
     }
 }
 
