@@ -43,18 +43,27 @@ pub struct RoleView {
 impl Core {
     /// The decisions of a run in the protocol's terms.
     pub fn offers(&self, grants: &[Grant]) -> Offers {
+        let mut grants: Vec<&Grant> = grants.iter().collect();
+        grants.sort_by_key(|grant| (grant.framework, grant.role));
         let mut offers = Offers::new();
-        for grant in grants {
-            let role = &self.roles[grant.role].path;
-            let mut resources = grant.bundle.join(&self.names);
-            resources.allocate(role);
-            let by_role = offers.entry(self.frameworks[grant.framework].id.clone()).or_default();
-            if !by_role.contains_key(&**role) {
-                by_role.insert(role.to_string(), BTreeMap::new());
-            }
-            if let Some(by_agent) = by_role.get_mut(&**role) {
+        for of_member in grants.chunk_by(|one, next| (one.framework, one.role) == (next.framework, next.role))
+        {
+            let Some(first) = of_member.first() else { continue };
+            let role = &*self.roles[first.role].path;
+            let mut alike: Option<(&Bundle, Resources)> = None;
+            let mut by_agent: BTreeMap<AgentId, Resources> = BTreeMap::new();
+            for grant in of_member {
+                // Agents are mostly alike: equal resources are one, which costs a counter.
+                let resources = match &alike {
+                    Some((bundle, resources)) if **bundle == grant.bundle => resources.clone(),
+                    _ => grant.bundle.join(&self.names).allocated_to(role),
+                };
+                alike = Some((&grant.bundle, resources.clone()));
+                // A member may be chosen in both stages.
                 *by_agent.entry(self.agents[grant.agent].id.clone()).or_default() += resources;
             }
+            let by_role = offers.entry(self.frameworks[first.framework].id.clone()).or_default();
+            by_role.insert(role.to_owned(), by_agent);
         }
         offers
     }
