@@ -1,6 +1,8 @@
 #![allow(warnings)]
 #[path = "../benches/allocation/cluster.rs"]
 mod cluster;
+#[path = "../tests/model/mod.rs"]
+mod model;
 struct Settings {
     full: bool,
 }
@@ -10,7 +12,7 @@ fn the_cycle(core: &mut allocator::Core, now: std::time::Duration) -> Vec<alloca
 }
 fn main() {
     let a: Vec<usize> = std::env::args().skip(1).map(|x| x.parse().unwrap()).collect();
-    let mut c = cluster::Cluster::free(a[0], a[1]);
+    let mut c = cluster::Cluster::new().free(a[0], a[1]);
     for round in 0..a[2] {
         c.now += std::time::Duration::from_secs(1);
         let t = std::time::Instant::now();

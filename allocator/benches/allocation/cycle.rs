@@ -1,9 +1,9 @@
 //! A cycle in which all agents are free and nobody refuses anything, and the floor under it.
 
-use harness::bench::{self, Report, Target, in_turn};
+use harness::bench::{Report, Target, in_turn};
 
 use crate::Settings;
-use crate::cluster::{Cluster, size};
+use crate::cluster::{Cluster, beside_the_model, size};
 use crate::floor::Floor;
 
 /// How many times the floor a cycle may cost.
@@ -14,22 +14,14 @@ pub(crate) fn run(_: &Settings, report: &mut Report) {
     for (agents, frameworks, rounds) in
         [(1_000, 200, 31), (10_000, 200, 11), (10_000, 1_000, 11), (50_000, 1_000, 5)]
     {
-        let mut cluster = Cluster::free(agents, frameworks);
+        let mut cluster = Cluster::new().free(agents, frameworks);
         let mut floor = Floor::new(agents, frameworks);
-        let turns = in_turn(rounds, [&mut || cluster.cycle_and_back(), &mut || floor_cycle(&mut floor)]);
+        let turns = in_turn(rounds, [&mut || cluster.cycle_and_back(), &mut || floor.cycle_and_back()]);
         let size = size(agents, frameworks);
         report.figure(&format!("floor, {size}"), turns.median(1), "ms", Target::None);
         report.figure(&format!("cycle, {size}"), turns.median(0), "ms", Target::None);
         let name = format!("cycle for each floor, {size}");
         report.figure(&name, turns.ratio(0, 1), "times", Target::AtMost(AT_MOST));
     }
-}
-
-fn floor_cycle(floor: &mut Floor) -> f64 {
-    let began = bench::now();
-    let offers = floor.cycle();
-    let took = began.elapsed();
-    std::hint::black_box(offers);
-    floor.give_back();
-    took.as_secs_f64() * 1e3
+    beside_the_model(report, &size(100, 20), Cluster::with_model().free(100, 20));
 }

@@ -13,7 +13,7 @@ pub(crate) fn run(_: &Settings, report: &mut Report) {
     report.note("agents x frameworks; 100 agents listed; medians of 9");
     let (agents, frameworks) = (10_000, 1_000);
     let size = size(agents, frameworks);
-    let mut cluster = Cluster::free(agents, frameworks);
+    let mut cluster = Cluster::new().free(agents, frameworks);
     let last = frameworks - 1;
     let mut figure = |name: &str, cluster: &mut Cluster, framework: usize| {
         let took: Vec<f64> = (0..9).map(|_| explain(cluster, framework)).collect();

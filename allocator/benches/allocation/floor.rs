@@ -7,9 +7,12 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use harness::bench::{self, median};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
+
+use crate::cluster::milliseconds;
 
 /// Thousandths of cpus, mem, disk and gpus.
 type Amounts = [i64; 4];
@@ -53,6 +56,16 @@ impl Floor {
         self.queue = places.map(|(at, (_, chosen))| Reverse((0, *chosen, at as u32))).collect();
     }
 
+    /// A cycle, and everything given back: milliseconds of the cycle alone.
+    pub(crate) fn cycle_and_back(&mut self) -> f64 {
+        let began = bench::now();
+        let offers = self.cycle();
+        let took = milliseconds(began);
+        std::hint::black_box(offers);
+        self.give_back();
+        took
+    }
+
     /// One cycle: framework, agent and what is offered, for each offer.
     pub(crate) fn cycle(&mut self) -> Vec<(u32, u32, Amounts)> {
         let mut offers = Vec::with_capacity(self.agents.len());
@@ -75,4 +88,10 @@ impl Floor {
         }
         offers
     }
+}
+
+/// Milliseconds of a cycle of this size: the median of a few.
+pub(crate) fn of(agents: usize, frameworks: usize) -> f64 {
+    let mut floor = Floor::new(agents, frameworks);
+    median(&(0..7).map(|_| floor.cycle_and_back()).collect::<Vec<_>>())
 }

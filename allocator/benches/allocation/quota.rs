@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use harness::bench::{Report, Target, in_turn};
 
 use crate::Settings;
-use crate::cluster::{Cluster, count, quota, resources, size};
+use crate::cluster::{Cluster, beside_the_model, count, quota, resources, size};
+use crate::floor;
 
 const AGENT: &str = "cpus:2;mem:2048;disk:2048";
 /// Half an agent.
@@ -17,8 +18,13 @@ const LARGE: &str = "cpus:4;mem:4096;disk:4096";
 /// The role of a framework, and the quota of that role.
 type RoleOf<'a> = &'a dyn Fn(usize) -> (String, String);
 
-fn cluster(agents: usize, frameworks: usize, role: RoleOf<'_>, with_quota: bool) -> Cluster {
-    let mut cluster = Cluster::new();
+fn fill(
+    mut cluster: Cluster,
+    agents: usize,
+    frameworks: usize,
+    role: RoleOf<'_>,
+    with_quota: bool,
+) -> Cluster {
     cluster.frameworks(frameworks, |at| role(at).0);
     let total = resources(AGENT);
     for at in 0..agents {
@@ -27,7 +33,7 @@ fn cluster(agents: usize, frameworks: usize, role: RoleOf<'_>, with_quota: bool)
     for at in 0..frameworks {
         let (role, of_role) = role(at);
         if with_quota {
-            cluster.core.update_quota(&role, &quota(&of_role));
+            cluster.set_quota(&role, &quota(&of_role));
         }
     }
     cluster
@@ -39,8 +45,8 @@ struct Targets {
 }
 
 fn compare(report: &mut Report, agents: usize, frameworks: usize, role: RoleOf<'_>, targets: &Targets) {
-    let mut with = cluster(agents, frameworks, role, true);
-    let mut without = cluster(agents, frameworks, role, false);
+    let mut with = fill(Cluster::new(), agents, frameworks, role, true);
+    let mut without = fill(Cluster::new(), agents, frameworks, role, false);
     let size = size(agents, frameworks);
     for (what, cluster) in [("with", &mut with), ("without", &mut without)] {
         let (offers, _) = cluster.cycle();
@@ -48,10 +54,15 @@ fn compare(report: &mut Report, agents: usize, frameworks: usize, role: RoleOf<'
         cluster.decline(&offers, None);
     }
     let turns = in_turn(11, [&mut || with.cycle_and_back(), &mut || without.cycle_and_back()]);
+    report.figure(&format!("floor, {size}"), floor::of(agents, frameworks), "ms", Target::None);
     report.figure(&format!("cycle without quotas, {size}"), turns.median(1), "ms", Target::None);
     report.figure(&format!("cycle with quotas, {size}"), turns.median(0), "ms", targets.cycle);
     let name = format!("with quotas for each without, {size}");
     report.figure(&name, turns.ratio(0, 1), "times", targets.ratio);
+    if agents <= 30 {
+        let cluster = fill(Cluster::with_model(), agents, frameworks, role, true);
+        beside_the_model(report, &format!("with quotas, {size}"), cluster);
+    }
 }
 
 pub(crate) fn large_and_small(_: &Settings, report: &mut Report) {

@@ -312,6 +312,9 @@ impl Model {
 impl Run<'_> {
     fn offer_agent(&mut self, agent: &AgentId, stage: Stage) {
         for role in self.model.roles_by_share() {
+            if self.model.agents[agent].free().is_empty() {
+                break;
+            }
             for framework in self.model.frameworks_by_share(&role) {
                 if stage == Stage::Guarantees && self.model.missing(&role).is_empty() {
                     break;
