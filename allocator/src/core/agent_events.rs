@@ -114,7 +114,7 @@ impl Core {
             self.filters.forget_agent(agent);
         }
         if *self.agents[agent].info != info {
-            self.agents[agent].info = Box::new(info);
+            *self.agents[agent].info = info;
             self.note_region(agent);
             changed = true;
         }
