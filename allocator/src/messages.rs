@@ -274,6 +274,7 @@ pub struct GetInverseOfferStatuses;
 /// Why does a framework get offers or not? For operators; see [`crate::core::explain`].
 #[derive(Clone, Debug)]
 pub struct Explain(pub Question);
+
 /// Which agents do constraints exclude? Answered before [`Initialize`], too: none.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportConstraints;

@@ -122,7 +122,7 @@ fn every_test_of_the_table_says_which_of_upstreams_it_is() {
         let name = row.upstream.split_once('.').unwrap().1.to_owned();
         for (path, test) in tests {
             let source = read(&path);
-            let comments = comment_above(&source, &test) + &source.split("\n\n").next().unwrap();
+            let comments = comment_above(&source, &test) + source.split("\n\n").next().unwrap();
             if ![format!("`{name}`"), format!("`{}`", row.upstream)].iter().any(|it| comments.contains(it)) {
                 mistakes.push(format!("{path}::{test} does not mention `{name}`"));
             }

@@ -108,8 +108,8 @@ fn refusal(master: &Master, request: &Request) -> Option<Response> {
 
 /// Passes the question on to the allocator, which also answers it itself under its own name.
 fn offer_constraints(master: &mut Master, request: Request, _: &mut Context<Master>) -> Reply {
-    if !master.leadership.is_elected() {
-        return leadership::redirect(master, &request).into();
+    if let Some(refusal) = refusal(master, &request) {
+        return refusal.into();
     }
     let report = master.allocation.report_constraints();
     Reply::later(async move {
