@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use allocator::core::Scope;
 use allocator::core::explain::{Question, Reason};
+use allocator::options::SorterKind;
 use allocator::{Options, Quota};
 use common::*;
 use mesos::{ResourceLimits, ResourceQuantities};
@@ -98,7 +99,10 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        let core = allocator::Core::new(Options::default(), seed);
+        // Every other history draws lots.
+        let order = if seed.is_multiple_of(2) { SorterKind::Drf } else { SorterKind::Random };
+        let options = Options { role_sorter: order, framework_sorter: order, ..Options::default() };
+        let core = allocator::Core::new(options, seed);
         World {
             cluster: Cluster { core, now: SECOND },
             offers: Vec::new(),

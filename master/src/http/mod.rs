@@ -66,11 +66,13 @@ pub(crate) fn install(install: &mut Install<Master>) {
     install.route(&[], "/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
         read(m, r, c, |snapshot, _| json(&Roles::of(snapshot)))
     });
-    install.get(
-        "/allocator/explain",
-        "Why a framework gets no offers: framework (id or name), role, limit (100), offset (0) (jsonp).",
-        explain::explain,
-    );
+    install
+        .get(
+            "/allocator/explain",
+            "Why a framework gets no offers: framework (id or name), role, limit (100), offset (0) (jsonp).",
+            explain::explain,
+        )
+        .realm(Realm::ReadOnly);
     install.route(&[], "/flags", "The settings that this master was started with (jsonp).", flags);
     install
         .route(

@@ -74,6 +74,8 @@ pub(super) struct Examiner<'a, 'core> {
     pub(super) now: Duration,
     /// All who take part, in the order of fair sharing.
     pub(super) line: &'a [MemberIdx],
+    /// How many of them stand before the member; all of them, if it takes no part.
+    pub(super) place: usize,
     /// Whether lots are drawn in the place of that order.
     pub(super) by_lot: bool,
     /// How many more times others may be asked about agents.
@@ -178,8 +180,7 @@ impl Examiner<'_, '_> {
     /// `Own` is said only if the member gets the agent however the run goes: nobody else can use it, and
     /// no quota lets the run's other offers change what the member is given.
     pub(super) fn turn(&mut self, agent: AgentIdx, stage: Stage) -> Turn {
-        let place = self.line.iter().position(|member| *member == self.member).unwrap_or(self.line.len());
-        let (before, after) = self.line.split_at(place);
+        let (before, after) = self.line.split_at(self.place);
         let mut others = after;
         if self.by_lot {
             others = self.line;

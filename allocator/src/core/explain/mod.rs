@@ -293,6 +293,7 @@ impl Writer<'_, '_> {
             role: core.members[member].role,
             now: self.now,
             line: self.line,
+            place: self.line.iter().position(|other| *other == member).unwrap_or(self.line.len()),
             by_lot: self.by_lot(),
             questions_left: self.questions_left,
         };
