@@ -58,6 +58,11 @@ impl Running {
         }
     }
 
+    /// The master's allocator.
+    pub fn allocator(&self) -> &Address<Allocator> {
+        &self.others.allocator
+    }
+
     /// Ends the master and what it works with. Leadership is given up.
     pub async fn shutdown(self) {
         self.master.terminate();

@@ -16,6 +16,9 @@ use super::{Amounts, Bundle, Core};
 /// The decisions of one run: framework, role, agent, and the resources, allocated to the role.
 pub type Offers = BTreeMap<FrameworkId, BTreeMap<String, BTreeMap<AgentId, Resources>>>;
 
+/// What everybody holds, offered and used: by agent and framework, each part allocated to its role.
+pub type Holdings = BTreeMap<AgentId, BTreeMap<FrameworkId, Resources>>;
+
 /// How much of a scalar resource there is and is taken, in the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ResourceUse {
@@ -136,6 +139,21 @@ impl Core {
             Some((self.roles[*role].path.to_string(), given.join(&self.names)))
         });
         held.collect()
+    }
+
+    /// What everybody holds.
+    pub fn holdings(&self) -> Holdings {
+        let mut holdings = Holdings::new();
+        for (_, agent) in self.agents.iter() {
+            let of_agent = holdings.entry(agent.id.clone()).or_default();
+            for given in agent.given() {
+                let member = &self.members[given.member];
+                let mut resources = given.bundle.join(&self.names);
+                resources.allocate(&self.roles[member.role].path);
+                *of_agent.entry(self.frameworks[member.framework].id.clone()).or_default() += resources;
+            }
+        }
+        holdings
     }
 
     /// What is free of an agent.
