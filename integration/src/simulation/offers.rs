@@ -21,8 +21,8 @@ type Quotas = BTreeMap<String, allocator::Quota>;
 pub struct OfferChecks {
     offers: BTreeSet<OfferId>,
     agents: BTreeSet<AgentId>,
-    /// Since when a framework has suppressed a role.
-    suppressed: BTreeMap<(FrameworkId, String), Duration>,
+    /// What a framework has suppressed, and since when that is all that it has said of it.
+    suppressed: BTreeMap<FrameworkId, (Arc<BTreeSet<String>>, Duration)>,
     /// The quotas, and since when they hold.
     quotas: (Arc<Quotas>, Duration),
 }
@@ -44,8 +44,9 @@ impl OfferChecks {
         new.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         self.offers = snapshot.offers.keys().cloned().collect();
         for offer in &new {
-            let key = (offer.framework.clone(), offer.role.clone());
-            if self.suppressed.get(&key).is_some_and(|since| now - *since > ON_ITS_WAY) {
+            let suppressed = self.suppressed.get(&offer.framework);
+            let suppressed = suppressed.filter(|(roles, _)| roles.contains(&offer.role));
+            if suppressed.is_some_and(|(_, since)| now - *since > ON_ITS_WAY) {
                 cluster.truth.violation(format!(
                     "framework {} was offered something for role {}, which it has suppressed",
                     offer.framework, offer.role
@@ -63,11 +64,11 @@ impl OfferChecks {
     fn note_suppressed(&mut self, snapshot: &Snapshot, now: Duration) {
         let mut suppressed = BTreeMap::new();
         for framework in snapshot.frameworks.values() {
-            for role in framework.suppressed_roles.iter() {
-                let key = (framework.id.clone(), role.clone());
-                let since = self.suppressed.get(&key).copied().unwrap_or(now);
-                suppressed.insert(key, since);
-            }
+            let roles = &framework.suppressed_roles;
+            // Another set with the same roles: it has revived and suppressed since the last look.
+            let known = self.suppressed.get(&framework.id).filter(|(known, _)| Arc::ptr_eq(known, roles));
+            let since = known.map_or(now, |(_, since)| *since);
+            suppressed.insert(framework.id.clone(), (roles.clone(), since));
         }
         self.suppressed = suppressed;
     }
