@@ -18,7 +18,7 @@ use super::cluster::{Cluster, RunningMaster};
 use super::offers::OfferChecks;
 
 /// How often the allocator's books are compared with the master's.
-const COMPARE: Duration = Duration::from_secs(5);
+const COMPARE: Duration = Duration::from_secs(10);
 
 /// What was checked before, so that only what has changed since is checked again.
 #[derive(Default)]
@@ -121,7 +121,9 @@ fn difference(snapshot: &Snapshot, holdings: &Holdings) -> Option<String> {
     let agents: BTreeSet<&AgentId> = known.keys().chain(holdings.keys()).collect();
     agents.into_iter().find_map(|agent| match (known.get(agent), holdings.get(agent)) {
         (Some(known), Some(held)) if known == held => None,
-        (Some(known), Some(held)) => Some(format!("on agent {agent} {known:?} and {held:?}")),
+        (Some(known), Some(held)) => {
+            Some(format!("on agent {agent} {known:?} is held for the one, {held:?} for the other"))
+        }
         (known, _) => Some(format!("agent {agent} is known to the {}", who(known.is_some()))),
     })
 }

@@ -34,15 +34,12 @@ impl OfferChecks {
         if self.quotas.0 != snapshot.quotas {
             self.quotas = (snapshot.quotas.clone(), now);
         }
-        let mut new: Vec<&Offer> = Vec::new();
-        for (id, offer) in snapshot.offers.iter() {
-            if !self.offers.contains(id) {
-                new.push(offer);
-            }
-        }
+        self.offers.retain(|id| snapshot.offers.contains_key(id));
+        let unknown = snapshot.offers.values().filter(|offer| !self.offers.contains(&offer.id));
+        let mut new: Vec<&Offer> = unknown.map(|offer| &**offer).collect();
         // The book is hashed.
         new.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        self.offers = snapshot.offers.keys().cloned().collect();
+        self.offers.extend(new.iter().map(|offer| offer.id.clone()));
         for offer in &new {
             let suppressed = self.suppressed.get(&offer.framework);
             let suppressed = suppressed.filter(|(roles, _)| roles.contains(&offer.role));
@@ -54,8 +51,10 @@ impl OfferChecks {
             }
         }
         // An agent that came back brought what tasks of the role use on it.
-        let agents: BTreeSet<AgentId> = snapshot.agents.keys().cloned().collect();
-        let same_agents = std::mem::replace(&mut self.agents, agents) == self.agents;
+        let same_agents = snapshot.agents.keys().eq(&self.agents);
+        if !same_agents {
+            self.agents = snapshot.agents.keys().cloned().collect();
+        }
         if same_agents && now - self.quotas.1 > ON_ITS_WAY {
             self.limits(cluster, snapshot, &new);
         }
