@@ -268,14 +268,13 @@ fn rescind_agents_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Conte
     let frameworks = master.cluster.frameworks().values();
     let members = frameworks.filter(|framework| framework.is_active() && in_role(framework)).count();
     let mut rescinded = ResourceQuantities::default();
-    let mut visited = 0;
     let agents: Vec<_> = master.cluster.agents().values().cloned().collect();
-    for agent in agents.iter().filter(|agent| agent.connected && agent.active && !agent.offers.is_empty()) {
+    let offered = agents.iter().filter(|agent| agent.connected && agent.active && !agent.offers.is_empty());
+    for (visited, agent) in offered.enumerate() {
         if rescinded.contains(&wanted) && visited >= members {
             return;
         }
         rescinded += ResourceQuantities::from_resources(&agent.offered);
-        visited += 1;
         offers::rescind_of_agent(master, &agent.id, ctx);
     }
 }
