@@ -72,13 +72,10 @@ impl Checks {
         let difference = difference(snapshot, &holdings);
         cluster.truth.count("books compared");
         let compared = self.compared.entry(running.address).or_default();
-        if let (Some(before), Some(still)) = (&compared.difference, &difference) {
-            if before == still {
-                let master = running.address;
-                cluster
-                    .truth
-                    .violation(format!("the books of {master} and of its allocator differ: {still}"));
-            }
+        let still = difference.as_ref().filter(|_| difference == compared.difference);
+        if let Some(still) = still {
+            let master = running.address;
+            cluster.truth.violation(format!("the books of {master} and of its allocator differ: {still}"));
         }
         compared.at = if difference.is_some() { now } else { now + COMPARE };
         compared.difference = difference;

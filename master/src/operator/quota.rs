@@ -311,12 +311,14 @@ pub(super) fn remove(
     if !master.cluster.quotas().contains_key(&role) {
         return Err(bad(format!("Failed to remove quota: Role '{role}' has no quota set")));
     }
-    // Before it is stored, so that a second request is refused meanwhile.
+    // Before it is stored, so that a second request is refused meanwhile; and again when it is stored, for what was
+    // asked before this may have been stored in between.
     master.cluster.remove_quota(&role);
     let config = QuotaConfig { role: role.clone(), ..Default::default() };
     let operation = Operation::UpdateQuota { configs: vec![config] };
     Ok(store(master, operation, ctx, move |master, _| {
         tracing::info!(role, "the quota of a role is removed");
+        master.cluster.remove_quota(&role);
         master.allocation.update_quota(role, Quota::default());
     }))
 }

@@ -461,6 +461,22 @@ fn roles_that_are_not_listed_have_neither_quota_nor_weight() {
     });
 }
 
+/// Upstream: `MasterQuotaTest.RemoveQuotaRace`.
+#[test]
+fn a_quota_that_is_removed_before_it_is_stored_stays_removed() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _agent = cluster.agent("cpus:2;mem:1024").await;
+        let quota = json!({ "role": "r", "guarantee": [scalar("cpus", 1.0)] }).to_string();
+        let set = cluster.ask(Method::POST, "/quota", &quota);
+        let remove = || cluster.ask(Method::DELETE, "/quota/r", "");
+        let (set, removed, again) = tokio::join!(set, remove(), remove());
+        assert_eq!((set.0, removed.0, again.0), (200, 200, 400));
+        assert_eq!(cluster.get("/quota").await, json!({}));
+        assert_eq!(shown(&cluster, "r").await, Value::Null);
+    });
+}
+
 /// Upstream: `MasterQuotaTest.RecoverQuotaEmptyCluster`, `DynamicWeightsTest.RecoveredWeightsFromRegistry`.
 #[test]
 fn quotas_outlive_the_master_and_allocation_waits_for_agents_then() {
