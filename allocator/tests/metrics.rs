@@ -203,7 +203,7 @@ fn metrics_carry_upstreams_names_and_go_with_their_roles() {
     });
 }
 
-/// Upstream: `ConsumptionMetricsTest.Launch`; `QuotaMetrics::update` in `metrics.cpp`.
+/// Upstream: `QuotaMetrics`, and `Launch` of `consumption_metrics_tests.cpp`.
 #[test]
 fn quota_metrics_follow_the_quota_and_what_is_consumed() {
     testing::run(async {

@@ -113,6 +113,8 @@ mod tests {
         assert_eq!(below(&sums, "b"), ResourceQuantities::default());
     }
 
+    /// Upstream: `AvailableResourcesMultipleAgents`, `AvailableResourcesSingleReservedAgent`,
+    /// `InsufficientResourcesMultipleAgents`.
     #[test]
     fn the_capacity_is_that_of_all_agents_and_ports_of_two_agents_are_different_ones() {
         let mut cluster = Cluster::default();

@@ -62,6 +62,8 @@ fn comparable(body: &str) -> Value {
     value
 }
 
+/// Upstream: `UpdateAndGetQuota`, `UpdateQuotaMultipleRoles`, `SetExistingQuota`, `RemoveSingleQuota`, `Status`,
+/// `AvailableResourcesSingleAgent`, `InsufficientResourcesSingleAgent`.
 #[test]
 fn quotas_are_set_shown_and_refused_as_genuine_mesos_does() {
     testing::run(async {
@@ -211,6 +213,7 @@ fn quotas_are_set_shown_and_refused_as_genuine_mesos_does() {
     });
 }
 
+/// Upstream: `PutInvalidRequest`, `ZeroWeight`, `NegativeWeight`, `MissingRole` of `dynamic_weights_tests.cpp`.
 #[test]
 fn weights_are_set_shown_and_refused_as_genuine_mesos_does() {
     testing::run(async {
@@ -340,7 +343,7 @@ fn a_call_is_refused_in_upstreams_order() {
     });
 }
 
-/// Upstream: `MasterQuotaTest.RescindOffersEnforcingLimits`, `ValidateLimitAgainstConsumed`.
+/// Upstream: `RescindOffersEnforcingLimits`, `ValidateLimitAgainstConsumed`.
 #[test]
 fn a_limit_takes_back_offers_and_binds_what_comes_after() {
     testing::run(async {
@@ -381,7 +384,7 @@ fn a_limit_takes_back_offers_and_binds_what_comes_after() {
     });
 }
 
-/// Upstream: `MasterQuotaTest.RescindOffersForUpdateQuotaGuarantees`.
+/// Upstream: `RescindOffersForUpdateQuotaGuarantees`.
 #[test]
 fn a_guarantee_takes_back_others_offers_until_it_can_be_met() {
     testing::run(async {
@@ -401,7 +404,7 @@ fn a_guarantee_takes_back_others_offers_until_it_can_be_met() {
     });
 }
 
-/// Upstream: `MasterQuotaTest.AvailableResourcesAfterRescinding`.
+/// Upstream: `AvailableResourcesAfterRescinding`.
 #[test]
 fn the_older_request_takes_back_whole_agents() {
     testing::run(async {
@@ -419,7 +422,7 @@ fn the_older_request_takes_back_whole_agents() {
     });
 }
 
-/// Upstream: `DynamicWeightsTest`, `WeightsHandler::rescindOffers`.
+/// Upstream: `WeightsHandler::rescindOffers`.
 #[test]
 fn new_weights_take_back_offers_if_they_concern_a_framework() {
     testing::run(async {
@@ -436,7 +439,7 @@ fn new_weights_take_back_offers_if_they_concern_a_framework() {
     });
 }
 
-/// Upstream: `MasterQuotaTest.SetForNonExistentRole`, `DynamicWeightsTest.UnknownRole`.
+/// Upstream: `SetForNonExistentRole`, and `UnknownRole` of `dynamic_weights_tests.cpp`.
 #[test]
 fn roles_that_are_not_listed_have_neither_quota_nor_weight() {
     testing::run(async {
@@ -461,7 +464,7 @@ fn roles_that_are_not_listed_have_neither_quota_nor_weight() {
     });
 }
 
-/// Upstream: `MasterQuotaTest.RemoveQuotaRace`.
+/// Upstream: `RemoveQuotaRace`.
 #[test]
 fn a_quota_that_is_removed_before_it_is_stored_stays_removed() {
     testing::run(async {
@@ -477,7 +480,7 @@ fn a_quota_that_is_removed_before_it_is_stored_stays_removed() {
     });
 }
 
-/// Upstream: `MasterQuotaTest.RecoverQuotaEmptyCluster`, `DynamicWeightsTest.RecoveredWeightsFromRegistry`.
+/// Upstream: `RecoverQuotaEmptyCluster`.
 #[test]
 fn quotas_outlive_the_master_and_allocation_waits_for_agents_then() {
     testing::run(async {

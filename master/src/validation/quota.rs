@@ -117,8 +117,7 @@ mod tests {
         config(&given).map_or_else(|error| error.0, |()| "fine".into())
     }
 
-    /// Upstream: `MasterQuotaTest.SetInvalidRequest`, `QuotaTest.ValidateQuotaConfig`-like cases of
-    /// `master_quota_tests.cpp`.
+    /// Upstream: `UpdateQuotaTooLarge`, and `validate` in `quota.cpp`.
     #[test]
     fn a_configuration_is_refused_for_what_is_wrong_with_it() {
         assert_eq!(checked("r", &[("cpus", 1.0)], &[("cpus", 1.0)]), "fine");
@@ -163,7 +162,7 @@ mod tests {
         }
     }
 
-    /// Upstream: `MasterQuotaTest.SetInvalidRequest`, `SetNonScalar`-like cases.
+    /// Upstream: `InvalidSetRequest`, `SetRequestWithInvalidData`.
     #[test]
     fn an_older_request_guarantees_plain_scalars_once_each() {
         let parsed = |text: &str| mesos::Resources::parse(text, "*").unwrap().to_protos();
