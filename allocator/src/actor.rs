@@ -16,6 +16,7 @@
 //! | `RequestResources` | the master | logs it |
 //! | `Explain` | the master, for an operator | answers why a framework gets offers or not; changes nothing |
 //! | `ReportConstraints`, `GET /offer_constraints_debug` | the master, operators | says which agents offer constraints exclude |
+//! | `TakeHoldings` | whoever compares books | answers with what everybody holds |
 //! | `Tick` | itself, every `allocation_interval` | runs over all agents; updates metrics |
 //! | `RunMarked` | itself, after events | runs over the agents that events marked |
 //!
@@ -38,7 +39,7 @@ use libprocess::{Context, Handle, Install, Pid, Place, Process, Recipient, messa
 
 use crate::core::constraints::ConstraintsReport;
 use crate::core::explain::{ExplainError, Explanation};
-use crate::core::{Core, EventError, InverseOfferStatuses, Scope};
+use crate::core::{Core, EventError, Holdings, InverseOfferStatuses, Scope};
 use crate::messages::*;
 use crate::metrics::AllocatorMetrics;
 
@@ -251,6 +252,12 @@ impl Handle<Explain> for Allocator {
 impl Handle<ReportConstraints> for Allocator {
     fn handle(&mut self, _: ReportConstraints, _: &Pid, _: &mut Context<Self>) -> ConstraintsReport {
         self.constraints_report()
+    }
+}
+
+impl Handle<TakeHoldings> for Allocator {
+    fn handle(&mut self, _: TakeHoldings, _: &Pid, _: &mut Context<Self>) -> Holdings {
+        self.running.as_ref().map(|running| running.core.holdings()).unwrap_or_default()
     }
 }
 

@@ -11,7 +11,7 @@ use mesos::{AgentId, FrameworkId, Resources, v1};
 
 use crate::core::constraints::ConstraintsReport;
 use crate::core::explain::{ExplainError, Explanation, Question};
-use crate::core::{EventError, InverseOfferStatuses, InverseOffers, Offers, Quota};
+use crate::core::{EventError, Holdings, InverseOfferStatuses, InverseOffers, Offers, Quota};
 use crate::options::{FrameworkOptions, Options};
 
 /// The first message: how to work, and to whom offers go. What comes before it is dropped with a warning.
@@ -279,6 +279,10 @@ pub struct Explain(pub Question);
 #[derive(Clone, Copy, Debug)]
 pub struct ReportConstraints;
 
+/// Who holds what, offered or used? For whoever compares books.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeHoldings;
+
 messages! {
     Initialize;
     MakeInverseOffers;
@@ -310,4 +314,5 @@ messages! {
     UpdateUnavailability;
     Explain => Result<Explanation, ExplainError>;
     ReportConstraints => ConstraintsReport;
+    TakeHoldings => Holdings;
 }

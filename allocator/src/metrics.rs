@@ -1,15 +1,21 @@
-//! The allocator's metrics, under upstream's names (`src/master/allocator/mesos/metrics.cpp`).
+//! The allocator's metrics, under upstream's names (`src/master/allocator/mesos/metrics.cpp`,
+//! `sorter/drf/metrics.cpp`).
 //!
 //! Runs are counted as they happen; figures about roles and resources are set after each periodic run,
-//! so that a reader never has to wait for the allocator.
+//! so that a reader never has to wait for the allocator. Their gauges are kept: setting those of a
+//! thousand roles looks nothing up by name, and writes no text unless a figure is new.
+//!
+//! Upstream also shows what all roles together consume, as that of a role with an empty name; that one is
+//! left out, since whoever adds up what roles consume would count everything twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use libprocess::metrics::{Counter, Gauge, TimerMetric};
 use libprocess::{Address, Metrics, Process};
 
-use crate::core::Core;
+use crate::core::{Core, Figure, NameIdx, RoleFigures, RoleIdx};
 
 const PREFIX: &str = "allocator/mesos";
 /// How far back statistics of runs look.
@@ -24,8 +30,17 @@ pub(crate) struct AllocatorMetrics {
     run_time: TimerMetric,
     latency: TimerMetric,
     resources: Vec<(&'static str, Gauge, Gauge)>,
-    /// The names of gauges about roles that are registered now.
-    roles: BTreeSet<String>,
+    roles: BTreeMap<RoleIdx, RoleGauges>,
+}
+
+/// The gauges of one role that are shown now.
+#[derive(Debug)]
+struct RoleGauges {
+    /// Tells whether the index still names the same role.
+    path: Arc<str>,
+    /// Active filters and dominant share, while the role has frameworks.
+    members: Option<(Gauge, Gauge)>,
+    quota: BTreeMap<(Figure, NameIdx), Gauge>,
 }
 
 impl AllocatorMetrics {
@@ -47,7 +62,7 @@ impl AllocatorMetrics {
             run_time: registry.timer(&format!("{PREFIX}/allocation_run_ms"), Some(WINDOW)),
             latency: registry.timer(&format!("{PREFIX}/allocation_run_latency_ms"), Some(WINDOW)),
             resources: resources.into(),
-            roles: BTreeSet::new(),
+            roles: BTreeMap::new(),
         }
     }
 
@@ -58,26 +73,96 @@ impl AllocatorMetrics {
         self.run_time.record(took);
     }
 
+    /// Sets what is shown of roles and resources.
     pub(crate) fn update(&mut self, core: &Core, now: Duration) {
         for (name, total, taken) in &self.resources {
             let figures = core.resource_use(name);
             total.set(figures.total);
             taken.set(figures.offered_or_allocated);
         }
-        let mut roles = BTreeSet::new();
-        for role in core.roles(now) {
-            let mut set = |name: String, value: f64| {
-                self.registry.gauge(&name).set(value);
-                roles.insert(name);
+        let mut gone = std::mem::take(&mut self.roles);
+        for figures in core.role_figures(now) {
+            let known = gone.remove(&figures.role);
+            let mut gauges = match known {
+                Some(gauges) if gauges.path == *figures.path => gauges,
+                other => {
+                    other.into_iter().for_each(|gauges| gauges.remove(core, &self.registry));
+                    RoleGauges::new(Arc::clone(figures.path))
+                }
             };
-            set(format!("{PREFIX}/offer_filters/roles/{}/active", role.path), role.active_filters as f64);
-            if let Some(share) = role.dominant_share {
-                set(format!("{PREFIX}/roles/{}/shares/dominant", role.path), share);
-            }
+            gauges.set(&figures, core, &self.registry);
+            self.roles.insert(figures.role, gauges);
         }
-        for gone in self.roles.difference(&roles) {
-            self.registry.remove(gone);
-        }
-        self.roles = roles;
+        gone.into_values().for_each(|gauges| gauges.remove(core, &self.registry));
     }
+}
+
+impl RoleGauges {
+    fn new(path: Arc<str>) -> RoleGauges {
+        RoleGauges { path, members: None, quota: BTreeMap::new() }
+    }
+
+    fn set(&mut self, figures: &RoleFigures<'_>, core: &Core, registry: &Metrics) {
+        self.set_members(figures, registry);
+        let mut shown = 0;
+        for (figure, resource, value) in figures.quota() {
+            let path = &self.path;
+            let gauge = self.quota.entry((figure, resource));
+            let gauge = gauge.or_insert_with(|| registry.gauge(&quota_name(path, core, figure, resource)));
+            gauge.set(value);
+            shown += 1;
+        }
+        if self.quota.len() > shown {
+            let current: BTreeSet<_> =
+                figures.quota().map(|(figure, resource, _)| (figure, resource)).collect();
+            self.quota.retain(|key, _| {
+                let kept = current.contains(key);
+                if !kept {
+                    registry.remove(&quota_name(&self.path, core, key.0, key.1));
+                }
+                kept
+            });
+        }
+    }
+
+    fn set_members(&mut self, figures: &RoleFigures<'_>, registry: &Metrics) {
+        let Some(share) = figures.dominant_share else {
+            if self.members.take().is_some() {
+                self.remove_members(registry);
+            }
+            return;
+        };
+        let path = &self.path;
+        let gauges = self
+            .members
+            .get_or_insert_with(|| (registry.gauge(&filters_name(path)), registry.gauge(&share_name(path))));
+        gauges.0.set(figures.active_filters as f64);
+        gauges.1.set(share);
+    }
+
+    fn remove_members(&self, registry: &Metrics) {
+        registry.remove(&filters_name(&self.path));
+        registry.remove(&share_name(&self.path));
+    }
+
+    fn remove(self, core: &Core, registry: &Metrics) {
+        if self.members.is_some() {
+            self.remove_members(registry);
+        }
+        for (figure, resource) in self.quota.keys() {
+            registry.remove(&quota_name(&self.path, core, *figure, *resource));
+        }
+    }
+}
+
+fn filters_name(role: &str) -> String {
+    format!("{PREFIX}/offer_filters/roles/{role}/active")
+}
+
+fn share_name(role: &str) -> String {
+    format!("{PREFIX}/roles/{role}/shares/dominant")
+}
+
+fn quota_name(role: &str, core: &Core, figure: Figure, resource: NameIdx) -> String {
+    format!("{PREFIX}/quota/roles/{role}/resources/{}/{}", core.resource_name(resource), figure.name())
 }

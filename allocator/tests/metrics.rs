@@ -9,9 +9,9 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use allocator::Options;
 use allocator::core::ResourceUse;
 use allocator::messages::*;
+use allocator::{Options, Quota};
 use common::actor::{MILLISECOND, Setup};
 use common::*;
 use libprocess::testing;
@@ -200,5 +200,98 @@ fn metrics_carry_upstreams_names_and_go_with_their_roles() {
         setup.allocator.tell(RemoveFramework { id: framework_id("F") });
         setup.pass(1100 * MILLISECOND).await;
         assert_eq!(metrics.value("allocator/mesos/offer_filters/roles/role/active"), None);
+    });
+}
+
+/// Upstream: `QuotaMetrics`, and `Launch` of `consumption_metrics_tests.cpp`.
+#[test]
+fn quota_metrics_follow_the_quota_and_what_is_consumed() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        let shown = || -> Vec<(String, f64)> {
+            let snapshot = setup.node.metrics().snapshot();
+            let values = snapshot.values().into_iter();
+            let of_quota = values.filter_map(|(name, value)| {
+                Some((name.strip_prefix("allocator/mesos/quota/roles/")?.to_owned(), value))
+            });
+            of_quota.collect()
+        };
+        let set = |guarantees: &str, limits: &str| {
+            let quota = Quota {
+                guarantees: mesos::ResourceQuantities::parse(guarantees).unwrap(),
+                limits: mesos::ResourceLimits::parse(limits).unwrap(),
+            };
+            setup.allocator.tell(UpdateQuota { role: "role".into(), quota });
+        };
+        let row = |name: &str, value: f64| (format!("role/resources/{name}"), value);
+        setup.add_agent("S");
+        setup.add_framework("F", "role");
+        setup.pass(1100 * MILLISECOND).await;
+        // What is only offered is not consumed.
+        assert_eq!(shown(), []);
+        let offer = setup.heard().remove(0).1.remove(0);
+        let used = resources("cpus:1").allocated_to("role");
+        setup.allocator.tell(TransitionOfferedToAllocated { agent: agent_id("S"), resources: used });
+        setup.recover(&offer, "cpus:3;mem:1024", false, Some(1000.0));
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(shown(), [row("cpus/consumed", 1.0)]);
+
+        set("mem:64", "cpus:2;mem:128;disk:0");
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(
+            shown(),
+            [
+                row("cpus/consumed", 1.0),
+                row("cpus/limit", 2.0),
+                row("cpus/offered_or_allocated", 1.0),
+                row("disk/limit", 0.0),
+                row("disk/offered_or_allocated", 0.0),
+                row("mem/guarantee", 64.0),
+                row("mem/limit", 128.0),
+                row("mem/offered_or_allocated", 0.0),
+            ]
+        );
+        // Without a quota its figures are gone; with all frameworks, everything is.
+        set("", "");
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(shown(), [row("cpus/consumed", 1.0)]);
+        setup.allocator.tell(RemoveFramework { id: framework_id("F") });
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(shown(), []);
+    });
+}
+
+/// The names that genuine Mesos shows with one framework, but for statistics of timers.
+#[test]
+fn the_names_of_all_metrics_are_upstreams() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        setup.add_agent("S");
+        setup.add_framework("F", "role");
+        setup.pass(1100 * MILLISECOND).await;
+        let snapshot = setup.node.metrics().snapshot();
+        let statistics = |name: &str| name.contains("_ms/");
+        let values = snapshot.values();
+        let names = values.iter().map(|(name, _)| &**name);
+        let names = names.filter(|name| name.starts_with("allocator/") && !statistics(name));
+        assert_eq!(snapshot.undescribed(), Vec::<&str>::new());
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            [
+                "allocator/event_queue_dispatches",
+                "allocator/mesos/allocation_run_latency_ms",
+                "allocator/mesos/allocation_run_ms",
+                "allocator/mesos/allocation_runs",
+                "allocator/mesos/event_queue_dispatches",
+                "allocator/mesos/offer_filters/roles/role/active",
+                "allocator/mesos/resources/cpus/offered_or_allocated",
+                "allocator/mesos/resources/cpus/total",
+                "allocator/mesos/resources/disk/offered_or_allocated",
+                "allocator/mesos/resources/disk/total",
+                "allocator/mesos/resources/mem/offered_or_allocated",
+                "allocator/mesos/resources/mem/total",
+                "allocator/mesos/roles/role/shares/dominant",
+            ]
+        );
     });
 }

@@ -25,6 +25,10 @@ fn a_calm_cluster_runs_every_task_once() {
     assert_eq!(outcome.failure, None);
     assert_eq!(outcome.counts["tasks started"], 20);
     assert_eq!(outcome.counts.get("updates delivered again"), None);
+    // What is looked at is there to be seen.
+    for what in ["quotas", "weights", "books compared", "offers within a limit"] {
+        assert!(outcome.counts[what] > 0, "{what}");
+    }
 }
 
 #[test]

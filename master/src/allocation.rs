@@ -11,9 +11,9 @@ use allocator::messages::{
     ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework, Explain,
     Initialize, MakeOffers, Recover, RecoverResources, RemoveAgent, RemoveFramework, ReportConstraints,
     RequestResources, ReviveOffers, SuppressOffers, TransitionOfferedToAllocated, UpdateAgent,
-    UpdateFramework, UpdateWeights,
+    UpdateFramework, UpdateQuota, UpdateWeights,
 };
-use allocator::{Allocator, FrameworkOptions};
+use allocator::{Allocator, FrameworkOptions, Quota};
 use libprocess::{Address, Gone, Recipient};
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
@@ -32,9 +32,9 @@ impl Allocation {
         self.0.tell(Initialize { options, offers, inverse_offers: None });
     }
 
-    /// A new master leads; so many agents are expected to come back.
-    pub(crate) fn recover(&self, expected_agents: usize) {
-        self.0.tell(Recover { expected_agents, quotas: BTreeMap::new() });
+    /// A new master leads; so many agents are expected to come back, and these roles have quotas.
+    pub(crate) fn recover(&self, expected_agents: usize, quotas: BTreeMap<String, Quota>) {
+        self.0.tell(Recover { expected_agents, quotas });
     }
 
     /// A framework, with what it uses on each agent.
@@ -169,5 +169,10 @@ impl Allocation {
 
     pub(crate) fn update_weights(&self, weights: Vec<v1::WeightInfo>) {
         self.0.tell(UpdateWeights(weights));
+    }
+
+    /// The quota of a role was set; the default is none.
+    pub(crate) fn update_quota(&self, role: String, quota: Quota) {
+        self.0.tell(UpdateQuota { role, quota });
     }
 }

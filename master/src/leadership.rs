@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use allocator::Quota;
 use election::{CandidacyEnded, LeaderChanged};
 use libprocess::http::{Request, Response};
 use libprocess::{Context, promise};
@@ -112,7 +113,10 @@ fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>)
     let timeout = master.settings.agent_reregister_timeout;
     ctx.after(timeout, Timeout::Recovery { known: count });
     ctx.every(master.settings.registry_gc_interval, Timeout::PruneRegistry);
-    master.allocation.recover(count);
+    let quotas: BTreeMap<String, Quota> =
+        registry.quota_configs.iter().map(|config| (config.role.clone(), config.into())).collect();
+    master.cluster.set_quotas(quotas.clone());
+    master.allocation.recover(count, quotas);
     recover_weights(master, registry.weights.into_iter().map(|weight| weight.info).collect(), ctx);
     master.leadership.recovered = true;
     tracing::info!(agents = count, ?timeout, "recovered from the registry; agents may re-register");

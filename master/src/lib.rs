@@ -7,6 +7,7 @@
 //! | [`cluster`] | the state and its transitions, pure; what readers get |
 //! | `calls` | the scheduler API, one file per call |
 //! | [`agents`] | how agents come, are watched, and are lost |
+//! | `operator` | the operator API: quotas, weights |
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
 //! | [`validation`] | what is accepted, pure |
 //! | [`registrar`] | the registry and its storage |
@@ -25,6 +26,7 @@ mod leadership;
 pub mod master;
 mod metrics;
 mod offers;
+mod operator;
 pub mod registrar;
 pub mod settings;
 pub mod startup;

@@ -11,7 +11,7 @@
 //! | `Timeout` | itself, later | one of the deadlines listed there |
 //! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks`) |
 //! | [`TakeSnapshot`] | whoever started it | answers with the state |
-//! | HTTP | schedulers, operators | `calls`, `http` |
+//! | HTTP | schedulers, operators | `calls`, `operator`, `http` |
 //!
 //! A master that does not lead, or has not read the registry yet, drops what agents send. It never
 //! waits: the registrar's answers come back as continuations. Whoever reads the state gets a
@@ -43,7 +43,7 @@ use crate::leadership::Leadership;
 use crate::metrics::{Metrics, register_queue};
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::settings::Settings;
-use crate::{calls, frameworks, http, leadership, offers, updates};
+use crate::{calls, frameworks, http, leadership, offers, operator, updates};
 
 /// Why a master ended by itself. Its process must end, too: another master leads.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -246,6 +246,7 @@ impl Process for Master {
         install.message::<ExecutorToFrameworkMessage>();
         calls::http::install(install);
         http::install(install);
+        operator::install(install);
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {

@@ -216,6 +216,22 @@ pub const ALLOCATOR: &[Description] = &[
         "Filters that declined offers have left, by role.",
     ),
     gauge("allocator/mesos/roles/<role...>/shares/dominant", "The role's dominant share: 0 to 1."),
+    gauge(
+        "allocator/mesos/quota/roles/<role...>/resources/<resource>/guarantee",
+        "What a role is guaranteed of a resource.",
+    ),
+    gauge(
+        "allocator/mesos/quota/roles/<role...>/resources/<resource>/limit",
+        "What a role may have of a resource at most.",
+    ),
+    gauge(
+        "allocator/mesos/quota/roles/<role...>/resources/<resource>/offered_or_allocated",
+        "What counts against a role's quota, offers included.",
+    ),
+    gauge(
+        "allocator/mesos/quota/roles/<role...>/resources/<resource>/consumed",
+        "What counts against a role's quota: what is reserved for it, and what its tasks use of the rest.",
+    ),
 ];
 
 /// The registrar: `master/src/registrar/mod.rs`.
@@ -357,6 +373,10 @@ mod tests {
             ("master/messages_kill_task", "message=kill_task"),
             ("allocator/mesos/roles/*/shares/dominant", "role=*"),
             ("allocator/mesos/resources/cpus/total", "resource=cpus"),
+            (
+                "allocator/mesos/quota/roles/eng/dev/resources/cpus/offered_or_allocated",
+                "role=eng/dev resource=cpus",
+            ),
         ] {
             let found: Vec<_> = all().filter_map(|description| description.labels(name)).collect();
             assert_eq!(found.len(), 1, "{name} is described by {} rows", found.len());

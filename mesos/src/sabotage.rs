@@ -22,6 +22,12 @@ pub enum Bug {
     BelievesUnstored,
     /// The master goes on when it does not lead any more.
     LeadsOn,
+    /// The master does not give back what a framework leaves of an accepted offer.
+    KeepsRest,
+    /// The allocator takes no notice of a limit.
+    IgnoresLimits,
+    /// The allocator revives all roles of a framework when it asks for one.
+    RevivesAll,
 }
 
 impl Bug {
@@ -31,7 +37,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 8] = [
+    pub const ALL: [Bug; 11] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -40,6 +46,9 @@ impl Bug {
         Bug::FreesTwice,
         Bug::BelievesUnstored,
         Bug::LeadsOn,
+        Bug::KeepsRest,
+        Bug::IgnoresLimits,
+        Bug::RevivesAll,
     ];
 }
 

@@ -11,7 +11,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::resources::{summary, to_endpoint};
-use crate::{Attributes, Enum, ResourceQuantities, Resources, v1};
+use crate::{Attributes, Enum, ResourceLimits, ResourceQuantities, Resources, v1};
 
 /// Resources as sums by name, always with `cpus`, `disk`, `gpus` and `mem`.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,16 @@ pub struct Quantities(pub ResourceQuantities);
 impl Serialize for Quantities {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, amount)| (name, amount.to_f64())))
+    }
+}
+
+/// Limits by name; those that are there, which may be 0.
+#[derive(Debug, Clone)]
+pub struct Limits(pub ResourceLimits);
+
+impl Serialize for Limits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, limit)| (name, limit.to_f64())))
     }
 }
 

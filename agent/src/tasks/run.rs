@@ -110,7 +110,10 @@ impl Handle<RunTaskMessage> for Agent {
             tracing::warn!(task_id = %task.task_id.value, agent_id = %task.agent_id.value, "ignoring a task that is for another agent id");
             return;
         }
-        if matches!(self.phase, Phase::Recovering | Phase::Terminating) {
+        // While it re-registers, the master is being told which tasks there are. One that arrives meanwhile is not
+        // among them, and would run although the master calls it gone; not known here, the master finds it missing
+        // (upstream accepts it, with a note that it should not).
+        if self.phase != Phase::Running {
             tracing::warn!(task_id = %task.task_id.value, phase = %self.phase, "ignoring a task");
             return;
         }

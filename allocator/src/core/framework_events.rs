@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
 use super::frameworks::{self, Capabilities};
@@ -215,6 +216,8 @@ impl Core {
     pub fn revive_offers(&mut self, id: &FrameworkId, roles: &BTreeSet<String>) -> Result<(), EventError> {
         let framework = self.framework(id)?;
         self.maintenance.forget_filters(framework);
+        let none = BTreeSet::new();
+        let roles = if is_on(Bug::RevivesAll) { &none } else { roles };
         for member in self.members_of(id, roles)? {
             self.members[member].suppressed = false;
             self.filters.forget_member(member);
@@ -250,7 +253,9 @@ impl Core {
     /// The quota of a top-level role was set; the default removes it. Shows in the runs to come.
     pub fn update_quota(&mut self, role: &str, quota: &Quota) {
         let guarantees = amounts_of(&quota.guarantees, &mut self.names);
-        let limits = quota.limits.iter().map(|(name, limit)| (self.names.intern(name), limit.millis()));
+        let heeded = !is_on(Bug::IgnoresLimits);
+        let limits = quota.limits.iter().filter(|_| heeded);
+        let limits = limits.map(|(name, limit)| (self.names.intern(name), limit.millis()));
         let limits = Limits::new(limits);
         let any_limit = self.roles.any_limit();
         let role = self.roles.intern(role);

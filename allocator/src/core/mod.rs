@@ -53,7 +53,7 @@ pub use frameworks::roles as subscribed_roles;
 pub use ids::{AgentIdx, FrameworkIdx, Index, MemberIdx, NameIdx, Names, RoleIdx};
 pub use maintenance::{InverseOfferStatuses, InverseOffers, UnavailableResources};
 pub use pass::{Grant, Scope};
-pub use queries::{Offers, ResourceUse, RoleView};
+pub use queries::{Figure, Holdings, Offers, ResourceUse, RoleFigures, RoleView};
 
 /// What a role is guaranteed and what it may have at most. The default guarantees nothing and limits nothing.
 #[derive(Clone, Debug, Default, PartialEq)]

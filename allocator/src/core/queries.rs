@@ -3,16 +3,21 @@
 //! Owns nothing, changes nothing: these are methods of [`Core`]. Here indices become ids again.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
-use super::ids::Index;
+use super::ids::{Index, NameIdx, RoleIdx};
 use super::pass::Grant;
+use super::roles::QuotaAmounts;
 use super::{Amounts, Bundle, Core};
 
 /// The decisions of one run: framework, role, agent, and the resources, allocated to the role.
 pub type Offers = BTreeMap<FrameworkId, BTreeMap<String, BTreeMap<AgentId, Resources>>>;
+
+/// What everybody holds, offered and used: by agent and framework, each part allocated to its role.
+pub type Holdings = BTreeMap<AgentId, BTreeMap<FrameworkId, Resources>>;
 
 /// How much of a scalar resource there is and is taken, in the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,6 +43,64 @@ pub struct RoleView {
     pub offered_or_consumed: BTreeMap<String, f64>,
     /// Its weight.
     pub weight: f64,
+}
+
+/// A figure of a role's quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// What the role is guaranteed.
+    Guarantee,
+    /// What it may have at most.
+    Limit,
+    /// What it has: reservations, offers, and what tasks use.
+    OfferedOrAllocated,
+    /// The same without offers.
+    Consumed,
+}
+
+impl Figure {
+    /// Its name among the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Figure::Guarantee => "guarantee",
+            Figure::Limit => "limit",
+            Figure::OfferedOrAllocated => "offered_or_allocated",
+            Figure::Consumed => "consumed",
+        }
+    }
+}
+
+/// The figures of a role, without text: what metrics show of it.
+#[derive(Debug)]
+pub struct RoleFigures<'a> {
+    /// The role. Another one may have the index when this one is gone.
+    pub role: RoleIdx,
+    /// `eng/search`.
+    pub path: &'a Arc<str>,
+    /// How many filters hold in it.
+    pub active_filters: usize,
+    /// Its dominant share, divided by its weight; `None` for a role without frameworks of its own.
+    pub dominant_share: Option<f64>,
+    quota: &'a QuotaAmounts,
+    consumed: Amounts,
+    offered_or_consumed: Amounts,
+}
+
+impl RoleFigures<'_> {
+    /// All figures of the quota, in units. What the role has (offers included) is shown for what it is
+    /// guaranteed or limited; what it consumes always (upstream: `updateQuota`, `updateConsumed`).
+    pub fn quota(&self) -> impl Iterator<Item = (Figure, NameIdx, f64)> {
+        let guarantees = self.quota.guarantees.iter().map(|(name, amount)| (Figure::Guarantee, name, amount));
+        let limits = self.quota.limits.iter().map(|(name, limit)| (Figure::Limit, name, limit));
+        let guaranteed = self.quota.guarantees.iter().map(|(name, _)| name);
+        let only_limited = self.quota.limits.iter().map(|(name, _)| name);
+        let only_limited = only_limited.filter(|name| self.quota.guarantees.get(*name) == 0);
+        let has = guaranteed.chain(only_limited);
+        let has = has.map(|name| (Figure::OfferedOrAllocated, name, self.offered_or_consumed.get(name)));
+        let consumed = self.consumed.iter().map(|(name, amount)| (Figure::Consumed, name, amount));
+        let all = guarantees.chain(limits).chain(has).chain(consumed);
+        all.map(|(figure, name, amount)| (figure, name, amount as f64 / 1000.0))
+    }
 }
 
 impl Core {
@@ -87,6 +150,21 @@ impl Core {
         held.collect()
     }
 
+    /// What everybody holds.
+    pub fn holdings(&self) -> Holdings {
+        let mut holdings = Holdings::new();
+        for (_, agent) in self.agents.iter() {
+            let of_agent = holdings.entry(agent.id.clone()).or_default();
+            for given in agent.given() {
+                let member = &self.members[given.member];
+                let mut resources = given.bundle.join(&self.names);
+                resources.allocate(&self.roles[member.role].path);
+                *of_agent.entry(self.frameworks[member.framework].id.clone()).or_default() += resources;
+            }
+        }
+        holdings
+    }
+
     /// What is free of an agent.
     pub fn free(&self, agent: &AgentId) -> Option<Resources> {
         Some(self.agents[self.agents.find(agent)?].free().join(&self.names))
@@ -105,6 +183,33 @@ impl Core {
             total: units(self.basis.total()),
             offered_or_allocated: units(self.role_sorter.allocation_of_all()),
         }
+    }
+
+    /// The figures of all roles in the tree, in the order of their indices.
+    pub fn role_figures(&self, now: Duration) -> impl Iterator<Item = RoleFigures<'_>> {
+        let by_member = self.filters.active(now);
+        let mut filters: Vec<usize> = Vec::new();
+        for (index, member) in self.members.iter() {
+            let position = member.role.position();
+            if filters.len() <= position {
+                filters.resize(position + 1, 0);
+            }
+            filters[position] += by_member.get(index.position()).copied().unwrap_or(0) as usize;
+        }
+        self.roles.iter().map(move |(index, role)| RoleFigures {
+            role: index,
+            path: &role.path,
+            active_filters: filters.get(index.position()).copied().unwrap_or(0),
+            dominant_share: self.role_sorter.share(index.0, &self.basis),
+            quota: role.quota(),
+            consumed: role.consumed(),
+            offered_or_consumed: role.offered_or_consumed(),
+        })
+    }
+
+    /// The name of a scalar resource.
+    pub fn resource_name(&self, name: NameIdx) -> &str {
+        self.names.name(name)
     }
 
     /// All roles in the tree, by path.

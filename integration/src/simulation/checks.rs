@@ -1,30 +1,51 @@
 //! What must hold: in the masters' books at every moment, and in the whole cluster when nothing has gone wrong for a
 //! while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use allocator::core::Holdings;
+use allocator::messages::TakeHoldings;
 use master::TakeSnapshot;
 use master::cluster::Snapshot;
 use mesos::tasks::is_terminal;
 use mesos::v1::TaskState;
 use mesos::{AgentId, Resources};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, RunningMaster};
+use super::offers::OfferChecks;
+
+/// How often the allocator's books are compared with the master's.
+const COMPARE: Duration = Duration::from_secs(10);
 
 /// What was checked before, so that only what has changed since is checked again.
 #[derive(Default)]
 pub struct Checks {
     agents: BTreeMap<(SocketAddr, AgentId), Arc<master::cluster::Agent>>,
     versions: BTreeMap<SocketAddr, (u64, Option<SocketAddr>)>,
+    compared: BTreeMap<SocketAddr, Compared>,
+    offers: BTreeMap<SocketAddr, OfferChecks>,
+}
+
+/// When the books of a master and its allocator were compared last, and how they differed.
+#[derive(Default)]
+struct Compared {
+    at: Duration,
+    difference: Option<String>,
 }
 
 impl Checks {
     /// Looks at the books of every master.
     pub async fn look(&mut self, cluster: &Cluster) {
-        for (address, master) in cluster.masters() {
-            let Ok(snapshot) = master.ask(TakeSnapshot).await else { continue };
+        let now = cluster.network.elapsed();
+        for running in cluster.masters() {
+            let address = running.address;
+            let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };
+            if now >= self.compared.entry(address).or_default().at {
+                self.compare(cluster, &running, &snapshot, now).await;
+            }
             let state = (snapshot.version, leader_of(&snapshot));
             if snapshot.master.elected.is_some() && state.1 != Some(address) {
                 cluster
@@ -33,8 +54,31 @@ impl Checks {
             }
             if self.versions.insert(address, state) != Some(state) {
                 self.books(cluster, address, &snapshot);
+                self.offers.entry(address).or_default().look(cluster, &snapshot, now);
             }
         }
+    }
+
+    /// Whether the allocator's books are the master's. Messages may be on their way between the two: what differs
+    /// must do so twice, a moment apart, to be wrong.
+    async fn compare(
+        &mut self,
+        cluster: &Cluster,
+        running: &RunningMaster,
+        snapshot: &Snapshot,
+        now: Duration,
+    ) {
+        let Ok(holdings) = running.allocator.ask(TakeHoldings).await else { return };
+        let difference = difference(snapshot, &holdings);
+        cluster.truth.count("books compared");
+        let compared = self.compared.entry(running.address).or_default();
+        let still = difference.as_ref().filter(|_| difference == compared.difference);
+        if let Some(still) = still {
+            let master = running.address;
+            cluster.truth.violation(format!("the books of {master} and of its allocator differ: {still}"));
+        }
+        compared.at = if difference.is_some() { now } else { now + COMPARE };
+        compared.difference = difference;
     }
 
     fn books(&mut self, cluster: &Cluster, master: SocketAddr, snapshot: &Snapshot) {
@@ -55,6 +99,34 @@ impl Checks {
         }
         self.agents.retain(|(of, id), _| *of != master || snapshot.agents.contains_key(id));
     }
+}
+
+/// The first thing in which the master's books and its allocator's differ.
+fn difference(snapshot: &Snapshot, holdings: &Holdings) -> Option<String> {
+    let mut known: Holdings = snapshot
+        .agents
+        .values()
+        .map(|agent| {
+            let used = agent.used.iter().map(|(framework, used)| (framework.clone(), used.clone()));
+            (agent.id.clone(), used.collect::<BTreeMap<_, _>>())
+        })
+        .collect();
+    for offer in snapshot.offers.values() {
+        let of_agent = known.entry(offer.agent.clone()).or_default();
+        *of_agent.entry(offer.framework.clone()).or_default() += &offer.resources;
+    }
+    let agents: BTreeSet<&AgentId> = known.keys().chain(holdings.keys()).collect();
+    agents.into_iter().find_map(|agent| match (known.get(agent), holdings.get(agent)) {
+        (Some(known), Some(held)) if known == held => None,
+        (Some(known), Some(held)) => {
+            Some(format!("on agent {agent} {known:?} is held for the one, {held:?} for the other"))
+        }
+        (known, _) => Some(format!("agent {agent} is known to the {}", who(known.is_some()))),
+    })
+}
+
+fn who(is_master: bool) -> &'static str {
+    if is_master { "master only" } else { "allocator only" }
 }
 
 /// What does not add up on an agent.
@@ -97,9 +169,9 @@ fn leader_of(snapshot: &Snapshot) -> Option<SocketAddr> {
 pub async fn unwell(cluster: &Cluster) -> Vec<String> {
     let mut unwell = cluster.truth.missing();
     let mut leading = Vec::new();
-    for (address, master) in cluster.masters() {
-        let Ok(snapshot) = master.ask(TakeSnapshot).await else { continue };
-        if leader_of(&snapshot) == Some(address) && snapshot.master.elected.is_some() {
+    for running in cluster.masters() {
+        let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };
+        if leader_of(&snapshot) == Some(running.address) && snapshot.master.elected.is_some() {
             leading.push(snapshot);
         }
     }
@@ -107,6 +179,9 @@ pub async fn unwell(cluster: &Cluster) -> Vec<String> {
         unwell.push(format!("{} masters lead", leading.len()));
         return unwell;
     };
+    if !cluster.are_quotas_reset() {
+        unwell.push("the operator could not take the quotas away".to_owned());
+    }
     for address in cluster.agents() {
         let known = snapshot.agents.values().find(|agent| agent.pid.address() == address);
         if !known.is_some_and(|agent| agent.connected && agent.active) {

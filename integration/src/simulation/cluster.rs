@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::containerizer::Containerizer;
+use allocator::Allocator;
 use election::simulated::SimulatedGroup;
 use election::{MasterUrl, SharedGroup};
 use frameworks::scheduler::{self, Options};
@@ -24,10 +25,11 @@ use tokio::time::sleep;
 
 use super::containers::{Host, HostContainerizer};
 use super::mix;
+use super::operator;
 use super::plan::{Fault, Size, Way, Who};
 use super::registry::SharedRegistry;
 use super::truth::Truth;
-use super::workload::{Book, Style, Wish, Workload, wishes};
+use super::workload::{Book, Style, Wish, Workload, roles, wishes};
 
 /// After how long the election takes a silent participant for dead.
 const SESSION: Duration = Duration::from_secs(10);
@@ -49,7 +51,18 @@ struct MasterSlot {
     slot: Slot,
     address: SocketAddr,
     group: SimulatedGroup,
-    actor: RefCell<Option<Address<Master>>>,
+    actors: RefCell<Option<(Address<Master>, Address<Allocator>)>>,
+}
+
+/// A master that runs.
+#[derive(Clone)]
+pub struct RunningMaster {
+    /// Its address on the network.
+    pub address: SocketAddr,
+    /// The master itself.
+    pub master: Address<Master>,
+    /// Its allocator.
+    pub allocator: Address<Allocator>,
 }
 
 struct AgentSlot {
@@ -85,6 +98,7 @@ pub struct Cluster {
     random: RefCell<SmallRng>,
     /// From now on nothing goes wrong any more.
     healing: Cell<bool>,
+    quotas_reset: Cell<bool>,
 }
 
 fn host(kind: u8, number: usize) -> IpAddr {
@@ -104,7 +118,7 @@ impl Cluster {
             slot: Slot::default(),
             address: (host(1, number), 5050).into(),
             group: group.handle(&format!("m{number}")),
-            actor: RefCell::default(),
+            actors: RefCell::default(),
         });
         let agents = (0..size.agents).map(|number| {
             let (name, ip) = (format!("a{number}"), host(2, number));
@@ -137,6 +151,7 @@ impl Cluster {
             dead: RefCell::default(),
             random: RefCell::new(random),
             healing: Cell::new(false),
+            quotas_reset: Cell::new(false),
         })
     }
 
@@ -147,16 +162,50 @@ impl Cluster {
         }
     }
 
+    /// Starts the operator, who draws from this seed.
+    pub fn start_operator(self: &Rc<Self>, seed: u64) {
+        let cluster = Rc::clone(self);
+        libprocess::simulation::spawn(async move {
+            if let Err(error) = operator::run(Rc::clone(&cluster), seed).await {
+                cluster.truth.violation(format!("the operator does not start: {error}"));
+            }
+        });
+    }
+
     fn everybody(&self) -> Vec<Who> {
         let masters = (0..self.size.masters).map(Who::Master);
         let agents = (0..self.size.agents).map(Who::Agent);
         masters.chain(agents).chain((0..self.size.frameworks).map(Who::Scheduler)).collect()
     }
 
-    /// The masters that run, with their addresses on the network.
-    pub fn masters(&self) -> Vec<(SocketAddr, Address<Master>)> {
+    /// The masters that run.
+    pub fn masters(&self) -> Vec<RunningMaster> {
         let up = self.masters.iter().filter(|master| master.slot.up.get());
-        up.filter_map(|master| Some((master.address, master.actor.borrow().clone()?))).collect()
+        let running = up.filter_map(|slot| {
+            let (master, allocator) = slot.actors.borrow().clone()?;
+            Some(RunningMaster { address: slot.address, master, allocator })
+        });
+        running.collect()
+    }
+
+    /// Where whoever leads is reached.
+    pub fn leading_address(&self) -> SocketAddr {
+        self.masters[self.leader()].address
+    }
+
+    /// Whether nothing goes wrong any more.
+    pub fn is_healing(&self) -> bool {
+        self.healing.get()
+    }
+
+    /// No role has a quota any more.
+    pub fn set_quotas_reset(&self) {
+        self.quotas_reset.set(true);
+    }
+
+    /// Whether the operator has taken all quotas away.
+    pub fn are_quotas_reset(&self) -> bool {
+        self.quotas_reset.get()
     }
 
     /// The addresses of the agents.
@@ -236,7 +285,7 @@ impl Cluster {
         let node = builder.start().await.map_err(|error| error.to_string())?;
         let (group, storage) = (Arc::new(master.group.clone()), self.registry.of_master());
         let mut running = master::start_in_group(&node, settings, group, storage).await;
-        *master.actor.borrow_mut() = Some(running.master.clone());
+        *master.actors.borrow_mut() = Some((running.master.clone(), running.allocator().clone()));
         self.watch(Who::Master(number), async move { running.wait().await.to_string() });
         Ok(())
     }
@@ -315,7 +364,7 @@ impl Cluster {
             mount.revoke();
         }
         if let Who::Master(number) = who {
-            self.masters[number].actor.take();
+            self.masters[number].actors.take();
         }
         let sessions = self.cut_sessions(who);
         self.dead.borrow_mut().extend(&sessions);
@@ -529,11 +578,20 @@ impl Cluster {
     }
 }
 
+/// What an agent reserves for roles.
+fn reservations(number: usize) -> &'static str {
+    match number % 4 {
+        1 => ";cpus(a):1;mem(a):512",
+        3 => ";cpus(b/y):0.5;mem(b/y):256;disk(b/y):100",
+        _ => "",
+    }
+}
+
 fn agent_settings(group: &SimulatedGroup, number: usize) -> Result<agent::Settings, String> {
     let arguments = [
         "--master=127.0.0.1:5050".to_owned(),
         "--work_dir=/var/lib/mesos".to_owned(),
-        format!("--resources={RESOURCES}"),
+        format!("--resources={RESOURCES}{}", reservations(number)),
         format!("--hostname=a{number}"),
         "--no-switch_user".to_owned(),
         "--containerizers=simulated".to_owned(),
@@ -553,17 +611,16 @@ fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo {
     if style.partition_aware {
         capabilities.push(Type::PartitionAware);
     }
+    if style.refines {
+        capabilities.push(Type::ReservationRefinement);
+    }
     v1::FrameworkInfo {
         user: "nobody".to_owned(),
         name: format!("f{number}"),
         id: book.framework.as_ref().map(mesos::FrameworkId::to_proto),
         failover_timeout: Some(24.0 * 3600.0),
         checkpoint: Some(style.checkpoint),
-        roles: if number % 5 == 4 {
-            vec!["a".into(), "b".into()]
-        } else {
-            vec![["a", "b"][number % 2].into()]
-        },
+        roles: roles(number).iter().map(|role| (*role).to_owned()).collect(),
         capabilities: capabilities.into_iter().map(|kind| Capability { r#type: Some(kind.into()) }).collect(),
         ..Default::default()
     }

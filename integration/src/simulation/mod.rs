@@ -8,10 +8,12 @@
 //! | [`cluster`] | the processes, and how faults are made |
 //! | [`containers`] | the agents' hosts, and executors |
 //! | [`workload`] | the frameworks |
+//! | [`operator`] | who sets quotas and weights |
 //! | [`registry`] | the storage that the masters share |
 //! | [`truth`] | what really happened, and what must never happen |
 //! | [`command`] | the program `simulate` |
 //! | [`checks`] | what must hold in the masters' books, and at the end |
+//! | [`offers`] | what must hold of every offer |
 //!
 //! Made up are what is below the sockets and below the disk, the election, the registry's storage, containers, and what
 //! tasks do.
@@ -20,6 +22,8 @@ pub mod checks;
 pub mod cluster;
 pub mod command;
 pub mod containers;
+pub mod offers;
+pub mod operator;
 pub mod plan;
 pub mod registry;
 pub mod truth;
@@ -102,6 +106,7 @@ async fn simulate(seed: u64, size: Size, faults: &[Planned], network: &Network) 
         async move { checks.lock().await.look(&cluster).await }.boxed_local()
     });
     cluster.start().await;
+    cluster.start_operator(mix(seed, 4));
     for planned in faults {
         sleep(planned.at.saturating_sub(network.elapsed())).await;
         network.note(planned.to_string().trim_start().to_owned());

@@ -28,6 +28,27 @@ const RECONCILE: u32 = 9;
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
 
+/// The roles that the operator sets quotas and weights of.
+pub const LIMITED_ROLES: [&str; 2] = ["a", "b"];
+/// For how long a framework refuses what it has no use for, in turn. (Until it revives, in any case.)
+const REFUSALS: [Duration; 4] = [
+    Duration::from_secs(600),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+    Duration::from_millis(5_500),
+];
+
+/// The roles of the framework of this number: top-level ones, roles below them, and several at once.
+pub fn roles(number: usize) -> &'static [&'static str] {
+    match number % 5 {
+        0 => &["a"],
+        1 => &["b"],
+        2 => &["a/x"],
+        3 => &["b/y", "c"],
+        _ => &["a", "b"],
+    }
+}
+
 /// How a framework works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
@@ -39,6 +60,10 @@ pub struct Style {
     pub partition_aware: bool,
     /// It acknowledges updates itself, later.
     pub explicit: bool,
+    /// It knows of refined reservations, and speaks of resources in the newer form.
+    pub refines: bool,
+    /// It suppresses its roles when it has nothing to launch; else it refuses what it is offered.
+    pub suppresses: bool,
 }
 
 impl Style {
@@ -49,6 +74,8 @@ impl Style {
             checkpoint: number % 5 != 2,
             partition_aware: number.is_multiple_of(2),
             explicit: number % 5 == 1 || number % 5 == 4,
+            refines: number.is_multiple_of(2),
+            suppresses: number % 3 != 1,
         }
     }
 }
@@ -150,7 +177,7 @@ impl Workload {
     fn tick(&mut self, driver: &mut Driver<Self>) {
         self.ticks += 1;
         if self.is_due() {
-            driver.revive(&[]);
+            driver.revive(&self.wanted());
         }
         if self.ticks.is_multiple_of(RECONCILE) {
             self.reconcile(driver);
@@ -158,6 +185,17 @@ impl Workload {
             driver.reconcile([]);
         }
         driver.after(TICK, Self::tick);
+    }
+
+    /// The role that it wants its next task to run in; with every third task any.
+    fn wanted(&self) -> Vec<String> {
+        let (roles, launched) = (roles(self.number), self.book.lock().launched());
+        if launched.is_multiple_of(3) { Vec::new() } else { vec![roles[launched % roles.len()].to_owned()] }
+    }
+
+    /// For how long it refuses what it is offered now.
+    fn refusal(&self) -> Duration {
+        REFUSALS[self.ticks as usize % REFUSALS.len()]
     }
 
     fn reconcile(&self, driver: &mut Driver<Self>) {
@@ -176,18 +214,22 @@ impl Workload {
         let mut tasks = Vec::new();
         let mut left = Resources::from_valid_protos(&offer.resources);
         let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
-        let allocated = |text: &str| {
-            let mut resources = Resources::parse(text, "*").unwrap_or_default();
+        let allocated = |text: &str, reserved_for: &str| {
+            let mut resources = Resources::parse(text, reserved_for).unwrap_or_default();
             resources.allocate(&role);
             resources
         };
-        let (task, executor) = (allocated(TASK), allocated(EXECUTOR));
+        // What is reserved for the role goes first. Not for an executor: all its tasks must describe it alike.
+        let (wanted, executor) = (allocated(TASK, &role), allocated(EXECUTOR, "*"));
         while tasks.len() < AT_ONCE && self.is_due() {
-            let needed = if self.style.shares_executor { task.clone() + &executor } else { task.clone() };
-            if !left.contains(&needed) {
-                break;
+            if self.style.shares_executor {
+                if !left.contains(&executor) {
+                    break;
+                }
+                left -= &executor;
             }
-            left -= &needed;
+            let Some(task) = left.find(&wanted) else { break };
+            left -= &task;
             let mut book = self.book.lock();
             let wish = &self.wishes[book.launched()];
             book.tasks
@@ -212,14 +254,14 @@ impl Workload {
             executor_id: v1::ExecutorId { value: format!("x{}", self.number) },
             framework_id: framework.map(FrameworkId::to_proto),
             command: Some(command.clone()),
-            resources: executor.to_protos(),
+            resources: self.protos(executor),
             ..Default::default()
         };
         v1::TaskInfo {
             name: wish.id.clone(),
             task_id: v1::TaskId { value: wish.id.clone() },
             agent_id: offer.agent_id.clone(),
-            resources: resources.to_protos(),
+            resources: self.protos(resources),
             executor: self.style.shares_executor.then_some(shared),
             command: (!self.style.shares_executor).then_some(command),
             labels: Some(v1::Labels {
@@ -230,6 +272,14 @@ impl Workload {
             }),
             ..Default::default()
         }
+    }
+
+    fn protos(&self, resources: &Resources) -> Vec<v1::Resource> {
+        let mut protos = resources.to_protos();
+        if !self.style.refines && mesos::resources::downgrade_all(&mut protos).is_err() {
+            self.truth.violation("a refined reservation was offered to a framework without them".to_owned());
+        }
+        protos
     }
 
     fn kill_later(&self, driver: &mut Driver<Self>, id: &v1::TaskId) {
@@ -256,10 +306,13 @@ impl Scheduler for Workload {
     fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
         for offer in offers {
             let tasks = self.take(&offer);
-            driver.launch(&offer.id, tasks, Duration::from_secs(600));
+            driver.launch(&offer.id, tasks, self.refusal());
         }
-        if !self.is_due() {
-            driver.suppress(&[]);
+        if !self.is_due() && self.style.suppresses {
+            // One role at a time, now and then.
+            let roles = roles(self.number);
+            let one = vec![roles[self.ticks as usize % roles.len()].to_owned()];
+            driver.suppress(if self.ticks.is_multiple_of(4) { &one } else { &[] });
         }
     }
 

@@ -6,6 +6,7 @@
 //! whole call: its tasks are dropped, and its other offers are given back.
 
 use libprocess::Context;
+use mesos::sabotage::{Bug, is_on};
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::scheduler::call::Accept;
 use mesos::v1::task_status::Reason;
@@ -41,7 +42,7 @@ pub(super) fn accept(master: &mut Master, framework: &FrameworkId, call: Accept,
     let Taken { agent, remaining, launched, .. } = taken;
     // As with DECLINE, what comes without filters is refused for their default of 5 seconds.
     let filters = call.filters.unwrap_or_default();
-    if !remaining.is_empty() {
+    if !remaining.is_empty() && !is_on(Bug::KeepsRest) {
         master.allocation.recover_offered(framework, &agent, remaining, Some(filters));
     }
     if !launched.is_empty() {

@@ -58,7 +58,7 @@ fn answer(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> 
 
 /// The name of who sent a request. A framework's principal is a name: claims alone will not do (upstream:
 /// `Http::scheduler`).
-fn principal(request: &Request) -> Result<Option<&str>, Response> {
+pub(crate) fn principal(request: &Request) -> Result<Option<&str>, Response> {
     let Some(principal) = &request.principal else { return Ok(None) };
     let unnamed = || {
         Response::forbidden(

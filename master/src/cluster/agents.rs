@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
+use allocator::Quota;
 use libprocess::Pid;
 use mesos::{AgentId, Resources, v1};
 
@@ -144,5 +145,23 @@ impl Cluster {
     pub fn set_weights(&mut self, weights: BTreeMap<String, f64>) {
         self.version += 1;
         self.weights = Arc::new(weights);
+    }
+
+    /// Sets the quotas of all roles that have one.
+    pub fn set_quotas(&mut self, quotas: BTreeMap<String, Quota>) {
+        self.version += 1;
+        self.quotas = Arc::new(quotas);
+    }
+
+    /// Sets the quota of a role.
+    pub fn set_quota(&mut self, role: String, quota: Quota) {
+        self.version += 1;
+        Arc::make_mut(&mut self.quotas).insert(role, quota);
+    }
+
+    /// A role has no quota any more.
+    pub fn remove_quota(&mut self, role: &str) {
+        self.version += 1;
+        Arc::make_mut(&mut self.quotas).remove(role);
     }
 }

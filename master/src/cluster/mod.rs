@@ -10,6 +10,7 @@
 
 pub mod agent;
 mod agents;
+pub mod books;
 pub mod framework;
 pub mod offer;
 pub mod persistent;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
+use allocator::Quota;
 use indexmap::{IndexMap, IndexSet};
 use libprocess::{FixedState, Pid};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
 pub use agent::{Agent, Introduction};
+pub use books::Books;
 pub use framework::{Connection, Executor, Framework};
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
 pub use offer::Offer;
@@ -72,6 +75,7 @@ pub struct Cluster {
     gone_agents: Ordered<AgentId, v1::TimeInfo>,
     removed_agents: IndexSet<AgentId, FixedState>,
     weights: Arc<BTreeMap<String, f64>>,
+    quotas: Arc<BTreeMap<String, Quota>>,
     tally: Arc<Tally>,
 }
 
@@ -97,6 +101,7 @@ impl Cluster {
             gone_agents: persistent::ordered(),
             removed_agents: IndexSet::default(),
             weights: Arc::default(),
+            quotas: Arc::default(),
             tally: Arc::default(),
         }
     }
@@ -195,6 +200,11 @@ impl Cluster {
         &self.weights
     }
 
+    /// The quotas of roles that were given one.
+    pub fn quotas(&self) -> &Arc<BTreeMap<String, Quota>> {
+        &self.quotas
+    }
+
     /// What readers get. Costs a few pointers, however large the cluster is.
     pub fn snapshot(&self, master: Arc<MasterView>, taken: SystemTime) -> Snapshot {
         Snapshot {
@@ -209,6 +219,7 @@ impl Cluster {
             unreachable_agents: self.unreachable_agents.clone(),
             gone_agents: self.gone_agents.clone(),
             weights: self.weights.clone(),
+            quotas: self.quotas.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use allocator::Quota;
 use mesos::{AgentId, FrameworkId, OfferId, v1};
 
 use super::agent::Agent;
@@ -60,4 +61,6 @@ pub struct Snapshot {
     pub gone_agents: Ordered<AgentId, v1::TimeInfo>,
     /// Weights of roles that have one; the others weigh 1.
     pub weights: Arc<BTreeMap<String, f64>>,
+    /// Quotas of roles that were given one. A quota may be empty: it was reset.
+    pub quotas: Arc<BTreeMap<String, Quota>>,
 }

@@ -1,13 +1,13 @@
-//! `/roles`: who shares the cluster, with which weight, and what they hold.
+//! `/roles`: who shares the cluster, with which weight and quota, and what they hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use mesos::views::Quantities;
-use mesos::{ResourceQuantities, Resources, roles};
+use mesos::roles;
+use mesos::views::{Limits, Quantities};
 use serde::Serialize;
 
 use super::frameworks;
-use crate::cluster::Snapshot;
+use crate::cluster::{Books, Snapshot};
 
 /// The weight of a role that was given none.
 const DEFAULT_WEIGHT: f64 = 1.0;
@@ -34,35 +34,22 @@ struct Role<'a> {
 #[derive(Serialize)]
 struct Quota {
     role: String,
-    guarantee: BTreeMap<String, f64>,
-    limit: BTreeMap<String, f64>,
+    guarantee: Quantities,
+    limit: Limits,
     consumed: Quantities,
 }
 
-/// What the agents hold, ready to be looked up by role.
-struct Books {
-    used: Resources,
-    offered: Resources,
-    total: Resources,
-}
-
 impl<'a> Roles<'a> {
-    /// The roles of `--roles`; without them, every role with a framework, a weight or a reservation. In either case
-    /// those above them, too (upstream: `Master::knownRoles`).
+    /// The roles of `--roles`; without them, every role with a framework, a weight, a quota or a reservation. In
+    /// either case those above them, too (upstream: `Master::knownRoles`).
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
-        let mut books =
-            Books { used: Resources::default(), offered: Resources::default(), total: Resources::default() };
-        for agent in snapshot.agents.values() {
-            books.used += agent.used.values().cloned().sum::<Resources>();
-            books.offered += &agent.offered;
-            books.total += &agent.total;
-        }
+        let books = Books::of(&snapshot.agents);
         let mut names: BTreeSet<String> = match &snapshot.master.role_whitelist {
             Some(whitelist) => whitelist.iter().cloned().chain(["*".to_owned()]).collect(),
             None => {
                 let mut names = frameworks::roles(snapshot);
-                names.extend(snapshot.weights.keys().cloned());
-                names.extend(books.total.reservations().into_keys());
+                names.extend(snapshot.weights.keys().chain(snapshot.quotas.keys()).cloned());
+                names.extend(books.reserved_roles().map(str::to_owned));
                 names
             }
         };
@@ -74,30 +61,21 @@ impl<'a> Roles<'a> {
 }
 
 impl<'a> Role<'a> {
-    /// Amounts are those of the role and all below it (upstream: `Master::RoleResourceBreakdown`).
     fn of(name: String, books: &Books, snapshot: &'a Snapshot) -> Self {
-        let allocated_to = |resources: &Resources| {
-            ResourceQuantities::from_resources(&resources.allocated_to_role_subtree(&name))
-        };
-        let reserved_to = |resources: &Resources| {
-            ResourceQuantities::from_resources(&resources.reserved_to_role_subtree(&name))
-        };
-        let (allocated, offered) = (allocated_to(&books.used), allocated_to(&books.offered));
-        let reserved = reserved_to(&books.total);
-        // What counts against a quota: what is allocated, and what is reserved and not allocated.
-        let consumed = allocated.clone() + (reserved.clone() - reserved_to(&books.used));
+        let (allocated, offered) = (books.allocated(&name), books.offered(&name));
+        let quota = snapshot.quotas.get(&name).cloned().unwrap_or_default();
         Self {
             weight: snapshot.weights.get(&name).copied().unwrap_or(DEFAULT_WEIGHT),
             quota: Quota {
                 role: name.clone(),
-                guarantee: BTreeMap::new(),
-                limit: BTreeMap::new(),
-                consumed: Quantities(consumed),
+                guarantee: Quantities(quota.guarantees),
+                limit: Limits(quota.limits),
+                consumed: Quantities(books.consumed(&name)),
             },
             resources: Quantities(allocated.clone() + offered.clone()),
             allocated: Quantities(allocated),
             offered: Quantities(offered),
-            reserved: Quantities(reserved),
+            reserved: Quantities(books.reserved(&name)),
             frameworks: frameworks::subscribed_in(snapshot, &name),
             name,
         }

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesos::internal::{Registry, registry};
+use mesos::v1::master_info::capability::Type as Capability;
+use mesos::v1::quota::QuotaConfig;
 use mesos::{AgentId, v1, wire};
 
 /// One change of one record. What is `None` is deleted.
@@ -39,6 +41,7 @@ enum Key {
     Unreachable(AgentId),
     Gone(AgentId),
     Weight(String),
+    Quota(String),
 }
 
 impl Key {
@@ -49,6 +52,7 @@ impl Key {
             Self::Unreachable(id) => format!("unreachable/{id}"),
             Self::Gone(id) => format!("gone/{id}"),
             Self::Weight(role) => format!("weight/{role}"),
+            Self::Quota(role) => format!("quota/{role}"),
         }
     }
 
@@ -63,6 +67,7 @@ impl Key {
             "unreachable" => Self::Unreachable(AgentId::from(rest)),
             "gone" => Self::Gone(AgentId::from(rest)),
             "weight" => Self::Weight(rest.to_owned()),
+            "quota" => Self::Quota(rest.to_owned()),
             _ => return None,
         })
     }
@@ -76,6 +81,7 @@ pub struct Entries {
     unreachable: BTreeMap<AgentId, registry::UnreachableSlave>,
     gone: BTreeMap<AgentId, registry::GoneSlave>,
     weights: BTreeMap<String, registry::Weight>,
+    quotas: BTreeMap<String, QuotaConfig>,
     changed: BTreeSet<Key>,
 }
 
@@ -103,6 +109,7 @@ impl Entries {
             Key::Unreachable(id) => drop(self.unreachable.insert(id, wire::decode(bytes)?)),
             Key::Gone(id) => drop(self.gone.insert(id, wire::decode(bytes)?)),
             Key::Weight(role) => drop(self.weights.insert(role, wire::decode(bytes)?)),
+            Key::Quota(role) => drop(self.quotas.insert(role, wire::decode(bytes)?)),
         }
         Ok(())
     }
@@ -120,6 +127,7 @@ impl Entries {
             Key::Unreachable(id) => self.unreachable.get(id).map(wire::encode),
             Key::Gone(id) => self.gone.get(id).map(wire::encode),
             Key::Weight(role) => self.weights.get(role).map(wire::encode),
+            Key::Quota(role) => self.quotas.get(role).map(wire::encode),
         }
     }
 
@@ -133,8 +141,20 @@ impl Entries {
             }),
             gone: Some(registry::GoneSlaves { slaves: self.gone.values().cloned().collect() }),
             weights: self.weights.values().cloned().collect(),
+            quota_configs: self.quotas.values().cloned().collect(),
+            minimum_capabilities: self.minimum_capabilities(),
             ..Registry::default()
         }
+    }
+}
+
+impl Entries {
+    /// What a master must be capable of to take this registry over: one that knows no quotas would let
+    /// roles have more than their limits (upstream: `UpdateQuota::perform`).
+    fn minimum_capabilities(&self) -> Vec<registry::MinimumCapability> {
+        let quota = (!self.quotas.is_empty()).then_some(Capability::QuotaV2);
+        let named = quota.into_iter().map(|capability| capability.as_str_name().to_owned());
+        named.map(|capability| registry::MinimumCapability { capability }).collect()
     }
 }
 
@@ -205,6 +225,19 @@ impl Entries {
         self.changed.insert(Key::Weight(role.clone()));
         self.weights.insert(role, weight);
     }
+
+    /// Sets the quota of the role that it names.
+    pub fn put_quota(&mut self, config: QuotaConfig) {
+        self.changed.insert(Key::Quota(config.role.clone()));
+        self.quotas.insert(config.role.clone(), config);
+    }
+
+    /// A role has no quota any more.
+    pub fn remove_quota(&mut self, role: &str) {
+        if self.quotas.remove(role).is_some() {
+            self.changed.insert(Key::Quota(role.to_owned()));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +260,8 @@ mod tests {
         entries.put_agent("a2".into(), agent("a2"));
         let info = v1::WeightInfo { role: Some("a/b".into()), weight: 2.0 };
         entries.put_weight("a/b".into(), registry::Weight { info });
+        entries.put_quota(QuotaConfig { role: "q".into(), ..Default::default() });
+        entries.put_quota(QuotaConfig { role: "r".into(), ..Default::default() });
         let mut records: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut store = |changes: Vec<Change>| {
             for change in changes {
@@ -240,6 +275,7 @@ mod tests {
         store(entries.take_changes());
         assert!(entries.take_changes().is_empty());
         entries.remove_agent(&"a1".into());
+        entries.remove_quota("r");
         entries.put_gone(
             "a1".into(),
             registry::GoneSlave {
@@ -250,11 +286,12 @@ mod tests {
         let changes = entries.take_changes();
         assert_eq!(
             changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(),
-            ["agent/a1", "gone/a1"]
+            ["agent/a1", "gone/a1", "quota/r"]
         );
         let read = Entries::from_records(store(changes).into_iter().collect()).unwrap();
         assert_eq!(read.to_registry(), entries.to_registry());
         assert_eq!(read.to_registry().weights.len(), 1);
+        assert_eq!(read.to_registry().quota_configs.len(), 1);
     }
 
     #[test]

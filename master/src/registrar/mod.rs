@@ -199,7 +199,7 @@ impl Process for Registrar {
     fn install(install: &mut Install<Self>) {
         install.get(
             "/registry",
-            "The registry: agents that belong to the cluster, weights (jsonp).",
+            "The registry: agents that belong to the cluster, weights, quotas (jsonp).",
             Self::show,
         );
     }

@@ -1,12 +1,14 @@
 //! What can be done to the registry, as pure functions on it (upstream:
-//! `master/registry_operations.cpp`, `weights.cpp`).
+//! `master/registry_operations.cpp`, `weights.cpp`, `quota.cpp`).
 //!
 //! Each operation says whether it was possible. None of them fails otherwise: the registry is
 //! plain data.
 
 use std::collections::BTreeSet;
 
+use allocator::Quota;
 use mesos::internal::registry;
+use mesos::v1::quota::QuotaConfig;
 use mesos::{AgentId, v1};
 
 use super::entries::Entries;
@@ -61,6 +63,12 @@ pub enum Operation {
         /// Role and weight.
         weights: Vec<v1::WeightInfo>,
     },
+    /// Sets the quotas of some roles; the others keep theirs. One that guarantees nothing and limits nothing
+    /// is no quota, and is removed.
+    UpdateQuota {
+        /// Validated configurations, each with its role.
+        configs: Vec<QuotaConfig>,
+    },
 }
 
 impl Operation {
@@ -75,6 +83,7 @@ impl Operation {
             Self::RemoveAgent { id } => entries.remove_agent(&id).is_some(),
             Self::PruneAgents { unreachable, gone } => prune(&unreachable, &gone, entries),
             Self::UpdateWeights { weights } => update_weights(weights, entries),
+            Self::UpdateQuota { configs } => update_quota(configs, entries),
         }
     }
 }
@@ -153,6 +162,17 @@ fn update_weights(weights: Vec<v1::WeightInfo>, entries: &mut Entries) -> bool {
     true
 }
 
+fn update_quota(configs: Vec<QuotaConfig>, entries: &mut Entries) -> bool {
+    for config in configs {
+        if Quota::from(&config) == Quota::default() {
+            entries.remove_quota(&config.role);
+        } else {
+            entries.put_quota(config);
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +211,28 @@ mod tests {
         let mut entries = Entries::default();
         assert!(Operation::MarkAgentReachable { info: info("a") }.apply(&mut entries));
         assert!(entries.agent(&"a".into()).is_some());
+    }
+
+    #[test]
+    fn a_quota_of_nothing_is_no_quota() {
+        let mut entries = Entries::default();
+        let config = |cpus: Option<f64>| QuotaConfig {
+            role: "r".into(),
+            limits: cpus.map(|value| ("cpus".to_owned(), v1::value::Scalar { value })).into_iter().collect(),
+            ..Default::default()
+        };
+        let mut registry = |cpus: Option<f64>| {
+            assert!(Operation::UpdateQuota { configs: vec![config(cpus)] }.apply(&mut entries));
+            entries.to_registry()
+        };
+        // A limit of 0 is one: the role may have none.
+        for cpus in [2.0, 0.0] {
+            let found = registry(Some(cpus));
+            assert_eq!(found.quota_configs, [config(Some(cpus))]);
+            assert_eq!(found.minimum_capabilities[0].capability, "QUOTA_V2");
+        }
+        let found = registry(None);
+        assert!(found.quota_configs.is_empty() && found.minimum_capabilities.is_empty());
     }
 
     #[test]

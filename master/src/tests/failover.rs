@@ -86,7 +86,7 @@ async fn wait_until_stored(cluster: &Cluster) {
     panic!("the agent was not admitted");
 }
 
-async fn wait_until_recovered(cluster: &Cluster) {
+pub(super) async fn wait_until_recovered(cluster: &Cluster) {
     for _ in 0..10_000 {
         let response = cluster.post(&super::JSON, "{}").await;
         if response.status != http::StatusCode::SERVICE_UNAVAILABLE {

@@ -6,6 +6,7 @@ mod constraints;
 mod explain;
 mod failover;
 mod launch;
+mod quota;
 mod subscribe;
 
 use std::collections::VecDeque;
@@ -220,7 +221,14 @@ impl Cluster {
             agent_capabilities: capabilities(),
             ..Default::default()
         });
-        let got = agent.taken().await;
+        // A registry in a file is written by another thread: time stands still meanwhile.
+        let mut got = agent.taken().await;
+        for _ in 0..10_000 {
+            if !got.is_empty() {
+                break;
+            }
+            got = agent.taken().await;
+        }
         let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
         agent.info.id = Some(registered.slave_id.clone());
         agent
@@ -234,6 +242,26 @@ impl Cluster {
             request.headers.insert(name, value.parse().unwrap());
         }
         dispatch(&self.node, request).await
+    }
+
+    /// What an operator asks, as JSON: status and text of the answer.
+    pub(crate) async fn ask(&self, method: http::Method, path: &str, body: &str) -> (u16, String) {
+        let mut request = Request::new(method, path);
+        request.body = body.to_owned().into();
+        for (name, value) in JSON {
+            let name: http::HeaderName = name.parse().unwrap();
+            request.headers.insert(name, value.parse().unwrap());
+        }
+        let response = dispatch(&self.node, request).await;
+        let status = response.status.as_u16();
+        let text = String::from_utf8(response.body.collect().await.to_vec()).unwrap();
+        testing::settle().await;
+        (status, text)
+    }
+
+    /// A call of the operator API.
+    pub(crate) async fn api(&self, call: Value) -> (u16, String) {
+        self.ask(http::Method::POST, "/api/v1", &call.to_string()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

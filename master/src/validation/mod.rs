@@ -11,6 +11,8 @@ pub mod executor;
 pub mod framework;
 pub mod health;
 pub mod offer;
+pub mod operator;
+pub mod quota;
 pub mod resource;
 pub mod task;
 

@@ -1,0 +1,119 @@
+//! What must hold of every offer when it is new in a master's books: its framework has not suppressed the role, and
+//! the role is within its limits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use master::cluster::{Offer, Snapshot};
+use mesos::roles::is_strict_subrole_of;
+use mesos::{AgentId, FrameworkId, OfferId, ResourceQuantities, Resources};
+
+use super::cluster::Cluster;
+
+/// What the allocator has decided before it heard of a change may arrive so long after it.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
+type Quotas = BTreeMap<String, allocator::Quota>;
+
+/// What one master's books held when they were looked at last.
+#[derive(Default)]
+pub struct OfferChecks {
+    offers: BTreeSet<OfferId>,
+    agents: BTreeSet<AgentId>,
+    /// What a framework has suppressed, and since when that is all that it has said of it.
+    suppressed: BTreeMap<FrameworkId, (Arc<BTreeSet<String>>, Duration)>,
+    /// The quotas, and since when they hold.
+    quotas: (Arc<Quotas>, Duration),
+}
+
+impl OfferChecks {
+    /// Looks at the offers that are new.
+    pub fn look(&mut self, cluster: &Cluster, snapshot: &Snapshot, now: Duration) {
+        self.note_suppressed(snapshot, now);
+        if self.quotas.0 != snapshot.quotas {
+            self.quotas = (snapshot.quotas.clone(), now);
+        }
+        self.offers.retain(|id| snapshot.offers.contains_key(id));
+        let unknown = snapshot.offers.values().filter(|offer| !self.offers.contains(&offer.id));
+        let mut new: Vec<&Offer> = unknown.map(|offer| &**offer).collect();
+        // The book is hashed.
+        new.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        self.offers.extend(new.iter().map(|offer| offer.id.clone()));
+        for offer in &new {
+            let suppressed = self.suppressed.get(&offer.framework);
+            let suppressed = suppressed.filter(|(roles, _)| roles.contains(&offer.role));
+            if suppressed.is_some_and(|(_, since)| now - *since > ON_ITS_WAY) {
+                cluster.truth.violation(format!(
+                    "framework {} was offered something for role {}, which it has suppressed",
+                    offer.framework, offer.role
+                ));
+            }
+        }
+        // An agent that came back brought what tasks of the role use on it.
+        let same_agents = snapshot.agents.keys().eq(&self.agents);
+        if !same_agents {
+            self.agents = snapshot.agents.keys().cloned().collect();
+        }
+        if same_agents && now - self.quotas.1 > ON_ITS_WAY {
+            self.limits(cluster, snapshot, &new);
+        }
+    }
+
+    fn note_suppressed(&mut self, snapshot: &Snapshot, now: Duration) {
+        let mut suppressed = BTreeMap::new();
+        for framework in snapshot.frameworks.values() {
+            let roles = &framework.suppressed_roles;
+            // Another set with the same roles: it has revived and suppressed since the last look.
+            let known = self.suppressed.get(&framework.id).filter(|(known, _)| Arc::ptr_eq(known, roles));
+            let since = known.map_or(now, |(_, since)| *since);
+            suppressed.insert(framework.id.clone(), (roles.clone(), since));
+        }
+        self.suppressed = suppressed;
+    }
+
+    /// No role is offered unreserved scalars beyond its limits. Limits bind those who subscribe to the role itself;
+    /// what roles below it have counts, and what they are offered at the same time may go beyond.
+    fn limits(&self, cluster: &Cluster, snapshot: &Snapshot, new: &[&Offer]) {
+        let mut roles: BTreeSet<&String> = new.iter().map(|offer| &offer.role).collect();
+        roles.retain(|role| self.quotas.0.get(*role).is_some_and(|quota| !quota.limits.is_empty()));
+        for role in roles {
+            let limits = &self.quotas.0[role].limits;
+            let mut offered = ResourceQuantities::default();
+            let mut below = ResourceQuantities::default();
+            for offer in new {
+                if offer.role == *role {
+                    offered += loose(&offer.resources);
+                } else if is_strict_subrole_of(&offer.role, role) {
+                    below += loose(&offer.resources);
+                }
+            }
+            let has = held(snapshot, role) - below;
+            cluster.truth.count("offers within a limit");
+            for (name, limit) in limits.iter() {
+                if offered.get(name) > mesos::Scalar::ZERO && has.get(name) > limit {
+                    cluster.truth.violation(format!(
+                        "role {role} was offered {offered} and has {has}, more than its limit of {limit} {name}"
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// What a role and those below it have: all that is reserved for them, and unreserved scalars that they were offered or
+/// use.
+fn held(snapshot: &Snapshot, role: &str) -> ResourceQuantities {
+    let mut held = ResourceQuantities::default();
+    for agent in snapshot.agents.values() {
+        held += ResourceQuantities::from_scalar_resources(&agent.total.reserved_to_role_subtree(role));
+        for taken in agent.used.values().chain([&agent.offered]) {
+            held += loose(&taken.allocated_to_role_subtree(role));
+        }
+    }
+    held
+}
+
+fn loose(resources: &Resources) -> ResourceQuantities {
+    ResourceQuantities::from_scalar_resources(&resources.unreserved().non_revocable())
+}

@@ -1,0 +1,121 @@
+//! The operator API: `POST /api/v1`, and the older endpoints that change something.
+//!
+//! | call | endpoint | file |
+//! |---|---|---|
+//! | GET_QUOTA, UPDATE_QUOTA, SET_QUOTA, REMOVE_QUOTA | `GET`, `POST` and `DELETE /quota` | `quota` |
+//! | GET_WEIGHTS, UPDATE_WEIGHTS | `GET` and `PUT /weights` | `weights` |
+//!
+//! A call that is not in the table is answered with 501 and its name. The checks are in upstream's order, with
+//! its status codes and texts (`Http::api` in `master/http.cpp`): the leader, recovery, the method, the media
+//! types, the call's form. A change is answered when the registry has stored it. Authorization will stand
+//! between validating and storing.
+
+mod quota;
+mod weights;
+
+use ::http::{Method, StatusCode};
+use libprocess::http::{Reply, Request, Response};
+use libprocess::{Context, Install, promise};
+use mesos::v1::master::{Call, call::Type};
+use mesos::{MediaType, codec};
+
+use crate::calls::http::principal;
+use crate::leadership;
+use crate::master::Master;
+use crate::registrar::Operation;
+use crate::validation;
+
+/// Registers the routes. Every method: a master that does not lead redirects before it looks at the method.
+pub(crate) fn install(install: &mut Install<Master>) {
+    install
+        .route(&[], "/api/v1", "Endpoint for API calls against the master.", |m, r, c| either(api(m, &r, c)));
+    install.route(&[], "/quota", "Quotas of roles: GET (jsonp), POST, DELETE /quota/<role>.", |m, r, c| {
+        either(admit(m, &r).and_then(|()| quota::endpoint(m, r, c)))
+    });
+    install.route(&[], "/weights", "Weights of roles: GET (jsonp), PUT.", |m, r, c| {
+        either(admit(m, &r).and_then(|()| weights::endpoint(m, r, c)))
+    });
+}
+
+fn either(answer: Result<Reply, Response>) -> Reply {
+    answer.unwrap_or_else(Reply::Now)
+}
+
+/// Whether this master answers at all, and this sender.
+fn admit(master: &Master, request: &Request) -> Result<(), Response> {
+    principal(request)?;
+    if !master.leadership.is_elected() {
+        return Err(leadership::redirect(master, request));
+    }
+    if !master.leadership.is_serving() {
+        return Err(Response::service_unavailable("Master has not finished recovery"));
+    }
+    Ok(())
+}
+
+fn api(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Result<Reply, Response> {
+    admit(master, request)?;
+    if request.method != Method::POST {
+        return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
+    }
+    let media = MediaType::of_content(request.header("Content-Type")).map_err(|error| {
+        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        Response::text(status, error.to_string())
+    })?;
+    let call: Call =
+        codec::decode_call(media, &request.body).map_err(|error| Response::bad_request(error.to_string()))?;
+    let kind = validation::operator::validate(&call)
+        .map_err(|error| Response::bad_request(format!("Failed to validate master::Call: {error}")))?;
+    let media = MediaType::of_answer(request.header("Accept"))
+        .map_err(|error| Response::text(StatusCode::NOT_ACCEPTABLE, error.to_string()))?;
+    tracing::info!(call = kind.as_str_name(), "processing an operator's call");
+    dispatch(master, kind, call, media, ctx)
+}
+
+/// Handles a call. Its form was validated: the part that its type names is there.
+fn dispatch(
+    master: &mut Master,
+    kind: Type,
+    call: Call,
+    media: MediaType,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    match kind {
+        Type::GetQuota => Ok(quota::get(master, media)),
+        Type::UpdateQuota => quota::update(master, call.update_quota.unwrap_or_default(), ctx),
+        Type::SetQuota => quota::set(master, call.set_quota.unwrap_or_default().quota_request, ctx),
+        Type::RemoveQuota => quota::remove(master, call.remove_quota.unwrap_or_default().role, ctx),
+        Type::GetWeights => Ok(weights::get(master, media)),
+        Type::UpdateWeights => {
+            weights::update(master, call.update_weights.unwrap_or_default().weight_infos, ctx)
+        }
+        other => Err(Response::text(
+            StatusCode::NOT_IMPLEMENTED,
+            format!("501 Not Implemented: this master does not know the call {} yet", other.as_str_name()),
+        )),
+    }
+}
+
+/// Stores a change; when it is stored, `then` makes it known, and the answer is 200.
+fn store(
+    master: &mut Master,
+    operation: Operation,
+    ctx: &mut Context<Master>,
+    then: impl FnOnce(&mut Master, &mut Context<Master>) + 'static,
+) -> Reply {
+    let (reply, answer) = promise::<Response>();
+    master.apply(operation, ctx, move |master, _, ctx| {
+        then(master, ctx);
+        reply.set(Response::new(StatusCode::OK));
+    });
+    Reply::later(async move {
+        let ended = |_| Response::service_unavailable("The master ended before the change was stored");
+        answer.await.unwrap_or_else(ended)
+    })
+}
+
+/// Whether frameworks may use this role at all (`--roles`).
+fn is_whitelisted(master: &Master, role: &str) -> bool {
+    let whitelist = master.settings.roles.as_ref();
+    whitelist.is_none_or(|whitelist| role == mesos::roles::UNRESERVED || whitelist.0.contains(role))
+}

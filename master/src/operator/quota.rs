@@ -1,0 +1,324 @@
+//! Quotas: what roles are guaranteed, and what they may have at most (upstream: `master/quota_handler.cpp`).
+//!
+//! UPDATE_QUOTA sets guarantees and limits of several roles at once, all or none. The older SET_QUOTA and
+//! `POST /quota` set one role's guarantee, which is its limit, too; REMOVE_QUOTA and `DELETE /quota/<role>`
+//! take it away. What would guarantee more than there is, or limit a role to less than it has, is refused
+//! unless the call says `force`.
+//!
+//! A quota that is stored goes to the allocator, and then outstanding offers are taken back, so that it shows
+//! soon: first told, then rescinded, or what comes back would be offered by the old quota. This is best
+//! effort; tasks are never touched.
+
+use std::sync::Arc;
+
+use ::http::{Method, StatusCode};
+use allocator::Quota;
+use libprocess::Context;
+use libprocess::http::{Reply, Request, Response};
+use mesos::roles::is_strict_subrole_of;
+use mesos::v1::master::call::UpdateQuota;
+use mesos::v1::quota::{QuotaConfig, QuotaInfo, QuotaRequest, QuotaStatus};
+use mesos::v1::{self, master::response};
+use mesos::{MediaType, ResourceQuantities, codec, json, resources};
+
+use super::{is_whitelisted, store};
+use crate::cluster::{Books, Offer};
+use crate::master::Master;
+use crate::offers;
+use crate::registrar::Operation;
+use crate::validation::quota as validation;
+
+/// `/quota`.
+pub(super) fn endpoint(
+    master: &mut Master,
+    request: Request,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    match request.method {
+        Method::GET => {
+            let quotas = master.cluster.quotas().clone();
+            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&status(&quotas)))))
+        }
+        Method::POST => set(master, read(&request.body)?, ctx),
+        Method::DELETE => remove_at(master, &request.path, ctx),
+        ref other => {
+            Err(Response::method_not_allowed_for(&[Method::GET, Method::POST, Method::DELETE], other))
+        }
+    }
+}
+
+/// GET_QUOTA.
+pub(super) fn get(master: &Master, media: MediaType) -> Reply {
+    let quotas = master.cluster.quotas().clone();
+    Reply::render(move || {
+        let response = v1::master::Response {
+            r#type: Some(response::Type::GetQuota.into()),
+            get_quota: Some(response::GetQuota { status: status(&quotas) }),
+            ..Default::default()
+        };
+        Response::ok(media.as_str(), codec::encode(media, &response))
+    })
+}
+
+/// All quotas, in the older form and in the new one.
+fn status(quotas: &std::collections::BTreeMap<String, Quota>) -> QuotaStatus {
+    let info = |(role, quota): (&String, &Quota)| QuotaInfo {
+        role: Some(role.clone()),
+        guarantee: quota.guarantees.iter().map(|(name, amount)| scalar(name, amount)).collect(),
+        ..Default::default()
+    };
+    let config = |(role, quota): (&String, &Quota)| QuotaConfig {
+        role: role.clone(),
+        guarantees: quota.guarantees.to_protos(),
+        limits: quota.limits.to_protos(),
+    };
+    QuotaStatus { infos: quotas.iter().map(info).collect(), configs: quotas.iter().map(config).collect() }
+}
+
+fn scalar(name: &str, amount: mesos::Scalar) -> v1::Resource {
+    v1::Resource {
+        name: name.to_owned(),
+        r#type: v1::value::Type::Scalar.into(),
+        scalar: Some(amount.into()),
+        ..Default::default()
+    }
+}
+
+fn bad(text: impl Into<String>) -> Response {
+    Response::bad_request(text)
+}
+
+/// UPDATE_QUOTA.
+pub(super) fn update(
+    master: &mut Master,
+    call: UpdateQuota,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    let invalid = |text: String| bad(format!("Invalid QuotaConfig: {text}"));
+    for config in &call.quota_configs {
+        let role = &config.role;
+        if !is_whitelisted(master, role) {
+            return Err(invalid(format!("'{role}' is not on the roles whitelist")));
+        }
+        if role.contains('/') {
+            return Err(bad(format!("Updating quota on nested role '{role}' is not supported yet")));
+        }
+        validation::config(config).map_err(|error| invalid(error.0))?;
+    }
+    let books = Books::of(master.cluster.agents());
+    if !call.force() {
+        for config in &call.quota_configs {
+            limits_hold(&books, config).map_err(&invalid)?;
+        }
+        let guarantees = guarantees_with(master, &call.quota_configs);
+        if !books.capacity().contains(&guarantees) {
+            return Err(invalid(format!(
+                "total quota guarantees '{guarantees}' exceed cluster capacity '{}' (use 'force' flag to bypass \
+                 this check)",
+                books.capacity()
+            )));
+        }
+    }
+    let configs = call.quota_configs;
+    let operation = Operation::UpdateQuota { configs: configs.clone() };
+    Ok(store(master, operation, ctx, move |master, ctx| {
+        for config in &configs {
+            tell(master, &config.role, config.into());
+        }
+        for config in &configs {
+            rescind_for(master, config, ctx);
+        }
+    }))
+}
+
+/// Whether a role has no more than it shall have at most from now on.
+fn limits_hold(books: &Books, config: &QuotaConfig) -> Result<(), String> {
+    let (role, limits, consumed) = (&config.role, Quota::from(config).limits, books.consumed(&config.role));
+    if limits.contains_quantities(&consumed) {
+        return Ok(());
+    }
+    Err(format!(
+        "Role '{role}' is already consuming '{consumed}'; this is more than the requested limits '{limits}' (use \
+         'force' flag to bypass this check)"
+    ))
+}
+
+/// All that is guaranteed once these configurations hold. Quotas stand on top-level roles only, so nothing is
+/// counted twice.
+fn guarantees_with(master: &Master, configs: &[QuotaConfig]) -> ResourceQuantities {
+    let mut quotas = (**master.cluster.quotas()).clone();
+    quotas.extend(configs.iter().map(|config| (config.role.clone(), config.into())));
+    quotas.into_values().map(|quota| quota.guarantees).sum()
+}
+
+/// A quota is stored: from now on it holds.
+fn tell(master: &mut Master, role: &str, quota: Quota) {
+    tracing::info!(role, guarantees = %quota.guarantees, limits = %quota.limits, "the quota of a role is set");
+    master.cluster.set_quota(role.to_owned(), quota.clone());
+    master.allocation.update_quota(role.to_owned(), quota);
+}
+
+/// Takes back offers of the role and of those below it until it is within its limits, and then offers of others
+/// until it can have what it is guaranteed. What is free is not counted on: it may be on its way to others.
+fn rescind_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Context<Master>) {
+    let quota = Quota::from(config);
+    if quota == Quota::default() {
+        return;
+    }
+    let books = Books::of(master.cluster.agents());
+    // What is reserved and offered is in both; more may be taken back than needed.
+    let mut held = books.consumed(&config.role) + books.offered(&config.role);
+    let own = |offer: &Offer| offer.role == config.role || is_strict_subrole_of(&offer.role, &config.role);
+    let amount = |offer: &Offer| ResourceQuantities::from_resources(&offer.resources);
+    for offer in outstanding(master, own) {
+        if quota.limits.contains_quantities(&held) {
+            break;
+        }
+        held -= amount(&offer);
+        offers::rescind(master, &offer.id, ctx);
+    }
+    for offer in outstanding(master, |offer| !own(offer)) {
+        if held.contains(&quota.guarantees) {
+            break;
+        }
+        held += amount(&offer);
+        offers::rescind(master, &offer.id, ctx);
+    }
+}
+
+/// The outstanding offers that `wanted` picks, agent by agent.
+fn outstanding(master: &Master, wanted: impl Fn(&Offer) -> bool) -> Vec<Arc<Offer>> {
+    let ids = master.cluster.agents().values().flat_map(|agent| agent.offers.keys());
+    ids.filter_map(|id| master.cluster.offer(id.as_str())).filter(|offer| wanted(offer)).cloned().collect()
+}
+
+/// The body of `POST /quota`.
+fn read(body: &[u8]) -> Result<QuotaRequest, Response> {
+    let text = || String::from_utf8_lossy(body).into_owned();
+    let syntax = |error: String| bad(format!("Failed to parse set quota request JSON '{}': {error}", text()));
+    let value = json::parse(body).map_err(|error| syntax(error.to_string()))?;
+    if !value.is_object() {
+        return Err(syntax("Unexpected JSON type parsed".to_owned()));
+    }
+    json::from_value(&value)
+        .map_err(|error| bad(format!("Failed to validate set quota request JSON '{}': {error}", text())))
+}
+
+/// SET_QUOTA and `POST /quota`.
+pub(super) fn set(
+    master: &mut Master,
+    request: QuotaRequest,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    let invalid = |text: String| bad(format!("Failed to validate set quota request: {text}"));
+    let forced = request.force();
+    let role = request.role().to_owned();
+    let mut guarantee = request.guarantee;
+    resources::validate_all(&guarantee)
+        .map_err(|error| invalid(format!("QuotaInfo with invalid resource: {error}")))?;
+    resources::upgrade_all(&mut guarantee);
+    validation::guarantee(&role, &guarantee).map_err(|error| invalid(error.0))?;
+    if !is_whitelisted(master, &role) {
+        return Err(invalid(format!("Unknown role '{role}'")));
+    }
+    if master.cluster.quotas().contains_key(&role) {
+        return Err(invalid(format!("Cannot set quota for role '{role}' which already has quota")));
+    }
+    if role.contains('/') {
+        return Err(bad(format!("Setting quota on nested role '{role}' is not supported yet")));
+    }
+    // The guarantee is the limit as well, as it was before there were limits.
+    let amounts = guarantee.iter().filter_map(|resource| Some((resource.name.clone(), resource.scalar?)));
+    let amounts: std::collections::BTreeMap<_, _> = amounts.collect();
+    let config = QuotaConfig { role: role.clone(), guarantees: amounts.clone(), limits: amounts };
+    if !forced {
+        fits(master, &config)?;
+    }
+    // Known before it is stored: a second request for the role is refused meanwhile. If it cannot be stored,
+    // this master ends.
+    master.cluster.set_quota(role.clone(), (&config).into());
+    let operation = Operation::UpdateQuota { configs: vec![config.clone()] };
+    Ok(store(master, operation, ctx, move |master, ctx| {
+        tell(master, &role, (&config).into());
+        rescind_agents_for(master, &config, ctx);
+    }))
+}
+
+fn fits(master: &Master, config: &QuotaConfig) -> Result<(), Response> {
+    let books = Books::of(master.cluster.agents());
+    let guarantees = guarantees_with(master, std::slice::from_ref(config));
+    if books.capacity().contains(&guarantees) {
+        return Ok(());
+    }
+    Err(Response::text(
+        StatusCode::CONFLICT,
+        format!(
+            "Quota guarantees overcommit the cluster (use 'force' to bypass this check): Total quota guarantees \
+             '{guarantees}' exceed cluster capacity '{}'",
+            books.capacity()
+        ),
+    ))
+}
+
+/// Takes back all offers of one agent after the other, until what came back is what is guaranteed, and of as
+/// many agents as there are connected frameworks in the role.
+fn rescind_agents_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Context<Master>) {
+    let wanted = Quota::from(config).guarantees;
+    let in_role = |framework: &crate::cluster::Framework| framework.roles.contains(&config.role);
+    let frameworks = master.cluster.frameworks().values();
+    let members = frameworks.filter(|framework| framework.is_active() && in_role(framework)).count();
+    let mut rescinded = ResourceQuantities::default();
+    let agents: Vec<_> = master.cluster.agents().values().cloned().collect();
+    let offered = agents.iter().filter(|agent| agent.connected && agent.active && !agent.offers.is_empty());
+    for (visited, agent) in offered.enumerate() {
+        if rescinded.contains(&wanted) && visited >= members {
+            return;
+        }
+        rescinded += ResourceQuantities::from_resources(&agent.offered);
+        offers::rescind_of_agent(master, &agent.id, ctx);
+    }
+}
+
+/// `DELETE /quota/<role>`. The role may hold slashes.
+fn remove_at(master: &mut Master, path: &str, ctx: &mut Context<Master>) -> Result<Reply, Response> {
+    // Upstream's texts show the path with the actor's name, whether it was asked for or not.
+    let path = if path.starts_with("/master/") { path.to_owned() } else { format!("/master{path}") };
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    if segments.len() < 3 {
+        return Err(bad(format!(
+            "Failed to parse remove quota request for path '{path}': expected 3 tokens, found {} tokens",
+            segments.len()
+        )));
+    }
+    let role = segments[2..].join("/");
+    if !is_whitelisted(master, &role) {
+        return Err(bad(format!(
+            "Failed to validate remove quota request for path '{path}': Unknown role '{role}'"
+        )));
+    }
+    if !master.cluster.quotas().contains_key(&role) {
+        return Err(bad(format!("Failed to remove quota for path '{path}': Role '{role}' has no quota set")));
+    }
+    remove(master, role, ctx)
+}
+
+/// REMOVE_QUOTA. Upstream dies of a role that has none; here that is a bad request.
+pub(super) fn remove(
+    master: &mut Master,
+    role: String,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    if !master.cluster.quotas().contains_key(&role) {
+        return Err(bad(format!("Failed to remove quota: Role '{role}' has no quota set")));
+    }
+    // Before it is stored, so that a second request is refused meanwhile; and again when it is stored, for what was
+    // asked before this may have been stored in between.
+    master.cluster.remove_quota(&role);
+    let config = QuotaConfig { role: role.clone(), ..Default::default() };
+    let operation = Operation::UpdateQuota { configs: vec![config] };
+    Ok(store(master, operation, ctx, move |master, _| {
+        tracing::info!(role, "the quota of a role is removed");
+        master.cluster.remove_quota(&role);
+        master.allocation.update_quota(role, Quota::default());
+    }))
+}

@@ -1,0 +1,119 @@
+//! Weights: how much of the cluster roles get in relation to each other (upstream:
+//! `master/weights_handler.cpp`).
+//!
+//! New weights show in the runs of the allocator to come. If a role that has frameworks is among them, all
+//! outstanding offers are taken back, so that they show soon.
+
+use std::collections::BTreeMap;
+
+use ::http::Method;
+use libprocess::Context;
+use libprocess::http::{Reply, Request, Response};
+use mesos::v1::{self, WeightInfo, master::response};
+use mesos::{AgentId, MediaType, codec, json, roles};
+
+use super::{is_whitelisted, store};
+use crate::master::Master;
+use crate::offers;
+use crate::registrar::Operation;
+
+/// `/weights`.
+pub(super) fn endpoint(
+    master: &mut Master,
+    request: Request,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    match request.method {
+        Method::GET => {
+            let weights = master.cluster.weights().clone();
+            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&infos(&weights)))))
+        }
+        Method::PUT => update(master, read(&request.body)?, ctx),
+        ref other => Err(Response::method_not_allowed_for(&[Method::GET, Method::PUT], other)),
+    }
+}
+
+/// GET_WEIGHTS.
+pub(super) fn get(master: &Master, media: MediaType) -> Reply {
+    let weights = master.cluster.weights().clone();
+    Reply::render(move || {
+        let weight_infos = infos(&weights);
+        let response = v1::master::Response {
+            r#type: Some(response::Type::GetWeights.into()),
+            // Without any, upstream leaves the field out.
+            get_weights: (!weight_infos.is_empty()).then_some(response::GetWeights { weight_infos }),
+            ..Default::default()
+        };
+        Response::ok(media.as_str(), codec::encode(media, &response))
+    })
+}
+
+fn infos(weights: &BTreeMap<String, f64>) -> Vec<WeightInfo> {
+    weights.iter().map(|(role, weight)| WeightInfo { role: Some(role.clone()), weight: *weight }).collect()
+}
+
+/// The body of `PUT /weights`.
+fn read(body: &[u8]) -> Result<Vec<WeightInfo>, Response> {
+    let text = || String::from_utf8_lossy(body).into_owned();
+    let syntax = |error: String| {
+        Response::bad_request(format!("Failed to parse update weights request JSON '{}': {error}", text()))
+    };
+    let value = json::parse(body).map_err(|error| syntax(error.to_string()))?;
+    let Some(items) = value.as_array() else {
+        return Err(syntax("Unexpected JSON type parsed".to_owned()));
+    };
+    items.iter().map(json::from_value).collect::<Result<_, _>>().map_err(|error: json::Error| {
+        Response::bad_request(format!(
+            "Failed to convert weights JSON array to protobuf '{}': {error}",
+            text()
+        ))
+    })
+}
+
+/// UPDATE_WEIGHTS and `PUT /weights`: of the roles that are named, all or none.
+pub(super) fn update(
+    master: &mut Master,
+    mut weights: Vec<WeightInfo>,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    for info in &mut weights {
+        let role = info.role().trim().to_owned();
+        validate(master, &role, info.weight)?;
+        info.role = Some(role);
+    }
+    let operation = Operation::UpdateWeights { weights: weights.clone() };
+    Ok(store(master, operation, ctx, move |master, ctx| {
+        let mut known = (**master.cluster.weights()).clone();
+        known.extend(weights.iter().map(|info| (info.role().to_owned(), info.weight)));
+        master.cluster.set_weights(known);
+        let concerned = weights.iter().any(|info| has_frameworks(master, info.role()));
+        // Told before offers are taken back, or what comes back would be offered by the old weights.
+        master.allocation.update_weights(weights);
+        if concerned {
+            let agents: Vec<AgentId> = master.cluster.agents().keys().cloned().collect();
+            for agent in agents {
+                offers::rescind_of_agent(master, &agent, ctx);
+            }
+        }
+    }))
+}
+
+fn validate(master: &Master, role: &str, weight: f64) -> Result<(), Response> {
+    let refuse =
+        |text: String| Response::bad_request(format!("Failed to validate update weights request JSON{text}"));
+    roles::validate(role).map_err(|error| refuse(format!(": Invalid role '{role}': {error}")))?;
+    if !is_whitelisted(master, role) {
+        return Err(refuse(format!(": Unknown role '{role}'")));
+    }
+    // Upstream lets through what is no number, and infinity; a share divided by it orders nobody.
+    if !(weight > 0.0 && weight.is_finite()) {
+        return Err(refuse(format!(
+            " for role '{role}': Invalid weight '{weight}': Weights must be positive"
+        )));
+    }
+    Ok(())
+}
+
+fn has_frameworks(master: &Master, role: &str) -> bool {
+    master.cluster.frameworks().values().any(|framework| framework.roles.contains(role))
+}

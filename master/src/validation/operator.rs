@@ -1,0 +1,62 @@
+//! Whether an operator's call carries what its type needs (upstream: `master::call::validate` in
+//! `master/validation.cpp`).
+
+use mesos::v1::master::{Call, call::Type};
+
+use super::{Invalid, refuse_if};
+
+/// Checks a call; its type.
+///
+/// # Errors
+/// With upstream's text.
+pub fn validate(call: &Call) -> Result<Type, Invalid> {
+    // A kind that this build does not know is no kind.
+    let kind = call.r#type.and_then(|kind| Type::try_from(kind).ok());
+    let kind = kind.ok_or_else(|| Invalid::from("Expecting 'type' to be present"))?;
+    let (field, present) = match kind {
+        Type::GetMetrics => ("get_metrics", call.get_metrics.is_some()),
+        Type::SetLoggingLevel => ("set_logging_level", call.set_logging_level.is_some()),
+        Type::ListFiles => ("list_files", call.list_files.is_some()),
+        Type::ReadFile => ("read_file", call.read_file.is_some()),
+        Type::UpdateWeights => ("update_weights", call.update_weights.is_some()),
+        Type::ReserveResources => ("reserve_resources", call.reserve_resources.is_some()),
+        Type::UnreserveResources => ("unreserve_resources", call.unreserve_resources.is_some()),
+        Type::CreateVolumes => ("create_volumes", call.create_volumes.is_some()),
+        Type::DestroyVolumes => ("destroy_volumes", call.destroy_volumes.is_some()),
+        Type::GrowVolume => ("grow_volume", call.grow_volume.is_some()),
+        Type::ShrinkVolume => ("shrink_volume", call.shrink_volume.is_some()),
+        Type::UpdateMaintenanceSchedule => {
+            ("update_maintenance_schedule", call.update_maintenance_schedule.is_some())
+        }
+        Type::StartMaintenance => ("start_maintenance", call.start_maintenance.is_some()),
+        Type::StopMaintenance => ("stop_maintenance", call.stop_maintenance.is_some()),
+        Type::DrainAgent => ("drain_agent", call.drain_agent.is_some()),
+        Type::DeactivateAgent => ("deactivate_agent", call.deactivate_agent.is_some()),
+        Type::ReactivateAgent => ("reactivate_agent", call.reactivate_agent.is_some()),
+        Type::UpdateQuota => ("update_quota", call.update_quota.is_some()),
+        Type::SetQuota => ("set_quota", call.set_quota.is_some()),
+        Type::RemoveQuota => ("remove_quota", call.remove_quota.is_some()),
+        Type::Teardown => ("teardown", call.teardown.is_some()),
+        Type::MarkAgentGone => ("mark_agent_gone", call.mark_agent_gone.is_some()),
+        Type::Unknown
+        | Type::GetHealth
+        | Type::GetFlags
+        | Type::GetVersion
+        | Type::GetLoggingLevel
+        | Type::GetState
+        | Type::GetAgents
+        | Type::GetFrameworks
+        | Type::GetExecutors
+        | Type::GetOperations
+        | Type::GetTasks
+        | Type::GetRoles
+        | Type::GetWeights
+        | Type::GetMaster
+        | Type::Subscribe
+        | Type::GetMaintenanceStatus
+        | Type::GetMaintenanceSchedule
+        | Type::GetQuota => return Ok(kind),
+    };
+    refuse_if(!present, format!("Expecting '{field}' to be present"))?;
+    Ok(kind)
+}
