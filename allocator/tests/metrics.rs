@@ -261,6 +261,39 @@ fn quota_metrics_follow_the_quota_and_what_is_consumed() {
     });
 }
 
+/// Upstream: `QuotaMetrics`, and what `RemoveQuota`, `DRFWithQuota` and `RemoveSingleQuota` say of metrics.
+#[test]
+fn a_quota_has_the_metrics_of_what_it_names_as_long_as_it_is_one() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        let metric = |name: &str| setup.metric(&format!("quota/roles/role/resources/{name}"));
+        let guarantees_and_limits =
+            || ["cpus/guarantee", "cpus/limit", "mem/guarantee", "mem/limit"].map(metric);
+        assert_eq!(guarantees_and_limits(), [None; 4]);
+        setup.set_quota("role", quota("cpus:1", "mem:1024"));
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(guarantees_and_limits(), [Some(1.0), None, None, Some(1024.0)]);
+        setup.set_quota("role", quota("cpus:2", "mem:1024"));
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(guarantees_and_limits(), [Some(2.0), None, None, Some(1024.0)]);
+        setup.set_quota("role", quota("", ""));
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(guarantees_and_limits(), [None; 4]);
+
+        // Of what the quota names it also shows what is taken.
+        let taken = || ["cpus", "mem", "disk"].map(|name| metric(&format!("{name}/offered_or_allocated")));
+        setup.set_quota("role", exact_quota("cpus:0.25;mem:128"));
+        setup.add_framework("F", "role");
+        setup.add_agent_using("S", "cpus:1;mem:512", &[("F", "role", "cpus:0.25;mem:128")]);
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(guarantees_and_limits(), [Some(0.25), Some(0.25), Some(128.0), Some(128.0)]);
+        assert_eq!(taken(), [Some(0.25), Some(128.0), None]);
+        setup.set_quota("role", quota("", ""));
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(taken(), [None; 3]);
+    });
+}
+
 /// The names that genuine Mesos shows with one framework, but for statistics of timers.
 #[test]
 fn the_names_of_all_metrics_are_upstreams() {

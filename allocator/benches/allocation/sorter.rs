@@ -1,4 +1,4 @@
-//! The sorter alone (upstream: `FullSort` and `HierarchyFullSort` in `sorter_tests.cpp`).
+//! The sorter alone (upstream: `CommonSorterTest.BENCHMARK_FullSort` and `BENCHMARK_HierarchyFullSort`).
 
 use allocator::core::sorter::{Basis, Sorter};
 use allocator::core::{Amounts, Names};
