@@ -7,9 +7,9 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use allocator::core::Scope;
+use allocator::core::constraints::{OfferConstraintsFilter, RegexLimits};
 use allocator::core::explain::{Question, Reason};
-use allocator::options::SorterKind;
-use allocator::{Options, Quota};
+use allocator::{Options, Quota, SorterKind};
 use common::*;
 use mesos::{ResourceLimits, ResourceQuantities};
 use proptest::prelude::*;
@@ -24,6 +24,19 @@ const TOTALS: [&str; 4] = [
     "cpus:1;mem:2048;tokens:5",
 ];
 const TASK: &str = "cpus:0.5;mem:32";
+
+/// What a framework says with some roles: each agent will do but the one with the framework's number.
+fn without_its_agent(at: usize, roles: &[&str]) -> FrameworkOptions {
+    let selector = serde_json::json!({ "pseudoattribute_type": "HOSTNAME" });
+    let predicate = serde_json::json!({ "text_not_equals": { "value": agent_info(AGENTS[at]).hostname } });
+    let group = serde_json::json!([{ "selector": selector, "predicate": predicate }]);
+    let of_role = serde_json::json!({ "groups": [{ "attribute_constraints": group }] });
+    let by_role: BTreeMap<&str, _> = roles.iter().map(|role| (*role, of_role.clone())).collect();
+    let constraints = serde_json::json!({ "role_constraints": by_role }).to_string();
+    let constraints = mesos::json::from_slice(constraints.as_bytes()).unwrap();
+    let constraints = OfferConstraintsFilter::new(&constraints, RegexLimits::default()).unwrap();
+    FrameworkOptions { constraints, ..FrameworkOptions::default() }
+}
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -91,6 +104,8 @@ struct World {
     tasks: Vec<Offer>,
     suppressed: BTreeSet<String>,
     inactive: BTreeSet<String>,
+    /// Frameworks and the agents that their constraints exclude.
+    excluded: BTreeSet<(String, String)>,
     out_of_service: BTreeSet<String>,
     refused: Vec<(Offer, std::time::Duration)>,
     limits: BTreeMap<String, f64>,
@@ -99,9 +114,9 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        // Every other history draws lots.
-        let order = if seed.is_multiple_of(2) { SorterKind::Drf } else { SorterKind::Random };
-        let options = Options { role_sorter: order, framework_sorter: order, ..Options::default() };
+        // Of four seeds one has both sorters by share, and one both by lot.
+        let by_lot = |bit: u64| if seed & bit == 0 { SorterKind::Drf } else { SorterKind::Random };
+        let options = Options { role_sorter: by_lot(1), framework_sorter: by_lot(2), ..Options::default() };
         let core = allocator::Core::new(options, seed);
         World {
             cluster: Cluster { core, now: SECOND },
@@ -109,6 +124,7 @@ impl World {
             tasks: Vec::new(),
             suppressed: BTreeSet::new(),
             inactive: BTreeSet::new(),
+            excluded: BTreeSet::new(),
             out_of_service: BTreeSet::new(),
             refused: Vec::new(),
             limits: BTreeMap::new(),
@@ -127,12 +143,10 @@ impl World {
         let core = &mut self.cluster.core;
         match event {
             Event::AddFramework(at) => {
-                let info = framework_info(ROLES[at]);
+                let (info, options) = (framework_info(ROLES[at]), without_its_agent(at, ROLES[at]));
                 let id = framework_id(FRAMEWORKS[at]);
-                if core
-                    .add_framework(&id, &info, &BTreeMap::new(), true, &FrameworkOptions::default())
-                    .is_ok()
-                {
+                if core.add_framework(&id, &info, &BTreeMap::new(), true, &options).is_ok() {
+                    self.excluded.insert((FRAMEWORKS[at].to_owned(), AGENTS[at].to_owned()));
                     self.suppressed.remove(FRAMEWORKS[at]);
                     self.inactive.remove(FRAMEWORKS[at]);
                 }
@@ -165,11 +179,20 @@ impl World {
                 }
             }
             Event::UpdateRoles(at, roles) => {
-                let info = framework_info(ROLES[roles]);
-                if core
-                    .update_framework(&framework_id(FRAMEWORKS[at]), &info, &FrameworkOptions::default())
-                    .is_ok()
-                {
+                let (id, info) = (framework_id(FRAMEWORKS[at]), framework_info(ROLES[roles]));
+                let constrained = roles % 2 == 0;
+                let options = if constrained {
+                    without_its_agent(at, ROLES[roles])
+                } else {
+                    FrameworkOptions::default()
+                };
+                if core.update_framework(&id, &info, &options).is_ok() {
+                    let excluded = (FRAMEWORKS[at].to_owned(), AGENTS[at].to_owned());
+                    if constrained {
+                        self.excluded.insert(excluded);
+                    } else {
+                        self.excluded.remove(&excluded);
+                    }
                     self.suppressed.remove(FRAMEWORKS[at]);
                     self.refused.retain(|(offer, _)| offer.framework != FRAMEWORKS[at]);
                 }
@@ -268,6 +291,8 @@ impl World {
             assert!(!self.suppressed.contains(&offer.framework), "{offer:?} to a suppressed framework");
             assert!(!self.inactive.contains(&offer.framework), "{offer:?} to a framework that is away");
             assert!(!self.out_of_service.contains(&offer.agent), "{offer:?} of an agent out of service");
+            let pair = (offer.framework.clone(), offer.agent.clone());
+            assert!(!self.excluded.contains(&pair), "{offer:?} of an agent that constraints exclude");
             let allowed = offer.resources.iter().all(|resource| resource.is_allocatable_to(&offer.role));
             assert!(allowed, "{offer:?} has others' reservations");
             let refused = self.refused.iter().any(|(refused, until)| {
