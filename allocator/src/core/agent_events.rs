@@ -59,6 +59,7 @@ impl Core {
         let agent = self.agents.insert(id.clone(), agent);
         self.maintenance.plan(agent, unavailability);
         self.note_region(agent);
+        self.judge_agent(agent);
         self.count_total(agent, &Bundle::default());
         for (framework, resources) in used.iter().filter(|(_, resources)| !resources.is_empty()) {
             let framework = self.intern_framework(framework);
@@ -86,6 +87,7 @@ impl Core {
             self.release_member(given.member);
         }
         self.filters.forget_agent(agent);
+        self.exclusions.forget_agent(agent);
         self.maintenance.plan(agent, None);
         let total = self.agents[agent].total().clone();
         self.basis.replace(&total.amounts(), &Amounts::ZERO);
@@ -116,6 +118,7 @@ impl Core {
         if *self.agents[agent].info != info {
             *self.agents[agent].info = info;
             self.note_region(agent);
+            self.judge_agent(agent);
             changed = true;
         }
         if let Some(abilities) = capabilities.map(Abilities::new) {

@@ -42,7 +42,7 @@ impl Core {
             let member = self.intern_member(framework, &role);
             self.members[member].subscribed = true;
             self.members[member].suppressed = options.suppressed_roles.contains(&role);
-            self.members[member].constraints = options.constraints.of_role(&role).cloned();
+            self.set_constraints(member, options.constraints.of_role(&role).cloned());
             let minimums = frameworks::minimums(info, &role, &mut self.names);
             self.set_minimums(member, minimums);
             self.refresh(member);
@@ -167,7 +167,7 @@ impl Core {
                 let entry = &mut self.members[member];
                 entry.subscribed = false;
                 entry.suppressed = false;
-                entry.constraints = None;
+                self.set_constraints(member, None);
                 self.filters.forget_member(member);
                 self.refresh(member);
                 self.release_member(member);
@@ -177,13 +177,12 @@ impl Core {
             let member = self.intern_member(framework, &role);
             let minimums = frameworks::minimums(info, &role, &mut self.names);
             let suppressed = options.suppressed_roles.contains(&role);
-            let constraints = options.constraints.of_role(&role);
+            let constraints_changed =
+                self.set_constraints(member, options.constraints.of_role(&role).cloned());
             let entry = &mut self.members[member];
             let wants_offers_now = !suppressed && (entry.suppressed || !entry.subscribed);
             entry.subscribed = true;
             entry.suppressed = suppressed;
-            let constraints_changed = entry.constraints.as_ref() != constraints;
-            entry.constraints = constraints.cloned();
             self.set_minimums(member, minimums);
             self.refresh(member);
             if wants_offers_now {

@@ -23,10 +23,10 @@ pub(super) enum Lack {
 
 impl Core {
     /// What keeps a member from an agent; `None` if nothing does.
-    pub(super) fn lack(&self, agent: AgentIdx, member: MemberIdx) -> Option<Lack> {
+    pub(super) fn lack(&self, index: AgentIdx, member: MemberIdx) -> Option<Lack> {
         let entry = &self.members[member];
         let capabilities = self.frameworks[entry.framework].capabilities;
-        let agent = &self.agents[agent];
+        let agent = &self.agents[index];
         if agent.has_gpu && self.options.filter_gpu_resources && !capabilities.gpu_resources {
             Some(Lack::Gpu)
         } else if agent.is_remote && !capabilities.region_aware {
@@ -35,7 +35,7 @@ impl Core {
             Some(Lack::AgentMultiRole)
         } else if !agent.abilities.hierarchical_role && self.roles[entry.role].is_nested() {
             Some(Lack::AgentHierarchicalRole)
-        } else if entry.constraints.as_ref().is_some_and(|constraints| constraints.excludes(&agent.info)) {
+        } else if self.exclusions.excludes(index, member) {
             Some(Lack::Constraints)
         } else {
             None

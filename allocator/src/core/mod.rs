@@ -14,6 +14,7 @@ mod amounts;
 mod bits;
 mod bundle;
 pub mod constraints;
+mod exclusions;
 pub mod explain;
 mod filters;
 mod framework_events;
@@ -38,6 +39,7 @@ use crate::options::Options;
 use agents::Agent;
 use bits::Bits;
 use bundle::Rests;
+use exclusions::Exclusions;
 use filters::Filters;
 use frameworks::{Framework, Member, Minimums};
 use ids::{Slab, Slots};
@@ -137,6 +139,7 @@ pub struct Core {
     /// The members that take part: connected, subscribed, not suppressed.
     active: Bits<MemberIdx>,
     filters: Filters,
+    exclusions: Exclusions,
     roles: Roles,
     /// The roles with members, in their order. Besides all of them it keeps those that the two stages of
     /// a pass look for: [`LACKING`] and [`OPEN`].
@@ -170,6 +173,7 @@ impl Core {
             members: Slab::new(),
             active: Bits::default(),
             filters: Filters::default(),
+            exclusions: Exclusions::default(),
             roles: Roles::new(),
             role_sorter: Sorter::new(),
             basis: Basis::new(excluded),
@@ -255,6 +259,7 @@ impl Core {
         }
         let (framework, role) = (entry.framework, entry.role);
         self.set_minimums(member, None);
+        self.set_constraints(member, None);
         self.filters.forget_member(member);
         self.active.remove(member);
         self.roles[role].members.remove(member.0, &self.basis);

@@ -19,7 +19,8 @@
 //! need not ask; none of them changes what is offered:
 //!
 //! - an agent with less than any minimum is passed over, and one of which everybody refused what is free;
-//! - those who refused what is free are left out of the walk ([`super::filters`]);
+//! - those who refused what is free, or whose constraints exclude the agent, are left out of the walk
+//!   ([`super::filters`], [`super::exclusions`]);
 //! - in the first stage only roles that lack something are asked, and in the second roles whose limits are
 //!   reached are not, where an agent has nothing but unreserved amounts ([`Lane`]).
 
@@ -166,7 +167,8 @@ pub(super) struct Pass<'a> {
     pub(super) required: Amounts,
     /// What is free of what guarantees are met with. Only counted when something is required.
     pub(super) available: Amounts,
-    /// Whom to ask on the present agent: the active members without those who refused what is free.
+    /// Whom to ask on the present agent: the active members without those who refused what is free, or
+    /// exclude the agent.
     asked: Bits<MemberIdx>,
     /// The roles of these, where they are few.
     asked_roles: Vec<RoleIdx>,
@@ -240,11 +242,12 @@ impl<'a> Pass<'a> {
         if core.own_minimums == 0 && !core.minimums.reached_by(free) {
             return false;
         }
-        if !core.filters.any_on(agent) {
+        if !core.filters.any_on(agent) && !core.exclusions.any_on(agent) {
             return true;
         }
         self.asked.copy_from(&core.active);
         core.filters.without_refusers(&mut self.asked, agent, free);
+        core.exclusions.without_excluding(&mut self.asked, agent);
         !self.asked.is_empty()
     }
 
@@ -286,6 +289,7 @@ impl<'a> Pass<'a> {
         let core = &*self.core;
         self.asked.copy_from(&core.active);
         core.filters.without_refusers(&mut self.asked, agent, core.agents[agent].free());
+        core.exclusions.without_excluding(&mut self.asked, agent);
         let asked = self.asked.len();
         self.asked_roles.clear();
         if asked <= FEW {
