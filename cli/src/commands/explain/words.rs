@@ -94,7 +94,9 @@ impl Writer<'_> {
             let view = &agent.agent;
             let free = if view.free.is_empty() { "nothing" } else { &view.free };
             let reason = self.reason(&agent.reason);
-            let _ = write!(text, "\n    {} ({}), free: {free}\n      {reason}", view.hostname, view.agent_id);
+            let planned = if view.maintenance.is_some() { "; maintenance is planned" } else { "" };
+            let (host, id) = (&view.hostname, &view.agent_id);
+            let _ = write!(text, "\n    {host} ({id}), free: {free}{planned}\n      {reason}");
         }
         if let Some(holds) = holds(&role.holds) {
             let _ = write!(text, "\n  {holds}");
@@ -590,10 +592,11 @@ Framework 'batch' (m-0001), role 'eng': no offers, because
         one["agent_id"] = json!("m-S7");
         one["hostname"] = json!("host7");
         one["free"] = json!("");
+        one["maintenance"] = json!({ "start_seconds": 1.7e9 });
         let mut role = role(json!([]), 1, json!([group(1, json!({}), reason)]));
         role["agents"] = json!([one]);
         let all = told(json!([role]));
-        let expected = "\n  One by one:\n    host7 (m-S7), free: nothing\n      refused by it; the filter ends in 1m 30s";
+        let expected = "\n  One by one:\n    host7 (m-S7), free: nothing; maintenance is planned\n      refused by it; the filter ends in 1m 30s";
         assert!(all.ends_with(expected), "{all}");
     }
 
