@@ -12,7 +12,7 @@ use std::time::Duration;
 use allocator::core::Scope;
 use allocator::{Core, Options, Quota};
 use common::*;
-use mesos::resources::conversions;
+use mesos::resources::{ResourceConversion, conversions};
 use mesos::v1::framework_info::capability::Type;
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::resource::{self, ReservationInfo, disk_info, reservation_info};
@@ -48,6 +48,7 @@ enum Event {
     Launch { offer: usize, part: usize, refuse_seconds: Option<f64> },
     Reserve(usize),
     Unreserve(usize),
+    UseTwice(usize),
     OperatorReserves(usize, usize),
     EndTask(usize),
     Wait(u16),
@@ -97,6 +98,7 @@ fn event(frameworks: usize, agents: usize) -> impl Strategy<Value = Event> {
             .prop_map(|(offer, part, refuse_seconds)| Event::Launch { offer, part, refuse_seconds }),
         3 => any::<usize>().prop_map(Event::Reserve),
         2 => any::<usize>().prop_map(Event::Unreserve),
+        1 => any::<usize>().prop_map(Event::UseTwice),
         1 => (agent(), 0..PATHS.len()).prop_map(|(agent, role)| Event::OperatorReserves(agent, role)),
         6 => any::<usize>().prop_map(Event::EndTask),
         2 => (0..3000_u16).prop_map(Event::Wait),
@@ -223,6 +225,20 @@ fn agent_at(at: usize) -> AgentId {
     agent_id(&format!("S{at}"))
 }
 
+/// The settings of a world: the default for seed 0, to which tests shrink.
+fn options(seed: u64) -> Options {
+    let mut options = Options { region: Some("here".into()), ..Default::default() };
+    options.filter_gpu_resources = seed & 1 == 0;
+    options.allocation_on_recovery = seed & 2 == 0;
+    if seed & 4 != 0 {
+        options.excluded_from_shares = set(&["gpus", "mem"]);
+    }
+    if seed & 8 != 0 {
+        options.min_allocatable_resources.clear();
+    }
+    options
+}
+
 /// A cluster in the core and in the model, and what the master knows of it.
 struct World {
     core: Core,
@@ -240,7 +256,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        let options = Options { region: Some("here".into()), ..Default::default() };
+        let options = options(seed);
         World {
             core: Core::new(options.clone(), seed),
             model: Model::new(options, seed),
@@ -348,6 +364,7 @@ impl World {
             Event::Launch { offer, part, refuse_seconds } => self.launch(offer, part, refuse_seconds),
             Event::Reserve(offer) => self.reserve(offer),
             Event::Unreserve(offer) => self.unreserve(offer),
+            Event::UseTwice(offer) => self.use_twice(offer),
             Event::OperatorReserves(agent, role) if self.totals.contains_key(&agent) => {
                 let reserved = resources("cpus:1;mem:16").push_reservation(&reservation(PATHS[role]));
                 let operation = reserve(&reserved.unwrap());
@@ -481,6 +498,17 @@ impl World {
         self.operate(offer, &operation);
     }
 
+    /// Two tasks of one ACCEPT use what is shared: there is another copy, which nothing was made into.
+    fn use_twice(&mut self, offer: usize) {
+        let Some(mut offer) = self.take_offer(offer) else { return };
+        let copy = offer.resources.shared();
+        let step = ResourceConversion::new(Resources::new(), copy.allocated_to(&offer.role));
+        if self.convert(&offer, &[step]) {
+            offer.resources += copy;
+        }
+        self.offers.push(offer);
+    }
+
     /// The framework applies an operation to an offer, and still has the offer.
     fn operate(&mut self, mut offer: Offer, operation: &Operation) {
         let mut steps = conversions(operation).unwrap();
@@ -488,23 +516,24 @@ impl World {
             step.consumed.allocate(&offer.role);
             step.converted.allocate(&offer.role);
         }
-        let (framework, agent) = (framework_id(&offer.framework), agent_id(&offer.agent));
-        let offered = offer.resources.allocated_to(&offer.role);
-        if !self.frameworks.iter().any(|at| framework_at(*at) == framework) {
-            self.offers.push(offer);
-            return;
-        }
-        let applied = self.core.update_allocation(&framework, &agent, &offered, &steps).is_ok();
-        let in_model = self.model.update_allocation(&framework, &agent, &offered, &steps).is_ok();
-        assert_eq!(applied, in_model, "{operation:?} on {offered}");
-        if applied {
+        if self.convert(&offer, &steps) {
             offer.resources = offer.resources.apply(operation).unwrap();
-            if let Some(at) = self.totals.keys().copied().find(|at| agent_at(*at) == agent) {
+            if let Some(at) = self.totals.keys().copied().find(|at| agent_at(*at).as_str() == offer.agent) {
                 let total = self.totals[&at].apply(operation).unwrap();
                 self.totals.insert(at, total);
             }
         }
         self.offers.push(offer);
+    }
+
+    /// Whether what a framework was offered could be converted, in core and model alike.
+    fn convert(&mut self, offer: &Offer, steps: &[ResourceConversion]) -> bool {
+        let (framework, agent) = (framework_id(&offer.framework), agent_id(&offer.agent));
+        let offered = offer.resources.allocated_to(&offer.role);
+        let applied = self.core.update_allocation(&framework, &agent, &offered, steps).is_ok();
+        let in_model = self.model.update_allocation(&framework, &agent, &offered, steps).is_ok();
+        assert_eq!(applied, in_model, "{steps:?} on {offered}");
+        applied
     }
 
     /// What is free of an agent by the master's own books: what it has without all that is out.

@@ -229,7 +229,8 @@ pub(crate) fn size(agents: usize, frameworks: usize) -> String {
     format!("{} x {}", thousands(agents), thousands(frameworks))
 }
 
-fn thousands(number: usize) -> String {
+/// `10,000`
+pub(crate) fn thousands(number: usize) -> String {
     match number {
         0..1000 => number.to_string(),
         _ => format!("{},{:03}", number / 1000, number % 1000),
