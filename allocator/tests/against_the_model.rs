@@ -9,8 +9,8 @@ mod model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use allocator::core::Scope;
-use allocator::{Core, Options, Quota};
+use allocator::core::{OfferConstraintsFilter, Scope};
+use allocator::{Core, FrameworkOptions, Options, Quota};
 use common::*;
 use mesos::resources::{ResourceConversion, conversions};
 use mesos::v1::framework_info::capability::Type;
@@ -31,21 +31,46 @@ const TOP: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Clone, Debug)]
 enum Event {
-    AddFramework { framework: usize, suppressed: bool },
+    AddFramework {
+        framework: usize,
+        suppressed: bool,
+    },
     RemoveFramework(usize),
     Connected(usize, bool),
     Suppress(usize, Option<usize>),
     Revive(usize, Option<usize>),
-    UpdateFramework { framework: usize, roles: usize, capabilities: usize, suppressed: Option<usize> },
-    AddAgent { agent: usize, total: usize, used: bool },
+    UpdateFramework {
+        framework: usize,
+        roles: usize,
+        capabilities: usize,
+        suppressed: Option<usize>,
+        rack: Option<bool>,
+    },
+    AddAgent {
+        agent: usize,
+        total: usize,
+        used: bool,
+    },
     RemoveAgent(usize),
-    UpdateAgent { agent: usize, total: usize, attribute: bool },
+    UpdateAgent {
+        agent: usize,
+        total: usize,
+        attribute: bool,
+    },
     InService(usize, bool),
     Whitelist(Option<u8>),
     Weight(usize, f64),
-    Quota { role: usize, guarantee: [u8; 2], limit: Option<[u8; 2]> },
+    Quota {
+        role: usize,
+        guarantee: [u8; 2],
+        limit: Option<[u8; 2]>,
+    },
     Decline(usize, Option<f64>),
-    Launch { offer: usize, part: usize, refuse_seconds: Option<f64> },
+    Launch {
+        offer: usize,
+        part: usize,
+        refuse_seconds: Option<f64>,
+    },
     Reserve(usize),
     Unreserve(usize),
     UseTwice(usize),
@@ -80,8 +105,9 @@ fn event(frameworks: usize, agents: usize) -> impl Strategy<Value = Event> {
         2 => (framework(), any::<bool>()).prop_map(|(of, connected)| Event::Connected(of, connected)),
         2 => (framework(), path()).prop_map(|(of, role)| Event::Suppress(of, role)),
         2 => (framework(), path()).prop_map(|(of, role)| Event::Revive(of, role)),
-        2 => (framework(), 0..ROLES.len(), 0..4_usize, path()).prop_map(|(framework, roles, capabilities, suppressed)|
-            Event::UpdateFramework { framework, roles, capabilities, suppressed }),
+        2 => (framework(), 0..ROLES.len(), 0..4_usize, path(), any::<Option<bool>>())
+            .prop_map(|(framework, roles, capabilities, suppressed, rack)|
+            Event::UpdateFramework { framework, roles, capabilities, suppressed, rack }),
         8 => (agent(), total(), any::<bool>())
             .prop_map(|(agent, total, used)| Event::AddAgent { agent, total, used }),
         2 => agent().prop_map(Event::RemoveAgent),
@@ -197,11 +223,22 @@ fn info_of(framework: usize, roles: usize, which: usize) -> v1::FrameworkInfo {
     info
 }
 
+/// For the role `a` a framework wants only agents that have a rack, or only those that have none.
+fn with_or_without_rack(with: bool) -> OfferConstraintsFilter {
+    let predicate = if with { "exists" } else { "not_exists" };
+    let constraint =
+        format!(r#"{{"selector":{{"attribute_name":"rack"}},"predicate":{{"{predicate}":{{}}}}}}"#);
+    let group = format!(r#"{{"attribute_constraints":[{constraint}]}}"#);
+    let json = format!(r#"{{"role_constraints":{{"a":{{"groups":[{group}]}}}}}}"#);
+    let constraints = mesos::json::from_slice(json.as_bytes()).unwrap();
+    OfferConstraintsFilter::new(&constraints, Default::default()).unwrap()
+}
+
 /// Of five agents one stands in another region, and one knows no hierarchical roles.
 fn agent_of(agent: usize, attribute: bool) -> (v1::AgentInfo, Vec<agent_info::Capability>) {
     let mut info = agent_info(&format!("S{agent}"));
     if attribute {
-        info.attributes = vec![v1::Attribute { name: "rack".into(), ..Default::default() }];
+        info.attributes = mesos::Attributes::parse("rack:one").unwrap().to_protos();
     }
     let region = if agent % 5 == 4 { "far" } else { "here" };
     info.domain = Some(v1::DomainInfo {
@@ -304,14 +341,16 @@ impl World {
                 self.core.revive_offers(&id, &roles).unwrap();
                 self.model.revive_offers(&id, &roles);
             }
-            Event::UpdateFramework { framework, roles, capabilities, suppressed }
+            Event::UpdateFramework { framework, roles, capabilities, suppressed, rack }
                 if self.frameworks.contains(&framework) =>
             {
                 let (id, info) = (framework_at(framework), info_of(framework, roles, capabilities));
-                let suppressed: BTreeSet<String> =
-                    suppressed.into_iter().map(|role| PATHS[role].to_owned()).collect();
-                self.core.update_framework(&id, &info, &suppressed.clone().into()).unwrap();
-                self.model.update_framework(&id, &info, &suppressed);
+                let options = FrameworkOptions {
+                    suppressed_roles: suppressed.into_iter().map(|role| PATHS[role].to_owned()).collect(),
+                    constraints: rack.map(with_or_without_rack).unwrap_or_default(),
+                };
+                self.core.update_framework(&id, &info, &options).unwrap();
+                self.model.update_framework(&id, &info, &options);
             }
             Event::RemoveFramework(framework) if self.frameworks.remove(&framework) => {
                 let id = framework_at(framework);
@@ -400,9 +439,9 @@ impl World {
         if self.frameworks.insert(framework) {
             let (id, info) =
                 (framework_at(framework), info_of(framework, framework % ROLES.len(), framework % 4));
-            let suppressed = if suppressed { set(&["a", "b"]) } else { BTreeSet::new() };
-            self.core.add_framework(&id, &info, &BTreeMap::new(), true, &suppressed.clone().into()).unwrap();
-            self.model.add_framework(&id, &info, true, &suppressed);
+            let options = if suppressed { set(&["a", "b"]).into() } else { FrameworkOptions::default() };
+            self.core.add_framework(&id, &info, &BTreeMap::new(), true, &options).unwrap();
+            self.model.add_framework(&id, &info, true, &options);
         }
     }
 

@@ -123,7 +123,7 @@ impl Cluster {
         let added = self.core.add_framework(&id, info, &BTreeMap::new(), true, &FrameworkOptions::default());
         added.expect("each framework is added once");
         if let Some(model) = &mut self.model {
-            model.add_framework(&id, info, true, &BTreeSet::new());
+            model.add_framework(&id, info, true, &FrameworkOptions::default());
         }
     }
 
