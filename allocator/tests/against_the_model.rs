@@ -9,10 +9,10 @@ mod model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use allocator::core::Scope;
-use allocator::{Core, Options, Quota};
+use allocator::core::{OfferConstraintsFilter, Scope};
+use allocator::{Core, FrameworkOptions, Options, Quota};
 use common::*;
-use mesos::resources::conversions;
+use mesos::resources::{ResourceConversion, conversions};
 use mesos::v1::framework_info::capability::Type;
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::resource::{self, ReservationInfo, disk_info, reservation_info};
@@ -31,23 +31,49 @@ const TOP: [&str; 3] = ["a", "b", "c"];
 
 #[derive(Clone, Debug)]
 enum Event {
-    AddFramework { framework: usize, suppressed: bool },
+    AddFramework {
+        framework: usize,
+        suppressed: bool,
+    },
     RemoveFramework(usize),
     Connected(usize, bool),
     Suppress(usize, Option<usize>),
     Revive(usize, Option<usize>),
-    UpdateFramework { framework: usize, roles: usize, capabilities: usize, suppressed: Option<usize> },
-    AddAgent { agent: usize, total: usize, used: bool },
+    UpdateFramework {
+        framework: usize,
+        roles: usize,
+        capabilities: usize,
+        suppressed: Option<usize>,
+        rack: Option<bool>,
+    },
+    AddAgent {
+        agent: usize,
+        total: usize,
+        used: bool,
+    },
     RemoveAgent(usize),
-    UpdateAgent { agent: usize, total: usize, attribute: bool },
+    UpdateAgent {
+        agent: usize,
+        total: usize,
+        attribute: bool,
+    },
     InService(usize, bool),
     Whitelist(Option<u8>),
     Weight(usize, f64),
-    Quota { role: usize, guarantee: [u8; 2], limit: Option<[u8; 2]> },
+    Quota {
+        role: usize,
+        guarantee: [u8; 2],
+        limit: Option<[u8; 2]>,
+    },
     Decline(usize, Option<f64>),
-    Launch { offer: usize, part: usize, refuse_seconds: Option<f64> },
+    Launch {
+        offer: usize,
+        part: usize,
+        refuse_seconds: Option<f64>,
+    },
     Reserve(usize),
     Unreserve(usize),
+    UseTwice(usize),
     OperatorReserves(usize, usize),
     EndTask(usize),
     Wait(u16),
@@ -79,8 +105,9 @@ fn event(frameworks: usize, agents: usize) -> impl Strategy<Value = Event> {
         2 => (framework(), any::<bool>()).prop_map(|(of, connected)| Event::Connected(of, connected)),
         2 => (framework(), path()).prop_map(|(of, role)| Event::Suppress(of, role)),
         2 => (framework(), path()).prop_map(|(of, role)| Event::Revive(of, role)),
-        2 => (framework(), 0..ROLES.len(), 0..4_usize, path()).prop_map(|(framework, roles, capabilities, suppressed)|
-            Event::UpdateFramework { framework, roles, capabilities, suppressed }),
+        2 => (framework(), 0..ROLES.len(), 0..4_usize, path(), any::<Option<bool>>())
+            .prop_map(|(framework, roles, capabilities, suppressed, rack)|
+            Event::UpdateFramework { framework, roles, capabilities, suppressed, rack }),
         8 => (agent(), total(), any::<bool>())
             .prop_map(|(agent, total, used)| Event::AddAgent { agent, total, used }),
         2 => agent().prop_map(Event::RemoveAgent),
@@ -97,6 +124,7 @@ fn event(frameworks: usize, agents: usize) -> impl Strategy<Value = Event> {
             .prop_map(|(offer, part, refuse_seconds)| Event::Launch { offer, part, refuse_seconds }),
         3 => any::<usize>().prop_map(Event::Reserve),
         2 => any::<usize>().prop_map(Event::Unreserve),
+        1 => any::<usize>().prop_map(Event::UseTwice),
         1 => (agent(), 0..PATHS.len()).prop_map(|(agent, role)| Event::OperatorReserves(agent, role)),
         6 => any::<usize>().prop_map(Event::EndTask),
         2 => (0..3000_u16).prop_map(Event::Wait),
@@ -195,11 +223,22 @@ fn info_of(framework: usize, roles: usize, which: usize) -> v1::FrameworkInfo {
     info
 }
 
+/// For the role `a` a framework wants only agents that have a rack, or only those that have none.
+fn with_or_without_rack(with: bool) -> OfferConstraintsFilter {
+    let predicate = if with { "exists" } else { "not_exists" };
+    let constraint =
+        format!(r#"{{"selector":{{"attribute_name":"rack"}},"predicate":{{"{predicate}":{{}}}}}}"#);
+    let group = format!(r#"{{"attribute_constraints":[{constraint}]}}"#);
+    let json = format!(r#"{{"role_constraints":{{"a":{{"groups":[{group}]}}}}}}"#);
+    let constraints = mesos::json::from_slice(json.as_bytes()).unwrap();
+    OfferConstraintsFilter::new(&constraints, Default::default()).unwrap()
+}
+
 /// Of five agents one stands in another region, and one knows no hierarchical roles.
 fn agent_of(agent: usize, attribute: bool) -> (v1::AgentInfo, Vec<agent_info::Capability>) {
     let mut info = agent_info(&format!("S{agent}"));
     if attribute {
-        info.attributes = vec![v1::Attribute { name: "rack".into(), ..Default::default() }];
+        info.attributes = mesos::Attributes::parse("rack:one").unwrap().to_protos();
     }
     let region = if agent % 5 == 4 { "far" } else { "here" };
     info.domain = Some(v1::DomainInfo {
@@ -223,6 +262,20 @@ fn agent_at(at: usize) -> AgentId {
     agent_id(&format!("S{at}"))
 }
 
+/// The settings of a world: the default for seed 0, to which tests shrink.
+fn options(seed: u64) -> Options {
+    let mut options = Options { region: Some("here".into()), ..Default::default() };
+    options.filter_gpu_resources = seed & 1 == 0;
+    options.allocation_on_recovery = seed & 2 == 0;
+    if seed & 4 != 0 {
+        options.excluded_from_shares = set(&["gpus", "mem"]);
+    }
+    if seed & 8 != 0 {
+        options.min_allocatable_resources.clear();
+    }
+    options
+}
+
 /// A cluster in the core and in the model, and what the master knows of it.
 struct World {
     core: Core,
@@ -240,7 +293,7 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        let options = Options { region: Some("here".into()), ..Default::default() };
+        let options = options(seed);
         World {
             core: Core::new(options.clone(), seed),
             model: Model::new(options, seed),
@@ -288,14 +341,16 @@ impl World {
                 self.core.revive_offers(&id, &roles).unwrap();
                 self.model.revive_offers(&id, &roles);
             }
-            Event::UpdateFramework { framework, roles, capabilities, suppressed }
+            Event::UpdateFramework { framework, roles, capabilities, suppressed, rack }
                 if self.frameworks.contains(&framework) =>
             {
                 let (id, info) = (framework_at(framework), info_of(framework, roles, capabilities));
-                let suppressed: BTreeSet<String> =
-                    suppressed.into_iter().map(|role| PATHS[role].to_owned()).collect();
-                self.core.update_framework(&id, &info, &suppressed.clone().into()).unwrap();
-                self.model.update_framework(&id, &info, &suppressed);
+                let options = FrameworkOptions {
+                    suppressed_roles: suppressed.into_iter().map(|role| PATHS[role].to_owned()).collect(),
+                    constraints: rack.map(with_or_without_rack).unwrap_or_default(),
+                };
+                self.core.update_framework(&id, &info, &options).unwrap();
+                self.model.update_framework(&id, &info, &options);
             }
             Event::RemoveFramework(framework) if self.frameworks.remove(&framework) => {
                 let id = framework_at(framework);
@@ -348,6 +403,7 @@ impl World {
             Event::Launch { offer, part, refuse_seconds } => self.launch(offer, part, refuse_seconds),
             Event::Reserve(offer) => self.reserve(offer),
             Event::Unreserve(offer) => self.unreserve(offer),
+            Event::UseTwice(offer) => self.use_twice(offer),
             Event::OperatorReserves(agent, role) if self.totals.contains_key(&agent) => {
                 let reserved = resources("cpus:1;mem:16").push_reservation(&reservation(PATHS[role]));
                 let operation = reserve(&reserved.unwrap());
@@ -383,9 +439,9 @@ impl World {
         if self.frameworks.insert(framework) {
             let (id, info) =
                 (framework_at(framework), info_of(framework, framework % ROLES.len(), framework % 4));
-            let suppressed = if suppressed { set(&["a", "b"]) } else { BTreeSet::new() };
-            self.core.add_framework(&id, &info, &BTreeMap::new(), true, &suppressed.clone().into()).unwrap();
-            self.model.add_framework(&id, &info, true, &suppressed);
+            let options = if suppressed { set(&["a", "b"]).into() } else { FrameworkOptions::default() };
+            self.core.add_framework(&id, &info, &BTreeMap::new(), true, &options).unwrap();
+            self.model.add_framework(&id, &info, true, &options);
         }
     }
 
@@ -481,6 +537,17 @@ impl World {
         self.operate(offer, &operation);
     }
 
+    /// Two tasks of one ACCEPT use what is shared: there is another copy, which nothing was made into.
+    fn use_twice(&mut self, offer: usize) {
+        let Some(mut offer) = self.take_offer(offer) else { return };
+        let copy = offer.resources.shared();
+        let step = ResourceConversion::new(Resources::new(), copy.allocated_to(&offer.role));
+        if self.convert(&offer, &[step]) {
+            offer.resources += copy;
+        }
+        self.offers.push(offer);
+    }
+
     /// The framework applies an operation to an offer, and still has the offer.
     fn operate(&mut self, mut offer: Offer, operation: &Operation) {
         let mut steps = conversions(operation).unwrap();
@@ -488,23 +555,24 @@ impl World {
             step.consumed.allocate(&offer.role);
             step.converted.allocate(&offer.role);
         }
-        let (framework, agent) = (framework_id(&offer.framework), agent_id(&offer.agent));
-        let offered = offer.resources.allocated_to(&offer.role);
-        if !self.frameworks.iter().any(|at| framework_at(*at) == framework) {
-            self.offers.push(offer);
-            return;
-        }
-        let applied = self.core.update_allocation(&framework, &agent, &offered, &steps).is_ok();
-        let in_model = self.model.update_allocation(&framework, &agent, &offered, &steps).is_ok();
-        assert_eq!(applied, in_model, "{operation:?} on {offered}");
-        if applied {
+        if self.convert(&offer, &steps) {
             offer.resources = offer.resources.apply(operation).unwrap();
-            if let Some(at) = self.totals.keys().copied().find(|at| agent_at(*at) == agent) {
+            if let Some(at) = self.totals.keys().copied().find(|at| agent_at(*at).as_str() == offer.agent) {
                 let total = self.totals[&at].apply(operation).unwrap();
                 self.totals.insert(at, total);
             }
         }
         self.offers.push(offer);
+    }
+
+    /// Whether what a framework was offered could be converted, in core and model alike.
+    fn convert(&mut self, offer: &Offer, steps: &[ResourceConversion]) -> bool {
+        let (framework, agent) = (framework_id(&offer.framework), agent_id(&offer.agent));
+        let offered = offer.resources.allocated_to(&offer.role);
+        let applied = self.core.update_allocation(&framework, &agent, &offered, steps).is_ok();
+        let in_model = self.model.update_allocation(&framework, &agent, &offered, steps).is_ok();
+        assert_eq!(applied, in_model, "{steps:?} on {offered}");
+        applied
     }
 
     /// What is free of an agent by the master's own books: what it has without all that is out.

@@ -123,7 +123,7 @@ impl Cluster {
         let added = self.core.add_framework(&id, info, &BTreeMap::new(), true, &FrameworkOptions::default());
         added.expect("each framework is added once");
         if let Some(model) = &mut self.model {
-            model.add_framework(&id, info, true, &BTreeSet::new());
+            model.add_framework(&id, info, true, &FrameworkOptions::default());
         }
     }
 
@@ -229,7 +229,8 @@ pub(crate) fn size(agents: usize, frameworks: usize) -> String {
     format!("{} x {}", thousands(agents), thousands(frameworks))
 }
 
-fn thousands(number: usize) -> String {
+/// `10,000`
+pub(crate) fn thousands(number: usize) -> String {
     match number {
         0..1000 => number.to_string(),
         _ => format!("{},{:03}", number / 1000, number % 1000),

@@ -3,9 +3,8 @@
 //! `sorter_tests.cpp`).
 //!
 //! ```sh
-//! cargo bench -p allocator                         # all, some 3 minutes
+//! cargo bench -p allocator                         # all, some 2 minutes
 //! cargo bench -p allocator -- cycle quota          # those whose names contain one of the words
-//! cargo bench -p allocator -- DeclineOffers --full # with all 10 million filters
 //! cargo bench -p allocator -- Scaling --plot       # draws docs/allocation_cost.svg
 //! ```
 //!
@@ -37,8 +36,6 @@ use harness::bench::Report;
 
 /// What was asked for on the command line.
 pub(crate) struct Settings {
-    /// The largest sizes, which take minutes.
-    pub(crate) full: bool,
     /// A picture of how the cost grows.
     pub(crate) plot: bool,
 }
@@ -68,8 +65,7 @@ const BENCHMARKS: [(&str, &str, Benchmark); 17] = [
 fn main() -> ExitCode {
     let (options, words): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
-    let asked = |wanted: &str| options.iter().any(|option| option == wanted);
-    let settings = Settings { full: asked("--full"), plot: asked("--plot") };
+    let settings = Settings { plot: options.iter().any(|option| option == "--plot") };
     let mut verdict = ExitCode::SUCCESS;
     for (name, what, benchmark) in BENCHMARKS {
         let wanted = |word: &String| name.to_lowercase().contains(&word.to_lowercase());

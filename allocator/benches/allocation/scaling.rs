@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use harness::bench::{Report, Target, in_turn};
 
 use crate::Settings;
-use crate::cluster::{Cluster, size};
+use crate::cluster::{Cluster, size, thousands};
 use crate::floor::Floor;
 
 const AGENTS: [usize; 6] = [1_000, 2_000, 5_000, 10_000, 20_000, 50_000];
@@ -65,7 +65,7 @@ fn measure(report: &mut Report, agents: usize, frameworks: usize, grows: usize) 
 }
 
 // The picture: two panels with logarithmic axes and one scale of milliseconds.
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 820.0;
 const HEIGHT: f64 = 400.0;
 const PANEL: f64 = 330.0;
 const TOP: f64 = 64.0;
@@ -96,11 +96,11 @@ fn draw(agents: &[Point], frameworks: &[Point]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
          aria-label=\"Milliseconds of an allocation cycle by agents and by frameworks, beside the floor\">\n{HEAD}"
     );
-    let title = "What an allocation cycle costs (ms, both axes logarithmic)";
+    let title = "What an allocation cycle costs (all axes logarithmic)";
     let _ = writeln!(svg, "<text class=\"title\" x=\"60\" y=\"26\">{title}</text>");
     let name = format!("agents, with {FIXED_FRAMEWORKS} frameworks");
     panel(&mut svg, 60.0, &name, agents);
-    let name = format!("frameworks, with {FIXED_AGENTS} agents");
+    let name = format!("frameworks, with {} agents", thousands(FIXED_AGENTS));
     panel(&mut svg, 60.0 + PANEL + 80.0, &name, frameworks);
     svg.push_str("</svg>\n");
     svg
@@ -113,6 +113,8 @@ fn panel(svg: &mut String, left: f64, name: &str, points: &[Point]) {
     let decades = f64::from(DECADES.1 - DECADES.0);
     let y = |ms: f64| BOTTOM - (ms.log10() - f64::from(DECADES.0)) / decades * (BOTTOM - TOP);
     let right = left + PANEL - 60.0;
+    let _ =
+        writeln!(svg, "<text class=\"label\" x=\"{left:.1}\" y=\"{:.1}\">milliseconds</text>", TOP - 14.0);
     for power in DECADES.0..=DECADES.1 {
         let (ms, at) = (10_f64.powi(power), y(10_f64.powi(power)));
         let _ = writeln!(svg, "<path class=\"grid\" d=\"M{left:.1} {at:.1}H{right:.1}\"/>");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use allocator::core::subscribed_roles;
-use allocator::{Options, Quota};
+use allocator::{FrameworkOptions, Options, Quota};
 use mesos::resources::ResourceConversion;
 use mesos::{AgentId, FrameworkId, ResourceError, Resources, v1};
 use rand::SeedableRng;
@@ -38,11 +38,13 @@ impl Model {
         id: &FrameworkId,
         info: &v1::FrameworkInfo,
         active: bool,
-        suppressed: &BTreeSet<String>,
+        options: &FrameworkOptions,
     ) {
-        self.frameworks.insert(id.clone(), Framework { active, info: info.clone(), roles: BTreeMap::new() });
-        for role in subscribed_roles(info) {
-            self.subscribe(id, &role, suppressed.contains(&role));
+        let (info, constraints) = (info.clone(), options.constraints.clone());
+        let subscribed = subscribed_roles(&info);
+        self.frameworks.insert(id.clone(), Framework { active, info, constraints, roles: BTreeMap::new() });
+        for role in subscribed {
+            self.subscribe(id, &role, options.suppressed_roles.contains(&role));
         }
         self.all_marked |= active;
     }
@@ -71,20 +73,23 @@ impl Model {
         &mut self,
         id: &FrameworkId,
         info: &v1::FrameworkInfo,
-        suppressed: &BTreeSet<String>,
+        options: &FrameworkOptions,
     ) {
         let subscribed = subscribed_roles(info);
         let framework = self.framework(id);
         framework.info = info.clone();
+        let constraints = std::mem::replace(&mut framework.constraints, options.constraints.clone());
         framework.roles.retain(|role, _| subscribed.contains(role));
         self.settle();
         for role in subscribed {
-            let is_suppressed = suppressed.contains(&role);
+            let is_suppressed = options.suppressed_roles.contains(&role);
             let was = self.framework(id).roles.get(&role).map(|role| role.suppressed);
             self.subscribe(id, &role, is_suppressed);
             if !is_suppressed && was != Some(false) {
                 self.revive(id, &role);
             }
+            let constraints_before = was.and_then(|_| constraints.of_role(&role));
+            self.all_marked |= constraints_before != options.constraints.of_role(&role);
         }
     }
 

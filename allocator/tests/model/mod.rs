@@ -15,7 +15,7 @@ mod books;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use allocator::core::Scope;
+use allocator::core::{OfferConstraintsFilter, Scope};
 use allocator::{Offers, Options, Quota};
 use mesos::{AgentId, FrameworkId, Resource, ResourceQuantities, Resources, v1};
 use rand::rngs::SmallRng;
@@ -56,6 +56,7 @@ struct Agent {
 struct Framework {
     active: bool,
     info: v1::FrameworkInfo,
+    constraints: OfferConstraintsFilter,
     roles: BTreeMap<String, Subscription>,
 }
 
@@ -227,7 +228,11 @@ impl Model {
         use v1::framework_info::capability::Type;
         let framework = &self.frameworks[framework];
         let can = |wanted: Type| framework.info.capabilities.iter().any(|one| one.r#type() == wanted);
-        if !self.reaches_minimum(&free, framework, role) || !self.may_use(&self.agents[agent], can, role) {
+        let agent = &self.agents[agent];
+        if !self.reaches_minimum(&free, framework, role)
+            || !self.may_use(agent, can, role)
+            || framework.constraints.is_agent_excluded(role, &agent.info)
+        {
             return None;
         }
         Some(free.filter(|resource| {
