@@ -18,7 +18,7 @@ impl Core {
     ///
     /// What a task used is offered again at once, if the options say so. What was merely offered waits
     /// for the interval: with `refuse_seconds` 0 it would otherwise go to and fro as fast as messages
-    /// travel. With `filters` the framework refuses it; see [`super::Filters`].
+    /// travel. With `filters` the framework refuses it; see `core/filters.rs`.
     ///
     /// # Errors
     /// Unknown frameworks and agents: the master says later what it heard earlier, so that a message
