@@ -42,7 +42,8 @@ pub(crate) fn run(_: &Settings, report: &mut Report) {
     (0..AGENTS).for_each(|at| cluster.agent(at, &total, &BTreeMap::new()));
     let by_id: BTreeMap<_, usize> = (0..roles.len()).map(|at| (framework_id(at), at)).collect();
     let (mut cycles, mut launched, mut last) = (Vec::new(), 0, 0);
-    // Those who are done decline without a filter, and come first by their shares: upstream's goes on so for 30 s.
+    // Those who are done decline without a filter and come first by their shares, so that others starve. Upstream
+    // stops after 30 s.
     while launched < wanted && cycles.len() < last + 100 {
         let (offers, took) = cluster.cycle();
         cycles.push(took);
