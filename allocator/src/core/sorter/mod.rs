@@ -26,7 +26,7 @@
 //! Knows paths and amounts; does not know agents, filters or what a client is.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use indexmap::IndexMap;
 
@@ -164,7 +164,9 @@ struct Node {
     children: BTreeMap<Box<str>, NodeIdx>,
     /// By lane: the children that are in it or have something in it below them, in order (unless the
     /// tree is dirty).
-    order: [Vec<NodeIdx>; Lane::COUNT],
+    ///
+    /// A deque: who is chosen mostly goes from the front to the end, which moves nobody else.
+    order: [VecDeque<NodeIdx>; Lane::COUNT],
     /// The lanes of its parent's order in which it stands.
     stands_in: u8,
 }
@@ -522,7 +524,7 @@ impl Sorter {
         }
         // The node above goes on standing where the leaf stood.
         for lane in lanes(kind.lanes()) {
-            self.nodes[leaf].order[lane.0].push(virtual_leaf);
+            self.nodes[leaf].order[lane.0].push_back(virtual_leaf);
         }
         self.nodes[virtual_leaf].stands_in = kind.lanes();
         self.dirty = true;
@@ -579,7 +581,7 @@ impl Sorter {
         let node = &self.nodes[child];
         let order = &self.nodes[parent].order[lane.0];
         // Who is chosen is mostly the first.
-        if order.first() == Some(&child) {
+        if order.front() == Some(&child) {
             return 0;
         }
         order.partition_point(|other| self.nodes[*other].compare(node) == Ordering::Less)
@@ -587,23 +589,16 @@ impl Sorter {
 
     /// Moves the child at `from`, whose key has changed, to where it belongs among its siblings.
     fn move_to_its_place(&mut self, parent: NodeIdx, from: usize, lane: Lane) {
-        let order = &self.nodes[parent].order[lane.0];
-        let Some(child) = order.get(from) else { return };
-        let node = &self.nodes[*child];
+        let Some(child) = self.nodes[parent].order[lane.0].remove(from) else { return };
+        let node = &self.nodes[child];
         let before = |other: &NodeIdx| self.nodes[*other].compare(node) == Ordering::Less;
+        let others = &self.nodes[parent].order[lane.0];
         // Who was just chosen mostly becomes the last.
-        let right = match order.last() {
-            Some(last) if last != child && before(last) => order.len() - 1 - from,
-            _ => order[from + 1..].partition_point(before),
+        let to = match others.back() {
+            Some(last) if before(last) => others.len(),
+            _ => others.partition_point(before),
         };
-        if right > 0 {
-            self.nodes[parent].order[lane.0][from..=from + right].rotate_left(1);
-            return;
-        }
-        let to = order[..from].partition_point(before);
-        if to < from {
-            self.nodes[parent].order[lane.0][to..=from].rotate_right(1);
-        }
+        self.nodes[parent].order[lane.0].insert(to, child);
     }
 
     /// Lets a child stand in some lanes of its parent's order and in no others. A parent stands wherever
@@ -645,7 +640,7 @@ impl Sorter {
             self.nodes[*child].share = basis.share(&self.nodes[*child]);
         }
         for order in &mut order {
-            order.sort_by(|left, right| self.nodes[*left].compare(&self.nodes[*right]));
+            order.make_contiguous().sort_by(|left, right| self.nodes[*left].compare(&self.nodes[*right]));
         }
         for child in &order[Lane::ACTIVE.0] {
             if self.nodes[*child].kind.is_internal() {
