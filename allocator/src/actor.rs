@@ -10,6 +10,7 @@
 //! | `RemoveAgent`, `DeactivateAgent`, `UpdateWhitelist` | the master | changes the books |
 //! | `RecoverResources` | the master | frees resources, sets a filter; those of ended tasks are offered at once |
 //! | `UpdateAllocation`, `TransitionOfferedToAllocated`, `UpdateWeights`, `UpdateQuota` | the master | changes the books |
+//! | `Pause`, `Resume` | the master | stops allocation for a while, and goes on |
 //! | `UpdateInverseOffer` | the master | notes the answer to an inverse offer |
 //! | `GetInverseOfferStatuses` | the master | answers with those answers |
 //! | `UpdateAvailable` | the master | changes what is free of an agent; answers whether that was possible |
@@ -123,7 +124,8 @@ impl Allocator {
         if let Err(error) = &result {
             note(event, error);
         }
-        if running.core.has_marked() && running.asked.is_none() && !running.core.is_held(now) {
+        let may_run = !running.core.is_held(now) && !running.core.is_paused();
+        if may_run && running.core.has_marked() && running.asked.is_none() {
             running.asked = Some(now);
             if now >= running.rest_until {
                 // Behind what waits in the queue, so that one run serves it all.
@@ -138,6 +140,9 @@ impl Allocator {
     fn run(&mut self, scope: Scope, ctx: &mut Context<Self>) {
         let Some(running) = &mut self.running else { return };
         let began = ctx.node().elapsed();
+        if running.core.is_paused() || running.core.is_held(began) {
+            return;
+        }
         let grants = running.core.allocate(began, scope);
         let offers = running.core.offers(&grants);
         let took = ctx.node().elapsed().saturating_sub(began);
@@ -327,6 +332,14 @@ events! {
         Ok(())
     };
     UpdateUnavailability => |core, m, _now| core.update_unavailability(&m.agent, m.unavailability);
+    Pause => |core, _m, _now| {
+        core.pause();
+        Ok(())
+    };
+    Resume => |core, _m, _now| {
+        core.resume();
+        Ok(())
+    };
     UpdateInverseOffer => |core, m, now|
         core.update_inverse_offer(&m.agent, &m.framework, m.status, m.filters.as_ref(), now);
 }

@@ -271,6 +271,14 @@ pub struct UpdateInverseOffer {
 #[derive(Clone, Copy, Debug)]
 pub struct GetInverseOfferStatuses;
 
+/// Stop allocation: nothing is offered until [`Resume`]. For who has many changes to make before the next run.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause;
+
+/// Go on with allocation, and serve at once what happened meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Resume;
+
 /// Why does a framework get offers or not? For operators; see [`crate::core::explain`].
 #[derive(Clone, Debug)]
 pub struct Explain(pub Question);
@@ -312,6 +320,8 @@ messages! {
     UpdateQuota;
     UpdateWhitelist;
     UpdateUnavailability;
+    Pause;
+    Resume;
     Explain => Result<Explanation, ExplainError>;
     ReportConstraints => ConstraintsReport;
     TakeHoldings => Holdings;

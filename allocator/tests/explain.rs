@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use allocator::core::Scope;
 use allocator::core::constraints::{OfferConstraintsFilter, RegexLimits};
 use allocator::core::explain::{
     ExplainError, Explanation, Figures, Limit, MinimumOf, Missing, Obstacle, Question, Reason,
@@ -61,6 +62,19 @@ fn an_unknown_framework_is_an_error() {
     let answer = cluster.core.explain(&question("A", None), cluster.now);
     assert_eq!(answer, Err(ExplainError::UnknownFramework(framework_id("A"))));
     assert_eq!(answer.unwrap_err().to_string(), "framework A is not known to the allocator");
+}
+
+#[test]
+fn while_allocation_is_paused_that_is_the_reason() {
+    let mut cluster = Cluster::new();
+    cluster.framework("A", &["role"]);
+    cluster.agent("agent", "cpus:4;mem:1024");
+    cluster.core.pause();
+    assert_eq!(explain(&mut cluster, "A", "role").obstacles, [Obstacle::Paused]);
+    assert!(cluster.core.allocate(cluster.now, Scope::All).is_empty());
+    cluster.core.resume();
+    assert_eq!(explain(&mut cluster, "A", "role").obstacles, []);
+    assert_eq!(cluster.core.allocate(cluster.now, Scope::All).len(), 1);
 }
 
 #[test]

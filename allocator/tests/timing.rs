@@ -129,3 +129,22 @@ fn an_operation_on_what_is_not_there_is_answered_with_an_error() {
         assert_eq!(setup.allocator.ask(unknown).await.unwrap(), Ok(()));
     });
 }
+
+/// Upstream: `pause` and `resume` of the allocator's interface.
+#[test]
+fn while_allocation_is_paused_nothing_is_offered_and_what_happened_is_served_afterwards() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        setup.add_framework("F", "role");
+        testing::settle().await;
+        setup.allocator.tell(Pause);
+        setup.add_agent("S");
+        setup.pass(3 * SECOND).await;
+        assert!(setup.heard().is_empty());
+        let runs = setup.runs();
+        setup.allocator.tell(Resume);
+        setup.pass(10 * MILLISECOND).await;
+        assert_eq!(setup.only_heard().agent, "S");
+        assert_eq!(setup.runs(), runs + 1.0);
+    });
+}

@@ -27,6 +27,21 @@ impl Core {
         }
     }
 
+    /// Stops allocation until [`Core::resume`]. Events still count, and are served then.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Ends a pause.
+    pub fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    /// Whether allocation is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Whether allocation is held until agents have come back.
     pub fn is_held(&self, now: Duration) -> bool {
         self.hold.as_ref().is_some_and(|hold| now < hold.until)

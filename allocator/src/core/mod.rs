@@ -149,6 +149,7 @@ pub struct Core {
     whitelist: Option<BTreeSet<String>>,
     maintenance: Maintenance,
     hold: Option<Hold>,
+    paused: bool,
     /// Agents that the next run of marked agents looks at. May name agents that are gone or unmarked.
     marked: Vec<AgentIdx>,
     all_marked: bool,
@@ -180,6 +181,7 @@ impl Core {
             whitelist: None,
             maintenance: Maintenance::default(),
             hold: None,
+            paused: false,
             marked: Vec::new(),
             all_marked: false,
             random: SmallRng::seed_from_u64(seed),

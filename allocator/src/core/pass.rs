@@ -61,9 +61,9 @@ pub struct Grant {
 }
 
 impl Core {
-    /// Runs the pass, and gives in the books what it says. Nothing while allocation is held.
+    /// Runs the pass, and gives in the books what it says. Nothing while allocation is held or paused.
     pub fn allocate(&mut self, now: Duration, scope: Scope) -> Vec<Grant> {
-        if self.is_held(now) {
+        if self.paused || self.is_held(now) {
             return Vec::new();
         }
         if self.hold.take().is_some() {

@@ -104,6 +104,8 @@ pub enum Obstacle {
         /// It ends when so many more agents are back.
         agents_awaited: usize,
     },
+    /// Allocation was paused, and not resumed yet.
+    Paused,
     /// There is no agent.
     NoAgents,
 }
@@ -372,6 +374,7 @@ impl Obstacle {
             }
             Obstacle::Suppressed => "The framework asks for offers again with REVIVE.",
             Obstacle::Held { .. } => "Wait; if agents stay away, look why they do not re-register.",
+            Obstacle::Paused => "Resume allocation.",
             Obstacle::NoAgents => "Start agents, or look why they do not register.",
         }
     }

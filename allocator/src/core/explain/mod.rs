@@ -212,6 +212,9 @@ impl Writer<'_, '_> {
                 agents_awaited: hold.agents.saturating_sub(core.agents.len()),
             });
         }
+        if core.is_paused() {
+            obstacles.push(Obstacle::Paused);
+        }
         if core.agents.len() == 0 {
             obstacles.push(Obstacle::NoAgents);
         }

@@ -280,6 +280,7 @@ fn obstacle_in_words(obstacle: &Obstacle) -> String {
             if *agents_awaited == 1 { "is" } else { "are" },
             duration(*seconds_left)
         ),
+        Obstacle::Paused => "allocation is paused".to_owned(),
         Obstacle::NoAgents => "there is no agent".to_owned(),
     }
 }
