@@ -65,6 +65,17 @@ fn an_unknown_framework_is_an_error() {
 }
 
 #[test]
+fn what_is_free_for_a_role_is_told_without_what_is_reserved_for_others() {
+    let mut cluster = Cluster::new();
+    cluster.framework("A", &["role"]);
+    cluster.agent("agent", "cpus:4;mem:1024;cpus(ops):2");
+    let offer = cluster.tick().remove(0);
+    cluster.decline(&offer, 60.0);
+    let explained = explain(&mut cluster, "A", "role");
+    assert_eq!(explained.reasons[0].free, figures(&[("cpus", 4.0), ("mem", 1024.0)]));
+}
+
+#[test]
 fn while_allocation_is_paused_that_is_the_reason() {
     let mut cluster = Cluster::new();
     cluster.framework("A", &["role"]);

@@ -297,7 +297,7 @@ pub struct Group {
     pub reason: Reason,
     /// How many agents.
     pub agents: usize,
-    /// What is free on them together.
+    /// What is free on them together and not reserved for others, unless that is the reason.
     pub free: Figures,
     /// One of them.
     pub example: AgentView,

@@ -290,10 +290,11 @@ impl Writer<'_, '_> {
     fn agents(&mut self, member: MemberIdx, question: &Question, answer: &mut RoleExplanation) {
         let core = self.core();
         let is_free = answer.obstacles.is_empty();
+        let role = core.members[member].role;
         let mut examiner = Examiner {
             pass: self.pass,
             member,
-            role: core.members[member].role,
+            role,
             now: self.now,
             line: self.line,
             place: self.line.iter().position(|other| *other == member).unwrap_or(self.line.len()),
@@ -323,7 +324,10 @@ impl Writer<'_, '_> {
                 details: Details::default(),
             });
             tally.agents += 1;
-            tally.free += &entry.free().amounts();
+            tally.free += &match verdict {
+                Verdict::ReservedForOthers => entry.free().amounts(),
+                _ => self.pass.free_for(agent, role).amounts(),
+            };
             tally.details.add(core, agent, &verdict);
             // The filter that ends first is the example.
             if let (Verdict::Filtered(first), Verdict::Filtered(until)) = (&tally.verdict, &verdict)
