@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use allocator::Quota;
 use allocator::core::Holdings;
 use allocator::messages::TakeHoldings;
 use master::TakeSnapshot;
@@ -181,6 +182,9 @@ pub async fn unwell(cluster: &Cluster) -> Vec<String> {
     };
     if !cluster.are_quotas_reset() {
         unwell.push("the operator could not take the quotas away".to_owned());
+    }
+    for (role, quota) in snapshot.quotas.iter().filter(|(_, quota)| **quota != Quota::default()) {
+        unwell.push(format!("the quota of {role} was taken away, and is there: {quota:?}"));
     }
     for address in cluster.agents() {
         let known = snapshot.agents.values().find(|agent| agent.pid.address() == address);

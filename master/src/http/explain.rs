@@ -17,8 +17,10 @@ use crate::master::Master;
 
 /// Agents that are listed one by one unless the query says otherwise, as of tasks in `/tasks`.
 const DEFAULT_LIMIT: usize = 100;
-/// The most that are listed in one answer: some megabytes.
+/// The most that are listed of one role: some megabytes.
 const LIMITS: RangeInclusive<usize> = 0..=10_000;
+/// The most that are listed of each role of a framework, when all are asked for.
+const LIMIT_OF_EACH: usize = 500;
 /// How many frameworks a refusal names.
 const NAMED: usize = 10;
 /// What a query may hold.
@@ -64,8 +66,14 @@ fn question(query: &Query, snapshot: &Snapshot) -> Result<Question, Response> {
     {
         return Err(Response::bad_request(format!("bad parameter 'role={role}': {error}")));
     }
+    let limit = number(query, "limit", DEFAULT_LIMIT, &LIMITS)?;
+    if role.is_none() && limit > LIMIT_OF_EACH {
+        return Err(Response::bad_request(format!(
+            "bad parameter 'limit={limit}': without 'role' at most {LIMIT_OF_EACH} are allowed for each role"
+        )));
+    }
     Ok(Question {
-        limit: number(query, "limit", DEFAULT_LIMIT, &LIMITS)?,
+        limit,
         offset: number(query, "offset", 0, &(0..=usize::MAX))?,
         framework: find(framework, snapshot)?,
         role,

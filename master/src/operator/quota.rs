@@ -9,6 +9,7 @@
 //! soon: first told, then rescinded, or what comes back would be offered by the old quota. This is best
 //! effort; tasks are never touched.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::http::{Method, StatusCode};
@@ -95,6 +96,7 @@ pub(super) fn update(
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let invalid = |text: String| bad(format!("Invalid QuotaConfig: {text}"));
+    few_enough(master, &call.quota_configs).map_err(&invalid)?;
     for config in &call.quota_configs {
         let role = &config.role;
         if !is_whitelisted(master, role) {
@@ -125,10 +127,44 @@ pub(super) fn update(
         for config in &configs {
             tell(master, &config.role, config.into());
         }
+        let mut books = Books::of(master.cluster.agents());
         for config in &configs {
-            rescind_for(master, config, ctx);
+            if rescind_for(master, config, &books, ctx) {
+                books = Books::of(master.cluster.agents());
+            }
         }
     }))
+}
+
+/// The most roles of one call.
+const MAX_CONFIGS: usize = 1_000;
+/// The most names of resources in all quotas together: each amount in the allocator's books is as long as there are
+/// names.
+const MAX_NAMES: usize = 64;
+
+/// Keeps a call, and what is known of quotas, within bounds that no operator comes near.
+fn few_enough(master: &Master, configs: &[QuotaConfig]) -> Result<(), String> {
+    if configs.len() > MAX_CONFIGS {
+        return Err(format!(
+            "{} quotas are set in one call; at most {MAX_CONFIGS} are allowed",
+            configs.len()
+        ));
+    }
+    let of = |quota: &Quota| -> Vec<String> {
+        let guarantees = quota.guarantees.iter().map(|(name, _)| name.to_owned());
+        guarantees.chain(quota.limits.iter().map(|(name, _)| name.to_owned())).collect()
+    };
+    let mut names: BTreeSet<String> = master.cluster.quotas().values().flat_map(of).collect();
+    for config in configs {
+        names.extend(config.guarantees.keys().chain(config.limits.keys()).cloned());
+    }
+    if names.len() > MAX_NAMES {
+        return Err(format!(
+            "quotas name {} different resources; at most {MAX_NAMES} are allowed",
+            names.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a role has no more than it shall have at most from now on.
@@ -154,20 +190,27 @@ fn guarantees_with(master: &Master, configs: &[QuotaConfig]) -> ResourceQuantiti
 /// A quota is stored: from now on it holds.
 fn tell(master: &mut Master, role: &str, quota: Quota) {
     tracing::info!(role, guarantees = %quota.guarantees, limits = %quota.limits, "the quota of a role is set");
-    master.cluster.set_quota(role.to_owned(), quota.clone());
+    // Upstream keeps quotas that were reset, and shows them; of roles that never had one there is nothing to keep.
+    if quota != Quota::default() || master.cluster.quotas().contains_key(role) {
+        master.cluster.set_quota(role.to_owned(), quota.clone());
+    }
     master.allocation.update_quota(role.to_owned(), quota);
 }
 
 /// Takes back offers of the role and of those below it until it is within its limits, and then offers of others
-/// until it can have what it is guaranteed. What is free is not counted on: it may be on its way to others.
-fn rescind_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Context<Master>) {
+/// until it can have what it is guaranteed. What is free is not counted on: it may be on its way to others. True if
+/// any was taken back; the books are those of before.
+fn rescind_for(master: &mut Master, config: &QuotaConfig, books: &Books, ctx: &mut Context<Master>) -> bool {
     let quota = Quota::from(config);
     if quota == Quota::default() {
-        return;
+        return false;
     }
-    let books = Books::of(master.cluster.agents());
     // What is reserved and offered is in both; more may be taken back than needed.
     let mut held = books.consumed(&config.role) + books.offered(&config.role);
+    if quota.limits.contains_quantities(&held) && held.contains(&quota.guarantees) {
+        return false;
+    }
+    let mut any = false;
     let own = |offer: &Offer| offer.role == config.role || is_strict_subrole_of(&offer.role, &config.role);
     let amount = |offer: &Offer| ResourceQuantities::from_resources(&offer.resources);
     for offer in outstanding(master, own) {
@@ -176,6 +219,7 @@ fn rescind_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Context<Mast
         }
         held -= amount(&offer);
         offers::rescind(master, &offer.id, ctx);
+        any = true;
     }
     for offer in outstanding(master, |offer| !own(offer)) {
         if held.contains(&quota.guarantees) {
@@ -183,7 +227,9 @@ fn rescind_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Context<Mast
         }
         held += amount(&offer);
         offers::rescind(master, &offer.id, ctx);
+        any = true;
     }
+    any
 }
 
 /// The outstanding offers that `wanted` picks, agent by agent.
@@ -231,6 +277,8 @@ pub(super) fn set(
     let amounts = guarantee.iter().filter_map(|resource| Some((resource.name.clone(), resource.scalar?)));
     let amounts: std::collections::BTreeMap<_, _> = amounts.collect();
     let config = QuotaConfig { role: role.clone(), guarantees: amounts.clone(), limits: amounts };
+    few_enough(master, std::slice::from_ref(&config)).map_err(&invalid)?;
+    validation::config(&config).map_err(|error| invalid(error.0))?;
     if !forced {
         fits(master, &config)?;
     }
@@ -274,7 +322,8 @@ fn rescind_agents_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Conte
         if rescinded.contains(&wanted) && visited >= members {
             return;
         }
-        rescinded += ResourceQuantities::from_resources(&agent.offered);
+        // What is reserved for others, or may be taken away, fills no guarantee.
+        rescinded += ResourceQuantities::from_scalar_resources(&agent.offered.unreserved().non_revocable());
         offers::rescind_of_agent(master, &agent.id, ctx);
     }
 }

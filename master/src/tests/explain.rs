@@ -90,6 +90,7 @@ fn a_question_that_cannot_be_answered_is_refused_with_what_is_wrong() {
                 "bad parameter 'limit=many': allowed are whole numbers from 0 to 10000".to_owned(),
             ),
             ("?framework=one&limit=10001", 400, "from 0 to 10000".to_owned()),
+            ("?framework=one&limit=501", 400, "without 'role' at most 500 are allowed".to_owned()),
             (
                 "?framework=one&offset=-1",
                 400,

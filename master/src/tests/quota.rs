@@ -38,6 +38,10 @@ async fn set(cluster: &Cluster, config: Value) {
     assert_eq!(cluster.api(update(false, vec![config])).await, (200, String::new()));
 }
 
+async fn set_forced(cluster: &Cluster, config: Value) {
+    assert_eq!(cluster.api(update(true, vec![config])).await, (200, String::new()));
+}
+
 /// The quota of a role as `/roles` shows it.
 async fn shown(cluster: &Cluster, role: &str) -> Value {
     let roles = cluster.get("/roles").await;
@@ -509,5 +513,30 @@ fn quotas_outlive_the_master_and_allocation_waits_for_agents_then() {
         back.info.id = ids.pop();
         back.reregister(Vec::new(), Vec::new());
         assert_eq!(amount(&scheduler.offer().await.resources, "cpus"), 2.0);
+    });
+}
+
+#[test]
+fn quotas_are_bounded_in_number_and_in_names() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let many = (0..1_001).map(|at| config(&format!("r{at}"), &[], &[])).collect();
+        let (status, text) = cluster.api(update(true, many)).await;
+        assert_eq!((status, text.contains("at most 1000 are allowed")), (400, true), "{text}");
+        let names: Vec<String> = (0..65).map(|at| format!("name{at}")).collect();
+        let guarantees: Vec<(&str, f64)> = names.iter().map(|name| (name.as_str(), 1.0)).collect();
+        set_forced(&cluster, config("a", &guarantees[..40], &[])).await;
+        let (status, text) = cluster.api(update(true, vec![config("b", &guarantees[40..], &[])])).await;
+        assert_eq!((status, text.contains("at most 64 are allowed")), (400, true), "{text}");
+        set_forced(&cluster, config("b", &guarantees[..64], &[])).await;
+    });
+}
+
+#[test]
+fn taking_away_a_quota_that_never_was_leaves_nothing() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        set(&cluster, config("unheard-of", &[], &[])).await;
+        assert_eq!(shown(&cluster, "unheard-of").await, Value::Null);
     });
 }
