@@ -4,13 +4,13 @@
 //! |---|---|---|
 //! | `Initialize` | the master, first | makes the core, starts the interval |
 //! | `Recover` | the master | sets quotas; holds allocation until agents are back |
-//! | `AddFramework`, `ActivateFramework`, `ReviveOffers`, `UpdateFramework` | the master | changes the books; all agents are looked at at once |
+//! | `AddFramework`, `ActivateFramework`, `ReviveOffers`, `UpdateFramework` | the master | changes the books; all agents are looked at at once, if somebody wants offers who did not before |
 //! | `RemoveFramework`, `DeactivateFramework`, `SuppressOffers` | the master | changes the books; what a removed framework held is offered at once |
 //! | `AddAgent`, `UpdateAgent`, `AddResourceProvider`, `ActivateAgent`, `UpdateUnavailability` | the master | changes the books; the agent is looked at at once |
 //! | `RemoveAgent`, `DeactivateAgent`, `UpdateWhitelist` | the master | changes the books |
 //! | `RecoverResources` | the master | frees resources, sets a filter; those of ended tasks are offered at once |
 //! | `UpdateAllocation`, `TransitionOfferedToAllocated`, `UpdateWeights`, `UpdateQuota` | the master | changes the books |
-//! | `Pause`, `Resume` | the master | stops allocation for a while, and goes on |
+//! | `Pause`, `Resume` | the master | stops allocation; goes on, and serves at once what happened meanwhile |
 //! | `UpdateInverseOffer` | the master | notes the answer to an inverse offer |
 //! | `GetInverseOfferStatuses` | the master | answers with those answers |
 //! | `UpdateAvailable` | the master | changes what is free of an agent; answers whether that was possible |
@@ -69,7 +69,7 @@ struct Running {
     metrics: AllocatorMetrics,
     /// When a run of the marked agents was asked for, if it has not begun.
     asked: Option<Duration>,
-    /// Before this the next run does not begin.
+    /// Before this the next run of marked agents does not begin.
     rest_until: Duration,
 }
 
@@ -208,6 +208,12 @@ impl Handle<Tick> for Allocator {
 
 impl Handle<RunMarked> for Allocator {
     fn handle(&mut self, _: RunMarked, _: &Pid, ctx: &mut Context<Self>) {
+        let now = ctx.node().elapsed();
+        if let Some(running) = self.running.as_ref().filter(|running| now < running.rest_until) {
+            // A tick ran meanwhile, and the pause begins after it.
+            ctx.after(running.rest_until - now, RunMarked);
+            return;
+        }
         // A tick may have served the marks meanwhile.
         if self.running.as_ref().is_some_and(|running| running.core.has_marked()) {
             self.run(Scope::Marked, ctx);

@@ -80,20 +80,21 @@ impl AllocatorMetrics {
             total.set(figures.total);
             taken.set(figures.offered_or_allocated);
         }
-        let mut gone = std::mem::take(&mut self.roles);
-        for figures in core.role_figures(now) {
-            let known = gone.remove(&figures.role);
-            let mut gauges = match known {
-                Some(gauges) if gauges.path == *figures.path => gauges,
-                other => {
-                    other.into_iter().for_each(|gauges| gauges.remove(core, &self.registry));
-                    RoleGauges::new(Arc::clone(figures.path))
-                }
-            };
-            gauges.set(&figures, core, &self.registry);
-            self.roles.insert(figures.role, gauges);
+        let current: BTreeMap<RoleIdx, RoleFigures<'_>> =
+            core.role_figures(now).into_iter().map(|figures| (figures.role, figures)).collect();
+        // All that is gone first: a role may have come back under another index, with the same names.
+        let known = std::mem::take(&mut self.roles);
+        for (role, gauges) in known {
+            if current.get(&role).is_some_and(|figures| *figures.path == gauges.path) {
+                self.roles.insert(role, gauges);
+            } else {
+                gauges.remove(core, &self.registry);
+            }
         }
-        gone.into_values().for_each(|gauges| gauges.remove(core, &self.registry));
+        for (role, figures) in &current {
+            let gauges = self.roles.entry(*role).or_insert_with(|| RoleGauges::new(Arc::clone(figures.path)));
+            gauges.set(figures, core, &self.registry);
+        }
     }
 }
 

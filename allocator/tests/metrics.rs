@@ -328,3 +328,21 @@ fn the_names_of_all_metrics_are_upstreams() {
         );
     });
 }
+
+#[test]
+fn roles_that_come_back_under_each_others_indices_keep_their_metrics() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        setup.add_framework_of("F", framework_info(&["a", "b"]));
+        setup.pass(1100 * MILLISECOND).await;
+        setup.allocator.tell(RemoveFramework { id: framework_id("F") });
+        setup.add_framework_of("G", framework_info(&["a", "b"]));
+        for _ in 0..2 {
+            setup.pass(1100 * MILLISECOND).await;
+            for role in ["a", "b"] {
+                let name = format!("roles/{role}/shares/dominant");
+                assert_eq!(setup.metric(&name), Some(0.0), "{name}");
+            }
+        }
+    });
+}

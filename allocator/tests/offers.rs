@@ -328,3 +328,19 @@ fn a_held_allocator_waits_for_its_agents_or_its_time() {
     cluster.core.recover(5, &BTreeMap::new(), cluster.now);
     assert!(!cluster.core.is_held(cluster.now));
 }
+
+#[test]
+fn minimums_name_only_so_many_resources_and_what_no_agent_has_is_never_reached() {
+    let mut cluster = Cluster::new();
+    cluster.agent("S", "cpus:4;mem:1024");
+    let mut info = framework_info(&["role"]);
+    let minimum = |name: &str| v1::offer_filters::ResourceQuantities {
+        quantities: [(name.to_owned(), v1::value::Scalar { value: 1.0 })].into(),
+    };
+    let quantities = (0..1000).map(|at| minimum(&format!("name{at}"))).collect();
+    let minimums = v1::offer_filters::MinAllocatableResources { quantities };
+    let filters = v1::OfferFilters { min_allocatable_resources: Some(minimums) };
+    info.offer_filters.insert("role".to_owned(), filters);
+    cluster.framework_of("F", &info);
+    assert!(cluster.tick().is_empty());
+}

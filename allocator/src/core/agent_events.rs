@@ -32,9 +32,12 @@ impl Core {
         self.paused = true;
     }
 
-    /// Ends a pause.
+    /// Ends a pause, and a hold after a failover (upstream has one switch for both).
     pub fn resume(&mut self) {
         self.paused = false;
+        if self.hold.take().is_some() {
+            self.mark_all();
+        }
     }
 
     /// Whether allocation is paused.
@@ -76,8 +79,7 @@ impl Core {
         self.note_region(agent);
         self.judge_agent(agent);
         self.count_total(agent, &Bundle::default());
-        for (framework, resources) in used.iter().filter(|(_, resources)| !resources.is_empty()) {
-            let framework = self.intern_framework(framework);
+        for (framework, resources) in used {
             self.complete(agent, framework, resources);
         }
         if self.hold.as_ref().is_some_and(|hold| self.agents.len() >= hold.agents) {
@@ -167,11 +169,14 @@ impl Core {
         if self.set_total(agent, &total) {
             self.mark(agent);
         }
-        for (framework, resources) in used.iter().filter(|(_, resources)| !resources.is_empty()) {
-            let framework = self.intern_framework(framework);
+        for (framework, resources) in used {
             for (role, resources) in resources.allocations() {
-                let member = self.intern_member(framework, &role);
                 let used = Bundle::split(&resources, &mut self.names);
+                if used.is_empty() {
+                    continue;
+                }
+                let framework = self.intern_framework(framework);
+                let member = self.intern_member(framework, &role);
                 self.give(agent, member, &used, true);
                 self.allocate_loose(agent, self.members[member].role, &used.loose());
             }

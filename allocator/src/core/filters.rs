@@ -19,8 +19,8 @@
 //! time ([`Filters::without_refusers`]). A filter takes 8 bytes and a bit.
 //!
 //! Forgetting all filters of a member touches every agent. It is put off ([`Filters::forget_member`]),
-//! and done for all such members together before the next run ([`Filters::settle`]): a thousand
-//! frameworks may revive at once.
+//! and done for all such members together before the next run ([`Filters::settle`]), or when one of them
+//! refuses something before that: a thousand frameworks may revive at once.
 //!
 //! Time is the core's: the duration since the allocator started.
 
@@ -142,11 +142,10 @@ impl OnAgent {
         for refused in &mut self.refused {
             gone.extend(refused.take_out(&goes));
         }
-        if !gone.is_empty() {
-            self.refused.retain(|refused| !refused.until.is_empty());
-            self.first_end =
-                self.refused.iter().flat_map(|refused| &refused.until).copied().min().unwrap_or(u64::MAX);
-        }
+        self.refused.retain(|refused| !refused.until.is_empty());
+        // Anew even if nobody goes: the filter that would have ended first may have been replaced.
+        self.first_end =
+            self.refused.iter().flat_map(|refused| &refused.until).copied().min().unwrap_or(u64::MAX);
         gone
     }
 }
@@ -154,7 +153,7 @@ impl OnAgent {
 /// All filters of the cluster. See the module.
 ///
 /// Bounded by what was offered: a new filter replaces those of its member and agent that refuse less for
-/// no longer, and those that ended are dropped at the next run that looks at the agent.
+/// no longer, and those that ended are dropped at the next run that could offer something of the agent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filters {
     on: Vec<OnAgent>,
@@ -405,6 +404,15 @@ mod tests {
         assert_eq!(filters.on[0].refused.len(), 1);
         filters.forget_agent(agent(0));
         assert_eq!(count(&filters, SECOND), 0);
+    }
+
+    #[test]
+    fn a_filter_that_was_replaced_does_not_make_every_run_look_for_its_end() {
+        let mut filters = Filters::default();
+        filters.insert(agent(0), ONE, &bundle("cpus:2"), 10 * SECOND, SECOND);
+        filters.insert(agent(0), ONE, &bundle("cpus:4"), 3600 * SECOND, SECOND);
+        filters.expire(agent(0), 11 * SECOND);
+        assert_eq!(filters.on[0].first_end, nanos(3600 * SECOND));
     }
 
     #[test]

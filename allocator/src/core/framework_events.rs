@@ -49,7 +49,7 @@ impl Core {
         }
         for (agent, resources) in used {
             if let Some(agent) = self.agents.find(agent) {
-                self.complete(agent, framework, resources);
+                self.complete(agent, id, resources);
             }
         }
         if active {
@@ -59,10 +59,15 @@ impl Core {
     }
 
     /// Gives a framework what it uses of an agent and does not hold in the books yet.
-    pub(super) fn complete(&mut self, agent: AgentIdx, framework: FrameworkIdx, used: &Resources) {
+    pub(super) fn complete(&mut self, agent: AgentIdx, framework: &FrameworkId, used: &Resources) {
         for (role, resources) in used.allocations() {
-            let member = self.intern_member(framework, &role);
             let used = Bundle::split(&resources, &mut self.names);
+            if used.is_empty() {
+                continue;
+            }
+            // Here, and not before: a framework of which nothing is used stays unknown.
+            let framework = self.intern_framework(framework);
+            let member = self.intern_member(framework, &role);
             let missing = match self.agents[agent].given_to(member) {
                 Some(given) => used.minus(given, &self.names),
                 None => used,
@@ -168,6 +173,7 @@ impl Core {
                 entry.subscribed = false;
                 entry.suppressed = false;
                 self.set_constraints(member, None);
+                self.set_minimums(member, None);
                 self.filters.forget_member(member);
                 self.refresh(member);
                 self.release_member(member);

@@ -13,7 +13,7 @@ use mesos::{FrameworkId, v1};
 use super::amounts::{Amounts, Limits};
 use super::bundle::{Bundle, Unusable};
 use super::constraints::RoleConstraints;
-use super::ids::{FrameworkIdx, MemberIdx, Names, RoleIdx};
+use super::ids::{FrameworkIdx, MemberIdx, NameIdx, Names, RoleIdx};
 
 /// One framework.
 #[derive(Debug)]
@@ -69,6 +69,9 @@ impl Member {
         }
     }
 }
+
+/// Frameworks may bring new names of resources up to so many in all: amounts are as long as there are names.
+const NAMES: usize = 256;
 
 /// What an offer must reach at least one of. Empty: anything will do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -148,7 +151,11 @@ pub(crate) fn minimums(info: &v1::FrameworkInfo, role: &str, names: &mut Names) 
     for quantities in &minimums.quantities {
         let mut minimum = Amounts::ZERO;
         for (name, scalar) in &quantities.quantities {
-            minimum.set(names.intern(name), mesos::Scalar::from_f64(scalar.value).millis());
+            match names.intern_within(name, NAMES) {
+                Some(name) => minimum.set(name, mesos::Scalar::from_f64(scalar.value).millis()),
+                // Of something that no agent has there is never enough.
+                None => minimum.set(NameIdx(0), i64::MAX),
+            }
         }
         amounts.push(minimum);
     }

@@ -72,11 +72,12 @@ index! {
     RoleIdx
 }
 index! {
-    /// A framework in one of its roles: what is sorted, suppressed, filtered and given resources.
+    /// A framework in one of its roles: what is sorted, suppressed, filtered and given resources. Reused after its
+    /// removal.
     MemberIdx
 }
 index! {
-    /// The name of a scalar resource. Never reused.
+    /// The name of a resource. Never reused.
     NameIdx
 }
 
@@ -198,7 +199,8 @@ impl<K, I: Index, T> std::ops::IndexMut<I> for Slots<K, I, T> {
 /// The names of scalar resources, each with its position in every [`super::Amounts`].
 ///
 /// The four that every cluster has come first, so that they fall into the fixed part of an `Amounts`.
-/// Names are never forgotten: operators give them to agents, and a cluster has a handful.
+/// Names are never forgotten: operators give them to agents and quotas, and a cluster has a handful. Those that
+/// frameworks bring are bounded ([`Names::intern_within`]).
 #[derive(Debug)]
 pub struct Names {
     by_name: IndexMap<Box<str>, (), FixedState>,
@@ -223,6 +225,11 @@ impl Names {
             Some(index) => index,
             None => NameIdx::from_position(self.by_name.insert_full(name.into(), ()).0),
         }
+    }
+
+    /// The index of a name, which is given one if it has none and there are fewer than `most`.
+    pub(crate) fn intern_within(&mut self, name: &str, most: usize) -> Option<NameIdx> {
+        if self.by_name.len() < most { Some(self.intern(name)) } else { self.find(name) }
     }
 
     /// The index of a name that was interned before.

@@ -3,7 +3,8 @@
 //!
 //! After each run, every connected framework that holds something of such an agent is asked once. It is
 //! asked again when its answer has come (or the inverse offer was rescinded), unless it refused with a
-//! filter; a new plan for the agent makes all answers and filters void. An agent in maintenance is offered
+//! filter; a new plan for the agent makes all answers and filters void (the filter of an answer that comes
+//! later still counts, as in upstream). An agent in maintenance is offered
 //! as any other: the offer says when it will be unavailable, and frameworks decide (upstream:
 //! `generateInverseOffers` and `updateInverseOffer` in `hierarchical.cpp`).
 

@@ -10,10 +10,11 @@
 //!
 //! What is offered is given in the books at once, so that the order of roles and members changes as the
 //! pass goes on. The order within one agent's turn is that of its beginning, as upstream's, which copies
-//! it; here it is copied only if something is left to be offered after a change.
+//! it; here the walk goes on through the changed order ([`Walk`]).
 //!
 //! Never offered: agents that are out of service or not whitelisted; to a member, what it refused and its
-//! filter still covers, what its framework has no capability for, and less than the minimum.
+//! filter still covers, what its framework has no capability for, an agent that it lacks something for or
+//! excludes (`lack.rs`), a shared resource twice in a run, and less than the minimum.
 //!
 //! That is all there is to it. What else stands here are short cuts, so that the pass does not ask whom it
 //! need not ask; none of them changes what is offered:
@@ -245,10 +246,7 @@ impl<'a> Pass<'a> {
         if !core.filters.any_on(agent) && !core.exclusions.any_on(agent) {
             return true;
         }
-        self.asked.copy_from(&core.active);
-        core.filters.without_refusers(&mut self.asked, agent, free);
-        core.exclusions.without_excluding(&mut self.asked, agent);
-        !self.asked.is_empty()
+        self.find_asked(agent)
     }
 
     fn offer_agent(&mut self, agent: AgentIdx, stage: Stage) {

@@ -41,7 +41,7 @@ mesos::settings! {
             master: String = "127.0.0.1:5050".to_owned(),
         }
         "How to tell it" {
-            /// How many agents to list one by one, for each role; at most 10000.
+            /// How many agents to list one by one, for each role; at most 10000, and 500 without --role.
             agents: u32 = 0,
             /// Print the master's answer, which has all figures, as JSON.
             json: bool = false,
