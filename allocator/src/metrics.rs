@@ -81,7 +81,7 @@ impl AllocatorMetrics {
             taken.set(figures.offered_or_allocated);
         }
         let current: BTreeMap<RoleIdx, RoleFigures<'_>> =
-            core.role_figures(now).into_iter().map(|figures| (figures.role, figures)).collect();
+            core.role_figures(now).map(|figures| (figures.role, figures)).collect();
         // All that is gone first: a role may have come back under another index, with the same names.
         let known = std::mem::take(&mut self.roles);
         for (role, gauges) in known {
