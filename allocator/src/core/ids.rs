@@ -200,7 +200,7 @@ impl<K, I: Index, T> std::ops::IndexMut<I> for Slots<K, I, T> {
 ///
 /// The four that every cluster has come first, so that they fall into the fixed part of an `Amounts`.
 /// Names are never forgotten: operators give them to agents and quotas, and a cluster has a handful. Those that
-/// frameworks bring are bounded ([`Names::intern_within`]).
+/// frameworks bring are bounded.
 #[derive(Debug)]
 pub struct Names {
     by_name: IndexMap<Box<str>, (), FixedState>,
