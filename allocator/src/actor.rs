@@ -92,7 +92,7 @@ impl Process for Allocator {
         // Upstream's path; the master leads `/allocator/offer_constraints_debug` here.
         install
             .route(&[], "/offer_constraints_debug", CONSTRAINTS_HELP, |allocator, _, _| {
-                Response::json(allocator.constraints_report().to_json()).into()
+                Response::json(mesos::json::to_vec(&allocator.constraints_report())).into()
             })
             .realm(Realm::ReadOnly);
     }

@@ -286,7 +286,7 @@ fn the_report_lists_excluded_agents_and_suppressed_roles() {
     cluster.framework("G", &["roleB"]);
     cluster.core.suppress_offers(&framework_id("F"), &set(&["roleB"])).unwrap();
     let report: serde_json::Value =
-        serde_json::from_slice(&cluster.core.constraints_report().to_json()).unwrap();
+        serde_json::from_slice(&mesos::json::to_vec(&cluster.core.constraints_report())).unwrap();
     assert_eq!(
         report,
         serde_json::json!({"frameworks": {

@@ -157,6 +157,15 @@ pub(crate) fn view(master: &Master) -> MasterView {
     }
 }
 
+/// What a master answers that does not lead, or has not read the registry yet; `None` if it serves.
+pub(crate) fn refusal(master: &Master, request: &Request) -> Option<Response> {
+    if !master.leadership.is_elected() {
+        return Some(redirect(master, request));
+    }
+    let serves = master.leadership.is_serving();
+    (!serves).then(|| Response::service_unavailable("Master has not finished recovery"))
+}
+
 /// The answer of a master that does not lead: 307 to the leader, or 503 without one.
 pub(crate) fn redirect(master: &Master, request: &Request) -> Response {
     let Some(leader) = &master.leadership.leader else {

@@ -220,22 +220,15 @@ impl Core {
                 .map(|(name, amount)| (self.names.name(name).to_owned(), amount as f64 / 1000.0))
                 .collect()
         };
-        let by_member = self.filters.active(now);
-        let mut filters = BTreeMap::new();
-        for (index, member) in self.members.iter() {
-            let active = by_member.get(index.position()).copied().unwrap_or(0);
-            *filters.entry(member.role).or_insert(0) += active as usize;
-        }
         let mut roles: Vec<RoleView> = self
-            .roles
-            .iter()
-            .map(|(index, role)| RoleView {
-                path: role.path.to_string(),
-                active_filters: filters.get(&index).copied().unwrap_or(0),
-                dominant_share: self.role_sorter.share(index.0, &self.basis),
-                consumed: named(&role.consumed()),
-                offered_or_consumed: named(&role.offered_or_consumed()),
-                weight: role.weight(),
+            .role_figures(now)
+            .map(|figures| RoleView {
+                path: figures.path.to_string(),
+                active_filters: figures.active_filters,
+                dominant_share: figures.dominant_share,
+                consumed: named(&figures.consumed),
+                offered_or_consumed: named(&figures.offered_or_consumed),
+                weight: self.roles[figures.role].weight(),
             })
             .collect();
         roles.sort_by(|left, right| left.path.cmp(&right.path));

@@ -30,11 +30,8 @@ fn scheduler(master: &mut Master, request: Request, ctx: &mut Context<Master>) -
 }
 
 fn answer(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Result<Response, Response> {
-    if !master.leadership.is_elected() {
-        return Err(leadership::redirect(master, request));
-    }
-    if !master.leadership.is_serving() {
-        return Err(Response::service_unavailable("Master has not finished recovery"));
+    if let Some(refusal) = leadership::refusal(master, request) {
+        return Err(refusal);
     }
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));

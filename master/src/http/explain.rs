@@ -11,8 +11,9 @@ use libprocess::Context;
 use libprocess::http::{Query, Reply, Request, Response};
 use mesos::{FrameworkId, roles};
 
-use super::{json, refusal};
+use super::json;
 use crate::cluster::{Framework, Snapshot};
+use crate::leadership;
 use crate::master::Master;
 
 /// Agents that are listed one by one unless the query says otherwise, as of tasks in `/tasks`.
@@ -27,7 +28,7 @@ const NAMED: usize = 10;
 const PARAMETERS: [&str; 5] = ["framework", "role", "limit", "offset", "jsonp"];
 
 pub(super) fn explain(master: &mut Master, request: Request, ctx: &mut Context<Master>) -> Reply {
-    if let Some(refusal) = refusal(master, &request) {
+    if let Some(refusal) = leadership::refusal(master, &request) {
         return refusal.into();
     }
     let snapshot = master.snapshot(ctx.now());

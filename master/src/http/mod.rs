@@ -1,7 +1,7 @@
 //! What operators read: `/state`, `/slaves`, `/frameworks` and the other v0 endpoints.
 //!
 //! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it.
-//! Whether this master answers at all is decided in one place, `refusal`. Nothing here changes the cluster.
+//! Whether this master answers at all is decided in one place, `leadership::refusal`. Nothing here changes the cluster.
 //! `explain` asks the allocator. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
 
 mod agents;
@@ -92,31 +92,22 @@ pub(crate) fn install(install: &mut Install<Master>) {
 
 /// Answers from a snapshot if this master leads; otherwise leads to the one that does.
 fn read(master: &mut Master, request: Request, ctx: &mut Context<Master>, render: Render) -> Reply {
-    if let Some(refusal) = refusal(master, &request) {
+    if let Some(refusal) = leadership::refusal(master, &request) {
         return refusal.into();
     }
     let snapshot = master.snapshot(ctx.now());
     Reply::render(move || Response::jsonp(&request.query, render(&snapshot, &request.query)))
 }
 
-/// What a master answers that does not lead, or has not read the registry yet.
-fn refusal(master: &Master, request: &Request) -> Option<Response> {
-    if !master.leadership.is_elected() {
-        return Some(leadership::redirect(master, request));
-    }
-    let serves = master.leadership.is_serving();
-    (!serves).then(|| Response::service_unavailable("Master has not finished recovery"))
-}
-
 /// Passes the question on to the allocator, which also answers it itself under its own name.
 fn offer_constraints(master: &mut Master, request: Request, _: &mut Context<Master>) -> Reply {
-    if let Some(refusal) = refusal(master, &request) {
+    if let Some(refusal) = leadership::refusal(master, &request) {
         return refusal.into();
     }
     let report = master.allocation.report_constraints();
     Reply::later(async move {
         match report.await {
-            Ok(report) => Response::json(report.to_json()),
+            Ok(report) => Response::json(mesos::json::to_vec(&report)),
             Err(_) => Response::service_unavailable("The allocator has ended"),
         }
     })

@@ -44,13 +44,7 @@ fn either(answer: Result<Reply, Response>) -> Reply {
 /// Whether this master answers at all, and this sender.
 fn admit(master: &Master, request: &Request) -> Result<(), Response> {
     principal(request)?;
-    if !master.leadership.is_elected() {
-        return Err(leadership::redirect(master, request));
-    }
-    if !master.leadership.is_serving() {
-        return Err(Response::service_unavailable("Master has not finished recovery"));
-    }
-    Ok(())
+    leadership::refusal(master, request).map_or(Ok(()), Err)
 }
 
 fn api(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Result<Reply, Response> {

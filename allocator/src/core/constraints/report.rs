@@ -24,13 +24,6 @@ pub struct FrameworkConstraints {
     pub excluded_by_attribute_constraints: BTreeMap<String, Vec<AgentId>>,
 }
 
-impl ConstraintsReport {
-    /// The body. Its keys are text, so that it can always be written.
-    pub fn to_json(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_else(|_| b"{}".to_vec())
-    }
-}
-
 impl Core {
     /// Evaluates the constraints of all frameworks on all agents.
     pub fn constraints_report(&self) -> ConstraintsReport {
