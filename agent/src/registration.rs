@@ -291,7 +291,7 @@ fn pause(node: &Node, window: Duration) -> Duration {
 }
 
 impl Handle<LeaderChanged> for Agent {
-    fn handle(&mut self, LeaderChanged(leader): LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
+    fn handle(&mut self, LeaderChanged { leader, .. }: LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
         self.detected(leader, ctx);
     }
 }

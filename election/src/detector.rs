@@ -32,23 +32,29 @@ use crate::{
 /// Tell this recipient who leads, now and at each change. A recipient is kept once for each PID.
 pub struct WatchLeader(pub Recipient<LeaderChanged>);
 
-/// Who leads now; `None` when nobody does, or nobody can be seen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LeaderChanged(pub Option<MasterInfo>);
+/// Who leads now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LeaderChanged {
+    /// `None` when nobody does, or nobody can be seen.
+    pub leader: Option<MasterInfo>,
+    /// The leader's node in the group. Nobody else leads while it is there: what the leader writes is guarded by it.
+    /// `None` without a group, and without a leader.
+    pub node: Option<Membership>,
+}
 
 /// The leader of a cluster without election.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StandaloneAppoint(pub Option<MasterInfo>);
 
 /// What the task that follows the group has seen.
-struct Detected(Option<MasterInfo>);
+struct Detected(LeaderChanged);
 
 libprocess::messages! { WatchLeader; LeaderChanged; StandaloneAppoint; Detected; }
 
 /// Finds the leading master.
 pub struct Detector {
     source: Source,
-    leader: Option<MasterInfo>,
+    seen: LeaderChanged,
     /// The local actors that watch: one entry for each, so as many as there are such actors.
     watchers: Vec<Recipient<LeaderChanged>>,
 }
@@ -89,21 +95,26 @@ impl Detector {
     }
 
     fn from(source: Source) -> Self {
-        Detector { source, leader: None, watchers: Vec::new() }
+        Detector { source, seen: LeaderChanged::default(), watchers: Vec::new() }
     }
 
-    fn changed(&mut self, leader: Option<MasterInfo>) {
-        if self.leader == leader {
+    fn changed(&mut self, seen: LeaderChanged) {
+        if self.seen == seen {
             return;
         }
-        match leader.as_ref() {
+        match seen.leader.as_ref() {
             Some(leader) => info!(pid = leader.pid.as_deref(), "a new leading master"),
             None => info!("no leading master"),
         }
-        self.leader = leader;
+        self.seen = seen;
         for watcher in &self.watchers {
-            watcher.tell(LeaderChanged(self.leader.clone()));
+            watcher.tell(self.seen.clone());
         }
+    }
+
+    /// Of a master that was not elected.
+    fn appointed(&mut self, leader: Option<MasterInfo>) {
+        self.changed(LeaderChanged { leader, node: None });
     }
 }
 
@@ -116,7 +127,7 @@ impl Process for Detector {
             Source::Address(address) => {
                 let (address, id) = (address.clone(), ctx.node().random().uuid().to_string());
                 ctx.defer(resolve(address, id), |detector: &mut Detector, leader, _| {
-                    detector.changed(Some(leader))
+                    detector.appointed(Some(leader))
                 });
             }
             Source::Group(group) => {
@@ -129,7 +140,7 @@ impl Process for Detector {
 
 impl Handle<WatchLeader> for Detector {
     fn handle(&mut self, WatchLeader(watcher): WatchLeader, _: &Pid, _: &mut Context<Self>) {
-        watcher.tell(LeaderChanged(self.leader.clone()));
+        watcher.tell(self.seen.clone());
         self.watchers.retain(|known| known.pid() != watcher.pid());
         self.watchers.push(watcher);
     }
@@ -137,13 +148,13 @@ impl Handle<WatchLeader> for Detector {
 
 impl Handle<StandaloneAppoint> for Detector {
     fn handle(&mut self, StandaloneAppoint(leader): StandaloneAppoint, _: &Pid, _: &mut Context<Self>) {
-        self.changed(leader);
+        self.appointed(leader);
     }
 }
 
 impl Handle<Detected> for Detector {
-    fn handle(&mut self, Detected(leader): Detected, _: &Pid, _: &mut Context<Self>) {
-        self.changed(leader);
+    fn handle(&mut self, Detected(seen): Detected, _: &Pid, _: &mut Context<Self>) {
+        self.changed(seen);
     }
 }
 
@@ -194,7 +205,7 @@ async fn follow(group: &dyn Group, detector: &Address<Detector>) {
                 sleep(backoff.wait()).await;
             }
         }
-        detector.tell(Detected(None));
+        detector.tell(Detected(LeaderChanged::default()));
     }
 }
 
@@ -210,11 +221,15 @@ async fn follow_session(session: &dyn Session, detector: &Address<Detector>) {
                     Sight::Same => {}
                     Sight::Nobody => {
                         seen = None;
-                        detector.tell(Detected(None));
+                        detector.tell(Detected(LeaderChanged::default()));
                     }
                     Sight::Leader(member, leader) => {
-                        seen = Some(member);
-                        detector.tell(Detected(leader.map(|leader| *leader)));
+                        seen = Some(member.clone());
+                        let leader = leader.map(|leader| *leader);
+                        detector.tell(Detected(LeaderChanged {
+                            node: leader.is_some().then_some(member),
+                            leader,
+                        }));
                     }
                 }
                 changed.await;

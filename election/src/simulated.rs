@@ -86,6 +86,11 @@ impl SimulatedGroup {
         state.members.iter().map(|(member, with)| (member.clone(), with.data.clone())).collect()
     }
 
+    /// Whether this node is there, as a conditional write of a real service sees it.
+    pub fn has(&self, member: &Membership) -> bool {
+        self.state.lock().members.contains_key(member)
+    }
+
     /// The live sessions.
     pub fn sessions(&self) -> Vec<u64> {
         self.state.lock().sessions.keys().copied().collect()

@@ -29,7 +29,7 @@ impl Process for Probe {
 }
 
 impl Handle<LeaderChanged> for Probe {
-    fn handle(&mut self, LeaderChanged(leader): LeaderChanged, _: &Pid, _: &mut Context<Self>) {
+    fn handle(&mut self, LeaderChanged { leader, .. }: LeaderChanged, _: &Pid, _: &mut Context<Self>) {
         self.leaders.lock().push(leader.map(|leader| leader.id));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use allocator::Quota;
+use election::group::Membership;
 use election::{CandidacyEnded, LeaderChanged};
 use libprocess::http::{Request, Response};
 use libprocess::{Context, promise};
@@ -24,6 +25,8 @@ use crate::registrar::{Operation, Recover, RegistrarError};
 #[derive(Debug, Default)]
 pub(crate) struct Leadership {
     leader: Option<v1::MasterInfo>,
+    /// The leader's node in the group of masters.
+    node: Option<Membership>,
     elected: Option<SystemTime>,
     /// The registry is read: this master serves.
     recovered: bool,
@@ -44,8 +47,9 @@ impl Leadership {
 /// The detector says who leads.
 pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &mut Context<Master>) {
     let was_elected = master.leadership.is_elected();
-    let is_elected = message.0.as_ref().is_some_and(|leader| leader.id == master.info.id);
-    master.leadership.leader = message.0;
+    let is_elected = message.leader.as_ref().is_some_and(|leader| leader.id == master.info.id);
+    master.leadership.leader = message.leader;
+    master.leadership.node = message.node;
     match (was_elected, is_elected) {
         (false, true) => {
             tracing::info!(master_id = %master.info.id, "elected as the leading master");
@@ -87,7 +91,8 @@ pub(crate) fn candidacy_ended(master: &mut Master, message: CandidacyEnded, ctx:
 fn recover(master: &mut Master, ctx: &mut Context<Master>) {
     tracing::info!("recovering from the registry");
     let (reply, answer) = promise::<Result<Registry, RegistrarError>>();
-    master.registrar().recover.tell(Recover { info: master.info.clone(), reply });
+    let node = master.leadership.node.clone();
+    master.registrar().recover.tell(Recover { info: master.info.clone(), node, reply });
     ctx.defer(answer, |master, answer, ctx| match answer {
         Ok(Ok(registry)) => recovered(master, registry, ctx),
         Ok(Err(error)) => master.end(EndReason::Registry(error.to_string()), ctx),

@@ -459,7 +459,7 @@ impl<S: Scheduler> Process for SchedulerDriver<S> {
 }
 
 impl<S: Scheduler> Handle<LeaderChanged> for SchedulerDriver<S> {
-    fn handle(&mut self, LeaderChanged(leader): LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
+    fn handle(&mut self, LeaderChanged { leader, .. }: LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
         self.master = leader.as_ref().and_then(|leader| {
             let id = leader.pid.as_deref().and_then(|pid| Some(pid.split_once('@')?.0)).unwrap_or("master");
             let scheme = ctx.node().scheme();

@@ -112,7 +112,7 @@ impl Cluster {
         let truth = Truth::new(network);
         let group = SimulatedGroup::new(SESSION);
         group.set_delays(mix(seed, 1), Duration::from_millis(400));
-        let registry = SharedRegistry::new(mix(seed, 2), truth.clone());
+        let registry = SharedRegistry::new(mix(seed, 2), group.clone(), truth.clone());
         let mut random = SmallRng::seed_from_u64(mix(seed, 3));
         let masters = (0..size.masters).map(|number| MasterSlot {
             slot: Slot::default(),

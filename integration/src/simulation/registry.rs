@@ -1,10 +1,12 @@
-//! The registry's storage that the masters of a simulation share. As ZooKeeper and etcd will, it takes writes only from
-//! the master that has read it last: a deposed leader's write fails.
+//! The registry's storage that the masters of a simulation share. As ZooKeeper and etcd do, it takes writes only while
+//! the node of the leader that makes them is in the group: a deposed leader's write fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use election::group::Membership;
+use election::simulated::SimulatedGroup;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use master::registrar::{Change, Record, Storage, StorageError};
@@ -22,33 +24,27 @@ const DELAY: u64 = 20;
 #[derive(Clone)]
 pub struct SharedRegistry {
     state: Arc<Mutex<State>>,
+    group: SimulatedGroup,
     truth: Truth,
 }
 
 struct State {
     records: BTreeMap<String, Vec<u8>>,
-    /// Counts those who have read everything; only the last one may write.
-    epoch: u64,
     /// The next operation fails, either before or after it has happened.
     failing: bool,
     random: SmallRng,
 }
 
 impl SharedRegistry {
-    /// Without records.
-    pub fn new(seed: u64, truth: Truth) -> SharedRegistry {
-        let state = State {
-            records: BTreeMap::new(),
-            epoch: 0,
-            failing: false,
-            random: SmallRng::seed_from_u64(seed),
-        };
-        SharedRegistry { state: Arc::new(Mutex::new(state)), truth }
+    /// Without records, beside the group in which the masters elect their leader.
+    pub fn new(seed: u64, group: SimulatedGroup, truth: Truth) -> SharedRegistry {
+        let state = State { records: BTreeMap::new(), failing: false, random: SmallRng::seed_from_u64(seed) };
+        SharedRegistry { state: Arc::new(Mutex::new(state)), group, truth }
     }
 
     /// The storage as one life of a master has it.
     pub fn of_master(&self) -> Box<dyn Storage> {
-        Box::new(Access { shared: self.clone(), epoch: Arc::default() })
+        Box::new(Access { shared: self.clone(), leader: Arc::default() })
     }
 
     /// The next operation fails.
@@ -90,8 +86,8 @@ impl SharedRegistry {
 /// One master's way to it.
 struct Access {
     shared: SharedRegistry,
-    /// When it has read everything.
-    epoch: Arc<Mutex<Option<u64>>>,
+    /// Its node in the group, from when it has read everything.
+    leader: Arc<Mutex<Option<Membership>>>,
 }
 
 impl Storage for Access {
@@ -99,19 +95,16 @@ impl Storage for Access {
         "the simulated registry".to_owned()
     }
 
-    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
-        let (shared, mine) = (self.shared.clone(), self.epoch.clone());
+    fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+        let (shared, mine) = (self.shared.clone(), self.leader.clone());
         async move {
             sleep(shared.delay()).await;
             if shared.fails().is_some() {
                 return Err(shared.failure("out of order"));
             }
-            let records = {
-                let mut state = shared.state.lock();
-                state.epoch += 1;
-                *mine.lock() = Some(state.epoch);
-                state.records.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
-            };
+            *mine.lock() = leader;
+            let records =
+                shared.state.lock().records.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
             sleep(shared.delay()).await;
             Ok(records)
         }
@@ -119,7 +112,7 @@ impl Storage for Access {
     }
 
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
-        let (shared, mine) = (self.shared.clone(), *self.epoch.lock());
+        let (shared, mine) = (self.shared.clone(), self.leader.lock().clone());
         async move {
             sleep(shared.delay()).await;
             let fails = shared.fails();
@@ -128,10 +121,12 @@ impl Storage for Access {
             }
             {
                 let mut state = shared.state.lock();
-                if mine != Some(state.epoch) {
+                if !mine.is_some_and(|leader| shared.group.has(&leader)) {
                     drop(state);
                     shared.truth.count("writes of deposed masters");
-                    return Err(shared.failure("another master has taken over"));
+                    return Err(
+                        shared.failure("this master's node has left the group: it does not lead any more")
+                    );
                 }
                 for Change { key, value } in changes {
                     match value {

@@ -17,6 +17,7 @@ mod storage;
 
 use std::time::Duration;
 
+use election::group::Membership;
 use libprocess::http::{Reply, Request, Response};
 use libprocess::metrics::{Gauge, Metrics, TimerMetric};
 use libprocess::{Context, Handle, Install, Message, Pid, Process, Promise, Recipient};
@@ -64,6 +65,8 @@ pub enum RegistrarError {
 pub struct Recover {
     /// The master that now leads.
     pub info: v1::MasterInfo,
+    /// Its node in the group of masters, if they elect: what is stored from now on is guarded by it.
+    pub node: Option<Membership>,
     /// Set to the registry as it was found.
     pub reply: Promise<Result<Registry, RegistrarError>>,
 }
@@ -219,7 +222,7 @@ impl Handle<Recover> for Registrar {
     fn handle(&mut self, message: Recover, _: &Pid, ctx: &mut Context<Self>) {
         let (place, limit) = (self.storage.name(), self.timeouts.fetch);
         let began = ctx.node().elapsed();
-        let loading = tokio::time::timeout(limit, self.storage.load());
+        let loading = tokio::time::timeout(limit, self.storage.load(message.node.clone()));
         ctx.defer(loading, move |this, loaded, ctx| {
             this.measures.fetch.record(ctx.node().elapsed().saturating_sub(began));
             let records = match loaded {

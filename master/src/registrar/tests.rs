@@ -27,7 +27,7 @@ async fn apply(registrar: &Address<Registrar>, operation: Operation) -> Result<b
 async fn recover(registrar: &Address<Registrar>) -> Result<Registry, RegistrarError> {
     let (reply, answer) = promise();
     let info = v1::MasterInfo { id: "m".into(), ip: 1, port: 5050, ..Default::default() };
-    registrar.tell(Recover { info, reply });
+    registrar.tell(Recover { info, node: None, reply });
     answer.await.unwrap()
 }
 
@@ -46,7 +46,7 @@ impl Storage for Slow {
         "slow".into()
     }
 
-    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+    fn load(&mut self, _: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
         async { Ok(Vec::new()) }.boxed()
     }
 

@@ -121,7 +121,7 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
         leader.id = "another".into();
         leader.hostname = Some("leader".into());
         leader.port = 5055;
-        cluster.running.master.tell(election::LeaderChanged(Some(leader)));
+        cluster.running.master.tell(election::LeaderChanged { leader: Some(leader), node: None });
         let response = cluster.post(&super::JSON, "{}").await;
         assert_eq!(response.status, http::StatusCode::TEMPORARY_REDIRECT);
         assert_eq!(response.headers["Location"], "//leader:5055/master/api/v1/scheduler");
@@ -134,7 +134,7 @@ fn a_master_that_lost_leadership_ends() {
         let mut cluster = Cluster::start().await;
         let mut other = cluster.running.info.clone();
         other.id = "another".into();
-        cluster.running.master.tell(election::LeaderChanged(Some(other)));
+        cluster.running.master.tell(election::LeaderChanged { leader: Some(other), node: None });
         let reason = cluster.running.wait().await;
         assert!(matches!(reason, EndReason::LostLeadership(_)), "{reason}");
     });

@@ -130,7 +130,7 @@ impl Process for Watcher {
 }
 
 impl Handle<LeaderChanged> for Watcher {
-    fn handle(&mut self, LeaderChanged(leader): LeaderChanged, _: &Pid, _: &mut Context<Self>) {
+    fn handle(&mut self, LeaderChanged { leader, .. }: LeaderChanged, _: &Pid, _: &mut Context<Self>) {
         if let Some(address) = leader.as_ref().and_then(info::address)
             && let Some(found) = self.found.take()
         {

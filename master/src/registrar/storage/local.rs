@@ -1,57 +1,20 @@
-//! Where the records of the registry are kept: in memory, or in a file that survives a power failure.
+//! One file that survives a power failure.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use election::group::Membership;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use libprocess::Node;
 use redb::{Database, ReadableTable, TableDefinition};
 
-use super::entries::{Change, Record};
+use super::{Change, Record, Storage, StorageError};
 
 /// The name of the file in the master's work directory.
 pub const FILE: &str = "registry.redb";
 
 const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("registry");
-
-/// Why records could not be read or written; the text names the place.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{place}: {reason}")]
-pub struct StorageError {
-    /// A file, or the address of a server.
-    pub place: String,
-    /// What went wrong.
-    pub reason: String,
-}
-
-/// A place for records. One registrar uses it at a time, and waits for each answer.
-pub trait Storage: Send + 'static {
-    /// What it is called in messages.
-    fn name(&self) -> String;
-    /// Reads every record.
-    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>>;
-    /// Writes all changes or none. When it has answered `Ok`, they survive.
-    fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>>;
-}
-
-/// Keeps nothing: the records live as long as the registrar's own memory of them.
-#[derive(Debug, Default)]
-pub struct InMemory;
-
-impl Storage for InMemory {
-    fn name(&self) -> String {
-        "in_memory".to_owned()
-    }
-
-    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
-        async { Ok(Vec::new()) }.boxed()
-    }
-
-    fn store(&mut self, _: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
-        async { Ok(()) }.boxed()
-    }
-}
 
 /// One redb file: a copy-on-write tree with checksums, synced before a change is acknowledged.
 pub struct Local {
@@ -116,7 +79,7 @@ impl Storage for Local {
         self.path.display().to_string()
     }
 
-    fn load(&mut self) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+    fn load(&mut self, _: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
         self.run(|database| {
             let transaction = database.begin_read()?;
             let table = match transaction.open_table(TABLE) {
@@ -170,7 +133,7 @@ mod tests {
         libprocess::run(async {
             let (node, folder) = (node().await, tempfile::tempdir().unwrap());
             let mut first = Local::open(&node, folder.path()).unwrap();
-            assert!(first.load().await.unwrap().is_empty());
+            assert!(first.load(None).await.unwrap().is_empty());
             first.store(vec![put("a", b"1"), put("b", b"2"), put("c", b"3")]).await.unwrap();
             first.store(vec![put("a", b"4"), Change { key: "b".into(), value: None }]).await.unwrap();
             let refused = Local::open(&node, folder.path()).err().unwrap().to_string();
@@ -178,7 +141,7 @@ mod tests {
             drop(first);
 
             let mut second = Local::open(&node, folder.path()).unwrap();
-            let records = second.load().await.unwrap();
+            let records = second.load(None).await.unwrap();
             assert_eq!(records, [("a".to_owned(), b"4".to_vec()), ("c".to_owned(), b"3".to_vec())]);
             node.shutdown().await;
         });

@@ -1,0 +1,38 @@
+//! Where the records of the registry are kept.
+//!
+//! | module | where | who uses it |
+//! |---|---|---|
+//! | [`memory`] | nowhere | tests, `mesos local` |
+//! | [`local`] | one file that survives a power failure | a single master |
+
+mod local;
+mod memory;
+
+use election::group::Membership;
+use futures::future::BoxFuture;
+
+use super::entries::{Change, Record};
+
+pub use local::{FILE, Local};
+pub use memory::InMemory;
+
+/// Why records could not be read or written; the text names the place.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{place}: {reason}")]
+pub struct StorageError {
+    /// A file, or the address of a server.
+    pub place: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// A place for records. One registrar uses it at a time, and waits for each answer.
+pub trait Storage: Send + 'static {
+    /// What it is called in messages.
+    fn name(&self) -> String;
+    /// Reads every record, for a master that leads from now on. What is stored afterwards is stored only while `leader`,
+    /// its node in the group of masters, is there: a deposed leader's write fails. Without a group nothing guards it.
+    fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>>;
+    /// Writes all changes or none. When it has answered `Ok`, they survive.
+    fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>>;
+}
