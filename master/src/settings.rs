@@ -43,18 +43,19 @@ mesos::settings! {
             firewall_rules: Option<serde_json::Value>,
         }
         "Election" {
-            /// ZooKeeper that elects one of several masters: zk://host1:port1,host2:port2/path, or
-            /// zk://user:password@host:port/path. Without it this master is the only one and leads.
-            zk: Option<ZooKeeperText>,
-            /// After how long without contact ZooKeeper takes this master for dead.
+            /// ZooKeeper or etcd that elects one of several masters: zk://host1:port1,host2:port2/path, or
+            /// etcd://host1:port1,host2:port2/path; each with user:password@ before the hosts, if it wants
+            /// them. Without it this master is the only one and leads.
+            zk: Option<ElectionText>,
+            /// After how long without contact ZooKeeper or etcd takes this master for dead.
             zk_session_timeout: Duration = Duration::from_secs(10),
         }
         "State" {
             /// Directory for what this master keeps, such as the registry.
             work_dir: Option<PathBuf>,
-            /// Where the registry is kept: 'in_memory' or 'local' (one file in --work_dir). The default is
-            /// 'local' for a single master with a --work_dir, else 'in_memory': behind ZooKeeper a new leader
-            /// rebuilds its state from the agents and frameworks that come back.
+            /// Where the registry is kept: 'zookeeper' or 'etcd' (of several masters, in what elects them: the
+            /// default with --zk), 'local' (of a single master, one file in --work_dir: the default without --zk)
+            /// or 'in_memory' (nowhere: the default without --zk and without --work_dir).
             registry: Option<RegistryKind>,
             /// How long reading the registry may take.
             registry_fetch_timeout: Duration = Duration::from_secs(60),
@@ -149,6 +150,21 @@ pub enum RegistryKind {
     InMemory,
     /// In one file in the work directory.
     Local,
+    /// In the ZooKeeper that elects the leader.
+    ZooKeeper,
+    /// In the etcd that elects the leader.
+    Etcd,
+}
+
+impl RegistryKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::InMemory => "in_memory",
+            Self::Local => "local",
+            Self::ZooKeeper => "zookeeper",
+            Self::Etcd => "etcd",
+        }
+    }
 }
 
 /// A part of 100.
@@ -220,24 +236,24 @@ fn at_least_ten_minutes(timeout: &Duration) -> Result<(), String> {
 
 impl SettingValue for RegistryKind {
     const PLACEHOLDER: &'static str = "KIND";
-    const ALLOWED: &'static str = "in_memory or local";
+    const ALLOWED: &'static str = "in_memory, local, zookeeper or etcd";
 
     fn read(text: &str) -> Result<Self, String> {
         match text {
             "in_memory" => Ok(Self::InMemory),
             "local" => Ok(Self::Local),
-            "replicated_log" => Err("there is no replicated log: use 'local' for a single master, and \
-                                     'in_memory' with --zk"
+            "zookeeper" => Ok(Self::ZooKeeper),
+            "etcd" => Ok(Self::Etcd),
+            "replicated_log" => Err("there is no replicated log: several masters keep their registry in the \
+                                     ZooKeeper or etcd of --zk, which is the default there; a single master uses \
+                                     'local'"
                 .to_owned()),
             _ => Err(String::new()),
         }
     }
 
     fn print(&self) -> Option<String> {
-        Some(match self {
-            Self::InMemory => "in_memory".to_owned(),
-            Self::Local => "local".to_owned(),
-        })
+        Some(self.name().to_owned())
     }
 }
 
@@ -271,14 +287,26 @@ impl SettingValue for Rate {
     }
 }
 
-/// The URL of a ZooKeeper as it was given. It is understood when the master starts, so that no message repeats the
-/// password that may be in it; `/flags` shows it without one.
+/// The URL of a ZooKeeper or an etcd as it was given. It is understood when the master starts, so that no message repeats
+/// the password that may be in it; `/flags` shows it without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZooKeeperText(pub String);
+pub struct ElectionText(pub String);
 
-impl SettingValue for ZooKeeperText {
+impl ElectionText {
+    /// What is kept in the store that elects; `None` where the text is of neither.
+    fn registry(&self) -> Option<RegistryKind> {
+        let scheme = self.0.trim_start().split_once("://")?.0;
+        match scheme {
+            "zk" => Some(RegistryKind::ZooKeeper),
+            "etcd" => Some(RegistryKind::Etcd),
+            _ => None,
+        }
+    }
+}
+
+impl SettingValue for ElectionText {
     const PLACEHOLDER: &'static str = "URL";
-    const ALLOWED: &'static str = "zk://host1:port1,host2:port2/path";
+    const ALLOWED: &'static str = "zk://host1:port1,host2:port2/path or etcd://host1:port1,host2:port2/path";
 
     fn read(text: &str) -> Result<Self, String> {
         Ok(Self(text.to_owned()))
@@ -354,9 +382,28 @@ impl Default for Settings {
 /// Settings that do not go together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsProblem {
+    /// Neither ZooKeeper nor etcd. (Without the text: there may be a password in it.)
+    #[error("--zk: expected zk://host:port/path or etcd://host:port/path")]
+    UnknownElection,
     /// Each master would have a registry of its own.
-    #[error("--registry=local cannot be used with --zk: each master would keep its own; use in_memory")]
-    LocalWithZooKeeper,
+    #[error(
+        "--registry=local cannot be used with --zk: each master would keep its own; leave --registry out, and it is \
+         in what elects the leader ({})", .0.name()
+    )]
+    LocalWithElection(RegistryKind),
+    /// Only what elects the leader can refuse a deposed leader's write.
+    #[error(
+        "--registry={} needs --zk={}://host:port/path: the registry is kept in what elects the leader{}",
+        .asked.name(),
+        if *.asked == RegistryKind::Etcd { "etcd" } else { "zk" },
+        .possible.map(|kind| format!("; with this --zk it can be {} or in_memory", kind.name())).unwrap_or_default()
+    )]
+    OtherElection {
+        /// What was asked for.
+        asked: RegistryKind,
+        /// What goes with `--zk`, if there is one.
+        possible: Option<RegistryKind>,
+    },
     /// Nobody may use such a role.
     #[error("bad --weights: '{0}' is none of the --roles")]
     WeightOfForeignRole(String),
@@ -371,12 +418,20 @@ impl Settings {
     /// # Errors
     /// Settings that do not go together.
     pub fn registry_kind(&self) -> Result<RegistryKind, SettingsProblem> {
-        match (self.registry, &self.zk, &self.work_dir) {
-            (Some(RegistryKind::Local), Some(_), _) => Err(SettingsProblem::LocalWithZooKeeper),
-            (Some(RegistryKind::Local), None, None) => Err(SettingsProblem::LocalWithoutWorkDir),
-            (Some(kind), _, _) => Ok(kind),
-            (None, None, Some(_)) => Ok(RegistryKind::Local),
-            (None, _, _) => Ok(RegistryKind::InMemory),
+        use RegistryKind::{Etcd, InMemory, Local, ZooKeeper};
+        let elected = match &self.zk {
+            Some(text) => Some(text.registry().ok_or(SettingsProblem::UnknownElection)?),
+            None => None,
+        };
+        match (self.registry, elected) {
+            (None, Some(elected)) => Ok(elected),
+            (None, None) => Ok(if self.work_dir.is_some() { Local } else { InMemory }),
+            (Some(Local), Some(elected)) => Err(SettingsProblem::LocalWithElection(elected)),
+            (Some(Local), None) if self.work_dir.is_none() => Err(SettingsProblem::LocalWithoutWorkDir),
+            (Some(asked @ (ZooKeeper | Etcd)), possible) if possible != Some(asked) => {
+                Err(SettingsProblem::OtherElection { asked, possible })
+            }
+            (Some(kind), _) => Ok(kind),
         }
     }
 
@@ -459,7 +514,11 @@ fn level_is_known(level: &str) -> Result<(), String> {
 
 /// Settings of upstream's that this master does not have, and what is done about each.
 pub const UNSUPPORTED: &[Unsupported] = &[
-    refuse("quorum", "there is no replicated log: a single master keeps its registry in --work_dir"),
+    refuse(
+        "quorum",
+        "there is no replicated log: several masters keep their registry in the ZooKeeper or etcd of --zk, a single \
+         one in --work_dir; leave it out",
+    ),
     ignore("log_auto_initialize", "there is no replicated log to initialize"),
     refuse_on("registry_strict", "it was experimental in upstream and is not implemented"),
     ignore("webui_dir", "there are no web pages yet"),
@@ -564,7 +623,7 @@ mod tests {
         assert_eq!(settings.allocator_options().framework_sorter, SorterKind::Drf);
         assert_eq!(settings.regex_limits(), RegexLimits { max_mem: 8192, max_program_size: 100 });
         assert_eq!(settings.to_flags()["agent_removal_rate_limit"], "1/10mins");
-        let zk = Settings { zk: Some(ZooKeeperText("zk://jake:secret@h:1/m".into())), ..Settings::default() };
+        let zk = Settings { zk: Some(ElectionText("zk://jake:secret@h:1/m".into())), ..Settings::default() };
         assert_eq!(zk.to_flags()["zk"], "zk://h:1/m");
     }
 
@@ -597,14 +656,28 @@ mod tests {
     #[test]
     fn the_registry_is_where_it_can_be() {
         let kind = |args: &[&str]| from(args).unwrap().registry_kind();
+        let refused = |args: &[&str]| kind(args).unwrap_err().to_string();
+        let (zk, etcd) = ("--zk=zk://h:1/m", "--zk=etcd://u:p@h:1/m");
         assert_eq!(kind(&[]), Ok(RegistryKind::InMemory));
         assert_eq!(kind(&["--work_dir=/x"]), Ok(RegistryKind::Local));
-        assert_eq!(kind(&["--work_dir=/x", "--zk=zk://h:1/m"]), Ok(RegistryKind::InMemory));
-        assert_eq!(
-            kind(&["--work_dir=/x", "--zk=zk://h:1/m", "--registry=local"]),
-            Err(SettingsProblem::LocalWithZooKeeper)
-        );
+        assert_eq!(kind(&["--work_dir=/x", zk]), Ok(RegistryKind::ZooKeeper));
+        assert_eq!(kind(&["--work_dir=/x", etcd]), Ok(RegistryKind::Etcd));
+        assert_eq!(kind(&[zk, "--registry=zookeeper"]), Ok(RegistryKind::ZooKeeper));
+        assert_eq!(kind(&[etcd, "--registry=in_memory"]), Ok(RegistryKind::InMemory));
+
         assert_eq!(kind(&["--registry=local"]), Err(SettingsProblem::LocalWithoutWorkDir));
+        let local = refused(&["--work_dir=/x", etcd, "--registry=local"]);
+        assert!(local.contains("leave --registry out") && local.contains("(etcd)"), "{local}");
+        assert_eq!(
+            refused(&[etcd, "--registry=zookeeper"]),
+            "--registry=zookeeper needs --zk=zk://host:port/path: the registry is kept in what elects the leader; with \
+             this --zk it can be etcd or in_memory"
+        );
+        assert_eq!(
+            refused(&["--work_dir=/x", "--registry=etcd"]),
+            "--registry=etcd needs --zk=etcd://host:port/path: the registry is kept in what elects the leader"
+        );
+        assert_eq!(kind(&["--zk=u:secret@h:1/m"]), Err(SettingsProblem::UnknownElection));
     }
 
     #[test]

@@ -24,9 +24,9 @@ pub enum StartError {
     /// Settings that do not go together.
     #[error(transparent)]
     Settings(#[from] SettingsProblem),
-    /// `--zk` is not the address of a ZooKeeper.
+    /// `--zk` is not the address of a ZooKeeper or an etcd.
     #[error("--zk: {0}")]
-    ZooKeeper(String),
+    Election(String),
     /// The registry's storage could not be opened.
     #[error(transparent)]
     Registry(#[from] StorageError),
@@ -88,11 +88,12 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
     settings.check()?;
     let registry = settings.registry_kind()?;
     let timeout = settings.zk_session_timeout;
-    let election = match parse_zookeeper(&settings)? {
+    let url = election_url(&settings)?;
+    let storage = open_storage(node, registry, &settings, url.as_ref())?;
+    let election = match url {
         Some(MasterUrl::ZooKeeper(url)) => Election::Group(Arc::new(ZooKeeperGroup::new(url, timeout))),
         _ => Election::Single,
     };
-    let storage = open_storage(node, registry, &settings)?;
     Ok(start_with(node, settings, storage, election).await)
 }
 
@@ -175,14 +176,15 @@ pub fn node(settings: &Settings) -> NodeBuilder {
         .firewall(settings.disabled_paths())
 }
 
-fn parse_zookeeper(settings: &Settings) -> Result<Option<MasterUrl>, StartError> {
+/// Where the masters elect their leader.
+fn election_url(settings: &Settings) -> Result<Option<MasterUrl>, StartError> {
     let Some(text) = &settings.zk else { return Ok(None) };
     match text.0.parse::<MasterUrl>() {
         Ok(url @ MasterUrl::ZooKeeper(_)) => Ok(Some(url)),
         Ok(MasterUrl::Standalone(_) | MasterUrl::Group(_)) => {
-            Err(StartError::ZooKeeper(format!("expected zk://host:port/path, not '{}'", text.0)))
+            Err(StartError::Election(format!("expected zk://host:port/path, not '{}'", text.0)))
         }
-        Err(error) => Err(StartError::ZooKeeper(error.to_string())),
+        Err(error) => Err(StartError::Election(error.to_string())),
     }
 }
 
@@ -222,15 +224,19 @@ fn hostname_of(ip: IpAddr) -> String {
     if !name.is_empty() && leads_back(name) { name.to_owned() } else { ip.to_string() }
 }
 
-/// Opens the registry's storage.
+/// Opens the registry's storage. What elects the leader at `election` may keep the registry, too.
 fn open_storage(
     node: &Node,
     kind: RegistryKind,
     settings: &Settings,
+    election: Option<&MasterUrl>,
 ) -> Result<Box<dyn Storage>, StartError> {
-    match (kind, &settings.work_dir) {
-        (RegistryKind::Local, Some(directory)) => Ok(Box::new(Local::open(node, directory)?)),
-        (RegistryKind::Local, None) => Err(SettingsProblem::LocalWithoutWorkDir.into()),
-        (RegistryKind::InMemory, _) => Ok(Box::new(InMemory)),
+    match (kind, election, &settings.work_dir) {
+        (RegistryKind::InMemory, ..) => Ok(Box::new(InMemory)),
+        (RegistryKind::Local, _, Some(directory)) => Ok(Box::new(Local::open(node, directory)?)),
+        (RegistryKind::Local, _, None) => Err(SettingsProblem::LocalWithoutWorkDir.into()),
+        (RegistryKind::ZooKeeper | RegistryKind::Etcd, ..) => Err(StartError::Election(
+            "the registry cannot be kept there yet: use --registry=in_memory".into(),
+        )),
     }
 }

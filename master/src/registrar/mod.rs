@@ -26,7 +26,7 @@ use mesos::v1;
 
 pub use entries::{Change, CorruptRecord, Entries, Record};
 pub use operation::Operation;
-pub use storage::{FILE, InMemory, Local, Storage, StorageError};
+pub use storage::{FILE, InMemory, Local, Storage, StorageError, batches};
 
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
 const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);

@@ -102,7 +102,8 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
     testing::run(async {
         let node = Node::builder().offline().delegate("master").start().await.unwrap();
         let settings = Settings {
-            zk: Some(crate::settings::ZooKeeperText("zk://127.0.0.1:1/mesos".into())),
+            zk: Some(crate::settings::ElectionText("zk://127.0.0.1:1/mesos".into())),
+            registry: Some(crate::settings::RegistryKind::InMemory),
             ..Settings::default()
         };
         // Nobody is at that address: there is no leader.

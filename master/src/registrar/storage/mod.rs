@@ -4,7 +4,9 @@
 //! |---|---|---|
 //! | [`memory`] | nowhere | tests, `mesos local` |
 //! | [`local`] | one file that survives a power failure | a single master |
+//! | [`batches`] | what goes into one transaction where a store limits it | the stores that several masters share |
 
+pub mod batches;
 mod local;
 mod memory;
 
@@ -33,6 +35,7 @@ pub trait Storage: Send + 'static {
     /// Reads every record, for a master that leads from now on. What is stored afterwards is stored only while `leader`,
     /// its node in the group of masters, is there: a deposed leader's write fails. Without a group nothing guards it.
     fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>>;
-    /// Writes all changes or none. When it has answered `Ok`, they survive.
+    /// Writes the changes. When it has answered `Ok`, they survive. Otherwise the master ends, and its successor may find
+    /// some of them: those of one agent all or none (see [`batches`]).
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>>;
 }
