@@ -21,7 +21,6 @@ use crate::{
     group::{self, Backoff, Connection, Group, GroupError, Membership, Session},
     info,
     url::MasterUrl,
-    zookeeper::ZooKeeperGroup,
 };
 
 /// Put the master up for election, and tell this recipient when the candidacy is lost. A second
@@ -55,10 +54,9 @@ impl Contender {
 
     /// As [`Contender::new`], with another session timeout.
     pub fn with_timeout(url: MasterUrl, info: MasterInfo, timeout: Duration) -> Self {
-        match url {
-            MasterUrl::Standalone(_) => Self::standalone(info),
-            MasterUrl::ZooKeeper(url) => Self::with_group(Arc::new(ZooKeeperGroup::new(url, timeout)), info),
-            MasterUrl::Group(group) => Self::with_group(group.0, info),
+        match url.group(timeout) {
+            Some(group) => Self::with_group(group, info),
+            None => Self::standalone(info),
         }
     }
 

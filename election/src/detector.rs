@@ -26,7 +26,6 @@ use crate::{
     group::{self, Backoff, Changed, Group, GroupError, Membership, Session},
     info,
     url::MasterUrl,
-    zookeeper::ZooKeeperGroup,
 };
 
 /// Tell this recipient who leads, now and at each change. A recipient is kept once for each PID.
@@ -77,10 +76,10 @@ impl Detector {
 
     /// As [`Detector::new`], with another session timeout.
     pub fn with_timeout(url: MasterUrl, timeout: Duration) -> Self {
-        match url {
-            MasterUrl::Standalone(address) => Self::from(Source::Address(address)),
-            MasterUrl::ZooKeeper(url) => Self::with_group(Arc::new(ZooKeeperGroup::new(url, timeout))),
-            MasterUrl::Group(group) => Self::with_group(group.0),
+        match url.group(timeout) {
+            Some(group) => Self::with_group(group),
+            // Of a single master the URL is the address.
+            None => Self::from(Source::Address(url.to_string())),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Who leads: the actors by which masters contend for leadership, and by which everybody
 //! (masters, agents, schedulers) finds the leader.
 //!
-//! There are two ways to elect. *Standalone*: one master, known by its address, leads for ever.
+//! There are three ways to elect. *Standalone*: one master, known by its address, leads for ever.
 //! *ZooKeeper*: each master joins a group with an ephemeral sequential node that carries its
 //! `MasterInfo` as JSON; the lowest sequence number leads, and a node vanishes with its session.
+//! *etcd*: the same with a key under a lease; the lowest revision of creation leads.
 //!
 //! | module | what is there |
 //! |---|---|
@@ -12,6 +13,7 @@
 //! | [`detector`] | the actor [`Detector`]: tells who leads, at once and at each change |
 //! | [`group`] | the seam: group membership as a trait, with its retry rules |
 //! | [`zookeeper`] | the group in a real ZooKeeper |
+//! | [`etcd`] | the group in a real etcd, and the client for it |
 //! | [`simulated`] | the group in memory, with sessions that can be cut and expired |
 //!
 //! The crate knows nothing of what a leader does. Upstream: `src/zookeeper/`,
@@ -19,6 +21,7 @@
 
 pub mod contender;
 pub mod detector;
+pub mod etcd;
 pub mod group;
 pub mod info;
 pub mod simulated;
@@ -27,11 +30,12 @@ pub mod zookeeper;
 
 pub use contender::{CandidacyEnded, Contend, Contender};
 pub use detector::{Detector, LeaderChanged, StandaloneAppoint, WatchLeader};
+pub use etcd::EtcdUrl;
 pub use url::{MasterUrl, SharedGroup, UrlError, ZooKeeperUrl};
 
 use std::time::Duration;
 
-/// How long a ZooKeeper session outlives its connection when nothing else is set
+/// How long a session with ZooKeeper or etcd outlives its connection when nothing else is set
 /// (`--zk_session_timeout`; upstream: `ZOOKEEPER_SESSION_TIMEOUT` in `src/master/constants.hpp`).
 pub const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -3,11 +3,14 @@
 //! Pure, but for `file://`, whose content is read while parsing (upstream does the same, in
 //! `src/master/detector/detector.cpp`), so that a bad file stops the start with its name.
 
-use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
+use crate::etcd::EtcdGroup;
+use crate::etcd::url::{EtcdUrl, EtcdUrlError, SCHEME as ETCD};
 use crate::group::Group;
+use crate::zookeeper::ZooKeeperGroup;
 
 /// Where the masters are to be found.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum MasterUrl {
     Standalone(String),
     /// A group of masters in ZooKeeper.
     ZooKeeper(ZooKeeperUrl),
+    /// A group of masters in etcd.
+    Etcd(EtcdUrl),
     /// A group that the caller has (simulations). No text means it.
     Group(SharedGroup),
 }
@@ -57,8 +62,13 @@ pub enum UrlError {
     #[error("bad credentials in the ZooKeeper URL: expecting user:password before '@'")]
     Credentials,
     /// Neither of the known forms.
-    #[error("cannot tell a master from '{0}': expecting host:port, zk://host:port/path or file:///path")]
+    #[error(
+        "cannot tell a master from '{0}': expecting host:port, zk://host:port/path, etcd://host:port/path or file:///path"
+    )]
     Form(String),
+    /// Of an etcd URL.
+    #[error(transparent)]
+    Etcd(#[from] EtcdUrlError),
     /// `file://` names a file that cannot be read.
     #[error("cannot read the master's address from '{path}': {reason}")]
     File {
@@ -82,6 +92,17 @@ impl FromStr for MasterUrl {
 }
 
 impl MasterUrl {
+    /// The group in which the masters elect their leader, with sessions of this timeout; `None` where there is but one
+    /// master.
+    pub fn group(&self, timeout: Duration) -> Option<Arc<dyn Group>> {
+        match self {
+            MasterUrl::Standalone(_) => None,
+            MasterUrl::ZooKeeper(url) => Some(Arc::new(ZooKeeperGroup::new(url.clone(), timeout))),
+            MasterUrl::Etcd(url) => Some(Arc::new(EtcdGroup::new(url.clone(), timeout))),
+            MasterUrl::Group(group) => Some(group.0.clone()),
+        }
+    }
+
     /// A file holds one of the other forms; it may not name another file.
     fn from_file(path: PathBuf) -> Result<Self, UrlError> {
         let content = std::fs::read_to_string(&path).map_err(|error| UrlError::File {
@@ -94,6 +115,9 @@ impl MasterUrl {
     fn from_text(text: &str) -> Result<Self, UrlError> {
         if text.starts_with("zk://") {
             return text.parse().map(MasterUrl::ZooKeeper);
+        }
+        if text.starts_with(ETCD) {
+            return Ok(MasterUrl::Etcd(text.parse()?));
         }
         let address = text.strip_prefix("master@").unwrap_or(text);
         let (host, port) = address.rsplit_once(':').ok_or_else(|| UrlError::Form(text.into()))?;
@@ -153,6 +177,7 @@ impl fmt::Display for MasterUrl {
         match self {
             MasterUrl::Standalone(address) => f.write_str(address),
             MasterUrl::ZooKeeper(url) => url.fmt(f),
+            MasterUrl::Etcd(url) => url.fmt(f),
             MasterUrl::Group(SharedGroup(group)) => f.write_str(&group.name()),
         }
     }

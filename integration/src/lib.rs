@@ -13,6 +13,7 @@ pub mod bench;
 pub mod binary;
 pub mod cluster;
 pub mod daemon;
+pub mod etcd;
 pub mod mode;
 pub mod ports;
 pub mod simulation;
