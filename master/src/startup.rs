@@ -197,7 +197,7 @@ async fn describe(node: &Node, settings: &Settings) -> v1::MasterInfo {
         (None, false) => address.ip().to_string(),
         (None, true) => node.blocking(move || hostname_of(address.ip())).await,
     };
-    let capabilities = [Type::AgentUpdate, Type::QuotaV2];
+    let capabilities = [Type::AgentUpdate, Type::AgentDraining, Type::QuotaV2];
     let info = v1::MasterInfo {
         id: node.random().uuid().to_string(),
         pid: Some(node.pid("master").to_string()),

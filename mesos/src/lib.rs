@@ -34,6 +34,7 @@ pub mod codec;
 pub mod fuzzing;
 pub mod ids;
 pub mod json;
+mod machine;
 pub mod media;
 pub mod metrics;
 pub mod proto;
@@ -59,6 +60,7 @@ pub use ids::{
     AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId, is_uuid,
 };
 pub use libprocess::{FixedState, duration};
+pub use machine::MachineKey;
 pub use media::MediaType;
 pub use proto::{Enum, Message};
 pub use quantities::{ResourceLimits, ResourceQuantities};

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesos::internal::{Registry, registry};
+use mesos::v1::maintenance::Schedule;
 use mesos::v1::master_info::capability::Type as Capability;
 use mesos::v1::quota::QuotaConfig;
-use mesos::{AgentId, v1, wire};
+use mesos::{AgentId, MachineKey, v1, wire};
 
 /// One change of one record. What is `None` is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,24 @@ pub struct CorruptRecord {
     pub reason: String,
 }
 
+/// How the keys of demanded capabilities begin.
+const CAPABILITY: &str = "capability/";
+
+/// The capabilities that a master must have to take over a registry with these records. Read from their keys alone: a
+/// newer version may have stored records that this one cannot read, and demands a capability for each such kind.
+pub(super) fn demanded(records: &[Record]) -> impl Iterator<Item = &str> {
+    records.iter().filter_map(|(key, _)| key.strip_prefix(CAPABILITY))
+}
+
+/// Whether an agent may have tasks, as operators decided.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Activation {
+    /// It is being emptied, or is empty by now.
+    pub drain: Option<v1::DrainInfo>,
+    /// Its resources are not offered. Always so when it is drained.
+    pub deactivated: bool,
+}
+
 /// What a record is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
@@ -40,8 +59,11 @@ enum Key {
     Agent(AgentId),
     Unreachable(AgentId),
     Gone(AgentId),
+    Machine(MachineKey),
+    Schedule,
     Weight(String),
     Quota(String),
+    Capability(String),
 }
 
 impl Key {
@@ -51,14 +73,19 @@ impl Key {
             Self::Agent(id) => format!("agent/{id}"),
             Self::Unreachable(id) => format!("unreachable/{id}"),
             Self::Gone(id) => format!("gone/{id}"),
+            Self::Machine(key) => format!("machine/{key}"),
+            Self::Schedule => "schedule".to_owned(),
             Self::Weight(role) => format!("weight/{role}"),
             Self::Quota(role) => format!("quota/{role}"),
+            Self::Capability(name) => format!("{CAPABILITY}{name}"),
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        if text == "master" {
-            return Some(Self::Master);
+        match text {
+            "master" => return Some(Self::Master),
+            "schedule" => return Some(Self::Schedule),
+            _ => {}
         }
         // A role may hold slashes: only the first one separates.
         let (kind, rest) = text.split_once('/')?;
@@ -66,8 +93,10 @@ impl Key {
             "agent" => Self::Agent(AgentId::from(rest)),
             "unreachable" => Self::Unreachable(AgentId::from(rest)),
             "gone" => Self::Gone(AgentId::from(rest)),
+            "machine" => Self::Machine(MachineKey::parse(rest)?),
             "weight" => Self::Weight(rest.to_owned()),
             "quota" => Self::Quota(rest.to_owned()),
+            "capability" => Self::Capability(rest.to_owned()),
             _ => return None,
         })
     }
@@ -80,8 +109,11 @@ pub struct Entries {
     agents: BTreeMap<AgentId, registry::Slave>,
     unreachable: BTreeMap<AgentId, registry::UnreachableSlave>,
     gone: BTreeMap<AgentId, registry::GoneSlave>,
+    machines: BTreeMap<MachineKey, registry::Machine>,
+    schedule: Option<Schedule>,
     weights: BTreeMap<String, registry::Weight>,
     quotas: BTreeMap<String, QuotaConfig>,
+    capabilities: BTreeSet<String>,
     changed: BTreeSet<Key>,
 }
 
@@ -108,8 +140,11 @@ impl Entries {
             Key::Agent(id) => drop(self.agents.insert(id, wire::decode(bytes)?)),
             Key::Unreachable(id) => drop(self.unreachable.insert(id, wire::decode(bytes)?)),
             Key::Gone(id) => drop(self.gone.insert(id, wire::decode(bytes)?)),
+            Key::Machine(key) => drop(self.machines.insert(key, wire::decode(bytes)?)),
+            Key::Schedule => self.schedule = Some(wire::decode(bytes)?),
             Key::Weight(role) => drop(self.weights.insert(role, wire::decode(bytes)?)),
             Key::Quota(role) => drop(self.quotas.insert(role, wire::decode(bytes)?)),
+            Key::Capability(name) => drop(self.capabilities.insert(name)),
         }
         Ok(())
     }
@@ -126,8 +161,13 @@ impl Entries {
             Key::Agent(id) => self.agents.get(id).map(wire::encode),
             Key::Unreachable(id) => self.unreachable.get(id).map(wire::encode),
             Key::Gone(id) => self.gone.get(id).map(wire::encode),
+            Key::Machine(key) => self.machines.get(key).map(wire::encode),
+            Key::Schedule => self.schedule.as_ref().map(wire::encode),
             Key::Weight(role) => self.weights.get(role).map(wire::encode),
             Key::Quota(role) => self.quotas.get(role).map(wire::encode),
+            Key::Capability(name) => {
+                self.capabilities.get(name).map(|name| wire::encode(&minimum_capability(name)))
+            }
         }
     }
 
@@ -140,22 +180,18 @@ impl Entries {
                 slaves: self.unreachable.values().cloned().collect(),
             }),
             gone: Some(registry::GoneSlaves { slaves: self.gone.values().cloned().collect() }),
+            machines: Some(registry::Machines { machines: self.machines.values().cloned().collect() }),
+            schedules: self.schedule.iter().cloned().collect(),
             weights: self.weights.values().cloned().collect(),
             quota_configs: self.quotas.values().cloned().collect(),
-            minimum_capabilities: self.minimum_capabilities(),
+            minimum_capabilities: self.capabilities.iter().map(|name| minimum_capability(name)).collect(),
             ..Registry::default()
         }
     }
 }
 
-impl Entries {
-    /// What a master must be capable of to take this registry over: one that knows no quotas would let
-    /// roles have more than their limits (upstream: `UpdateQuota::perform`).
-    fn minimum_capabilities(&self) -> Vec<registry::MinimumCapability> {
-        let quota = (!self.quotas.is_empty()).then_some(Capability::QuotaV2);
-        let named = quota.into_iter().map(|capability| capability.as_str_name().to_owned());
-        named.map(|capability| registry::MinimumCapability { capability }).collect()
-    }
+fn minimum_capability(name: &str) -> registry::MinimumCapability {
+    registry::MinimumCapability { capability: name.to_owned() }
 }
 
 /// The entries, each change noted.
@@ -220,6 +256,76 @@ impl Entries {
         }
     }
 
+    /// Whether an admitted or unreachable agent may have tasks; `None` if there is no such agent.
+    pub fn activation(&self, id: &AgentId) -> Option<Activation> {
+        let admitted = self.agents.get(id).map(|agent| (&agent.drain_info, agent.deactivated()));
+        let unreachable = || self.unreachable.get(id).map(|agent| (&agent.drain_info, agent.deactivated()));
+        let (drain, deactivated) = admitted.or_else(unreachable)?;
+        Some(Activation { drain: *drain, deactivated })
+    }
+
+    /// Decides whether an admitted or unreachable agent may have tasks. Without such an agent nothing happens.
+    pub fn set_activation(&mut self, id: &AgentId, activation: Activation) {
+        let Activation { drain, deactivated } = activation;
+        let deactivated = deactivated.then_some(true);
+        if let Some(agent) = self.agents.get_mut(id) {
+            (agent.drain_info, agent.deactivated) = (drain, deactivated);
+            self.changed.insert(Key::Agent(id.clone()));
+        } else if let Some(agent) = self.unreachable.get_mut(id) {
+            (agent.drain_info, agent.deactivated) = (drain, deactivated);
+            self.changed.insert(Key::Unreachable(id.clone()));
+        }
+    }
+
+    /// Whether any admitted or unreachable agent is deactivated.
+    pub fn any_deactivated(&self) -> bool {
+        self.agents.values().any(registry::Slave::deactivated)
+            || self.unreachable.values().any(registry::UnreachableSlave::deactivated)
+    }
+
+    /// The machines with planned maintenance.
+    pub fn machines(&self) -> &BTreeMap<MachineKey, registry::Machine> {
+        &self.machines
+    }
+
+    /// Adds or replaces a machine.
+    pub fn put_machine(&mut self, key: MachineKey, info: v1::MachineInfo) {
+        self.changed.insert(Key::Machine(key.clone()));
+        self.machines.insert(key, registry::Machine { info });
+    }
+
+    /// A machine has no maintenance any more. Whether it had.
+    pub fn remove_machine(&mut self, key: &MachineKey) -> bool {
+        let removed = self.machines.remove(key).is_some();
+        if removed {
+            self.changed.insert(Key::Machine(key.clone()));
+        }
+        removed
+    }
+
+    /// Planned maintenance.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        self.schedule.as_ref()
+    }
+
+    /// Plans maintenance, or none at all.
+    pub fn set_schedule(&mut self, schedule: Option<Schedule>) {
+        self.changed.insert(Key::Schedule);
+        self.schedule = schedule;
+    }
+
+    /// Demands of every later master that it has a capability, or no longer.
+    pub fn demand(&mut self, capability: Capability, demanded: bool) {
+        let name = capability.as_str_name().to_owned();
+        let changed = match demanded {
+            true => self.capabilities.insert(name.clone()),
+            false => self.capabilities.remove(&name),
+        };
+        if changed {
+            self.changed.insert(Key::Capability(name));
+        }
+    }
+
     /// Sets the weight of a role.
     pub fn put_weight(&mut self, role: String, weight: registry::Weight) {
         self.changed.insert(Key::Weight(role.clone()));
@@ -230,6 +336,11 @@ impl Entries {
     pub fn put_quota(&mut self, config: QuotaConfig) {
         self.changed.insert(Key::Quota(config.role.clone()));
         self.quotas.insert(config.role.clone(), config);
+    }
+
+    /// Whether any role has a quota.
+    pub fn has_quotas(&self) -> bool {
+        !self.quotas.is_empty()
     }
 
     /// A role has no quota any more.
@@ -262,6 +373,13 @@ mod tests {
         entries.put_weight("a/b".into(), registry::Weight { info });
         entries.put_quota(QuotaConfig { role: "q".into(), ..Default::default() });
         entries.put_quota(QuotaConfig { role: "r".into(), ..Default::default() });
+        let machine = v1::MachineId { hostname: Some("H".into()), ip: None };
+        entries.put_machine(
+            (&machine).into(),
+            v1::MachineInfo { id: machine.clone(), mode: None, unavailability: None },
+        );
+        entries.set_schedule(Some(Schedule::default()));
+        entries.demand(Capability::AgentDraining, true);
         let mut records: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut store = |changes: Vec<Change>| {
             for change in changes {
@@ -272,7 +390,19 @@ mod tests {
             }
             records.clone()
         };
-        store(entries.take_changes());
+        let keys: Vec<String> = store(entries.take_changes()).into_keys().collect();
+        let expected = [
+            "agent/a1",
+            "agent/a2",
+            "capability/AGENT_DRAINING",
+            "machine//h",
+            "master",
+            "quota/q",
+            "quota/r",
+            "schedule",
+            "weight/a/b",
+        ];
+        assert_eq!(keys, expected);
         assert!(entries.take_changes().is_empty());
         entries.remove_agent(&"a1".into());
         entries.remove_quota("r");
@@ -288,8 +418,13 @@ mod tests {
             changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(),
             ["agent/a1", "gone/a1", "quota/r"]
         );
-        let read = Entries::from_records(store(changes).into_iter().collect()).unwrap();
+        let records: Vec<Record> = store(changes).into_iter().collect();
+        assert_eq!(demanded(&records).collect::<Vec<_>>(), ["AGENT_DRAINING"]);
+        let read = Entries::from_records(records).unwrap();
         assert_eq!(read.to_registry(), entries.to_registry());
+        assert_eq!(read.to_registry().machines.unwrap().machines[0].info.id, machine);
+        assert_eq!(read.to_registry().schedules.len(), 1);
+        assert_eq!(read.to_registry().minimum_capabilities.len(), 1);
         assert_eq!(read.to_registry().weights.len(), 1);
         assert_eq!(read.to_registry().quota_configs.len(), 1);
     }

@@ -12,7 +12,7 @@
 //! knows nothing of frameworks, offers or tasks.
 
 mod entries;
-mod operation;
+mod operations;
 mod storage;
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ use mesos::internal::Registry;
 use mesos::v1;
 
 pub use entries::{Change, CorruptRecord, Entries, Record};
-pub use operation::Operation;
+pub use operations::Operation;
 pub use storage::{FILE, InMemory, Local, Storage, StorageError, batches};
 
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
@@ -47,6 +47,17 @@ pub enum RegistrarError {
         place: String,
         /// The record.
         corrupt: CorruptRecord,
+    },
+    /// A newer version has used the registry, for what this one knows nothing of.
+    #[error(
+        "this master lacks {missing}, which the registry in {place} demands of every master: it was used by a newer \
+         version; start that one"
+    )]
+    Incapable {
+        /// The store.
+        place: String,
+        /// The names of the capabilities.
+        missing: String,
     },
     /// The store took longer than allowed.
     #[error("{place} took more than {limit:?} to {what}")]
@@ -196,13 +207,21 @@ impl Registrar {
     }
 }
 
+/// What the registry demands and the master has not (upstream: `Master::missingMinimumCapabilities`). Asked before
+/// anything is written.
+fn missing_capabilities(info: &v1::MasterInfo, records: &[Record]) -> Option<String> {
+    let has = |name: &str| info.capabilities.iter().any(|has| has.r#type().as_str_name() == name);
+    let missing: Vec<&str> = entries::demanded(records).filter(|name| !has(name)).collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
+
 impl Process for Registrar {
     const NAME: &'static str = "registrar";
 
     fn install(install: &mut Install<Self>) {
         install.get(
             "/registry",
-            "The registry: agents that belong to the cluster, weights, quotas (jsonp).",
+            "The registry: agents that belong to the cluster, maintenance, weights, quotas (jsonp).",
             Self::show,
         );
     }
@@ -232,6 +251,9 @@ impl Handle<Recover> for Registrar {
                     return message.reply.set(Err(RegistrarError::Timeout { place, limit, what: "fetch" }));
                 }
             };
+            if let Some(missing) = missing_capabilities(&message.info, &records) {
+                return message.reply.set(Err(RegistrarError::Incapable { place, missing }));
+            }
             this.measures.size.set(records.iter().map(|(_, value)| value.len() as f64).sum());
             match Entries::from_records(records) {
                 Ok(entries) => this.entries = entries,

@@ -25,8 +25,16 @@ async fn apply(registrar: &Address<Registrar>, operation: Operation) -> Result<b
 }
 
 async fn recover(registrar: &Address<Registrar>) -> Result<Registry, RegistrarError> {
+    recover_with(registrar, &mesos::MasterCapabilities::ALL).await
+}
+
+async fn recover_with(
+    registrar: &Address<Registrar>,
+    capabilities: &mesos::MasterCapabilities,
+) -> Result<Registry, RegistrarError> {
     let (reply, answer) = promise();
-    let info = v1::MasterInfo { id: "m".into(), ip: 1, port: 5050, ..Default::default() };
+    let capabilities = capabilities.to_protos();
+    let info = v1::MasterInfo { id: "m".into(), ip: 1, port: 5050, capabilities, ..Default::default() };
     registrar.tell(Recover { info, node: None, reply });
     answer.await.unwrap()
 }
@@ -132,6 +140,110 @@ fn the_next_master_finds_what_the_last_one_stored() {
             registry.slaves.unwrap().slaves.into_iter().map(|agent| agent.info.id.unwrap().value).collect();
         assert_eq!(admitted, ["a"]);
         assert_eq!(AgentId::from(&registry.unreachable.unwrap().slaves[0].id), AgentId::from("b"));
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn what_operators_decided_of_an_agent_and_of_machines_is_found_by_the_next_master() {
+    libprocess::run(async {
+        let (node, folder) = (offline().await, tempfile::tempdir().unwrap());
+        let start = || {
+            let storage = Local::open(&node, folder.path()).unwrap();
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()))
+        };
+        let first = start();
+        recover(&first).await.unwrap();
+        let window = v1::maintenance::Window {
+            machine_ids: vec![v1::MachineId { hostname: Some("h".into()), ip: None }],
+            unavailability: v1::Unavailability { start: v1::TimeInfo { nanoseconds: 1 }, duration: None },
+        };
+        let schedule = v1::maintenance::Schedule { windows: vec![window] };
+        let config = v1::DrainConfig { mark_gone: Some(true), ..Default::default() };
+        for operation in [
+            admit("a"),
+            admit("b"),
+            Operation::DrainAgent { id: "a".into(), config },
+            Operation::DeactivateAgent { id: "b".into() },
+            Operation::MarkAgentUnreachable {
+                info: Box::new(info("b")),
+                since: v1::TimeInfo { nanoseconds: 1 },
+            },
+            Operation::UpdateSchedule { schedule: schedule.clone() },
+            Operation::StartMaintenance { machines: schedule.windows[0].machine_ids.clone() },
+        ] {
+            assert!(apply(&first, operation).await.unwrap());
+        }
+        first.terminate();
+        first.wait().await;
+        drop(first);
+
+        let registry = recover(&start()).await.unwrap();
+        let admitted = registry.slaves.unwrap().slaves;
+        assert_eq!(admitted[0].drain_info.as_ref().unwrap().state(), v1::DrainState::Draining);
+        assert!(admitted[0].deactivated() && admitted.len() == 1);
+        assert!(registry.unreachable.unwrap().slaves[0].deactivated());
+        assert_eq!(registry.schedules, [schedule]);
+        assert_eq!(registry.machines.unwrap().machines[0].info.mode(), v1::machine_info::Mode::Down);
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_master_that_lacks_what_the_registry_demands_is_told_so_and_writes_nothing() {
+    libprocess::run(async {
+        let (node, folder) = (offline().await, tempfile::tempdir().unwrap());
+        let start = || {
+            let storage = Local::open(&node, folder.path()).unwrap();
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()))
+        };
+        let end = async |registrar: Address<Registrar>| {
+            registrar.terminate();
+            registrar.wait().await;
+        };
+        let newer = start();
+        recover(&newer).await.unwrap();
+        assert!(apply(&newer, admit("a")).await.unwrap());
+        assert!(apply(&newer, Operation::DeactivateAgent { id: "a".into() }).await.unwrap());
+        end(newer).await;
+
+        let older = start();
+        let capabilities = mesos::MasterCapabilities { quota_v2: true, ..Default::default() };
+        let error = recover_with(&older, &capabilities).await.unwrap_err().to_string();
+        assert!(error.contains("lacks AGENT_DRAINING, which the registry in"), "{error}");
+        assert!(error.contains(FILE), "{error}");
+        assert!(matches!(apply(&older, admit("b")).await, Err(RegistrarError::NotRecovered)));
+        end(older).await;
+
+        let registry = recover(&start()).await.unwrap();
+        assert_eq!(registry.master.unwrap().info.capabilities.len(), 3, "it was not the leader");
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_fetch_that_takes_too_long_is_the_end() {
+    /// Never answers.
+    struct Stuck;
+    impl Storage for Stuck {
+        fn name(&self) -> String {
+            "stuck".into()
+        }
+
+        fn load(&mut self, _: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+            futures::future::pending().boxed()
+        }
+
+        fn store(&mut self, _: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
+            futures::future::pending().boxed()
+        }
+    }
+    libprocess::testing::run(async {
+        let node = offline().await;
+        let timeouts = Timeouts { fetch: Duration::from_secs(10), ..Timeouts::default() };
+        let registrar = node.spawn_numbered(Registrar::new(Box::new(Stuck), timeouts, node.metrics()));
+        let error = recover(&registrar).await.unwrap_err().to_string();
+        assert_eq!(error, "stuck took more than 10s to fetch");
         node.shutdown().await;
     });
 }
