@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use allocator::Allocator;
 use election::group::Group;
-use election::zookeeper::ZooKeeperGroup;
 use election::{Contender, Detector, MasterUrl, StandaloneAppoint};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
@@ -90,10 +89,7 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
     let timeout = settings.zk_session_timeout;
     let url = election_url(&settings)?;
     let storage = open_storage(node, registry, &settings, url.as_ref())?;
-    let election = match url {
-        Some(MasterUrl::ZooKeeper(url)) => Election::Group(Arc::new(ZooKeeperGroup::new(url, timeout))),
-        _ => Election::Single,
-    };
+    let election = url.and_then(|url| url.group(timeout)).map_or(Election::Single, Election::Group);
     Ok(start_with(node, settings, storage, election).await)
 }
 
@@ -180,10 +176,8 @@ pub fn node(settings: &Settings) -> NodeBuilder {
 fn election_url(settings: &Settings) -> Result<Option<MasterUrl>, StartError> {
     let Some(text) = &settings.zk else { return Ok(None) };
     match text.0.parse::<MasterUrl>() {
-        Ok(url @ MasterUrl::ZooKeeper(_)) => Ok(Some(url)),
-        Ok(MasterUrl::Standalone(_) | MasterUrl::Group(_)) => {
-            Err(StartError::Election(format!("expected zk://host:port/path, not '{}'", text.0)))
-        }
+        Ok(url @ (MasterUrl::ZooKeeper(_) | MasterUrl::Etcd(_))) => Ok(Some(url)),
+        Ok(MasterUrl::Standalone(_) | MasterUrl::Group(_)) => Err(SettingsProblem::UnknownElection.into()),
         Err(error) => Err(StartError::Election(error.to_string())),
     }
 }

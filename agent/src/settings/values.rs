@@ -83,7 +83,8 @@ pub struct Master {
 
 impl SettingValue for Master {
     const PLACEHOLDER: &'static str = "MASTER";
-    const ALLOWED: &'static str = "host:port, zk://host1:port1,host2:port2/path, or file:///path";
+    const ALLOWED: &'static str =
+        "host:port, zk://host1:port1,host2:port2/path, etcd://host1:port1,host2:port2/path, or file:///path";
 
     fn read(text: &str) -> Result<Self, String> {
         let url = text.parse().map_err(|error: election::UrlError| error.to_string())?;
@@ -93,9 +94,8 @@ impl SettingValue for Master {
     fn print(&self) -> Option<String> {
         Some(match &self.url {
             // Without the password that may be in it: anybody may ask for `/flags`.
-            MasterUrl::ZooKeeper(url) => url.to_string(),
+            url @ (MasterUrl::ZooKeeper(_) | MasterUrl::Etcd(_) | MasterUrl::Group(_)) => url.to_string(),
             MasterUrl::Standalone(_) => self.text.clone(),
-            url @ MasterUrl::Group(_) => url.to_string(),
         })
     }
 }
