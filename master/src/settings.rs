@@ -157,7 +157,8 @@ pub enum RegistryKind {
 }
 
 impl RegistryKind {
-    fn name(self) -> &'static str {
+    /// As `--registry` has it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::InMemory => "in_memory",
             Self::Local => "local",

@@ -14,7 +14,9 @@ use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
 
 use crate::master::{EndReason, Master, Peers};
-use crate::registrar::{InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts};
+use crate::registrar::{
+    InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, ZooKeeper,
+};
 use crate::settings::{RegistryKind, Settings, SettingsProblem};
 
 /// Why a master could not start.
@@ -229,8 +231,11 @@ fn open_storage(
         (RegistryKind::InMemory, ..) => Ok(Box::new(InMemory)),
         (RegistryKind::Local, _, Some(directory)) => Ok(Box::new(Local::open(node, directory)?)),
         (RegistryKind::Local, _, None) => Err(SettingsProblem::LocalWithoutWorkDir.into()),
-        (RegistryKind::ZooKeeper | RegistryKind::Etcd, ..) => Err(StartError::Election(
-            "the registry cannot be kept there yet: use --registry=in_memory".into(),
-        )),
+        (RegistryKind::ZooKeeper, Some(MasterUrl::ZooKeeper(url)), _) => {
+            Ok(Box::new(ZooKeeper::new(node, url.clone(), settings.zk_session_timeout)))
+        }
+        (RegistryKind::ZooKeeper | RegistryKind::Etcd, ..) => {
+            Err(StartError::Election(format!("the registry cannot be kept there ('{}')", kind.name())))
+        }
     }
 }

@@ -26,7 +26,7 @@ use mesos::v1;
 
 pub use entries::{Change, CorruptRecord, Entries, Record};
 pub use operations::Operation;
-pub use storage::{FILE, InMemory, Local, Storage, StorageError, batches};
+pub use storage::{FILE, InMemory, Local, Storage, StorageError, ZooKeeper, batches};
 
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
 const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -257,7 +257,10 @@ impl Handle<Recover> for Registrar {
             this.measures.size.set(records.iter().map(|(_, value)| value.len() as f64).sum());
             match Entries::from_records(records) {
                 Ok(entries) => this.entries = entries,
-                Err(corrupt) => return message.reply.set(Err(RegistrarError::Corrupt { place, corrupt })),
+                Err(corrupt) => {
+                    let place = this.storage.place_of(&corrupt.key);
+                    return message.reply.set(Err(RegistrarError::Corrupt { place, corrupt }));
+                }
             }
             let found = this.entries.to_registry();
             this.entries.set_master(message.info);

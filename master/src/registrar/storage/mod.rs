@@ -4,11 +4,13 @@
 //! |---|---|---|
 //! | [`memory`] | nowhere | tests, `mesos local` |
 //! | [`local`] | one file that survives a power failure | a single master |
+//! | [`zookeeper`] | nodes in the ZooKeeper that elects the leader | several masters |
 //! | [`batches`] | what goes into one transaction where a store limits it | the stores that several masters share |
 
 pub mod batches;
 mod local;
 mod memory;
+mod zookeeper;
 
 use election::group::Membership;
 use futures::future::BoxFuture;
@@ -17,6 +19,7 @@ use super::entries::{Change, Record};
 
 pub use local::{FILE, Local};
 pub use memory::InMemory;
+pub use zookeeper::ZooKeeper;
 
 /// Why records could not be read or written; the text names the place.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,6 +35,10 @@ pub struct StorageError {
 pub trait Storage: Send + 'static {
     /// What it is called in messages.
     fn name(&self) -> String;
+    /// Where one record is, in messages about it.
+    fn place_of(&self, _key: &str) -> String {
+        self.name()
+    }
     /// Reads every record, for a master that leads from now on. What is stored afterwards is stored only while `leader`,
     /// its node in the group of masters, is there: a deposed leader's write fails. Without a group nothing guards it.
     fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>>;

@@ -1,8 +1,7 @@
-//! A group of masters in ZooKeeper, through the crate `zookeeper-client`: the one place of the
-//! project where a connection is not libprocess's own.
+//! A group of masters in ZooKeeper.
 //!
 //! It owns one session at a time for each [`Group::connect`]. It knows nothing of masters: see
-//! `group` for the rules, `contender` and `detector` for what is made of them.
+//! [`crate::group`] for the rules, `contender` and `detector` for what is made of them.
 
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
-use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Permission, SessionState};
+use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState};
 
+use super::{make_path, sort};
 use crate::{
     group::{Changed, Connection, Group, GroupError, Membership, Session},
     url::ZooKeeperUrl,
@@ -37,15 +37,8 @@ impl Group for ZooKeeperGroup {
     fn connect(&self) -> BoxFuture<'static, Result<Box<dyn Session>, GroupError>> {
         let Self { url, timeout } = self.clone();
         async move {
-            let mut connector = Client::connector().with_session_timeout(timeout);
-            if let Some(credentials) = &url.credentials {
-                connector = connector.with_auth("digest", credentials.as_bytes());
-            }
-            let client = connector.connect(&url.servers).await.map_err(|error| sort(error, "connecting"))?;
-            // With credentials only their owner may write; reading stays open to everyone, so that
-            // frameworks can find the leader (upstream: EVERYONE_READ_CREATOR_ALL).
-            let acls =
-                if url.credentials.is_some() { Acls::new(&READ_CREATOR_ALL) } else { Acls::anyone_all() };
+            let client = super::connect(&url, timeout).await?;
+            let acls = super::group_acls(&url);
             make_path(&client, &url.path, acls).await?;
             let session = ZooKeeperSession { client, path: url.path, acls };
             Ok(Box::new(session) as Box<dyn Session>)
@@ -56,19 +49,6 @@ impl Group for ZooKeeperGroup {
     fn name(&self) -> String {
         self.url.to_string()
     }
-}
-
-/// Its creator may do everything, everyone may read.
-static READ_CREATOR_ALL: [Acl; 2] =
-    [Acl::new_const(Permission::READ, "world", "anyone"), Acl::new_const(Permission::ALL, "auth", "")];
-
-/// An operator may have made the path for us, below a node where we may not write: so look first.
-async fn make_path(client: &Client, path: &str, acls: Acls<'static>) -> Result<(), GroupError> {
-    let doing = |error| sort(error, &format!("creating '{path}'"));
-    if client.check_stat(path).await.map_err(doing)?.is_some() {
-        return Ok(());
-    }
-    client.mkdir(path, &CreateMode::Persistent.with_acls(acls)).await.map_err(doing)
 }
 
 struct ZooKeeperSession {
@@ -136,17 +116,5 @@ impl Session for ZooKeeperSession {
             }
         }
         .boxed()
-    }
-}
-
-/// What an error of ZooKeeper means for us (upstream: `ZooKeeper::retryable`).
-fn sort(error: Error, doing: &str) -> GroupError {
-    let message = format!("ZooKeeper, {doing}: {error}");
-    match error {
-        Error::SessionExpired | Error::SessionMoved | Error::ClientClosed => GroupError::Session(message),
-        Error::AuthFailed | Error::NoAuth | Error::InvalidAcl | Error::BadArguments(_) => {
-            GroupError::Fatal(message)
-        }
-        _ => GroupError::Retry(message),
     }
 }
