@@ -14,7 +14,7 @@ use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
 
 use crate::master::{EndReason, Master, Peers};
-use crate::registrar::{InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts};
+use crate::registrar::{Etcd, InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts};
 use crate::settings::{RegistryKind, Settings, SettingsProblem};
 
 /// Why a master could not start.
@@ -229,6 +229,7 @@ fn open_storage(
         (RegistryKind::InMemory, ..) => Ok(Box::new(InMemory)),
         (RegistryKind::Local, _, Some(directory)) => Ok(Box::new(Local::open(node, directory)?)),
         (RegistryKind::Local, _, None) => Err(SettingsProblem::LocalWithoutWorkDir.into()),
+        (RegistryKind::Etcd, Some(MasterUrl::Etcd(url)), _) => Ok(Box::new(Etcd::new(node, url))),
         (RegistryKind::ZooKeeper | RegistryKind::Etcd, ..) => Err(StartError::Election(
             "the registry cannot be kept there yet: use --registry=in_memory".into(),
         )),
