@@ -15,7 +15,7 @@ use mesos::v1;
 
 use crate::master::{EndReason, Master, Peers};
 use crate::registrar::{
-    InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, ZooKeeper,
+    Etcd, InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, ZooKeeper,
 };
 use crate::settings::{RegistryKind, Settings, SettingsProblem};
 
@@ -234,6 +234,7 @@ fn open_storage(
         (RegistryKind::ZooKeeper, Some(MasterUrl::ZooKeeper(url)), _) => {
             Ok(Box::new(ZooKeeper::new(node, url.clone(), settings.zk_session_timeout)))
         }
+        (RegistryKind::Etcd, Some(MasterUrl::Etcd(url)), _) => Ok(Box::new(Etcd::new(node, url))),
         (RegistryKind::ZooKeeper | RegistryKind::Etcd, ..) => {
             Err(StartError::Election(format!("the registry cannot be kept there ('{}')", kind.name())))
         }

@@ -39,10 +39,10 @@ mesos::settings! {
             firewall_rules: Option<DisabledEndpoints>,
         }
         "Masters" {
-            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path of a
-            /// file that says one of these.
+            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
+            /// etcd://host1:port1,host2:port2/path, or file:///path of a file that says one of these.
             master: Master,
-            /// How long a session with ZooKeeper outlives its connection.
+            /// How long a session with ZooKeeper or etcd outlives its connection.
             zk_session_timeout: Duration = Duration::from_secs(10),
             /// How long to wait before registering with a new master: a random time up to this; later
             /// attempts wait longer, up to 1mins.

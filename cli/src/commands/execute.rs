@@ -35,7 +35,8 @@ mesos::settings! {
             task: Option<ProtoJson<v1::TaskInfo>>,
         }
         "Where and how" {
-            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path.
+            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
+            /// etcd://host1:port1,host2:port2/path, or file:///path.
             master: String,
             /// The role to run in.
             role: String = "*".to_owned(),

@@ -17,7 +17,8 @@ mesos::settings! {
     /// How to add.
     struct SumSettings for "mesos-run-sum" {
         "What to add, and where" {
-            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path.
+            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
+            /// etcd://host1:port1,host2:port2/path, or file:///path.
             master: String,
             /// How many tasks share the work.
             tasks: u32 = 10,
@@ -31,7 +32,8 @@ mesos::settings! {
     /// What to integrate.
     struct IntegrateSettings for "mesos-run-integrate" {
         "What to integrate, and where" {
-            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path, or file:///path.
+            /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
+            /// etcd://host1:port1,host2:port2/path, or file:///path.
             master: String,
             /// An expression in x, such as 4*sqrt(1-x*x): + - * / % ^ ( ), pi, e, sqrt, exp, ln, log (base 10),
             /// log2, abs, sign, floor, ceil, round, min, max, sin, cos, tan and their inverses.

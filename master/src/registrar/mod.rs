@@ -26,7 +26,7 @@ use mesos::v1;
 
 pub use entries::{Change, CorruptRecord, Entries, Record};
 pub use operations::Operation;
-pub use storage::{FILE, InMemory, Local, Storage, StorageError, ZooKeeper, batches};
+pub use storage::{Etcd, FILE, InMemory, Local, Storage, StorageError, ZooKeeper, batches};
 
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
 const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);

@@ -5,9 +5,11 @@
 //! | [`memory`] | nowhere | tests, `mesos local` |
 //! | [`local`] | one file that survives a power failure | a single master |
 //! | [`zookeeper`] | nodes in the ZooKeeper that elects the leader | several masters |
+//! | [`etcd`] | the etcd that elects the leader | several masters |
 //! | [`batches`] | what goes into one transaction where a store limits it | the stores that several masters share |
 
 pub mod batches;
+mod etcd;
 mod local;
 mod memory;
 mod zookeeper;
@@ -17,6 +19,7 @@ use futures::future::BoxFuture;
 
 use super::entries::{Change, Record};
 
+pub use etcd::Etcd;
 pub use local::{FILE, Local};
 pub use memory::InMemory;
 pub use zookeeper::ZooKeeper;

@@ -1,0 +1,422 @@
+//! What elections and the registry do with a real etcd: sessions, members, watches, guarded writes; and what becomes of
+//! them when servers freeze, answers are lost, and revisions are forgotten.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use election::etcd::api::{Range, RangeRequest};
+use election::etcd::{Client, Code, EtcdError, EtcdGroup, EtcdUrl};
+use election::group::{Connection, Group, GroupError, Membership, Session};
+use futures::StreamExt;
+use integration::etcd::Etcd;
+use libprocess::Node;
+use libprocess::http::ClientRequest;
+use master::registrar::{self, Change, Storage};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout, timeout_at};
+
+const LABEL: &str = "json.info";
+
+/// Sessions of the tests end so soon.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longer than anything takes that does not wait for the end of a session.
+const SOON: Duration = Duration::from_secs(20);
+
+fn url(text: &str) -> EtcdUrl {
+    text.parse().unwrap()
+}
+
+async fn session(text: &str) -> Box<dyn Session> {
+    EtcdGroup::new(url(text), TIMEOUT).connect().await.unwrap()
+}
+
+async fn members(session: &dyn Session) -> Vec<String> {
+    session.members().await.unwrap().0.into_iter().map(|member| member.name).collect()
+}
+
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what} does not come"))
+}
+
+/// Calls etcd as an operator might.
+async fn call(etcd: &Etcd, path: &str, body: Value) -> Value {
+    let client = libprocess::http::Client::new();
+    let request = ClientRequest::post(format!("http://{}{path}", etcd.address(0))).body(body.to_string());
+    let text = client.send(request).await.unwrap().text(1 << 20).await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A way to etcd that can lose answers, and be cut.
+struct Wire {
+    url: String,
+    loses_answers: Arc<AtomicBool>,
+    cut: tokio::sync::watch::Sender<u32>,
+}
+
+impl Wire {
+    async fn to(etcd: &Etcd) -> Wire {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("etcd://{}/mesos", listener.local_addr().unwrap());
+        let wire = Wire { url, loses_answers: Arc::default(), cut: tokio::sync::watch::Sender::new(0) };
+        let (to, loses, cut) = (etcd.address(0), wire.loses_answers.clone(), wire.cut.clone());
+        tokio::runtime::Handle::current().spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(to).await else { continue };
+                let (loses, mut cut) = (loses.clone(), cut.subscribe());
+                tokio::runtime::Handle::current().spawn(async move {
+                    let ((from_client, to_client), (from_server, to_server)) =
+                        (client.into_split(), server.into_split());
+                    tokio::select! {
+                        biased;
+                        _ = cut.changed() => {}
+                        () = carry(from_client, to_server, None) => {}
+                        () = carry(from_server, to_client, Some(loses)) => {}
+                    }
+                });
+            }
+        });
+        wire
+    }
+
+    /// The next answer is lost, and its connection with it.
+    fn lose_one_answer(&self) {
+        self.loses_answers.store(true, Ordering::SeqCst);
+    }
+
+    /// All connections break.
+    fn cut(&self) {
+        self.cut.send_modify(|count| *count += 1);
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, loses: Option<Arc<AtomicBool>>) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if loses.as_ref().is_some_and(|loses| loses.swap(false, Ordering::SeqCst)) {
+            return;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn who_joined_first_leads_until_its_session_is_dropped() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let (first, second, watching) =
+            (session(&etcd.url()).await, session(&etcd.url()).await, session(&etcd.url()).await);
+        let a = first.join(LABEL, b"a".to_vec()).await.unwrap();
+        let (seen, changed) = watching.members().await.unwrap();
+        assert_eq!(seen, [a.clone()]);
+        let b = second.join(LABEL, b"b".to_vec()).await.unwrap();
+        soon("the news of the second member", changed).await;
+        assert!(a.sequence < b.sequence, "{a:?} {b:?}");
+        let (seen, changed) = watching.members().await.unwrap();
+        assert_eq!(seen, [a.clone(), b.clone()]);
+        assert_eq!(watching.data(&a).await.unwrap().as_deref(), Some(&b"a"[..]));
+        // Another node of the same name is another member.
+        let other = Membership { sequence: a.sequence + 1, ..a.clone() };
+        assert_eq!(watching.data(&other).await.unwrap(), None);
+
+        // A change elsewhere is none of the group's.
+        let node = Node::builder().offline().start().await.unwrap();
+        let mut storage = storage(&node, &etcd.url());
+        storage.load(None).await.unwrap();
+        storage.store(vec![Change { key: "agent/x".into(), value: Some(Vec::new()) }]).await.unwrap();
+        let mut changed = changed;
+        assert_eq!(timeout(Duration::from_millis(300), &mut changed).await.ok(), None);
+
+        let began = Instant::now();
+        drop(first);
+        soon("the news of the first member's end", changed).await;
+        assert!(began.elapsed() < TIMEOUT / 2, "it leaves at once, not with its lease");
+        assert_eq!(watching.members().await.unwrap().0, [b]);
+        assert_eq!(watching.data(&a).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_join_whose_answer_was_lost_makes_one_member() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let wire = Wire::to(&etcd).await;
+        let joining = session(&wire.url).await;
+        // The lease's answer is lost first, then the key's.
+        wire.lose_one_answer();
+        let member = joining.join(LABEL, b"a".to_vec()).await.unwrap();
+        wire.lose_one_answer();
+        let again = joining.join(LABEL, b"a".to_vec()).await.unwrap();
+        assert_eq!(again, member);
+        assert_eq!(members(&*session(&etcd.url()).await).await, [member.name]);
+    });
+}
+
+#[test]
+fn a_change_is_not_missed_when_the_watch_breaks_or_its_revision_is_forgotten() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let wire = Wire::to(&etcd).await;
+        let (watching, joining) = (session(&wire.url).await, session(&etcd.url()).await);
+        let (seen, mut changed) = watching.members().await.unwrap();
+        assert!(seen.is_empty());
+        assert_eq!(timeout(Duration::from_millis(300), &mut changed).await.ok(), None);
+        wire.cut();
+        soon("the end of the broken watch", changed).await;
+
+        // The watch begins only after the change, and after its revision was forgotten.
+        let (_, changed) = watching.members().await.unwrap();
+        let member = joining.join(LABEL, b"a".to_vec()).await.unwrap();
+        let client = Client::new(&url(&etcd.url()), SOON);
+        call(&etcd, "/v3/kv/put", json!({ "key": "eA==", "value": "" })).await;
+        client.compact(member.sequence + 1).await.unwrap();
+        let past = RangeRequest { revision: 1, ..RangeRequest::all(Range::key("x")) };
+        let forgotten = client.range(&past).await.unwrap_err();
+        assert!(matches!(forgotten, EtcdError::Refused { code: Code::OutOfRange, .. }), "{forgotten}");
+        soon("the end of the watch of what is forgotten", changed).await;
+        assert_eq!(members(&*watching).await, [member.name]);
+    });
+}
+
+#[test]
+fn a_session_outlives_a_short_silence_and_ends_by_itself_after_a_long_one() {
+    libprocess::run(async {
+        let Some(mut etcd) = Etcd::start().await else { return };
+        let session = session(&etcd.url()).await;
+        let member = session.join(LABEL, b"a".to_vec()).await.unwrap();
+        let mut connection = session.connection();
+        // Kept alive for longer than its timeout.
+        assert_eq!(timeout(TIMEOUT * 2, connection.next()).await.ok(), None);
+        assert_eq!(members(&*session).await, [member.name]);
+
+        etcd.process(0).freeze();
+        assert_eq!(soon("the loss", connection.next()).await, Some(Connection::Lost));
+        etcd.process(0).resume();
+        assert_eq!(soon("the return", connection.next()).await, Some(Connection::Restored));
+
+        let frozen = Instant::now();
+        etcd.process(0).freeze();
+        assert_eq!(soon("the loss", connection.next()).await, Some(Connection::Lost));
+        assert_eq!(soon("the end", connection.next()).await, Some(Connection::Expired));
+        let after = frozen.elapsed();
+        assert!(
+            after <= TIMEOUT + TIMEOUT / 10,
+            "before etcd ends the lease, which begins anew when it is heard: {after:?}"
+        );
+        assert!(after >= TIMEOUT / 2, "{after:?}");
+        assert_eq!(soon("nothing more", connection.next()).await, None);
+        let refused = session.join(LABEL, b"a".to_vec()).await.unwrap_err();
+        assert!(matches!(refused, GroupError::Session(_)), "{refused}");
+        etcd.process(0).resume();
+    });
+}
+
+#[test]
+fn a_session_whose_lease_was_taken_ends() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let session = session(&etcd.url()).await;
+        let member = session.join(LABEL, b"a".to_vec()).await.unwrap();
+        let mut connection = session.connection();
+        let lease = i64::from_str_radix(member.name.rsplit_once('_').unwrap().1, 16).unwrap();
+        Client::new(&url(&etcd.url()), SOON).revoke(lease).await.unwrap();
+        assert_eq!(soon("the end", connection.next()).await, Some(Connection::Expired));
+        let refused = session.join(LABEL, b"a".to_vec()).await.unwrap_err();
+        assert!(matches!(refused, GroupError::Session(_)), "{refused}");
+        let other = EtcdGroup::new(url(&etcd.url()), TIMEOUT).connect().await.unwrap();
+        assert!(members(&*other).await.is_empty());
+    });
+}
+
+#[test]
+fn with_three_servers_one_may_freeze_or_die() {
+    libprocess::run(async {
+        let Some(mut etcd) = Etcd::ensemble(3).await else { return };
+        // Long enough for etcd to find another leader of its own, and for a second and a third server to be asked.
+        let group = EtcdGroup::new(url(&etcd.url()), TIMEOUT * 3);
+        let (session, other) = (group.connect().await.unwrap(), group.connect().await.unwrap());
+        let member = session.join(LABEL, b"a".to_vec()).await.unwrap();
+        let mut connection = session.connection();
+        for freezes in [true, false] {
+            let leader = etcd.leader().await;
+            if freezes {
+                etcd.process(leader).freeze();
+            } else {
+                etcd.process(leader).crash();
+            }
+            // The session lives on for longer than its timeout.
+            let until = Instant::now() + TIMEOUT * 4;
+            while let Ok(event) = timeout_at(until, connection.next()).await {
+                assert_ne!(event, Some(Connection::Expired), "two servers are enough");
+            }
+            assert_eq!(members(&*other).await, [member.name.clone()]);
+            if freezes {
+                etcd.process(leader).resume();
+            } else {
+                etcd.process(leader).restart();
+            }
+            etcd.wait_for(leader).await;
+        }
+    });
+}
+
+fn storage(node: &Node, text: &str) -> registrar::Etcd {
+    registrar::Etcd::new(node, &url(text))
+}
+
+fn put(key: &str, value: &[u8]) -> Change {
+    Change { key: key.into(), value: Some(value.to_vec()) }
+}
+
+#[test]
+fn a_deposed_leaders_write_fails() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        let (first, second) = (session(&etcd.url()).await, session(&etcd.url()).await);
+        let a = first.join(LABEL, b"a".to_vec()).await.unwrap();
+        let b = second.join(LABEL, b"b".to_vec()).await.unwrap();
+        let (mut old, mut new) = (storage(&node, &etcd.url()), storage(&node, &etcd.url()));
+        assert!(old.load(Some(a.clone())).await.unwrap().is_empty());
+        old.store(vec![put("agent/1", b"old"), put("agent/2", b"old")]).await.unwrap();
+
+        drop(first);
+        let gone = async {
+            while members(&*second).await.len() > 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon("the end of the old leader", gone).await;
+        let refused = old.store(vec![put("agent/1", b"too late")]).await.unwrap_err().to_string();
+        assert!(refused.contains(&a.name) && refused.contains("does not lead any more"), "{refused}");
+        assert!(refused.contains("etcd://127.0.0.1"), "{refused}");
+
+        let found = new.load(Some(b)).await.unwrap();
+        assert_eq!(found, [("agent/1".to_owned(), b"old".to_vec()), ("agent/2".to_owned(), b"old".to_vec())]);
+        let delete = Change { key: "agent/2".into(), value: None };
+        new.store(vec![put("agent/1", b"new"), delete]).await.unwrap();
+        assert_eq!(new.load(None).await.unwrap(), [("agent/1".to_owned(), b"new".to_vec())]);
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_write_whose_answer_was_lost_happens_once() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        let wire = Wire::to(&etcd).await;
+        let (mut here, mut elsewhere) = (storage(&node, &wire.url), storage(&node, &etcd.url()));
+        here.load(None).await.unwrap();
+        elsewhere.load(None).await.unwrap();
+        for round in 0..3_u8 {
+            wire.lose_one_answer();
+            here.store(vec![put("quota/a", &[round])]).await.unwrap();
+        }
+        here.store(vec![put("quota/b", b"x")]).await.unwrap();
+        // Three rounds, and one: no write was repeated.
+        let mark = call(&etcd, "/v3/kv/range", json!({ "key": "L21lc29zL3JlZ2lzdHJ5" })).await;
+        assert_eq!(mark["kvs"][0]["version"], "4", "{mark}");
+
+        // One that comes from elsewhere, or late, is not stored.
+        let refused = elsewhere.store(vec![put("quota/a", b"?")]).await.unwrap_err().to_string();
+        assert!(refused.contains("somebody else") && refused.contains("/mesos/registry"), "{refused}");
+        let found = elsewhere.load(None).await.unwrap();
+        assert_eq!(found, [("quota/a".to_owned(), vec![2]), ("quota/b".to_owned(), b"x".to_vec())]);
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_large_registry_is_written_in_batches_and_read_in_pages() {
+    const COUNT: usize = 2_500;
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        let mut storage = storage(&node, &etcd.url());
+        storage.load(None).await.unwrap();
+        let all: Vec<(String, Vec<u8>)> =
+            (0..COUNT).map(|number| (format!("agent/{number:05}"), vec![7; 700])).collect();
+        let changes = all.iter().map(|(key, value)| put(key, value)).collect();
+        storage.store(changes).await.unwrap();
+        assert_eq!(storage.load(None).await.unwrap(), all);
+        let large = storage.store(vec![put("agent/large", &vec![7; 2 << 20])]).await.unwrap_err().to_string();
+        assert!(large.contains("agent/large"), "{large}");
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn what_is_long_past_is_forgotten() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        let mut storage = storage(&node, &etcd.url()).remembering(Duration::from_secs(3600), 10 << 10);
+        storage.load(None).await.unwrap();
+        for _ in 0..40 {
+            storage.store(vec![put("agent/1", &[7; 1 << 10])]).await.unwrap();
+        }
+        let client = Client::new(&url(&etcd.url()), SOON);
+        let at = async |revision| {
+            let request = RangeRequest { revision, ..RangeRequest::all(Range::prefix("/mesos/registry/")) };
+            client.range(&request).await.map(|found| found.header.revision)
+        };
+        let now = at(0).await.unwrap();
+        let forgotten = async {
+            while at(now - 25).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon("old revisions to be forgotten", forgotten).await;
+        assert!(at(now - 10).await.is_ok(), "what was current a while ago can still be read");
+        assert_eq!(storage.load(None).await.unwrap().len(), 1);
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn etcd_may_want_a_password() {
+    libprocess::run(async {
+        let Some(mut etcd) = Etcd::start().await else { return };
+        // Before it does, one that is given does no harm.
+        let with = |user: &str| etcd.url().replace("etcd://", &format!("etcd://{user}@"));
+        let (right, wrong, none) = (with("root:secret"), with("root:wrong"), etcd.url());
+        session(&right).await;
+        call(&etcd, "/v3/auth/user/add", json!({ "name": "root", "password": "secret" })).await;
+        call(&etcd, "/v3/auth/role/add", json!({ "name": "root" })).await;
+        call(&etcd, "/v3/auth/user/grant", json!({ "user": "root", "role": "root" })).await;
+        let enabled = call(&etcd, "/v3/auth/enable", json!({})).await;
+        assert_eq!(enabled["error"], Value::Null, "{enabled}");
+
+        let open = session(&right).await;
+        let member = open.join(LABEL, b"a".to_vec()).await.unwrap();
+        let refused = EtcdGroup::new(url(&wrong), TIMEOUT).connect().await.err().unwrap();
+        assert!(
+            matches!(&refused, GroupError::Fatal(text) if text.contains("password") && !text.contains("wrong")),
+            "{refused}"
+        );
+        let refused = EtcdGroup::new(url(&none), TIMEOUT).connect().await.err().unwrap();
+        assert!(
+            matches!(&refused, GroupError::Fatal(text) if text.contains("etcd://user:password@host/path")),
+            "{refused}"
+        );
+
+        // A server that was started again has forgotten who we are.
+        etcd.process(0).restart();
+        etcd.wait_for(0).await;
+        let found = async {
+            while open.members().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            members(&*open).await
+        };
+        assert_eq!(soon("the members", found).await, [member.name]);
+    });
+}
