@@ -38,9 +38,7 @@ pub(crate) fn register(
             answer(master, &id, from, ctx);
             return;
         }
-        // It failed to recover, or was told to start anew.
-        remove::remove(master, &id, "a new agent registered at the same address", ctx);
-        master.metrics.slave_removals_reason_registered.increment();
+        remove::remove(master, &id, remove::Cause::Replaced, ctx);
     }
     let id = master.ids.agent();
     tracing::info!(agent = %from, hostname = message.slave.hostname, agent_id = %id, "registering an agent");

@@ -13,6 +13,24 @@ use crate::master::Master;
 use crate::registrar::Operation;
 use crate::{offers, updates};
 
+/// Why an agent is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It shuts down in an orderly way.
+    Unregistered,
+    /// A new one registered in its place: it failed to recover, or was told to start anew.
+    Replaced,
+}
+
+impl Cause {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Unregistered => "the agent unregistered",
+            Self::Replaced => "a new agent registered at the same address",
+        }
+    }
+}
+
 /// `UnregisterSlaveMessage`: an agent shuts down in an orderly way.
 pub(crate) fn unregister(
     master: &mut Master,
@@ -26,20 +44,19 @@ pub(crate) fn unregister(
         tracing::warn!(agent_id = %id, agent = %from, "ignoring the unregistration of an unknown agent");
         return;
     }
-    master.metrics.slave_removals_reason_unregistered.increment();
-    remove(master, &id, "the agent unregistered", ctx);
+    remove(master, &id, Cause::Unregistered, ctx);
 }
 
 /// Removes an agent from the registry, and then from the books: until then its resources are offered
 /// as before, and frameworks see what another master would show them.
-pub(super) fn remove(master: &mut Master, agent: &AgentId, cause: &'static str, ctx: &mut Context<Master>) {
+pub(super) fn remove(master: &mut Master, agent: &AgentId, cause: Cause, ctx: &mut Context<Master>) {
     let busy =
         master.agents.marking_unreachable.contains(agent) || !master.agents.removing.insert(agent.clone());
     if busy {
         tracing::warn!(agent_id = %agent, "not removing the agent: another transition is in progress");
         return;
     }
-    tracing::info!(agent_id = %agent, cause, "removing the agent");
+    tracing::info!(agent_id = %agent, cause = cause.text(), "removing the agent");
     let id = agent.clone();
     let operation = Operation::RemoveAgent { id: id.clone() };
     master.apply(operation, ctx, move |master, possible, ctx| {
@@ -51,17 +68,21 @@ pub(super) fn remove(master: &mut Master, agent: &AgentId, cause: &'static str, 
     });
 }
 
-fn removed(master: &mut Master, agent: &AgentId, cause: &str, ctx: &mut Context<Master>) {
+fn removed(master: &mut Master, agent: &AgentId, cause: Cause, ctx: &mut Context<Master>) {
     let Some(state) = master.cluster.agent(agent) else { return };
     let tasks: Vec<_> = state.tasks.keys().cloned().collect();
     let executors: Vec<_> = state.executors.keys().cloned().collect();
     let (hostname, pid) = (state.info.hostname.clone(), state.pid.clone());
     master.metrics.slave_removals.increment();
+    match cause {
+        Cause::Unregistered => master.metrics.slave_removals_reason_unregistered.increment(),
+        Cause::Replaced => master.metrics.slave_removals_reason_registered.increment(),
+    }
     // First, so that what its tasks free is not offered again.
     master.allocation.remove_agent(agent);
     for (framework, id) in tasks {
         let Some(task) = master.cluster.task(&framework, id.as_str()) else { continue };
-        let message = format!("Agent {hostname} removed: {cause}");
+        let message = format!("Agent {hostname} removed: {}", cause.text());
         let lost = status::of_task(task, TaskState::TaskLost, Reason::AgentRemoved, message, ctx.now());
         updates::apply(master, &framework, &lost, None);
         updates::remove_task(master, &framework, &id, false);

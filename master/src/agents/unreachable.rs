@@ -108,7 +108,9 @@ pub(crate) fn removal_due(master: &mut Master, removal: Removal, ctx: &mut Conte
         }
         Cause::NotRecovered => format!("did not reregister within {timeout} after master failover"),
     };
-    if mark(master, &agent, cause == Cause::NotRecovered, message, ctx) {
+    let begins = mark(master, &agent, cause == Cause::NotRecovered, message, ctx);
+    // As upstream counts: an observer's turn counts as used also where another transition is in progress.
+    if begins || cause != Cause::NotRecovered {
         master.metrics.slave_unreachable_completed.increment();
     } else {
         master.metrics.slave_unreachable_canceled.increment();

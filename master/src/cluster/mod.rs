@@ -285,8 +285,8 @@ impl Cluster {
         let Some(framework) = self.frameworks.get(id).cloned() else { return };
         self.frameworks.remove_mut(id);
         self.tally.count_framework(framework.is_connected(), framework.is_active(), -1);
-        let unreachable = i64::try_from(framework.unreachable_tasks.len()).unwrap_or(0);
-        self.tally.tasks_unreachable.fetch_sub(unreachable, Relaxed);
+        let unreachable = framework.unreachable_tasks.iter();
+        self.tally.tasks_unreachable.fetch_sub(unreachable.map(in_state_unreachable).sum(), Relaxed);
         let mut framework = Arc::unwrap_or_clone(framework);
         framework.connection = Connection::Disconnected;
         framework.unregistered = Some(now);
@@ -297,6 +297,12 @@ impl Cluster {
 /// Whether a status is about this task: frameworks may use an id again on another agent.
 fn is_of(task: &Task, status: &v1::TaskStatus) -> bool {
     status.agent_id.as_ref().is_none_or(|agent| agent.value == task.agent.as_str())
+}
+
+/// 1 for a task that counts as unreachable. The list of unreachable tasks has others, too: what its framework was told is
+/// lost, and what was over before its agent became unreachable (upstream: `_tasks_unreachable`).
+fn in_state_unreachable(task: &Arc<Task>) -> i64 {
+    (task.state() == TaskState::TaskUnreachable).into()
 }
 
 /// Tasks and executors.
@@ -373,14 +379,14 @@ impl Cluster {
         if active {
             owner.used -= &task.resources;
         }
-        let unreachable_before = owner.unreachable_tasks.len();
+        let mut growth = 0;
         if unreachable {
-            owner.unreachable_tasks.push(task.clone());
+            let forgotten = owner.unreachable_tasks.push(task.clone());
+            growth = in_state_unreachable(&task) - forgotten.as_ref().map_or(0, in_state_unreachable);
         } else {
             owner.completed_tasks.push(task.clone());
         }
-        let growth = owner.unreachable_tasks.len() - unreachable_before;
-        self.tally.tasks_unreachable.fetch_add(i64::try_from(growth).unwrap_or(0), Relaxed);
+        self.tally.tasks_unreachable.fetch_add(growth, Relaxed);
         self.tally.count_task(task.state(), -1);
         if active {
             self.tally.change_used(&task.resources, -1);
@@ -412,18 +418,17 @@ impl Cluster {
     /// Forgets what is remembered of tasks that an agent reports as alive again.
     pub fn forget_past_of(&mut self, framework: &FrameworkId, agent: &AgentId, tasks: &[&str]) {
         let Some(owner) = self.framework_mut(framework) else { return };
-        let before = owner.unreachable_tasks.len();
-        owner.unreachable_tasks.retain(|task| &task.agent != agent && !tasks.contains(&task.id.as_str()));
+        let forgotten =
+            owner.unreachable_tasks.extract(|task| &task.agent == agent || tasks.contains(&task.id.as_str()));
         owner.completed_tasks.retain(|task| !tasks.contains(&task.id.as_str()));
-        let forgotten = before - owner.unreachable_tasks.len();
-        self.tally.tasks_unreachable.fetch_sub(i64::try_from(forgotten).unwrap_or(0), Relaxed);
+        self.tally.tasks_unreachable.fetch_sub(forgotten.iter().map(in_state_unreachable).sum(), Relaxed);
     }
 
     /// Takes the unreachable tasks of a framework, to end them.
     pub fn take_unreachable_tasks(&mut self, id: &FrameworkId) -> Vec<Arc<Task>> {
         let Some(owner) = self.framework_mut(id) else { return Vec::new() };
         let taken = owner.unreachable_tasks.extract(|_| true);
-        self.tally.tasks_unreachable.fetch_sub(i64::try_from(taken.len()).unwrap_or(0), Relaxed);
+        self.tally.tasks_unreachable.fetch_sub(taken.iter().map(in_state_unreachable).sum(), Relaxed);
         taken
     }
 

@@ -47,16 +47,15 @@ impl<T> History<T> {
         }
     }
 
-    /// Adds the newest entry.
-    pub fn push(&mut self, entry: Arc<T>) {
+    /// Adds the newest entry; what is forgotten for it.
+    pub fn push(&mut self, entry: Arc<T>) -> Option<Arc<T>> {
         if self.limit == 0 {
-            return;
+            return Some(entry);
         }
         let entries = Arc::make_mut(&mut self.entries);
-        if entries.len() == self.limit {
-            entries.pop_front();
-        }
+        let forgotten = if entries.len() == self.limit { entries.pop_front() } else { None };
         entries.push_back(entry);
+        forgotten
     }
 
     /// Keeps only the entries for which `keep` holds.
@@ -98,9 +97,8 @@ mod tests {
     #[test]
     fn a_full_history_forgets_its_oldest_entry() {
         let mut history = History::new(2);
-        for entry in 1..=3 {
-            history.push(Arc::new(entry));
-        }
+        let forgotten = (1..=3).map(|entry| history.push(Arc::new(entry)).map(|entry| *entry));
+        assert_eq!(forgotten.collect::<Vec<_>>(), [None, None, Some(1)]);
         assert_eq!(history.iter().map(|entry| **entry).collect::<Vec<_>>(), [2, 3]);
     }
 

@@ -55,7 +55,7 @@ pub struct Tally {
     pub frameworks_inactive: AtomicI64,
     /// Outstanding offers.
     pub offers: AtomicI64,
-    /// Tasks remembered as unreachable.
+    /// Remembered tasks whose state is TASK_UNREACHABLE.
     pub tasks_unreachable: AtomicI64,
     /// Of all registered agents, without revocable resources.
     pub total: Amounts,

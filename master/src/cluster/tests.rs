@@ -69,6 +69,29 @@ fn an_unreachable_task_is_remembered_until_its_agent_reports_it() {
 }
 
 #[test]
+fn tasks_that_count_as_unreachable_are_counted_also_when_the_oldest_is_forgotten() {
+    let limits = super::Limits { unreachable_tasks: 2, ..Default::default() };
+    let mut cluster = super::Cluster::new(limits);
+    cluster.add_framework(testing::framework("f"));
+    cluster.add_agent(testing::agent("a", "cpus:4"));
+    let mut counted = Vec::new();
+    for (id, state) in [
+        ("t1", TaskState::TaskUnreachable),
+        ("t2", TaskState::TaskLost),
+        ("t3", TaskState::TaskUnreachable),
+        ("t4", TaskState::TaskLost),
+    ] {
+        cluster.add_task(task_of(id, "f", "a", "cpus:1"));
+        update(&mut cluster, id, state).unwrap();
+        cluster.remove_task(&f(), &TaskId::from(id), true);
+        counted.push(cluster.tally().tasks_unreachable.load(Relaxed));
+    }
+    assert_eq!(counted, [1, 1, 1, 1]);
+    cluster.complete_framework(&f(), now());
+    assert_eq!(cluster.tally().tasks_unreachable.load(Relaxed), 0);
+}
+
+#[test]
 fn an_executor_uses_resources_until_it_is_removed() {
     let mut cluster = cluster(&["f"], &["a"]);
     let task = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.5");

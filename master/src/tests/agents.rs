@@ -11,7 +11,11 @@ use serde_json::json;
 use super::{Agent, Cluster, Got, Scheduler, executor_task, info, task};
 
 /// A framework with one running task.
-async fn running_task<'a>(cluster: &'a Cluster, agent: &Agent, info: serde_json::Value) -> Scheduler<'a> {
+pub(super) async fn running_task<'a>(
+    cluster: &'a Cluster,
+    agent: &Agent,
+    info: serde_json::Value,
+) -> Scheduler<'a> {
     let mut scheduler = cluster.subscribe(info).await;
     let offer = scheduler.offer().await;
     scheduler.launch(&[&offer], json!([task("t", agent, 1.0, 32.0)])).await;
@@ -22,7 +26,7 @@ async fn running_task<'a>(cluster: &'a Cluster, agent: &Agent, info: serde_json:
     scheduler
 }
 
-fn reported(agent: &Agent, framework: &str, state: TaskState) -> v1::Task {
+pub(super) fn reported(agent: &Agent, framework: &str, state: TaskState) -> v1::Task {
     let resources = mesos::Resources::parse("cpus:1;mem:32", "*").unwrap().allocated_to("*");
     v1::Task {
         name: "t".into(),
@@ -35,7 +39,7 @@ fn reported(agent: &Agent, framework: &str, state: TaskState) -> v1::Task {
     }
 }
 
-fn framework_info(id: &str) -> v1::FrameworkInfo {
+pub(super) fn framework_info(id: &str) -> v1::FrameworkInfo {
     let mut json = info();
     json["id"] = json!({ "value": id });
     mesos::json::from_slice(json.to_string().as_bytes()).unwrap()

@@ -6,7 +6,12 @@ mod constraints;
 mod explain;
 mod failover;
 mod launch;
+mod partition;
+mod pruning;
 mod quota;
+mod reconciliation;
+mod removal;
+mod shelf;
 mod subscribe;
 
 use std::collections::VecDeque;
@@ -58,6 +63,7 @@ macro_rules! logged {
 struct Logger {
     log: Arc<Mutex<Vec<Got>>>,
     healthy: Arc<Mutex<bool>>,
+    pinged: Arc<Mutex<Option<bool>>>,
 }
 
 impl Process for Logger {
@@ -69,7 +75,8 @@ impl Process for Logger {
 }
 
 impl Handle<PingSlaveMessage> for Logger {
-    fn handle(&mut self, _: PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
+    fn handle(&mut self, ping: PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
+        *self.pinged.lock() = Some(ping.connected);
         if *self.healthy.lock() {
             ctx.post(from, PongSlaveMessage {});
         }
@@ -96,6 +103,8 @@ pub(crate) struct Agent {
     actor: Address<Logger>,
     pub(crate) log: Arc<Mutex<Vec<Got>>>,
     pub(crate) healthy: Arc<Mutex<bool>>,
+    /// Whether the last ping said that it is connected.
+    pub(crate) pinged: Arc<Mutex<Option<bool>>>,
     pub(crate) info: v1::AgentInfo,
 }
 
@@ -153,8 +162,8 @@ impl Agent {
     pub(crate) fn revive(&mut self) {
         let id = self.actor.pid().id().to_owned();
         *self.healthy.lock() = true;
-        let (log, healthy) = (self.log.clone(), self.healthy.clone());
-        self.actor = self.node.spawn_as(&id, Logger { log, healthy });
+        let (log, healthy, pinged) = (self.log.clone(), self.healthy.clone(), self.pinged.clone());
+        self.actor = self.node.spawn_as(&id, Logger { log, healthy, pinged });
     }
 
     pub(crate) fn reregister(&self, tasks: Vec<v1::Task>, frameworks: Vec<v1::FrameworkInfo>) {
@@ -208,8 +217,10 @@ impl Cluster {
         let info =
             v1::AgentInfo { hostname: "host".into(), resources: total.to_protos(), ..Default::default() };
         let (log, healthy) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::new(Mutex::new(true)));
-        let actor = self.node.spawn_numbered(Logger { log: log.clone(), healthy: healthy.clone() });
-        Agent { node: self.node.clone(), actor, log, healthy, info }
+        let pinged = Arc::<Mutex<Option<bool>>>::default();
+        let logger = Logger { log: log.clone(), healthy: healthy.clone(), pinged: pinged.clone() };
+        let actor = self.node.spawn_numbered(logger);
+        Agent { node: self.node.clone(), actor, log, healthy, pinged, info }
     }
 
     /// A registered agent.
@@ -314,6 +325,12 @@ pub(crate) struct Scheduler<'a> {
 }
 
 impl Scheduler<'_> {
+    /// Its stream breaks, and it does not notice.
+    pub(crate) fn break_off(&mut self) {
+        let (_, Body::Stream(never)) = libprocess::http::stream() else { panic!("expected a stream") };
+        self.body = never;
+    }
+
     /// The next event; time passes until it comes. `None` when the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         while self.events.is_empty() {

@@ -1,0 +1,281 @@
+//! When agents are removed or marked unreachable, how fast, and what happens when two things happen to an agent at once.
+
+use std::time::Duration;
+
+use libprocess::testing;
+use mesos::internal::UnregisterSlaveMessage;
+use mesos::v1::scheduler::event::Type;
+use mesos::v1::{TaskState, scheduler::Event};
+use serde_json::json;
+
+use super::agents::running_task;
+use super::partition::lose;
+use super::shelf::{Shelf, patient};
+use super::{Agent, Cluster, Got, Scheduler, info};
+use crate::settings::{Percentage, Rate};
+use crate::{EndReason, Settings};
+
+/// Longer than an agent may take to come back.
+const TOO_LONG: Duration = Duration::from_secs(601);
+
+fn limited() -> Settings {
+    Settings {
+        agent_removal_rate_limit: Some(Rate { count: 1, period: Duration::from_secs(60) }),
+        ..Settings::default()
+    }
+}
+
+fn unregister(agent: &Agent) {
+    agent.post(UnregisterSlaveMessage { slave_id: agent.info.id.clone().unwrap() });
+}
+
+fn failures(events: &[Event]) -> usize {
+    events.iter().filter(|event| event.r#type() == Type::Failure).count()
+}
+
+/// How many agents were lost while this time passed.
+async fn lost_within(scheduler: &mut Scheduler<'_>, time: Duration) -> usize {
+    tokio::time::sleep(time).await;
+    failures(&scheduler.pending().await)
+}
+
+/// Upstream: `MasterTest.AgentRestartNoReregister`, `MasterTest.AgentRestartNoReregisterRateLimit`.
+#[test]
+fn agents_that_answer_pings_and_do_not_register_again_become_unreachable_one_by_one() {
+    testing::run(async {
+        let cluster = Cluster::with(limited()).await;
+        let mut agents = [cluster.agent("cpus:1;mem:64").await, cluster.agent("disk:1").await];
+        let mut scheduler = running_task(&cluster, &agents[0], info()).await;
+        for agent in &mut agents {
+            agent.die().await;
+            agent.revive();
+        }
+        scheduler.pending().await;
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(599)).await, 0);
+        assert_eq!(cluster.get("/state").await["frameworks"][0]["tasks"][0]["state"], "TASK_RUNNING");
+        let status = scheduler.status().await;
+        assert_eq!(status.state(), TaskState::TaskUnreachable);
+        assert_eq!(status.message(), "agent did not reregister within 10mins after disconnecting");
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(58)).await, 1);
+        assert_eq!(cluster.metric("master/slave_unreachable_scheduled"), 2.0);
+        assert_eq!(cluster.metric("master/slave_unreachable_completed"), 1.0);
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(5)).await, 1);
+        assert_eq!(cluster.metric("master/slave_unreachable_completed"), 2.0);
+    });
+}
+
+/// Upstream: `SlaveTest.RateLimitSlaveRemoval`. The other half, `CancelSlaveRemoval`: `agents.rs`.
+#[test]
+fn agents_that_fail_their_pings_are_marked_as_the_rate_limit_permits() {
+    testing::run(async {
+        let cluster = Cluster::with(limited()).await;
+        let agents = [cluster.agent("disk:1").await, cluster.agent("disk:1").await];
+        let mut scheduler = cluster.subscribe(info()).await;
+        for agent in &agents {
+            *agent.healthy.lock() = false;
+        }
+        scheduler.next_of(Type::Failure).await;
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(58)).await, 0);
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(4)).await, 1);
+    });
+}
+
+/// Upstream: `MasterTest.RateLimitRecoveredSlaveRemoval`, `MasterTest.CancelRecoveredSlaveRemoval`,
+/// `MasterTest.RecoveredSlaveReregisters`.
+#[test]
+fn after_a_failover_agents_that_stay_away_are_marked_one_by_one_and_those_that_return_are_spared() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, limited()).await;
+        let mut agents = Vec::new();
+        for _ in 0..4 {
+            agents.push(cluster.agent("disk:1").await);
+        }
+        let cluster = cluster.fail_over(&shelf, limited()).await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        agents[0].reregister(Vec::new(), Vec::new());
+        assert_eq!(lost_within(&mut scheduler, TOO_LONG).await, 1);
+        // Its turn has not come.
+        agents[2].reregister(Vec::new(), Vec::new());
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(57)).await, 0);
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(600)).await, 1);
+        let known = cluster.get("/slaves").await;
+        let ids: Vec<_> = known["slaves"].as_array().unwrap().iter().map(|agent| &agent["id"]).collect();
+        assert_eq!(ids, [&json!(agents[0].id()), &json!(agents[2].id())]);
+        assert_eq!(known["recovered_slaves"], json!([]));
+        for (metric, value) in [
+            ("slave_unreachable_scheduled", 3.0),
+            ("slave_unreachable_completed", 2.0),
+            ("slave_unreachable_canceled", 1.0),
+            ("recovery_slave_removals", 2.0),
+            ("slave_removals/reason_unhealthy", 2.0),
+        ] {
+            assert_eq!(cluster.metric(&format!("master/{metric}")), value, "{metric}");
+        }
+    });
+}
+
+#[test]
+fn a_leader_that_most_agents_do_not_return_to_ends() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, Settings::default()).await;
+        let mut agents = Vec::new();
+        for _ in 0..4 {
+            agents.push(cluster.agent("disk:1").await);
+        }
+        let careful = || Settings { recovery_agent_removal_limit: Percentage(50.0), ..Settings::default() };
+        // Half of them: that is not more than the limit.
+        let cluster = cluster.fail_over(&shelf, careful()).await;
+        for agent in &agents[..2] {
+            agent.reregister(Vec::new(), Vec::new());
+        }
+        tokio::time::sleep(TOO_LONG).await;
+        assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 2);
+        assert!(shelf.has("unreachable", &agents[3].id()));
+
+        let mut cluster = cluster.fail_over(&shelf, careful()).await;
+        let reason = cluster.running.wait().await;
+        assert_eq!(reason, EndReason::TooManyAgentsLost { lost: 2, known: 2, limit: 50.0 });
+        // None of them was marked.
+        assert!(shelf.has("agent", &agents[0].id()) && shelf.has("agent", &agents[1].id()));
+    });
+}
+
+/// Upstream: `MasterTest.RecoveredSlaveReregisterThenUnreachableRace`.
+#[test]
+fn an_agent_whose_return_is_being_stored_is_not_marked_unreachable() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let mut agent = cluster.agent("disk:1").await;
+        let cluster = cluster.fail_over(&shelf, patient()).await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        shelf.hold();
+        agent.info.port = Some(1);
+        agent.reregister(Vec::new(), Vec::new());
+        assert_eq!(lost_within(&mut scheduler, TOO_LONG).await, 0);
+        assert_eq!(shelf.waiting(), 1);
+        assert_eq!(cluster.metric("registrar/queued_operations"), 0.0);
+        shelf.release().await;
+        assert!(matches!(agent.taken().await.as_slice(), [Got::Reregistered(_)]));
+        assert_eq!(cluster.metric("master/slave_removals"), 0.0);
+    });
+}
+
+/// Upstream: `MasterTest.AgentReregistrationDuringMarkingUnreachable` (MESOS-10209).
+#[test]
+fn an_agent_that_is_being_marked_unreachable_returns_afterwards() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let agent = cluster.agent("disk:1").await;
+        let cluster = cluster.fail_over(&shelf, patient()).await;
+        shelf.hold();
+        tokio::time::sleep(TOO_LONG).await;
+        assert_eq!(shelf.waiting(), 1);
+        agent.reregister(Vec::new(), Vec::new());
+        assert_eq!(agent.taken().await, []);
+        shelf.release().await;
+        assert!(shelf.has("unreachable", &agent.id()));
+        assert_eq!(agent.taken().await, []);
+        // It tries again.
+        agent.reregister(Vec::new(), Vec::new());
+        assert!(matches!(agent.taken().await.as_slice(), [Got::Reregistered(_)]));
+        assert!(shelf.has("agent", &agent.id()) && !shelf.has("unreachable", &agent.id()));
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["id"], agent.id());
+    });
+}
+
+/// Upstream: `SlaveTest.HealthCheckUnregisterRace`.
+#[test]
+fn an_agent_that_has_left_is_not_marked_unreachable() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let agent = cluster.agent("disk:1").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        unregister(&agent);
+        scheduler.next_of(Type::Failure).await;
+        let stores = shelf.stores();
+        let health = crate::agents::observer::Health { agent: agent.id().as_str().into(), healthy: false };
+        cluster.running.master.tell(health);
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(1)).await, 0);
+        assert_eq!(shelf.stores(), stores);
+        assert!(!shelf.has("agent", &agent.id()) && !shelf.has("unreachable", &agent.id()));
+    });
+}
+
+/// Upstream: `SlaveTest.UnreachableThenUnregisterRace`, `MasterTest.EndpointsForHalfRemovedSlave`.
+#[test]
+fn an_agent_that_leaves_while_it_is_being_marked_unreachable_is_unreachable() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let agent = cluster.agent("disk:1").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        shelf.hold();
+        *agent.healthy.lock() = false;
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(95)).await, 0);
+        unregister(&agent);
+        testing::settle().await;
+        // Until the registry is written nothing has changed.
+        assert_eq!(shelf.waiting(), 1);
+        assert_eq!(cluster.get("/state").await["slaves"][0]["id"], agent.id());
+        let removals = || {
+            let reasons = ["", "/reason_unhealthy", "/reason_unregistered"];
+            reasons.map(|reason| cluster.metric(&format!("master/slave_removals{reason}")))
+        };
+        assert_eq!(removals(), [0.0; 3]);
+
+        shelf.release().await;
+        assert_eq!(failures(&scheduler.pending().await), 1);
+        assert_eq!(cluster.get("/state").await["slaves"], json!([]));
+        assert_eq!(cluster.get("/state").await["unreachable_slaves"], 1.0);
+        assert_eq!(removals(), [1.0, 1.0, 0.0]);
+        assert!(shelf.has("unreachable", &agent.id()));
+    });
+}
+
+/// Upstream: `SlaveTest.UnregisterThenUnreachableRace`.
+#[test]
+fn an_agent_that_fails_its_pings_while_it_is_being_removed_is_removed() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let agent = cluster.agent("disk:1").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        shelf.hold();
+        unregister(&agent);
+        *agent.healthy.lock() = false;
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(95)).await, 0);
+        assert_eq!(shelf.waiting(), 1);
+        assert_eq!(cluster.metric("master/slave_unreachable_scheduled"), 1.0);
+        shelf.release().await;
+        assert_eq!(failures(&scheduler.pending().await), 1);
+        assert!(!shelf.has("agent", &agent.id()) && !shelf.has("unreachable", &agent.id()));
+        assert_eq!(cluster.metric("master/slave_removals/reason_unhealthy"), 0.0);
+    });
+}
+
+/// An unreachable agent that comes back is consulted about in the registry; one that the registry has is not
+/// (upstream: `SlaveTest.UnreachableAgentReregisterAfterFailover`, `SlaveTest.RegisteredAgentReregisterAfterFailover`).
+#[test]
+fn the_registry_is_written_for_an_agent_that_was_unreachable_and_not_for_one_that_it_has() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, Settings::default()).await;
+        let (unreachable, known) = (cluster.agent("disk:1").await, cluster.agent("disk:1").await);
+        let mut scheduler = cluster.subscribe(info()).await;
+        lose(&unreachable, &mut scheduler).await;
+        let cluster = cluster.fail_over(&shelf, Settings::default()).await;
+        for (agent, stores) in [(&unreachable, 1), (&known, 0)] {
+            let before = shelf.stores();
+            agent.taken().await;
+            agent.reregister(Vec::new(), Vec::new());
+            assert!(matches!(agent.taken().await.as_slice(), [Got::Reregistered(_)]));
+            assert_eq!(shelf.stores() - before, stores);
+        }
+        assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 2);
+    });
+}
