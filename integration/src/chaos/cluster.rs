@@ -13,9 +13,10 @@ use libprocess::subprocess::{kill_tree, process_table};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::ground::{Ground, Host};
+use super::ground::{Ground, Host, SmallDisk};
 use super::init::{Init, Name};
 use super::journal::{self, Record};
+use super::say;
 use super::scheduler::Orders;
 use crate::{Daemon, binary, wait};
 
@@ -75,6 +76,8 @@ pub struct Cluster {
     /// Where tasks write what they do.
     pub ran: PathBuf,
     finish: PathBuf,
+    // Before the folder that they are in.
+    disks: Vec<SmallDisk>,
     folder: tempfile::TempDir,
 }
 
@@ -92,6 +95,7 @@ impl Cluster {
             client: Client::new(),
             ran,
             finish,
+            disks: Vec::new(),
             folder,
         };
         for index in 1..=MASTERS {
@@ -109,11 +113,17 @@ impl Cluster {
         cluster
     }
 
-    fn place(&self, ground: &mut Ground, name: &str, mut arguments: Vec<String>, small_disk: bool) -> Place {
+    fn place(
+        &mut self,
+        ground: &mut Ground,
+        name: &str,
+        mut arguments: Vec<String>,
+        small_disk: bool,
+    ) -> Place {
         let host = ground.host();
         let work_dir = self.folder.path().join(name);
         if small_disk {
-            ground.small_disk(&work_dir);
+            self.disks.extend(ground.small_disk(&work_dir));
         }
         arguments.push(format!("--work_dir={}", work_dir.display()));
         arguments.push(format!("--ip={}", host.address.ip()));
@@ -181,7 +191,8 @@ impl Cluster {
     async fn wait_for_journals(&self, what: &str, is: impl Fn(&Record) -> bool) {
         wait::until_within(wait::PATIENCE * 2, what, async || {
             let waiting = |journal: &&PathBuf| !journal::read(journal).iter().any(&is);
-            let late: Vec<&PathBuf> = self.schedulers.iter().map(|(_, journal)| journal).filter(waiting).collect();
+            let late: Vec<&PathBuf> =
+                self.schedulers.iter().map(|(_, journal)| journal).filter(waiting).collect();
             if late.is_empty() { Ok(()) } else { Err(format!("waiting for {late:?}: {}", self.believed())) }
         })
         .await;
@@ -212,7 +223,8 @@ impl Cluster {
     pub async fn leader(&self) -> Option<usize> {
         let asked = self.masters.iter().enumerate().map(|(index, master)| {
             let asked: LocalBoxFuture<'_, _> =
-                async move { self.get(master.host.address, "/state-summary").await.map(|_| index) }.boxed_local();
+                async move { self.get(master.host.address, "/state-summary").await.map(|_| index) }
+                    .boxed_local();
             asked
         });
         select_ok(asked).await.ok().map(|(index, _)| index)
@@ -241,7 +253,11 @@ impl Cluster {
             let folder = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
             self.agents.iter().any(|agent| folder.starts_with(&agent.work_dir)).then_some((pid, folder))
         };
-        process_table().into_iter().filter(|entry| !entry.zombie).filter_map(|entry| in_sandbox(entry.pid)).collect()
+        process_table()
+            .into_iter()
+            .filter(|entry| !entry.zombie)
+            .filter_map(|entry| in_sandbox(entry.pid))
+            .collect()
     }
 
     /// The executors: processes of our program in sandboxes.
@@ -254,11 +270,22 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Leaves its folder, with logs and journals, to whoever wants to know what went wrong.
+    pub fn keep(&mut self) {
+        say(&format!("logs and journals are kept in {}", self.folder.path().display()));
+        self.folder.disable_cleanup(true);
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.init.end();
         for (pid, _) in self.in_sandboxes() {
             kill_tree(pid, Signal::KILL);
+        }
+        if std::thread::panicking() {
+            self.keep();
         }
     }
 }

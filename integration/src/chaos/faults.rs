@@ -189,10 +189,7 @@ impl Lane<'_> {
     }
 
     async fn leader(&self) -> usize {
-        wait::until("a leader to strike at", async || {
-            self.cluster.leader().await.ok_or("nobody leads")
-        })
-        .await
+        wait::until("a leader to strike at", async || self.cluster.leader().await.ok_or("nobody leads")).await
     }
 
     async fn strike_daemon(&mut self, deed: Deed, place: &Place, missed: Duration) {

@@ -119,13 +119,24 @@ impl Ground {
         Host { number: Some(number), address: SocketAddr::from((ip, 5050)), _port: None }
     }
 
-    /// Makes `folder` a disk of its own that is small; whether it did.
-    pub fn small_disk(&self, folder: &Path) -> bool {
-        if self.namespaces {
+    /// Makes `folder` a disk of its own that is small, if the ground is divided.
+    pub fn small_disk(&self, folder: &Path) -> Option<SmallDisk> {
+        self.namespaces.then(|| {
             std::fs::create_dir_all(folder).expect("the test's folder is ours");
             must("mount", &format!("-t tmpfs -o {SMALL_DISK} tmpfs {}", folder.display()));
-        }
-        self.namespaces
+            SmallDisk(folder.to_owned())
+        })
+    }
+}
+
+/// A mounted disk; dropping it unmounts it, so that its folder can be removed.
+#[derive(Debug)]
+pub struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Whatever still has a file open on it: the mount is gone from the tree at once.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
@@ -168,7 +179,10 @@ impl Host {
     pub fn lose(&self, other: &Host) {
         if let Some(number) = self.number {
             let to = other.address.ip();
-            must("ip", &format!("-n h{number} neighbour replace {to} lladdr {NOBODY} nud permanent dev eth0"));
+            must(
+                "ip",
+                &format!("-n h{number} neighbour replace {to} lladdr {NOBODY} nud permanent dev eth0"),
+            );
         }
     }
 

@@ -82,8 +82,5 @@ pub fn read(path: &Path) -> Vec<Record> {
 /// Whether a framework that is told this gives the task up and does not expect it back. A task that is unreachable is
 /// expected; one that nobody knows was never launched, as far as its framework can tell.
 pub fn gives_up(state: &str) -> bool {
-    !matches!(
-        state,
-        "TASK_STAGING" | "TASK_STARTING" | "TASK_RUNNING" | "TASK_KILLING" | "TASK_UNREACHABLE"
-    )
+    !matches!(state, "TASK_STAGING" | "TASK_STARTING" | "TASK_RUNNING" | "TASK_KILLING" | "TASK_UNREACHABLE")
 }

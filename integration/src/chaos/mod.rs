@@ -69,7 +69,13 @@ pub struct Outcome {
 ///
 /// # Panics
 /// When it does not become well.
-pub async fn run(mut ground: Ground, mut store: Store, programs: &Programs, seed: u64, time: Duration) -> Outcome {
+pub async fn run(
+    mut ground: Ground,
+    mut store: Store,
+    programs: &Programs,
+    seed: u64,
+    time: Duration,
+) -> Outcome {
     let url = store.url();
     let mut cluster = Cluster::start(&mut ground, &url);
     cluster.add_frameworks(&url, programs);
@@ -96,7 +102,11 @@ pub async fn run(mut ground: Ground, mut store: Store, programs: &Programs, seed
         }
     }
     history.running = running.iter().filter_map(|(_, folder)| task_of(folder)).collect();
-    Outcome { faults, leader_changes, restarts, verdict: judge(&history) }
+    let verdict = judge(&history);
+    if !verdict.violations.is_empty() {
+        cluster.keep();
+    }
+    Outcome { faults, leader_changes, restarts, verdict }
 }
 
 /// Everything is mended: the cluster becomes well by itself.
