@@ -113,6 +113,11 @@ impl Daemon {
         }
     }
 
+    /// Whether its process runs (or is stopped).
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
     /// Starts it again with the same command line, after it was ended.
     pub fn restart(&mut self) {
         self.crash();

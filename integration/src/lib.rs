@@ -1,4 +1,4 @@
-//! Clusters for tests and benchmarks: of real processes, or simulated ([`simulation`]).
+//! Clusters for tests and benchmarks: of real processes, also under fire ([`chaos`]), or simulated ([`simulation`]).
 //!
 //! [`Cluster`] starts `mesos` daemons on ports that the kernel gave, waits for conditions instead of
 //! sleeping, shows the daemons' logs when a test fails, and leaves nothing behind. [`ApiScheduler`] is a
@@ -6,11 +6,12 @@
 //! and nothing of our own scheduler library stands between it and the master.
 //!
 //! All but [`simulation`] knows the daemons only as a user does: by their command line, their HTTP endpoints
-//! and their logs.
+//! and their logs ([`chaos::promises`] reads agents' checkpoints, too).
 
 pub mod api_scheduler;
 pub mod bench;
 pub mod binary;
+pub mod chaos;
 pub mod cluster;
 pub mod daemon;
 pub mod etcd;

@@ -4,7 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A port of the loopback interface. While this lives nobody is given the port by chance; a daemon that
+/// The variable with the address that ports are reserved at, if not the loopback interface's: one that can be
+/// reached from other network namespaces.
+pub const ADDRESS: &str = "MESOS_TEST_ADDRESS";
+
+/// A port of the loopback interface, or of [`ADDRESS`]. While this lives nobody is given the port by chance; a daemon that
 /// sets `SO_REUSEADDR` may still listen on it, and may do so again after a restart.
 #[derive(Debug)]
 pub struct Port {
@@ -18,7 +22,8 @@ impl Port {
     pub fn reserve() -> std::io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let named = std::env::var(ADDRESS).ok().and_then(|address| address.parse().ok());
+        socket.bind(&SocketAddr::from((named.unwrap_or(Ipv4Addr::LOCALHOST), 0)).into())?;
         let address = socket
             .local_addr()?
             .as_socket()

@@ -193,10 +193,11 @@ impl Server {
         let port = reserve();
         // A session can be as short as two ticks.
         let text = format!(
-            "tickTime=500\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n\
+            "tickTime=500\ndataDir={}\nclientPort={}\nclientPortAddress={}\nadmin.enableServer=false\n\
              4lw.commands.whitelist=ruok,srvr\nmaxClientCnxns=0\n{more}",
             home.join("data").display(),
             port.address().port(),
+            port.address().ip(),
         );
         std::fs::write(home.join("zoo.cfg"), text).expect("the test's folder is ours");
         Self { port, peers: None, home, process: None }
