@@ -169,8 +169,8 @@ the two: `UPDATE_DOCS=1 cargo test -p integration --test documentation` writes i
 `master/src/settings.rs`, `agent/src/settings/mod.rs` and `agent/src/settings/unsupported.rs`.
 
 - *Supported*: it does what upstream's does. `mesos master --help` and `mesos agent --help` explain each. Two
-  defaults differ: `registry` is `local` for a single master with a `--work_dir` and `in_memory` otherwise, and
-  `launcher` is `posix`.
+  defaults differ: `registry` is what elects with `--zk` (`zookeeper` or `etcd`), `local` for a single master with a
+  `--work_dir`, and `in_memory` otherwise; and `launcher` is `posix`.
 - *Refused*: the daemon does not start, and says why in one line. *Refused when on*: `--flag` and `--flag=true`
   are refused; `--no-flag` and `--flag=false` are what we do anyway.
 - *Accepted with a warning*: ignoring it is safe. The daemon starts and logs a warning.
