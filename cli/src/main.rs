@@ -28,6 +28,7 @@ mesos: a cluster manager
   mesos execute    runs one command on a cluster (also called mesos-execute)
   mesos run        runs an example framework: sum, integrate
   mesos explain    says why a framework gets no offers
+  mesos registry   shows, exports and imports the masters' registry
   mesos demo       starts a cluster, runs the examples on it, and ends it
   mesos executor   runs the command of one task; agents start it (also called mesos-executor)
   mesos fetcher    brings the files of one task into its sandbox; agents start it (also called mesos-fetcher)
@@ -59,6 +60,7 @@ fn dispatch(call: Call) -> Result<ExitCode, Failure> {
         Some("local") => commands::local::main(call),
         Some("execute") => commands::execute::main(call),
         Some("explain") => commands::explain::main(call),
+        Some("registry") => commands::registry::main(call),
         Some("executor") => commands::executors::command(call),
         Some("fetcher") => commands::fetcher::main(call),
         Some("run") => commands::run::main(call),

@@ -15,7 +15,7 @@ use mesos::v1;
 
 use crate::master::{EndReason, Master, Peers};
 use crate::registrar::{
-    Etcd, InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, ZooKeeper,
+    InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, shared,
 };
 use crate::settings::{RegistryKind, Settings, SettingsProblem};
 
@@ -231,12 +231,9 @@ fn open_storage(
         (RegistryKind::InMemory, ..) => Ok(Box::new(InMemory)),
         (RegistryKind::Local, _, Some(directory)) => Ok(Box::new(Local::open(node, directory)?)),
         (RegistryKind::Local, _, None) => Err(SettingsProblem::LocalWithoutWorkDir.into()),
-        (RegistryKind::ZooKeeper, Some(MasterUrl::ZooKeeper(url)), _) => {
-            Ok(Box::new(ZooKeeper::new(node, url.clone(), settings.zk_session_timeout)))
-        }
-        (RegistryKind::Etcd, Some(MasterUrl::Etcd(url)), _) => Ok(Box::new(Etcd::new(node, url))),
-        (RegistryKind::ZooKeeper | RegistryKind::Etcd, ..) => {
-            Err(StartError::Election(format!("the registry cannot be kept there ('{}')", kind.name())))
-        }
+        // The kind and the URL agree: `Settings::registry_kind`.
+        (RegistryKind::ZooKeeper | RegistryKind::Etcd, url, _) => url
+            .and_then(|url| shared(node, url, settings.zk_session_timeout))
+            .ok_or(SettingsProblem::UnknownElection.into()),
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod explain;
 pub(crate) mod fetcher;
 pub(crate) mod local;
 pub(crate) mod master;
+pub(crate) mod registry;
 pub(crate) mod run;
 
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ use crate::url::ZooKeeperUrl;
 #[derive(Clone)]
 pub struct ZooKeeperClient {
     client: Client,
+    url: ZooKeeperUrl,
     /// Who may do what with the nodes that it makes.
     acls: Acls<'static>,
 }
@@ -95,16 +96,22 @@ pub enum TransactionError {
 }
 
 impl ZooKeeperClient {
-    /// Starts a session, and makes the path of `url` as the group does if it is missing. Nodes that this client makes
-    /// are its credentials' own, if there are any; else everyone's.
+    /// Starts a session. Nodes that this client makes are its credentials' own, if there are any; else everyone's.
     ///
     /// # Errors
     /// See [`GroupError`].
     pub async fn connect(url: &ZooKeeperUrl, timeout: Duration) -> Result<Self, GroupError> {
         let client = connect(url, timeout).await?;
-        make_path(&client, &url.path, group_acls(url)).await?;
         let acls = if url.credentials.is_some() { Acls::creator_all() } else { Acls::anyone_all() };
-        Ok(Self { client, acls })
+        Ok(Self { client, url: url.clone(), acls })
+    }
+
+    /// Makes the path of the URL as the group does, if it is missing.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    pub async fn make_path(&self) -> Result<(), GroupError> {
+        make_path(&self.client, &self.url.path, group_acls(&self.url)).await
     }
 
     /// Whether the session has ended; then only a new one helps.

@@ -47,7 +47,8 @@ impl Store {
     pub async fn leader(&self) -> usize {
         match self {
             Self::ZooKeeper(ensemble) => {
-                wait::until("a leader of ZooKeeper", async || ensemble.leader().await.ok_or("nobody leads")).await
+                wait::until("a leader of ZooKeeper", async || ensemble.leader().await.ok_or("nobody leads"))
+                    .await
             }
             Self::Etcd(etcd) => etcd.leader().await,
         }

@@ -54,7 +54,7 @@ pub struct Activation {
 
 /// What a record is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+pub(super) enum Key {
     Master,
     Agent(AgentId),
     Unreachable(AgentId),
@@ -67,7 +67,7 @@ enum Key {
 }
 
 impl Key {
-    fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         match self {
             Self::Master => "master".to_owned(),
             Self::Agent(id) => format!("agent/{id}"),

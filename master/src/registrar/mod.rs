@@ -14,6 +14,7 @@
 mod entries;
 mod operations;
 mod storage;
+pub mod transfer;
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ use mesos::v1;
 
 pub use entries::{Change, CorruptRecord, Entries, Record};
 pub use operations::Operation;
-pub use storage::{Etcd, FILE, InMemory, Local, Storage, StorageError, ZooKeeper, batches};
+pub use storage::{Etcd, FILE, InMemory, Local, Storage, StorageError, ZooKeeper, batches, shared};
 
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
 const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);

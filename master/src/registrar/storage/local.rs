@@ -56,7 +56,9 @@ impl Local {
 fn at(path: &Path, error: &redb::Error) -> StorageError {
     let reason = match error {
         redb::Error::DatabaseAlreadyOpen => {
-            "another master uses it; end that one, or choose another --work_dir".to_owned()
+            "another master uses it; end that one, or choose another --work_dir (a running master shows its registry \
+             at /registrar(1)/registry)"
+                .to_owned()
         }
         redb::Error::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             format!("{error}; make it this user's, or choose another --work_dir")

@@ -14,8 +14,12 @@ mod local;
 mod memory;
 mod zookeeper;
 
+use std::time::Duration;
+
+use election::MasterUrl;
 use election::group::Membership;
 use futures::future::BoxFuture;
+use libprocess::Node;
 
 use super::entries::{Change, Record};
 
@@ -32,6 +36,15 @@ pub struct StorageError {
     pub place: String,
     /// What went wrong.
     pub reason: String,
+}
+
+/// The storage in what elects the leader of several masters; `None` where nothing does. Nothing is connected yet.
+pub fn shared(node: &Node, election: &MasterUrl, session_timeout: Duration) -> Option<Box<dyn Storage>> {
+    match election {
+        MasterUrl::ZooKeeper(url) => Some(Box::new(ZooKeeper::new(node, url.clone(), session_timeout))),
+        MasterUrl::Etcd(url) => Some(Box::new(Etcd::new(node, url))),
+        MasterUrl::Standalone(_) | MasterUrl::Group(_) => None,
+    }
 }
 
 /// A place for records. One registrar uses it at a time, and waits for each answer.

@@ -85,8 +85,7 @@ impl ZooKeeper {
             root: root.clone(),
             client: None,
             leader: None,
-            version: None,
-            keys: BTreeSet::new(),
+            known: None,
         };
         Self { place, root, access: Arc::new(Mutex::new(access)) }
     }
@@ -142,9 +141,17 @@ struct Access {
     leader: Option<String>,
     /// Of this storage's latest transaction.
     stamp: Stamp,
-    /// The version of the node `registry`, once everything has been read.
+    /// What is there, once it has been read.
+    known: Option<Known>,
+}
+
+/// What is there.
+struct Known {
+    /// The version of the node `registry`; `None` if there is none.
     version: Option<i32>,
-    /// The records that are there.
+    /// The buckets that are missing.
+    missing: Vec<String>,
+    /// The keys of the records.
     keys: BTreeSet<String>,
 }
 
@@ -179,9 +186,6 @@ impl Access {
     /// Everything as it was at one moment; `None` if somebody wrote meanwhile.
     async fn read_all(&mut self) -> Result<Option<Vec<Record>>, Failure> {
         let client = self.client().await?;
-        // Nobody has written yet: the first stamp is of no writer.
-        let first = Stamp { format: FORMAT, writer: String::new(), transaction: 0 };
-        client.ensure(&self.root, &self.encoded(&first)?).await?;
         // After this nothing is missed that an earlier leader was told is stored.
         client.sync(&self.root).await?;
         if let Some(leader) = &self.leader
@@ -189,40 +193,39 @@ impl Access {
         {
             return Err(Failure::End(deposed(leader)));
         }
-        let (_, before) = self.read_stamp(&client).await?;
-        let nodes = self.list_all(&client).await?;
+        let before = self.read_stamp(&client).await?.map(|(_, version)| version);
+        let (missing, nodes) = self.list_all(&client).await?;
         let reading = nodes.into_iter().map(|(key, path)| {
             let client = client.clone();
             async move { Ok::<_, Failure>(client.read(&path).await?.map(|(value, _)| (key, value))) }
         });
         let reading = stream::iter(reading.collect::<Vec<_>>()).buffered(IN_FLIGHT);
         let read: Vec<Option<Record>> = reading.try_collect().await?;
-        let (_, after) = self.read_stamp(&client).await?;
+        let version = self.read_stamp(&client).await?.map(|(_, version)| version);
         // One that was listed and is not there any more says that somebody writes, too.
         let Some(records) = read.into_iter().collect::<Option<Vec<Record>>>() else { return Ok(None) };
-        if before != after {
+        if before != version {
             return Ok(None);
         }
-        self.keys = records.iter().map(|(key, _)| key.clone()).collect();
-        self.version = Some(after);
+        let keys = records.iter().map(|(key, _)| key.clone()).collect();
+        self.known = Some(Known { version, missing, keys });
         Ok(Some(records))
     }
 
-    /// Key and path of each record. Makes the buckets that are missing.
-    async fn list_all(&self, client: &ZooKeeperClient) -> Result<Vec<(String, String)>, Failure> {
+    /// The paths of the buckets that are missing; key and path of each record.
+    #[allow(clippy::type_complexity, reason = "two lists, of which one is of pairs")]
+    async fn list_all(
+        &self,
+        client: &ZooKeeperClient,
+    ) -> Result<(Vec<String>, Vec<(String, String)>), Failure> {
         let buckets: Vec<String> = (0..BUCKETS).map(bucket_name).collect();
         let found: BTreeSet<String> = client.list(&self.root).await?.into_iter().collect();
         if let Some(foreign) = found.iter().find(|name| !buckets.contains(name)) {
             return Err(foreign_node(&format!("{}/{foreign}", self.root)));
         }
-        let missing: Vec<String> = buckets.iter().filter(|name| !found.contains(*name)).cloned().collect();
-        let making = missing.into_iter().map(|name| {
-            let (client, path) = (client.clone(), format!("{}/{name}", self.root));
-            async move { client.ensure(&path, &[]).await }
-        });
-        let made = stream::iter(making.collect::<Vec<_>>()).buffered(IN_FLIGHT);
-        made.try_collect::<Vec<()>>().await?;
-        let listing = buckets.into_iter().map(|name| {
+        let missing = buckets.iter().filter(|name| !found.contains(*name));
+        let missing = missing.map(|name| format!("{}/{name}", self.root)).collect();
+        let listing = found.into_iter().map(|name| {
             let (client, path) = (client.clone(), format!("{}/{name}", self.root));
             async move { Ok::<_, Failure>((client.list(&path).await?, path)) }
         });
@@ -238,16 +241,14 @@ impl Access {
                 }
             }
         }
-        Ok(nodes)
+        Ok((missing, nodes))
     }
 
-    /// Who wrote last, and the version of the node that says so.
-    async fn read_stamp(&self, client: &ZooKeeperClient) -> Result<(Stamp, i32), Failure> {
-        let Some((data, version)) = client.read(&self.root).await? else {
-            return Err(Failure::End(format!("somebody has removed the node '{}'", self.root)));
-        };
+    /// Who wrote last, and the version of the node that says so; `None` if nobody wrote yet.
+    async fn read_stamp(&self, client: &ZooKeeperClient) -> Result<Option<(Stamp, i32)>, Failure> {
+        let Some((data, version)) = client.read(&self.root).await? else { return Ok(None) };
         match serde_json::from_slice::<Stamp>(&data) {
-            Ok(stamp) if stamp.format == FORMAT => Ok((stamp, version)),
+            Ok(stamp) if stamp.format == FORMAT => Ok(Some((stamp, version))),
             Ok(Stamp { format, .. }) => Err(Failure::End(format!(
                 "node '{}': the registry has format {format}, but this version knows only {FORMAT}",
                 self.root
@@ -257,10 +258,6 @@ impl Access {
                 self.root
             ))),
         }
-    }
-
-    fn encoded(&self, stamp: &Stamp) -> Result<Vec<u8>, Failure> {
-        serde_json::to_vec(stamp).map_err(|error| Failure::End(error.to_string()))
     }
 }
 
@@ -281,35 +278,41 @@ impl Access {
 
     /// Makes one transaction, and tries until it is known to have happened, or to be impossible.
     async fn transact(&mut self, batch: Vec<Change>) -> Result<(), String> {
+        let Some(mut known) = self.known.take() else { return Err("it has not been read yet".to_owned()) };
         self.stamp.transaction += 1;
         loop {
-            match self.try_transaction(&batch).await {
+            match self.try_transaction(&mut known, &batch).await {
                 Ok(version) => {
-                    self.version = Some(version);
+                    known.version = Some(version);
                     for Change { key, value } in batch {
                         match value {
-                            Some(_) => self.keys.insert(key),
-                            None => self.keys.remove(&key),
+                            Some(_) => known.keys.insert(key),
+                            None => known.keys.remove(&key),
                         };
                     }
+                    self.known = Some(known);
                     return Ok(());
                 }
                 Err(Failure::Again(error)) => {
                     warn!(%error, "does not know whether the registry was written, trying again");
                     sleep(PAUSE).await;
                 }
+                // What is there is not known any more.
                 Err(Failure::End(reason)) => return Err(reason),
             }
         }
     }
 
     /// The new version of the stamp's node.
-    async fn try_transaction(&mut self, batch: &[Change]) -> Result<i32, Failure> {
+    async fn try_transaction(&mut self, known: &mut Known, batch: &[Change]) -> Result<i32, Failure> {
         let client = self.client().await?;
+        let version = self.prepare(&client, known).await?;
         let guards: Vec<Step> =
             self.leader.iter().map(|leader| Step::Exists { path: leader.clone() }).collect();
+        let data = encoded(&self.stamp)?;
+        let stamping = Step::Set { path: self.root.clone(), data, version: Some(version) };
         let stamp = guards.len();
-        let steps = [guards, vec![self.stamping()?], self.steps(batch)].concat();
+        let steps = [guards, vec![stamping], self.steps(known, batch)].concat();
         match client.transaction(&steps).await {
             Ok(versions) => {
                 versions.first().copied().ok_or_else(|| Failure::Again("an answer without a version".into()))
@@ -326,17 +329,28 @@ impl Access {
         }
     }
 
-    fn stamping(&self) -> Result<Step, Failure> {
-        let Some(version) = self.version else {
-            return Err(Failure::End("it has not been read yet".to_owned()));
+    /// Makes the nodes that all records need, and gives the version that the stamp must have.
+    async fn prepare(&self, client: &ZooKeeperClient, known: &mut Known) -> Result<i32, Failure> {
+        let version = match known.version {
+            Some(version) => version,
+            None => {
+                client.make_path().await?;
+                // Nobody has written yet: the first stamp is of no writer.
+                let first = Stamp { format: FORMAT, writer: String::new(), transaction: 0 };
+                client.ensure(&self.root, &encoded(&first)?).await?;
+                *known.version.insert(0)
+            }
         };
-        Ok(Step::Set { path: self.root.clone(), data: self.encoded(&self.stamp)?, version: Some(version) })
+        let making = known.missing.iter().map(|path| client.ensure(path, &[]));
+        futures::future::try_join_all(making).await?;
+        known.missing.clear();
+        Ok(version)
     }
 
-    fn steps(&self, batch: &[Change]) -> Vec<Step> {
+    fn steps(&self, known: &Known, batch: &[Change]) -> Vec<Step> {
         let step = |Change { key, value }: &Change| {
             let path = node_of(&self.root, key);
-            match (value.clone(), self.keys.contains(key)) {
+            match (value.clone(), known.keys.contains(key)) {
                 (Some(data), false) => Some(Step::Create { path, data }),
                 (Some(data), true) => Some(Step::Set { path, data, version: None }),
                 (None, true) => Some(Step::Delete { path }),
@@ -350,7 +364,7 @@ impl Access {
     async fn whose_stamp(&self, client: &ZooKeeperClient) -> Result<i32, Failure> {
         client.sync(&self.root).await?;
         match self.read_stamp(client).await? {
-            (stamp, version) if stamp == self.stamp => Ok(version),
+            Some((stamp, version)) if stamp == self.stamp => Ok(version),
             _ => Err(Failure::End(
                 "another master has written the registry since this one read it: this master does not lead any \
                  more"
@@ -358,6 +372,10 @@ impl Access {
             )),
         }
     }
+}
+
+fn encoded(stamp: &Stamp) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(stamp).map_err(|error| Failure::End(error.to_string()))
 }
 
 fn deposed(leader: &str) -> String {

@@ -1,0 +1,223 @@
+//! `mesos registry show|export|import`: reads and moves a registry while no master uses it (not in upstream).
+//!
+//! A registry is in a master's work directory, or in the ZooKeeper or etcd where several masters elect their leader. Its
+//! form outside is JSON (`master/src/registrar/transfer.rs`).
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use election::{DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL, MasterUrl};
+use libprocess::Node;
+use master::registrar::transfer::{import, parse, read};
+use master::registrar::{FILE, Local, Storage, shared};
+use mesos::internal::Registry;
+
+use super::{client_node, run};
+use crate::settings::{Call, Failure};
+use crate::{logging, signals};
+
+const COMMAND: &str = "registry";
+const HELP: &str = "\
+mesos registry show           prints a registry as JSON
+mesos registry export FILE    writes it into a file
+mesos registry import FILE    puts the content of such a file into an empty registry
+
+Each explains its settings with --help.";
+/// How long a store may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+mesos::settings! {
+    /// Where a registry is.
+    struct Settings for "mesos-registry" {
+        "Where the registry is: one of these" {
+            /// The work directory of a single master. The master must have ended: it keeps the file to itself.
+            work_dir: Option<PathBuf>,
+            /// Where several masters elect their leader: zk://host1:port1,host2:port2/path, or
+            /// etcd://host1:port1,host2:port2/path; as in their --zk.
+            zk: Option<String>,
+        }
+        "Only for import" {
+            /// Delete what is there before.
+            replace: bool = false,
+        }
+    }
+}
+
+/// What is to be done.
+enum Task {
+    Show,
+    Export(PathBuf),
+    Import(PathBuf),
+}
+
+/// Does what the next word says.
+pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
+    let (word, call) = call.next_word();
+    let (task, call) = match word.as_deref() {
+        Some("show") => (Task::Show, call),
+        Some(word @ ("export" | "import")) => {
+            let named = call.words.first().is_some_and(|word| !word.starts_with('-'));
+            let (file, call) = if named { call.next_word() } else { (None, call) };
+            // Without a file only --help makes sense, which is found out next.
+            let file = PathBuf::from(file.unwrap_or_default());
+            (if word == "export" { Task::Export(file) } else { Task::Import(file) }, call)
+        }
+        Some("--help" | "-h") => {
+            say!("{HELP}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(other) => {
+            return Err(failed(format!("there is no '{other}'; allowed are show, export and import")));
+        }
+        None => return Err(failed("what about it? allowed are show, export and import")),
+    };
+    let settings = match call.load_tool::<Settings>(COMMAND, &[])? {
+        Ok(loaded) => loaded.settings,
+        Err(code) => return Ok(code),
+    };
+    if let Task::Export(file) | Task::Import(file) = &task
+        && file.as_os_str().is_empty()
+    {
+        return Err(failed("which file? (mesos registry export FILE, mesos registry import FILE)"));
+    }
+    if settings.replace && !matches!(task, Task::Import(_)) {
+        return Err(failed("--replace is only for import"));
+    }
+    let place = Place::of(&settings)?;
+    logging::start_tool("WARNING");
+    run(async {
+        let node = client_node(COMMAND, &call.environment).await?;
+        let result = tokio::select! {
+            biased;
+            done = tokio::time::timeout(PATIENCE, perform(&node, task, &place, settings.replace)) => match done {
+                Ok(result) => result,
+                Err(_) => Err(failed(format!("{place} did not answer within {PATIENCE:?}"))),
+            },
+            () = signals::interrupted() => Err(failed("interrupted")),
+        };
+        node.shutdown().await;
+        result.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::of(COMMAND, error)
+}
+
+async fn perform(node: &Node, task: Task, place: &Place, replace: bool) -> Result<(), Failure> {
+    match task {
+        Task::Show => {
+            let registry = read(&mut *place.open_existing(node)?).await.map_err(failed)?;
+            say!("{}", mesos::json::to_string(&registry));
+        }
+        Task::Export(file) => {
+            let registry = read(&mut *place.open_existing(node)?).await.map_err(failed)?;
+            write(&file, &mesos::json::to_vec(&registry)).map_err(|error| about(&file, error))?;
+            say!("{} from {place} into {}", amount(&registry), file.display());
+        }
+        Task::Import(file) => {
+            let text = std::fs::read(&file).map_err(|error| about(&file, error))?;
+            let registry = parse(&text).map_err(|error| about(&file, error))?;
+            let amount = amount(&registry);
+            place.refuse_if_masters_are_there().await?;
+            import(&mut *place.open(node)?, registry, replace).await.map_err(failed)?;
+            say!("{amount} from {} into {place}", file.display());
+        }
+    }
+    Ok(())
+}
+
+fn about(file: &Path, error: impl std::fmt::Display) -> Failure {
+    failed(format!("{}: {error}", file.display()))
+}
+
+/// Writes a file that is there as a whole or not at all, and survives a power failure.
+fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text)?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// How much a registry holds, for people.
+fn amount(registry: &Registry) -> String {
+    let agents = registry.slaves.as_ref().map_or(0, |list| list.slaves.len());
+    let unreachable = registry.unreachable.as_ref().map_or(0, |list| list.slaves.len());
+    let gone = registry.gone.as_ref().map_or(0, |list| list.slaves.len());
+    let machines = registry.machines.as_ref().map_or(0, |list| list.machines.len());
+    format!(
+        "agents: {agents}, unreachable: {unreachable}, gone: {gone}, weights: {}, quotas: {}, machines in maintenance: \
+         {machines}",
+        registry.weights.len(),
+        registry.quota_configs.len()
+    )
+}
+
+/// Where a registry is.
+enum Place {
+    WorkDir(PathBuf),
+    Election(MasterUrl),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::WorkDir(directory) => directory.display().fmt(f),
+            Self::Election(url) => url.fmt(f),
+        }
+    }
+}
+
+impl Place {
+    fn of(settings: &Settings) -> Result<Self, Failure> {
+        match (&settings.work_dir, &settings.zk) {
+            (Some(directory), None) => Ok(Self::WorkDir(directory.clone())),
+            (None, Some(text)) => match text.parse() {
+                Ok(url @ (MasterUrl::ZooKeeper(_) | MasterUrl::Etcd(_))) => Ok(Self::Election(url)),
+                Ok(_) => Err(failed("bad --zk: expected zk://host:port/path or etcd://host:port/path")),
+                Err(error) => Err(failed(format!("bad --zk: {error}"))),
+            },
+            (None, None) => Err(failed("where is it? --work_dir=DIR, or --zk=URL")),
+            (Some(_), Some(_)) => Err(failed("it is in one place: either --work_dir or --zk")),
+        }
+    }
+
+    fn open(&self, node: &Node) -> Result<Box<dyn Storage>, Failure> {
+        match self {
+            Self::WorkDir(directory) => Ok(Box::new(Local::open(node, directory).map_err(failed)?)),
+            Self::Election(url) => shared(node, url, DEFAULT_SESSION_TIMEOUT)
+                .ok_or_else(|| failed(format!("there is no registry in {url}"))),
+        }
+    }
+
+    /// Opening a file that is not there would make one.
+    fn open_existing(&self, node: &Node) -> Result<Box<dyn Storage>, Failure> {
+        match self {
+            Self::WorkDir(directory) if !directory.join(FILE).exists() => {
+                Err(failed(format!("there is no registry in {} (no file {FILE})", directory.display())))
+            }
+            _ => self.open(node),
+        }
+    }
+
+    /// Masters that elect would read half of a registry, or write into it. (A work directory belongs to one process at
+    /// a time anyway.)
+    async fn refuse_if_masters_are_there(&self) -> Result<(), Failure> {
+        let Self::Election(url) = self else { return Ok(()) };
+        let Some(group) = url.group(DEFAULT_SESSION_TIMEOUT) else { return Ok(()) };
+        let session = group.connect().await.map_err(failed)?;
+        let (members, _) = session.members().await.map_err(failed)?;
+        match members.iter().find(|member| member.label == MASTER_INFO_LABEL) {
+            Some(member) => Err(failed(format!(
+                "masters use {url} ('{}'): end all of them first, or wait until their sessions have ended",
+                member.name
+            ))),
+            None => Ok(()),
+        }
+    }
+}

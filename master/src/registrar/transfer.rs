@@ -1,0 +1,244 @@
+//! A whole registry read out of a storage, or put into one: what `mesos registry` does.
+//!
+//! Its form outside of a storage is the JSON of `mesos.internal.Registry`, as `/registrar(1)/registry` shows it. Fields
+//! have names there, so that another version, which keeps its records otherwise, can read it; what this version does not
+//! know is refused, not dropped. It knows no actor: while a master uses the storage nobody else may write.
+
+use std::collections::BTreeMap;
+
+use mesos::internal::Registry;
+use mesos::{AgentId, MachineKey, v1, wire};
+use serde_json::Value;
+
+use super::RegistrarError;
+use super::entries::{Change, Entries, Key, Record};
+use super::storage::{Storage, StorageError};
+
+/// Why a registry was not put into a storage.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The storage could not be read or written.
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// It has entries already.
+    #[error(
+        "{place} is not empty: it has {records} records (first: '{first}'); use --replace to have them deleted"
+    )]
+    NotEmpty {
+        /// The storage.
+        place: String,
+        /// How many records, without that of the latest leader.
+        records: usize,
+        /// The key of one.
+        first: String,
+    },
+    /// What shall be put there is not a registry that can be kept.
+    #[error("{0}")]
+    Bad(#[from] BadRegistry),
+    /// Some of it may have been put there.
+    #[error("the registry may be there in part: {0}; repeat it with --replace")]
+    Torn(StorageError),
+}
+
+/// A text that is not the JSON of a registry, or says more than this version understands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// Not JSON, or a field has the wrong type.
+    #[error("not the JSON of a registry: {0}")]
+    Json(String),
+    /// There is something that would be lost.
+    #[error("this version does not know what '{0}' is")]
+    UnknownField(String),
+}
+
+/// A registry that cannot be kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadRegistry {
+    /// Nobody could refer to it.
+    #[error("an agent has no id")]
+    NoId,
+    /// Which of them holds?
+    #[error("there are two entries '{0}'")]
+    Twice(String),
+    /// Upstream had that before version 1.9; or more of something than there can be.
+    #[error("'{0}' cannot be kept: {1}")]
+    Unsupported(&'static str, &'static str),
+}
+
+/// Everything that a storage holds.
+///
+/// # Errors
+/// When it cannot be read, or holds something else than a registry.
+pub async fn read(storage: &mut dyn Storage) -> Result<Registry, RegistrarError> {
+    let records = storage.load(None).await?;
+    match Entries::from_records(records) {
+        Ok(entries) => Ok(entries.to_registry()),
+        Err(corrupt) => Err(RegistrarError::Corrupt { place: storage.place_of(&corrupt.key), corrupt }),
+    }
+}
+
+/// Puts a whole registry into a storage. Who led last does not count as an entry: a master that started once has noted
+/// itself.
+///
+/// # Errors
+/// When there are entries and they are not to be replaced, or when the storage fails.
+pub async fn import(storage: &mut dyn Storage, registry: Registry, replace: bool) -> Result<(), ImportError> {
+    let new = records(registry)?;
+    let found = storage.load(None).await?;
+    let taken: Vec<&Record> = found.iter().filter(|(key, _)| key != "master").collect();
+    if let (Some((first, _)), false) = (taken.first(), replace) {
+        let (place, first) = (storage.name(), first.clone());
+        return Err(ImportError::NotEmpty { place, records: taken.len(), first });
+    }
+    let gone = found.into_iter().map(|(key, _)| key).filter(|key| !new.contains_key(key));
+    let gone: Vec<Change> = gone.map(|key| Change { key, value: None }).collect();
+    let put = new.into_iter().map(|(key, value)| Change { key, value: Some(value) });
+    storage.store(gone.into_iter().chain(put).collect()).await.map_err(ImportError::Torn)
+}
+
+/// The records of a registry.
+///
+/// # Errors
+/// See [`BadRegistry`].
+fn records(registry: Registry) -> Result<BTreeMap<String, Vec<u8>>, BadRegistry> {
+    let agent = |id: Option<&v1::AgentId>| id.map(AgentId::from).ok_or(BadRegistry::NoId);
+    let mut all: Vec<(Key, Vec<u8>)> = Vec::new();
+    all.extend(registry.master.map(|master| (Key::Master, wire::encode(&master))));
+    for entry in registry.slaves.unwrap_or_default().slaves {
+        all.push((Key::Agent(agent(entry.info.id.as_ref())?), wire::encode(&entry)));
+    }
+    for entry in registry.unreachable.unwrap_or_default().slaves {
+        all.push((Key::Unreachable(AgentId::from(&entry.id)), wire::encode(&entry)));
+    }
+    for entry in registry.gone.unwrap_or_default().slaves {
+        all.push((Key::Gone(AgentId::from(&entry.id)), wire::encode(&entry)));
+    }
+    for entry in registry.machines.unwrap_or_default().machines {
+        all.push((Key::Machine(MachineKey::from(&entry.info.id)), wire::encode(&entry)));
+    }
+    all.extend(registry.schedules.iter().map(|schedule| (Key::Schedule, wire::encode(schedule))));
+    for entry in &registry.weights {
+        all.push((Key::Weight(entry.info.role().to_owned()), wire::encode(entry)));
+    }
+    for config in &registry.quota_configs {
+        all.push((Key::Quota(config.role.clone()), wire::encode(config)));
+    }
+    for entry in &registry.minimum_capabilities {
+        all.push((Key::Capability(entry.capability.clone()), wire::encode(entry)));
+    }
+    if !registry.quotas.is_empty() {
+        return Err(BadRegistry::Unsupported("quotas", "set them as quota_configs"));
+    }
+    if registry.resource_provider_registry.is_some() {
+        return Err(BadRegistry::Unsupported(
+            "resource_provider_registry",
+            "there are no resource providers",
+        ));
+    }
+    let mut records = BTreeMap::new();
+    for (key, value) in all {
+        if records.insert(key.to_text(), value).is_some() {
+            return Err(BadRegistry::Twice(key.to_text()));
+        }
+    }
+    Ok(records)
+}
+
+/// Reads the JSON of a registry.
+///
+/// # Errors
+/// When it is none, or has fields that this version would drop.
+pub fn parse(text: &[u8]) -> Result<Registry, ParseError> {
+    let given: Value = serde_json::from_slice(text).map_err(|error| ParseError::Json(error.to_string()))?;
+    let registry: Registry =
+        mesos::json::from_slice(text).map_err(|error| ParseError::Json(error.to_string()))?;
+    let understood = serde_json::from_slice(&mesos::json::to_vec(&registry)).unwrap_or_default();
+    match missing(&given, &understood, "") {
+        Some(path) => Err(ParseError::UnknownField(path)),
+        None => Ok(registry),
+    }
+}
+
+/// The path of a field that is in the one and not in the other. What is null is not there.
+fn missing(given: &Value, understood: &Value, path: &str) -> Option<String> {
+    match (given, understood) {
+        (Value::Object(given), Value::Object(understood)) => {
+            given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {
+                let path = format!("{path}.{name}").trim_start_matches('.').to_owned();
+                match understood.get(name) {
+                    Some(other) => missing(value, other, &path),
+                    None => Some(path),
+                }
+            })
+        }
+        (Value::Array(given), Value::Array(understood)) => {
+            let pairs = given.iter().zip(understood);
+            pairs
+                .enumerate()
+                .find_map(|(at, (given, understood))| missing(given, understood, &format!("{path}[{at}]")))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registrar::Local;
+
+    const FULL: &str = include_str!("transfer.json");
+
+    #[test]
+    fn a_registry_goes_from_one_storage_to_another_and_is_the_same() {
+        libprocess::run(async {
+            let node = libprocess::Node::builder().offline().start().await.unwrap();
+            let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+            let [mut first, mut second] =
+                folders.each_ref().map(|folder| Local::open(&node, folder.path()).unwrap());
+            let registry = parse(FULL.as_bytes()).unwrap();
+            import(&mut first, registry.clone(), false).await.unwrap();
+            let read_again = read(&mut first).await.unwrap();
+            assert_eq!(read_again, registry);
+            let text = mesos::json::to_vec(&read_again);
+            assert_eq!(
+                serde_json::from_slice::<Value>(&text).unwrap(),
+                serde_json::from_str::<Value>(FULL).unwrap()
+            );
+
+            // Who led last is no entry.
+            second.store(vec![Change { key: "master".into(), value: Some(b"any".to_vec()) }]).await.unwrap();
+            import(&mut second, parse(&text).unwrap(), false).await.unwrap();
+            assert_eq!(read(&mut second).await.unwrap(), registry);
+
+            let refused = import(&mut second, Registry::default(), false).await.unwrap_err().to_string();
+            assert!(refused.contains("is not empty") && refused.contains("--replace"), "{refused}");
+            assert_eq!(read(&mut second).await.unwrap(), registry);
+            import(&mut second, Registry::default(), true).await.unwrap();
+            assert!(second.load(None).await.unwrap().is_empty());
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        let refused = |text: &str| parse(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(refused(r#"{"slave":{}}"#), "this version does not know what 'slave' is");
+        let agent = r#"{"info":{"hostname":"h","id":{"value":"a"}},"colour":1}"#;
+        assert_eq!(
+            refused(&format!(r#"{{"slaves":{{"slaves":[{agent}]}}}}"#)),
+            "this version does not know what 'slaves.slaves[0].colour' is"
+        );
+        assert!(refused("[1]").starts_with("not the JSON of a registry"), "{}", refused("[1]"));
+        assert!(refused("").starts_with("not the JSON of a registry"));
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_refused_by_name() {
+        let refused = |text: &str| records(parse(text.as_bytes()).unwrap()).unwrap_err().to_string();
+        assert_eq!(refused(r#"{"slaves":{"slaves":[{"info":{"hostname":"h"}}]}}"#), "an agent has no id");
+        let old = r#"{"quotas":[{"info":{"role":"a"}}]}"#;
+        assert_eq!(refused(old), "'quotas' cannot be kept: set them as quota_configs");
+        let twice = r#"{"weights":[{"info":{"role":"a","weight":1}},{"info":{"role":"a","weight":2}}]}"#;
+        assert_eq!(refused(twice), "there are two entries 'weight/a'");
+    }
+}
