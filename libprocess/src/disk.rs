@@ -89,6 +89,13 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// The system's.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes everything durable that was written to the file system that a path is on, whoever wrote it: contents and
+    /// names. It may take long.
+    ///
+    /// # Errors
+    /// The system's.
+    fn sync_all(&self, path: &Path) -> io::Result<()>;
+
     /// Makes a symbolic link.
     ///
     /// # Errors
@@ -215,6 +222,10 @@ impl Disk for HostDisk {
         File::open(path)?.sync_all()
     }
 
+    fn sync_all(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(path)?)?)
+    }
+
     fn create_link(&self, target: &Path, link: &Path) -> io::Result<()> {
         std::os::unix::fs::symlink(target, link)
     }
@@ -297,6 +308,8 @@ pub(crate) mod tests {
         assert_eq!(disk.modified(&directory).unwrap(), time);
         disk.set_mode(&directory, 0o750).unwrap();
         disk.sync_directory(&root.join("a")).unwrap();
+        disk.sync_all(&root.join("a")).unwrap();
+        assert_eq!(disk.sync_all(&root.join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(disk.usage(root).unwrap().total > 0);
 
         disk.remove(&root.join("a")).unwrap();

@@ -5,7 +5,7 @@
 //! <work_dir>/slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>   sandbox
 //! <work_dir>/meta/boot_id
 //! <work_dir>/meta/slaves/latest -> <agent>
-//! <work_dir>/meta/slaves/<agent>/slave.info
+//! <work_dir>/meta/slaves/<agent>/slave.info, updates.journal.<n>
 //!     frameworks/<framework>/framework.{info,pid}
 //!         executors/<executor>/executor.info, executor_generated_for_command_task
 //!             runs/latest -> <container>
@@ -19,14 +19,88 @@ use std::path::{Path, PathBuf};
 
 use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId};
 
-/// The files on the way from an agent's directory to a task's updates that say what those belong to.
-pub const OWNERS: [&str; 5] =
-    ["task.info", "http.marker", "executor.info", "executor_generated_for_command_task", "framework.info"];
+/// The log of a task's status updates, and what its place says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UpdatesPath(PathBuf);
 
-/// The directories on that way, the innermost first: `tasks/<task>` up to `slaves/<agent>`.
-pub fn above_updates(updates: &Path) -> impl Iterator<Item = &Path> {
-    const TASK_TO_AGENT: usize = 9;
-    updates.ancestors().skip(1).take(TASK_TO_AGENT)
+/// Something that says whose updates a log has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A file.
+    File(PathBuf),
+    /// A link.
+    Link(PathBuf),
+}
+
+impl Owner {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Owner::File(path) | Owner::Link(path) => path,
+        }
+    }
+}
+
+impl From<PathBuf> for UpdatesPath {
+    fn from(path: PathBuf) -> UpdatesPath {
+        UpdatesPath(path)
+    }
+}
+
+impl UpdatesPath {
+    /// The log itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The directory of the task.
+    pub fn task(&self) -> &Path {
+        self.above(1)
+    }
+
+    /// The description of the task.
+    pub fn task_info(&self) -> PathBuf {
+        self.task().join("task.info")
+    }
+
+    /// The directory of the framework.
+    pub fn framework(&self) -> &Path {
+        self.above(7)
+    }
+
+    /// The directory of the agent.
+    pub fn agent(&self) -> &Path {
+        self.above(9)
+    }
+
+    fn above(&self, levels: usize) -> &Path {
+        self.0.ancestors().nth(levels).unwrap_or(Path::new("/"))
+    }
+
+    /// What an agent must find to know which task it is, and whose.
+    pub fn owners(&self) -> [Owner; 6] {
+        let (runs, executor) = (self.above(4), self.above(5));
+        [
+            Owner::File(self.task_info()),
+            Owner::Link(runs.join("latest")),
+            Owner::File(executor.join("executor.info")),
+            Owner::File(executor.join("executor_generated_for_command_task")),
+            Owner::File(self.framework().join("framework.info")),
+            Owner::File(self.framework().join("framework.pid")),
+        ]
+    }
+}
+
+const JOURNAL: &str = "updates.journal.";
+
+/// A segment of the journal of status updates, in the directory of an agent.
+pub fn journal_segment(agent: &Path, number: u64) -> PathBuf {
+    agent.join(format!("{JOURNAL}{number}"))
+}
+
+/// The number of a segment of the journal; `None` for any other file.
+pub fn journal_number(name: &str) -> Option<u64> {
+    name.strip_prefix(JOURNAL)?.parse().ok()
 }
 
 /// The names below one work directory.
@@ -191,8 +265,8 @@ impl Paths {
     }
 
     /// Its status updates and their acknowledgements, in order.
-    pub fn task_updates(&self, run: &Run, task: &TaskId) -> PathBuf {
-        self.task(run, task).join("task.updates")
+    pub fn task_updates(&self, run: &Run, task: &TaskId) -> UpdatesPath {
+        UpdatesPath(self.task(run, task).join("task.updates"))
     }
 }
 
@@ -241,8 +315,36 @@ mod tests {
             paths.framework_info(&run().agent, &run().framework),
             Path::new("/w/meta/slaves/S0/frameworks/F/framework.info")
         );
-        assert_eq!(paths.task_updates(&run(), &task), Path::new(run_dir).join("tasks/t/task.updates"));
+        assert_eq!(paths.task_updates(&run(), &task).path(), Path::new(run_dir).join("tasks/t/task.updates"));
         assert_eq!(paths.forked_pid(&run()), Path::new(run_dir).join("pids/forked.pid"));
         assert_eq!(paths.latest_agent(), Path::new("/w/meta/slaves/latest"));
+    }
+
+    #[test]
+    fn what_says_whose_updates_there_are_is_found_from_the_updates() {
+        let (paths, run) = (Paths::new(Path::new("/w")), run());
+        let task = TaskId::from("t");
+        let updates = paths.task_updates(&run, &task);
+        assert_eq!(updates.task(), paths.task(&run, &task));
+        assert_eq!(updates.framework(), paths.framework_meta(&run.agent, &run.framework));
+        assert_eq!(updates.agent(), paths.agent_meta(&run.agent));
+        let expected = [
+            paths.task_info(&run, &task),
+            paths.latest_run_meta(&run),
+            paths.executor_info(&run.agent, &run.framework, &run.executor),
+            paths.generated_for_command_task(&run.agent, &run.framework, &run.executor),
+            paths.framework_info(&run.agent, &run.framework),
+            paths.framework_pid(&run.agent, &run.framework),
+        ];
+        assert_eq!(updates.owners().map(|owner| owner.path().to_path_buf()), expected);
+    }
+
+    #[test]
+    fn segments_of_the_journal_have_numbers() {
+        let path = journal_segment(&Paths::new(Path::new("/w")).agent_meta(&run().agent), 7);
+        assert_eq!(path, Path::new("/w/meta/slaves/S0/updates.journal.7"));
+        assert_eq!(journal_number("updates.journal.7"), Some(7));
+        assert_eq!(journal_number("updates.journal.tmp"), None);
+        assert_eq!(journal_number("slave.info"), None);
     }
 }

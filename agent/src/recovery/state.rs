@@ -14,6 +14,7 @@ use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
 
 use super::checkpoint::{DiskError, list, read_message, read_text};
 use super::paths::{Paths, Run};
+use crate::status_updates::journal;
 use crate::status_updates::log::{self, Replay};
 
 /// All that was kept.
@@ -142,11 +143,26 @@ impl Reader<'_> {
         let id = AgentId::from(id);
         let path = self.paths.agent_info(&id);
         let Some(info) = self.message::<v1::AgentInfo>(&path)? else { return Ok(None) };
+        self.redo(&id)?;
         let mut frameworks = Vec::new();
         for name in list(self.disk, &self.paths.agent_meta(&id).join("frameworks"))? {
             frameworks.extend(self.framework(&id, FrameworkId::from(name))?);
         }
         Ok(Some(KeptAgent { id, info, frameworks }))
+    }
+
+    /// What the journal of status updates has, the logs of tasks must have before they are read.
+    fn redo(&mut self, id: &AgentId) -> Result<(), DiskError> {
+        let (strict, errors) = (self.strict, &mut self.kept.errors);
+        let directory = self.paths.agent_meta(id);
+        journal::redo(self.disk, &directory, self.kept.rebooted, &mut |error| {
+            if strict {
+                return Err(error);
+            }
+            tracing::warn!(%error, "leaving out status updates that cannot be read");
+            *errors += 1;
+            Ok(())
+        })
     }
 
     fn framework(&mut self, agent: &AgentId, id: FrameworkId) -> Result<Option<KeptFramework>, DiskError> {
@@ -205,9 +221,9 @@ impl Reader<'_> {
         let Some(task) = self.message::<v1::Task>(&self.paths.task_info(run, id))? else {
             return Ok(None);
         };
-        let path = self.paths.task_updates(run, id);
-        let replay = if self.disk.exists(&path) {
-            let read = log::read_back(self.disk, &path).map(Some);
+        let updates = self.paths.task_updates(run, id);
+        let replay = if self.disk.exists(updates.path()) {
+            let read = log::read_back(self.disk, updates.path()).map(Some);
             self.tolerate(read)?.unwrap_or_default()
         } else {
             Replay::default()
@@ -265,6 +281,13 @@ pub(crate) mod testing {
             write_message(disk, &paths.agent_info(&run.agent), &info, Durability::Host).unwrap();
             replace_link(disk, &paths.latest_agent(), Path::new("S0"), Durability::Host).unwrap();
             write_text(disk, &paths.boot_id(), "boot-1", Durability::Host).unwrap();
+            host.keep_owners(durability);
+            host
+        }
+
+        /// The framework, the executor and the task are written like this, as they were.
+        pub(crate) fn keep_owners(&self, durability: Durability) {
+            let (disk, paths, run) = (&self.mount, &self.paths, &self.run);
             let framework = v1::FrameworkInfo { name: "f".into(), user: "u".into(), ..Default::default() };
             let path = paths.framework_info(&run.agent, &run.framework);
             write_message(disk, &path, &framework, durability).unwrap();
@@ -282,7 +305,6 @@ pub(crate) mod testing {
                 mesos::tasks::new_task(&task_info("t", "cpus:1"), v1::TaskState::TaskStaging, &run.framework);
             let path = paths.task_info(run, &TaskId::from("t"));
             write_message(disk, &path, &task, durability).unwrap();
-            host
         }
 
         pub(crate) fn read(&self, strict: bool) -> Result<Kept, DiskError> {
@@ -378,7 +400,8 @@ mod tests {
         assert!(frameworks[0].executors.is_empty());
         let frameworks = with_torn(|paths, run| paths.task_info(run, &TaskId::from("t")));
         assert!(frameworks[0].executors[0].run.tasks.is_empty());
-        let frameworks = with_torn(|paths, run| paths.task_updates(run, &TaskId::from("t")));
+        let frameworks =
+            with_torn(|paths, run| paths.task_updates(run, &TaskId::from("t")).path().to_path_buf());
         assert_eq!(frameworks[0].executors[0].run.tasks[0].replay, Replay::default());
     }
 }

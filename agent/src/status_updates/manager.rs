@@ -11,6 +11,11 @@
 //! | [`Cleanup`] | the Agent, of a removed framework | forgets its streams |
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
+//! | `SpillDue` | itself, a second after something was written | has the tasks' own logs written |
+//!
+//! What must be on the disk goes into the [`journal`] in groups: while one is being written and
+//! synced, the next one gathers. One thing is done to the journal at a time, on a thread for what blocks; only the
+//! sync of the whole file system, before old segments are removed, goes on beside.
 //!
 //! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.
@@ -19,15 +24,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use libprocess::disk::Disk;
 use libprocess::{Context, Handle, Pid, Process, Recipient, Timer};
 use mesos::internal::StatusUpdate;
 use mesos::sabotage::{Bug, is_on};
 use mesos::{ExecutorId, FrameworkId, TaskId};
 use uuid::Uuid;
 
-use super::log::{self, Record};
+use super::journal::{self, Journal, Record};
+use super::log;
 use super::stream::{AcknowledgementRefused, Received, Stream, uuid_of};
 use crate::recovery::checkpoint::DiskError;
+use crate::recovery::paths::UpdatesPath;
 
 /// Who sent an update to the agent, and so waits for word that it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +53,7 @@ pub struct Deliver {
     /// Handed back in [`Stored`].
     pub origin: Origin,
     /// The log of its task, for frameworks that checkpoint.
-    pub log: Option<PathBuf>,
+    pub log: Option<UpdatesPath>,
 }
 
 /// An update is stored; whoever sent it may forget it.
@@ -106,17 +114,19 @@ pub struct RestoredStream {
     /// Which task.
     pub task: TaskId,
     /// Its log.
-    pub log: PathBuf,
+    pub log: UpdatesPath,
     /// What the log said.
     pub replay: log::Replay,
 }
 
 /// Time to look for updates whose acknowledgement is overdue.
 pub struct RetryDue;
+/// Time to write what is only in the journal to the tasks' own logs.
+pub struct SpillDue;
 
 libprocess::messages! {
     Deliver; Stored; Acknowledge; Acknowledged; Forward; StorageFailed;
-    Initialize; Pause; Resume; Cleanup; Restore; RetryDue;
+    Initialize; Pause; Resume; Cleanup; Restore; RetryDue; SpillDue;
 }
 
 /// Those who hear from the manager (the Agent, in daemons).
@@ -133,9 +143,13 @@ pub struct Owner {
 
 type Key = (FrameworkId, TaskId);
 
+/// How long what is in the journal may be missing in the tasks' own logs: for those who read them. An agent that
+/// starts looks into the journal first.
+const SPILL_AFTER: Duration = Duration::from_secs(1);
+
 struct Entry {
     stream: Stream,
-    log: Option<PathBuf>,
+    log: Option<UpdatesPath>,
     /// This process has written to the log.
     written: bool,
     /// When the update in flight is sent again (time since the node started); the place of its
@@ -149,6 +163,18 @@ enum Effect {
     New(Box<StatusUpdate>, Origin),
     /// A repetition of one whose record is in this group or an earlier one.
     Repeated(Stored),
+    /// The last update of a task is acknowledged.
+    Over(Acknowledged),
+}
+
+/// What is done to the journal.
+enum Work {
+    /// A group, and what happens once it is on the disk.
+    Write(Vec<Record>, Vec<Effect>),
+    /// The tasks' own logs are brought up to date.
+    Spill,
+    /// A new segment is begun, and the old ones go.
+    Rotate,
 }
 
 /// See the module.
@@ -165,7 +191,24 @@ pub struct StatusUpdateManager {
     /// Records that wait for the disk. Bounded by what executors send before they are acknowledged.
     unwritten: Vec<Record>,
     effects: Vec<Effect>,
+    /// Not here while something is done to it; `None` as well before the first group.
+    journal: Option<Journal>,
     writing: bool,
+    spill: Spill,
+    /// Segments of the journal wait for the file system.
+    retiring: bool,
+    /// The disk has failed. What it has is unknown then, so that nothing is written or promised any more.
+    failed: bool,
+}
+
+/// Whether the tasks' own logs are to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Spill {
+    #[default]
+    Idle,
+    /// The timer is set.
+    Armed,
+    Due,
 }
 
 impl StatusUpdateManager {
@@ -191,6 +234,12 @@ impl StatusUpdateManager {
     fn tell_stored(&self, stored: Stored) {
         if let Some(owner) = &self.owner {
             owner.stored.tell(stored);
+        }
+    }
+
+    fn tell_acknowledged(&self, acknowledged: Acknowledged) {
+        if let Some(owner) = &self.owner {
+            owner.acknowledged.tell(acknowledged);
         }
     }
 
@@ -228,43 +277,120 @@ impl StatusUpdateManager {
         }
     }
 
-    fn drop_stream(&mut self, key: &Key) {
-        if let Some(entry) = self.streams.remove(key)
-            && let Some(retry) = entry.retry
-        {
+    /// Forgets a stream; its log, if it has one.
+    fn drop_stream(&mut self, key: &Key) -> Option<UpdatesPath> {
+        let entry = self.streams.remove(key)?;
+        if let Some(retry) = entry.retry {
             self.retries.remove(&retry);
+        }
+        entry.log
+    }
+
+    /// Does the next thing to the journal, unless one is being done: then it follows. All that waits is one group.
+    fn work(&mut self, ctx: &mut Context<Self>) {
+        if self.writing || self.failed {
+            return;
+        }
+        let journal = self.journal.as_ref();
+        if self.spill == Spill::Idle && journal.is_some_and(Journal::has_unspilled) {
+            self.spill = Spill::Armed;
+            ctx.after(SPILL_AFTER, SpillDue);
+        }
+        if journal.is_some_and(|journal| self.spill == Spill::Due || journal.must_spill()) {
+            // A timer that is set may find nothing to do.
+            self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
+            self.start(Work::Spill, ctx);
+        } else if journal.is_some_and(Journal::is_full) && !self.retiring {
+            self.start(Work::Rotate, ctx);
+        } else if !self.unwritten.is_empty() || !self.effects.is_empty() {
+            let records = std::mem::take(&mut self.unwritten);
+            let effects = std::mem::take(&mut self.effects);
+            self.start(Work::Write(records, effects), ctx);
         }
     }
 
-    /// Writes all that waits, unless a group is being written: then it is the next group.
-    fn write(&mut self, ctx: &mut Context<Self>) {
-        if self.writing || (self.unwritten.is_empty() && self.effects.is_empty()) {
-            return;
-        }
+    fn start(&mut self, work: Work, ctx: &mut Context<Self>) {
         self.writing = true;
-        let records = std::mem::take(&mut self.unwritten);
-        let effects = std::mem::take(&mut self.effects);
         let node = ctx.node().clone();
-        let write = async move {
+        let mut journal = self.journal.take();
+        let work = async move {
             let disk = node.disk().clone();
-            node.blocking(move || log::append_all(&*disk, records)).await
+            node.blocking(move || {
+                let done = perform(&*disk, &mut journal, work);
+                (journal, done)
+            })
+            .await
         };
-        ctx.defer(write, move |manager, written, ctx| {
+        ctx.defer(work, |manager, (journal, done), ctx| {
             manager.writing = false;
-            if let Err(error) = written {
-                if let Some(owner) = &manager.owner {
-                    owner.failed.tell(StorageFailed(error));
+            manager.journal = journal;
+            match done {
+                Ok(Done { effects, ended }) => {
+                    manager.retire(ended, ctx);
+                    for effect in effects {
+                        match effect {
+                            Effect::New(update, origin) => manager.store(*update, origin, ctx),
+                            Effect::Repeated(stored) => manager.tell_stored(stored),
+                            Effect::Over(acknowledged) => manager.tell_acknowledged(acknowledged),
+                        }
+                    }
+                    manager.work(ctx);
                 }
-                return;
+                Err(error) => manager.fail(error),
             }
-            for effect in effects {
-                match effect {
-                    Effect::New(update, origin) => manager.store(*update, origin, ctx),
-                    Effect::Repeated(stored) => manager.tell_stored(stored),
-                }
-            }
-            manager.write(ctx);
         });
+    }
+
+    /// Removes segments of the journal once the disk has everything that is in them.
+    fn retire(&mut self, segments: Vec<PathBuf>, ctx: &mut Context<Self>) {
+        let Some(journal) = self.journal.as_ref().filter(|_| !segments.is_empty()) else { return };
+        self.retiring = true;
+        let (node, directory) = (ctx.node().clone(), journal.directory().to_path_buf());
+        let retire = async move {
+            let disk = node.disk().clone();
+            node.blocking(move || journal::retire(&*disk, &directory, &segments)).await
+        };
+        ctx.defer(retire, |manager, retired, ctx| {
+            manager.retiring = false;
+            match retired {
+                Ok(()) => manager.work(ctx),
+                Err(error) => manager.fail(error),
+            }
+        });
+    }
+
+    fn fail(&mut self, error: DiskError) {
+        self.failed = true;
+        if let Some(owner) = &self.owner {
+            owner.failed.tell(StorageFailed(error));
+        }
+    }
+}
+
+/// What came of a [`Work`].
+#[derive(Default)]
+struct Done {
+    effects: Vec<Effect>,
+    /// Segments that were ended.
+    ended: Vec<PathBuf>,
+}
+
+/// Does one thing to the journal, which is opened for the first group.
+fn perform(disk: &dyn Disk, journal: &mut Option<Journal>, work: Work) -> Result<Done, DiskError> {
+    match (work, journal) {
+        (Work::Write(records, effects), journal) => {
+            if let Some(record) = records.first() {
+                let journal = match journal {
+                    Some(journal) => journal,
+                    None => journal.insert(Journal::open(disk, record.agent())?),
+                };
+                journal.write(disk, &records)?;
+            }
+            Ok(Done { effects, ..Done::default() })
+        }
+        (Work::Spill, Some(journal)) => journal.spill(disk).map(|()| Done::default()),
+        (Work::Rotate, Some(journal)) => journal.rotate(disk).map(|ended| Done { ended, ..Done::default() }),
+        (Work::Spill | Work::Rotate, None) => Ok(Done::default()),
     }
 }
 
@@ -289,7 +415,7 @@ impl Handle<Deliver> for StatusUpdateManager {
                     let first = !std::mem::replace(&mut entry.written, true);
                     self.unwritten.push(log::update_record(path.clone(), &update, first));
                     self.effects.push(Effect::New(Box::new(update), origin));
-                    self.write(ctx);
+                    self.work(ctx);
                 }
                 None => self.store(update, origin, ctx),
             },
@@ -315,35 +441,31 @@ impl Handle<Acknowledge> for StatusUpdateManager {
             None => Err(AcknowledgementRefused::NoStream),
             Some(entry) => entry.stream.acknowledge(uuid).map(|()| entry.stream.is_terminated()),
         };
-        if let Ok(last) = result {
-            if let Some(entry) = self.streams.get_mut(&key)
-                && let Some(path) = &entry.log
-            {
-                self.unwritten.push(log::acknowledgement_record(path.clone(), uuid));
+        let acknowledged = Acknowledged { framework: key.0.clone(), task: key.1.clone(), uuid, result };
+        let Ok(last) = acknowledged.result else { return self.tell_acknowledged(acknowledged) };
+        let log = self.streams.get(&key).and_then(|entry| entry.log.clone());
+        if let Some(log) = &log {
+            self.unwritten.push(log::acknowledgement_record(log.clone(), uuid));
+        }
+        if last {
+            self.drop_stream(&key);
+        } else if self.paused {
+            if let Some(retry) = self.streams.get_mut(&key).and_then(|entry| entry.retry.take()) {
+                self.retries.remove(&retry);
             }
-            if last {
-                self.drop_stream(&key);
-            } else if self.paused {
-                if let Some(retry) = self.streams.get_mut(&key).and_then(|entry| entry.retry.take()) {
-                    self.retries.remove(&retry);
-                }
-            } else {
-                self.send_front(&key, true, ctx);
+        } else {
+            self.send_front(&key, true, ctx);
+        }
+        match log {
+            // What is kept of the task may be deleted from now on, and must not be brought back then.
+            Some(log) if last => {
+                let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+                self.unwritten.push(Record::Forget { agent, path });
+                self.effects.push(Effect::Over(acknowledged));
             }
-            self.write_acknowledgements(ctx);
+            _ => self.tell_acknowledged(acknowledged),
         }
-        let (framework, task) = key;
-        if let Some(owner) = &self.owner {
-            owner.acknowledged.tell(Acknowledged { framework, task, uuid, result });
-        }
-    }
-}
-
-impl StatusUpdateManager {
-    fn write_acknowledgements(&mut self, ctx: &mut Context<Self>) {
-        if !self.unwritten.is_empty() {
-            self.write(ctx);
-        }
+        self.work(ctx);
     }
 }
 
@@ -373,10 +495,13 @@ impl Handle<Resume> for StatusUpdateManager {
 }
 
 impl Handle<Cleanup> for StatusUpdateManager {
-    fn handle(&mut self, Cleanup(framework): Cleanup, _: &Pid, _: &mut Context<Self>) {
+    fn handle(&mut self, Cleanup(framework): Cleanup, _: &Pid, ctx: &mut Context<Self>) {
         let keys: Vec<Key> = self.streams.keys().filter(|key| key.0 == framework).cloned().collect();
-        for key in keys {
-            self.drop_stream(&key);
+        let logs = keys.iter().filter_map(|key| self.drop_stream(key)).last();
+        if let Some(log) = logs {
+            let (agent, path) = (log.agent().to_path_buf(), log.framework().to_path_buf());
+            self.unwritten.push(Record::Forget { agent, path });
+            self.work(ctx);
         }
     }
 }
@@ -390,6 +515,13 @@ impl Handle<Restore> for StatusUpdateManager {
                 self.streams.insert((restored.framework, restored.task), entry);
             }
         }
+    }
+}
+
+impl Handle<SpillDue> for StatusUpdateManager {
+    fn handle(&mut self, _: SpillDue, _: &Pid, ctx: &mut Context<Self>) {
+        self.spill = Spill::Due;
+        self.work(ctx);
     }
 }
 

@@ -19,6 +19,7 @@ use v1::task_status::Source;
 use crate::agent::{Agent, Phase};
 use crate::executors::connection;
 use crate::executors::executor::{AfterUpdate, Executor, ExecutorPhase, FrameworkPhase, WaitingUpdate};
+use crate::recovery::paths::UpdatesPath;
 use crate::status_updates::manager::{
     Acknowledge, Acknowledged, Deliver, Forward, Origin, StorageFailed, Stored,
 };
@@ -284,7 +285,7 @@ impl Agent {
     }
 
     /// Hands an update to the StatusUpdateManager.
-    pub(crate) fn deliver(&self, update: StatusUpdate, origin: Origin, log: Option<std::path::PathBuf>) {
+    pub(crate) fn deliver(&self, update: StatusUpdate, origin: Origin, log: Option<UpdatesPath>) {
         self.colleagues.updates.tell(Deliver { update, origin, log });
     }
 

@@ -120,9 +120,12 @@ fn updates_of_checkpointing_frameworks_are_on_disk_before_they_are_acknowledged(
         executor.update("t", TaskRunning).await;
         assert_eq!(executor.acknowledged(), [uuid("t", TaskRunning)]);
         world.acknowledge("t").await;
-        let path = directory.path().join(format!(
-            "meta/slaves/{AGENT}/frameworks/{FRAMEWORK}/executors/e/runs/latest/tasks/t/task.updates"
-        ));
+        // At once in the journal, and a moment later where others look for them.
+        let meta = directory.path().join(format!("meta/slaves/{AGENT}"));
+        assert!(std::fs::metadata(meta.join("updates.journal.1")).unwrap().len() > 0);
+        let path = meta.join(format!("frameworks/{FRAMEWORK}/executors/e/runs/latest/tasks/t/task.updates"));
+        assert!(!path.exists());
+        world.pass(Duration::from_secs(1)).await;
         let replay = log::read_back(&libprocess::disk::HostDisk, &path).unwrap();
         assert_eq!(replay.updates.len(), 1);
         assert!(replay.acknowledged.contains(&uuid("t", TaskRunning)));

@@ -1,0 +1,531 @@
+//! What the journal promises, on disks that fail between any two steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
+
+use libprocess::disk::{Disk, DiskUsage, Durability};
+use libprocess::simulation::Mount;
+use mesos::TaskId;
+use mesos::v1::TaskState::{TaskFinished, TaskRunning};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use uuid::Uuid;
+
+use super::*;
+use crate::recovery::checkpoint::{write_message, write_text};
+use crate::recovery::paths::{UpdatesPath, journal_segment};
+use crate::recovery::state::testing::Host;
+use crate::status_updates::log::testing::{bytes_of, update};
+use crate::status_updates::log::{Replay, acknowledgement_record, update_record};
+
+/// A disk under a process that is killed before its n-th change.
+#[derive(Debug)]
+struct Killing {
+    mount: Mount,
+    left: AtomicUsize,
+}
+
+impl Killing {
+    fn after(mount: Mount, changes: usize) -> Killing {
+        Killing { mount, left: AtomicUsize::new(changes) }
+    }
+
+    fn change(&self) -> &Mount {
+        let left = self.left.load(Ordering::Relaxed);
+        match left.checked_sub(1) {
+            Some(left) => self.left.store(left, Ordering::Relaxed),
+            None => self.mount.revoke(),
+        }
+        &self.mount
+    }
+}
+
+impl Disk for Killing {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.mount.read(path)
+    }
+    fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        self.change().write(path, bytes, durability)
+    }
+    /// In two steps: the bytes may be there, but not synced, or only some of them.
+    fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        let (one, two) = bytes.split_at(bytes.len() / 2);
+        self.change().append(path, one, Durability::Process)?;
+        self.change().append(path, two, Durability::Process)?;
+        match durability {
+            Durability::Host => self.sync_file(path),
+            Durability::Process => Ok(()),
+        }
+    }
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        self.change().sync_file(path)
+    }
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        self.change().truncate(path, length)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.change().rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.change().remove(path)
+    }
+    fn create_directory(&self, path: &Path, durability: Durability) -> io::Result<()> {
+        self.change().create_directory(path, durability)
+    }
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.change().sync_directory(path)
+    }
+    fn sync_all(&self, path: &Path) -> io::Result<()> {
+        self.change().sync_all(path)
+    }
+    fn create_link(&self, target: &Path, link: &Path) -> io::Result<()> {
+        self.change().create_link(target, link)
+    }
+    fn read_link(&self, link: &Path) -> io::Result<PathBuf> {
+        self.mount.read_link(link)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.mount.list(path)
+    }
+    fn exists(&self, path: &Path) -> bool {
+        self.mount.exists(path)
+    }
+    fn modified(&self, path: &Path) -> io::Result<SystemTime> {
+        self.mount.modified(path)
+    }
+    fn set_modified(&self, path: &Path, time: SystemTime) -> io::Result<()> {
+        self.change().set_modified(path, time)
+    }
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        self.change().set_mode(path, mode)
+    }
+    fn set_owner(&self, path: &Path, user: u32, group: u32) -> io::Result<()> {
+        self.change().set_owner(path, user, group)
+    }
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        self.mount.canonicalize(path)
+    }
+    fn usage(&self, path: &Path) -> io::Result<DiskUsage> {
+        self.mount.usage(path)
+    }
+    fn boot_id(&self) -> Option<String> {
+        self.mount.boot_id()
+    }
+}
+
+/// A host with an agent whose framework has an executor, and a process of that agent.
+struct World {
+    host: Host,
+    /// What is promised, and what may be there.
+    tasks: BTreeMap<String, Task>,
+    next: u128,
+}
+
+/// A task ends with the acknowledgement of this many updates.
+const LAST: usize = 3;
+
+#[derive(Debug, Default)]
+struct Task {
+    /// Uuids of updates in the order in which they were written.
+    written: Vec<Uuid>,
+    /// How many of them were promised.
+    promised: usize,
+    acknowledged: BTreeSet<Uuid>,
+    /// Those of them that were certainly written.
+    sure: BTreeSet<Uuid>,
+    /// Acknowledged to the end, if that is written.
+    ending: bool,
+    /// That was written: what is kept may be deleted.
+    over: bool,
+    /// Written to by this process.
+    touched: bool,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        World { host: Host::with_task(seed, Durability::Process), tasks: BTreeMap::new(), next: 1 }
+    }
+
+    fn log(&self, task: &str) -> UpdatesPath {
+        self.host.paths.task_updates(&self.host.run, &TaskId::from(task))
+    }
+
+    /// A task is launched: its description is written, and not synced.
+    fn launch(&self, disk: &dyn Disk, task: &str) -> Result<(), DiskError> {
+        let kept = mesos::tasks::new_task(
+            &crate::tasks::status::testing::task_info(task, "cpus:1"),
+            mesos::v1::TaskState::TaskStaging,
+            &self.host.run.framework,
+        );
+        let path = self.host.paths.task_info(&self.host.run, &TaskId::from(task));
+        write_message(disk, &path, &kept, Durability::Process)
+    }
+
+    /// A random group of records; what it does to the model if it is written.
+    fn group(&mut self, disk: &dyn Disk, random: &mut SmallRng) -> Result<Vec<Record>, DiskError> {
+        let mut records = Vec::new();
+        for _ in 0..random.random_range(1..4) {
+            let name = format!("t{}", random.random_range(0..5));
+            let log = self.log(&name);
+            if !self.tasks.contains_key(&name) {
+                self.launch(disk, &name)?;
+            }
+            let next = Uuid::from_u128(self.next);
+            let task = self.tasks.entry(name.clone()).or_default();
+            if task.ending {
+                continue;
+            }
+            let waiting = task.written[..task.promised].iter().find(|uuid| !task.acknowledged.contains(uuid));
+            match waiting.copied().filter(|_| random.random_bool(0.5)) {
+                Some(uuid) => {
+                    task.acknowledged.insert(uuid);
+                    records.push(acknowledgement_record(log.clone(), uuid));
+                    if task.acknowledged.len() >= LAST {
+                        task.ending = true;
+                        let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+                        records.push(Record::Forget { agent, path });
+                    }
+                }
+                None => {
+                    self.next += 1;
+                    let first = !std::mem::replace(&mut task.touched, true);
+                    task.written.push(next);
+                    let update = update(&name, next.as_u128(), TaskRunning);
+                    records.push(update_record(log, &update, first));
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    /// A process of the agent works until it is killed.
+    fn work(&mut self, disk: &dyn Disk, random: &mut SmallRng) -> Result<(), DiskError> {
+        let directory = self.host.paths.agent_meta(&self.host.run.agent);
+        let mut journal = Journal::open(disk, &directory)?;
+        let mut retiring = Vec::new();
+        for _ in 0..random.random_range(1..30) {
+            match random.random_range(0..8) {
+                0 => journal.spill(disk)?,
+                1 if retiring.is_empty() => retiring = journal.rotate(disk)?,
+                2 if !retiring.is_empty() => retire(disk, &directory, &std::mem::take(&mut retiring))?,
+                3 => {
+                    // The garbage collector deletes what is over.
+                    for (name, _) in self.tasks.iter().filter(|(_, task)| task.over) {
+                        let path = self.log(name).task().to_path_buf();
+                        if disk.exists(&path) {
+                            disk.remove(&path).map_err(DiskError::writing(&path))?;
+                        }
+                    }
+                }
+                _ => {
+                    let group = self.group(disk, random)?;
+                    journal.write(disk, &group)?;
+                    for task in self.tasks.values_mut() {
+                        task.sure.clone_from(&task.acknowledged);
+                        task.over |= task.ending;
+                    }
+                    let synced = group.iter().any(Record::needs_sync);
+                    for task in self.tasks.values_mut().filter(|_| synced) {
+                        task.promised = task.written.len();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The agent starts, and finds what was promised.
+    fn check(&mut self, killed: &str, power: bool) {
+        let kept = self.host.read(true).unwrap_or_else(|error| panic!("{killed}: {error}"));
+        let agent = kept.agent.expect("the agent");
+        let run = &agent.frameworks.first().and_then(|framework| framework.executors.first());
+        let found: BTreeMap<String, &Replay> = run
+            .iter()
+            .flat_map(|executor| &executor.run.tasks)
+            .map(|task| (task.task.task_id.value.clone(), &task.replay))
+            .collect();
+        for (name, task) in &mut self.tasks {
+            let nothing = Replay::default();
+            let replay = found.get(name).copied().unwrap_or(&nothing);
+            let uuids: Vec<Uuid> =
+                replay.updates.iter().map(crate::status_updates::stream::uuid_of).collect();
+            assert!(task.written.starts_with(&uuids), "{killed}: {name} has {uuids:?} of {:?}", task.written);
+            if !task.over || found.contains_key(name) {
+                assert!(uuids.len() >= task.promised, "{killed}: {name} has only {} updates", uuids.len());
+            }
+            assert!(task.acknowledged.is_superset(&replay.acknowledged), "{killed}: {name}");
+            if !power && (!task.over || found.contains_key(name)) {
+                assert!(replay.acknowledged.is_superset(&task.sure), "{killed}: {name}");
+            }
+            if task.over && !found.contains_key(name) {
+                // A deletion that was not synced may be undone; it does not matter.
+                continue;
+            }
+            // What is there now is what there is.
+            task.promised = uuids.len();
+            task.written = uuids;
+            task.acknowledged.clone_from(&replay.acknowledged);
+            task.sure.clone_from(&replay.acknowledged);
+            task.touched = false;
+            // The group that was being written when it was killed may be there.
+            task.over |= task.acknowledged.len() >= LAST;
+            task.ending = task.over;
+        }
+        self.tasks.retain(|name, task| task.over || found.contains_key(name));
+        // The agent is back, and may launch tasks again.
+        let known = self.host.paths.boot_id();
+        let boot_id = self.host.mount.boot_id().unwrap();
+        write_text(&self.host.mount, &known, &boot_id, Durability::Host).unwrap();
+        self.host.keep_owners(Durability::Process);
+    }
+}
+
+#[test]
+fn what_was_promised_is_found_whenever_the_process_was_killed_or_the_power_failed() {
+    let (mut kills, mut powers, mut found) = (0, 0, 0);
+    for seed in 0..400 {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let mut world = World::new(seed);
+        for life in 0..4 {
+            let disk = Killing::after(world.host.disk.mount(), random.random_range(0..120));
+            let killed = world.work(&disk, &mut random).is_err();
+            kills += usize::from(killed);
+            disk.mount.revoke();
+            let power = random.random_bool(0.5);
+            if power {
+                powers += 1;
+                world.host.disk.lose_power();
+            }
+            world.check(&format!("seed {seed}, life {life}, power failed: {power}"), power);
+            found += world.tasks.values().map(|task| task.promised).sum::<usize>();
+        }
+    }
+    assert!(kills > 300 && powers > 300 && found > 3000, "{kills} {powers} {found}");
+}
+
+/// What a fresh process finds of the task "t".
+fn replay_of(host: &Host) -> Replay {
+    let agent = host.read(true).unwrap().agent.unwrap();
+    agent.frameworks[0].executors[0].run.tasks[0].replay.clone()
+}
+
+fn log_of(host: &Host) -> UpdatesPath {
+    host.paths.task_updates(&host.run, &TaskId::from("t"))
+}
+
+fn journal_of(host: &Host) -> Journal {
+    Journal::open(&host.mount, &host.paths.agent_meta(&host.run.agent)).unwrap()
+}
+
+fn record(host: &Host, n: u128) -> Record {
+    update_record(log_of(host), &update("t", n, TaskRunning), true)
+}
+
+fn segment_of(host: &Host, number: u64) -> PathBuf {
+    journal_segment(&host.paths.agent_meta(&host.run.agent), number)
+}
+
+#[test]
+fn one_group_is_one_sync_for_any_number_of_tasks() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    journal.write(&host.mount, &[record(&host, 1)]).unwrap();
+    let records: Vec<Record> = (0..100)
+        .map(|n| {
+            let log = host.paths.task_updates(&host.run, &TaskId::from(format!("t{n}")));
+            update_record(log, &update("t", n, TaskRunning), false)
+        })
+        .collect();
+    // In halves, and one sync.
+    let disk = Killing::after(host.mount.clone(), 3);
+    journal.write(&disk, &records).unwrap();
+    assert_eq!(disk.left.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn the_tasks_own_logs_get_what_the_journal_has_and_the_journal_ends() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    journal.write(&host.mount, &[record(&host, 1)]).unwrap();
+    journal.write(&host.mount, &[acknowledgement_record(log_of(&host), Uuid::from_u128(1))]).unwrap();
+    assert!(journal.has_unspilled() && !host.mount.exists(log_of(&host).path()));
+    journal.spill(&host.mount).unwrap();
+    assert!(!journal.has_unspilled());
+    let replay = replay_of(&host);
+    assert_eq!((replay.updates.len(), replay.acknowledged.len()), (1, 1));
+    let ended = journal.rotate(&host.mount).unwrap();
+    assert_eq!(ended, [segment_of(&host, 1)]);
+    retire(&host.mount, journal.directory(), &ended).unwrap();
+    assert!(!host.mount.exists(&ended[0]));
+    host.disk.lose_power();
+    assert_eq!(replay_of(&host), replay);
+}
+
+#[test]
+fn a_journal_does_not_grow_without_end() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    let mut long = update("t", 1, TaskRunning);
+    long.status.data = Some(vec![1; 300_000]);
+    for round in 0..3 {
+        let mut groups = 0;
+        while !journal.is_full() {
+            journal.write(&host.mount, &[update_record(log_of(&host), &long, groups == 0)]).unwrap();
+            if journal.must_spill() {
+                journal.spill(&host.mount).unwrap();
+            }
+            groups += 1;
+        }
+        assert!(groups < 20, "{groups}");
+        let ended = journal.rotate(&host.mount).unwrap();
+        assert_eq!(ended, [segment_of(&host, round + 1)]);
+        retire(&host.mount, journal.directory(), &ended).unwrap();
+    }
+    assert!(segments(&host.mount, journal.directory()).unwrap().is_empty());
+}
+
+#[test]
+fn a_torn_group_is_cut_off_and_the_next_one_follows() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    journal.write(&host.mount, &[record(&host, 1)]).unwrap();
+    let path = segment_of(&host, 1);
+    let whole = host.mount.read(&path).unwrap();
+    journal.write(&host.mount, &[record(&host, 2)]).unwrap();
+    let length = host.mount.read(&path).unwrap().len();
+    for torn in whole.len() + 1..length {
+        host.mount.truncate(&path, torn as u64).unwrap();
+        assert_eq!(replay_of(&host).updates.len(), 1, "{torn} of {length} bytes");
+        assert_eq!(host.mount.read(&path).unwrap(), whole);
+        journal_of(&host).write(&host.mount, &[record(&host, 2)]).unwrap();
+    }
+    assert_eq!(replay_of(&host).updates.len(), 2);
+}
+
+#[test]
+fn a_damaged_middle_stops_a_strict_agent_with_the_name_of_the_file_and_is_counted_by_another() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    for n in 1..=3 {
+        journal.write(&host.mount, &[record(&host, n)]).unwrap();
+    }
+    let path = segment_of(&host, 1);
+    let mut bytes = host.mount.read(&path).unwrap();
+    let middle = bytes.len() / 2 + 100;
+    bytes[middle] ^= 1;
+    host.mount.write(&path, &bytes, Durability::Host).unwrap();
+    let error = host.read(true).unwrap_err().to_string();
+    assert!(error.contains("updates.journal.1' is corrupt"), "{error}");
+    assert_eq!(host.mount.read(&path).unwrap(), bytes, "nothing was lost by looking at it");
+    let kept = host.read(false).unwrap();
+    assert_eq!(kept.errors, 1);
+    let found = kept.agent.unwrap().frameworks[0].executors[0].run.tasks[0].replay.updates.len();
+    assert!(found < 3, "{found}");
+    // What follows is found again.
+    journal_of(&host).write(&host.mount, &[record(&host, 4)]).unwrap();
+    assert_eq!(replay_of(&host).updates.len(), found + 1);
+}
+
+#[test]
+fn a_last_group_that_is_damaged_is_torn_only_after_a_boot() {
+    let host = Host::with_task(1, Durability::Host);
+    let mut journal = journal_of(&host);
+    journal.write(&host.mount, &[record(&host, 1)]).unwrap();
+    journal.write(&host.mount, &[record(&host, 2)]).unwrap();
+    let path = segment_of(&host, 1);
+    let mut bytes = host.mount.read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    host.mount.write(&path, &bytes, Durability::Host).unwrap();
+    assert!(host.read(true).is_err());
+    host.disk.lose_power();
+    assert_eq!(replay_of(&host).updates.len(), 1);
+}
+
+/// Its logs were synced one by one, but for the acknowledgements at their end.
+#[test]
+fn logs_of_an_agent_without_a_journal_are_read_and_gone_on_with() {
+    for seed in 0..50 {
+        let host = Host::with_task(seed, Durability::Host);
+        let (disk, log) = (&host.mount, log_of(&host));
+        let old = [bytes_of(&record(&host, 1)).to_vec(), bytes_of(&record(&host, 2)).to_vec()].concat();
+        disk.append(log.path(), &old, Durability::Host).unwrap();
+        disk.sync_directory(log.task()).unwrap();
+        let acknowledgement = acknowledgement_record(log.clone(), Uuid::from_u128(1));
+        disk.append(log.path(), bytes_of(&acknowledgement), Durability::Process).unwrap();
+        let before = replay_of(&host);
+        assert_eq!((before.updates.len(), before.acknowledged.len()), (2, 1));
+        journal_of(&host).write(disk, &[record(&host, 3)]).unwrap();
+        host.disk.lose_power();
+        let after = replay_of(&host);
+        assert_eq!((after.updates.len(), after.acknowledged.len()), (3, 1), "seed {seed}");
+    }
+}
+
+/// An operator went back to an agent without a journal for a while.
+#[test]
+fn what_an_earlier_version_wrote_behind_the_journal_stays() {
+    let host = Host::with_task(1, Durability::Host);
+    let mut journal = journal_of(&host);
+    journal.write(&host.mount, &[record(&host, 1)]).unwrap();
+    journal.spill(&host.mount).unwrap();
+    host.mount.append(log_of(&host).path(), bytes_of(&record(&host, 2)), Durability::Host).unwrap();
+    assert_eq!(replay_of(&host).updates.len(), 2);
+    journal_of(&host).write(&host.mount, &[record(&host, 3)]).unwrap();
+    assert_eq!(replay_of(&host).updates.len(), 3);
+}
+
+#[test]
+fn what_is_over_is_not_brought_back_once_it_was_deleted() {
+    let host = Host::with_task(1, Durability::Host);
+    let mut journal = journal_of(&host);
+    let log = log_of(&host);
+    let last = update_record(log.clone(), &update("t", 1, TaskFinished), true);
+    let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+    let acknowledgement = acknowledgement_record(log.clone(), Uuid::from_u128(1));
+    journal.write(&host.mount, &[last]).unwrap();
+    journal.write(&host.mount, &[acknowledgement, Record::Forget { agent, path }]).unwrap();
+    // Only its acknowledgement may be missing.
+    assert_eq!(replay_of(&host).acknowledged.len(), 1);
+    host.mount.remove(log.task()).unwrap();
+    assert!(host.read(true).unwrap().agent.unwrap().frameworks[0].executors[0].run.tasks.is_empty());
+    assert!(!host.mount.exists(log.task()));
+    // The whole framework is over.
+    let other = host.paths.task_updates(&host.run, &TaskId::from("other"));
+    let record = update_record(other.clone(), &update("other", 2, TaskRunning), true);
+    let (agent, path) = (other.agent().to_path_buf(), other.framework().to_path_buf());
+    journal.write(&host.mount, &[record, Record::Forget { agent, path }]).unwrap();
+    host.mount.remove(other.framework()).unwrap();
+    assert!(host.read(true).unwrap().agent.unwrap().frameworks.is_empty());
+}
+
+/// The framework said something else of itself after the journal had a copy.
+#[test]
+fn an_owner_that_changed_is_not_replaced_by_the_copy_of_the_journal() {
+    for seed in 0..50 {
+        let host = Host::with_task(seed, Durability::Process);
+        journal_of(&host).write(&host.mount, &[record(&host, 1)]).unwrap();
+        let path = host.paths.framework_info(&host.run.agent, &host.run.framework);
+        let info =
+            mesos::v1::FrameworkInfo { name: "renamed".into(), user: "u".into(), ..Default::default() };
+        write_message(&host.mount, &path, &info, Durability::Host).unwrap();
+        host.disk.lose_power();
+        let agent = host.read(true).unwrap().agent.unwrap();
+        assert_eq!(agent.frameworks[0].info.name, "renamed", "seed {seed}");
+        assert_eq!(replay_of(&host).updates.len(), 1);
+    }
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_an_error_that_names_the_file() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    let records = [record(&host, 1)];
+    host.disk.set_broken(Some("no space left on device"));
+    let error = journal.write(&host.mount, &records).unwrap_err().to_string();
+    assert!(error.contains("framework") || error.contains("updates"), "{error}");
+    assert!(error.contains("no space left"), "{error}");
+}
