@@ -5,6 +5,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
+use mesos::text::without_password;
 use thiserror::Error;
 
 use crate::etcd::EtcdGroup;
@@ -120,11 +121,12 @@ impl MasterUrl {
             return Ok(MasterUrl::Etcd(text.parse()?));
         }
         let address = text.strip_prefix("master@").unwrap_or(text);
-        let (host, port) = address.rsplit_once(':').ok_or_else(|| UrlError::Form(text.into()))?;
+        let unknown = || UrlError::Form(without_password(text));
+        let (host, port) = address.rsplit_once(':').ok_or_else(unknown)?;
         let bare_v6 = host.contains(':') && !host.starts_with('[');
         let odd = |c: char| c.is_whitespace() || matches!(c, '/' | '@' | ',');
         if host.is_empty() || bare_v6 || host.contains(odd) || port.parse::<u16>().is_err() {
-            return Err(UrlError::Form(text.into()));
+            return Err(unknown());
         }
         Ok(MasterUrl::Standalone(address.to_owned()))
     }
@@ -242,8 +244,26 @@ mod tests {
 
     #[test]
     fn an_error_does_not_show_the_password() {
-        let error = zk("zk://jake:secret@host:2181/").unwrap_err();
-        assert!(!error.to_string().contains("secret"), "{error}");
+        for text in [
+            "zk://jake:secret@host:2181/",
+            "etcd://jake:secret@host",
+            "ectd://jake:secret@host/mesos",
+            "jake:secret@host",
+        ] {
+            let error = text.parse::<MasterUrl>().unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_etcd_url_is_one_of_the_forms() {
+        let url = "etcd://jake:secret@host1,host2:1/mesos".parse::<MasterUrl>().unwrap();
+        assert_eq!(url.to_string(), "etcd://host1:2379,host2:1/mesos");
+        let group = url.group(Duration::from_secs(1)).unwrap();
+        assert_eq!(group.name(), url.to_string());
+        assert!("localhost:5050".parse::<MasterUrl>().unwrap().group(Duration::from_secs(1)).is_none());
+        let error = "etcd://host".parse::<MasterUrl>().unwrap_err();
+        assert_eq!(error.to_string(), "expecting a path for etcd in 'etcd://host' ('/' is not supported)");
     }
 
     #[test]

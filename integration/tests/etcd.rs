@@ -186,6 +186,34 @@ fn a_change_is_not_missed_when_the_watch_breaks_or_its_revision_is_forgotten() {
 }
 
 #[test]
+fn a_change_is_not_missed_when_the_server_that_is_watched_freezes() {
+    libprocess::run(async {
+        let Some(mut etcd) = Etcd::ensemble(3).await else { return };
+        let group = EtcdGroup::new(url(&etcd.url()), TIMEOUT * 2);
+        let watching = group.connect().await.unwrap();
+        let mut connection = watching.connection();
+        let (seen, changed) = watching.members().await.unwrap();
+        assert!(seen.is_empty());
+        // It asks the first one of the URL; who joins asks the others.
+        etcd.process(0).freeze();
+        let others = format!("etcd://{},{}/mesos", etcd.address(1), etcd.address(2));
+        let joining = EtcdGroup::new(url(&others), SOON).connect().await.unwrap();
+        let member = joining.join(LABEL, b"a".to_vec()).await.unwrap();
+        let news = async {
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = async { while connection.next().await != Some(Connection::Expired) {} } => {
+                    panic!("two servers are enough")
+                }
+            }
+        };
+        soon("the news of the member", news).await;
+        assert_eq!(members(&*watching).await, [member.name]);
+    });
+}
+
+#[test]
 fn a_session_outlives_a_short_silence_and_ends_by_itself_after_a_long_one() {
     libprocess::run(async {
         let Some(mut etcd) = Etcd::start().await else { return };

@@ -1,6 +1,6 @@
 //! Numbers and words as C++ streams print and read them: `%g` with a number of significant digits
-//! and the number forms that stout's `numify` takes. Pure functions over strings; used wherever a
-//! text form must equal upstream's. Knows nothing about what the numbers mean.
+//! and the number forms that stout's `numify` takes; used wherever a text form must equal upstream's. And what of a
+//! text may be shown. Pure functions over strings. Knows nothing about what the numbers mean.
 
 /// Formats `value` with at most `digits` significant digits, as a C++ stream does with
 /// `precision(digits)` (`printf`'s `%g`): trailing zeros dropped, exponent form when the exponent
@@ -54,6 +54,20 @@ pub fn parse_u64(text: &str) -> Option<u64> {
     }
 }
 
+/// `text` as it may be shown: `user:password` before the hosts of a URL (`zk://`, `etcd://`, or what was meant to be one)
+/// becomes `***`.
+#[must_use]
+pub fn without_password(text: &str) -> String {
+    let (scheme, rest) = text.find("://").map_or(("", text), |at| text.split_at(at + 3));
+    match rest.rsplit_once('@') {
+        // JSON may hold these characters, too.
+        Some((user, rest)) if user.contains(':') && !text.contains(['{', '"']) => {
+            format!("{scheme}***@{rest}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
 /// Cuts `text` at every character of `separators` and drops empty pieces (stout's `tokenize`).
 pub fn tokenize<'a>(text: &'a str, separators: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(move |c| separators.contains(c)).filter(|piece| !piece.is_empty())
@@ -85,6 +99,19 @@ pub fn edit_distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        for (text, shown) in [
+            ("etcd://jake:p@ss:w/rd@host:1/m", "etcd://***@host:1/m"),
+            ("zk//jake:secret@host", "***@host"),
+            ("master@host:5050", "master@host:5050"),
+            ("zk://host:1/m", "zk://host:1/m"),
+            (r#"{"a":"b@c"}"#, r#"{"a":"b@c"}"#),
+        ] {
+            assert_eq!(without_password(text), shown);
+        }
+    }
 
     #[test]
     fn prints_like_a_cpp_stream() {

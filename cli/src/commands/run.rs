@@ -3,10 +3,11 @@
 use std::io::stderr;
 use std::process::ExitCode;
 
-use election::MasterUrl;
+use election::{MasterUrl, UrlError};
 use frameworks::integrate::{self, IntegrateOptions};
 use frameworks::progress::TextProgress;
 use frameworks::sum::{self, SumOptions};
+use mesos::text::without_password;
 
 use super::{client_node, executors, run};
 use crate::logging;
@@ -131,5 +132,6 @@ fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
 
 /// Reads the address of the masters.
 pub(super) fn master(command: &str, text: &str) -> Result<MasterUrl, Failure> {
-    text.parse().map_err(|error| Failure::of(command, format!("bad --master '{text}': {error}")))
+    let bad = |error| format!("bad --master '{}': {error}", without_password(text));
+    text.parse().map_err(|error: UrlError| Failure::of(command, bad(error)))
 }

@@ -314,8 +314,12 @@ impl Client {
         let status = response.status;
         let body = response.bytes(LARGEST_ANSWER).await.map_err(passing)?;
         let refusal = serde_json::from_slice(&body).map_err(|_| {
-            let text = String::from_utf8_lossy(&body).chars().take(200).collect::<String>();
-            Failure::Passing(format!("{} answered {path} with {status}: {text}", self.servers[server]))
+            let text = String::from_utf8_lossy(&body).trim().chars().take(200).collect::<String>();
+            let hint = match status.as_u16() {
+                404 => "; has it a JSON gateway (etcd 3.4 or later, with --enable-grpc-gateway)?",
+                _ => "",
+            };
+            Failure::Passing(format!("{} answered {path} with {status}: {text}{hint}", self.servers[server]))
         })?;
         Ok(Err(refusal))
     }

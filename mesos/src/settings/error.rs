@@ -78,7 +78,7 @@ pub enum SettingsError {
     Value {
         /// The setting.
         name: String,
-        /// The value as given, shortened.
+        /// The value as given, shortened, and without a password.
         value: String,
         /// Where.
         origin: Origin,

@@ -153,7 +153,7 @@ fn asks(given: &[Given], name: &str) -> Result<bool, SettingsError> {
         None => Ok(!flag.negated),
         Some(value) => bool::read(value).map_err(|_| SettingsError::Value {
             name: name.to_owned(),
-            value: shortened(value),
+            value: shown(value),
             origin: Origin::Flag(flag.flag.clone()),
             reason: format!("expected {}", bool::ALLOWED),
         }),
@@ -200,7 +200,7 @@ impl Values {
         };
         let wrong = |reason: String| SettingsError::Value {
             name: name.to_owned(),
-            value: shortened(text),
+            value: shown(text),
             origin: origin.clone(),
             reason,
         };
@@ -233,10 +233,12 @@ fn content_of<T: SettingValue>(text: &str) -> Result<String, String> {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// A value as a message shows it: not too long, and without a password.
+fn shown(text: &str) -> String {
+    let text = text::without_password(text);
     match text.char_indices().nth(SHOWN_VALUE) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 

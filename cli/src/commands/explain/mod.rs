@@ -81,7 +81,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
 
 /// The master's answer.
 async fn ask(node: &Node, url: MasterUrl, framework: &str, settings: &Settings) -> Result<String, Failure> {
-    let address = leader(node, url, &settings.master).await?;
+    let address = leader(node, url).await?;
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut url = format!(
         "{}://{address}/master/allocator/explain?framework={}&limit={}",
@@ -107,17 +107,18 @@ async fn ask(node: &Node, url: MasterUrl, framework: &str, settings: &Settings) 
 }
 
 /// `host:port` of a master that leads or knows who does.
-async fn leader(node: &Node, url: MasterUrl, given: &str) -> Result<String, Failure> {
+async fn leader(node: &Node, url: MasterUrl) -> Result<String, Failure> {
     if let MasterUrl::Standalone(address) = url {
         return Ok(address.rsplit_once('@').map_or(address.clone(), |(_, address)| address.to_owned()));
     }
+    let place = url.to_string();
     let (found, answer) = promise();
     let watcher = node.spawn_numbered(Watcher { found: Some(found) });
     let detector = node.spawn_numbered(Detector::new(url));
     detector.tell(WatchLeader(watcher.recipient()));
     match tokio::time::timeout(SEARCH, answer).await {
         Ok(Ok(address)) => Ok(address),
-        _ => Err(Failure::of(COMMAND, format!("no leading master was found at {given} within {SEARCH:?}"))),
+        _ => Err(Failure::of(COMMAND, format!("no leading master was found at {place} within {SEARCH:?}"))),
     }
 }
 
