@@ -33,9 +33,14 @@ const GLANCE: Duration = Duration::from_secs(2);
 const WIDTH: usize = 10;
 
 /// Short times, so that much happens in a minute.
-const MASTER_FLAGS: [&str; 3] =
-    ["--zk_session_timeout=2secs", "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=3"];
-const AGENT_FLAGS: [&str; 3] = [
+const MASTER_FLAGS: [&str; 4] = [
+    "--registry=in_memory",
+    "--zk_session_timeout=2secs",
+    "--agent_ping_timeout=1secs",
+    "--max_agent_ping_timeouts=3",
+];
+const AGENT_FLAGS: [&str; 4] = [
+    "--zk_session_timeout=2secs",
     "--resources=cpus:4;mem:2048;disk:1024",
     "--registration_backoff_factor=200ms",
     "--executor_reregistration_timeout=2secs",
