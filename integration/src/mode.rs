@@ -5,7 +5,7 @@ pub fn is_quick() -> bool {
     mode().as_deref() == Some("quick")
 }
 
-/// `./test --long`: the longer failure tests as well.
+/// `./test --long`: the failure test takes ten times as long.
 pub fn is_long() -> bool {
     mode().as_deref() == Some("long")
 }

@@ -43,3 +43,8 @@ fn under_fire(test: &str, start: impl AsyncFnOnce() -> Option<Store>) {
 fn nothing_is_lost_with_zookeeper() {
     under_fire("nothing_is_lost_with_zookeeper", Store::zookeeper);
 }
+
+#[test]
+fn nothing_is_lost_with_etcd() {
+    under_fire("nothing_is_lost_with_etcd", Store::etcd);
+}

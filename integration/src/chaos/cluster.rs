@@ -2,9 +2,11 @@
 //! [`Init`] keeps running, masters and agents each on a [`Host`] of its own.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, select_ok};
@@ -35,7 +37,8 @@ const WIDTH: usize = 10;
 /// Short times, so that much happens in a minute.
 const MASTER_FLAGS: [&str; 3] =
     ["--zk_session_timeout=2secs", "--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=3"];
-const AGENT_FLAGS: [&str; 3] = [
+const AGENT_FLAGS: [&str; 4] = [
+    "--zk_session_timeout=2secs",
     "--resources=cpus:4;mem:2048;disk:1024",
     "--registration_backoff_factor=200ms",
     "--executor_reregistration_timeout=2secs",
@@ -245,6 +248,20 @@ impl Cluster {
     pub fn elections(&self) -> usize {
         let logs = self.masters.iter().map(|master| self.init.log(master.name));
         logs.map(|log| log.matches("elected as the leading master").count()).sum()
+    }
+
+    /// Notes something that the test does, with the time, beside the daemons' logs: for whoever asks why they say what
+    /// they say.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the daemons whose logs it explains have the host's clock, too"
+    )]
+    pub fn note(&self, what: &str) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let [hours, minutes] = [now / 3600.0 % 24.0, now / 60.0 % 60.0].map(f64::floor);
+        let line = format!("{hours:02}:{minutes:02}:{:06.3} {what}\n", now % 60.0);
+        let file = OpenOptions::new().create(true).append(true).open(self.folder.path().join("faults.log"));
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the test's folder is ours");
     }
 
     /// The executors and tasks: processes in sandboxes, each with its sandbox.

@@ -91,6 +91,10 @@ const MASTERS_DIVIDED: [Fault; 4] = [
 ];
 const AGENTS_DIVIDED: [Fault; 2] = [(CutOff, Victim::Agent), (FillDisk, Victim::Agent)];
 
+/// How long each lane rests between two faults, in milliseconds. The store rests longer: whenever etcd changes its
+/// leader it gives all leases their whole time again, and who has died with one leads on.
+const RESTS: [(u64, u64); 4] = [(300, 1200), (300, 1200), (300, 1200), (2000, 5000)];
+
 /// How often each kind has happened.
 pub type Counts = BTreeMap<Fault, usize>;
 
@@ -108,9 +112,9 @@ pub async fn rain(cluster: &Cluster, store: &mut Store, divided: bool, seed: u64
     let counts: Counts = kinds.iter().flatten().map(|fault| (*fault, 0)).collect();
     let counts = RefCell::new(counts);
     let store = RefCell::new(store);
-    let lanes = kinds.into_iter().zip(1..).map(|(kinds, lane)| {
+    let lanes = kinds.into_iter().zip(RESTS).zip(1..).map(|((kinds, rests), lane)| {
         let chance = StdRng::seed_from_u64(seed.wrapping_mul(16).wrapping_add(lane));
-        Lane { cluster, store: &store, counts: &counts, kinds, chance }.run(until)
+        Lane { cluster, store: &store, counts: &counts, kinds, rests, chance }.run(until)
     });
     futures::future::join_all(lanes).await;
     counts.into_inner()
@@ -122,6 +126,7 @@ struct Lane<'a> {
     store: &'a RefCell<&'a mut Store>,
     counts: &'a RefCell<Counts>,
     kinds: Vec<Fault>,
+    rests: (u64, u64),
     chance: StdRng,
 }
 
@@ -134,9 +139,10 @@ impl Lane<'_> {
                 if Instant::now() >= until && !first {
                     return;
                 }
-                self.rest(300..1200).await;
+                self.rest(self.rests.0..self.rests.1).await;
                 let fault = round.swap_remove(self.chance.random_range(0..round.len()));
                 self.strike(fault).await;
+                self.cluster.note(&format!("{}: over", Shown(fault)));
                 *self.counts.borrow_mut().entry(fault).or_default() += 1;
             }
         }
@@ -157,7 +163,7 @@ impl Lane<'_> {
     }
 
     async fn strike(&mut self, (deed, victim): Fault) {
-        tracing::info!(?deed, ?victim, "a fault");
+        self.cluster.note(&format!("{}", Shown((deed, victim))));
         match victim {
             Victim::Leader | Victim::Standby => {
                 let leader = self.leader().await;
