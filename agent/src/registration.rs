@@ -384,9 +384,14 @@ impl Handle<internal::SlaveReregisteredMessage> for Agent {
 }
 
 impl Handle<internal::PingSlaveMessage> for Agent {
-    /// Answered in every phase: recovery may take longer than the master's patience.
+    /// Answered in every phase: recovery may take longer than the master's patience. Heeded only from the leader's own
+    /// observers: a master that has been deposed and does not know it yet must not keep this agent waiting for the
+    /// leader's pings.
     fn handle(&mut self, ping: internal::PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
         ctx.post(from, internal::PongSlaveMessage {});
+        if self.master().is_none_or(|master| master.address() != from.address()) {
+            return;
+        }
         if !ping.connected && self.phase == Phase::Running && !is_on(Bug::IgnoresDisconnected) {
             tracing::info!("the master holds this agent for disconnected; registering again");
             self.detect_again(ctx);

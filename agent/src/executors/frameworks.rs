@@ -126,7 +126,11 @@ impl Handle<ShutdownFrameworkMessage> for Agent {
 }
 
 impl Handle<UpdateFrameworkMessage> for Agent {
-    fn handle(&mut self, message: UpdateFrameworkMessage, _: &Pid, ctx: &mut Context<Self>) {
+    /// What a master that leads no more says of a framework may be out of date (upstream takes it from anybody).
+    fn handle(&mut self, message: UpdateFrameworkMessage, from: &Pid, ctx: &mut Context<Self>) {
+        if !self.is_from_master(from, "update framework") {
+            return;
+        }
         if self.phase != Phase::Running {
             tracing::warn!(phase = %self.phase, "dropping an update of a framework");
             self.metrics.invalid_framework_messages.increment();

@@ -12,7 +12,7 @@ async fn get(world: &World, path: &str) -> Response {
     dispatch(&world.node, Request::new(Method::GET, path)).await
 }
 
-async fn json(world: &World, path: &str) -> Value {
+pub(super) async fn json(world: &World, path: &str) -> Value {
     let response = get(world, path).await;
     assert_eq!(response.status.as_u16(), 200, "{path}");
     serde_json::from_slice(&response.body.collect().await).unwrap()

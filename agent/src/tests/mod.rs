@@ -5,6 +5,7 @@ mod executor_api;
 mod executors;
 mod harness;
 mod http;
+mod masters;
 mod reaching_a_master;
 mod restarts;
 mod simulated;

@@ -181,7 +181,7 @@ fn add(
         let known = framework
             .is_none_or(|id| master.cluster.framework(&id).is_some() || master.cluster.is_completed(&id));
         if !known {
-            frameworks::recover::recover(master, info.clone(), ctx.now());
+            frameworks::recover::recover(master, info.clone());
         }
     }
     master.cluster.add_agent(agent);
@@ -324,7 +324,7 @@ fn update_frameworks(
             ctx.post(pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
         } else {
             // Only a known agent brings a framework here that this master does not know.
-            frameworks::recover::recover(master, info, ctx.now());
+            frameworks::recover::recover(master, info);
         }
     }
 }

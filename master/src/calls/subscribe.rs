@@ -119,7 +119,7 @@ fn register(master: &mut Master, said: Said, stream: Stream, ctx: &mut Context<M
 fn resume(master: &mut Master, id: &FrameworkId, mut said: Said, stream: Stream, ctx: &mut Context<Master>) {
     // Neither it nor an agent with its tasks has come back since this master leads.
     if master.cluster.framework(id).is_none() {
-        recover::recover(master, said.info.clone(), ctx.now());
+        recover::recover(master, said.info.clone());
     }
     let Some(current) = master.cluster.framework(id).map(|state| state.info.clone()) else { return };
     validation::framework::preserve_immutable(&current, &mut said.info);

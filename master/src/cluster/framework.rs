@@ -52,7 +52,7 @@ pub struct Framework {
     pub offer_constraints: Arc<v1::scheduler::OfferConstraints>,
     /// Whether its scheduler is there.
     pub connection: Connection,
-    /// When it first subscribed with this master.
+    /// When it first subscribed with this master; the epoch while it is recovered.
     pub registered: SystemTime,
     /// When it subscribed last.
     pub reregistered: SystemTime,

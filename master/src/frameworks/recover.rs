@@ -11,12 +11,12 @@ use crate::calls;
 use crate::cluster::{Connection, Framework};
 use crate::master::Master;
 
-/// Adds the framework as recovered: it is neither connected nor active. Its tasks and executors are
-/// added as agents report them.
-pub(crate) fn recover(master: &mut Master, info: v1::FrameworkInfo, now: SystemTime) -> Option<FrameworkId> {
+/// Adds the framework as recovered: it is neither connected nor active, and has registered at no time that
+/// this master knows (0 in what readers get). Its tasks and executors are added as agents report them.
+pub(crate) fn recover(master: &mut Master, info: v1::FrameworkInfo) -> Option<FrameworkId> {
     let id = info.id.as_ref().map(FrameworkId::from)?;
     tracing::info!(framework_id = %id, "recovering the framework");
-    let framework = Framework::new(id.clone(), info, Connection::Recovered, now);
+    let framework = Framework::new(id.clone(), info, Connection::Recovered, SystemTime::UNIX_EPOCH);
     master.allocation.add_framework(&framework, FrameworkOptions::default(), BTreeMap::new());
     master.metrics.add_framework(&framework.id, &framework.info.name);
     master.cluster.add_framework(framework);

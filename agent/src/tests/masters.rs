@@ -1,0 +1,124 @@
+//! An agent obeys the master that it has detected, and nobody else: one that was deposed may not know it yet.
+
+use std::time::Duration;
+
+use election::LeaderChanged;
+use libprocess::testing::{run, settle};
+use mesos::internal::{
+    KillTaskMessage, PingSlaveMessage, RunTaskMessage, ShutdownExecutorMessage, ShutdownFrameworkMessage,
+    ShutdownMessage, StatusUpdateAcknowledgementMessage, UpdateFrameworkMessage,
+};
+use mesos::v1::TaskState;
+use mesos::v1::executor::event::Type;
+use mesos::{ExecutorId, FrameworkId, TaskId, v1};
+
+use super::harness::*;
+use super::http::json;
+
+/// The detector says who leads.
+async fn detect(world: &World, pid: Option<&str>) {
+    let leader = pid.map(|pid| v1::MasterInfo { pid: Some(pid.into()), ..Default::default() });
+    world.running.agent.tell(LeaderChanged { leader, node: None });
+    settle().await;
+}
+
+/// Upstream: `IgnoreNonLeaderStatusUpdateAcknowledgement`, of acknowledgements.
+#[test]
+fn what_another_master_wants_is_not_done() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskState::TaskRunning).await;
+        let sent = world.updates("t").len();
+
+        let framework_id = FrameworkId::from(FRAMEWORK).to_proto();
+        let task_id = TaskId::from("t").to_proto();
+        let run_task = RunTaskMessage {
+            framework: framework(false),
+            task: task("another", "other"),
+            ..Default::default()
+        };
+        world.stranger_says(run_task).await;
+        world
+            .stranger_says(KillTaskMessage {
+                framework_id: framework_id.clone(),
+                task_id: task_id.clone(),
+                kill_policy: None,
+            })
+            .await;
+        let shut_down = ShutdownExecutorMessage {
+            framework_id: Some(framework_id.clone()),
+            executor_id: Some(ExecutorId::from("e").to_proto()),
+        };
+        world.stranger_says(shut_down).await;
+        world.stranger_says(ShutdownFrameworkMessage { framework_id: framework_id.clone() }).await;
+        world.stranger_says(ShutdownMessage { message: None }).await;
+        world
+            .stranger_says(StatusUpdateAcknowledgementMessage {
+                slave_id: v1::AgentId { value: AGENT.into() },
+                framework_id,
+                task_id,
+                uuid: world.updates("t")[0].uuid.clone().unwrap(),
+            })
+            .await;
+        assert!(!executor.kinds().iter().any(|kind| matches!(kind, Type::Kill | Type::Shutdown)));
+        assert_eq!(world.containers.lock().launched.len(), 1);
+        assert_eq!(json(&world, "/state").await["frameworks"][0]["executors"][0]["tasks"][0]["id"], "t");
+        // Nobody has acknowledged it: it is sent again.
+        world.pass(Duration::from_secs(11)).await;
+        assert_eq!(world.updates("t").len(), sent + 1);
+    });
+}
+
+#[test]
+fn another_masters_word_on_a_framework_does_not_count() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let named = |name: &str| UpdateFrameworkMessage {
+            framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+            pid: None,
+            framework_info: Some(v1::FrameworkInfo { name: name.into(), ..framework(false) }),
+        };
+        world.master_says(named("new")).await;
+        world.stranger_says(named("old")).await;
+        assert_eq!(json(&world, "/state").await["frameworks"][0]["name"], "new");
+    });
+}
+
+#[test]
+fn another_masters_pings_are_answered_and_change_nothing() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.forget();
+        world.stranger_says(PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(10)).await;
+        assert!(world.hears().is_empty(), "{:?}", world.hears());
+        // They do not stand for the leader's.
+        for _ in 0..7 {
+            world.stranger_says(PingSlaveMessage { connected: true }).await;
+            world.pass(Duration::from_secs(10)).await;
+        }
+        assert!(matches!(world.hears()[..], [Heard::Reregister(_), ..]), "{:?}", world.hears());
+    });
+}
+
+/// Upstream: `SlaveReregisterOnZKExpiration`.
+#[test]
+fn an_agent_registers_again_also_when_the_same_master_is_detected_anew() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.forget();
+        detect(&world, None).await;
+        world.pass(Duration::from_secs(10)).await;
+        assert!(world.hears().is_empty());
+        detect(&world, Some("master@127.0.0.1:5051")).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert!(matches!(world.hears()[0], Heard::Reregister(_)), "{:?}", world.hears());
+    });
+}
