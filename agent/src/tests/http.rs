@@ -12,7 +12,7 @@ async fn get(world: &World, path: &str) -> Response {
     dispatch(&world.node, Request::new(Method::GET, path)).await
 }
 
-async fn json(world: &World, path: &str) -> Value {
+pub(super) async fn json(world: &World, path: &str) -> Value {
     let response = get(world, path).await;
     assert_eq!(response.status.as_u16(), 200, "{path}");
     serde_json::from_slice(&response.body.collect().await).unwrap()
@@ -77,7 +77,12 @@ fn state_shows_what_runs_and_what_is_over() {
         // No more than it does: a master that believed more would send what nobody handles.
         assert_eq!(
             state["capabilities"],
-            serde_json::json!(["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"])
+            serde_json::json!([
+                "MULTI_ROLE",
+                "HIERARCHICAL_ROLE",
+                "RESERVATION_REFINEMENT",
+                "AGENT_DRAINING"
+            ])
         );
 
         let framework = &state["frameworks"][0];

@@ -17,7 +17,7 @@ use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::{introduce, watch};
-use super::{check_domain, reconcile, shut_down};
+use super::{activation, check_domain, reconcile, shut_down};
 use crate::cluster::{Agent, Executor, Introduction, Task, status};
 use crate::frameworks;
 use crate::master::Master;
@@ -34,7 +34,10 @@ pub(crate) fn reregister(
 ) {
     master.metrics.messages_reregister_slave.increment();
     let Some(id) = message.slave.id.as_ref().map(AgentId::from) else { return };
-    if master.agents.reregistering.contains(&id) || master.agents.marking_unreachable.contains(&id) {
+    let busy = master.agents.reregistering.contains(&id)
+        || master.agents.marking_unreachable.contains(&id)
+        || master.agents.marking_gone.contains(&id);
+    if busy {
         tracing::info!(agent_id = %id, "ignoring a re-registration: another transition is in progress");
         return;
     }
@@ -65,6 +68,11 @@ pub(crate) fn reregister(
             master.apply(operation, ctx, move |master, possible, ctx| {
                 if !possible {
                     tracing::warn!(agent_id = %id, "the registry does not know the agent; it will try again");
+                    master.agents.reregistering.remove(&id);
+                    return;
+                }
+                if master.agents.marking_gone.contains(&id) {
+                    tracing::info!(agent_id = %id, "the agent is marked gone while it re-registers");
                     master.agents.reregistering.remove(&id);
                     return;
                 }
@@ -204,6 +212,7 @@ fn add(
         connection: Some(master.agents.connection()),
     };
     ctx.post(&pid, answer);
+    activation::returned(master, &id, ctx);
     if !awaited {
         let message = match unreachable {
             true => "Unreachable agent re-reregistered",

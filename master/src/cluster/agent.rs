@@ -34,6 +34,8 @@ pub struct Agent {
     pub connected: bool,
     /// Its resources are offered.
     pub active: bool,
+    /// When it was told to end its tasks, if this master told it so.
+    pub drain_started: Option<SystemTime>,
     /// Changes with its resources; goes with each task, so that the agent can tell stale launches.
     pub resource_version: Option<v1::Uuid>,
     /// The tasks on it (each belongs to its framework, which owns it).
@@ -90,6 +92,7 @@ impl Agent {
             reregistered: None,
             connected: true,
             active: true,
+            drain_started: None,
             resource_version,
             tasks: map(),
             killed_tasks: Arc::default(),

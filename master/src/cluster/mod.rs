@@ -29,8 +29,11 @@ use std::time::SystemTime;
 use allocator::Quota;
 use indexmap::{IndexMap, IndexSet};
 use libprocess::{FixedState, Pid};
+use mesos::v1::maintenance::Schedule;
 use mesos::v1::{self, TaskState};
-use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
+use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resources, TaskId};
+
+use crate::registrar::Activation;
 
 pub use agent::{Agent, Introduction};
 pub use books::Books;
@@ -74,6 +77,10 @@ pub struct Cluster {
     unreachable_agents: Ordered<AgentId, v1::TimeInfo>,
     gone_agents: Ordered<AgentId, v1::TimeInfo>,
     removed_agents: IndexSet<AgentId, FixedState>,
+    /// Of agents that are not simply active.
+    activations: Ordered<AgentId, Activation>,
+    machines: Arc<BTreeMap<MachineKey, v1::MachineInfo>>,
+    schedule: Arc<Schedule>,
     weights: Arc<BTreeMap<String, f64>>,
     quotas: Arc<BTreeMap<String, Quota>>,
     tally: Arc<Tally>,
@@ -100,6 +107,9 @@ impl Cluster {
             unreachable_agents: persistent::ordered(),
             gone_agents: persistent::ordered(),
             removed_agents: IndexSet::default(),
+            activations: persistent::ordered(),
+            machines: Arc::default(),
+            schedule: Arc::default(),
             weights: Arc::default(),
             quotas: Arc::default(),
             tally: Arc::default(),
@@ -195,6 +205,21 @@ impl Cluster {
         self.removed_agents.contains(id)
     }
 
+    /// What operators decided of an agent, registered or not.
+    pub fn activation(&self, id: &AgentId) -> Activation {
+        self.activations.get(id).copied().unwrap_or_default()
+    }
+
+    /// The machines with planned maintenance.
+    pub fn machines(&self) -> &Arc<BTreeMap<MachineKey, v1::MachineInfo>> {
+        &self.machines
+    }
+
+    /// Planned maintenance.
+    pub fn schedule(&self) -> &Arc<Schedule> {
+        &self.schedule
+    }
+
     /// The weights of roles that have one.
     pub fn weights(&self) -> &Arc<BTreeMap<String, f64>> {
         &self.weights
@@ -218,6 +243,7 @@ impl Cluster {
             recovered_agents: self.recovered_agents.clone(),
             unreachable_agents: self.unreachable_agents.clone(),
             gone_agents: self.gone_agents.clone(),
+            activations: self.activations.clone(),
             weights: self.weights.clone(),
             quotas: self.quotas.clone(),
         }
@@ -424,10 +450,14 @@ impl Cluster {
         self.tally.tasks_unreachable.fetch_sub(forgotten.iter().map(in_state_unreachable).sum(), Relaxed);
     }
 
-    /// Takes the unreachable tasks of a framework, to end them.
-    pub fn take_unreachable_tasks(&mut self, id: &FrameworkId) -> Vec<Arc<Task>> {
+    /// Takes those unreachable tasks of a framework that are `wanted`, to end them.
+    pub fn take_unreachable_tasks(
+        &mut self,
+        id: &FrameworkId,
+        wanted: impl Fn(&Task) -> bool,
+    ) -> Vec<Arc<Task>> {
         let Some(owner) = self.framework_mut(id) else { return Vec::new() };
-        let taken = owner.unreachable_tasks.extract(|_| true);
+        let taken = owner.unreachable_tasks.extract(|task| wanted(task));
         self.tally.tasks_unreachable.fetch_sub(taken.iter().map(in_state_unreachable).sum(), Relaxed);
         taken
     }

@@ -2,6 +2,7 @@
 //!
 //! | call | endpoint | file |
 //! |---|---|---|
+//! | MARK_AGENT_GONE, DRAIN_AGENT, DEACTIVATE_AGENT, REACTIVATE_AGENT | | `agents` |
 //! | GET_QUOTA, UPDATE_QUOTA, SET_QUOTA, REMOVE_QUOTA | `GET`, `POST` and `DELETE /quota` | `quota` |
 //! | GET_WEIGHTS, UPDATE_WEIGHTS | `GET` and `PUT /weights` | `weights` |
 //!
@@ -10,12 +11,14 @@
 //! types, the call's form. A change is answered when the registry has stored it. Authorization will stand
 //! between validating and storing.
 
+mod agents;
+mod body;
 mod quota;
 mod weights;
 
 use ::http::{Method, StatusCode};
 use libprocess::http::{Reply, Request, Response};
-use libprocess::{Context, Install, promise};
+use libprocess::{Answer, Context, Install, promise};
 use mesos::v1::master::{Call, call::Type};
 use mesos::{MediaType, codec};
 
@@ -83,6 +86,16 @@ fn dispatch(
         Type::UpdateWeights => {
             weights::update(master, call.update_weights.unwrap_or_default().weight_infos, ctx)
         }
+        Type::MarkAgentGone => {
+            agents::mark_gone(master, call.mark_agent_gone.unwrap_or_default().agent_id, ctx)
+        }
+        Type::DrainAgent => agents::drain(master, call.drain_agent.unwrap_or_default(), ctx),
+        Type::DeactivateAgent => {
+            agents::deactivate(master, call.deactivate_agent.unwrap_or_default().agent_id, ctx)
+        }
+        Type::ReactivateAgent => {
+            agents::reactivate(master, call.reactivate_agent.unwrap_or_default().agent_id, ctx)
+        }
         other => Err(Response::text(
             StatusCode::NOT_IMPLEMENTED,
             format!("501 Not Implemented: this master does not know the call {} yet", other.as_str_name()),
@@ -97,11 +110,29 @@ fn store(
     ctx: &mut Context<Master>,
     then: impl FnOnce(&mut Master, &mut Context<Master>) + 'static,
 ) -> Reply {
-    let (reply, answer) = promise::<Response>();
-    master.apply(operation, ctx, move |master, _, ctx| {
+    store_and_answer(master, operation, ctx, move |master, _, ctx| {
         then(master, ctx);
-        reply.set(Response::new(StatusCode::OK));
+        Response::new(StatusCode::OK)
+    })
+}
+
+/// Stores a change that may be impossible; `then` hears whether it was possible, makes it known, and answers.
+fn store_and_answer(
+    master: &mut Master,
+    operation: Operation,
+    ctx: &mut Context<Master>,
+    then: impl FnOnce(&mut Master, bool, &mut Context<Master>) -> Response + 'static,
+) -> Reply {
+    let (reply, answer) = promise::<Response>();
+    master.apply(operation, ctx, move |master, possible, ctx| {
+        let response = then(master, possible, ctx);
+        reply.set(response);
     });
+    later(answer)
+}
+
+/// An answer that waits for the registry.
+fn later(answer: Answer<Response>) -> Reply {
     Reply::later(async move {
         let ended = |_| Response::service_unavailable("The master ended before the change was stored");
         answer.await.unwrap_or_else(ended)

@@ -25,7 +25,7 @@ use libprocess::{Context, Handle, Install, Message, Pid, Process, Promise, Recip
 use mesos::internal::Registry;
 use mesos::v1;
 
-pub use entries::{Change, CorruptRecord, Entries, Record};
+pub use entries::{Activation, Change, CorruptRecord, Entries, Record};
 pub use operations::Operation;
 pub use storage::{Etcd, FILE, InMemory, Local, Storage, StorageError, ZooKeeper, batches, shared};
 

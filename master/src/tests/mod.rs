@@ -3,8 +3,10 @@
 
 mod agents;
 mod constraints;
+mod draining;
 mod explain;
 mod failover;
+mod gone;
 mod launch;
 mod partition;
 mod pruning;
@@ -42,6 +44,7 @@ pub(crate) enum Got {
     UpdateFramework(Box<UpdateFrameworkMessage>),
     Message(FrameworkToExecutorMessage),
     Shutdown(ShutdownMessage),
+    Drain(DrainSlaveMessage),
     Checkpoint(CheckpointResourcesMessage),
 }
 
@@ -94,6 +97,7 @@ logged! {
     UpdateFrameworkMessage => |message| Got::UpdateFramework(Box::new(message));
     FrameworkToExecutorMessage => Got::Message;
     ShutdownMessage => Got::Shutdown;
+    DrainSlaveMessage => Got::Drain;
     CheckpointResourcesMessage => Got::Checkpoint;
 }
 
