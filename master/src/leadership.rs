@@ -19,7 +19,7 @@ use mesos::{AgentId, v1};
 
 use crate::cluster::MasterView;
 use crate::master::{EndReason, Master, Timeout};
-use crate::registrar::{Activation, Operation, Recover, RegistrarError};
+use crate::registrar::{Activation, Maintenance, Operation, Recover, RegistrarError};
 
 /// What a master knows of the election.
 #[derive(Debug, Default)]
@@ -120,9 +120,8 @@ fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>)
     }
     let machines = registry.machines.map_or_else(Vec::new, |machines| machines.machines);
     let machines = machines.into_iter().map(|machine| ((&machine.info.id).into(), machine.info));
-    master
-        .cluster
-        .set_maintenance(registry.schedules.into_iter().next().unwrap_or_default(), machines.collect());
+    let schedule = registry.schedules.into_iter().next();
+    master.cluster.set_maintenance(Maintenance { schedule, machines: machines.collect() });
     let timeout = master.settings.agent_reregister_timeout;
     ctx.after(timeout, Timeout::Recovery { known: count });
     ctx.every(master.settings.registry_gc_interval, Timeout::PruneRegistry);

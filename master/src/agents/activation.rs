@@ -13,8 +13,8 @@ use mesos::{AgentId, v1};
 
 use super::gone;
 use crate::master::Master;
-use crate::offers;
 use crate::registrar::{Activation, Operation};
+use crate::{inverse_offers, offers};
 
 /// The registry has it: the agent is drained from now on.
 pub(crate) fn drain(
@@ -76,6 +76,7 @@ fn take_out(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
     master.cluster.set_agent_connection(agent, connected, false);
     master.allocation.deactivate_agent(agent);
     offers::rescind_of_agent(master, agent, ctx);
+    inverse_offers::rescind_of_agent(master, agent, ctx);
 }
 
 /// Notes it in the registry if an agent that is being drained has no tasks any more. Asked whenever one may have been

@@ -15,7 +15,7 @@ use mesos::v1::{self, TaskState};
 
 use crate::cluster::status;
 use crate::master::Master;
-use crate::{offers, updates};
+use crate::{inverse_offers, offers, updates};
 
 /// Why an agent is not in the books any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,8 @@ pub(super) fn leave(
     let tasks: Vec<_> = state.tasks.keys().cloned().collect();
     let executors: Vec<_> = state.executors.keys().cloned().collect();
     let pid = state.pid.clone();
-    // First, so that what its tasks free is not offered again.
+    inverse_offers::rescind_of_agent(master, agent, ctx);
+    // Before its tasks are over: what they free is not offered again.
     master.allocation.remove_agent(agent);
     for (framework, id) in tasks {
         let aware =

@@ -12,6 +12,7 @@
 //! | `remove` | it leaves, or is replaced |
 //! | `gone` | an operator says that it is gone for ever |
 //! | `leave` | it is not in the books any more, for any of these reasons |
+//! | `maintenance` | its machine is taken down for maintenance |
 //! | `activation` | it is drained, deactivated, reactivated |
 //! | `prune` | old entries of the registry are forgotten |
 //! | `limiter` | how fast agents may be removed |
@@ -23,6 +24,7 @@ pub(crate) mod disconnect;
 pub(crate) mod gone;
 mod leave;
 pub mod limiter;
+pub(crate) mod maintenance;
 pub mod observer;
 pub(crate) mod prune;
 pub(crate) mod reconcile;

@@ -17,13 +17,17 @@ pub(super) enum Cause {
     Unregistered,
     /// A new one registered in its place: it failed to recover, or was told to start anew.
     Replaced,
+    /// Its machine goes down for maintenance.
+    MachineDown,
 }
 
 impl Cause {
-    fn text(self) -> &'static str {
+    /// What its frameworks are told.
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Unregistered => "the agent unregistered",
             Self::Replaced => "a new agent registered at the same address",
+            Self::MachineDown => "Operator initiated 'Machine DOWN'",
         }
     }
 }
@@ -73,6 +77,7 @@ fn removed(master: &mut Master, agent: &AgentId, cause: Cause, ctx: &mut Context
     match cause {
         Cause::Unregistered => master.metrics.slave_removals_reason_unregistered.increment(),
         Cause::Replaced => master.metrics.slave_removals_reason_registered.increment(),
+        Cause::MachineDown => {}
     }
     leave(master, agent, Departure::Left, &message, ctx);
     announce_lost(master, agent, ctx);

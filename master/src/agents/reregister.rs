@@ -17,7 +17,7 @@ use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::{introduce, watch};
-use super::{activation, check_domain, reconcile, shut_down};
+use super::{activation, check_domain, maintenance, reconcile, shut_down};
 use crate::cluster::{Agent, Executor, Introduction, Task, status};
 use crate::frameworks;
 use crate::master::Master;
@@ -56,6 +56,9 @@ pub(crate) fn reregister(
     {
         tracing::warn!(agent_id = %id, agent = %from, "refusing a re-registration from another machine");
         shut_down(from, "Agent attempted to reregister with different IP / hostname", ctx);
+        return;
+    }
+    if maintenance::refuse_if_down(master, &message.slave, from, ctx) {
         return;
     }
     tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
@@ -204,7 +207,8 @@ fn add(
     add_completed(master, brought.completed);
     if let Some(agent) = master.cluster.agent(&id) {
         tracing::info!(agent_id = %id, agent = %pid, resources = %agent.total, "re-registered an agent");
-        master.allocation.add_agent(agent);
+        let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
+        master.allocation.add_agent(agent, unavailability);
     }
     let answer = SlaveReregisteredMessage {
         slave_id: id.to_proto(),

@@ -7,11 +7,10 @@ use std::time::SystemTime;
 
 use allocator::Quota;
 use libprocess::Pid;
-use mesos::v1::maintenance::Schedule;
-use mesos::{AgentId, MachineKey, Resources, v1};
+use mesos::{AgentId, Resources, v1};
 
 use super::{Agent, Cluster, Introduction};
-use crate::registrar::Activation;
+use crate::registrar::{Activation, Maintenance};
 
 /// Removed agents whose messages are dropped by name; the oldest are forgotten.
 const MAX_REMOVED_AGENTS: usize = 100_000;
@@ -163,10 +162,9 @@ impl Cluster {
     }
 
     /// Maintenance is planned, begins or ends.
-    pub fn set_maintenance(&mut self, schedule: Schedule, machines: BTreeMap<MachineKey, v1::MachineInfo>) {
+    pub fn set_maintenance(&mut self, maintenance: Maintenance) {
         self.version += 1;
-        self.schedule = Arc::new(schedule);
-        self.machines = Arc::new(machines);
+        self.maintenance = Arc::new(maintenance);
     }
 
     /// Sets the weights of all roles that have one.

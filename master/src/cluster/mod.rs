@@ -29,13 +29,12 @@ use std::time::SystemTime;
 use allocator::Quota;
 use indexmap::{IndexMap, IndexSet};
 use libprocess::{FixedState, Pid};
-use mesos::v1::maintenance::Schedule;
 use mesos::v1::{self, TaskState};
-use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resources, TaskId};
+use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
-use crate::registrar::Activation;
+use crate::registrar::{Activation, Maintenance};
 
-pub use agent::{Agent, Introduction};
+pub use agent::{Agent, Introduction, machine_of};
 pub use books::Books;
 pub use framework::{Connection, Executor, Framework};
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
@@ -79,8 +78,7 @@ pub struct Cluster {
     removed_agents: IndexSet<AgentId, FixedState>,
     /// Of agents that are not simply active.
     activations: Ordered<AgentId, Activation>,
-    machines: Arc<BTreeMap<MachineKey, v1::MachineInfo>>,
-    schedule: Arc<Schedule>,
+    maintenance: Arc<Maintenance>,
     weights: Arc<BTreeMap<String, f64>>,
     quotas: Arc<BTreeMap<String, Quota>>,
     tally: Arc<Tally>,
@@ -108,8 +106,7 @@ impl Cluster {
             gone_agents: persistent::ordered(),
             removed_agents: IndexSet::default(),
             activations: persistent::ordered(),
-            machines: Arc::default(),
-            schedule: Arc::default(),
+            maintenance: Arc::default(),
             weights: Arc::default(),
             quotas: Arc::default(),
             tally: Arc::default(),
@@ -210,14 +207,9 @@ impl Cluster {
         self.activations.get(id).copied().unwrap_or_default()
     }
 
-    /// The machines with planned maintenance.
-    pub fn machines(&self) -> &Arc<BTreeMap<MachineKey, v1::MachineInfo>> {
-        &self.machines
-    }
-
     /// Planned maintenance.
-    pub fn schedule(&self) -> &Arc<Schedule> {
-        &self.schedule
+    pub fn maintenance(&self) -> &Arc<Maintenance> {
+        &self.maintenance
     }
 
     /// The weights of roles that have one.

@@ -9,9 +9,9 @@ use libprocess::http::{Reply, Response};
 use libprocess::{Context, promise};
 use mesos::google::protobuf::Duration;
 use mesos::v1::master::call::DrainAgent;
-use mesos::{AgentId, MachineKey, v1};
+use mesos::{AgentId, v1};
 
-use super::{later, store_and_answer};
+use super::{later, removed_meanwhile, store_and_answer};
 use crate::agents::{activation, gone};
 use crate::master::Master;
 use crate::registrar::Operation;
@@ -58,12 +58,10 @@ pub(super) fn drain(
     let max_grace_period = call.max_grace_period.map(grace_period).transpose()?;
     if let Some(agent) = master.cluster.agent(&id) {
         // As far as it is known: an agent that is not registered may be on such a machine, or of an old version.
-        let machine = MachineKey::from(&agent.machine());
-        let scheduled = master.cluster.schedule().windows.iter().flat_map(|window| &window.machine_ids);
-        if let Some(scheduled) = scheduled.into_iter().find(|id| MachineKey::from(*id) == machine) {
+        if let Some(machine) = master.cluster.maintenance().machines.get(&agent.machine()) {
             return Err(Response::bad_request(format!(
                 "Agent {id} is part of a maintenance schedule under Machine {}",
-                machine_text(scheduled)
+                machine_text(&machine.id)
             )));
         }
         if !agent.capabilities.agent_draining {
@@ -80,7 +78,7 @@ pub(super) fn drain(
     let operation = Operation::DrainAgent { id: id.clone(), config };
     Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
         if !possible {
-            return removed_meanwhile();
+            return removed_meanwhile("Agent");
         }
         activation::drain(master, &id, config, ctx);
         Response::new(StatusCode::OK)
@@ -123,7 +121,7 @@ pub(super) fn deactivate(
     let operation = Operation::DeactivateAgent { id: id.clone() };
     Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
         if !possible {
-            return removed_meanwhile();
+            return removed_meanwhile("Agent");
         }
         activation::deactivate(master, &id, ctx);
         Response::new(StatusCode::OK)
@@ -147,19 +145,15 @@ pub(super) fn reactivate(
     let operation = Operation::ReactivateAgent { id: id.clone() };
     Ok(store_and_answer(master, operation, ctx, move |master, possible, _| {
         if !possible {
-            return removed_meanwhile();
+            return removed_meanwhile("Agent");
         }
         activation::reactivate(master, &id);
         // It is active when it comes back; upstream's answer is this one all the same.
         if master.cluster.agent(&id).is_none() {
-            return removed_meanwhile();
+            return removed_meanwhile("Agent");
         }
         Response::new(StatusCode::OK)
     }))
-}
-
-fn removed_meanwhile() -> Response {
-    Response::text(StatusCode::CONFLICT, "Agent removed while processing the call")
 }
 
 /// Whether an agent is registered, awaited, or unreachable.

@@ -1,5 +1,5 @@
-//! The bodies of the older endpoints: JSON, whatever the header says. Upstream's texts name the endpoint and repeat
-//! the body.
+//! The bodies of the older endpoints: JSON, whatever the header says. Most of upstream's texts name the endpoint and
+//! repeat the body.
 
 use libprocess::http::Response;
 use mesos::json;
@@ -8,15 +8,20 @@ use serde_json::Value;
 /// A body that is being read.
 #[derive(Clone, Copy)]
 pub(super) struct Body<'a> {
-    /// What it is for, as in "set quota".
-    purpose: &'static str,
+    /// What it is for, as in "set quota", if texts say so.
+    purpose: Option<&'static str>,
     bytes: &'a [u8],
 }
 
 impl<'a> Body<'a> {
     /// The body of a request whose purpose is so called in upstream's texts.
     pub(super) fn new(purpose: &'static str, bytes: &'a [u8]) -> Self {
-        Self { purpose, bytes }
+        Self { purpose: Some(purpose), bytes }
+    }
+
+    /// The body of a request whose texts are only what is wrong.
+    pub(super) fn bare(bytes: &'a [u8]) -> Self {
+        Self { purpose: None, bytes }
     }
 
     /// The JSON object that it has to be.
@@ -34,11 +39,10 @@ impl<'a> Body<'a> {
 
     fn parsed(self, is_expected: impl Fn(&Value) -> bool) -> Result<Value, Response> {
         let syntax = |error: String| {
-            Response::bad_request(format!(
-                "Failed to parse {} request JSON '{}': {error}",
-                self.purpose,
-                self.text()
-            ))
+            Response::bad_request(match self.purpose {
+                Some(purpose) => format!("Failed to parse {purpose} request JSON '{}': {error}", self.text()),
+                None => error,
+            })
         };
         let value = json::parse(self.bytes).map_err(|error| syntax(error.to_string()))?;
         if !is_expected(&value) {

@@ -8,6 +8,7 @@ mod explain;
 mod failover;
 mod gone;
 mod launch;
+mod maintenance;
 mod partition;
 mod pruning;
 mod quota;
