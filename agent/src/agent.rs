@@ -8,6 +8,7 @@
 //! | `RunTaskMessage` | the master | `tasks/run.rs` |
 //! | `KillTaskMessage` | the master | `tasks/kill.rs` |
 //! | `StatusUpdateAcknowledgementMessage`; `Forward`, `Stored`, `Acknowledged`, `StorageFailed` | the master; StatusUpdateManager | `tasks/update.rs` |
+//! | `DrainSlaveMessage` | the master | `draining.rs` |
 //! | `FrameworkToExecutorMessage`, `UpdateFrameworkMessage`, `ShutdownFrameworkMessage` | the master | `executors/frameworks.rs` |
 //! | `Leave` | the operator (SIGUSR1) | `executors/shutdown.rs` |
 //! | `ShutdownExecutorMessage`; `ShutdownOverdue`, `RegistrationOverdue` | the master; its own clock | `executors/shutdown.rs`, `executors/launch.rs` |
@@ -33,6 +34,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId, Resources, internal};
 use uuid::Uuid;
 
 use crate::containerizer::Containerizer;
+use crate::draining::Draining;
 use crate::executors::command::CommandExecutor;
 use crate::executors::executor::{Executor, Framework};
 use crate::metrics::Metrics;
@@ -108,6 +110,8 @@ pub struct Agent {
     /// Changes whenever the agent's resources do other than by the master's order.
     pub(crate) resource_version: Uuid,
     pub(crate) registration: Registration,
+    /// Set while the master has the tasks ended.
+    pub(crate) draining: Option<Draining>,
     pub(crate) frameworks: BTreeMap<FrameworkId, Framework>,
     /// Frameworks that are over, the oldest first; at most [`MAX_COMPLETED_FRAMEWORKS`].
     pub(crate) completed: VecDeque<Framework>,
@@ -156,6 +160,7 @@ impl Agent {
             total,
             resource_version: node.random().uuid(),
             registration: Registration::new(settings.registration_backoff_factor),
+            draining: None,
             frameworks: BTreeMap::new(),
             completed: VecDeque::new(),
             colleagues,
@@ -228,6 +233,7 @@ impl Process for Agent {
         install.message::<internal::ShutdownMessage>();
         install.message::<internal::RunTaskMessage>();
         install.message::<internal::KillTaskMessage>();
+        install.message::<internal::DrainSlaveMessage>();
         install.message::<internal::ShutdownExecutorMessage>();
         install.message::<internal::ShutdownFrameworkMessage>();
         install.message::<internal::FrameworkToExecutorMessage>();

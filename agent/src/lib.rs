@@ -2,13 +2,14 @@
 //!
 //! [`startup`] makes an agent out of [`Settings`]; [`agent`] is its actor, with the table of all that
 //! it receives. Around it: [`registration`] (finding and keeping a master), [`tasks`] and
-//! [`executors`] (what runs), [`status_updates`] (what is reported), [`recovery`] (what survives a
+//! [`executors`] (what runs), `draining` (what the master has ended), [`status_updates`] (what is reported), [`recovery`] (what survives a
 //! restart), [`containerizer`] (how it runs), [`fetcher`], [`gc`].
 //!
 //! An agent never allocates: it launches what the master says, and reports what became of it.
 
 pub mod agent;
 pub mod containerizer;
+mod draining;
 pub mod executors;
 pub mod fetcher;
 pub mod gc;

@@ -23,12 +23,13 @@ use crate::recovery::checkpoint::{self, Durability};
 use crate::status_updates::manager::{Origin, Pause, Resume};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
-/// What this agent can do, as it tells the master. Resource providers, draining, resized volumes, feedback of
-/// operations and limits of tasks are not there yet.
+/// What this agent can do, as it tells the master. Resource providers, resized volumes, feedback of operations and
+/// limits of tasks are not there yet.
 pub(crate) const CAPABILITIES: AgentCapabilities = AgentCapabilities {
     multi_role: true,
     hierarchical_role: true,
     reservation_refinement: true,
+    agent_draining: true,
     ..AgentCapabilities::NONE
 };
 

@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use allocator::core::InverseOfferStatuses;
 use allocator::core::constraints::ConstraintsReport;
 use allocator::core::explain::{ExplainError, Explanation, Question};
 use allocator::messages::{
     ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework, Explain,
-    Initialize, MakeOffers, Recover, RecoverResources, RemoveAgent, RemoveFramework, ReportConstraints,
-    RequestResources, ReviveOffers, SuppressOffers, TransitionOfferedToAllocated, UpdateAgent,
-    UpdateFramework, UpdateQuota, UpdateWeights,
+    GetInverseOfferStatuses, Initialize, MakeInverseOffers, MakeOffers, Recover, RecoverResources,
+    RemoveAgent, RemoveFramework, ReportConstraints, RequestResources, ReviveOffers, SuppressOffers,
+    TransitionOfferedToAllocated, UpdateAgent, UpdateFramework, UpdateInverseOffer, UpdateQuota,
+    UpdateUnavailability, UpdateWeights,
 };
 use allocator::{Allocator, FrameworkOptions, Quota};
 use libprocess::{Address, Gone, Recipient};
@@ -27,9 +29,14 @@ impl Allocation {
         Self(allocator)
     }
 
-    /// Begins: from now on offers go to `offers`. Inverse offers are not made: there is no maintenance yet.
-    pub(crate) fn initialize(&self, options: allocator::Options, offers: Recipient<MakeOffers>) {
-        self.0.tell(Initialize { options, offers, inverse_offers: None });
+    /// Begins: from now on offers go to `offers`, and inverse offers to `inverse_offers`.
+    pub(crate) fn initialize(
+        &self,
+        options: allocator::Options,
+        offers: Recipient<MakeOffers>,
+        inverse_offers: Recipient<MakeInverseOffers>,
+    ) {
+        self.0.tell(Initialize { options, offers, inverse_offers: Some(inverse_offers) });
     }
 
     /// A new master leads; so many agents are expected to come back, and these roles have quotas.
@@ -75,12 +82,12 @@ impl Allocation {
     }
 
     /// An agent, with what frameworks use of it.
-    pub(crate) fn add_agent(&self, agent: &Agent) {
+    pub(crate) fn add_agent(&self, agent: &Agent, unavailability: Option<v1::Unavailability>) {
         self.0.tell(AddAgent {
             id: agent.id.clone(),
             info: (*agent.info).clone(),
             capabilities: (*agent.capability_list).clone(),
-            unavailability: None,
+            unavailability,
             total: agent.total.clone(),
             used: agent.used.iter().map(|(id, used)| (id.clone(), used.clone())).collect(),
         });
@@ -105,6 +112,30 @@ impl Allocation {
 
     pub(crate) fn deactivate_agent(&self, id: &AgentId) {
         self.0.tell(DeactivateAgent { id: id.clone() });
+    }
+
+    /// Maintenance of an agent was planned, or with `None` cancelled.
+    pub(crate) fn update_unavailability(&self, id: &AgentId, unavailability: Option<v1::Unavailability>) {
+        self.0.tell(UpdateUnavailability { agent: id.clone(), unavailability });
+    }
+
+    /// An inverse offer was answered, or with no status taken back.
+    pub(crate) fn update_inverse_offer(
+        &self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        status: Option<v1::allocator::InverseOfferStatus>,
+        filters: Option<v1::Filters>,
+    ) {
+        let (agent, framework) = (agent.clone(), framework.clone());
+        self.0.tell(UpdateInverseOffer { agent, framework, status, filters });
+    }
+
+    /// What frameworks answered to inverse offers, by agent.
+    pub(crate) fn inverse_offer_statuses(
+        &self,
+    ) -> impl Future<Output = Result<InverseOfferStatuses, Gone>> + Send + use<> {
+        self.0.ask(GetInverseOfferStatuses)
     }
 
     /// An offer was not taken, or only in part.

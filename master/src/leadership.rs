@@ -19,7 +19,7 @@ use mesos::{AgentId, v1};
 
 use crate::cluster::MasterView;
 use crate::master::{EndReason, Master, Timeout};
-use crate::registrar::{Operation, Recover, RegistrarError};
+use crate::registrar::{Activation, Maintenance, Operation, Recover, RegistrarError};
 
 /// What a master knows of the election.
 #[derive(Debug, Default)]
@@ -106,15 +106,22 @@ fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>)
     let count = known.len();
     for agent in known {
         if let Some(id) = agent.info.id.as_ref().map(AgentId::from) {
+            recover_activation(master, &id, agent.drain_info, agent.deactivated());
             master.cluster.add_recovered_agent(id, agent.info);
         }
     }
     for agent in registry.unreachable.map_or_else(Vec::new, |agents| agents.slaves) {
-        master.cluster.add_unreachable_agent(AgentId::from(&agent.id), agent.timestamp);
+        let id = AgentId::from(&agent.id);
+        recover_activation(master, &id, agent.drain_info, agent.deactivated());
+        master.cluster.add_unreachable_agent(id, agent.timestamp);
     }
     for agent in registry.gone.map_or_else(Vec::new, |agents| agents.slaves) {
         master.cluster.add_gone_agent(AgentId::from(&agent.id), agent.timestamp);
     }
+    let machines = registry.machines.map_or_else(Vec::new, |machines| machines.machines);
+    let machines = machines.into_iter().map(|machine| ((&machine.info.id).into(), machine.info));
+    let schedule = registry.schedules.into_iter().next();
+    master.cluster.set_maintenance(Maintenance { schedule, machines: machines.collect() });
     let timeout = master.settings.agent_reregister_timeout;
     ctx.after(timeout, Timeout::Recovery { known: count });
     ctx.every(master.settings.registry_gc_interval, Timeout::PruneRegistry);
@@ -125,6 +132,14 @@ fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>)
     recover_weights(master, registry.weights.into_iter().map(|weight| weight.info).collect(), ctx);
     master.leadership.recovered = true;
     tracing::info!(agents = count, ?timeout, "recovered from the registry; agents may re-register");
+}
+
+/// What operators decided of an agent holds for this master, too.
+fn recover_activation(master: &mut Master, id: &AgentId, drain: Option<v1::DrainInfo>, deactivated: bool) {
+    let activation = Activation { drain, deactivated };
+    if activation != Activation::default() {
+        master.cluster.set_activation(id, activation);
+    }
 }
 
 /// Weights in the registry take precedence over `--weights`; without any, those are stored.

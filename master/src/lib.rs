@@ -22,6 +22,7 @@ pub mod cluster;
 mod frameworks;
 pub mod http;
 mod ids;
+mod inverse_offers;
 mod leadership;
 pub mod master;
 mod metrics;

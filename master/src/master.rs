@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `LeaderChanged` | the detector | leads, follows, or ends when it has lost (`leadership`) |
 //! | `CandidacyEnded` | the contender | ends (`leadership`) |
-//! | `MakeOffers` | the allocator | makes offers (`offers`) |
+//! | `MakeOffers`, `MakeInverseOffers` | the allocator | makes offers and inverse offers (`offers`, `inverse_offers`) |
 //! | `Health` | an agent's observer | marks the agent unreachable, or spares it (`agents::unreachable`) |
 //! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | (`agents`) |
 //! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework (`updates`) |
@@ -22,7 +22,7 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use allocator::Allocator;
-use allocator::messages::MakeOffers;
+use allocator::messages::{MakeInverseOffers, MakeOffers};
 use election::{CandidacyEnded, Contend, Contender, Detector, LeaderChanged, WatchLeader};
 use indexmap::IndexMap;
 use libprocess::{Address, Context, FixedState, Handle, Install, Pid, Process, Promise, messages, promise};
@@ -39,11 +39,12 @@ use crate::allocation::Allocation;
 use crate::cluster::{Cluster, Snapshot};
 use crate::frameworks::stream::Stream;
 use crate::ids::Ids;
+use crate::inverse_offers::InverseOffers;
 use crate::leadership::Leadership;
 use crate::metrics::{Metrics, register_queue};
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::settings::Settings;
-use crate::{calls, frameworks, http, leadership, offers, operator, updates};
+use crate::{calls, frameworks, http, inverse_offers, leadership, offers, operator, updates};
 
 /// Why a master ended by itself. Its process must end, too: another master leads.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -79,6 +80,8 @@ pub(crate) enum Timeout {
     Failover(FrameworkId, SystemTime),
     /// `--offer_timeout`.
     Offer(OfferId),
+    /// The same, of an inverse offer.
+    InverseOffer(OfferId),
     /// A disconnected agent has not re-registered.
     AgentReregistration(AgentId),
     /// Agents that the registry knows have not come back.
@@ -136,6 +139,8 @@ pub struct Master {
     pub(crate) ids: Ids,
     /// Timers of `--offer_timeout`.
     pub(crate) offer_timers: IndexMap<OfferId, libprocess::Timer, FixedState>,
+    /// Frameworks that were asked to leave agents.
+    pub(crate) inverse_offers: InverseOffers,
     registrar: RegistrarHandle,
     detector: Address<Detector>,
     contender: Address<Contender>,
@@ -163,6 +168,7 @@ impl Master {
             leadership: Leadership::default(),
             streams: IndexMap::default(),
             offer_timers: IndexMap::default(),
+            inverse_offers: InverseOffers::default(),
             allocation: Allocation::new(peers.allocator),
             registrar: peers.registrar,
             detector: peers.detector,
@@ -252,7 +258,8 @@ impl Process for Master {
     fn started(&mut self, ctx: &mut Context<Self>) {
         register_queue(ctx.node(), &ctx.address());
         let options = self.settings.allocator_options();
-        self.allocation.initialize(options, ctx.address().recipient());
+        let me = ctx.address();
+        self.allocation.initialize(options, me.recipient(), me.recipient());
         self.contend(ctx);
         self.detector.tell(WatchLeader(ctx.address().recipient()));
     }
@@ -309,6 +316,7 @@ local! {
     LeaderChanged => leadership::leader_changed;
     CandidacyEnded => leadership::candidacy_ended;
     MakeOffers => offers::make;
+    MakeInverseOffers => inverse_offers::make;
     Health => agents::unreachable::health_changed;
     StreamBroken => frameworks::lifecycle::stream_broken;
     Timeout => timed_out;
@@ -320,6 +328,7 @@ fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
             frameworks::lifecycle::failover_timed_out(master, &framework, since, ctx);
         }
         Timeout::Offer(offer) => offers::expire(master, &offer, ctx),
+        Timeout::InverseOffer(offer) => inverse_offers::rescind(master, &offer, ctx),
         Timeout::AgentReregistration(agent) => {
             agents::unreachable::reregistration_timed_out(master, &agent, ctx);
         }

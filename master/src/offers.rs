@@ -47,7 +47,11 @@ fn make_one(
 ) -> Option<v1::Offer> {
     let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
     let id = master.ids.offer();
-    let proto = describe(&id, framework, role, state, resources, ctx.node().scheme());
+    let maintenance = master.cluster.maintenance();
+    // Few machines have any: their names are not put together for nothing.
+    let planned = !maintenance.machines.is_empty();
+    let unavailability = planned.then(|| maintenance.unavailability(&state.machine())).flatten();
+    let proto = describe(&id, framework, role, state, resources, unavailability, ctx.node().scheme());
     let sent = as_sent(&proto, capabilities);
     master.cluster.add_offer(Offer {
         proto,
@@ -70,10 +74,28 @@ fn describe(
     role: &str,
     agent: &Agent,
     resources: &Resources,
+    unavailability: Option<v1::Unavailability>,
     scheme: &str,
 ) -> v1::Offer {
+    v1::Offer {
+        id: id.to_proto(),
+        framework_id: framework.to_proto(),
+        agent_id: agent.id.to_proto(),
+        hostname: agent.info.hostname.clone(),
+        url: Some(url(agent, scheme)),
+        domain: agent.info.domain.clone(),
+        resources: resources.to_protos(),
+        attributes: agent.info.attributes.clone(),
+        executor_ids: agent.executors_of(framework).map(|(id, _)| id.to_proto()).collect(),
+        unavailability,
+        allocation_info: Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) }),
+    }
+}
+
+/// Where an agent is, for frameworks.
+pub(crate) fn url(agent: &Agent, scheme: &str) -> v1::Url {
     let address = agent.pid.address();
-    let url = v1::Url {
+    v1::Url {
         scheme: scheme.to_owned(),
         address: v1::Address {
             hostname: Some(agent.info.hostname.clone()),
@@ -82,19 +104,6 @@ fn describe(
         },
         path: Some(format!("/{}", agent.pid.id())),
         ..Default::default()
-    };
-    v1::Offer {
-        id: id.to_proto(),
-        framework_id: framework.to_proto(),
-        agent_id: agent.id.to_proto(),
-        hostname: agent.info.hostname.clone(),
-        url: Some(url),
-        domain: agent.info.domain.clone(),
-        resources: resources.to_protos(),
-        attributes: agent.info.attributes.clone(),
-        executor_ids: agent.executors_of(framework).map(|(id, _)| id.to_proto()).collect(),
-        unavailability: None,
-        allocation_info: Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) }),
     }
 }
 

@@ -108,6 +108,7 @@ impl Agent {
         if self.phase == Phase::Terminating && self.frameworks.is_empty() {
             ctx.terminate();
         }
+        self.end_draining_if_empty(ctx);
         self.touch(ctx);
     }
 }

@@ -12,6 +12,7 @@ use mesos::{Resources, v1, views};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use crate::agent::Agent;
+use crate::draining::Draining;
 use crate::executors::executor::{Executor, Framework};
 use crate::settings::Settings;
 
@@ -24,6 +25,7 @@ pub(crate) struct Snapshot {
     total: Resources,
     allocated: Resources,
     master_hostname: Option<String>,
+    draining: Option<Draining>,
     frameworks: Vec<FrameworkView>,
     completed: Vec<FrameworkView>,
 }
@@ -58,6 +60,7 @@ impl Agent {
             total: self.total.clone(),
             allocated,
             master_hostname: self.registration.leader().and_then(|leader| leader.hostname.clone()),
+            draining: self.draining,
             frameworks: self.frameworks.values().map(framework_view).collect(),
             completed: self.completed.iter().map(framework_view).collect(),
         }
@@ -111,6 +114,16 @@ impl Serialize for Snapshot {
         map.serialize_entry("capabilities", &capabilities)?;
         if let Some(domain) = &self.info.domain {
             map.serialize_entry("domain", domain)?;
+        }
+        if let Some(Draining { config, since }) = &self.draining {
+            map.serialize_entry("drain_config", config)?;
+            // Whole seconds, unlike all other times (upstream).
+            let since = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok());
+            views::optional(
+                &mut map,
+                "estimated_drain_start_time_seconds",
+                since.map(|since| since.as_secs()),
+            )?;
         }
         map.serialize_entry("resources", &views::Sums(&self.total))?;
         map.serialize_entry("reserved_resources", &views::reserved(&self.total))?;

@@ -5,7 +5,7 @@
 //! <work_dir>/slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>   sandbox
 //! <work_dir>/meta/boot_id
 //! <work_dir>/meta/slaves/latest -> <agent>
-//! <work_dir>/meta/slaves/<agent>/slave.info, updates.journal.<n>
+//! <work_dir>/meta/slaves/<agent>/slave.info, drain.config, updates.journal.<n>
 //!     frameworks/<framework>/framework.{info,pid}
 //!         executors/<executor>/executor.info, executor_generated_for_command_task
 //!             runs/latest -> <container>
@@ -162,6 +162,11 @@ impl Paths {
     /// The `AgentInfo` it registered with.
     pub fn agent_info(&self, agent: &AgentId) -> PathBuf {
         self.agent_meta(agent).join("slave.info")
+    }
+
+    /// How it is drained, while it is.
+    pub fn drain_config(&self, agent: &AgentId) -> PathBuf {
+        self.agent_meta(agent).join("drain.config")
     }
 
     /// A framework's sandboxes.

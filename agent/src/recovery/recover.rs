@@ -100,6 +100,7 @@ impl Agent {
     fn take_up_agent(&mut self, agent: KeptAgent) -> Vec<RecoveredContainer> {
         let mut containers = Vec::new();
         let mut streams = Vec::new();
+        self.take_up_draining(agent.drain);
         for kept in agent.frameworks {
             let mut info = kept.info;
             info.id.get_or_insert_with(|| kept.id.to_proto());
@@ -232,6 +233,7 @@ impl Agent {
         let took = ctx.now().duration_since(self.started_at).unwrap_or_default();
         self.metrics.recovered(took);
         tracing::info!(?took, "recovered");
+        self.drain_again(ctx);
         match self.settings.recover {
             Recover::Reconnect => {
                 self.phase = Phase::Disconnected;

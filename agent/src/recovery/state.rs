@@ -35,6 +35,8 @@ pub struct KeptAgent {
     pub id: AgentId,
     /// What it registered with.
     pub info: v1::AgentInfo,
+    /// How it was being drained, if it was.
+    pub drain: Option<v1::DrainConfig>,
     /// Its frameworks.
     pub frameworks: Vec<KeptFramework>,
 }
@@ -144,11 +146,13 @@ impl Reader<'_> {
         let path = self.paths.agent_info(&id);
         let Some(info) = self.message::<v1::AgentInfo>(&path)? else { return Ok(None) };
         self.redo(&id)?;
+        let read = read_message(self.disk, &self.paths.drain_config(&id));
+        let drain = self.tolerate(read)?;
         let mut frameworks = Vec::new();
         for name in list(self.disk, &self.paths.agent_meta(&id).join("frameworks"))? {
             frameworks.extend(self.framework(&id, FrameworkId::from(name))?);
         }
-        Ok(Some(KeptAgent { id, info, frameworks }))
+        Ok(Some(KeptAgent { id, info, drain, frameworks }))
     }
 
     /// What the journal of status updates has, the logs of tasks must have before they are read.

@@ -29,7 +29,21 @@ impl Handle<KillTaskMessage> for Agent {
             tracing::warn!(task_id = %task, phase = %self.phase, "cannot kill a task");
             return;
         }
-        let Some(framework) = self.frameworks.get_mut(&framework_id) else {
+        self.kill_task(&framework_id, &task, message.kill_policy, ctx);
+        self.touch(ctx);
+    }
+}
+
+impl Agent {
+    /// Ends a task, or has its executor end it. Without a `policy` it gets the time that it asks for.
+    pub(crate) fn kill_task(
+        &mut self,
+        framework_id: &FrameworkId,
+        task: &TaskId,
+        policy: Option<v1::KillPolicy>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(framework) = self.frameworks.get_mut(framework_id) else {
             tracing::warn!(task_id = %task, %framework_id, "no such framework runs here");
             return;
         };
@@ -38,20 +52,20 @@ impl Handle<KillTaskMessage> for Agent {
             return;
         }
         if let Some(position) =
-            framework.pending.iter().position(|pending| pending.task.task_id == message.task_id)
+            framework.pending.iter().position(|pending| pending.task.task_id.value == task.as_str())
         {
             let pending = framework.pending.remove(position);
             let executor = ExecutorId::from(&pending.executor.executor_id);
             if pending.launch_executor == Some(true) {
-                self.send_exited(&framework_id, &executor, None, ctx);
+                self.send_exited(framework_id, &executor, None, ctx);
             }
-            self.killed_before_delivery(&framework_id, &task, &executor, ctx);
+            self.killed_before_delivery(framework_id, task, &executor, ctx);
             return;
         }
-        let Some(executor) = framework.executor_with(&task) else {
+        let Some(executor) = framework.executor_with(task) else {
             let state = dropped_state(&framework.info);
             let why = (state, Reason::ExecutorTerminated, "Cannot find executor");
-            self.report(&framework_id, &task, None, why, ctx);
+            self.report(framework_id, task, None, why, ctx);
             return;
         };
         let executor_id = executor.id.clone();
@@ -59,31 +73,28 @@ impl Handle<KillTaskMessage> for Agent {
             ExecutorPhase::Terminating | ExecutorPhase::Terminated => {
                 tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor ends already");
             }
-            ExecutorPhase::Registering | ExecutorPhase::Running if executor.tasks.is_queued(&task) => {
+            ExecutorPhase::Registering | ExecutorPhase::Running if executor.tasks.is_queued(task) => {
                 let running = executor.phase == ExecutorPhase::Running;
-                self.killed_before_delivery(&framework_id, &task, &executor_id, ctx);
+                self.killed_before_delivery(framework_id, task, &executor_id, ctx);
                 // A command executor that never gets its task would wait for ever.
-                let idle = self.executor(&framework_id, &executor_id).is_some_and(|executor| {
+                let idle = self.executor(framework_id, &executor_id).is_some_and(|executor| {
                     !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued()
                 });
                 if running && idle {
-                    self.shut_down_executor(&framework_id, &executor_id, ctx);
+                    self.shut_down_executor(framework_id, &executor_id, ctx);
                 }
             }
             ExecutorPhase::Registering | ExecutorPhase::Running => match &executor.connection {
                 Some(connection) => {
-                    connection.send(connection::kill(&task, message.kill_policy));
+                    connection.send(connection::kill(task, policy));
                 }
                 None => {
                     tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor is not connected; the kill is dropped")
                 }
             },
         }
-        self.touch(ctx);
     }
-}
 
-impl Agent {
     fn killed_before_delivery(
         &mut self,
         framework: &FrameworkId,

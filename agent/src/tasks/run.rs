@@ -255,7 +255,13 @@ impl Agent {
             return;
         }
         let existing = framework.executors.get(&executor_id).map(|executor| executor.phase);
-        let placement = if versions_agree(self.resource_version, &resource_versions) {
+        let placement = if self.draining.is_some() {
+            Placement::Drop {
+                reason: Reason::AgentDraining,
+                message: "Task was received while agent was already draining",
+                mend: if launch_executor == Some(true) { Mend::SayExited } else { Mend::Nothing },
+            }
+        } else if versions_agree(self.resource_version, &resource_versions) {
             place(existing, launch_executor, generated)
         } else {
             Placement::Drop {

@@ -63,6 +63,9 @@ impl Agent {
             return;
         };
         self.metrics.valid_status_updates.increment();
+        if let Some(draining) = self.draining {
+            draining.explain(&framework.info, &mut update.status);
+        }
         let Some(executor) = framework.executor_with(&task) else {
             // Made for a task that never had an executor, sent by another executor, or repeated by
             // one whose earlier copy was acknowledged long ago: the stream knows.
@@ -408,6 +411,7 @@ impl Handle<Acknowledged> for Agent {
             self.remove_executor(&framework_id, &executor_id, ctx);
         }
         self.remove_framework_if_idle(&framework_id, ctx);
+        self.end_draining_if_empty(ctx);
         self.touch(ctx);
     }
 }

@@ -77,7 +77,12 @@ fn state_shows_what_runs_and_what_is_over() {
         // No more than it does: a master that believed more would send what nobody handles.
         assert_eq!(
             state["capabilities"],
-            serde_json::json!(["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"])
+            serde_json::json!([
+                "MULTI_ROLE",
+                "HIERARCHICAL_ROLE",
+                "RESERVATION_REFINEMENT",
+                "AGENT_DRAINING"
+            ])
         );
 
         let framework = &state["frameworks"][0];

@@ -1,6 +1,7 @@
 //! The agent's actors together, on an offline node with a paused clock: a master that only listens,
 //! containers that are entries in a table, and executors that are the test itself.
 
+mod draining;
 mod executor_api;
 mod executors;
 mod harness;

@@ -24,7 +24,7 @@ fn an_agent_registers_within_a_second_with_what_it_has() {
         let capabilities = AgentCapabilities::from_protos(&message.agent_capabilities);
         assert_eq!(
             capabilities.names().collect::<Vec<_>>(),
-            ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT"]
+            ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "AGENT_DRAINING"]
         );
         assert_eq!(message.resource_version_uuid.unwrap().value.len(), 16);
         assert!(matches!(world.hears()[1], Heard::Resources));

@@ -11,7 +11,7 @@ use mesos::{AgentId, FrameworkId};
 
 use crate::cluster::status;
 use crate::master::{Master, Timeout};
-use crate::{offers, updates};
+use crate::{inverse_offers, offers, updates};
 
 /// A link broke.
 pub(crate) fn link_broke(master: &mut Master, pid: &Pid, ctx: &mut Context<Master>) {
@@ -26,6 +26,7 @@ pub(crate) fn link_broke(master: &mut Master, pid: &Pid, ctx: &mut Context<Maste
     master.agents.set_connection(&id, pid, false);
     master.allocation.deactivate_agent(&id);
     offers::rescind_of_agent(master, &id, ctx);
+    inverse_offers::rescind_of_agent(master, &id, ctx);
     for framework in frameworks {
         let checkpointing = master.cluster.framework(&framework).is_none_or(|state| state.is_checkpointing());
         if !checkpointing {

@@ -10,13 +10,21 @@
 //! | `disconnect` | its connection breaks |
 //! | `unreachable` | it does not answer, or does not come back: it is marked unreachable |
 //! | `remove` | it leaves, or is replaced |
+//! | `gone` | an operator says that it is gone for ever |
+//! | `leave` | it is not in the books any more, for any of these reasons |
+//! | `maintenance` | its machine is taken down for maintenance |
+//! | `activation` | it is drained, deactivated, reactivated |
 //! | `prune` | old entries of the registry are forgotten |
 //! | `limiter` | how fast agents may be removed |
 //!
 //! The registry is always written before the books: what frameworks are told survives this master.
 
+pub(crate) mod activation;
 pub(crate) mod disconnect;
+pub(crate) mod gone;
+mod leave;
 pub mod limiter;
+pub(crate) mod maintenance;
 pub mod observer;
 pub(crate) mod prune;
 pub(crate) mod reconcile;
@@ -50,6 +58,8 @@ pub(crate) struct Agents {
     pub(crate) marking_unreachable: BTreeSet<AgentId>,
     /// Agents that wait for the registry to be removed.
     pub(crate) removing: BTreeSet<AgentId>,
+    /// Agents that wait for the registry to be gone.
+    pub(crate) marking_gone: BTreeSet<AgentId>,
     /// Unhealthy agents whose turn to be marked unreachable has not come, with the timer of it.
     pub(crate) unhealthy: IndexMap<AgentId, Timer, FixedState>,
     /// Disconnected agents, with the timer of their return.
@@ -66,6 +76,7 @@ impl Agents {
             reregistering: BTreeSet::new(),
             marking_unreachable: BTreeSet::new(),
             removing: BTreeSet::new(),
+            marking_gone: BTreeSet::new(),
             unhealthy: IndexMap::default(),
             reregistration_timers: IndexMap::default(),
             limiter: settings.removal_limiter(),

@@ -36,6 +36,9 @@ pub(crate) fn prune(master: &mut Master, ctx: &mut Context<Master>) {
         for agent in &unreachable {
             // It may have come back while the registry was written.
             if !master.agents.marking_unreachable.contains(agent) {
+                if master.cluster.agent(agent).is_none() {
+                    master.cluster.forget_activation(agent);
+                }
                 master.cluster.forget_unreachable_agent(agent);
             }
         }

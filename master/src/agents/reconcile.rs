@@ -19,6 +19,7 @@ use mesos::v1;
 use mesos::v1::task_status::Reason;
 use mesos::{AgentId, FrameworkId, TaskId};
 
+use super::activation;
 use super::reregister::keys_of;
 use crate::cluster::{Agent, Introduction, status};
 use crate::master::Master;
@@ -48,12 +49,16 @@ pub(super) fn known(
             ctx.cancel(timer);
         }
         tracing::info!(agent_id = %id, "the agent is connected again");
-        master.cluster.set_agent_connection(&id, true, true);
-        // After its tasks were compared, so that the allocator's view of it is right.
-        master.allocation.activate_agent(&id);
+        let active = !master.cluster.activation(&id).deactivated;
+        master.cluster.set_agent_connection(&id, true, active);
+        if active {
+            // After its tasks were compared, so that the allocator's view of it is right.
+            master.allocation.activate_agent(&id);
+        }
     }
     master.agents.set_connection(&id, &pid, true);
     send_checkpointed(master, &id, ctx);
+    activation::returned(master, &id, ctx);
 }
 
 /// Answers, with the tasks that the agent did not mention.

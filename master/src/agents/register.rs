@@ -6,7 +6,7 @@ use mesos::internal::{RegisterSlaveMessage, SlaveRegisteredMessage};
 use mesos::resources;
 use mesos::{AgentId, Resources, v1};
 
-use super::{check_domain, remove};
+use super::{check_domain, maintenance, remove};
 use crate::cluster::{Agent, Introduction};
 use crate::master::Master;
 use crate::registrar::Operation;
@@ -25,6 +25,9 @@ pub(crate) fn register(
     resources::upgrade_all(&mut message.checkpointed_resources);
     if let Err(error) = validate(master, &message) {
         tracing::warn!(agent = %from, hostname = message.slave.hostname, %error, "ignoring an agent's registration");
+        return;
+    }
+    if maintenance::refuse_if_down(master, &message.slave, from, ctx) {
         return;
     }
     if master.agents.registering.contains(from) {
@@ -101,7 +104,8 @@ fn admit(master: &mut Master, introduction: Introduction, ctx: &mut Context<Mast
     master.cluster.add_agent(agent);
     watch(master, &id, &pid, ctx);
     if let Some(agent) = master.cluster.agent(&id) {
-        master.allocation.add_agent(agent);
+        let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
+        master.allocation.add_agent(agent, unavailability);
     }
     answer(master, &id, &pid, ctx);
 }

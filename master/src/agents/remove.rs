@@ -4,14 +4,11 @@
 use libprocess::{Context, Pid};
 use mesos::AgentId;
 use mesos::internal::UnregisterSlaveMessage;
-use mesos::v1::TaskState;
-use mesos::v1::task_status::Reason;
 
 use super::announce_lost;
-use crate::cluster::status;
+use super::leave::{Departure, leave};
 use crate::master::Master;
 use crate::registrar::Operation;
-use crate::{offers, updates};
 
 /// Why an agent is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +17,17 @@ pub(super) enum Cause {
     Unregistered,
     /// A new one registered in its place: it failed to recover, or was told to start anew.
     Replaced,
+    /// Its machine goes down for maintenance.
+    MachineDown,
 }
 
 impl Cause {
-    fn text(self) -> &'static str {
+    /// What its frameworks are told.
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Unregistered => "the agent unregistered",
             Self::Replaced => "a new agent registered at the same address",
+            Self::MachineDown => "Operator initiated 'Machine DOWN'",
         }
     }
 }
@@ -50,8 +51,9 @@ pub(crate) fn unregister(
 /// Removes an agent from the registry, and then from the books: until then its resources are offered
 /// as before, and frameworks see what another master would show them.
 pub(super) fn remove(master: &mut Master, agent: &AgentId, cause: Cause, ctx: &mut Context<Master>) {
-    let busy =
-        master.agents.marking_unreachable.contains(agent) || !master.agents.removing.insert(agent.clone());
+    let busy = master.agents.marking_unreachable.contains(agent)
+        || master.agents.marking_gone.contains(agent)
+        || !master.agents.removing.insert(agent.clone());
     if busy {
         tracing::warn!(agent_id = %agent, "not removing the agent: another transition is in progress");
         return;
@@ -70,33 +72,13 @@ pub(super) fn remove(master: &mut Master, agent: &AgentId, cause: Cause, ctx: &m
 
 fn removed(master: &mut Master, agent: &AgentId, cause: Cause, ctx: &mut Context<Master>) {
     let Some(state) = master.cluster.agent(agent) else { return };
-    let tasks: Vec<_> = state.tasks.keys().cloned().collect();
-    let executors: Vec<_> = state.executors.keys().cloned().collect();
-    let (hostname, pid) = (state.info.hostname.clone(), state.pid.clone());
+    let message = format!("Agent {} removed: {}", state.info.hostname, cause.text());
     master.metrics.slave_removals.increment();
     match cause {
         Cause::Unregistered => master.metrics.slave_removals_reason_unregistered.increment(),
         Cause::Replaced => master.metrics.slave_removals_reason_registered.increment(),
+        Cause::MachineDown => {}
     }
-    // First, so that what its tasks free is not offered again.
-    master.allocation.remove_agent(agent);
-    for (framework, id) in tasks {
-        let Some(task) = master.cluster.task(&framework, id.as_str()) else { continue };
-        let message = format!("Agent {hostname} removed: {}", cause.text());
-        let lost = status::of_task(task, TaskState::TaskLost, Reason::AgentRemoved, message, ctx.now());
-        updates::apply(master, &framework, &lost, None);
-        updates::remove_task(master, &framework, &id, false);
-        updates::forward(master, &framework, lost, ctx);
-    }
-    for (framework, executor) in executors {
-        updates::remove_executor(master, &framework, agent, &executor);
-    }
-    offers::rescind_of_agent(master, agent, ctx);
-    master.agents.forget(agent, ctx);
-    let replaced = master.cluster.agent_at(&pid).is_some_and(|other| &other.id != agent);
-    if !replaced {
-        ctx.unlink(&pid);
-    }
-    master.cluster.remove_agent(agent);
+    leave(master, agent, Departure::Left, &message, ctx);
     announce_lost(master, agent, ctx);
 }

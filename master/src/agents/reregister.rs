@@ -17,7 +17,7 @@ use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::{introduce, watch};
-use super::{check_domain, reconcile, shut_down};
+use super::{activation, check_domain, maintenance, reconcile, shut_down};
 use crate::cluster::{Agent, Executor, Introduction, Task, status};
 use crate::frameworks;
 use crate::master::Master;
@@ -34,7 +34,10 @@ pub(crate) fn reregister(
 ) {
     master.metrics.messages_reregister_slave.increment();
     let Some(id) = message.slave.id.as_ref().map(AgentId::from) else { return };
-    if master.agents.reregistering.contains(&id) || master.agents.marking_unreachable.contains(&id) {
+    let busy = master.agents.reregistering.contains(&id)
+        || master.agents.marking_unreachable.contains(&id)
+        || master.agents.marking_gone.contains(&id);
+    if busy {
         tracing::info!(agent_id = %id, "ignoring a re-registration: another transition is in progress");
         return;
     }
@@ -55,6 +58,9 @@ pub(crate) fn reregister(
         shut_down(from, "Agent attempted to reregister with different IP / hostname", ctx);
         return;
     }
+    if maintenance::refuse_if_down(master, &message.slave, from, ctx) {
+        return;
+    }
     tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
     master.agents.reregistering.insert(id.clone());
     let pid = from.clone();
@@ -65,6 +71,11 @@ pub(crate) fn reregister(
             master.apply(operation, ctx, move |master, possible, ctx| {
                 if !possible {
                     tracing::warn!(agent_id = %id, "the registry does not know the agent; it will try again");
+                    master.agents.reregistering.remove(&id);
+                    return;
+                }
+                if master.agents.marking_gone.contains(&id) {
+                    tracing::info!(agent_id = %id, "the agent is marked gone while it re-registers");
                     master.agents.reregistering.remove(&id);
                     return;
                 }
@@ -196,7 +207,8 @@ fn add(
     add_completed(master, brought.completed);
     if let Some(agent) = master.cluster.agent(&id) {
         tracing::info!(agent_id = %id, agent = %pid, resources = %agent.total, "re-registered an agent");
-        master.allocation.add_agent(agent);
+        let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
+        master.allocation.add_agent(agent, unavailability);
     }
     let answer = SlaveReregisteredMessage {
         slave_id: id.to_proto(),
@@ -204,6 +216,7 @@ fn add(
         connection: Some(master.agents.connection()),
     };
     ctx.post(&pid, answer);
+    activation::returned(master, &id, ctx);
     if !awaited {
         let message = match unreachable {
             true => "Unreachable agent re-reregistered",

@@ -7,16 +7,13 @@
 
 use libprocess::Context;
 use mesos::tasks::time_info;
-use mesos::v1::task_status::Reason;
-use mesos::v1::{self, TaskState};
-use mesos::{AgentId, FrameworkId};
+use mesos::{AgentId, v1};
 
 use super::announce_lost;
+use super::leave::{Departure, leave};
 use super::observer::Health;
-use crate::cluster::status;
 use crate::master::{EndReason, Master, Timeout};
 use crate::registrar::Operation;
-use crate::{offers, updates};
 
 /// An agent whose turn to be marked unreachable comes.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,6 +131,7 @@ fn mark(
     let busy = master.agents.reregistering.contains(agent)
         || master.agents.marking_unreachable.contains(agent)
         || master.agents.removing.contains(agent)
+        || master.agents.marking_gone.contains(agent)
         || master.cluster.gone_agents().contains_key(agent);
     if busy {
         tracing::info!(agent_id = %agent, "not marking the agent unreachable: another transition is in progress");
@@ -172,47 +170,8 @@ fn marked(
         master.cluster.remove_recovered_agent(agent);
         master.metrics.recovery_slave_removals.increment();
     } else {
-        remove(master, agent, since, message, ctx);
+        leave(master, agent, Departure::Unreachable(since), message, ctx);
     }
     master.cluster.add_unreachable_agent(agent.clone(), since);
     announce_lost(master, agent, ctx);
-}
-
-fn remove(
-    master: &mut Master,
-    agent: &AgentId,
-    since: v1::TimeInfo,
-    message: &str,
-    ctx: &mut Context<Master>,
-) {
-    // First, so that what its tasks free is not offered again.
-    master.allocation.remove_agent(agent);
-    let Some(state) = master.cluster.agent(agent) else { return };
-    let tasks: Vec<_> = state.tasks.keys().cloned().collect();
-    let executors: Vec<_> = state.executors.keys().cloned().collect();
-    let pid = state.pid.clone();
-    for (framework, id) in tasks {
-        let aware =
-            master.cluster.framework(&framework).is_some_and(|state| state.capabilities.partition_aware);
-        let state = if aware { TaskState::TaskUnreachable } else { TaskState::TaskLost };
-        let Some(task) = master.cluster.task(&framework, id.as_str()) else { continue };
-        let mut lost = status::of_task(task, state, Reason::AgentRemoved, message, ctx.now());
-        lost.unreachable_time = Some(since);
-        end_task(master, &framework, lost, ctx);
-    }
-    for (framework, executor) in executors {
-        updates::remove_executor(master, &framework, agent, &executor);
-    }
-    offers::rescind_of_agent(master, agent, ctx);
-    master.agents.forget(agent, ctx);
-    ctx.unlink(&pid);
-    master.cluster.remove_agent(agent);
-}
-
-/// The task is remembered as unreachable also where its framework is told TASK_LOST.
-fn end_task(master: &mut Master, framework: &FrameworkId, lost: v1::TaskStatus, ctx: &mut Context<Master>) {
-    let task = mesos::TaskId::from(&lost.task_id);
-    updates::apply(master, framework, &lost, None);
-    updates::remove_task(master, framework, &task, true);
-    updates::forward(master, framework, lost, ctx);
 }

@@ -8,6 +8,7 @@ use mesos::internal::UpdateSlaveMessage;
 use mesos::resources;
 use mesos::{AgentId, OfferId, Resources};
 
+use super::activation;
 use crate::master::Master;
 use crate::offers;
 
@@ -39,6 +40,7 @@ pub(crate) fn update(
     let version = message.resource_version_uuid;
     let same_version = version.is_none() || version == agent.resource_version;
     if total == agent.total && same_version {
+        activation::check_drained(master, &id, ctx);
         return;
     }
     tracing::info!(agent_id = %id, resources = %total, "an agent's resources changed");
@@ -51,6 +53,7 @@ pub(crate) fn update(
             offers::rescind(master, &offer, ctx);
         }
     }
+    activation::check_drained(master, &id, ctx);
 }
 
 fn revocable_offers(master: &Master, agent: &AgentId) -> Vec<OfferId> {

@@ -6,6 +6,7 @@ use mesos::internal::StatusUpdateAcknowledgementMessage;
 use mesos::v1::scheduler::call::Acknowledge;
 use mesos::{AgentId, FrameworkId};
 
+use crate::agents::activation;
 use crate::cluster::Agent;
 use crate::master::Master;
 use crate::updates;
@@ -18,8 +19,8 @@ pub(super) fn acknowledge(
     ctx: &mut Context<Master>,
 ) {
     master.metrics.messages_status_update_acknowledgement.increment();
-    let agent = match validate(master, framework, &call) {
-        Ok(agent) => agent.pid.clone(),
+    let (id, agent) = match validate(master, framework, &call) {
+        Ok(agent) => (agent.id.clone(), agent.pid.clone()),
         Err(problem) => {
             tracing::warn!(framework_id = %framework, task_id = %call.task_id.value, problem, "ignoring an acknowledgement");
             master.metrics.invalid_status_update_acknowledgements.increment();
@@ -35,6 +36,7 @@ pub(super) fn acknowledge(
     };
     ctx.post(&agent, message);
     master.metrics.valid_status_update_acknowledgements.increment();
+    activation::check_drained(master, &id, ctx);
 }
 
 fn validate<'a>(

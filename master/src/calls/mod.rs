@@ -62,10 +62,11 @@ pub(crate) fn dispatch(
         Type::Accept => accept::accept(master, framework, call.accept.unwrap_or_default(), ctx),
         Type::Decline => decline::decline(master, framework, call.decline.unwrap_or_default(), ctx),
         Type::AcceptInverseOffers => {
-            inverse_offers::accept(framework, &call.accept_inverse_offers.unwrap_or_default());
+            inverse_offers::accept(master, framework, call.accept_inverse_offers.unwrap_or_default(), ctx);
         }
         Type::DeclineInverseOffers => {
-            inverse_offers::decline(master, framework, &call.decline_inverse_offers.unwrap_or_default());
+            let call = call.decline_inverse_offers.unwrap_or_default();
+            inverse_offers::decline(master, framework, call, ctx);
         }
         Type::Revive => revive::revive(master, framework, call.revive.unwrap_or_default()),
         Type::Suppress => suppress::suppress(master, framework, call.suppress.unwrap_or_default()),

@@ -22,8 +22,8 @@ use crate::cluster::{Connection, Framework};
 use crate::frameworks::stream::{Stream, attach};
 use crate::frameworks::{events, recover};
 use crate::master::Master;
-use crate::offers;
 use crate::validation::{self, Checked, Invalid, refuse_if};
+use crate::{inverse_offers, offers};
 
 /// Subscribes; the body of the answer.
 pub(super) fn subscribe(
@@ -166,6 +166,7 @@ fn take_over(master: &mut Master, id: &FrameworkId, stream: Stream, ctx: &mut Co
     for offer in outstanding {
         offers::discard(master, &offer, None, ctx);
     }
+    inverse_offers::rescind_of_framework(master, id, ctx);
     master.cluster.set_reregistered(id, ctx.now());
     master.cluster.set_connection(id, Connection::Connected { active: true });
     if !was_active {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use libprocess::Pid;
 use mesos::capabilities::AgentCapabilities;
-use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
+use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resources, TaskId, v1};
 
 use super::framework::Executor;
 use super::persistent::{Map, Ordered, map, ordered};
@@ -34,6 +34,8 @@ pub struct Agent {
     pub connected: bool,
     /// Its resources are offered.
     pub active: bool,
+    /// When it was told to end its tasks, if this master told it so.
+    pub drain_started: Option<SystemTime>,
     /// Changes with its resources; goes with each task, so that the agent can tell stale launches.
     pub resource_version: Option<v1::Uuid>,
     /// The tasks on it (each belongs to its framework, which owns it).
@@ -90,6 +92,7 @@ impl Agent {
             reregistered: None,
             connected: true,
             active: true,
+            drain_started: None,
             resource_version,
             tasks: map(),
             killed_tasks: Arc::default(),
@@ -166,11 +169,14 @@ impl Agent {
         }
     }
 
-    /// The id of the machine, for maintenance.
-    pub fn machine(&self) -> v1::MachineId {
-        v1::MachineId {
-            hostname: Some(self.info.hostname.clone()),
-            ip: Some(self.pid.address().ip().to_string()),
-        }
+    /// The machine that it is on, as operators name it when they plan maintenance.
+    pub fn machine(&self) -> MachineKey {
+        machine_of(&self.info, &self.pid)
     }
+}
+
+/// The machine of an agent that describes itself so and is there: by its host name and its address, both.
+pub fn machine_of(info: &v1::AgentInfo, pid: &Pid) -> MachineKey {
+    (&v1::MachineId { hostname: Some(info.hostname.clone()), ip: Some(pid.address().ip().to_string()) })
+        .into()
 }

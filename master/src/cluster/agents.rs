@@ -10,6 +10,7 @@ use libprocess::Pid;
 use mesos::{AgentId, Resources, v1};
 
 use super::{Agent, Cluster, Introduction};
+use crate::registrar::{Activation, Maintenance};
 
 /// Removed agents whose messages are dropped by name; the oldest are forgotten.
 const MAX_REMOVED_AGENTS: usize = 100_000;
@@ -139,6 +140,31 @@ impl Cluster {
     pub fn forget_gone_agent(&mut self, id: &AgentId) {
         self.version += 1;
         self.gone_agents.remove_mut(id);
+    }
+
+    /// An operator decided whether an agent may have tasks.
+    pub fn set_activation(&mut self, id: &AgentId, activation: Activation) {
+        self.version += 1;
+        self.activations.insert_mut(id.clone(), activation);
+    }
+
+    /// An agent is as any other again, or will not be back.
+    pub fn forget_activation(&mut self, id: &AgentId) {
+        self.version += 1;
+        self.activations.remove_mut(id);
+    }
+
+    /// When a registered agent was told to end its tasks; `None` when it is drained no longer.
+    pub fn set_drain_started(&mut self, id: &AgentId, since: Option<SystemTime>) {
+        if let Some(agent) = self.agent_mut(id) {
+            agent.drain_started = since;
+        }
+    }
+
+    /// Maintenance is planned, begins or ends.
+    pub fn set_maintenance(&mut self, maintenance: Maintenance) {
+        self.version += 1;
+        self.maintenance = Arc::new(maintenance);
     }
 
     /// Sets the weights of all roles that have one.

@@ -32,7 +32,9 @@ use libprocess::{FixedState, Pid};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
-pub use agent::{Agent, Introduction};
+use crate::registrar::{Activation, Maintenance};
+
+pub use agent::{Agent, Introduction, machine_of};
 pub use books::Books;
 pub use framework::{Connection, Executor, Framework};
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
@@ -74,6 +76,9 @@ pub struct Cluster {
     unreachable_agents: Ordered<AgentId, v1::TimeInfo>,
     gone_agents: Ordered<AgentId, v1::TimeInfo>,
     removed_agents: IndexSet<AgentId, FixedState>,
+    /// Of agents that are not simply active.
+    activations: Ordered<AgentId, Activation>,
+    maintenance: Arc<Maintenance>,
     weights: Arc<BTreeMap<String, f64>>,
     quotas: Arc<BTreeMap<String, Quota>>,
     tally: Arc<Tally>,
@@ -100,6 +105,8 @@ impl Cluster {
             unreachable_agents: persistent::ordered(),
             gone_agents: persistent::ordered(),
             removed_agents: IndexSet::default(),
+            activations: persistent::ordered(),
+            maintenance: Arc::default(),
             weights: Arc::default(),
             quotas: Arc::default(),
             tally: Arc::default(),
@@ -195,6 +202,16 @@ impl Cluster {
         self.removed_agents.contains(id)
     }
 
+    /// What operators decided of an agent, registered or not.
+    pub fn activation(&self, id: &AgentId) -> Activation {
+        self.activations.get(id).copied().unwrap_or_default()
+    }
+
+    /// Planned maintenance.
+    pub fn maintenance(&self) -> &Arc<Maintenance> {
+        &self.maintenance
+    }
+
     /// The weights of roles that have one.
     pub fn weights(&self) -> &Arc<BTreeMap<String, f64>> {
         &self.weights
@@ -218,6 +235,7 @@ impl Cluster {
             recovered_agents: self.recovered_agents.clone(),
             unreachable_agents: self.unreachable_agents.clone(),
             gone_agents: self.gone_agents.clone(),
+            activations: self.activations.clone(),
             weights: self.weights.clone(),
             quotas: self.quotas.clone(),
         }
@@ -424,10 +442,14 @@ impl Cluster {
         self.tally.tasks_unreachable.fetch_sub(forgotten.iter().map(in_state_unreachable).sum(), Relaxed);
     }
 
-    /// Takes the unreachable tasks of a framework, to end them.
-    pub fn take_unreachable_tasks(&mut self, id: &FrameworkId) -> Vec<Arc<Task>> {
+    /// Takes those unreachable tasks of a framework that are `wanted`, to end them.
+    pub fn take_unreachable_tasks(
+        &mut self,
+        id: &FrameworkId,
+        wanted: impl Fn(&Task) -> bool,
+    ) -> Vec<Arc<Task>> {
         let Some(owner) = self.framework_mut(id) else { return Vec::new() };
-        let taken = owner.unreachable_tasks.extract(|_| true);
+        let taken = owner.unreachable_tasks.extract(|task| wanted(task));
         self.tally.tasks_unreachable.fetch_sub(taken.iter().map(in_state_unreachable).sum(), Relaxed);
         taken
     }

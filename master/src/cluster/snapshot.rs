@@ -14,6 +14,7 @@ use super::agent::Agent;
 use super::framework::Framework;
 use super::offer::Offer;
 use super::persistent::{History, Map, Ordered};
+use crate::registrar::Activation;
 
 /// The master itself, as its readers see it.
 #[derive(Debug, Clone)]
@@ -59,8 +60,17 @@ pub struct Snapshot {
     pub unreachable_agents: Ordered<AgentId, v1::TimeInfo>,
     /// Gone agents, and since when.
     pub gone_agents: Ordered<AgentId, v1::TimeInfo>,
+    /// Which agents are drained or deactivated, whether they are registered or not.
+    pub activations: Ordered<AgentId, Activation>,
     /// Weights of roles that have one; the others weigh 1.
     pub weights: Arc<BTreeMap<String, f64>>,
     /// Quotas of roles that were given one. A quota may be empty: it was reset.
     pub quotas: Arc<BTreeMap<String, Quota>>,
+}
+
+impl Snapshot {
+    /// What operators decided of an agent.
+    pub fn activation(&self, id: &AgentId) -> Activation {
+        self.activations.get(id).copied().unwrap_or_default()
+    }
 }

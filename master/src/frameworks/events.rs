@@ -39,6 +39,20 @@ pub(crate) fn rescind(offer: &OfferId) -> Event {
     Event { rescind: Some(rescind), ..of_type(event::Type::Rescind) }
 }
 
+/// Agents to leave.
+pub(crate) fn inverse_offers(inverse_offers: Vec<v1::InverseOffer>) -> Event {
+    Event {
+        inverse_offers: Some(event::InverseOffers { inverse_offers }),
+        ..of_type(event::Type::InverseOffers)
+    }
+}
+
+/// An inverse offer is no longer valid.
+pub(crate) fn rescind_inverse_offer(offer: &OfferId) -> Event {
+    let rescind = event::RescindInverseOffer { inverse_offer_id: offer.to_proto() };
+    Event { rescind_inverse_offer: Some(rescind), ..of_type(event::Type::RescindInverseOffer) }
+}
+
 /// A task's status.
 pub(crate) fn update(status: v1::TaskStatus) -> Event {
     Event { update: Some(event::Update { status }), ..of_type(event::Type::Update) }

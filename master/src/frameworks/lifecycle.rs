@@ -9,7 +9,7 @@ use mesos::FrameworkId;
 use super::remove;
 use crate::cluster::Connection;
 use crate::master::{Master, StreamBroken, Timeout};
-use crate::offers;
+use crate::{inverse_offers, offers};
 
 /// A stream broke. It may not be its framework's any more: then that has subscribed again.
 pub(crate) fn stream_broken(master: &mut Master, message: StreamBroken, ctx: &mut Context<Master>) {
@@ -44,6 +44,7 @@ pub(super) fn deactivate(master: &mut Master, framework: &FrameworkId, ctx: &mut
     for offer in outstanding {
         offers::discard(master, &offer, None, ctx);
     }
+    inverse_offers::rescind_of_framework(master, framework, ctx);
 }
 
 /// The failover timeout is over. Nothing happens if the framework is back, or was back in between.

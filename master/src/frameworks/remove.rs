@@ -1,6 +1,7 @@
 //! The end of a framework: it was torn down, or did not come back in time (upstream:
 //! `removeFramework`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use libprocess::Context;
@@ -10,6 +11,7 @@ use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId};
 
 use super::lifecycle;
+use crate::agents::activation;
 use crate::cluster::status;
 use crate::master::Master;
 use crate::updates;
@@ -45,6 +47,7 @@ fn reason(framework: &FrameworkId) -> String {
 fn end_tasks(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
     let Some(state) = master.cluster.framework(framework) else { return };
     let tasks: Vec<_> = state.tasks.values().cloned().collect();
+    let agents: BTreeSet<AgentId> = tasks.iter().map(|task| task.agent.clone()).collect();
     for task in tasks {
         let killed = status::of_task(
             &task,
@@ -56,10 +59,13 @@ fn end_tasks(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Mas
         updates::apply(master, framework, &killed, None);
         updates::remove_task(master, framework, &task.id, false);
     }
+    for agent in agents {
+        activation::check_drained(master, &agent, ctx);
+    }
 }
 
 fn end_unreachable_tasks(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
-    for task in master.cluster.take_unreachable_tasks(framework) {
+    for task in master.cluster.take_unreachable_tasks(framework, |_| true) {
         let mut task = Arc::unwrap_or_clone(task);
         let killed = status::of_task(
             &task,

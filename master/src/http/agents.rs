@@ -6,6 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::cluster::{Agent, Snapshot};
+use crate::registrar::Activation;
 
 /// What is known of an agent before it has registered, too.
 fn description<M: SerializeMap>(map: &mut M, info: &v1::AgentInfo) -> Result<(), M::Error> {
@@ -22,7 +23,11 @@ pub(super) fn used(agent: &Agent) -> Resources {
 }
 
 /// The part of a registered agent that all views share.
-pub(super) fn common<M: SerializeMap>(map: &mut M, agent: &Agent) -> Result<(), M::Error> {
+pub(super) fn common<M: SerializeMap>(
+    map: &mut M,
+    agent: &Agent,
+    activation: Activation,
+) -> Result<(), M::Error> {
     description(map, &agent.info)?;
     map.serialize_entry("pid", &agent.pid.to_string())?;
     map.serialize_entry("registered_time", &seconds(agent.registered))?;
@@ -33,32 +38,37 @@ pub(super) fn common<M: SerializeMap>(map: &mut M, agent: &Agent) -> Result<(), 
     map.serialize_entry("reserved_resources", &views::reserved(&agent.total))?;
     map.serialize_entry("unreserved_resources", &Sums(&agent.total.unreserved()))?;
     map.serialize_entry("active", &agent.active)?;
-    // An agent that an operator took out of service; nobody can yet.
-    map.serialize_entry("deactivated", &false)?;
+    // An operator took it out of service, whether it is connected or not.
+    map.serialize_entry("deactivated", &activation.deactivated)?;
     map.serialize_entry("version", &agent.version)?;
     let capabilities = agent.capability_list.iter().filter_map(|capability| capability.r#type);
-    map.serialize_entry("capabilities", &names::<v1::agent_info::capability::Type>(capabilities))
+    map.serialize_entry("capabilities", &names::<v1::agent_info::capability::Type>(capabilities))?;
+    if let Some(drain) = activation.drain {
+        map.serialize_entry("drain_info", &drain)?;
+        optional(map, "estimated_drain_start_time_seconds", agent.drain_started.map(seconds))?;
+    }
+    Ok(())
 }
 
 /// An agent as in `/state`.
-pub(super) struct Summary<'a>(pub(super) &'a Agent);
+pub(super) struct Summary<'a>(pub(super) &'a Agent, pub(super) Activation);
 
 impl Serialize for Summary<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        common(&mut map, self.0)?;
+        common(&mut map, self.0, self.1)?;
         map.end()
     }
 }
 
 /// An agent as in `/slaves`: with each resource whole, so that it can be named to `/unreserve` and the like.
-pub(super) struct Detailed<'a>(pub(super) &'a Agent);
+pub(super) struct Detailed<'a>(pub(super) &'a Agent, pub(super) Activation);
 
 impl Serialize for Detailed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let agent = self.0;
         let mut map = serializer.serialize_map(None)?;
-        common(&mut map, agent)?;
+        common(&mut map, agent, self.1)?;
         map.serialize_entry("reserved_resources_full", &views::reserved_full(&agent.total))?;
         map.serialize_entry("unreserved_resources_full", &Full(&agent.total.unreserved()))?;
         map.serialize_entry("used_resources_full", &Full(&used(agent)))?;
@@ -87,12 +97,16 @@ pub(super) struct Agents<'a, T> {
 
 impl<'a, T> Agents<'a, T> {
     /// `wanted` is the query's `slave_id`; `show` makes the view of one agent.
-    pub(super) fn of(snapshot: &'a Snapshot, wanted: Option<&str>, show: impl Fn(&'a Agent) -> T) -> Self {
+    pub(super) fn of(
+        snapshot: &'a Snapshot,
+        wanted: Option<&str>,
+        show: impl Fn(&'a Agent, Activation) -> T,
+    ) -> Self {
         let accepted = |id: &str| wanted.is_none_or(|wanted| wanted == id);
         let registered = snapshot.agents.values().filter(|agent| accepted(agent.id.as_str()));
         let recovered = snapshot.recovered_agents.iter().filter(|(id, _)| accepted(id.as_str()));
         Self {
-            slaves: registered.map(|agent| show(agent)).collect(),
+            slaves: registered.map(|agent| show(agent, snapshot.activation(&agent.id))).collect(),
             recovered_slaves: recovered.map(|(_, info)| Recovered(info)).collect(),
         }
     }

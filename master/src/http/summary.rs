@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::{agents, frameworks};
 use crate::cluster::{Agent, Framework, Snapshot, Task};
+use crate::registrar::Activation;
 
 /// The states that are counted, in upstream's order.
 const COUNTED: [(TaskState, &str); 10] = [
@@ -77,7 +78,8 @@ impl Serialize for StateSummary<'_> {
         map.serialize_entry("hostname", master.info.hostname.as_deref().unwrap_or_default())?;
         mesos::views::optional(&mut map, "cluster", master.cluster.as_ref())?;
         let agent = |agent: &'_ std::sync::Arc<Agent>| {
-            AgentSummary(agent.clone(), self.by_agent.get(agent.id.as_str()).unwrap_or(&none))
+            let tally = self.by_agent.get(agent.id.as_str()).unwrap_or(&none);
+            AgentSummary(agent.clone(), self.snapshot.activation(&agent.id), tally)
         };
         map.serialize_entry("slaves", &self.snapshot.agents.values().map(agent).collect::<Vec<_>>())?;
         let framework = |framework: &'_ std::sync::Arc<Framework>| {
@@ -91,13 +93,13 @@ impl Serialize for StateSummary<'_> {
     }
 }
 
-struct AgentSummary<'a>(std::sync::Arc<Agent>, &'a Tally<'a>);
+struct AgentSummary<'a>(std::sync::Arc<Agent>, Activation, &'a Tally<'a>);
 
 impl Serialize for AgentSummary<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        agents::common(&mut map, &self.0)?;
-        self.1.serialize(&mut map, "framework_ids")?;
+        agents::common(&mut map, &self.0, self.1)?;
+        self.2.serialize(&mut map, "framework_ids")?;
         map.end()
     }
 }

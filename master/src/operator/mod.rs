@@ -2,6 +2,8 @@
 //!
 //! | call | endpoint | file |
 //! |---|---|---|
+//! | MARK_AGENT_GONE, DRAIN_AGENT, DEACTIVATE_AGENT, REACTIVATE_AGENT | | `agents` |
+//! | GET_MAINTENANCE_SCHEDULE, UPDATE_MAINTENANCE_SCHEDULE, GET_MAINTENANCE_STATUS, START_MAINTENANCE, STOP_MAINTENANCE | `/maintenance/schedule`, `/maintenance/status`, `/machine/down`, `/machine/up` | `maintenance` |
 //! | GET_QUOTA, UPDATE_QUOTA, SET_QUOTA, REMOVE_QUOTA | `GET`, `POST` and `DELETE /quota` | `quota` |
 //! | GET_WEIGHTS, UPDATE_WEIGHTS | `GET` and `PUT /weights` | `weights` |
 //!
@@ -10,12 +12,15 @@
 //! types, the call's form. A change is answered when the registry has stored it. Authorization will stand
 //! between validating and storing.
 
+mod agents;
+mod body;
+mod maintenance;
 mod quota;
 mod weights;
 
 use ::http::{Method, StatusCode};
 use libprocess::http::{Reply, Request, Response};
-use libprocess::{Context, Install, promise};
+use libprocess::{Answer, Context, Install, promise};
 use mesos::v1::master::{Call, call::Type};
 use mesos::{MediaType, codec};
 
@@ -34,6 +39,23 @@ pub(crate) fn install(install: &mut Install<Master>) {
     });
     install.route(&[], "/weights", "Weights of roles: GET (jsonp), PUT.", |m, r, c| {
         either(admit(m, &r).and_then(|()| weights::endpoint(m, r, c)))
+    });
+    install_maintenance(install);
+}
+
+/// The endpoints of maintenance, registered as the others.
+fn install_maintenance(install: &mut Install<Master>) {
+    install.route(&[], "/maintenance/schedule", "Planned maintenance: GET (jsonp), POST.", |m, r, c| {
+        either(admit(m, &r).and_then(|()| maintenance::schedule_endpoint(m, r, c)))
+    });
+    install.route(&[], "/maintenance/status", "Machines that are draining or down (jsonp).", |m, r, _| {
+        either(admit(m, &r).and_then(|()| maintenance::status_endpoint(m, r)))
+    });
+    install.route(&[], "/machine/down", "Begins the maintenance of machines: POST.", |m, r, c| {
+        either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::start)))
+    });
+    install.route(&[], "/machine/up", "Ends the maintenance of machines: POST.", |m, r, c| {
+        either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::stop)))
     });
 }
 
@@ -83,6 +105,27 @@ fn dispatch(
         Type::UpdateWeights => {
             weights::update(master, call.update_weights.unwrap_or_default().weight_infos, ctx)
         }
+        Type::GetMaintenanceSchedule => Ok(maintenance::get_schedule(master, media)),
+        Type::UpdateMaintenanceSchedule => {
+            maintenance::update(master, call.update_maintenance_schedule.unwrap_or_default().schedule, ctx)
+        }
+        Type::GetMaintenanceStatus => Ok(maintenance::get_status(master, media)),
+        Type::StartMaintenance => {
+            maintenance::start(master, call.start_maintenance.unwrap_or_default().machines, ctx)
+        }
+        Type::StopMaintenance => {
+            maintenance::stop(master, call.stop_maintenance.unwrap_or_default().machines, ctx)
+        }
+        Type::MarkAgentGone => {
+            agents::mark_gone(master, call.mark_agent_gone.unwrap_or_default().agent_id, ctx)
+        }
+        Type::DrainAgent => agents::drain(master, call.drain_agent.unwrap_or_default(), ctx),
+        Type::DeactivateAgent => {
+            agents::deactivate(master, call.deactivate_agent.unwrap_or_default().agent_id, ctx)
+        }
+        Type::ReactivateAgent => {
+            agents::reactivate(master, call.reactivate_agent.unwrap_or_default().agent_id, ctx)
+        }
         other => Err(Response::text(
             StatusCode::NOT_IMPLEMENTED,
             format!("501 Not Implemented: this master does not know the call {} yet", other.as_str_name()),
@@ -97,15 +140,38 @@ fn store(
     ctx: &mut Context<Master>,
     then: impl FnOnce(&mut Master, &mut Context<Master>) + 'static,
 ) -> Reply {
-    let (reply, answer) = promise::<Response>();
-    master.apply(operation, ctx, move |master, _, ctx| {
+    store_and_answer(master, operation, ctx, move |master, _, ctx| {
         then(master, ctx);
-        reply.set(Response::new(StatusCode::OK));
+        Response::new(StatusCode::OK)
+    })
+}
+
+/// Stores a change that may be impossible; `then` hears whether it was possible, makes it known, and answers.
+fn store_and_answer(
+    master: &mut Master,
+    operation: Operation,
+    ctx: &mut Context<Master>,
+    then: impl FnOnce(&mut Master, bool, &mut Context<Master>) -> Response + 'static,
+) -> Reply {
+    let (reply, answer) = promise::<Response>();
+    master.apply(operation, ctx, move |master, possible, ctx| {
+        let response = then(master, possible, ctx);
+        reply.set(response);
     });
+    later(answer)
+}
+
+/// An answer that waits for the registry.
+fn later(answer: Answer<Response>) -> Reply {
     Reply::later(async move {
         let ended = |_| Response::service_unavailable("The master ended before the change was stored");
         answer.await.unwrap_or_else(ended)
     })
+}
+
+/// What a call is about went away while it was stored.
+fn removed_meanwhile(what: &str) -> Response {
+    Response::text(StatusCode::CONFLICT, format!("{what} removed while processing the call"))
 }
 
 /// Whether frameworks may use this role at all (`--roles`).

@@ -22,6 +22,7 @@ use mesos::v1::quota::{QuotaConfig, QuotaInfo, QuotaRequest, QuotaStatus};
 use mesos::v1::{self, master::response};
 use mesos::{MediaType, ResourceQuantities, codec, json, resources};
 
+use super::body::Body;
 use super::{is_whitelisted, store};
 use crate::cluster::{Books, Offer};
 use crate::master::Master;
@@ -240,14 +241,9 @@ fn outstanding(master: &Master, wanted: impl Fn(&Offer) -> bool) -> Vec<Arc<Offe
 
 /// The body of `POST /quota`.
 fn read(body: &[u8]) -> Result<QuotaRequest, Response> {
-    let text = || String::from_utf8_lossy(body).into_owned();
-    let syntax = |error: String| bad(format!("Failed to parse set quota request JSON '{}': {error}", text()));
-    let value = json::parse(body).map_err(|error| syntax(error.to_string()))?;
-    if !value.is_object() {
-        return Err(syntax("Unexpected JSON type parsed".to_owned()));
-    }
-    json::from_value(&value)
-        .map_err(|error| bad(format!("Failed to validate set quota request JSON '{}': {error}", text())))
+    let body = Body::new("set quota", body);
+    let value = body.object()?;
+    json::from_value(&value).map_err(|error| body.refused("Failed to validate set quota request JSON", error))
 }
 
 /// SET_QUOTA and `POST /quota`.

@@ -12,6 +12,7 @@ use libprocess::http::{Reply, Request, Response};
 use mesos::v1::{self, WeightInfo, master::response};
 use mesos::{AgentId, MediaType, codec, json, roles};
 
+use super::body::Body;
 use super::{is_whitelisted, store};
 use crate::master::Master;
 use crate::offers;
@@ -54,20 +55,13 @@ fn infos(weights: &BTreeMap<String, f64>) -> Vec<WeightInfo> {
 
 /// The body of `PUT /weights`.
 fn read(body: &[u8]) -> Result<Vec<WeightInfo>, Response> {
-    let text = || String::from_utf8_lossy(body).into_owned();
-    let syntax = |error: String| {
-        Response::bad_request(format!("Failed to parse update weights request JSON '{}': {error}", text()))
-    };
-    let value = json::parse(body).map_err(|error| syntax(error.to_string()))?;
-    let Some(items) = value.as_array() else {
-        return Err(syntax("Unexpected JSON type parsed".to_owned()));
-    };
-    items.iter().map(json::from_value).collect::<Result<_, _>>().map_err(|error: json::Error| {
-        Response::bad_request(format!(
-            "Failed to convert weights JSON array to protobuf '{}': {error}",
-            text()
-        ))
-    })
+    let body = Body::new("update weights", body);
+    let items = body.array()?;
+    items
+        .iter()
+        .map(json::from_value)
+        .collect::<Result<_, _>>()
+        .map_err(|error: json::Error| body.refused("Failed to convert weights JSON array to protobuf", error))
 }
 
 /// UPDATE_WEIGHTS and `PUT /weights`: of the roles that are named, all or none.

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mesos::internal::{Registry, registry};
-use mesos::v1::maintenance::Schedule;
 use mesos::v1::master_info::capability::Type as Capability;
 use mesos::v1::quota::QuotaConfig;
 use mesos::{AgentId, MachineKey, v1, wire};
+
+use super::operations::Maintenance;
 
 /// One change of one record. What is `None` is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,8 +110,7 @@ pub struct Entries {
     agents: BTreeMap<AgentId, registry::Slave>,
     unreachable: BTreeMap<AgentId, registry::UnreachableSlave>,
     gone: BTreeMap<AgentId, registry::GoneSlave>,
-    machines: BTreeMap<MachineKey, registry::Machine>,
-    schedule: Option<Schedule>,
+    maintenance: Maintenance,
     weights: BTreeMap<String, registry::Weight>,
     quotas: BTreeMap<String, QuotaConfig>,
     capabilities: BTreeSet<String>,
@@ -140,8 +140,11 @@ impl Entries {
             Key::Agent(id) => drop(self.agents.insert(id, wire::decode(bytes)?)),
             Key::Unreachable(id) => drop(self.unreachable.insert(id, wire::decode(bytes)?)),
             Key::Gone(id) => drop(self.gone.insert(id, wire::decode(bytes)?)),
-            Key::Machine(key) => drop(self.machines.insert(key, wire::decode(bytes)?)),
-            Key::Schedule => self.schedule = Some(wire::decode(bytes)?),
+            Key::Machine(key) => {
+                let machine: registry::Machine = wire::decode(bytes)?;
+                self.maintenance.machines.insert(key, machine.info);
+            }
+            Key::Schedule => self.maintenance.schedule = Some(wire::decode(bytes)?),
             Key::Weight(role) => drop(self.weights.insert(role, wire::decode(bytes)?)),
             Key::Quota(role) => drop(self.quotas.insert(role, wire::decode(bytes)?)),
             Key::Capability(name) => drop(self.capabilities.insert(name)),
@@ -161,8 +164,11 @@ impl Entries {
             Key::Agent(id) => self.agents.get(id).map(wire::encode),
             Key::Unreachable(id) => self.unreachable.get(id).map(wire::encode),
             Key::Gone(id) => self.gone.get(id).map(wire::encode),
-            Key::Machine(key) => self.machines.get(key).map(wire::encode),
-            Key::Schedule => self.schedule.as_ref().map(wire::encode),
+            Key::Machine(key) => {
+                let info = self.maintenance.machines.get(key);
+                info.map(|info| wire::encode(&registry::Machine { info: info.clone() }))
+            }
+            Key::Schedule => self.maintenance.schedule.as_ref().map(wire::encode),
             Key::Weight(role) => self.weights.get(role).map(wire::encode),
             Key::Quota(role) => self.quotas.get(role).map(wire::encode),
             Key::Capability(name) => {
@@ -173,6 +179,7 @@ impl Entries {
 
     /// All of it in upstream's form.
     pub fn to_registry(&self) -> Registry {
+        let machines = self.maintenance.machines.values().cloned();
         Registry {
             master: self.master.clone(),
             slaves: Some(registry::Slaves { slaves: self.agents.values().cloned().collect() }),
@@ -180,8 +187,10 @@ impl Entries {
                 slaves: self.unreachable.values().cloned().collect(),
             }),
             gone: Some(registry::GoneSlaves { slaves: self.gone.values().cloned().collect() }),
-            machines: Some(registry::Machines { machines: self.machines.values().cloned().collect() }),
-            schedules: self.schedule.iter().cloned().collect(),
+            machines: Some(registry::Machines {
+                machines: machines.map(|info| registry::Machine { info }).collect(),
+            }),
+            schedules: self.maintenance.schedule.iter().cloned().collect(),
             weights: self.weights.values().cloned().collect(),
             quota_configs: self.quotas.values().cloned().collect(),
             minimum_capabilities: self.capabilities.iter().map(|name| minimum_capability(name)).collect(),
@@ -283,35 +292,22 @@ impl Entries {
             || self.unreachable.values().any(registry::UnreachableSlave::deactivated)
     }
 
-    /// The machines with planned maintenance.
-    pub fn machines(&self) -> &BTreeMap<MachineKey, registry::Machine> {
-        &self.machines
-    }
-
-    /// Adds or replaces a machine.
-    pub fn put_machine(&mut self, key: MachineKey, info: v1::MachineInfo) {
-        self.changed.insert(Key::Machine(key.clone()));
-        self.machines.insert(key, registry::Machine { info });
-    }
-
-    /// A machine has no maintenance any more. Whether it had.
-    pub fn remove_machine(&mut self, key: &MachineKey) -> bool {
-        let removed = self.machines.remove(key).is_some();
-        if removed {
-            self.changed.insert(Key::Machine(key.clone()));
-        }
-        removed
-    }
-
     /// Planned maintenance.
-    pub fn schedule(&self) -> Option<&Schedule> {
-        self.schedule.as_ref()
+    pub fn maintenance(&self) -> &Maintenance {
+        &self.maintenance
     }
 
-    /// Plans maintenance, or none at all.
-    pub fn set_schedule(&mut self, schedule: Option<Schedule>) {
-        self.changed.insert(Key::Schedule);
-        self.schedule = schedule;
+    /// Plans maintenance. Only what is different is a change.
+    pub fn set_maintenance(&mut self, maintenance: Maintenance) {
+        let before = std::mem::replace(&mut self.maintenance, maintenance);
+        if before.schedule != self.maintenance.schedule {
+            self.changed.insert(Key::Schedule);
+        }
+        for key in before.machines.keys().chain(self.maintenance.machines.keys()) {
+            if before.machines.get(key) != self.maintenance.machines.get(key) {
+                self.changed.insert(Key::Machine(key.clone()));
+            }
+        }
     }
 
     /// Demands of every later master that it has a capability, or no longer.
@@ -374,11 +370,11 @@ mod tests {
         entries.put_quota(QuotaConfig { role: "q".into(), ..Default::default() });
         entries.put_quota(QuotaConfig { role: "r".into(), ..Default::default() });
         let machine = v1::MachineId { hostname: Some("H".into()), ip: None };
-        entries.put_machine(
-            (&machine).into(),
-            v1::MachineInfo { id: machine.clone(), mode: None, unavailability: None },
-        );
-        entries.set_schedule(Some(Schedule::default()));
+        let info = v1::MachineInfo { id: machine.clone(), mode: None, unavailability: None };
+        entries.set_maintenance(Maintenance {
+            schedule: Some(Default::default()),
+            machines: [((&machine).into(), info)].into(),
+        });
         entries.demand(Capability::AgentDraining, true);
         let mut records: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut store = |changes: Vec<Change>| {

@@ -25,8 +25,8 @@ use libprocess::{Context, Handle, Install, Message, Pid, Process, Promise, Recip
 use mesos::internal::Registry;
 use mesos::v1;
 
-pub use entries::{Change, CorruptRecord, Entries, Record};
-pub use operations::Operation;
+pub use entries::{Activation, Change, CorruptRecord, Entries, Record};
+pub use operations::{Maintenance, Operation};
 pub use storage::{Etcd, FILE, InMemory, Local, Storage, StorageError, ZooKeeper, batches, shared};
 
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).

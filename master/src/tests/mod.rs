@@ -3,10 +3,13 @@
 
 mod agents;
 mod constraints;
+mod draining;
 mod explain;
 mod failover;
 mod framework_failover;
+mod gone;
 mod launch;
+mod maintenance;
 mod partition;
 mod pruning;
 mod quota;
@@ -44,6 +47,7 @@ pub(crate) enum Got {
     UpdateFramework(Box<UpdateFrameworkMessage>),
     Message(FrameworkToExecutorMessage),
     Shutdown(ShutdownMessage),
+    Drain(DrainSlaveMessage),
     Checkpoint(CheckpointResourcesMessage),
 }
 
@@ -96,6 +100,7 @@ logged! {
     UpdateFrameworkMessage => |message| Got::UpdateFramework(Box::new(message));
     FrameworkToExecutorMessage => Got::Message;
     ShutdownMessage => Got::Shutdown;
+    DrainSlaveMessage => Got::Drain;
     CheckpointResourcesMessage => Got::Checkpoint;
 }
 

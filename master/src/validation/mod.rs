@@ -10,6 +10,7 @@ pub mod container;
 pub mod executor;
 pub mod framework;
 pub mod health;
+pub mod maintenance;
 pub mod offer;
 pub mod operator;
 pub mod quota;

@@ -1,5 +1,8 @@
 //! Planned maintenance of machines. A machine that is not named anywhere is up; one in the schedule is draining, or
 //! down while its maintenance is under way.
+//!
+//! What is planned is plain data with its transitions ([`Maintenance`]): the registry has it, and the leading master
+//! has a copy, which changes in the same way once a change is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,66 +12,96 @@ use mesos::{MachineKey, v1};
 
 use super::super::entries::Entries;
 
-/// A schedule takes the place of the one before it. Machines that are in both keep their mode.
+/// All that is planned, and the machines that are named in it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Maintenance {
+    /// The windows; `None` if nothing was planned, or all of it is over.
+    pub schedule: Option<Schedule>,
+    /// Every machine in the schedule: draining or down, with its time.
+    pub machines: BTreeMap<MachineKey, v1::MachineInfo>,
+}
+
+impl Maintenance {
+    /// A schedule takes the place of the one before it. Machines that are in both keep their mode; new ones are draining.
+    pub fn plan(&mut self, schedule: Schedule) {
+        let mut planned = BTreeMap::new();
+        for window in &schedule.windows {
+            for id in &window.machine_ids {
+                let key = MachineKey::from(id);
+                let known = self.machines.get(&key);
+                let info = v1::MachineInfo {
+                    id: known.map_or(id, |known| &known.id).clone(),
+                    mode: known.map_or(Some(Mode::Draining.into()), |known| known.mode),
+                    unavailability: Some(window.unavailability),
+                };
+                planned.insert(key, info);
+            }
+        }
+        self.machines = planned;
+        self.schedule = Some(schedule);
+    }
+
+    /// Machines go down. Whether any of them is in the schedule.
+    pub fn start(&mut self, machines: &[v1::MachineId]) -> bool {
+        let mut any = false;
+        for key in machines.iter().map(MachineKey::from) {
+            if let Some(info) = self.machines.get_mut(&key) {
+                info.set_mode(Mode::Down);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Machines are up again. A window that has no machine any more goes, and so does a schedule without windows.
+    /// Whether any of them was in the schedule.
+    pub fn stop(&mut self, machines: &[v1::MachineId]) -> bool {
+        let up: BTreeSet<MachineKey> = machines.iter().map(MachineKey::from).collect();
+        let before = self.machines.len();
+        self.machines.retain(|key, _| !up.contains(key));
+        if let Some(schedule) = &mut self.schedule {
+            for window in &mut schedule.windows {
+                window.machine_ids.retain(|id| !up.contains(&MachineKey::from(id)));
+            }
+            schedule.windows.retain(|window| !window.machine_ids.is_empty());
+            self.schedule.take_if(|schedule| schedule.windows.is_empty());
+        }
+        self.machines.len() < before
+    }
+
+    /// When a machine will be unavailable, if that is planned.
+    pub fn unavailability(&self, machine: &MachineKey) -> Option<v1::Unavailability> {
+        self.machines.get(machine)?.unavailability
+    }
+
+    /// Whether a machine is down for its maintenance.
+    pub fn is_down(&self, machine: &MachineKey) -> bool {
+        self.machines.get(machine).is_some_and(|info| info.mode() == Mode::Down)
+    }
+}
+
+/// Maintenance is planned.
 pub(super) fn update(schedule: Schedule, entries: &mut Entries) -> bool {
-    let mut planned: BTreeMap<MachineKey, v1::MachineInfo> = BTreeMap::new();
-    for window in &schedule.windows {
-        for id in &window.machine_ids {
-            let key = MachineKey::from(id);
-            let known = entries.machines().get(&key).map(|machine| &machine.info);
-            let info = v1::MachineInfo {
-                id: known.map_or(id, |known| &known.id).clone(),
-                mode: known.map_or(Some(Mode::Draining.into()), |known| known.mode),
-                unavailability: Some(window.unavailability),
-            };
-            planned.insert(key, info);
-        }
-    }
-    let left: Vec<_> = entries.machines().keys().filter(|key| !planned.contains_key(*key)).cloned().collect();
-    for key in left {
-        entries.remove_machine(&key);
-    }
-    for (key, info) in planned {
-        if entries.machines().get(&key).is_none_or(|machine| machine.info != info) {
-            entries.put_machine(key, info);
-        }
-    }
-    entries.set_schedule(Some(schedule));
+    let mut maintenance = entries.maintenance().clone();
+    maintenance.plan(schedule);
+    entries.set_maintenance(maintenance);
     true
 }
 
-/// Machines go down.
+/// Maintenance begins.
 pub(super) fn start(machines: &[v1::MachineId], entries: &mut Entries) -> bool {
-    let mut any = false;
-    for key in machines.iter().map(MachineKey::from) {
-        let Some(mut info) = entries.machines().get(&key).map(|machine| machine.info.clone()) else {
-            continue;
-        };
-        info.set_mode(Mode::Down);
-        entries.put_machine(key, info);
-        any = true;
-    }
-    any
+    let mut maintenance = entries.maintenance().clone();
+    let possible = maintenance.start(machines);
+    entries.set_maintenance(maintenance);
+    possible
 }
 
-/// Machines are up again. A window that has no machine any more goes, and so does a schedule without windows.
+/// Maintenance is over.
 pub(super) fn stop(machines: &[v1::MachineId], entries: &mut Entries) -> bool {
-    let up: BTreeSet<MachineKey> = machines.iter().map(MachineKey::from).collect();
-    let mut any = false;
-    for key in &up {
-        any |= entries.remove_machine(key);
-    }
-    if let Some(mut schedule) = entries.schedule().cloned() {
-        for window in &mut schedule.windows {
-            window.machine_ids.retain(|id| !up.contains(&MachineKey::from(id)));
-        }
-        schedule.windows.retain(|window| !window.machine_ids.is_empty());
-        let left = (!schedule.windows.is_empty()).then_some(schedule);
-        if left.as_ref() != entries.schedule() {
-            entries.set_schedule(left);
-        }
-    }
-    any
+    let mut maintenance = entries.maintenance().clone();
+    let possible = maintenance.stop(machines);
+    entries.set_maintenance(maintenance);
+    possible
 }
 
 #[cfg(test)]
@@ -103,11 +136,11 @@ mod tests {
     fn windows(entries: &Entries) -> Option<Vec<usize>> {
         let sizes =
             |schedule: &Schedule| schedule.windows.iter().map(|window| window.machine_ids.len()).collect();
-        entries.schedule().map(sizes)
+        entries.maintenance().schedule.as_ref().map(sizes)
     }
 
     fn modes(entries: &Entries) -> Vec<Mode> {
-        entries.machines().values().map(|machine| machine.info.mode()).collect()
+        entries.maintenance().machines.values().map(v1::MachineInfo::mode).collect()
     }
 
     #[test]
@@ -115,7 +148,7 @@ mod tests {
         let mut entries = Entries::default();
         let mut check = |next: Schedule, machines: usize| {
             assert!(update(next.clone(), &mut entries));
-            assert_eq!(entries.schedule(), Some(&next));
+            assert_eq!(entries.maintenance().schedule.as_ref(), Some(&next));
             assert_eq!(modes(&entries), vec![Mode::Draining; machines]);
         };
         check(schedule(&[&[one()]]), 1);
@@ -135,18 +168,17 @@ mod tests {
         later.windows[0].unavailability = unavailability(2);
         entries.take_changes();
         assert!(update(later.clone(), &mut entries));
-        let mode = |id: &v1::MachineId| entries.machines()[&id.into()].info.mode();
+        let mode = |id: &v1::MachineId| entries.maintenance().machines[&id.into()].mode();
         assert_eq!(
             (mode(&one()), mode(&two()), mode(&three())),
             (Mode::Draining, Mode::Down, Mode::Draining)
         );
-        let starts = entries.machines().values().map(|machine| machine.info.unavailability);
+        let starts = entries.maintenance().machines.values().map(|info| info.unavailability);
         assert!(starts.into_iter().all(|known| known == Some(unavailability(2))));
         entries.take_changes();
         // What stays as it is is not stored again.
         assert!(update(later, &mut entries));
-        let changed: Vec<String> = entries.take_changes().into_iter().map(|change| change.key).collect();
-        assert_eq!(changed, ["schedule"]);
+        assert!(entries.take_changes().is_empty());
     }
 
     #[test]
@@ -169,6 +201,6 @@ mod tests {
 
         assert!(start(&[one(), two()], &mut entries) && stop(&[one(), two()], &mut entries));
         assert_eq!(windows(&entries), None);
-        assert!(entries.machines().is_empty());
+        assert!(entries.maintenance().machines.is_empty());
     }
 }

@@ -26,6 +26,8 @@ use mesos::{AgentId, v1};
 
 use super::entries::Entries;
 
+pub use maintenance::Maintenance;
+
 /// One change of the registry.
 #[derive(Debug, Clone)]
 pub enum Operation {

@@ -1,0 +1,188 @@
+//! Maintenance of machines: planned, begun, ended, looked at (upstream: the handlers of maintenance in
+//! `master/http.cpp`).
+//!
+//! | call | endpoint |
+//! |---|---|
+//! | GET_MAINTENANCE_SCHEDULE, UPDATE_MAINTENANCE_SCHEDULE | `GET` and `POST /maintenance/schedule` |
+//! | GET_MAINTENANCE_STATUS | `GET /maintenance/status` |
+//! | START_MAINTENANCE | `POST /machine/down` |
+//! | STOP_MAINTENANCE | `POST /machine/up` |
+
+use ::http::Method;
+use libprocess::Context;
+use libprocess::http::{Reply, Request, Response};
+use mesos::v1::machine_info::Mode;
+use mesos::v1::maintenance::{ClusterStatus, Schedule, cluster_status::DrainingMachine};
+use mesos::v1::{self, master::response};
+use mesos::{AgentId, MediaType, codec, json};
+
+use super::body::Body;
+use super::{removed_meanwhile, store_and_answer};
+use crate::agents::maintenance;
+use crate::master::Master;
+use crate::registrar::Operation;
+use crate::validation::{Checked, maintenance as validation};
+
+/// `/maintenance/schedule`.
+pub(super) fn schedule_endpoint(
+    master: &mut Master,
+    request: Request,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    match request.method {
+        Method::GET => {
+            let schedule = schedule(master);
+            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&schedule))))
+        }
+        Method::POST => {
+            let body = Body::bare(&request.body).object()?;
+            let schedule =
+                json::from_value(&body).map_err(|error| Response::bad_request(error.to_string()))?;
+            update(master, schedule, ctx)
+        }
+        ref other => Err(Response::method_not_allowed_for(&[Method::GET, Method::POST], other)),
+    }
+}
+
+/// `/maintenance/status`.
+pub(super) fn status_endpoint(master: &mut Master, request: Request) -> Result<Reply, Response> {
+    if request.method != Method::GET {
+        return Err(Response::method_not_allowed_for(&[Method::GET], &request.method));
+    }
+    Ok(status(master, move |status| Response::jsonp(&request.query, json::to_vec(&status))))
+}
+
+/// `/machine/down` and `/machine/up`.
+pub(super) fn machine_endpoint(
+    master: &mut Master,
+    request: &Request,
+    ctx: &mut Context<Master>,
+    call: impl FnOnce(&mut Master, Vec<v1::MachineId>, &mut Context<Master>) -> Result<Reply, Response>,
+) -> Result<Reply, Response> {
+    if request.method != Method::POST {
+        return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
+    }
+    let items = Body::bare(&request.body).array()?;
+    let machines: Result<Vec<v1::MachineId>, json::Error> = items.iter().map(json::from_value).collect();
+    call(master, machines.map_err(|error| Response::bad_request(error.to_string()))?, ctx)
+}
+
+/// GET_MAINTENANCE_SCHEDULE.
+pub(super) fn get_schedule(master: &Master, media: MediaType) -> Reply {
+    let schedule = schedule(master);
+    Reply::render(move || {
+        let response = v1::master::Response {
+            r#type: Some(response::Type::GetMaintenanceSchedule.into()),
+            get_maintenance_schedule: Some(response::GetMaintenanceSchedule { schedule }),
+            ..Default::default()
+        };
+        Response::ok(media.as_str(), codec::encode(media, &response))
+    })
+}
+
+fn schedule(master: &Master) -> Schedule {
+    master.cluster.maintenance().schedule.clone().unwrap_or_default()
+}
+
+/// UPDATE_MAINTENANCE_SCHEDULE.
+pub(super) fn update(
+    master: &mut Master,
+    schedule: Schedule,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    or_bad(validation::schedule(&schedule, master.cluster.maintenance()))?;
+    let operation = Operation::UpdateSchedule { schedule: schedule.clone() };
+    Ok(super::store(master, operation, ctx, move |master, ctx| maintenance::plan(master, schedule, ctx)))
+}
+
+/// START_MAINTENANCE.
+pub(super) fn start(
+    master: &mut Master,
+    machines: Vec<v1::MachineId>,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    or_bad(validation::machines(&machines))?;
+    all_in(master, &machines, Mode::Draining, "is not in DRAINING mode and cannot be brought down")?;
+    let operation = Operation::StartMaintenance { machines: machines.clone() };
+    Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
+        if !possible {
+            return removed_meanwhile("Machine");
+        }
+        maintenance::start(master, &machines, ctx);
+        Response::new(::http::StatusCode::OK)
+    }))
+}
+
+/// STOP_MAINTENANCE.
+pub(super) fn stop(
+    master: &mut Master,
+    machines: Vec<v1::MachineId>,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    or_bad(validation::machines(&machines))?;
+    all_in(master, &machines, Mode::Down, "is not in DOWN mode and cannot be brought up")?;
+    let operation = Operation::StopMaintenance { machines: machines.clone() };
+    Ok(store_and_answer(master, operation, ctx, move |master, possible, _| {
+        if !possible {
+            return removed_meanwhile("Machine");
+        }
+        maintenance::stop(master, &machines);
+        Response::new(::http::StatusCode::OK)
+    }))
+}
+
+fn or_bad(checked: Checked) -> Result<(), Response> {
+    checked.map_err(|error| Response::bad_request(error.0))
+}
+
+/// Whether all of these machines are in the schedule, and in this mode.
+fn all_in(master: &Master, machines: &[v1::MachineId], mode: Mode, otherwise: &str) -> Result<(), Response> {
+    for id in machines {
+        let refuse =
+            |why: &str| Err(Response::bad_request(format!("Machine '{}' {why}", validation::text(id))));
+        match master.cluster.maintenance().machines.get(&id.into()) {
+            None => return refuse("is not part of a maintenance schedule"),
+            Some(info) if info.mode() != mode => return refuse(otherwise),
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// GET_MAINTENANCE_STATUS.
+pub(super) fn get_status(master: &Master, media: MediaType) -> Reply {
+    status(master, move |status| {
+        let response = v1::master::Response {
+            r#type: Some(response::Type::GetMaintenanceStatus.into()),
+            get_maintenance_status: Some(response::GetMaintenanceStatus { status }),
+            ..Default::default()
+        };
+        Response::ok(media.as_str(), codec::encode(media, &response))
+    })
+}
+
+/// Which machines are draining, with what frameworks say to it, and which are down.
+fn status(master: &Master, show: impl FnOnce(ClusterStatus) -> Response + Send + 'static) -> Reply {
+    let planned = master.cluster.maintenance().clone();
+    let draining = planned.machines.iter().filter(|(_, info)| info.mode() == Mode::Draining);
+    let draining: Vec<(v1::MachineId, Vec<AgentId>)> =
+        draining.map(|(key, info)| (info.id.clone(), maintenance::agents_on(master, key))).collect();
+    let answers = master.allocation.inverse_offer_statuses();
+    Reply::later(async move {
+        let Ok(answers) = answers.await else {
+            return Response::service_unavailable("The allocator has ended");
+        };
+        let of_machine = |agents: Vec<AgentId>| {
+            let found = agents.into_iter().filter_map(|agent| answers.get(&agent));
+            found.flat_map(|of_agent| of_agent.values().cloned()).collect()
+        };
+        let draining = draining.into_iter();
+        let down = planned.machines.values().filter(|info| info.mode() == Mode::Down);
+        show(ClusterStatus {
+            draining_machines: draining
+                .map(|(id, agents)| DrainingMachine { id, statuses: of_machine(agents) })
+                .collect(),
+            down_machines: down.map(|info| info.id.clone()).collect(),
+        })
+    })
+}
