@@ -15,10 +15,7 @@ use serde_json::{Value, json};
 /// Two masters with a short session, so that the death of the leader is noticed soon, and two agents.
 async fn cluster(url: &str) -> Cluster {
     let mut cluster = Cluster::found_at(url);
-    let mut flags = vec!["--zk_session_timeout=2secs"];
-    if url.starts_with("zk://") {
-        flags.push("--registry=in_memory");
-    }
+    let flags = ["--zk_session_timeout=2secs"];
     cluster.add_master(&flags).await;
     cluster.add_master(&flags).await;
     for _ in 0..2 {
@@ -146,56 +143,64 @@ fn the_new_leader_can_end_what_the_old_one_began() {
     });
 }
 
-/// A leader that stood still for longer than its session finds out when it goes on: nothing that it writes is stored, and
-/// it ends.
 #[test]
 fn a_leader_that_stood_still_ends_and_writes_nothing_more() {
     libprocess::run(async {
-        let Some(etcd) = Etcd::start().await else { return };
-        let mut cluster = cluster(&etcd.url()).await;
-        let leader = cluster.leader_index().await;
-        let (old, new) = (cluster.master_at(leader), cluster.master_at(1 - leader));
-        set_quota(&cluster, old, "kept", 1.0).await;
-
-        cluster.master_process(leader).freeze();
-        wait::until("the standby to lead with its agents", async || {
-            let state = cluster.get_at(new, "/state").await?;
-            if state["activated_slaves"] == 2.0 { Ok(()) } else { Err(state["activated_slaves"].to_string()) }
-        })
-        .await;
-        // What an operator has set survives the master that was told.
-        assert_eq!(quotas(&cluster, new).await, ["kept"]);
-        set_quota(&cluster, new, "new", 2.0).await;
-
-        // It waits in the old leader's socket for it to go on.
-        let client = cluster.client().clone();
-        let late =
-            tokio::task::spawn_local(async move { client.send(quota_request(old, "late", 3.0)).await });
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        cluster.master_process(leader).resume();
-        let code =
-            wait::until("the old leader to end", async || cluster.master_process(leader).exit_code()).await;
-        assert_ne!(code, 0);
-        let log = cluster.master_process(leader).log();
-        assert!(log.contains("lost leadership") || log.contains("does not lead any more"), "{log}");
-        let stored = late.await.unwrap().is_ok_and(|response| response.status.is_success());
-        assert!(!stored, "the old leader has acknowledged what it could not store");
-        assert_eq!(quotas(&cluster, new).await, ["kept", "new"]);
-
-        // It comes back as a standby, and knows all when its turn comes.
-        cluster.master_process(leader).restart();
-        wait::until("the old leader to be a standby", async || {
-            match cluster.get_text(old, "/state").await? {
-                (307, _) => Ok(()),
-                (status, _) => Err(status.to_string()),
-            }
-        })
-        .await;
-        cluster.master_process(1 - leader).crash();
-        wait::until("the old leader to lead again", async || cluster.get_at(old, "/state").await.map(drop))
-            .await;
-        assert_eq!(quotas(&cluster, old).await, ["kept", "new"]);
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        a_leader_stands_still(&zookeeper.url()).await;
     });
+}
+
+#[test]
+fn a_leader_by_etcd_that_stood_still_ends_and_writes_nothing_more() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        a_leader_stands_still(&etcd.url()).await;
+    });
+}
+
+/// A leader that stood still for longer than its session finds out when it goes on: nothing that it writes is stored, and
+/// it ends.
+async fn a_leader_stands_still(url: &str) {
+    let mut cluster = cluster(url).await;
+    let leader = cluster.leader_index().await;
+    let (old, new) = (cluster.master_at(leader), cluster.master_at(1 - leader));
+    set_quota(&cluster, old, "kept", 1.0).await;
+
+    cluster.master_process(leader).freeze();
+    wait::until("the standby to lead with its agents", async || {
+        let state = cluster.get_at(new, "/state").await?;
+        if state["activated_slaves"] == 2.0 { Ok(()) } else { Err(state["activated_slaves"].to_string()) }
+    })
+    .await;
+    // What an operator has set survives the master that was told.
+    assert_eq!(quotas(&cluster, new).await, ["kept"]);
+    set_quota(&cluster, new, "new", 2.0).await;
+
+    // It waits in the old leader's socket for it to go on.
+    let client = cluster.client().clone();
+    let late = tokio::task::spawn_local(async move { client.send(quota_request(old, "late", 3.0)).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cluster.master_process(leader).resume();
+    let code =
+        wait::until("the old leader to end", async || cluster.master_process(leader).exit_code()).await;
+    assert_ne!(code, 0);
+    let log = cluster.master_process(leader).log();
+    assert!(log.contains("lost leadership") || log.contains("does not lead any more"), "{log}");
+    let stored = late.await.unwrap().is_ok_and(|response| response.status.is_success());
+    assert!(!stored, "the old leader has acknowledged what it could not store");
+    assert_eq!(quotas(&cluster, new).await, ["kept", "new"]);
+
+    // It comes back as a standby, and knows all when its turn comes.
+    cluster.master_process(leader).restart();
+    wait::until("the old leader to be a standby", async || match cluster.get_text(old, "/state").await? {
+        (307, _) => Ok(()),
+        (status, _) => Err(status.to_string()),
+    })
+    .await;
+    cluster.master_process(1 - leader).crash();
+    wait::until("the old leader to lead again", async || cluster.get_at(old, "/state").await.map(drop)).await;
+    assert_eq!(quotas(&cluster, old).await, ["kept", "new"]);
 }
 
 fn quota_request(master: SocketAddr, role: &str, cpus: f64) -> ClientRequest {

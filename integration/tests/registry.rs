@@ -236,6 +236,8 @@ fn what_is_none_of_the_registry_is_named() {
         let client = ZooKeeperClient::connect(&url, SESSION).await.unwrap();
         let mut storage = ZooKeeperStorage::new(&node, url.clone(), SESSION);
         storage.load(None).await.unwrap();
+        assert!(client.list("/").await.unwrap().iter().all(|name| name != "mesos"), "looking makes nothing");
+        storage.store(vec![put("quota/a", b"1")]).await.unwrap();
         let mut refused = async |path: &str| {
             client.ensure(path, b"x").await.unwrap();
             let error = storage.load(None).await.unwrap_err().to_string();
