@@ -16,16 +16,16 @@ use std::{
     time::Duration,
 };
 
-use libprocess::{Address, Context, Handle, Pid, Process, Recipient};
+use libprocess::{Address, Context, Handle, Node, Pid, Process, Recipient};
 use mesos::v1::MasterInfo;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::{
-    DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL,
+    DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL, file,
     group::{self, Backoff, Changed, Group, GroupError, Membership, Session},
     info,
-    url::MasterUrl,
+    url::{MasterFile, MasterUrl},
 };
 
 /// Tell this recipient who leads, now and at each change. A recipient is kept once for each PID.
@@ -64,6 +64,8 @@ enum Source {
     Appointed,
     /// `host:port`.
     Address(String),
+    /// What a file says; sessions with a group that it may name have this timeout.
+    File(MasterFile, Duration),
     /// An election.
     Group(Arc<dyn Group>),
 }
@@ -76,11 +78,12 @@ impl Detector {
 
     /// As [`Detector::new`], with another session timeout.
     pub fn with_timeout(url: MasterUrl, timeout: Duration) -> Self {
-        match url.group(timeout) {
-            Some(group) => Self::with_group(group),
+        Self::from(match (url.group(timeout), url) {
+            (Some(group), _) => Source::Group(group),
+            (None, MasterUrl::File(file)) => Source::File(file, timeout),
             // Of a single master the URL is the address.
-            None => Self::from(Source::Address(url.to_string())),
-        }
+            (None, url) => Source::Address(url.to_string()),
+        })
     }
 
     /// A detector that waits for [`StandaloneAppoint`].
@@ -128,6 +131,13 @@ impl Process for Detector {
                 ctx.defer(resolve(address, id), |detector: &mut Detector, leader, _| {
                     detector.appointed(Some(leader))
                 });
+            }
+            Source::File(file, timeout) => {
+                let (file, timeout, node, me) = (file.clone(), *timeout, ctx.node().clone(), ctx.address());
+                ctx.defer(
+                    async move { follow_file(&node, &file, timeout, &me).await },
+                    |_: &mut Detector, (), _| (),
+                );
             }
             Source::Group(group) => {
                 let (group, me) = (group.clone(), ctx.address());
@@ -182,6 +192,29 @@ async fn look_up(address: &str) -> Result<SocketAddr, std::io::Error> {
     let mut found: Vec<SocketAddr> = tokio::net::lookup_host(address).await?.collect();
     found.sort_by_key(|address| matches!(address.ip(), IpAddr::V6(_)));
     found.into_iter().next().ok_or_else(|| std::io::Error::other("the name has no address"))
+}
+
+/// Follows what a file says for ever. The last leader holds until another one is known.
+async fn follow_file(node: &Node, file: &MasterFile, timeout: Duration, detector: &Address<Detector>) {
+    let mut url = (*file.first).clone();
+    loop {
+        let following = async {
+            match url.group(timeout) {
+                Some(group) => follow(&*group, detector).await,
+                None => {
+                    let id = node.random().uuid().to_string();
+                    let leader = Some(resolve(url.to_string(), id).await);
+                    detector.tell(Detected(LeaderChanged { leader, node: None }));
+                    std::future::pending().await
+                }
+            }
+        };
+        url = tokio::select! {
+            biased;
+            changed = file::changed(node, file, &url) => changed,
+            () = following => return,
+        };
+    }
 }
 
 /// Follows the group for ever, and tells the detector what it sees.

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`url`] | [`MasterUrl`]: how a user names the masters |
 //! | [`contender`] | the actor [`Contender`]: one master's candidacy |
+//! | [`file`] | a file that says where the masters are, and may change |
 //! | [`detector`] | the actor [`Detector`]: tells who leads, at once and at each change |
 //! | [`group`] | the seam: group membership as a trait, with its retry rules |
 //! | [`zookeeper`] | the group in a real ZooKeeper |
@@ -22,6 +23,7 @@
 pub mod contender;
 pub mod detector;
 pub mod etcd;
+pub mod file;
 pub mod group;
 pub mod info;
 pub mod simulated;
@@ -31,7 +33,7 @@ pub mod zookeeper;
 pub use contender::{CandidacyEnded, Contend, Contender};
 pub use detector::{Detector, LeaderChanged, StandaloneAppoint, WatchLeader};
 pub use etcd::EtcdUrl;
-pub use url::{MasterUrl, SharedGroup, UrlError, ZooKeeperUrl};
+pub use url::{MasterFile, MasterUrl, SharedGroup, UrlError, ZooKeeperUrl};
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! [`MasterUrl`]: how a user names the masters, in upstream's forms.
 //!
 //! Pure, but for `file://`, whose content is read while parsing (upstream does the same, in
-//! `src/master/detector/detector.cpp`), so that a bad file stops the start with its name.
+//! `src/master/detector/detector.cpp`), so that a bad file stops the start with its name. What happens when the file
+//! changes later stands in [`crate::file`].
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -22,8 +23,19 @@ pub enum MasterUrl {
     ZooKeeper(ZooKeeperUrl),
     /// A group of masters in etcd.
     Etcd(EtcdUrl),
+    /// A file that says one of the above, and may change.
+    File(MasterFile),
     /// A group that the caller has (simulations). No text means it.
     Group(SharedGroup),
+}
+
+/// A file that says where the masters are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What it said when it was read first; never a file again.
+    pub first: Box<MasterUrl>,
 }
 
 /// A group in the place of an address. Equal to its clones only.
@@ -97,7 +109,8 @@ impl MasterUrl {
     /// master.
     pub fn group(&self, timeout: Duration) -> Option<Arc<dyn Group>> {
         match self {
-            MasterUrl::Standalone(_) => None,
+            // Who may be told to go elsewhere elects nobody.
+            MasterUrl::Standalone(_) | MasterUrl::File(_) => None,
             MasterUrl::ZooKeeper(url) => Some(Arc::new(ZooKeeperGroup::new(url.clone(), timeout))),
             MasterUrl::Etcd(url) => Some(Arc::new(EtcdGroup::new(url.clone(), timeout))),
             MasterUrl::Group(group) => Some(group.0.clone()),
@@ -110,10 +123,12 @@ impl MasterUrl {
             path: path.display().to_string(),
             reason: error.to_string(),
         })?;
-        Self::from_text(content.trim())
+        let first = Box::new(Self::from_text(content.trim())?);
+        Ok(MasterUrl::File(MasterFile { path, first }))
     }
 
-    fn from_text(text: &str) -> Result<Self, UrlError> {
+    /// Any form but `file://`.
+    pub(crate) fn from_text(text: &str) -> Result<Self, UrlError> {
         if text.starts_with("zk://") {
             return text.parse().map(MasterUrl::ZooKeeper);
         }
@@ -180,6 +195,7 @@ impl fmt::Display for MasterUrl {
             MasterUrl::Standalone(address) => f.write_str(address),
             MasterUrl::ZooKeeper(url) => url.fmt(f),
             MasterUrl::Etcd(url) => url.fmt(f),
+            MasterUrl::File(file) => write!(f, "file://{}", file.path.display()),
             MasterUrl::Group(SharedGroup(group)) => f.write_str(&group.name()),
         }
     }
@@ -272,7 +288,10 @@ mod tests {
         std::fs::write(&file, "zk://host:2181/mesos\n").unwrap();
         let url = format!("file://{}", file.display()).parse::<MasterUrl>();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(url.unwrap().to_string(), "zk://host:2181/mesos");
+        let url = url.unwrap();
+        assert_eq!(url.to_string(), format!("file://{}", file.display()));
+        let MasterUrl::File(MasterFile { first, .. }) = url else { panic!("{url} is no file") };
+        assert_eq!(first.to_string(), "zk://host:2181/mesos");
 
         let gone = "file:///nowhere/master".parse::<MasterUrl>().unwrap_err();
         assert!(gone.to_string().contains("/nowhere/master"), "{gone}");

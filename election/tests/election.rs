@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use election::{
     CandidacyEnded, Contend, Contender, Detector, LeaderChanged, MASTER_INFO_LABEL, StandaloneAppoint,
-    WatchLeader, info, simulated::SimulatedGroup,
+    WatchLeader, file, info, simulated::SimulatedGroup,
 };
 use libprocess::{
     Address, Context, Handle, Node, Pid, Process,
@@ -21,6 +21,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 struct Probe {
     leaders: Arc<Mutex<Vec<Option<String>>>>,
+    /// Of the latest leader.
+    port: Arc<Mutex<Option<u32>>>,
     ends: Arc<Mutex<Vec<CandidacyEnded>>>,
 }
 
@@ -30,6 +32,7 @@ impl Process for Probe {
 
 impl Handle<LeaderChanged> for Probe {
     fn handle(&mut self, LeaderChanged { leader, .. }: LeaderChanged, _: &Pid, _: &mut Context<Self>) {
+        *self.port.lock() = leader.as_ref().map(|leader| leader.port);
         self.leaders.lock().push(leader.map(|leader| leader.id));
     }
 }
@@ -246,5 +249,36 @@ fn an_address_needs_no_election() {
         let node = node().await;
         let (_, probe) = watch(&node, Detector::new("127.0.0.1:5050".parse().unwrap())).await;
         assert!(probe.leaders().last().unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_file_may_name_another_master_while_it_is_watched() {
+    testing::run(async {
+        let (node, folder) = (node().await, tempfile::tempdir().unwrap());
+        let path = folder.path().join("master");
+        std::fs::write(&path, "127.0.0.1:5050").unwrap();
+        let url = format!("file://{}", path.display()).parse().unwrap();
+        let (_, probe) = watch(&node, Detector::new(url)).await;
+        let later = async || {
+            sleep(2 * file::INTERVAL).await;
+            settle().await;
+            (*probe.port.lock(), probe.leaders().len())
+        };
+        assert_eq!(later().await, (Some(5050), 2), "nobody, and then the master");
+
+        std::fs::write(&path, "master@127.0.0.1:5051\n").unwrap();
+        assert_eq!(later().await, (Some(5051), 3));
+        // What makes no sense changes nothing, nor does a file that is missing for a while.
+        for bad in ["", "nowhere", "file:///another", "zk://host/"] {
+            std::fs::write(&path, bad).unwrap();
+            assert_eq!(later().await, (Some(5051), 3), "{bad}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(later().await, (Some(5051), 3));
+        std::fs::write(&path, "127.0.0.1:5051").unwrap();
+        assert_eq!(later().await, (Some(5051), 3), "it is the same master");
+        std::fs::write(&path, "127.0.0.1:5050").unwrap();
+        assert_eq!(later().await, (Some(5050), 4));
     });
 }

@@ -179,7 +179,9 @@ fn election_url(settings: &Settings) -> Result<Option<MasterUrl>, StartError> {
     let Some(text) = &settings.zk else { return Ok(None) };
     match text.0.parse::<MasterUrl>() {
         Ok(url @ (MasterUrl::ZooKeeper(_) | MasterUrl::Etcd(_))) => Ok(Some(url)),
-        Ok(MasterUrl::Standalone(_) | MasterUrl::Group(_)) => Err(SettingsProblem::UnknownElection.into()),
+        Ok(MasterUrl::Standalone(_) | MasterUrl::File(_) | MasterUrl::Group(_)) => {
+            Err(SettingsProblem::UnknownElection.into())
+        }
         Err(error) => Err(StartError::Election(error.to_string())),
     }
 }

@@ -40,7 +40,8 @@ mesos::settings! {
         }
         "Masters" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
-            /// etcd://host1:port1,host2:port2/path, or file:///path of a file that says one of these.
+            /// etcd://host1:port1,host2:port2/path, or file:///path of a file that says one of these, and may
+            /// change while the agent runs.
             master: Master,
             /// How long a session with ZooKeeper or etcd outlives its connection.
             zk_session_timeout: Duration = Duration::from_secs(10),

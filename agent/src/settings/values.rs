@@ -85,6 +85,8 @@ impl SettingValue for Master {
     const PLACEHOLDER: &'static str = "MASTER";
     const ALLOWED: &'static str =
         "host:port, zk://host1:port1,host2:port2/path, etcd://host1:port1,host2:port2/path, or file:///path";
+    /// The file may change: its content is not the value.
+    const FROM_FILE: bool = false;
 
     fn read(text: &str) -> Result<Self, String> {
         let url = text.parse().map_err(|error: election::UrlError| error.to_string())?;
@@ -95,7 +97,7 @@ impl SettingValue for Master {
         Some(match &self.url {
             // Without the password that may be in it: anybody may ask for `/flags`.
             url @ (MasterUrl::ZooKeeper(_) | MasterUrl::Etcd(_) | MasterUrl::Group(_)) => url.to_string(),
-            MasterUrl::Standalone(_) => self.text.clone(),
+            MasterUrl::Standalone(_) | MasterUrl::File(_) => self.text.clone(),
         })
     }
 }

@@ -43,7 +43,7 @@ pub fn shared(node: &Node, election: &MasterUrl, session_timeout: Duration) -> O
     match election {
         MasterUrl::ZooKeeper(url) => Some(Box::new(ZooKeeper::new(node, url.clone(), session_timeout))),
         MasterUrl::Etcd(url) => Some(Box::new(Etcd::new(node, url))),
-        MasterUrl::Standalone(_) | MasterUrl::Group(_) => None,
+        MasterUrl::Standalone(_) | MasterUrl::File(_) | MasterUrl::Group(_) => None,
     }
 }
 
