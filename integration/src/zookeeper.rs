@@ -73,6 +73,11 @@ impl ZooKeeper {
         self.server.crash();
     }
 
+    /// Everything that it has stored is lost. It must not be running.
+    pub fn forget(&self) {
+        std::fs::remove_dir_all(self.server.home.join("data")).expect("the test's folder is ours");
+    }
+
     /// Starts it again after [`Self::crash`], and waits until it answers.
     pub async fn restart(&mut self) {
         self.server.start();

@@ -232,3 +232,46 @@ async fn quotas(cluster: &Cluster, master: SocketAddr) -> Vec<String> {
     roles.sort();
     roles
 }
+
+#[test]
+fn an_agent_follows_a_file_to_another_master() {
+    libprocess::run(async {
+        let [first, second] = [Cluster::start(&[], &[]).await, Cluster::start(&[], &[]).await];
+        let file = first.folder().join("master");
+        std::fs::write(&file, first.master().to_string()).unwrap();
+        let mut agents = Cluster::found_at(&format!("file://{}", file.display()));
+        agents.add_agent(&AgentSpec::new("cpus:1;mem:64"));
+        first.wait_for_agents(1).await;
+        std::fs::write(&file, second.master().to_string()).unwrap();
+        second.wait_for_agents(1).await;
+        first.wait_for_agents(0).await;
+    });
+}
+
+#[test]
+fn zookeeper_may_want_a_password_which_nobody_is_shown() {
+    libprocess::run(async {
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let mut cluster = Cluster::found_at(&zookeeper.url().replace("zk://", "zk://jake:secret@"));
+        cluster.add_master(&[]).await;
+        cluster.add_agent(&AgentSpec::new("cpus:1;mem:64"));
+        cluster.wait_for_agents(1).await;
+        for node in [cluster.master(), cluster.agent_at(0)] {
+            let (status, flags) = cluster.get_text(node, "/flags").await.unwrap();
+            assert!(status == 200 && flags.contains("zk://") && !flags.contains("secret"), "{flags}");
+        }
+        assert!(!cluster.master_process(0).log().contains("secret"));
+        assert!(!cluster.agent_process(0).log().contains("secret"));
+
+        // Agents and frameworks need no password to find the leader; a master does.
+        let mut others = Cluster::found_at(&zookeeper.url());
+        others.add_agent(&AgentSpec::new("cpus:1;mem:64"));
+        cluster.wait_for_agents(2).await;
+        others.add_master(&[]).await;
+        let code =
+            wait::until("the other master to end", async || others.master_process(0).exit_code()).await;
+        assert_ne!(code, 0);
+        let log = others.master_process(0).log();
+        assert!(log.contains("not authorized"), "{log}");
+    });
+}
