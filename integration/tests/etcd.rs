@@ -192,9 +192,10 @@ fn a_change_is_not_missed_when_the_server_that_is_watched_freezes() {
         let group = EtcdGroup::new(url(&etcd.url()), TIMEOUT * 2);
         let watching = group.connect().await.unwrap();
         let mut connection = watching.connection();
-        let (seen, changed) = watching.members().await.unwrap();
+        let (seen, mut changed) = watching.members().await.unwrap();
         assert!(seen.is_empty());
-        // It asks the first one of the URL; who joins asks the others.
+        // It hears the first one of the URL; who joins asks the others.
+        assert_eq!(timeout(Duration::from_millis(300), &mut changed).await.ok(), None);
         etcd.process(0).freeze();
         let others = format!("etcd://{},{}/mesos", etcd.address(1), etcd.address(2));
         let joining = EtcdGroup::new(url(&others), SOON).connect().await.unwrap();
