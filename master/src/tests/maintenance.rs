@@ -76,10 +76,11 @@ async fn answers(cluster: &Cluster) -> Vec<String> {
 fn a_schedule_is_what_was_posted_last_and_made_sense() {
     testing::run(async {
         let cluster = Cluster::start().await;
-        assert_eq!(
-            cluster.get("/maintenance/schedule").await.get("windows").unwrap_or(&json!([])),
-            &json!([])
-        );
+        for path in ["/maintenance/schedule", "/maintenance/status"] {
+            assert_eq!(cluster.ask(Method::GET, path, "").await, (200, "{}".into()), "{path}");
+        }
+        let empty = cluster.ask(Method::POST, "/maintenance/schedule", "").await;
+        assert_eq!(empty, bad("syntax error at line 1 near: "));
         let one = schedule(&[json!([{ "hostname": "one" }])]);
         assert_eq!(plan(&cluster, &one).await, ok());
         for (wrong, text) in [
