@@ -129,6 +129,7 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
     });
 }
 
+/// Upstream: `MasterZooKeeperTest.LostZooKeeperCluster`.
 #[test]
 fn a_master_that_lost_leadership_ends() {
     testing::run(async {
