@@ -3,6 +3,7 @@
 
 use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 
+use election::LeaderChanged;
 use frameworks::scheduler::{Act, Driver, Error, Options, Scheduler, SchedulerDriver, start};
 use libprocess::{
     Address, Answer, Install, Node, Process,
@@ -315,6 +316,7 @@ fn a_silent_master_is_left_after_five_heartbeats() {
     });
 }
 
+/// Upstream: `FaultToleranceTest.FrameworkReliableRegistration`.
 #[test]
 fn a_master_that_is_not_ready_is_asked_again() {
     libprocess::run(async {
@@ -343,6 +345,30 @@ fn a_redirection_is_followed() {
         assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
         assert_eq!(leader.call().await.0.r#type(), Type::Subscribe);
         assert!(world.shared.streams.lock().is_empty());
+        world.end().await;
+        leader.end().await;
+    });
+}
+
+/// Upstream: `FaultToleranceTest.SplitBrainMasters`, `MasterTest.MasterLost`, of the driver.
+#[test]
+fn what_a_master_says_that_is_detected_no_more_is_not_heard() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        let mut leader = World::subscribed(|_, _| {}).await;
+        let address = leader.master.pid("master").to_string();
+        let info = v1::MasterInfo { pid: Some(address), ..Default::default() };
+        world.scheduler.tell(LeaderChanged { leader: None, node: None });
+        assert_eq!(world.see().await, Seen::Disconnected);
+        world.scheduler.tell(LeaderChanged { leader: Some(info), node: None });
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        let (call, _) = leader.call().await;
+        assert_eq!(call.framework_id.unwrap().value, "framework");
+        // The old one has not noticed yet. Its stream may be closed by now.
+        let stale = record(MediaType::Protobuf, &update(None));
+        let _ = world.shared.streams.lock().last().unwrap().send(stale);
+        leader.send_event(&offers(&["a"]));
+        assert_eq!(world.see().await, Seen::Offers(vec!["a".into()]));
         world.end().await;
         leader.end().await;
     });

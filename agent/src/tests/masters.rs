@@ -107,7 +107,7 @@ fn another_masters_pings_are_answered_and_change_nothing() {
     });
 }
 
-/// Upstream: `SlaveReregisterOnZKExpiration`.
+/// Upstream: `SlaveReregisterOnZKExpiration`, `MasterZooKeeperTest.LostZooKeeperCluster`.
 #[test]
 fn an_agent_registers_again_also_when_the_same_master_is_detected_anew() {
     run(async {
@@ -120,5 +120,24 @@ fn an_agent_registers_again_also_when_the_same_master_is_detected_anew() {
         detect(&world, Some("master@127.0.0.1:5051")).await;
         world.pass(Duration::from_secs(1)).await;
         assert!(matches!(world.hears()[0], Heard::Reregister(_)), "{:?}", world.hears());
+    });
+}
+
+/// Upstream: `DISABLED_TerminatingSlaveDoesNotReregister`.
+#[test]
+fn an_agent_that_is_told_to_end_does_not_register_with_the_next_leader() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        // It does not end at once: its executor has five seconds.
+        let _executor = world.subscribe("e").await;
+        world.containers.lock().immortal = true;
+        world.master_says(ShutdownMessage { message: None }).await;
+        world.forget();
+        detect(&world, None).await;
+        detect(&world, Some("master@127.0.0.1:5051")).await;
+        world.pass(Duration::from_secs(60)).await;
+        assert!(world.hears().is_empty(), "{:?}", world.hears());
     });
 }

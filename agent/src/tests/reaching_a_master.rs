@@ -33,6 +33,7 @@ fn an_agent_registers_within_a_second_with_what_it_has() {
     });
 }
 
+/// Upstream: `FaultToleranceTest.SlaveReliableRegistration`.
 #[test]
 fn an_agent_that_is_not_answered_tries_again_with_growing_pauses() {
     run(async {
@@ -68,6 +69,7 @@ fn only_the_leaders_messages_count() {
     });
 }
 
+/// Upstream: `OneWayPartitionTest.MasterToSlave`.
 #[test]
 fn a_ping_is_answered_and_one_that_says_disconnected_leads_to_a_new_registration() {
     run(async {
@@ -82,6 +84,7 @@ fn a_ping_is_answered_and_one_that_says_disconnected_leads_to_a_new_registration
     });
 }
 
+/// Upstream: `SlaveTest.PingTimeoutNoPings`, `SlaveTest.PingTimeoutSomePings`.
 #[test]
 fn an_agent_without_pings_registers_again_after_the_time_that_the_master_named() {
     run(async {

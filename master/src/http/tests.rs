@@ -54,6 +54,7 @@ fn expected(words: &str) -> BTreeSet<String> {
     words.split_whitespace().map(str::to_owned).collect()
 }
 
+/// Upstream: `MasterTest.SlavesEndpointWithoutSlaves`.
 #[test]
 fn an_idle_cluster_has_the_keys_of_upstream() {
     let state = rendered(&Cluster::default(), |snapshot, _| json(&State(snapshot)), "");

@@ -189,6 +189,7 @@ fn what_operators_decided_of_an_agent_and_of_machines_is_found_by_the_next_maste
     });
 }
 
+/// Upstream: `MasterTest.RecoverWithMinimumCapability`.
 #[test]
 fn a_master_that_lacks_what_the_registry_demands_is_told_so_and_writes_nothing() {
     libprocess::run(async {

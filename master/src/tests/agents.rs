@@ -297,6 +297,7 @@ fn what_the_master_knows_goes_on_when_the_agent_is_back() {
     });
 }
 
+/// Upstream: `SlaveTest.Shutdown`.
 #[test]
 fn an_agent_that_unregisters_is_removed_and_its_tasks_are_lost() {
     testing::run(async {
@@ -345,6 +346,7 @@ fn an_agent_does_not_move_to_another_machine() {
     });
 }
 
+/// Upstream: `SlaveTest.CancelSlaveRemoval`.
 #[test]
 fn removals_wait_for_the_rate_limit_and_a_pong_cancels_them() {
     testing::run(async {

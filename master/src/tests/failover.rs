@@ -129,6 +129,7 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
     });
 }
 
+/// Upstream: `MasterZooKeeperTest.LostZooKeeperCluster`.
 #[test]
 fn a_master_that_lost_leadership_ends() {
     testing::run(async {
@@ -138,6 +139,34 @@ fn a_master_that_lost_leadership_ends() {
         cluster.running.master.tell(election::LeaderChanged { leader: Some(other), node: None });
         let reason = cluster.running.wait().await;
         assert!(matches!(reason, EndReason::LostLeadership(_)), "{reason}");
+    });
+}
+
+/// Its registry would refuse it (`integration/src/simulation/registry.rs`), and agents do not obey it
+/// (`agent/src/tests/masters.rs`); but it does not even try.
+#[test]
+fn a_master_that_lost_leadership_does_nothing_more() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = super::agents::running_task(&cluster, &agent, info()).await;
+        cluster.running.master.tell(election::LeaderChanged { leader: None, node: None });
+        // All this is in its queue when it learns of it, or comes later.
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        agent.reregister(Vec::new(), Vec::new());
+        let (status, _) = scheduler.call("TEARDOWN", json!(null)).await;
+        assert_ne!(status, 202);
+        let events = scheduler.pending().await;
+        assert!(
+            events.iter().all(|event| matches!(event.r#type(), Type::Offers | Type::Heartbeat)),
+            "{events:?}"
+        );
+        // Its end is the end of its streams; that is no tear-down.
+        while let Some(event) = scheduler.next().await {
+            assert_eq!(event.r#type(), Type::Heartbeat);
+        }
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(agent.taken().await, []);
     });
 }
 

@@ -270,3 +270,37 @@ fn what_an_instance_says_of_the_framework_counts_from_then_on() {
         shown(&cluster, "third", 3).await;
     });
 }
+
+/// Upstream: `MasterTest.FrameworkSubscribeEmptyId`.
+#[test]
+fn an_empty_id_is_none() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let call = json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": again(&info(), "") } });
+        let subscribed = cluster.open(call).await.next().await.unwrap().subscribed.unwrap();
+        assert_eq!(subscribed.framework_id.value, format!("{}-0000", cluster.running.info.id));
+    });
+}
+
+/// Upstream: `SchedulerTest.NoOffersOnReregistrationWithAllRolesSuppressed`.
+#[test]
+fn a_scheduler_that_returns_with_its_roles_suppressed_is_offered_nothing_until_it_revives() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut first = cluster.subscribe(info()).await;
+        first.offer().await;
+        let call = json!({
+            "type": "SUBSCRIBE", "framework_id": { "value": first.id },
+            "subscribe": { "framework_info": again(&info(), &first.id), "suppressed_roles": ["*"] }
+        });
+        let mut second = cluster.open(call).await;
+        second.id = first.id.clone();
+        failed_over(&mut first).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let events = second.pending().await;
+        assert!(!events.iter().any(|event| event.r#type() == Type::Offers), "{events:?}");
+        second.call("REVIVE", json!(null)).await;
+        assert_eq!(second.offer().await.agent_id.value, agent.id());
+    });
+}

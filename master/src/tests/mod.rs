@@ -1,6 +1,7 @@
 //! The master as a whole, on one thread in paused time: with the real allocator and registrar, agents
 //! that are actors of the test, and schedulers that make HTTP calls without a socket.
 
+mod admission;
 mod agents;
 mod constraints;
 mod draining;

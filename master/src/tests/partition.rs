@@ -353,7 +353,8 @@ fn an_agent_that_fails_its_pings_once_more_while_the_registry_is_written_is_mark
     });
 }
 
-/// Upstream: `OneWayPartitionTest.MasterToSlave`. What the agent does then: `agent/src/tests/reaching_a_master.rs`.
+/// Upstream: `OneWayPartitionTest.MasterToSlave`, `MasterTest.SlaveActiveEndpoint`. What the agent does then:
+/// `agent/src/tests/reaching_a_master.rs`.
 #[test]
 fn an_agent_that_does_not_notice_that_its_connection_broke_is_told_by_pings_and_can_return() {
     testing::run(async {

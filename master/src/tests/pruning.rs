@@ -7,7 +7,8 @@ use libprocess::testing;
 use mesos::tasks::time_info;
 use mesos::v1::TaskState;
 
-use super::partition::{asked, lose};
+use super::agents::{reported, running_task};
+use super::partition::{asked, bring_back, listed, lose};
 use super::shelf::{Shelf, patient};
 use super::{Cluster, Got, info};
 use crate::Settings;
@@ -111,5 +112,30 @@ fn an_agent_that_returns_while_it_is_being_forgotten_is_registered() {
             assert_eq!(status.unreachable_time.is_some(), state == TaskState::TaskUnreachable);
         }
         assert!(shelf.has("agent", &agents[1].id()));
+    });
+}
+
+#[test]
+fn an_agent_that_was_forgotten_returns_with_its_tasks() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let settings = Settings { registry_max_agent_count: 0, ..Settings::default() };
+        let cluster = Cluster::on(&shelf, settings).await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        lose(&agent, &mut scheduler).await;
+        tokio::time::sleep(15 * MINUTE).await;
+        assert!(!shelf.has("unreachable", &agent.id()) && !shelf.has("agent", &agent.id()));
+        let task = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+        bring_back(&agent, &scheduler.id, vec![task]).await;
+        let status = scheduler.status().await;
+        assert_eq!(
+            (status.state(), status.message()),
+            (TaskState::TaskRunning, "Unknown agent reregistered")
+        );
+        assert!(shelf.has("agent", &agent.id()));
+        // Nor is its task among the unreachable ones any more.
+        assert_eq!(listed(&cluster, "frameworks", "tasks").await, ["t TASK_RUNNING"]);
+        assert_eq!(listed(&cluster, "frameworks", "unreachable_tasks").await, [""; 0]);
     });
 }

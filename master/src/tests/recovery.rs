@@ -62,7 +62,7 @@ fn agents_of_the_registry_are_shown_as_recovered_until_they_are_back() {
     });
 }
 
-/// Upstream: `DuplicatedSlaveIdWhenSlaveReregister` (MESOS-3351).
+/// Upstream: `DuplicatedSlaveIdWhenSlaveReregister` (MESOS-3351), `SlavesEndpointTwoSlaves`, `SlavesEndpointQuerySlave`.
 #[test]
 fn the_next_leader_gives_no_id_that_an_earlier_one_gave() {
     testing::run(async {
@@ -74,6 +74,10 @@ fn the_next_leader_gives_no_id_that_an_earlier_one_gave() {
         old.reregister(Vec::new(), Vec::new());
         testing::settle().await;
         assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 2);
+        for agent in [&old, &new] {
+            let shown = cluster.get(&format!("/slaves?slave_id={}", agent.id())).await["slaves"].clone();
+            assert_eq!((shown.as_array().unwrap().len(), &shown[0]["id"]), (1, &json!(agent.id())));
+        }
     });
 }
 
@@ -331,5 +335,47 @@ fn a_framework_that_an_earlier_leader_removed_is_recovered_by_the_next() {
         assert_eq!(asked(&mut scheduler, "t", &agent.id()).await.state(), TaskState::TaskRunning);
         scheduler.call("TEARDOWN", json!(null)).await;
         assert!(agent.taken().await.iter().any(|got| matches!(got, Got::ShutdownFramework(_))));
+    });
+}
+
+/// Upstream: `MasterInfoOnReElection`.
+#[test]
+fn the_next_leader_says_who_it_is() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let (cluster, _, id) = after_a_failover(&shelf).await;
+        let call = json!({
+            "type": "SUBSCRIBE", "framework_id": { "value": id }, "subscribe": { "framework_info": again(&id) }
+        });
+        let mut scheduler = cluster.open(call).await;
+        let subscribed = scheduler.next().await.unwrap().subscribed.unwrap();
+        assert_eq!(subscribed.framework_id.value, id);
+        assert_eq!(subscribed.master_info, Some(cluster.running.info.clone()));
+    });
+}
+
+/// The agents were away when the framework was torn down: one had lost its connection, the other had not found the leader.
+#[test]
+fn a_framework_that_was_torn_down_is_shut_down_on_every_agent_that_brings_it_back() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, Settings::default()).await;
+        let mut agents = [cluster.agent("cpus:2;mem:1024").await, cluster.agent("disk:1").await];
+        let scheduler = running_task(&cluster, &agents[0], info()).await;
+        let id = scheduler.id.clone();
+        let cluster = cluster.fail_over(&shelf, Settings::default()).await;
+        brings(&agents[0], &id, vec![reported(&agents[0], &id, TaskState::TaskRunning)]).await;
+        agents[0].die().await;
+        let scheduler = cluster.subscribe(again(&id)).await;
+        scheduler.call("TEARDOWN", json!(null)).await;
+        agents[0].revive();
+        for agent in &agents {
+            let got = brings(agent, &id, vec![reported(agent, &id, TaskState::TaskRunning)]).await;
+            let [Got::Reregistered(_), Got::ShutdownFramework(shutdown)] = got.as_slice() else {
+                panic!("{got:?}")
+            };
+            assert_eq!(shutdown.framework_id.value, id);
+        }
+        assert_eq!(cluster.get("/state").await["frameworks"], json!([]));
     });
 }

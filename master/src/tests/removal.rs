@@ -8,10 +8,10 @@ use mesos::v1::scheduler::event::Type;
 use mesos::v1::{TaskState, scheduler::Event};
 use serde_json::json;
 
-use super::agents::running_task;
-use super::partition::lose;
+use super::agents::{reported, running_task};
+use super::partition::{bring_back, listed, lose};
 use super::shelf::{Shelf, patient};
-use super::{Agent, Cluster, Got, Scheduler, info};
+use super::{Agent, Cluster, Got, Scheduler, executor_task, info};
 use crate::settings::{Percentage, Rate};
 use crate::{EndReason, Settings};
 
@@ -277,5 +277,48 @@ fn the_registry_is_written_for_an_agent_that_was_unreachable_and_not_for_one_tha
             assert_eq!(shelf.stores() - before, stores);
         }
         assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 2);
+    });
+}
+
+/// Upstream: `LostTaskCleanup` (MESOS-9940), where the agent is lost by `/machine/down`.
+#[test]
+fn an_agent_that_left_and_returns_takes_its_running_tasks_out_of_the_past() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        unregister(&agent);
+        assert_eq!(scheduler.status().await.state(), TaskState::TaskLost);
+        assert_eq!(listed(&cluster, "frameworks", "completed_tasks").await, ["t TASK_LOST"]);
+        bring_back(&agent, &scheduler.id, vec![reported(&agent, &scheduler.id, TaskState::TaskRunning)])
+            .await;
+        assert_eq!(scheduler.status().await.state(), TaskState::TaskRunning);
+        assert_eq!(listed(&cluster, "frameworks", "tasks").await, ["t TASK_RUNNING"]);
+        assert_eq!(listed(&cluster, "frameworks", "completed_tasks").await, [""; 0]);
+    });
+}
+
+/// Upstream: `NonCheckpointingFrameworkAgentDisconnectionExecutorOnly` (MESOS-9609).
+#[test]
+fn an_executor_without_tasks_is_given_up_with_its_agents_connection_and_all_ends_well() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut plain = info();
+        plain["checkpoint"] = json!(false);
+        let mut scheduler = cluster.subscribe(plain).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("t", &agent, "e", 1.0)])).await;
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        let finished = scheduler.status().await;
+        scheduler.acknowledge(&finished).await;
+        let used = async || cluster.get("/slaves").await["slaves"][0]["used_resources"]["cpus"].clone();
+        assert_eq!(used().await, 0.5);
+        agent.die().await;
+        assert_eq!(used().await, 0.0);
+        scheduler.call("TEARDOWN", json!(null)).await;
+        tokio::time::sleep(TOO_LONG).await;
+        assert_eq!(cluster.get("/state").await["unreachable_slaves"], 1.0);
+        assert_eq!(cluster.get("/state").await["slaves"], json!([]));
     });
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Cluster, JSON, info};
 
+/// Upstream: `SchedulerTest.Subscribe`.
 #[test]
 fn a_stream_begins_with_subscribed_and_a_heartbeat_and_goes_on_with_heartbeats() {
     testing::run(async {
@@ -45,6 +46,7 @@ fn a_second_subscription_with_the_same_id_ends_the_first() {
     });
 }
 
+/// Upstream: `FaultToleranceTest.SchedulerReregisterAfterUnregistration`.
 #[test]
 fn a_torn_down_framework_cannot_come_back() {
     testing::run(async {

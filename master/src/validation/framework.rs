@@ -192,6 +192,7 @@ mod tests {
         assert_eq!(validate(&info(&format!(r#"{multi},"roles":[]"#))), Ok(()));
     }
 
+    /// Upstream: `MasterTest.RejectFrameworkWithInvalidFailoverTimeout`.
     #[test]
     fn a_negative_failover_timeout_is_accepted_as_upstream_does() {
         assert_eq!(validate(&info(r#""failover_timeout":-1"#)), Ok(()));

@@ -1,0 +1,85 @@
+//! Which agents a master does not even look at, whether they are new or come back.
+
+use libprocess::testing;
+use mesos::internal::{RegisterSlaveMessage, ReregisterSlaveMessage};
+use mesos::settings::ProtoJson;
+use mesos::v1;
+use mesos::v1::domain_info::FaultDomain;
+use mesos::v1::domain_info::fault_domain::{RegionInfo, ZoneInfo};
+
+use super::{Agent, Cluster, Got, capabilities};
+use crate::Settings;
+
+fn domain() -> v1::DomainInfo {
+    let (region, zone) = (RegionInfo { name: "here".into() }, ZoneInfo { name: "left".into() });
+    v1::DomainInfo { fault_domain: Some(FaultDomain { region, zone }) }
+}
+
+fn registers(agent: &Agent, version: &str) {
+    agent.post(RegisterSlaveMessage {
+        slave: v1::AgentInfo { id: None, ..agent.info.clone() },
+        version: Some(version.into()),
+        agent_capabilities: capabilities(),
+        ..Default::default()
+    });
+}
+
+fn registers_again(agent: &Agent, version: &str) {
+    agent.post(ReregisterSlaveMessage {
+        slave: v1::AgentInfo {
+            id: Some(v1::AgentId { value: "of-a-master-S0".into() }),
+            ..agent.info.clone()
+        },
+        version: Some(version.into()),
+        agent_capabilities: capabilities(),
+        ..Default::default()
+    });
+}
+
+/// Upstream: `IgnoreOldAgentRegistration`, `IgnoreOldAgentReregistration`.
+#[test]
+fn agents_before_1_0_are_ignored_and_so_are_versions_that_are_none() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        for version in ["0.28.1-rc1", "none"] {
+            let agent = cluster.stranger("cpus:1");
+            registers(&agent, version);
+            registers_again(&agent, version);
+            assert_eq!(agent.taken().await, [], "{version}");
+        }
+        // It is not shut down: it may be replaced by a newer one, with its tasks.
+        let agent = cluster.stranger("cpus:1");
+        registers_again(&agent, "1.0.0");
+        assert!(matches!(agent.taken().await.as_slice(), [Got::Reregistered(_)]));
+    });
+}
+
+/// Upstream: `AgentDomainMismatch`, `AgentDomainMismatchOnReregister`, `RegistrationWithoutRequiredAgentDomain`,
+/// `ReregistrationWithoutRequiredAgentDomain`.
+#[test]
+fn agents_without_a_demanded_domain_or_with_one_that_means_nothing_are_ignored() {
+    let with_domain = Settings { domain: Some(ProtoJson(domain())), ..Settings::default() };
+    let demanding = Settings { require_agent_domain: true, ..with_domain.clone() };
+    for (settings, of_agent, admitted) in [
+        (Settings::default(), Some(domain()), false),
+        (Settings::default(), None, true),
+        (demanding.clone(), None, false),
+        (demanding, Some(domain()), true),
+        (with_domain, None, true),
+    ] {
+        testing::run(async {
+            let cluster = Cluster::with(settings).await;
+            let mut agents = [cluster.stranger("cpus:1"), cluster.stranger("cpus:1")];
+            for agent in &mut agents {
+                agent.info.domain.clone_from(&of_agent);
+            }
+            registers(&agents[0], "1.11.0");
+            registers_again(&agents[1], "1.11.0");
+            for agent in &agents {
+                let got = agent.taken().await;
+                assert_eq!(got.len(), usize::from(admitted), "{got:?}");
+                assert!(!got.iter().any(|got| matches!(got, Got::Shutdown(_))));
+            }
+        });
+    }
+}
