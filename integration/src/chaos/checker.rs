@@ -254,9 +254,18 @@ fn may_follow(end: &Told, told: &Told) -> bool {
     // A master that sees nothing.
     let unseen = told.uuid.is_none() && (ends || told.state == "TASK_UNREACHABLE");
     // A master has heard from the agent how the task ended, in answer to whoever asked; the updates lag behind.
-    let ahead =
-        end.uuid.is_none() && matches!(end.state.as_str(), "TASK_FINISHED" | "TASK_FAILED" | "TASK_KILLED");
-    told.state == end.state || unseen || (ahead && !ends)
+    let ahead = end.uuid.is_none() && end.message.as_deref() == Some(LATEST) && !ends;
+    // The master's word and the agent's for a task that is not there.
+    let absent = is_absent(&end.state) && is_absent(&told.state);
+    told.state == end.state || unseen || ahead || absent
+}
+
+/// How a master answers who asks for a task that it knows (`master/src/calls/reconcile.rs`; upstream's words).
+const LATEST: &str = "Reconciliation: Latest task state";
+
+/// Whether it says that a task is not there, rather than how it ended.
+fn is_absent(state: &str) -> bool {
+    matches!(state, "TASK_DROPPED" | "TASK_GONE" | "TASK_GONE_BY_OPERATOR" | "TASK_LOST" | "TASK_UNKNOWN")
 }
 
 /// Whether it is an end that cannot be taken back: not where a master only lost sight of the task.
@@ -269,6 +278,9 @@ fn is_for_good(told: &Told) -> bool {
 mod tests {
     use super::*;
 
+    /// Instead of a uuid: a master that knows the task was asked.
+    const KNOWN: &str = "known";
+
     /// A task that was started at 10 s and ended at 20 s, with what its framework was told at these times.
     fn history(told: &[(f64, &str, &str)]) -> History {
         let launched = Record::Launched { at: 0.0, task: "t".into(), agent: "a".into() };
@@ -277,7 +289,8 @@ mod tests {
                 at: *at,
                 task: "t".into(),
                 state: (*state).into(),
-                uuid: (!uuid.is_empty()).then(|| (*uuid).into()),
+                uuid: (!uuid.is_empty() && *uuid != KNOWN).then(|| (*uuid).into()),
+                message: (*uuid == KNOWN).then(|| LATEST.into()),
                 ..Default::default()
             })
         });
@@ -334,11 +347,18 @@ mod tests {
 
     #[test]
     fn a_master_may_know_of_an_end_before_its_update_arrives() {
-        let told = [(20.5, "TASK_FINISHED", ""), GOOD[0], GOOD[1], GOOD[2]];
+        let told = [(20.5, "TASK_FINISHED", KNOWN), GOOD[0], GOOD[1], GOOD[2]];
         assert_eq!(found(&history(&told)), NOTHING);
         // But it knows which end.
-        let told = [(20.5, "TASK_FAILED", ""), GOOD[0], GOOD[1], GOOD[2]];
+        let told = [(20.5, "TASK_FAILED", KNOWN), GOOD[0], GOOD[1], GOOD[2]];
         assert_eq!(found(&history(&told)), OUT_OF_ORDER);
+    }
+
+    #[test]
+    fn a_launch_that_was_lost_is_told_of_by_the_master_and_by_the_agent() {
+        let mut history = history(&[(9.0, "TASK_GONE", ""), (9.5, "TASK_DROPPED", "1")]);
+        history.ran.clear();
+        assert_eq!(found(&history), NOTHING);
     }
 
     #[test]

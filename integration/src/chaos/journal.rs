@@ -52,6 +52,8 @@ pub struct Told {
     pub reason: Option<String>,
     /// `SOURCE_MASTER` ...
     pub source: Option<String>,
+    /// In words.
+    pub message: Option<String>,
 }
 
 /// An open journal.

@@ -94,7 +94,7 @@ class Work(Scheduler):
             self.write(
                 what="told", task=update["task_id"]["value"], state=update["state"],
                 uuid=base64.b64decode(uuid).hex() if uuid else None,
-                reason=update.get("reason"), source=update.get("source"),
+                reason=update.get("reason"), source=update.get("source"), message=update.get("message"),
             )
 
     def processHeartBeat(self, driver):

@@ -197,6 +197,7 @@ impl Scheduler for Work {
             uuid: uuid.map(|uuid| uuid.simple().to_string()),
             reason: status.reason.map(|_| status.reason().as_str_name().into()),
             source: status.source.map(|_| status.source().as_str_name().into()),
+            message: status.message,
         };
         if journal::gives_up(&told.state) {
             self.alive.remove(&told.task);
