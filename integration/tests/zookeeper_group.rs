@@ -86,6 +86,23 @@ fn a_long_silence_ends_the_session_here_and_there() {
 }
 
 #[test]
+fn a_member_that_is_cut_off_counts_from_its_last_sign_of_life() {
+    libprocess::run(async {
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let long = Duration::from_secs(5);
+        let group = ZooKeeperGroup::new(url(&zookeeper, "", "/mesos"), long);
+        let member = group.connect().await.unwrap();
+        let mut connection = member.connection();
+        member.join("json.info", b"1".to_vec()).await.unwrap();
+        // It is given signs, or it would end in peace, too.
+        assert!(timeout(long * 2, ended(&mut connection, long)).await.is_err(), "the session goes on");
+        zookeeper.freeze();
+        // The client needs 2 s to see that the connection is lost; the time-out does not begin then.
+        timeout(long + Duration::from_millis(800), ended(&mut connection, long)).await.expect("it has ended");
+    });
+}
+
+#[test]
 fn a_session_that_the_service_has_ended_is_over() {
     libprocess::run(async {
         let Some(mut zookeeper) = ZooKeeper::start().await else { return };

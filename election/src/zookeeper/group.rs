@@ -3,6 +3,7 @@
 //! It owns one session at a time for each [`Group::connect`]. It knows nothing of masters: see
 //! [`crate::group`] for the rules, `contender` and `detector` for what is made of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{
@@ -10,8 +11,10 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
-use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState};
+use tokio::time::Instant;
+use zookeeper_client::{Acls, Client, CreateMode, Error};
 
+use super::life::{LastSign, Life};
 use super::{make_path, sort};
 use crate::{
     group::{Changed, Connection, Group, GroupError, Membership, Session},
@@ -37,10 +40,10 @@ impl Group for ZooKeeperGroup {
     fn connect(&self) -> BoxFuture<'static, Result<Box<dyn Session>, GroupError>> {
         let Self { url, timeout } = self.clone();
         async move {
-            let client = super::connect(&url, timeout).await?;
+            let client = Arc::new(super::connect(&url, timeout).await?);
             let acls = super::group_acls(&url);
             make_path(&client, &url.path, acls).await?;
-            let session = ZooKeeperSession { client, path: url.path, acls };
+            let session = ZooKeeperSession { client, path: url.path, acls, alive: LastSign::default() };
             Ok(Box::new(session) as Box<dyn Session>)
         }
         .boxed()
@@ -52,9 +55,10 @@ impl Group for ZooKeeperGroup {
 }
 
 struct ZooKeeperSession {
-    client: Client,
+    client: Arc<Client>,
     path: String,
     acls: Acls<'static>,
+    alive: LastSign,
 }
 
 impl Session for ZooKeeperSession {
@@ -63,25 +67,15 @@ impl Session for ZooKeeperSession {
     }
 
     fn connection(&self) -> BoxStream<'static, Connection> {
-        // The watcher reports nothing after a terminal state: the stream must end there by itself.
-        let watcher = Some(self.client.state_watcher());
-        stream::unfold(watcher, |watcher| async move {
-            let mut watcher = watcher?;
-            match watcher.changed().await {
-                SessionState::Disconnected => Some((Connection::Lost, Some(watcher))),
-                SessionState::SyncConnected | SessionState::ConnectedReadOnly => {
-                    Some((Connection::Restored, Some(watcher)))
-                }
-                _ => Some((Connection::Expired, None)),
-            }
-        })
-        .boxed()
+        stream::unfold(Life::new(&self.client, &self.path, &self.alive), Life::next).boxed()
     }
 
     fn join(&self, label: &str, data: Vec<u8>) -> BoxFuture<'static, Result<Membership, GroupError>> {
         let (client, acls, label) = (self.client.clone(), self.acls, label.to_owned());
-        let prefix = format!("{}/{label}_", self.path);
+        let (prefix, alive) = (format!("{}/{label}_", self.path), self.alive.clone());
         async move {
+            // From now on it gives signs of life; also where the answer is lost and the node made.
+            alive.lock().get_or_insert(Instant::now());
             let options = CreateMode::EphemeralSequential.with_acls(acls);
             let (_, sequence) = client
                 .create(&prefix, &data, &options)

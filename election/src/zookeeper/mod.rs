@@ -4,12 +4,14 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`group`] | [`ZooKeeperGroup`]: the group of masters, for contenders and detectors |
+//! | [`life`] | whether a session lives, from the member's own point of view |
 //! | [`client`] | [`ZooKeeperClient`]: reading, and guarded transactions, for whoever keeps more there than the group |
 //!
 //! Each of them has sessions of its own. Nothing here knows masters, or what the nodes hold.
 
 pub mod client;
 pub mod group;
+mod life;
 
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Permission};
 
