@@ -280,6 +280,7 @@ fn a_deposed_leaders_write_fails() {
         let delete = Change { key: "agent/2".into(), value: None };
         new.store(vec![put("agent/1", b"new"), delete]).await.unwrap();
         assert_eq!(new.load(None).await.unwrap(), [("agent/1".to_owned(), b"new".to_vec())]);
+        assert!(new.place_of("agent/1").ends_with("/mesos, key '/mesos/registry/agent/1'"));
         node.shutdown().await;
     });
 }
