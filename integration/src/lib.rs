@@ -19,6 +19,7 @@ pub mod mode;
 pub mod ports;
 pub mod simulation;
 pub mod wait;
+pub mod wire;
 pub mod zookeeper;
 
 pub use api_scheduler::ApiScheduler;

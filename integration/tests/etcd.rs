@@ -2,8 +2,6 @@
 //! them when servers freeze, answers are lost, and revisions are forgotten.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use election::etcd::api::{Range, RangeRequest};
@@ -11,13 +9,11 @@ use election::etcd::{Client, Code, EtcdError, EtcdGroup, EtcdUrl};
 use election::group::{Connection, Group, GroupError, Membership, Session};
 use futures::StreamExt;
 use integration::etcd::Etcd;
+use integration::wire::Wire;
 use libprocess::Node;
 use libprocess::http::ClientRequest;
 use master::registrar::{self, Change, Storage};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 const LABEL: &str = "json.info";
@@ -52,59 +48,11 @@ async fn call(etcd: &Etcd, path: &str, body: Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// A way to etcd that can lose answers, and be cut.
-struct Wire {
-    url: String,
-    loses_answers: Arc<AtomicBool>,
-    cut: tokio::sync::watch::Sender<u32>,
-}
-
-impl Wire {
-    async fn to(etcd: &Etcd) -> Wire {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("etcd://{}/mesos", listener.local_addr().unwrap());
-        let wire = Wire { url, loses_answers: Arc::default(), cut: tokio::sync::watch::Sender::new(0) };
-        let (to, loses, cut) = (etcd.address(0), wire.loses_answers.clone(), wire.cut.clone());
-        tokio::runtime::Handle::current().spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let Ok(server) = TcpStream::connect(to).await else { continue };
-                let (loses, mut cut) = (loses.clone(), cut.subscribe());
-                tokio::runtime::Handle::current().spawn(async move {
-                    let ((from_client, to_client), (from_server, to_server)) =
-                        (client.into_split(), server.into_split());
-                    tokio::select! {
-                        biased;
-                        _ = cut.changed() => {}
-                        () = carry(from_client, to_server, None) => {}
-                        () = carry(from_server, to_client, Some(loses)) => {}
-                    }
-                });
-            }
-        });
-        wire
-    }
-
-    /// The next answer is lost, and its connection with it.
-    fn lose_one_answer(&self) {
-        self.loses_answers.store(true, Ordering::SeqCst);
-    }
-
-    /// All connections break.
-    fn cut(&self) {
-        self.cut.send_modify(|count| *count += 1);
-    }
-}
-
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, loses: Option<Arc<AtomicBool>>) {
-    let mut buffer = vec![0; 64 << 10];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if loses.as_ref().is_some_and(|loses| loses.swap(false, Ordering::SeqCst)) {
-            return;
-        }
-        if to.write_all(&buffer[..read]).await.is_err() {
-            return;
-        }
-    }
+/// A way to etcd that can be disturbed, and the URL by which it is taken.
+async fn wire_to(etcd: &Etcd) -> (Wire, String) {
+    let wire = Wire::to(etcd.address(0)).await;
+    let url = format!("etcd://{}/mesos", wire.address());
+    (wire, url)
 }
 
 #[test]
@@ -115,7 +63,7 @@ fn who_joined_first_leads_until_its_session_is_dropped() {
             (session(&etcd.url()).await, session(&etcd.url()).await, session(&etcd.url()).await);
         let a = first.join(LABEL, b"a".to_vec()).await.unwrap();
         let (seen, changed) = watching.members().await.unwrap();
-        assert_eq!(seen, [a.clone()]);
+        assert_eq!(seen, std::slice::from_ref(&a));
         let b = second.join(LABEL, b"b".to_vec()).await.unwrap();
         soon("the news of the second member", changed).await;
         assert!(a.sequence < b.sequence, "{a:?} {b:?}");
@@ -147,8 +95,8 @@ fn who_joined_first_leads_until_its_session_is_dropped() {
 fn a_join_whose_answer_was_lost_makes_one_member() {
     libprocess::run(async {
         let Some(etcd) = Etcd::start().await else { return };
-        let wire = Wire::to(&etcd).await;
-        let joining = session(&wire.url).await;
+        let (wire, disturbed) = wire_to(&etcd).await;
+        let joining = session(&disturbed).await;
         // The lease's answer is lost first, then the key's.
         wire.lose_one_answer();
         let member = joining.join(LABEL, b"a".to_vec()).await.unwrap();
@@ -163,8 +111,8 @@ fn a_join_whose_answer_was_lost_makes_one_member() {
 fn a_change_is_not_missed_when_the_watch_breaks_or_its_revision_is_forgotten() {
     libprocess::run(async {
         let Some(etcd) = Etcd::start().await else { return };
-        let wire = Wire::to(&etcd).await;
-        let (watching, joining) = (session(&wire.url).await, session(&etcd.url()).await);
+        let (wire, disturbed) = wire_to(&etcd).await;
+        let (watching, joining) = (session(&disturbed).await, session(&etcd.url()).await);
         let (seen, mut changed) = watching.members().await.unwrap();
         assert!(seen.is_empty());
         assert_eq!(timeout(Duration::from_millis(300), &mut changed).await.ok(), None);
@@ -285,7 +233,7 @@ fn with_three_servers_one_may_freeze_or_die() {
             while let Ok(event) = timeout_at(until, connection.next()).await {
                 assert_ne!(event, Some(Connection::Expired), "two servers are enough");
             }
-            assert_eq!(members(&*other).await, [member.name.clone()]);
+            assert_eq!(members(&*other).await, std::slice::from_ref(&member.name));
             if freezes {
                 etcd.process(leader).resume();
             } else {
@@ -332,6 +280,7 @@ fn a_deposed_leaders_write_fails() {
         let delete = Change { key: "agent/2".into(), value: None };
         new.store(vec![put("agent/1", b"new"), delete]).await.unwrap();
         assert_eq!(new.load(None).await.unwrap(), [("agent/1".to_owned(), b"new".to_vec())]);
+        assert!(new.place_of("agent/1").ends_with("/mesos, key '/mesos/registry/agent/1'"));
         node.shutdown().await;
     });
 }
@@ -341,13 +290,14 @@ fn a_write_whose_answer_was_lost_happens_once() {
     libprocess::run(async {
         let Some(etcd) = Etcd::start().await else { return };
         let node = Node::builder().offline().start().await.unwrap();
-        let wire = Wire::to(&etcd).await;
-        let (mut here, mut elsewhere) = (storage(&node, &wire.url), storage(&node, &etcd.url()));
+        let (wire, disturbed) = wire_to(&etcd).await;
+        let (mut here, mut elsewhere) = (storage(&node, &disturbed), storage(&node, &etcd.url()));
         here.load(None).await.unwrap();
         elsewhere.load(None).await.unwrap();
         for round in 0..3_u8 {
             wire.lose_one_answer();
             here.store(vec![put("quota/a", &[round])]).await.unwrap();
+            assert!(!wire.is_to_lose(), "an answer was lost");
         }
         here.store(vec![put("quota/b", b"x")]).await.unwrap();
         // Three rounds, and one: no write was repeated.

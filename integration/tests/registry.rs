@@ -1,9 +1,6 @@
 //! The registry in a real ZooKeeper: what survives a master, and what a deposed leader cannot do.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use election::ZooKeeperUrl;
@@ -11,11 +8,10 @@ use election::group::{Group, GroupError, Membership, Session};
 use election::zookeeper::client::Step;
 use election::zookeeper::{ZooKeeperClient, ZooKeeperGroup};
 use integration::wait;
+use integration::wire::Wire;
 use integration::zookeeper::{Ensemble, ZooKeeper};
 use libprocess::Node;
 use master::registrar::{Change, Record, Storage, ZooKeeper as ZooKeeperStorage};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 #[test]
 fn an_ensemble_goes_on_without_its_leader() {
@@ -136,63 +132,22 @@ fn a_second_writer_stops_the_first() {
     });
 }
 
-/// Between a client and ZooKeeper. When told to, it swallows what ZooKeeper answers next, and breaks the connection.
-struct Swallower {
-    address: SocketAddr,
-    swallow: Arc<AtomicBool>,
-}
-
-impl Swallower {
-    async fn start(node: &Node, zookeeper: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, swallow) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
-        let flag = swallow.clone();
-        let spawner = node.clone();
-        node.spawn_task(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(zookeeper).await.unwrap();
-                spawner.spawn_task(Self::pass_on(client, server, flag.clone()));
-            }
-        });
-        Self { address, swallow }
-    }
-
-    async fn pass_on(mut client: TcpStream, mut server: TcpStream, swallow: Arc<AtomicBool>) {
-        let (mut asked, mut answered) = ([0; 65536], [0; 65536]);
-        loop {
-            tokio::select! {
-                biased;
-                read = client.read(&mut asked) => match read {
-                    Ok(length @ 1..) => server.write_all(&asked[..length]).await.unwrap(),
-                    _ => return,
-                },
-                read = server.read(&mut answered) => match read {
-                    Ok(length @ 1..) if !swallow.swap(false, Relaxed) => {
-                        client.write_all(&answered[..length]).await.unwrap();
-                    }
-                    _ => return,
-                },
-            }
-        }
-    }
-}
-
 #[test]
 fn a_lost_answer_is_neither_success_nor_failure() {
     libprocess::run(async {
         let Some(zookeeper) = ZooKeeper::start().await else { return };
         let (node, direct) = (node().await, url(&zookeeper.url()));
-        let swallower = Swallower::start(&node, direct.servers.parse().unwrap()).await;
-        let disturbed = url(&format!("zk://{}/mesos", swallower.address));
+        let wire = Wire::to(direct.servers.parse().unwrap()).await;
+        let disturbed = url(&format!("zk://{}/mesos", wire.address()));
         let (_session, leader) = join(&direct).await;
         let mut storage = ZooKeeperStorage::new(&node, disturbed, SESSION);
         storage.load(Some(leader.clone())).await.unwrap();
 
         // Made once, or the second try would have found it there already.
         for number in 0..5 {
-            swallower.swallow.store(true, Relaxed);
+            wire.lose_one_answer();
             storage.store(vec![put(&format!("quota/{number}"), b"1")]).await.unwrap();
-            assert!(!swallower.swallow.load(Relaxed), "an answer was lost");
+            assert!(!wire.is_to_lose(), "an answer was lost");
         }
         storage.store((0..3).map(|number| delete(&format!("quota/{number}"))).collect()).await.unwrap();
         let found = sorted(&mut storage, Some(leader)).await;

@@ -110,6 +110,10 @@ impl Storage for Etcd {
         self.shared.url.to_string()
     }
 
+    fn place_of(&self, key: &str) -> String {
+        format!("{}, key '{}'", self.shared.url, self.shared.record(key))
+    }
+
     fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
         let shared = Arc::clone(&self.shared);
         async move {
