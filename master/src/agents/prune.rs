@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::cluster::persistent::ordered;
 
-    /// Upstream: `PartitionTest.RegistryGcByCountManySlaves`, `MasterTest.RegistryGcByCount`.
+    /// Upstream: `PartitionTest.RegistryGcByCountManySlaves`.
     #[test]
     fn the_oldest_entries_go_first_by_age_and_by_number() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);

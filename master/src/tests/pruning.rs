@@ -6,6 +6,7 @@ use std::time::Duration;
 use libprocess::testing;
 use mesos::tasks::time_info;
 use mesos::v1::TaskState;
+use serde_json::json;
 
 use super::agents::{reported, running_task};
 use super::partition::{asked, bring_back, listed, lose};
@@ -137,5 +138,33 @@ fn an_agent_that_was_forgotten_returns_with_its_tasks() {
         // Nor is its task among the unreachable ones any more.
         assert_eq!(listed(&cluster, "frameworks", "tasks").await, ["t TASK_RUNNING"]);
         assert_eq!(listed(&cluster, "frameworks", "unreachable_tasks").await, [""; 0]);
+    });
+}
+
+/// Upstream: `MasterTest.RegistryGcByCount`.
+#[test]
+fn the_agent_that_has_been_gone_for_longest_is_forgotten_when_there_are_too_many() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let settings = Settings { registry_max_agent_count: 1, ..Settings::default() };
+        let cluster = Cluster::on(&shelf, settings).await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let mut agents = Vec::new();
+        for _ in 0..2 {
+            let agent = cluster.agent("disk:1").await;
+            let gone = json!({
+                "type": "MARK_AGENT_GONE", "mark_agent_gone": { "agent_id": { "value": agent.id() } }
+            });
+            assert_eq!(cluster.api(gone).await.0, 200);
+            agents.push(agent);
+            tokio::time::sleep(MINUTE).await;
+        }
+        for agent in &agents {
+            assert_eq!(asked(&mut scheduler, "t", &agent.id()).await.state(), TaskState::TaskGoneByOperator);
+        }
+        tokio::time::sleep(15 * MINUTE).await;
+        assert_eq!(asked(&mut scheduler, "t", &agents[0].id()).await.state(), TaskState::TaskUnknown);
+        assert_eq!(asked(&mut scheduler, "t", &agents[1].id()).await.state(), TaskState::TaskGoneByOperator);
+        assert_eq!([0, 1].map(|i| shelf.has("gone", &agents[i].id())), [false, true]);
     });
 }
