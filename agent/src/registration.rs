@@ -173,7 +173,7 @@ impl Agent {
         internal::RegisterSlaveMessage {
             slave: self.info.clone(),
             checkpointed_resources: Vec::new(),
-            version: Some(mesos::VERSION.to_owned()),
+            version: Some(mesos::version().to_owned()),
             agent_capabilities: CAPABILITIES.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
         }
@@ -182,7 +182,7 @@ impl Agent {
     fn reregistration_message(&self) -> internal::ReregisterSlaveMessage {
         let mut message = internal::ReregisterSlaveMessage {
             slave: self.info.clone(),
-            version: Some(mesos::VERSION.to_owned()),
+            version: Some(mesos::version().to_owned()),
             agent_capabilities: CAPABILITIES.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
             ..internal::ReregisterSlaveMessage::default()

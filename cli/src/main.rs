@@ -70,7 +70,7 @@ fn dispatch(call: Call) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Some("version" | "--version") => {
-            say!("mesos {}", mesos::VERSION);
+            say!("mesos {}", mesos::version());
             Ok(ExitCode::SUCCESS)
         }
         Some(other) => Err(Failure::new(format!("mesos: there is no command '{other}' (see mesos --help)"))),

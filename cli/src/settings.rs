@@ -92,7 +92,7 @@ impl Call {
                 Ok(Err(ExitCode::SUCCESS))
             }
             Outcome::Version => {
-                say!("mesos {}", mesos::VERSION);
+                say!("mesos {}", mesos::version());
                 Ok(Err(ExitCode::SUCCESS))
             }
         }

@@ -34,6 +34,37 @@ pub fn mesos() -> PathBuf {
     binary
 }
 
+/// Makes, at `path`, a copy of the binary that says it is of another version, which has as many characters: what a second
+/// build of the same sources would be.
+///
+/// # Panics
+/// If the binary does not hold its version where `mesos::version` has put it, or the copy cannot be written.
+pub fn relabelled(path: &Path, version: &str) {
+    let original = mesos();
+    let mut bytes = std::fs::read(&original).expect("it was there a moment ago");
+    let (now, next) = (label(mesos::version()), label(version));
+    assert_eq!(now.len(), next.len(), "{version} does not fit where {} stands", mesos::version());
+    let mut places = Vec::new();
+    let mut from = 0;
+    while let Some(found) = bytes[from..].iter().position(|byte| *byte == now[0]) {
+        if bytes[from + found..].starts_with(&now) {
+            places.push(from + found);
+        }
+        from += found + 1;
+    }
+    assert!(!places.is_empty(), "{} does not say which version it is", original.display());
+    for place in places {
+        bytes[place..place + next.len()].copy_from_slice(&next);
+    }
+    std::fs::write(path, bytes).expect("the test's folder is ours");
+    let permissions = original.metadata().expect("it was there a moment ago").permissions();
+    std::fs::set_permissions(path, permissions).expect("the copy is ours");
+}
+
+fn label(version: &str) -> Vec<u8> {
+    format!("mesos-version={version}").into_bytes()
+}
+
 fn modified(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|metadata| metadata.modified()).ok()
 }

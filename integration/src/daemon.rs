@@ -130,6 +130,17 @@ impl Daemon {
         self.restart();
     }
 
+    /// Starts it again from another binary, after it was ended.
+    pub fn restart_from(&mut self, binary: &Path) {
+        binary.clone_into(&mut self.binary);
+        self.restart();
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.pid().map(|pid| send_signal(pid, signal));
+    }
+
     /// The processes below it.
     pub fn below(&self) -> Vec<i32> {
         self.pid().map(descendants).unwrap_or_default()

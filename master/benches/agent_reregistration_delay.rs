@@ -56,7 +56,7 @@ fn message(agent: usize, frameworks: usize, tasks: usize) -> ReregisterSlaveMess
     };
     let mut message = ReregisterSlaveMessage {
         slave,
-        version: Some(mesos::version::VERSION.to_owned()),
+        version: Some(mesos::version().to_owned()),
         agent_capabilities: mesos::AgentCapabilities::ALL.to_protos(),
         ..Default::default()
     };

@@ -200,7 +200,7 @@ async fn describe(node: &Node, settings: &Settings) -> v1::MasterInfo {
         id: node.random().uuid().to_string(),
         pid: Some(node.pid("master").to_string()),
         hostname: Some(hostname),
-        version: Some(mesos::version::VERSION.to_owned()),
+        version: Some(mesos::version().to_owned()),
         domain: settings.domain.as_ref().map(|domain| domain.0.clone()),
         capabilities: capabilities.map(|kind| Capability { r#type: Some(kind.into()) }).to_vec(),
         ..Default::default()

@@ -67,7 +67,7 @@ pub use quantities::{ResourceLimits, ResourceQuantities};
 pub use resources::{Resource, ResourceError, Resources};
 pub use roles::Role;
 pub use values::{Interval, Ranges, Scalar, Set};
-pub use version::VERSION;
+pub use version::version;
 
 /// A number that two builds share exactly if they have the same messages in the same encoding.
 ///

@@ -2,8 +2,9 @@
 //!
 //! Pure. Upstream: `slave/compatibility.cpp` (`--reconfiguration_policy`).
 
-use mesos::v1::AgentInfo;
-use mesos::{Attributes, Resources};
+use mesos::attributes::{Attribute, AttributeValue};
+use mesos::v1::{self, AgentInfo};
+use mesos::{Attributes, Resource, Resources};
 
 /// Which changes an agent may come back with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub enum Policy {
     /// None.
     #[default]
     Equal,
-    /// More resources and attributes, not fewer.
+    /// More resources and attributes, not fewer; a domain where there was none.
     Additive,
 }
 
@@ -33,7 +34,7 @@ pub fn compatible(policy: Policy, before: &AgentInfo, now: &AgentInfo) -> Result
     let (old, new) = (resources(&before.resources), resources(&now.resources));
     let fits = match policy {
         Policy::Equal => old == new,
-        Policy::Additive => new.contains(&old),
+        Policy::Additive => old.iter().all(|old| has_as_much(&new, old)),
     };
     if !fits {
         return Err(changed("resources", &old, &new));
@@ -41,16 +42,34 @@ pub fn compatible(policy: Policy, before: &AgentInfo, now: &AgentInfo) -> Result
     let attributes = |info: &AgentInfo| Attributes::try_from_protos(&info.attributes).unwrap_or_default();
     let (old, new) = (attributes(before), attributes(now));
     let fits = match policy {
-        Policy::Equal => old.to_protos() == new.to_protos(),
-        Policy::Additive => {
-            let new = new.to_protos();
-            old.to_protos().iter().all(|attribute| new.contains(attribute))
-        }
+        Policy::Equal => old == new,
+        Policy::Additive => old.iter().all(|old| says_as_much(&new, old)),
     };
     if !fits {
         return Err(changed("attributes", &format!("{old:?}"), &format!("{new:?}")));
     }
     Ok(())
+}
+
+/// Whether the same resource is there, and as much of it or more. A disk of its own may have grown, too.
+fn has_as_much(resources: &Resources, before: &Resource) -> bool {
+    let apart_from_value = |resource: &Resource| v1::Resource {
+        scalar: None,
+        ranges: None,
+        set: None,
+        r#type: 0,
+        ..resource.to_proto()
+    };
+    let identity = apart_from_value(before);
+    resources.iter().any(|now| apart_from_value(now) == identity && now.value().contains(before.value()))
+}
+
+/// Whether the attribute of this name says the same; ranges may have grown.
+fn says_as_much(attributes: &Attributes, before: &Attribute) -> bool {
+    match (attributes.get(&before.name), &before.value) {
+        (Some(AttributeValue::Ranges(now)), AttributeValue::Ranges(before)) => now.contains(before),
+        (now, before) => now == Some(before),
+    }
 }
 
 fn changed(what: &str, before: &dyn std::fmt::Display, now: &dyn std::fmt::Display) -> String {
@@ -62,31 +81,112 @@ mod tests {
     use super::*;
 
     fn info(resources: &str) -> AgentInfo {
+        with(resources, "")
+    }
+
+    fn with(resources: &str, attributes: &str) -> AgentInfo {
         AgentInfo {
             hostname: "host".into(),
             port: Some(5051),
             resources: Resources::parse(resources, "*").unwrap().to_protos(),
+            attributes: Attributes::parse(attributes).unwrap().to_protos(),
             ..AgentInfo::default()
         }
     }
 
+    /// Whether the policies allow this change: equal, additive.
+    fn allowed(before: &AgentInfo, now: &AgentInfo) -> (bool, bool) {
+        let allows = |policy| compatible(policy, before, now).is_ok();
+        (allows(Policy::Equal), allows(Policy::Additive))
+    }
+
+    const ALWAYS: (bool, bool) = (true, true);
+    const MORE: (bool, bool) = (false, true);
+    const NEVER: (bool, bool) = (false, false);
+
     #[test]
-    fn the_same_agent_is_compatible() {
-        assert_eq!(compatible(Policy::Equal, &info("cpus:4;mem:10"), &info("mem:10;cpus:4")), Ok(()));
+    fn resources_may_be_said_in_other_words_or_become_more() {
+        for (before, now, expected) in [
+            ("cpus:4;mem:10", "mem:10;cpus:4", ALWAYS),
+            ("cpus:500", "cpus:250;cpus:250", ALWAYS),
+            ("cpus:50", "cpus:30;cpus:30", MORE),
+            ("cpus:50", "cpus:50;mem:100", MORE),
+            ("cpus:50;mem:100", "cpus:50", NEVER),
+            ("cpus:50", "cpus:[100-200]", NEVER),
+            ("cpus:100", "cpus:50", NEVER),
+            ("range:[100-200]", "range:[100-300]", MORE),
+            ("range:[100-300]", "range:[100-200]", NEVER),
+            ("set:{a}", "set:{a,b}", MORE),
+            ("set:{a,b}", "set:{a}", NEVER),
+            ("foo(A):10;foo(B):20", "foo(A):20;foo(B):30", MORE),
+            ("foo(A):10;foo(B):20", "foo(A):5;foo(B):50", NEVER),
+        ] {
+            assert_eq!(allowed(&info(before), &info(now)), expected, "{before} -> {now}");
+        }
     }
 
     #[test]
-    fn more_resources_are_compatible_only_where_that_is_allowed() {
-        let (less, more) = (info("cpus:4"), info("cpus:5;mem:10"));
-        assert!(compatible(Policy::Equal, &less, &more).unwrap_err().contains("resources"));
-        assert_eq!(compatible(Policy::Additive, &less, &more), Ok(()));
-        assert!(compatible(Policy::Additive, &more, &less).is_err());
+    fn attributes_may_be_added_and_their_ranges_may_grow() {
+        for (before, now, expected) in [
+            ("os:lucid;dc:a", "dc:a;os:lucid", ALWAYS),
+            ("os:lucid", "os:lucid;dc:amsterdam", MORE),
+            ("os:lucid;dc:amsterdam", "os:lucid", NEVER),
+            ("os:lucid", "os:4", NEVER),
+            ("os:lucid", "os:trusty", NEVER),
+            ("rack:1", "rack:2", NEVER),
+            ("range:[100-200]", "range:[100-300]", MORE),
+            ("range:[100-300]", "range:[100-200]", NEVER),
+        ] {
+            let (before_info, now_info) = (with("cpus:1", before), with("cpus:1", now));
+            assert_eq!(allowed(&before_info, &now_info), expected, "{before} -> {now}");
+        }
+    }
+
+    /// Upstream: `SlaveCompatibilityTest.Disks`.
+    #[test]
+    fn a_disk_may_be_added_and_an_own_one_may_grow() {
+        let disk = r#"{"name":"disk","type":"SCALAR","scalar":{"value":868000}}"#;
+        let mount = |size: u32| {
+            format!(
+                r#"{{"name":"disk","type":"SCALAR","scalar":{{"value":{size}}},
+                    "disk":{{"source":{{"type":"MOUNT","mount":{{"root":"/srv/mesos/volumes/a"}}}}}}}}"#
+            )
+        };
+        let [without, small, large] = [
+            format!("[{disk}]"),
+            format!("[{disk},{}]", mount(1_830_000)),
+            format!("[{disk},{}]", mount(1_900_000)),
+        ]
+        .map(|json| info(&json));
+        assert_eq!(allowed(&without, &small), MORE);
+        assert_eq!(allowed(&small, &small), ALWAYS);
+        assert_eq!(allowed(&small, &large), MORE);
+        assert_eq!(allowed(&large, &small), NEVER);
+        assert_eq!(allowed(&small, &without), NEVER);
     }
 
     #[test]
-    fn another_port_is_another_agent() {
+    fn another_host_or_port_is_another_agent() {
+        let before = info("cpus:4");
         let other = AgentInfo { port: Some(5052), ..info("cpus:4") };
-        let error = compatible(Policy::Additive, &info("cpus:4"), &other).unwrap_err();
+        let error = compatible(Policy::Additive, &before, &other).unwrap_err();
         assert!(error.contains("'5051' to '5052'"), "{error}");
+        assert_eq!(allowed(&before, &other), NEVER);
+        assert_eq!(allowed(&before, &AgentInfo { hostname: "other".into(), ..info("cpus:4") }), NEVER);
+    }
+
+    #[test]
+    fn a_domain_may_be_given_but_not_changed() {
+        let zone = |name: &str| v1::DomainInfo {
+            fault_domain: Some(v1::domain_info::FaultDomain {
+                region: v1::domain_info::fault_domain::RegionInfo { name: "region".into() },
+                zone: v1::domain_info::fault_domain::ZoneInfo { name: name.into() },
+            }),
+        };
+        let inside = |name: &str| AgentInfo { domain: Some(zone(name)), ..info("cpus:4") };
+        assert_eq!(allowed(&info("cpus:4"), &inside("a")), MORE);
+        assert_eq!(allowed(&inside("a"), &inside("a")), ALWAYS);
+        assert_eq!(allowed(&inside("a"), &inside("b")), NEVER);
+        assert_eq!(allowed(&inside("a"), &info("cpus:4")), NEVER);
     }
 }

@@ -209,7 +209,9 @@ impl Reader<'_> {
     }
 
     fn run(&mut self, run: Run) -> Result<KeptRun, DiskError> {
-        let completed = self.disk.exists(&self.paths.sentinel(&run));
+        // Nothing is left of a run whose deletion the last agent had begun.
+        let deleted = !self.disk.exists(&self.paths.run_meta(&run));
+        let completed = deleted || self.disk.exists(&self.paths.sentinel(&run));
         let mut tasks = Vec::new();
         for name in list(self.disk, &self.paths.run_meta(&run).join("tasks"))? {
             tasks.extend(self.task(&run, &TaskId::from(name))?);
@@ -364,6 +366,16 @@ mod tests {
         let host = host();
         touch(&host.mount, &host.paths.sentinel(&host.run)).unwrap();
         assert!(host.read(true).unwrap().agent.unwrap().frameworks[0].executors[0].run.completed);
+    }
+
+    /// Upstream: `SlaveRecoveryTest.ExecutorDanglingLatestSymlink`.
+    #[test]
+    fn an_executor_whose_latest_run_was_deleted_is_over() {
+        let host = host();
+        host.mount.remove(&host.paths.run_meta(&host.run)).unwrap();
+        let kept = host.read(true).unwrap().agent.unwrap();
+        let run = &kept.frameworks[0].executors[0].run;
+        assert!(run.completed && run.tasks.is_empty());
     }
 
     #[test]

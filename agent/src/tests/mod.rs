@@ -8,6 +8,7 @@ mod harness;
 mod http;
 mod masters;
 mod reaching_a_master;
+mod reboots;
 mod restarts;
 mod simulated;
 mod status_updates;

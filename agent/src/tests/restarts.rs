@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::{run, settle};
-use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskRunning};
+use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskRunning};
 use mesos::v1::executor::{call, event};
 use mesos::v1::task_status::Reason;
 
@@ -16,7 +16,11 @@ use crate::recovery::state;
 
 /// A world with a checkpointing framework, whose task runs and is acknowledged.
 async fn with_running_task(directory: &std::path::Path) -> World {
-    let world = World::registered(directory).await;
+    run_task(World::registered(directory).await).await
+}
+
+/// The same, in this world.
+pub(super) async fn run_task(world: World) -> World {
     world.run(&framework(true), task("t", "e")).await;
     let executor = world.subscribe("e").await;
     executor.update("t", TaskRunning).await;
@@ -24,7 +28,7 @@ async fn with_running_task(directory: &std::path::Path) -> World {
     world
 }
 
-fn reregistration(world: &World) -> Option<mesos::internal::ReregisterSlaveMessage> {
+pub(super) fn reregistration(world: &World) -> Option<mesos::internal::ReregisterSlaveMessage> {
     world.hears().into_iter().find_map(|heard| match heard {
         Heard::Reregister(message) => Some(message),
         _ => None,
@@ -158,6 +162,120 @@ fn an_executor_that_does_not_come_back_in_two_seconds_is_killed_and_its_tasks_ar
         assert_eq!(update.status.state(), TaskGone);
         assert_eq!(update.status.reason(), Reason::ExecutorReregistrationTimeout);
         assert_eq!(update.status.message(), "Executor did not reregister within 2secs");
+    });
+}
+
+/// Upstream: `SlaveRecoveryTest.RecoverUnregisteredExecutor`.
+#[test]
+fn an_executor_that_had_not_subscribed_yet_has_as_long() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        world.run(&framework(true), task("late", "slow")).await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        world.pass(Duration::from_secs(4)).await;
+        // The one that came has not seen its task, which the last agent had kept for it.
+        assert!(executor.launched().is_empty());
+        assert_eq!(world.updates("t")[0].status.reason(), Reason::AgentRestarted);
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+        let update = world.updates("late").remove(0);
+        assert_eq!(update.status.state(), TaskGone);
+        assert_eq!(update.status.reason(), Reason::ExecutorReregistrationTimeout);
+        world.acknowledge("late").await;
+        world.pass(Duration::from_secs(60)).await;
+        assert_eq!(world.updates("late").len(), 1);
+    });
+}
+
+/// Upstream: `SlaveRecoveryTest.RestartBeforeContainerizerLaunch`.
+#[test]
+fn a_task_whose_container_was_never_launched_fails() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let container = world.containers.lock().recovered[0].id.clone();
+        world.end(&container, Termination::default()).await;
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.states("t"), [TaskFailed]);
+        world.acknowledge("t").await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.metric("slave/frameworks_active"), 0.0);
+    });
+}
+
+/// Upstream: `SlaveRecoveryTest.KillTask`.
+#[test]
+fn a_task_can_be_killed_after_the_agent_is_back() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        world.pass(Duration::from_secs(4)).await;
+        world
+            .master_says(mesos::internal::KillTaskMessage {
+                framework_id: mesos::FrameworkId::from(FRAMEWORK).to_proto(),
+                task_id: mesos::TaskId::from("t").to_proto(),
+                ..Default::default()
+            })
+            .await;
+        assert_eq!(executor.kinds(), [event::Type::Subscribed, event::Type::Kill]);
+        executor.update("t", TaskKilled).await;
+        assert_eq!(world.states("t"), [TaskKilled]);
+    });
+}
+
+/// Upstream: `SlaveRecoveryTest.PingTimeoutDuringRecovery`.
+#[test]
+fn an_agent_that_waits_for_its_executors_answers_pings() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let arguments = ["--executor_reregistration_timeout=15secs"];
+        let world = World::with(directory.path(), &arguments).await;
+        world.master_says(mesos::internal::PingSlaveMessage { connected: false }).await;
+        assert!(matches!(world.hears()[..], [Heard::Pong]), "{:?}", world.hears());
+        world.subscribe("e").await;
+        world.pass(Duration::from_secs(17)).await;
+        assert_eq!(reregistration(&world).unwrap().tasks.len(), 1);
+    });
+}
+
+/// Upstream: `SlaveRecoveryTest.MultipleFrameworks`.
+#[test]
+fn each_framework_finds_its_own_again() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        let mut other = framework(true);
+        other.id = Some(mesos::FrameworkId::from("M-0001").to_proto());
+        let mut theirs = task("theirs", "f");
+        if let Some(executor) = &mut theirs.executor {
+            executor.framework_id = other.id.clone();
+        }
+        world.run(&other, theirs).await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        assert_eq!(world.containers.lock().recovered.len(), 2);
+        world.subscribe("e").await;
+        world.pass(Duration::from_secs(4)).await;
+        let message = reregistration(&world).unwrap();
+        let ids: Vec<_> = message.frameworks.iter().map(|info| info.id.clone().unwrap().value).collect();
+        assert_eq!(ids, [FRAMEWORK, "M-0001"]);
+        // Its executor has not come back.
+        assert_eq!(world.states("theirs"), [TaskGone]);
+        assert!(world.states("t").is_empty());
     });
 }
 

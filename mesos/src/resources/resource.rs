@@ -44,7 +44,9 @@ impl ResourceValue {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    pub(super) fn contains(&self, other: &Self) -> bool {
+    /// Whether it is of the same kind, and as much or more.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Scalar(mine), Self::Scalar(theirs)) => theirs <= mine,
             (Self::Ranges(mine), Self::Ranges(theirs)) => mine.contains(theirs),

@@ -370,7 +370,7 @@ fn a_journal_does_not_grow_without_end() {
     let host = Host::with_task(1, Durability::Process);
     let mut journal = journal_of(&host);
     let mut long = update("t", 1, TaskRunning);
-    long.status.data = Some(vec![1; 300_000]);
+    long.status.data = Some(vec![1; 6_000_000]);
     for round in 0..3 {
         let mut groups = 0;
         while !journal.is_full() {

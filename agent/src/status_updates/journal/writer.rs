@@ -14,9 +14,9 @@ use crate::recovery::paths::{Owner, UpdatesPath, journal_segment};
 
 /// How long a segment gets before the next one is begun, in bytes: what a start has to do again at most (and as much
 /// again, while it is being retired).
-const SEGMENT: u64 = 4 << 20;
+const SEGMENT: u64 = 64 << 20;
 /// How much waits in memory for the tasks' own logs, in bytes.
-const UNSPILLED: usize = 1 << 20;
+const UNSPILLED: usize = 4 << 20;
 /// A group is divided into frames of some such size, in bytes.
 const FRAME: usize = 1 << 20;
 

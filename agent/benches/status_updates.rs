@@ -1,0 +1,265 @@
+//! Durable status updates on one agent: many streams share one sync.
+//!
+//! Tasks of a checkpointing framework, each with one update on its way at a time, as executors send them: the next one
+//! follows when the agent has said that the last one is stored. A framework acknowledges each as soon as it is
+//! forwarded, so that half of the records are acknowledgements. The real StatusUpdateManager with its journal, on the
+//! disk that the build is on.
+//!
+//! The comparator, in turns with it: a loop that appends the records of such updates to the logs of 64 tasks, and syncs
+//! after each. (Upstream syncs twice for each update: its acknowledgement, too.)
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agent::recovery::paths::{Owner, Paths, Run, UpdatesPath};
+use agent::status_updates::journal::Record;
+use agent::status_updates::log::update_record;
+use agent::status_updates::manager::{
+    Acknowledge, Acknowledged, Deliver, Forward, Initialize, Origin, Owner as Hearer, Resume,
+    StatusUpdateManager, StorageFailed, Stored,
+};
+use harness::bench::{self, Report, Target, in_turn, quantile};
+use libprocess::disk::{Disk as _, Durability, HostDisk};
+use libprocess::{Address, Node, Pid, Recipient};
+use mesos::internal::StatusUpdate;
+use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
+use uuid::Uuid;
+
+const STREAMS: [usize; 3] = [1, 64, 256];
+const ROUNDS: usize = 7;
+/// How long each turn takes.
+const TURN: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let mut report = Report::new("StatusUpdates", "durable status updates on one agent");
+    report.note(format!(
+        "medians of {ROUNDS} rounds, {} s each; the clock of a latency runs from Deliver to Stored",
+        TURN.as_secs()
+    ));
+    let mut syncs = Vec::new();
+    let mut latencies = STREAMS.map(|_| Vec::new());
+    let [one, many, more] = &mut latencies;
+    let turns = in_turn(
+        ROUNDS,
+        [
+            &mut || alone(&mut syncs),
+            &mut || together(STREAMS[0], one),
+            &mut || together(STREAMS[1], many),
+            &mut || together(STREAMS[2], more),
+        ],
+    );
+    let sync = syncs.iter().sum::<f64>() / syncs.len() as f64;
+    report.figure("a loop that syncs each record", turns.median(0), "/s", Target::None);
+    report.figure("one sync in it, mean", sync, "ms", Target::None);
+    report.figure("one sync in it, median", quantile(&syncs, 0.5), "ms", Target::None);
+    report.figure("one sync in it, 99th percentile", quantile(&syncs, 0.99), "ms", Target::None);
+    for (index, (streams, latencies)) in STREAMS.into_iter().zip(&latencies).enumerate() {
+        let shared = streams >= 64;
+        let target = |target| if shared { target } else { Target::None };
+        let of = |what: &str| format!("{streams} streams: {what}");
+        report.figure(&of("updates"), turns.median(index + 1), "/s", Target::None);
+        report.figure(
+            &of("updates for each of the loop"),
+            turns.ratio(index + 1, 0),
+            "times",
+            target(Target::AtLeast(20.0)),
+        );
+        report.figure(&of("latency, median"), quantile(latencies, 0.5), "ms", Target::None);
+        let late = quantile(latencies, 0.99);
+        report.figure(&of("latency, 99th percentile"), late, "ms", Target::None);
+        report.figure(
+            &of("99th percentile for each mean sync"),
+            late / sync,
+            "times",
+            target(Target::AtMost(4.0)),
+        );
+    }
+    report.verdict()
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's disk can be written")
+}
+
+fn log_of(work: &Path, task: &str) -> UpdatesPath {
+    let run = Run {
+        agent: AgentId::from("6f0e7e2c-5b0f-4f5e-9b0e-000000000000-S0"),
+        framework: FrameworkId::from("6f0e7e2c-5b0f-4f5e-9b0e-000000000000-0000"),
+        executor: ExecutorId::from("executor"),
+        container: ContainerId::new("0d9d4f2c-7d7b-4bfb-8a57-2b1b5f4d5b3e"),
+    };
+    Paths::new(work).task_updates(&run, &TaskId::from(task))
+}
+
+/// The task's directory, with what says whose it is.
+fn launch(log: &UpdatesPath) {
+    for owner in log.owners() {
+        let Owner::File(path) = owner else { continue };
+        let parent = path.parent().expect("it has a directory");
+        HostDisk.create_directory(parent, Durability::Process).expect("the disk can be written");
+        HostDisk.write(&path, &[0; 400], Durability::Process).expect("the disk can be written");
+    }
+}
+
+fn update(task: &str, uuid: Uuid) -> StatusUpdate {
+    let status = v1::TaskStatus {
+        task_id: TaskId::from(task).to_proto(),
+        state: v1::TaskState::TaskRunning.into(),
+        message: Some("the task reports that it is well".to_owned()),
+        source: Some(v1::task_status::Source::Executor.into()),
+        agent_id: Some(AgentId::from("6f0e7e2c-5b0f-4f5e-9b0e-000000000000-S0").to_proto()),
+        executor_id: Some(ExecutorId::from("executor").to_proto()),
+        timestamp: Some(1.6e9),
+        uuid: Some(uuid.as_bytes().to_vec()),
+        healthy: Some(true),
+        ..v1::TaskStatus::default()
+    };
+    StatusUpdate {
+        framework_id: FrameworkId::from("6f0e7e2c-5b0f-4f5e-9b0e-000000000000-0000").to_proto(),
+        executor_id: status.executor_id.clone(),
+        slave_id: status.agent_id.clone(),
+        timestamp: 1.6e9,
+        uuid: status.uuid.clone(),
+        status,
+        ..StatusUpdate::default()
+    }
+}
+
+/// Records that are synced one by one: how many a second.
+fn alone(syncs: &mut Vec<f64>) -> f64 {
+    let directory = directory();
+    let logs: Vec<PathBuf> = (0..64)
+        .map(|n| {
+            let log = log_of(directory.path(), &format!("task-{n}"));
+            launch(&log);
+            log.path().to_path_buf()
+        })
+        .collect();
+    let began = bench::now();
+    let mut written = 0_u128;
+    for log in logs.iter().cycle() {
+        let Record::Log { bytes, .. } =
+            update_record(log.clone().into(), &update("task", Uuid::from_u128(written)), false)
+        else {
+            continue;
+        };
+        let before = bench::now();
+        HostDisk.append(log, &bytes, Durability::Host).expect("the disk can be written");
+        syncs.push(before.elapsed().as_secs_f64() * 1e3);
+        written += 1;
+        if began.elapsed() >= TURN {
+            break;
+        }
+    }
+    written as f64 / began.elapsed().as_secs_f64()
+}
+
+/// One stream of updates.
+struct Stream {
+    task: TaskId,
+    log: UpdatesPath,
+    began: Instant,
+}
+
+/// What the manager is told by, and what came of it.
+struct Driver {
+    manager: Address<StatusUpdateManager>,
+    streams: Vec<Stream>,
+    next: u128,
+    until: Instant,
+    latencies: Vec<f64>,
+    running: usize,
+    over: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Driver {
+    fn send(&mut self, index: usize) {
+        self.next += 1;
+        let uuid = Uuid::from_u128(self.next);
+        let stream = &mut self.streams[index];
+        stream.began = bench::now();
+        self.manager.tell(Deliver {
+            update: update(stream.task.as_str(), uuid),
+            origin: Origin::Executor(ExecutorId::from("executor")),
+            log: Some(stream.log.clone()),
+        });
+    }
+
+    fn stored(&mut self, stored: &Stored) {
+        let found = self.streams.iter().position(|stream| stream.task == stored.task);
+        let index = found.expect("it was sent");
+        self.latencies.push(self.streams[index].began.elapsed().as_secs_f64() * 1e3);
+        if bench::now() < self.until {
+            return self.send(index);
+        }
+        self.running -= 1;
+        if self.running == 0
+            && let Some(over) = self.over.take()
+        {
+            let _ = over.send(());
+        }
+    }
+}
+
+/// Updates of so many streams: how many a second.
+fn together(streams: usize, latencies: &mut Vec<f64>) -> f64 {
+    libprocess::run(async {
+        let directory = directory();
+        let node = Node::builder().offline().start().await.expect("a node");
+        let manager = node.spawn_numbered(StatusUpdateManager::new());
+        let (over, ended) = tokio::sync::oneshot::channel();
+        let now = bench::now();
+        let driver = Arc::new(parking_lot::Mutex::new(Driver {
+            manager: manager.clone(),
+            streams: (0..streams)
+                .map(|n| {
+                    let task = TaskId::from(format!("task-{n}"));
+                    let log = log_of(directory.path(), task.as_str());
+                    launch(&log);
+                    Stream { task, log, began: now }
+                })
+                .collect(),
+            next: 0,
+            until: now,
+            latencies: Vec::new(),
+            running: streams,
+            over: Some(over),
+        }));
+        let hears = driver.clone();
+        let acknowledges = manager.clone();
+        manager.tell(Initialize(Hearer {
+            forward: Recipient::from_fn(Pid::nobody(), move |Forward(update), _: &Pid| {
+                acknowledges.tell(Acknowledge {
+                    framework: FrameworkId::from(&update.framework_id),
+                    task: TaskId::from(&update.status.task_id),
+                    uuid: Uuid::from_slice(update.uuid.as_deref().unwrap_or_default()).unwrap_or_default(),
+                });
+            }),
+            stored: Recipient::from_fn(Pid::nobody(), move |stored: Stored, _: &Pid| {
+                hears.lock().stored(&stored)
+            }),
+            acknowledged: Recipient::from_fn(Pid::nobody(), |_: Acknowledged, _: &Pid| {}),
+            failed: Recipient::from_fn(Pid::nobody(), |failed: StorageFailed, _: &Pid| {
+                panic!("{}", failed.0)
+            }),
+        }));
+        manager.tell(Resume);
+        let began = bench::now();
+        {
+            let mut driver = driver.lock();
+            driver.until = began + TURN;
+            for index in 0..streams {
+                driver.send(index);
+            }
+        }
+        ended.await.expect("all streams end");
+        let took = began.elapsed().as_secs_f64();
+        node.shutdown().await;
+        let stored = std::mem::take(&mut driver.lock().latencies);
+        let rate = stored.len() as f64 / took;
+        latencies.extend(stored);
+        rate
+    })
+}
