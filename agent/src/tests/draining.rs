@@ -80,6 +80,7 @@ fn a_running_task_is_killed_within_the_time_that_the_operator_allows() {
 }
 
 /// The same, `mark_gone`.
+/// `SlaveTest.DrainAgentKillsRunningTask`.
 #[test]
 fn a_task_that_is_killed_on_an_agent_that_will_be_no_more_is_gone() {
     run(async {

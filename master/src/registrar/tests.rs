@@ -70,6 +70,7 @@ impl Storage for Slow {
     }
 }
 
+/// `RegistrarTest.Recover`.
 #[test]
 fn operations_that_wait_are_stored_together() {
     libprocess::testing::run(async {
@@ -93,6 +94,7 @@ fn operations_that_wait_are_stored_together() {
     });
 }
 
+/// `RegistrarTest.StoreTimeout`, `RegistrarTest.Abort`.
 #[test]
 fn a_store_that_fails_or_takes_too_long_is_the_end() {
     libprocess::testing::run(async {
@@ -114,6 +116,7 @@ fn a_store_that_fails_or_takes_too_long_is_the_end() {
     });
 }
 
+/// `RegistrarTest.Bootstrap`.
 #[test]
 fn the_next_master_finds_what_the_last_one_stored() {
     libprocess::run(async {
@@ -222,6 +225,7 @@ fn a_master_that_lacks_what_the_registry_demands_is_told_so_and_writes_nothing()
     });
 }
 
+/// `RegistrarTest.FetchTimeout`.
 #[test]
 fn a_fetch_that_takes_too_long_is_the_end() {
     /// Never answers.

@@ -82,6 +82,7 @@ mod tests {
         (activation.drain.map(|drain| drain.state()), activation.deactivated)
     }
 
+    /// `RegistrarTest.DrainAgent`.
     #[test]
     fn an_agent_stays_draining_while_it_is_unreachable_and_when_it_is_back() {
         let mut entries = with_agents(&["a"]);
@@ -100,6 +101,7 @@ mod tests {
         assert_eq!(entries.activation(&"a".into()).unwrap().drain.unwrap().config, config(true));
     }
 
+    /// `RegistrarTest.DrainAgent`.
     #[test]
     fn an_unreachable_agent_is_drained_too() {
         let mut entries = with_agents(&["a"]);
@@ -110,6 +112,7 @@ mod tests {
         assert_eq!(state("a", &entries), (Some(v1::DrainState::Drained), true));
     }
 
+    /// `RegistrarTest.MarkAgentDrained`.
     #[test]
     fn only_an_agent_that_is_being_drained_is_drained_some_day() {
         let mut entries = with_agents(&["a"]);
@@ -123,6 +126,7 @@ mod tests {
         assert_eq!(state("a", &entries), (Some(v1::DrainState::Draining), true));
     }
 
+    /// `RegistrarTest.DeactivateAgent`.
     #[test]
     fn an_agent_stays_deactivated_while_it_is_unreachable_and_when_it_is_back() {
         let mut entries = with_agents(&["a"]);
@@ -136,6 +140,7 @@ mod tests {
         assert_eq!(demands(&entries), ["AGENT_DRAINING"]);
     }
 
+    /// `RegistrarTest.ReactivateAgent`.
     #[test]
     fn the_capability_is_demanded_until_the_last_agent_is_active_again() {
         let mut entries = with_agents(&["a", "b", "c"]);

@@ -95,6 +95,7 @@ mod tests {
     use super::super::testing::{info, since};
     use super::*;
 
+    /// `RegistrarTest.Admit`, `RegistrarTest.MarkUnreachable`, `RegistrarTest.MarkGone`, `RegistrarTest.Remove`.
     #[test]
     fn an_agent_goes_from_admitted_to_unreachable_and_back_and_to_gone_for_ever() {
         let mut entries = Entries::default();
@@ -115,6 +116,7 @@ mod tests {
         assert!(!apply(Operation::RemoveAgent { id: "a".into() }));
     }
 
+    /// `RegistrarTest.MarkReachable`.
     #[test]
     fn an_agent_that_nobody_remembers_may_still_be_reachable() {
         let mut entries = Entries::default();
@@ -122,6 +124,7 @@ mod tests {
         assert!(entries.agent(&"a".into()).is_some());
     }
 
+    /// `RegistrarTest.MarkReachable`.
     #[test]
     fn an_admitted_agent_is_reachable_already() {
         let mut entries = Entries::default();
@@ -131,6 +134,7 @@ mod tests {
         assert!(entries.take_changes().is_empty(), "nothing is stored for it");
     }
 
+    /// `RegistrarTest.UpdateSlave`.
     #[test]
     fn only_an_admitted_agent_that_has_changed_is_stored() {
         let mut entries = Entries::default();
@@ -145,6 +149,7 @@ mod tests {
         assert_eq!(entries.take_changes().len(), 1);
     }
 
+    /// `RegistrarTest.MarkUnreachableGone`.
     #[test]
     fn an_unreachable_agent_may_be_gone_and_is_nothing_else_then() {
         let mut entries = Entries::default();
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(registry.gone.unwrap().slaves[0].timestamp, since(2));
     }
 
+    /// `RegistrarTest.Prune`.
     #[test]
     fn what_is_pruned_is_named_list_by_list() {
         let mut entries = Entries::default();

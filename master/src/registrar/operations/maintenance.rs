@@ -143,6 +143,7 @@ mod tests {
         entries.maintenance().machines.values().map(v1::MachineInfo::mode).collect()
     }
 
+    /// `RegistrarTest.UpdateMaintenanceSchedule`.
     #[test]
     fn a_schedule_takes_the_place_of_the_last_one() {
         let mut entries = Entries::default();
@@ -159,6 +160,7 @@ mod tests {
         check(schedule(&[]), 0);
     }
 
+    /// `RegistrarTest.StartMaintenance`.
     #[test]
     fn a_machine_keeps_its_mode_when_its_time_changes() {
         let mut entries = Entries::default();
@@ -181,6 +183,7 @@ mod tests {
         assert!(entries.take_changes().is_empty());
     }
 
+    /// `RegistrarTest.StartMaintenance`.
     #[test]
     fn only_machines_in_the_schedule_go_down() {
         let mut entries = Entries::default();
@@ -190,6 +193,7 @@ mod tests {
         assert_eq!(modes(&entries), [Mode::Down, Mode::Down]);
     }
 
+    /// `RegistrarTest.StopMaintenance`.
     #[test]
     fn machines_that_are_up_again_leave_the_schedule() {
         let mut entries = Entries::default();

@@ -37,6 +37,7 @@ mod tests {
         }
     }
 
+    /// `RegistrarTest.UpdateQuota`.
     #[test]
     fn a_quota_of_nothing_is_no_quota() {
         let mut entries = Entries::default();
@@ -50,6 +51,7 @@ mod tests {
         assert!(!entries.has_quotas() && demands(&entries).is_empty());
     }
 
+    /// `RegistrarTest.UpdateQuota`.
     #[test]
     fn roles_that_are_not_named_keep_their_quotas() {
         let mut entries = Entries::default();

@@ -21,6 +21,7 @@ mod tests {
         v1::WeightInfo { role: Some(role.into()), weight }
     }
 
+    /// `RegistrarTest.UpdateWeights`.
     #[test]
     fn the_later_weight_of_a_role_holds_and_other_roles_keep_theirs() {
         let mut entries = Entries::default();
