@@ -78,6 +78,7 @@ mod tests {
         info
     }
 
+    /// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterDetectorUsesJson`.
     #[test]
     fn the_json_has_what_other_clients_read() {
         let json: serde_json::Value = serde_json::from_slice(&to_json(&info())).unwrap();

@@ -241,6 +241,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `ZooKeeperURLTest.URL`.
     #[test]
     fn a_zookeeper_url_has_servers_a_path_and_perhaps_credentials() {
         let url = zk("zk://jake:p/w@h@host1:2181,host2:2181/mesos/prod/").unwrap();
@@ -250,6 +251,7 @@ mod tests {
         assert_eq!(url.to_string(), "zk://host1:2181,host2:2181/mesos/prod");
     }
 
+    /// Upstream: `ZooKeeperURLTest.URL`.
     #[test]
     fn a_zookeeper_url_needs_a_path_and_a_server() {
         assert_eq!(zk("zk://host:2181/"), Err(UrlError::NoPath("zk://host:2181/".into())));

@@ -87,6 +87,8 @@ fn some(id: &str) -> Option<String> {
     Some(id.into())
 }
 
+/// Upstream: `GroupTest.RetryableErrors`, `ZooKeeperMasterContenderDetectorTest.MasterContender`,
+/// `ZooKeeperMasterContenderDetectorTest.MasterDetectorExpireMasterZKSession`.
 #[test]
 fn the_first_contender_leads_until_its_session_expires() {
     testing::run(async {
@@ -119,6 +121,7 @@ fn a_short_cut_costs_nothing() {
     });
 }
 
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterDetectorTimedoutSession`.
 #[test]
 fn a_cut_longer_than_the_timeout_ends_the_candidacy_before_the_service_says_so() {
     testing::run(async {
@@ -150,6 +153,7 @@ fn a_removed_node_ends_the_candidacy_and_contending_again_helps() {
     });
 }
 
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.ContenderPendingElection`.
 #[test]
 fn contending_again_withdraws_the_first_candidacy() {
     testing::run(async {
@@ -163,6 +167,7 @@ fn contending_again_withdraws_the_first_candidacy() {
     });
 }
 
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterContenders`.
 #[test]
 fn a_contender_that_ends_leaves_the_group() {
     testing::run(async {
@@ -175,6 +180,7 @@ fn a_contender_that_ends_leaves_the_group() {
     });
 }
 
+/// Upstream: `GroupTest.RetryableErrors`, `ZooKeeperMasterContenderDetectorTest.ContenderDetectorShutdownNetwork`.
 #[test]
 fn a_contender_waits_for_a_group_out_of_reach() {
     testing::run(async {
@@ -189,6 +195,7 @@ fn a_contender_waits_for_a_group_out_of_reach() {
     });
 }
 
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterDetectorExpireSlaveZKSession`.
 #[test]
 fn a_detector_that_loses_its_session_sees_no_leader_until_it_is_back() {
     testing::run(async {
@@ -205,6 +212,29 @@ fn a_detector_that_loses_its_session_sees_no_leader_until_it_is_back() {
     });
 }
 
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterDetectorExpireSlaveZKSessionNewMaster`.
+#[test]
+fn a_detector_that_was_away_sees_who_leads_now() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        contend(&node, &group, "first").await;
+        contend(&node, &group, "second").await;
+        let watcher = detect(&node, &group).await;
+        let sessions = group.sessions();
+        // Nobody can start a new session meanwhile, and the detector hears of its end first.
+        group.set_reachable(false);
+        group.expire(sessions[2]);
+        settle().await;
+        group.expire(sessions[0]);
+        settle().await;
+        assert_eq!(watcher.leaders(), [None, some("first"), None]);
+        group.set_reachable(true);
+        sleep(Duration::from_secs(61)).await;
+        assert_eq!(watcher.leaders(), [None, some("first"), None, some("second")]);
+    });
+}
+
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterDetectorUsesJson`.
 #[test]
 fn nodes_of_other_programs_are_no_leaders() {
     testing::run(async {
@@ -231,6 +261,7 @@ fn a_leader_whose_data_cannot_be_read_is_no_leader() {
     });
 }
 
+/// Upstream: `BasicMasterContenderDetectorTest.Detector`.
 #[test]
 fn a_standalone_detector_tells_who_was_appointed() {
     testing::run(async {
@@ -243,15 +274,18 @@ fn a_standalone_detector_tells_who_was_appointed() {
     });
 }
 
+/// Upstream: `BasicMasterContenderDetectorTest.MasterInfo`.
 #[test]
 fn an_address_needs_no_election() {
     testing::run(async {
         let node = node().await;
         let (_, probe) = watch(&node, Detector::new("127.0.0.1:5050".parse().unwrap())).await;
         assert!(probe.leaders().last().unwrap().is_some());
+        assert_eq!(*probe.port.lock(), Some(5050));
     });
 }
 
+/// Upstream: `MasterContenderDetectorTest.File`.
 #[test]
 fn a_file_may_name_another_master_while_it_is_watched() {
     testing::run(async {

@@ -233,6 +233,7 @@ async fn quotas(cluster: &Cluster, master: SocketAddr) -> Vec<String> {
     roles
 }
 
+/// Upstream: `MasterContenderDetectorTest.File`.
 #[test]
 fn an_agent_follows_a_file_to_another_master() {
     libprocess::run(async {

@@ -42,6 +42,8 @@ async fn members(session: &dyn Session) -> Vec<Membership> {
     members
 }
 
+/// Upstream: `GroupTest.Group`, `GroupTest.GroupDataWithRemovedMembership`, `GroupTest.MultipleGroups`,
+/// `GroupTest.LabelledGroup`.
 #[test]
 fn members_see_each_other_come_and_go() {
     libprocess::run(async {
@@ -63,6 +65,8 @@ fn members_see_each_other_come_and_go() {
     });
 }
 
+/// Upstream: `GroupTest.GroupCancelWithDisconnect`,
+/// `ZooKeeperMasterContenderDetectorTest.ContenderDetectorShutdownNetwork`.
 #[test]
 fn a_long_silence_ends_the_session_here_and_there() {
     libprocess::run(async {
@@ -102,6 +106,7 @@ fn a_member_that_is_cut_off_counts_from_its_last_sign_of_life() {
     });
 }
 
+/// Upstream: `GroupTest.GroupWatchWithSessionExpiration`.
 #[test]
 fn a_session_that_the_service_has_ended_is_over() {
     libprocess::run(async {
@@ -127,6 +132,7 @@ async fn make(zookeeper: &ZooKeeper, path: &str, acls: &[Acl]) {
     client.create(path, b"42", &CreateMode::Persistent.with_acls(Acls::new(acls))).await.unwrap();
 }
 
+/// Upstream: `GroupTest.GroupPathWithRestrictivePerms`, `ZooKeeperMasterContenderDetectorTest.NonRetryableFrrors`.
 #[test]
 fn a_path_where_others_may_not_write_is_refused() {
     libprocess::run(async {
@@ -203,6 +209,7 @@ async fn next_leader(changes: &mut UnboundedReceiver<LeaderChanged>) -> String {
     }
 }
 
+/// Upstream: `GroupTest.GroupJoinWithDisconnect`, `GroupTest.GroupDataWithDisconnect`, `GroupTest.ConnectTimer`.
 #[test]
 fn a_zookeeper_that_hangs_is_waited_for_and_a_short_silence_costs_nothing() {
     libprocess::run(async {
@@ -224,6 +231,7 @@ fn a_zookeeper_that_hangs_is_waited_for_and_a_short_silence_costs_nothing() {
     });
 }
 
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.NonRetryableFrrors`.
 #[test]
 fn who_has_the_wrong_password_does_not_contend_but_sees_the_leader() {
     libprocess::run(async {

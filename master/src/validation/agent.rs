@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 
 use mesos::internal::{RegisterSlaveMessage, ReregisterSlaveMessage};
 use mesos::v1::{self, TaskState};
-use mesos::{ResourceError, Resources};
+use mesos::{Message, ResourceError, Resources};
 
-use super::{Checked, Invalid, executor, framework, id, refuse_if};
+use super::{Checked, Invalid, executor, framework, id, refuse_if, refuse_if_with};
 
 /// Agents older than this are ignored (upstream: `MINIMUM_AGENT_VERSION`).
 const MINIMUM_VERSION: (u64, u64, u64) = (1, 0, 0);
+
+/// How large an agent's information may be. It is a record of the registry, and what ZooKeeper and etcd take at a time is
+/// about 1 MB: a master that could not store it would have to end. (Upstream has no limit.)
+const LARGEST_INFO: usize = 256 * 1024;
 
 impl From<ResourceError> for Invalid {
     fn from(error: ResourceError) -> Self {
@@ -29,7 +33,14 @@ fn validate_info(info: &v1::AgentInfo) -> Checked {
         id(&agent.value)?;
     }
     Resources::try_from_protos(&info.resources)?;
-    Ok(())
+    let size = size_of(info);
+    refuse_if_with(size > LARGEST_INFO, || {
+        format!("AgentInfo has {size} bytes; at most {LARGEST_INFO} are kept of an agent")
+    })
+}
+
+fn size_of(message: &impl Message) -> usize {
+    message.encoded_len()
 }
 
 /// Checks a re-registration: everything in it must belong together.
@@ -148,6 +159,23 @@ mod tests {
         );
         let message = mesos::json::from_slice(json.as_bytes()).unwrap();
         validate_reregistration(&message).map_err(|error| error.0)
+    }
+
+    #[test]
+    fn an_agent_that_no_registry_could_keep_is_refused() {
+        let registration = |length: usize| {
+            let rack = v1::Attribute {
+                name: "rack".into(),
+                r#type: v1::value::Type::Text.into(),
+                text: Some(v1::value::Text { value: "x".repeat(length) }),
+                ..Default::default()
+            };
+            let slave = v1::AgentInfo { hostname: "h".into(), attributes: vec![rack], ..Default::default() };
+            validate_registration(&RegisterSlaveMessage { slave, ..Default::default() })
+        };
+        assert_eq!(registration(LARGEST_INFO - 100), Ok(()));
+        let refused = registration(LARGEST_INFO).unwrap_err();
+        assert!(refused.0.contains("at most 262144 are kept of an agent"), "{refused:?}");
     }
 
     #[test]
