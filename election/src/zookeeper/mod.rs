@@ -4,7 +4,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`group`] | [`ZooKeeperGroup`]: the group of masters, for contenders and detectors |
-//! | [`life`] | whether a session lives, from the member's own point of view |
+//! | `life` | whether a session lives, from the member's own point of view |
 //! | [`client`] | [`ZooKeeperClient`]: reading, and guarded transactions, for whoever keeps more there than the group |
 //!
 //! Each of them has sessions of its own. Nothing here knows masters, or what the nodes hold.
