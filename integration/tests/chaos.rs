@@ -1,6 +1,7 @@
 //! The failure test: a cluster of real processes under fire. `integration/src/chaos/mod.rs` says what happens in it.
 //!
 //! `MESOS_TEST_SEED` gives another seed; it decides what happens to whom and when, but not what that comes upon.
+//! `MESOS_TEST_SECONDS` says for how long there are faults. With `MESOS_TEST_KEEP`, logs are kept of good runs, too.
 
 use std::path::PathBuf;
 use std::time::Duration;

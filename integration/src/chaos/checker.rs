@@ -6,7 +6,8 @@
 //!
 //! - A task is started once.
 //! - What a framework is told of a task, update for update (those with a uuid), goes forward: starting, running, killing,
-//!   one end. A repetition has the uuid of the update that came last; nothing else follows an end.
+//!   one end. A repetition has the uuid of the update that came last; nothing else follows an end, but that an agent, when
+//!   its master asks for a task that it has dropped and since forgotten, says so under a new uuid.
 //! - An agent's promises are kept: each arrives, in the order in which the agent made them.
 //! - In the end each task that was launched is over, and its framework knows.
 //! - An end for good is true: a task does nothing after its framework was told of it, and one that finished has run.
@@ -14,8 +15,9 @@
 //!   back, and are killed then (upstream: `partition_tests.cpp`). But in the end they must not run.
 //! - What a master says by itself (without a uuid) is what it knows at that moment. That it knows nothing of a task, or
 //!   has lost sight of it, it may also say of one whose end its framework was told of and has not acknowledged yet
-//!   (upstream: `Master::__removeSlave`). Asked for a task of which no update has come through, it answers what the
-//!   agent has said when it registered (upstream: `Master::reconcile`): the updates, in order, come afterwards.
+//!   (upstream: `Master::__removeSlave`). Of a task of which no update has come through, it tells what the agent said when
+//!   it registered, to who asks, and because an unreachable agent is back (upstream: `Master::reconcile`,
+//!   `Master::__reregisterSlave`): the updates, in order, come afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -154,7 +156,7 @@ impl Case<'_> {
             match (known, updates.last()) {
                 (Some(place), _) if place + 1 == updates.len() => verdict.repeated += 1,
                 (Some(_), Some(last)) => self.out_of_order(verdict, told, "came again after", last),
-                (_, Some(last)) if rank(&told.state) <= rank(&last.state) => {
+                (_, Some(last)) if rank(&told.state) <= rank(&last.state) && !is_absent_again(last, told) => {
                     self.out_of_order(verdict, told, "came after", last);
                     updates.push(told);
                 }
@@ -253,8 +255,8 @@ fn may_follow(end: &Told, told: &Told) -> bool {
     let ends = journal::gives_up(&told.state);
     // A master that sees nothing.
     let unseen = told.uuid.is_none() && (ends || told.state == "TASK_UNREACHABLE");
-    // A master has heard from the agent how the task ended, in answer to whoever asked; the updates lag behind.
-    let ahead = end.uuid.is_none() && end.message.as_deref() == Some(LATEST) && !ends;
+    // A master has heard from the agent how the task ended; the updates lag behind.
+    let ahead = end.uuid.is_none() && is_hearsay(end) && !ends;
     // The master's word and the agent's for a task that is not there.
     let absent = is_absent(&end.state) && is_absent(&told.state);
     told.state == end.state || unseen || ahead || absent
@@ -262,6 +264,18 @@ fn may_follow(end: &Told, told: &Told) -> bool {
 
 /// How a master answers who asks for a task that it knows (`master/src/calls/reconcile.rs`; upstream's words).
 const LATEST: &str = "Reconciliation: Latest task state";
+
+/// Whether an agent says once more, asked by its master, that a task is not there: that it was dropped is on no disk.
+fn is_absent_again(last: &Told, told: &Told) -> bool {
+    is_absent(&last.state)
+        && is_absent(&told.state)
+        && told.reason.as_deref() == Some("REASON_RECONCILIATION")
+}
+
+/// Whether a master only tells what the agent said when it registered: to who asks, or because the agent is back.
+fn is_hearsay(told: &Told) -> bool {
+    told.message.as_deref() == Some(LATEST) || told.reason.as_deref() == Some("REASON_AGENT_REREGISTERED")
+}
 
 /// Whether it says that a task is not there, rather than how it ended.
 fn is_absent(state: &str) -> bool {
@@ -358,6 +372,17 @@ mod tests {
     fn a_launch_that_was_lost_is_told_of_by_the_master_and_by_the_agent() {
         let mut history = history(&[(9.0, "TASK_GONE", ""), (9.5, "TASK_DROPPED", "1")]);
         history.ran.clear();
+        assert_eq!(found(&history), NOTHING);
+    }
+
+    #[test]
+    fn a_task_may_be_dropped_again_when_the_master_asks() {
+        let mut history = history(&[(9.0, "TASK_DROPPED", "1"), (9.5, "TASK_DROPPED", "2")]);
+        history.ran.clear();
+        assert_eq!(found(&history), OUT_OF_ORDER);
+        if let Some(Record::Told(told)) = history.journals[0].last_mut() {
+            told.reason = Some("REASON_RECONCILIATION".into());
+        }
         assert_eq!(found(&history), NOTHING);
     }
 

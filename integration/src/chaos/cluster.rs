@@ -233,6 +233,19 @@ impl Cluster {
         select_ok(asked).await.ok().map(|(index, _)| index)
     }
 
+    /// Waits until the leader's books have no task any more: frameworks have acknowledged all ends.
+    pub async fn wait_for_empty_books(&self) {
+        wait::until_within(wait::PATIENCE * 2, "the master to have no task", async || {
+            let leader = self.leader().await.ok_or("nobody leads")?;
+            let state = self.get(self.masters[leader].host.address, "/state").await?;
+            let frameworks = state["frameworks"].as_array().cloned().unwrap_or_default();
+            let tasks = frameworks.iter().flat_map(|framework| framework["tasks"].as_array().cloned());
+            let tasks: Vec<String> = tasks.flatten().map(|task| task["id"].to_string()).collect();
+            if tasks.is_empty() { Ok(()) } else { Err(tasks.join(", ")) }
+        })
+        .await;
+    }
+
     async fn get(&self, node: SocketAddr, path: &str) -> Result<Value, String> {
         let request = ClientRequest::get(format!("http://{node}{path}")).timeout(GLANCE);
         let response = self.client.send(request).await.map_err(|error| error.to_string())?;
@@ -248,6 +261,12 @@ impl Cluster {
     pub fn elections(&self) -> usize {
         let logs = self.masters.iter().map(|master| self.init.log(master.name));
         logs.map(|log| log.matches("elected as the leading master").count()).sum()
+    }
+
+    /// How often a master ended because it led no longer.
+    pub fn deposed(&self) -> usize {
+        let logs = self.masters.iter().map(|master| self.init.log(master.name));
+        logs.map(|log| log.matches("the master ends reason=lost leadership").count()).sum()
     }
 
     /// Notes something that the test does, with the time, beside the daemons' logs: for whoever asks why they say what

@@ -62,6 +62,8 @@ pub struct Outcome {
     pub faults: Counts,
     /// How often a master was elected after the first time.
     pub leader_changes: usize,
+    /// How often a master ended because it led no longer.
+    pub deposed: usize,
     /// How often a daemon was started again.
     pub restarts: usize,
     /// What became of the tasks.
@@ -95,7 +97,8 @@ pub async fn run(
         faults = work => faults,
     };
     let running = cluster.in_sandboxes();
-    let (leader_changes, restarts) = (cluster.elections().saturating_sub(1), cluster.init.restarts());
+    let (leader_changes, deposed) = (cluster.elections().saturating_sub(1), cluster.deposed());
+    let restarts = cluster.init.restarts();
     cluster.init.end();
     let mut history =
         History { journals: cluster.journals(), ran: task::read(&cluster.ran), ..Default::default() };
@@ -109,7 +112,7 @@ pub async fn run(
     if !verdict.violations.is_empty() || std::env::var_os(KEEP).is_some() {
         cluster.keep();
     }
-    Outcome { faults, leader_changes, restarts, verdict }
+    Outcome { faults, leader_changes, deposed, restarts, verdict }
 }
 
 /// Everything is mended: the cluster becomes well by itself.
@@ -122,6 +125,7 @@ async fn heal(cluster: &Cluster) {
     })
     .await;
     cluster.finish().await;
+    cluster.wait_for_empty_books().await;
     // Executors end soon after the last acknowledgement. What does not end is judged, not waited for.
     let patience = Instant::now() + wait::PATIENCE / 2;
     while !cluster.in_sandboxes().is_empty() && Instant::now() < patience {
@@ -145,11 +149,13 @@ impl Outcome {
         let [out_of_order, lost, run_twice] = self.verdict.counts();
         let Verdict { launched, finished, repeated, promised, .. } = self.verdict;
         format!(
-            "faults: {}\nleader changes: {}; daemons started again: {}\ntasks launched: {launched}, finished: \
+            "faults: {}\nleader changes: {}; leaders that ended because they were deposed: {}; daemons started again: \
+             {}\ntasks launched: {launched}, finished: \
              {finished}; updates that agents promised: {promised}, repeated: {repeated}\nupdates out of order: \
              {out_of_order}; tasks or updates lost: {lost}; tasks run twice: {run_twice}",
             faults.join(", "),
             self.leader_changes,
+            self.deposed,
             self.restarts,
         )
     }
@@ -165,6 +171,7 @@ impl Outcome {
             assert!(*count > 0, "the run does not count: no {} happened", Shown(*fault));
         }
         assert!(self.leader_changes > 0, "the run does not count: no leader changed");
+        assert!(self.deposed > 0, "the run does not count: no leader ended because it was deposed");
         assert!(self.verdict.promised > 0, "the run does not count: agents' promises were not found");
     }
 }
