@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`url`] | [`MasterUrl`]: how a user names the masters |
 //! | [`contender`] | the actor [`Contender`]: one master's candidacy |
-//! | [`file`] | a file that says where the masters are, and may change |
+//! | [`mod@file`] | a file that says where the masters are, and may change |
 //! | [`detector`] | the actor [`Detector`]: tells who leads, at once and at each change |
 //! | [`group`] | the seam: group membership as a trait, with its retry rules |
 //! | [`zookeeper`] | the group in a real ZooKeeper |
