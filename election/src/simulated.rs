@@ -51,6 +51,8 @@ struct Member {
 struct Link {
     owner: Arc<str>,
     up: bool,
+    /// The service has ended it, and its owner has not heard of that.
+    over: bool,
     events: Vec<mpsc::UnboundedSender<Connection>>,
 }
 
@@ -117,6 +119,31 @@ impl SimulatedGroup {
         ended
     }
 
+    /// The service ends sessions whose owner hears nothing of it: it is stopped, or paused. Their members vanish; what the
+    /// owner asks is not answered until it is [told](SimulatedGroup::tell_expired). Answers whether any had members.
+    pub fn expire_unheard(&self, sessions: &[u64]) -> bool {
+        let mut state = self.state.lock();
+        let had = state.members.values().any(|member| sessions.contains(&member.session));
+        for &session in sessions {
+            if let Some(link) = state.sessions.get_mut(&session) {
+                (link.up, link.over) = (false, true);
+                state.remove(|_, member| member.session == session);
+            }
+        }
+        had
+    }
+
+    /// Who owns these sessions hears that they have ended, if they have.
+    pub fn tell_expired(&self, sessions: &[u64]) {
+        let mut state = self.state.lock();
+        for &session in sessions {
+            if state.sessions.get(&session).is_some_and(|link| link.over) {
+                state.event(session, Connection::Expired);
+                state.end(session);
+            }
+        }
+    }
+
     /// Cuts a session's connection; its members stay until [`SimulatedGroup::expire`].
     pub fn cut(&self, session: u64) {
         self.state.lock().event(session, Connection::Lost);
@@ -158,6 +185,9 @@ impl SimulatedGroup {
 impl State {
     fn event(&mut self, session: u64, event: Connection) {
         if let Some(link) = self.sessions.get_mut(&session) {
+            if link.over && event != Connection::Expired {
+                return;
+            }
             link.up = event == Connection::Restored;
             link.events.retain(|listener| listener.send(event).is_ok());
         }
@@ -203,7 +233,7 @@ impl Group for SimulatedGroup {
             let id = state.next_session;
             state.next_session += 1;
             let owner = group.owner.clone();
-            state.sessions.insert(id, Link { owner, up: true, events: Vec::new() });
+            state.sessions.insert(id, Link { owner, up: true, over: false, events: Vec::new() });
             drop(state);
             Ok(Box::new(SimulatedSession { group, id }) as Box<dyn Session>)
         }
@@ -348,6 +378,28 @@ mod tests {
             group.restore(2);
             assert_eq!(group.expire_if_cut(&[1, 2]), 0);
             assert_eq!(second.members().await.unwrap().0.len(), 1);
+        });
+    }
+
+    #[test]
+    fn who_was_stopped_hears_late_that_its_session_has_ended() {
+        run(async {
+            let group = group();
+            let (stopped, other) = (group.connect().await.unwrap(), group.connect().await.unwrap());
+            stopped.join("info", b"stopped".to_vec()).await.unwrap();
+            let node = other.join("info", b"other".to_vec()).await.unwrap();
+            let events = stopped.connection();
+            assert!(!group.expire_unheard(&[]));
+            assert!(group.expire_unheard(&[1]));
+            assert_eq!(other.members().await.unwrap().0, [node]);
+            assert!(matches!(stopped.members().await, Err(GroupError::Retry(_))));
+            // Nothing brings it back.
+            group.restore(1);
+            assert!(matches!(stopped.members().await, Err(GroupError::Retry(_))));
+            group.tell_expired(&[1, 2]);
+            assert_eq!(events.collect::<Vec<_>>().await, [Connection::Expired]);
+            assert!(matches!(stopped.members().await, Err(GroupError::Session(_))));
+            assert!(other.members().await.is_ok());
         });
     }
 

@@ -161,6 +161,9 @@ impl<P: Process> actix::fut::ActorFuture<Cell<P>> for Drain<P> {
     ) -> Poll<()> {
         crate::testing::note_activity();
         let Some(living) = &mut cell.living else { return Poll::Ready(()) };
+        if cell.node.is_frozen(task) && !cell.mailbox.is_killed() {
+            return Poll::Pending;
+        }
         let exit = match catch_unwind(AssertUnwindSafe(|| living.turn(task))) {
             Ok(Turn::Sleep) => return Poll::Pending,
             Ok(Turn::End(exit)) => exit,

@@ -509,17 +509,28 @@ impl Node {
     /// What its actors still do while they are dropped must be kept from mattering by whoever calls this
     /// ([`crate::simulation::Network::crash`]).
     pub(crate) async fn die(&self) {
-        self.0.stopping.open();
         loop {
-            let mailboxes: Vec<_> = self.ids().iter().filter_map(|id| self.find(id)).collect();
+            let mailboxes = self.kill_all();
             if mailboxes.is_empty() {
                 break;
             }
-            mailboxes.iter().for_each(|mailbox| mailbox.kill_now());
             for mailbox in mailboxes {
                 ended(mailbox.any_exit()).await;
             }
         }
+    }
+
+    /// As [`Node::die`], without waiting: also an actor of the node itself may call it, whose last handler it is in then.
+    pub(crate) fn kill_all(&self) -> Vec<Arc<dyn AnyMailbox>> {
+        self.0.stopping.open();
+        let mailboxes: Vec<_> = self.ids().iter().filter_map(|id| self.find(id)).collect();
+        mailboxes.iter().for_each(|mailbox| mailbox.kill_now());
+        mailboxes
+    }
+
+    /// Whether the node does nothing for a while, in a simulation; then the task is woken when it goes on.
+    pub(crate) fn is_frozen(&self, task: &std::task::Context<'_>) -> bool {
+        self.0.settings.site.as_ref().is_some_and(|site| site.is_frozen(task))
     }
 }
 

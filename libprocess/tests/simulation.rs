@@ -306,6 +306,57 @@ fn the_end_of_a_process_is_told_and_that_of_a_host_is_found_out() {
 }
 
 #[test]
+fn a_frozen_process_does_what_it_missed_when_it_thaws_and_can_be_killed_before() {
+    run(async {
+        let (network, a, b) = network(6).await;
+        assert!(network.freeze(address(2)) && !network.freeze(address(3)));
+        a.talk(b.ear.pid(), 0..3, SECOND).await;
+        b.ear.tell(Post(a.ear.pid().clone(), 7));
+        sleep(60 * SECOND).await;
+        assert!(b.notes().is_empty() && a.notes().is_empty());
+        network.thaw(address(2));
+        sleep(SECOND).await;
+        assert_eq!((b.notes(), a.notes()), (vec![0, 1, 2], vec![7]));
+
+        assert!(network.freeze(address(2)));
+        a.talk(b.ear.pid(), 3..4, SECOND).await;
+        assert!(network.crash(address(2), Crash::Process).await);
+        assert!(!b.node.is_alive("ear"));
+        assert_eq!(b.notes(), [0, 1, 2]);
+    });
+}
+
+/// Kills its own process, and goes on to its handler's end.
+struct Suicide(Network);
+
+impl Process for Suicide {
+    const NAME: &'static str = "suicide";
+}
+impl Handle<Post> for Suicide {
+    fn handle(&mut self, Post(to, number): Post, _: &Pid, ctx: &mut Context<Self>) {
+        self.0.kill(address(2), Crash::Process);
+        ctx.post(&to, Note(number));
+    }
+}
+
+#[test]
+fn who_kills_its_own_process_says_nothing_more_and_hears_nothing_more() {
+    run(async {
+        let (network, a, b) = network(7).await;
+        let suicide = b.node.spawn(Suicide(network.clone()));
+        suicide.tell(Post(a.ear.pid().clone(), 1));
+        suicide.tell(Post(a.ear.pid().clone(), 2));
+        sleep(SECOND).await;
+        assert!(!network.is_up(address(2)));
+        // It is over, and was no more there to be crashed.
+        assert!(!network.crash(address(2), Crash::Process).await);
+        assert!(!b.node.is_alive("suicide") && !b.node.is_alive("ear"));
+        sleep(SECOND).await;
+        assert!(a.notes().is_empty());
+    });
+}
+
+#[test]
 fn requests_and_streams_go_over_the_network_and_end_with_either_side() {
     run(async {
         let (network, a, b) = network(6).await;

@@ -125,8 +125,11 @@ fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>)
     let timeout = master.settings.agent_reregister_timeout;
     ctx.after(timeout, Timeout::Recovery { known: count });
     ctx.every(master.settings.registry_gc_interval, Timeout::PruneRegistry);
-    let quotas: BTreeMap<String, Quota> =
+    let mut quotas: BTreeMap<String, Quota> =
         registry.quota_configs.iter().map(|config| (config.role.clone(), config.into())).collect();
+    if is_on(Bug::ForgetsQuotas) {
+        quotas.clear();
+    }
     master.cluster.set_quotas(quotas.clone());
     master.allocation.recover(count, quotas);
     recover_weights(master, registry.weights.into_iter().map(|weight| weight.info).collect(), ctx);

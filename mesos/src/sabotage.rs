@@ -28,6 +28,30 @@ pub enum Bug {
     IgnoresLimits,
     /// The allocator revives all roles of a framework when it asks for one.
     RevivesAll,
+    /// The registry stores a write without looking whether its author still leads.
+    FenceNotAsked,
+    /// The registrar acknowledges operations before it has stored them.
+    AcknowledgesUnstored,
+    /// What is stored of one agent is not kept in one transaction.
+    SplitsAgents,
+    /// A new leader does not take quotas over from the registry.
+    ForgetsQuotas,
+    /// A new leader does not mark the agents unreachable that have not come back.
+    LeavesRecovered,
+    /// The agent forgets an update when it has sent it.
+    ForgetsSent,
+    /// The agent gives an update another uuid when it sends it again.
+    RenewsUuids,
+    /// The agent does not cut a torn group of updates off its journal before it appends others.
+    KeepsTornGroup,
+    /// The agent takes it for impossible that an acknowledgement is not the one that it waits for.
+    TrustsAcknowledgements,
+    /// The master does not answer when a framework asks for a task that it does not know.
+    SilentOnUnknown,
+    /// The master keeps what a task has used in the agent's books when it has ended.
+    KeepsEnded,
+    /// The allocator holds nothing back for guarantees.
+    IgnoresGuarantees,
 }
 
 impl Bug {
@@ -37,7 +61,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 11] = [
+    pub const ALL: [Bug; 23] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -49,6 +73,18 @@ impl Bug {
         Bug::KeepsRest,
         Bug::IgnoresLimits,
         Bug::RevivesAll,
+        Bug::FenceNotAsked,
+        Bug::AcknowledgesUnstored,
+        Bug::SplitsAgents,
+        Bug::ForgetsQuotas,
+        Bug::LeavesRecovered,
+        Bug::ForgetsSent,
+        Bug::RenewsUuids,
+        Bug::KeepsTornGroup,
+        Bug::TrustsAcknowledgements,
+        Bug::SilentOnUnknown,
+        Bug::KeepsEnded,
+        Bug::IgnoresGuarantees,
     ];
 }
 

@@ -255,8 +255,15 @@ impl StatusUpdateManager {
         self.next_retry += 1;
         entry.retry = Some(retry);
         self.retries.insert(retry, key.clone());
+        let mut update = update;
+        if !first && is_on(Bug::RenewsUuids) {
+            update.uuid = Some(ctx.node().random().uuid().as_bytes().to_vec());
+        }
         if let Some(owner) = &self.owner {
             owner.forward.tell(Forward(update));
+        }
+        if is_on(Bug::ForgetsSent) {
+            self.drop_stream(key);
         }
         self.arm(ctx);
     }

@@ -12,6 +12,7 @@
 
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::{StatusUpdate, StatusUpdateAcknowledgementMessage, StatusUpdateMessage};
+use mesos::sabotage::{Bug, is_on};
 use mesos::{ExecutorId, FrameworkId, TaskId, v1};
 use uuid::Uuid;
 use v1::task_status::Source;
@@ -389,6 +390,7 @@ impl Handle<StatusUpdateAcknowledgementMessage> for Agent {
 impl Handle<Acknowledged> for Agent {
     fn handle(&mut self, message: Acknowledged, _: &Pid, ctx: &mut Context<Self>) {
         let Acknowledged { framework: framework_id, task, uuid, result } = message;
+        assert!(result.is_ok() || !is_on(Bug::TrustsAcknowledgements), "an unexpected acknowledgement");
         let last = match result {
             Ok(last) => last,
             Err(error) => {

@@ -28,6 +28,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mesos::sabotage::{Bug, is_on};
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 
@@ -192,7 +193,7 @@ impl<'a> Pass<'a> {
             asked: Bits::default(),
             asked_roles: Vec::new(),
         };
-        if pass.core.roles.any_guarantee() {
+        if pass.core.roles.any_guarantee() && !is_on(Bug::IgnoresGuarantees) {
             pass.required = pass.core.roles.required_headroom();
             for (_, agent) in pass.core.agents.iter() {
                 pass.available += &agent.free().loose();

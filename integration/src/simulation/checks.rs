@@ -1,25 +1,30 @@
-//! What must hold: in the masters' books at every moment, and in the whole cluster when nothing has gone wrong for a
-//! while.
+//! What must hold in the masters' books at every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use allocator::Quota;
 use allocator::core::Holdings;
 use allocator::messages::TakeHoldings;
 use master::TakeSnapshot;
 use master::cluster::Snapshot;
 use mesos::tasks::is_terminal;
-use mesos::v1::TaskState;
 use mesos::{AgentId, Resources};
 
+use super::acknowledged::Checked;
 use super::cluster::{Cluster, RunningMaster};
+use super::configuration::AGENT_REREGISTER_TIMEOUT;
+use super::invariant::Invariant;
 use super::offers::OfferChecks;
 
 /// How often the allocator's books are compared with the master's.
 const COMPARE: Duration = Duration::from_secs(10);
+
+/// So long a master may take to give up agents that have not come back in time.
+const GIVES_UP: Duration = Duration::from_secs(30);
+/// Who is not looked at for so long was frozen, or did not run.
+const UNSEEN: Duration = Duration::from_secs(3);
 
 /// What was checked before, so that only what has changed since is checked again.
 #[derive(Default)]
@@ -28,6 +33,17 @@ pub struct Checks {
     versions: BTreeMap<SocketAddr, (u64, Option<SocketAddr>)>,
     compared: BTreeMap<SocketAddr, Compared>,
     offers: BTreeMap<SocketAddr, OfferChecks>,
+    known: BTreeMap<SocketAddr, Known>,
+    /// Since when a master waits for agents to come back, and when it was looked at last.
+    waiting: BTreeMap<SocketAddr, (Duration, Duration)>,
+}
+
+/// What is known of one life of a master.
+#[derive(Default)]
+struct Known {
+    id: String,
+    checked: Checked,
+    agents: BTreeSet<AgentId>,
 }
 
 /// When the books of a master and its allocator were compared last, and how they differed.
@@ -49,12 +65,13 @@ impl Checks {
             }
             let state = (snapshot.version, leader_of(&snapshot));
             if snapshot.master.elected.is_some() && state.1 != Some(address) {
-                cluster
-                    .truth
-                    .violation(format!("{address} was elected, and goes on although it does not lead"));
+                let text = format!("{address} was elected, and goes on although it does not lead");
+                cluster.truth.violation(Invariant::OneLeader, text);
             }
+            self.recovered(cluster, address, &snapshot, now);
             if self.versions.insert(address, state) != Some(state) {
                 self.books(cluster, address, &snapshot);
+                self.acknowledged(cluster, address, &snapshot, now);
                 self.offers.entry(address).or_default().look(cluster, &snapshot, now);
             }
         }
@@ -76,7 +93,8 @@ impl Checks {
         let still = difference.as_ref().filter(|_| difference == compared.difference);
         if let Some(still) = still {
             let master = running.address;
-            cluster.truth.violation(format!("the books of {master} and of its allocator differ: {still}"));
+            let text = format!("the books of {master} and of its allocator differ: {still}");
+            cluster.truth.violation(Invariant::BooksAgree, text);
         }
         compared.at = if difference.is_some() { now } else { now + COMPARE };
         compared.difference = difference;
@@ -89,16 +107,47 @@ impl Checks {
                 continue;
             }
             if let Some(wrong) = wrong_with(agent, snapshot) {
-                cluster.truth.violation(format!("the books of {master} on agent {id}: {wrong}"));
-            }
-            if !self.agents.contains_key(&key) && !cluster.registry.has(&format!("agent/{id}")) {
-                cluster
-                    .truth
-                    .violation(format!("{master} has registered agent {id}, the registry does not know it"));
+                let text = format!("the books of {master} on agent {id}: {wrong}");
+                cluster.truth.violation(Invariant::BooksAddUp, text);
             }
             self.agents.insert(key, Arc::clone(agent));
         }
         self.agents.retain(|(of, id), _| *of != master || snapshot.agents.contains_key(id));
+    }
+}
+
+impl Checks {
+    /// Whether the books say what the registry does, and what those whom it concerns were told.
+    fn acknowledged(&mut self, cluster: &Cluster, master: SocketAddr, snapshot: &Snapshot, now: Duration) {
+        let known = self.known.entry(master).or_default();
+        // Another life of the master.
+        if known.id != snapshot.master.info.id {
+            *known = Known { id: snapshot.master.info.id.clone(), ..Known::default() };
+        }
+        if let Some(wrong) = cluster.registry.contradicts(master, snapshot, now, &mut known.checked) {
+            let text = format!("{master}: {wrong}");
+            cluster.truth.violation(Invariant::AcknowledgedIsFound, text);
+        }
+        for (id, agent) in snapshot.agents.iter() {
+            if known.agents.insert(id.clone()) {
+                cluster.registry.told(|told| told.admitted(id, &agent.info.hostname));
+            }
+        }
+    }
+
+    /// Whether agents that have not come back are given up in time, so that their tasks have a state.
+    fn recovered(&mut self, cluster: &Cluster, master: SocketAddr, snapshot: &Snapshot, now: Duration) {
+        let waiting = self.waiting.entry(master).or_insert((now, now));
+        // While it is frozen, or another life of it begins, nobody looks.
+        if snapshot.recovered_agents.is_empty() || now - waiting.1 > UNSEEN {
+            waiting.0 = now;
+        }
+        waiting.1 = now;
+        if now - waiting.0 > AGENT_REREGISTER_TIMEOUT + GIVES_UP {
+            let absent: Vec<&AgentId> = snapshot.recovered_agents.keys().collect();
+            let text = format!("{master} still waits for {absent:?}, which have not come back");
+            cluster.truth.violation(Invariant::NothingVanishes, text);
+        }
     }
 }
 
@@ -162,66 +211,6 @@ fn unallocated(resources: &Resources) -> Resources {
     resources
 }
 
-fn leader_of(snapshot: &Snapshot) -> Option<SocketAddr> {
+pub(super) fn leader_of(snapshot: &Snapshot) -> Option<SocketAddr> {
     snapshot.master.leader.as_ref().and_then(election::info::address)
-}
-
-/// What is not well yet, when everything could be.
-pub async fn unwell(cluster: &Cluster) -> Vec<String> {
-    let mut unwell = cluster.truth.missing();
-    let mut leading = Vec::new();
-    for running in cluster.masters() {
-        let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };
-        if leader_of(&snapshot) == Some(running.address) && snapshot.master.elected.is_some() {
-            leading.push(snapshot);
-        }
-    }
-    let [snapshot] = &leading[..] else {
-        unwell.push(format!("{} masters lead", leading.len()));
-        return unwell;
-    };
-    if !cluster.are_quotas_reset() {
-        unwell.push("the operator could not take the quotas away".to_owned());
-    }
-    for (role, quota) in snapshot.quotas.iter().filter(|(_, quota)| **quota != Quota::default()) {
-        unwell.push(format!("the quota of {role} was taken away, and is there: {quota:?}"));
-    }
-    for address in cluster.agents() {
-        let known = snapshot.agents.values().find(|agent| agent.pid.address() == address);
-        if !known.is_some_and(|agent| agent.connected && agent.active) {
-            unwell.push(format!("the agent at {address} is not registered"));
-        }
-    }
-    let running: BTreeMap<String, String> = cluster.truth.running().into_iter().collect();
-    for (book, wishes) in cluster.books() {
-        let book = book.lock();
-        if let Some(error) = &book.error {
-            unwell.push(format!("a scheduler was ended: {error}"));
-        }
-        let Some(framework) = book.framework.as_ref().and_then(|id| snapshot.frameworks.get(id)) else {
-            unwell.push("a framework is not subscribed".to_owned());
-            continue;
-        };
-        if !framework.is_connected() {
-            unwell.push(format!("framework {} is not connected", framework.id));
-        }
-        if book.launched() < wishes.len() {
-            unwell.push(format!("framework {} waits to launch {}", framework.id, wishes[book.launched()].id));
-        }
-        for (id, entry) in &book.tasks {
-            let state = entry.state.map_or("nothing", |state| state.as_str_name());
-            match (running.contains_key(id), entry.is_over(), entry.state) {
-                (true, false, Some(TaskState::TaskRunning)) | (false, true, _) => {}
-                // The master does not know it, and says so; nothing runs.
-                (false, false, Some(TaskState::TaskUnknown | TaskState::TaskGone)) => {}
-                (true, _, _) => unwell.push(format!("{id} runs, its framework was told {state}")),
-                (false, _, _) => unwell.push(format!("{id} does not run, its framework was told {state}")),
-            }
-        }
-        let waiting = framework.tasks.values().filter(|task| is_terminal(task.state()));
-        for task in waiting {
-            unwell.push(format!("the end of {} is not acknowledged", task.id));
-        }
-    }
-    unwell
 }

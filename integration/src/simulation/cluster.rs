@@ -1,5 +1,5 @@
 //! The processes of a simulated cluster: masters, agents and schedulers, each with what starts it again when it has
-//! ended, as an init system would.
+//! ended, as an init system would. What goes wrong with them is in [`super::faults`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -14,40 +14,43 @@ use election::simulated::SimulatedGroup;
 use election::{MasterUrl, SharedGroup};
 use frameworks::scheduler::{self, Options};
 use libprocess::Address;
-use libprocess::simulation::{Crash, Mount, Network, SimulatedDisk, Weather};
+use libprocess::simulation::{Crash, Mount, Network, SimulatedDisk};
 use master::Master;
-use mesos::settings::{Outcome, Sources, load};
-use mesos::v1;
 use parking_lot::Mutex;
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
+use super::checks::Checks;
+use super::configuration::{agent_settings, framework, master_settings};
 use super::containers::{Host, HostContainerizer};
+use super::invariant::Invariant;
 use super::mix;
 use super::operator;
-use super::plan::{Fault, Size, Way, Who};
+use super::plan::{Size, Who};
 use super::registry::SharedRegistry;
 use super::truth::Truth;
-use super::workload::{Book, Style, Wish, Workload, roles, wishes};
+use super::workload::{Book, Style, Wish, Workload, wishes};
 
 /// After how long the election takes a silent participant for dead.
-const SESSION: Duration = Duration::from_secs(10);
+pub(super) const SESSION: Duration = Duration::from_secs(10);
 /// After how long a process that has ended by itself is started again.
-const RESTART: Duration = Duration::from_secs(3);
+pub(super) const RESTART: Duration = Duration::from_secs(3);
 
-/// What an agent has.
-const RESOURCES: &str = "cpus:4;mem:4096;disk:8192;ports:[31000-32000]";
+/// The port of schedulers that have not failed over.
+const SCHEDULERS: u16 = 6000;
 
 /// A process that comes and goes.
 #[derive(Default)]
-struct Slot {
+pub(super) struct Slot {
     /// Which of its lives this is; a new one begins when it starts.
-    life: Cell<u64>,
-    up: Cell<bool>,
+    pub(super) life: Cell<u64>,
+    pub(super) up: Cell<bool>,
+    /// It does nothing for a while.
+    pub(super) frozen: Cell<bool>,
 }
 
-struct MasterSlot {
+pub(super) struct MasterSlot {
     slot: Slot,
     address: SocketAddr,
     group: SimulatedGroup,
@@ -65,20 +68,23 @@ pub struct RunningMaster {
     pub allocator: Address<Allocator>,
 }
 
-struct AgentSlot {
-    slot: Slot,
-    address: SocketAddr,
+pub(super) struct AgentSlot {
+    pub(super) slot: Slot,
+    pub(super) address: SocketAddr,
     group: SimulatedGroup,
-    host: Host,
+    pub(super) host: Host,
+    /// How often it was given more resources.
+    pub(super) grown: Cell<u32>,
     mount: RefCell<Option<Mount>>,
 }
 
-struct SchedulerSlot {
-    slot: Slot,
-    address: SocketAddr,
+pub(super) struct SchedulerSlot {
+    pub(super) slot: Slot,
+    /// Of its latest life.
+    pub(super) address: Cell<SocketAddr>,
     group: SimulatedGroup,
     wishes: Arc<[Wish]>,
-    book: Arc<Mutex<Book>>,
+    pub(super) book: Arc<Mutex<Book>>,
 }
 
 /// The cluster. It is used through an `Rc`: what happens later holds it, too.
@@ -89,15 +95,17 @@ pub struct Cluster {
     pub truth: Truth,
     /// The registry's storage.
     pub registry: SharedRegistry,
-    size: Size,
-    masters: Vec<MasterSlot>,
-    agents: Vec<AgentSlot>,
-    schedulers: Vec<SchedulerSlot>,
+    /// What looks at the masters' books. Whoever holds the lock knows that no master is being asked.
+    pub checks: tokio::sync::Mutex<Checks>,
+    pub(super) size: Size,
+    pub(super) masters: Vec<MasterSlot>,
+    pub(super) agents: Vec<AgentSlot>,
+    pub(super) schedulers: Vec<SchedulerSlot>,
     /// Sessions with the election of processes that are dead: nothing restores them.
     dead: RefCell<BTreeSet<u64>>,
-    random: RefCell<SmallRng>,
+    pub(super) random: RefCell<SmallRng>,
     /// From now on nothing goes wrong any more.
-    healing: Cell<bool>,
+    pub(super) healing: Cell<bool>,
     quotas_reset: Cell<bool>,
 }
 
@@ -128,13 +136,14 @@ impl Cluster {
                 address: (ip, 5051).into(),
                 group: group.handle(&name),
                 host: Host::new(network, &truth, &name, ip, disk),
+                grown: Cell::default(),
                 mount: RefCell::default(),
             }
         });
         let (masters, agents) = (masters.collect(), agents.collect());
         let schedulers = (0..size.frameworks).map(|number| SchedulerSlot {
             slot: Slot::default(),
-            address: (host(3, number), 6000).into(),
+            address: Cell::new((host(3, number), SCHEDULERS).into()),
             group: group.handle(&format!("s{number}")),
             wishes: wishes(number, &size, &mut random).into(),
             book: Arc::default(),
@@ -144,6 +153,7 @@ impl Cluster {
             network: network.clone(),
             truth,
             registry,
+            checks: tokio::sync::Mutex::default(),
             size,
             masters,
             agents,
@@ -167,20 +177,22 @@ impl Cluster {
         let cluster = Rc::clone(self);
         libprocess::simulation::spawn(async move {
             if let Err(error) = operator::run(Rc::clone(&cluster), seed).await {
-                cluster.truth.violation(format!("the operator does not start: {error}"));
+                let text = format!("the operator does not start: {error}");
+                cluster.truth.violation(Invariant::NothingPanics, text);
             }
         });
     }
 
-    fn everybody(&self) -> Vec<Who> {
+    pub(super) fn everybody(&self) -> Vec<Who> {
         let masters = (0..self.size.masters).map(Who::Master);
         let agents = (0..self.size.agents).map(Who::Agent);
         masters.chain(agents).chain((0..self.size.frameworks).map(Who::Scheduler)).collect()
     }
 
-    /// The masters that run.
+    /// The masters that run, and are not frozen.
     pub fn masters(&self) -> Vec<RunningMaster> {
-        let up = self.masters.iter().filter(|master| master.slot.up.get());
+        let works = |slot: &Slot| slot.up.get() && !slot.frozen.get();
+        let up = self.masters.iter().filter(|master| works(&master.slot));
         let running = up.filter_map(|slot| {
             let (master, allocator) = slot.actors.borrow().clone()?;
             Some(RunningMaster { address: slot.address, master, allocator })
@@ -225,11 +237,11 @@ impl Cluster {
         self.masters.iter().position(|master| Some(master.address) == address).unwrap_or(0)
     }
 
-    fn resolve(&self, who: Who) -> Who {
+    pub(super) fn resolve(&self, who: Who) -> Who {
         if who == Who::Leader { Who::Master(self.leader()) } else { who }
     }
 
-    fn slot(&self, who: Who) -> &Slot {
+    pub(super) fn slot(&self, who: Who) -> &Slot {
         match self.resolve(who) {
             Who::Agent(number) => &self.agents[number].slot,
             Who::Scheduler(number) => &self.schedulers[number].slot,
@@ -238,16 +250,16 @@ impl Cluster {
         }
     }
 
-    fn address(&self, who: Who) -> SocketAddr {
+    pub(super) fn address(&self, who: Who) -> SocketAddr {
         match self.resolve(who) {
             Who::Agent(number) => self.agents[number].address,
-            Who::Scheduler(number) => self.schedulers[number].address,
+            Who::Scheduler(number) => self.schedulers[number].address.get(),
             Who::Master(number) => self.masters[number].address,
             Who::Leader => self.masters[0].address,
         }
     }
 
-    fn group(&self, who: Who) -> &SimulatedGroup {
+    pub(super) fn group(&self, who: Who) -> &SimulatedGroup {
         match self.resolve(who) {
             Who::Agent(number) => &self.agents[number].group,
             Who::Scheduler(number) => &self.schedulers[number].group,
@@ -258,12 +270,13 @@ impl Cluster {
 
     // ---- beginnings and ends
 
-    async fn start_process(self: &Rc<Self>, who: Who) {
+    pub(super) async fn start_process(self: &Rc<Self>, who: Who) {
         let slot = self.slot(who);
         if slot.up.replace(true) {
             return;
         }
         slot.life.set(slot.life.get() + 1);
+        slot.frozen.set(false);
         self.network.note(format!("{who} starts"));
         let started = match who {
             Who::Leader => Ok(()),
@@ -279,11 +292,10 @@ impl Cluster {
 
     async fn start_master(self: &Rc<Self>, number: usize) -> Result<(), String> {
         let master = &self.masters[number];
-        let settings = master::Settings::default();
-        let settings = master::Settings { hostname_lookup: false, ..settings };
+        let settings = master_settings();
         let builder = self.network.place(master::node(&settings), master.address, &format!("m{number}"));
         let node = builder.start().await.map_err(|error| error.to_string())?;
-        let (group, storage) = (Arc::new(master.group.clone()), self.registry.of_master());
+        let (group, storage) = (Arc::new(master.group.clone()), self.registry.of_master(master.address));
         let mut running = master::start_in_group(&node, settings, group, storage).await;
         *master.actors.borrow_mut() = Some((running.master.clone(), running.allocator().clone()));
         self.watch(Who::Master(number), async move { running.wait().await.to_string() });
@@ -292,7 +304,7 @@ impl Cluster {
 
     async fn start_agent(self: &Rc<Self>, number: usize) -> Result<(), String> {
         let agent = &self.agents[number];
-        let settings = agent_settings(&agent.group, number)?;
+        let settings = agent_settings(&agent.group, number, agent.grown.get())?;
         let mount = agent.host.disk().mount();
         *agent.mount.borrow_mut() = Some(mount.clone());
         let builder = agent::node(&settings).map_err(|error| error.to_string())?;
@@ -306,10 +318,10 @@ impl Cluster {
         Ok(())
     }
 
-    async fn start_scheduler(self: &Rc<Self>, number: usize) -> Result<(), String> {
+    pub(super) async fn start_scheduler(self: &Rc<Self>, number: usize) -> Result<(), String> {
         let scheduler = &self.schedulers[number];
         let style = Style::of(number);
-        let builder = self.network.node(scheduler.address, &format!("s{number}"));
+        let builder = self.network.node(scheduler.address.get(), &format!("s{number}"));
         let node = builder.start().await.map_err(|error| error.to_string())?;
         let url = MasterUrl::Group(SharedGroup(Arc::new(scheduler.group.clone())));
         let mut options = Options::new(url, framework(number, style, &scheduler.book.lock()));
@@ -351,7 +363,7 @@ impl Cluster {
     }
 
     /// Ends a process; it is back after `down`.
-    async fn end(self: &Rc<Self>, who: Who, how: Crash, down: Duration) {
+    pub(super) async fn end(self: &Rc<Self>, who: Who, how: Crash, down: Duration) {
         let who = self.resolve(who);
         let slot = self.slot(who);
         if !slot.up.replace(false) {
@@ -384,244 +396,16 @@ impl Cluster {
         });
     }
 
-    fn cut_sessions(&self, who: Who) -> Vec<u64> {
+    pub(super) fn cut_sessions(&self, who: Who) -> Vec<u64> {
         let group = self.group(who);
         let sessions = group.own_sessions();
         sessions.iter().for_each(|session| group.cut(*session));
         sessions
     }
 
-    fn restore_sessions(&self, who: Who, sessions: &[u64]) {
+    pub(super) fn restore_sessions(&self, who: Who, sessions: &[u64]) {
         let dead = self.dead.borrow();
         let living = sessions.iter().filter(|session| !dead.contains(session));
         living.for_each(|session| self.group(who).restore(*session));
-    }
-
-    // ---- faults
-
-    /// Makes something go wrong, and counts it if that was to anybody's harm.
-    pub async fn inflict(self: &Rc<Self>, fault: &Fault) {
-        let happened = match fault {
-            Fault::Break(one, other) => {
-                let broken = self.network.break_connections(self.address(*one), self.address(*other));
-                (broken > 0).then_some("connections broken")
-            }
-            Fault::Isolate(who, way, long) => {
-                let who = self.resolve(*who);
-                let others = self.everybody().into_iter().filter(|other| *other != who);
-                let pairs: Vec<(Who, Who)> = others.map(|other| (who, other)).collect();
-                let cut = self.cut(&pairs, *way, *long);
-                self.session(who, *long);
-                cut.then_some("host isolated")
-            }
-            Fault::Cut(one, other, way, long) => {
-                let pair = (self.resolve(*one), self.resolve(*other));
-                let both = *way == Way::Both;
-                let kind = if both { "way cut in both directions" } else { "way cut in one direction" };
-                self.cut(&[pair], *way, *long).then_some(kind)
-            }
-            Fault::Crash(who, down) => {
-                let who = self.resolve(*who);
-                let was_up = self.slot(who).up.get();
-                self.end(who, Crash::Process, *down).await;
-                let kind = match who {
-                    Who::Agent(_) => "agent crashed",
-                    Who::Scheduler(_) => "scheduler crashed",
-                    Who::Master(_) | Who::Leader => "master crashed",
-                };
-                was_up.then_some(kind)
-            }
-            Fault::CrashExecutor(agent) => self.crash_executor(*agent).await.then_some("executor crashed"),
-            Fault::PowerLoss(agent, down) => {
-                self.lose_power(self.busy(*agent), *down).await.then_some("power lost")
-            }
-            Fault::Session(who, long) => {
-                let kind = if *long > SESSION { "session expired" } else { "session interrupted" };
-                self.session(self.resolve(*who), *long).then_some(kind)
-            }
-            Fault::Registry => {
-                self.registry.fail_next();
-                None
-            }
-            Fault::Disk(agent, long) => {
-                self.break_disk(self.busy(*agent), *long);
-                None
-            }
-            Fault::Storm(long) => {
-                self.network.set_weather(Weather::storm());
-                self.later(*long, |cluster| cluster.network.set_weather(Weather::default()));
-                Some("storm")
-            }
-        };
-        if let Some(kind) = happened {
-            self.truth.count(kind);
-        }
-    }
-
-    /// Does something later, unless everything was mended before.
-    fn later(self: &Rc<Self>, after: Duration, undo: impl FnOnce(&Rc<Self>) + 'static) {
-        let cluster = Rc::clone(self);
-        libprocess::simulation::spawn(async move {
-            sleep(after).await;
-            if !cluster.healing.get() {
-                undo(&cluster);
-            }
-        });
-    }
-
-    /// Answers whether anything was connected there.
-    fn cut(self: &Rc<Self>, pairs: &[(Who, Who)], way: Way, long: Duration) -> bool {
-        let mut ways = Vec::new();
-        let mut affected = 0;
-        for (one, other) in pairs {
-            let (one, other) = (self.address(*one).ip(), self.address(*other).ip());
-            affected += self.network.connections(one, other);
-            if way != Way::In {
-                ways.push((one, other));
-            }
-            if way != Way::Out {
-                ways.push((other, one));
-            }
-        }
-        ways.iter().for_each(|(from, to)| self.network.cut(*from, *to));
-        self.later(long, move |cluster| ways.iter().for_each(|(from, to)| cluster.network.mend(*from, *to)));
-        affected > 0
-    }
-
-    /// A process does not reach the election. Answers whether it had a session.
-    fn session(self: &Rc<Self>, who: Who, long: Duration) -> bool {
-        self.group(who).set_reachable(false);
-        let sessions = self.cut_sessions(who);
-        let had = !sessions.is_empty();
-        let cut = sessions.clone();
-        if long > SESSION {
-            // Whoever is cut off has heard of the election later than the election of it: there may be two leaders then.
-            let early = Duration::from_millis(self.random.borrow_mut().random_range(0..4_000));
-            self.later(SESSION - early, move |cluster| {
-                cluster.group(who).expire_if_cut(&cut);
-            });
-        }
-        self.later(long, move |cluster| {
-            cluster.group(who).set_reachable(true);
-            cluster.restore_sessions(who, &sessions);
-        });
-        had
-    }
-
-    /// An executor somewhere, first on this agent's host.
-    async fn crash_executor(&self, agent: usize) -> bool {
-        for number in (agent..self.size.agents).chain(0..agent) {
-            if self.agents[number].host.crash_executor().await {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Answers whether anything was lost.
-    async fn lose_power(self: &Rc<Self>, number: usize, down: Duration) -> bool {
-        let agent = &self.agents[number];
-        let who = Who::Agent(number);
-        if agent.slot.up.get() {
-            self.end(who, Crash::Host, down).await;
-        }
-        agent.host.lose_power().await;
-        let lost = agent.host.disk().lose_power();
-        self.network.note(format!("a{number} has lost {} files and {} names", lost.files, lost.names));
-        self.later(down, move |cluster| cluster.network.power_on(cluster.agents[number].host.ip()));
-        lost.files + lost.names > 0
-    }
-
-    /// The first agent from this one on whose host has something to lose.
-    fn busy(&self, agent: usize) -> usize {
-        let from_here = (agent..self.size.agents).chain(0..agent);
-        let mut busy = from_here.filter(|number| self.agents[*number].host.containers() > 0);
-        busy.next().unwrap_or(agent)
-    }
-
-    /// For so long, and until somebody has noticed.
-    fn break_disk(self: &Rc<Self>, number: usize, long: Duration) {
-        let cluster = Rc::clone(self);
-        libprocess::simulation::spawn(async move {
-            let disk = cluster.agents[number].host.disk();
-            disk.take_failures();
-            disk.set_broken(Some("simulated failure"));
-            let mut wait = long;
-            while !cluster.healing.get() {
-                sleep(wait).await;
-                if disk.take_failures() > 0 {
-                    cluster.truth.count("disk failed");
-                    break;
-                }
-                wait = Duration::from_millis(250);
-            }
-            disk.set_broken(None);
-        });
-    }
-
-    /// Ends all that goes wrong.
-    pub fn heal(self: &Rc<Self>) {
-        self.healing.set(true);
-        self.network.note("everything is mended");
-        self.network.mend_all();
-        self.network.set_weather(Weather::default());
-        self.registry.repair();
-        for agent in &self.agents {
-            self.network.power_on(agent.host.ip());
-            agent.host.disk().set_broken(None);
-        }
-        for who in self.everybody() {
-            let group = self.group(who);
-            group.set_reachable(true);
-            self.restore_sessions(who, &group.own_sessions());
-        }
-    }
-}
-
-/// What an agent reserves for roles.
-fn reservations(number: usize) -> &'static str {
-    match number % 4 {
-        1 => ";cpus(a):1;mem(a):512",
-        3 => ";cpus(b/y):0.5;mem(b/y):256;disk(b/y):100",
-        _ => "",
-    }
-}
-
-fn agent_settings(group: &SimulatedGroup, number: usize) -> Result<agent::Settings, String> {
-    let arguments = [
-        "--master=127.0.0.1:5050".to_owned(),
-        "--work_dir=/var/lib/mesos".to_owned(),
-        format!("--resources={RESOURCES}{}", reservations(number)),
-        format!("--hostname=a{number}"),
-        "--no-switch_user".to_owned(),
-        "--containerizers=simulated".to_owned(),
-    ];
-    match load(Sources::arguments(arguments), agent::UNSUPPORTED).map_err(|error| error.to_string())? {
-        Outcome::Run(loaded) => {
-            let url = MasterUrl::Group(SharedGroup(Arc::new(group.clone())));
-            Ok(agent::Settings { master: url.into(), ..loaded.settings })
-        }
-        _ => Err("an agent's settings are no settings".to_owned()),
-    }
-}
-
-fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo {
-    use v1::framework_info::{Capability, capability::Type};
-    let mut capabilities = vec![Type::MultiRole];
-    if style.partition_aware {
-        capabilities.push(Type::PartitionAware);
-    }
-    if style.refines {
-        capabilities.push(Type::ReservationRefinement);
-    }
-    v1::FrameworkInfo {
-        user: "nobody".to_owned(),
-        name: format!("f{number}"),
-        id: book.framework.as_ref().map(mesos::FrameworkId::to_proto),
-        failover_timeout: Some(24.0 * 3600.0),
-        checkpoint: Some(style.checkpoint),
-        roles: roles(number).iter().map(|role| (*role).to_owned()).collect(),
-        capabilities: capabilities.into_iter().map(|kind| Capability { r#type: Some(kind.into()) }).collect(),
-        ..Default::default()
     }
 }

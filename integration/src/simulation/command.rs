@@ -1,14 +1,18 @@
 //! The command `simulate`: runs many seeds, or one with its trace, and shrinks what fails.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "sabotage")]
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use super::plan::{KINDS, Planned, Size, draw};
 use super::{Outcome, run};
 
 const USAGE: &str = "\
-usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--shrink N] [--size M,A,F,T] [--calm] [--sabotage BUG]
+usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--shrink N] [--size M,A,F,T] [--jobs N] [--calm] [--sabotage BUG]
   --seeds N        run until every kind of fault has happened in so many runs (100)
   --first N        the first of them (0)
   --seed N         run this one and print its faults
@@ -16,9 +20,12 @@ usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--sh
   --log LEVEL      print what its processes log: ERROR, WARN, INFO or DEBUG
   --shrink N       after a failure, run it up to N times more to find the faults that are needed (0)
   --size M,A,F,T   masters, agents, frameworks and tasks (3,20,5,200)
+  --jobs N         so many runs side by side (one for each core)
   --calm           without faults
   --sabotage BUG   with a deliberate mistake; with 'all' each in turn, until a seed finds it (needs the feature sabotage)";
 
+/// The most runs side by side.
+const MAX_JOBS: usize = 256;
 /// How often to say how far it is.
 const PROGRESS: u64 = 100;
 
@@ -32,6 +39,7 @@ struct Arguments {
     log: Option<tracing::Level>,
     shrink: usize,
     size: Size,
+    jobs: usize,
 }
 
 fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -45,6 +53,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
         log: None,
         shrink: 0,
         size: Size::default(),
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
@@ -59,7 +68,7 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--first" => parsed.first = number(value()?)?,
             "--seed" => {
                 parsed.first = number(value()?)?;
-                (parsed.seeds, parsed.single) = (1, true);
+                (parsed.seeds, parsed.single, parsed.jobs) = (1, true, 1);
             }
             "--trace" => parsed.trace = true,
             "--calm" => parsed.calm = true,
@@ -71,6 +80,9 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<Arguments, String> {
                 parsed.log = Some(known.map_err(|_| format!("--log: '{level}' is not a level"))?);
             }
             "--shrink" => parsed.shrink = usize::try_from(number(value()?)?).unwrap_or(usize::MAX),
+            "--jobs" => {
+                parsed.jobs = usize::try_from(number(value()?)?).unwrap_or(usize::MAX).clamp(1, MAX_JOBS)
+            }
             "--size" => parsed.size = size(&value()?)?,
             _ => return Err(format!("unknown argument '{name}'")),
         }
@@ -102,6 +114,8 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
     if let Some(level) = arguments.log {
         tracing_subscriber::fmt().without_time().with_max_level(level).with_writer(std::io::stdout).init();
     }
+    #[cfg_attr(not(feature = "sabotage"), allow(unused_mut, reason = "there are no mistakes to make"))]
+    let mut mistake: Mistake = None;
     #[cfg(feature = "sabotage")]
     if let Some(name) = &arguments.sabotage {
         if name == "all" {
@@ -111,36 +125,54 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
             eprintln!("--sabotage: '{name}' is none of {:?}", mesos::sabotage::Bug::ALL);
             return ExitCode::from(2);
         };
-        mesos::sabotage::make(Some(bug));
+        mistake = Some(bug);
+        // For what is run once more to shrink it.
+        mesos::sabotage::make(mistake);
     }
-    let report = simulate(&arguments);
+    let report = simulate(&arguments, mistake);
     print!("{}", report.text());
     let enough = arguments.calm || arguments.single || report.counted >= arguments.seeds;
     if report.failed.is_empty() && enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Makes each mistake in turn until it is found.
+/// Makes each mistake in turn until an invariant finds it that is meant to; each invariant must find one.
 #[cfg(feature = "sabotage")]
 fn sabotage(arguments: &Arguments) -> ExitCode {
-    use mesos::sabotage::{Bug, make};
+    use super::invariant::Invariant;
+    use super::mistakes::meant_for;
+    use mesos::sabotage::Bug;
+
+    let mut idle: BTreeSet<Invariant> = Invariant::ALL.into();
     let mut all_found = true;
     for bug in Bug::ALL {
-        make(Some(bug));
-        let mut seeds = arguments.first..arguments.first + arguments.seeds;
-        let found = seeds.find_map(|seed| {
-            let outcome = run(seed, arguments.size, &draw(seed, &arguments.size), false);
-            outcome.failure.map(|failure| (seed, failure))
+        let mut others = 0;
+        let mut found = None;
+        run_all(arguments, Some(bug), |seed, outcome| {
+            if let Some(failure) = outcome.failure {
+                if meant_for(bug).contains(&failure.invariant) {
+                    found = Some((seed, failure));
+                } else {
+                    println!("    seed {seed} noticed {bug:?} otherwise: {failure}");
+                    others += 1;
+                }
+            }
+            found.is_none() && seed + 1 < arguments.first + arguments.seeds
         });
-        make(None);
         match found {
-            Some((seed, failure)) => println!("{bug:?} was found by seed {seed}: {failure}"),
+            Some((seed, failure)) => {
+                println!("{bug:?} was found by seed {seed}: {failure}");
+                idle.remove(&failure.invariant);
+            }
             None => {
-                println!("{bug:?} WAS NOT FOUND by {} seeds", arguments.seeds);
+                println!("{bug:?} WAS NOT FOUND by {} seeds ({others} noticed something)", arguments.seeds);
                 all_found = false;
             }
         }
     }
-    if all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    for invariant in &idle {
+        println!("{invariant:?} FOUND NO MISTAKE");
+    }
+    if all_found && idle.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What became of many runs.
@@ -154,6 +186,8 @@ pub struct Report {
     pub runs: u64,
     /// Everything that was counted, summed up.
     pub counts: BTreeMap<&'static str, u64>,
+    /// In how many runs a kind of fault did not happen.
+    absent: BTreeMap<&'static str, u64>,
     events: u64,
     well: Duration,
 }
@@ -163,12 +197,16 @@ impl Report {
     pub fn add(&mut self, seed: u64, outcome: &Outcome) {
         self.runs += 1;
         self.events += outcome.events;
-        self.counted += u64::from(outcome.absent().is_empty());
+        let absent = outcome.absent();
+        self.counted += u64::from(absent.is_empty());
+        for kind in absent {
+            *self.absent.entry(kind).or_default() += 1;
+        }
         for (what, times) in &outcome.counts {
             *self.counts.entry(what).or_default() += times;
         }
         if let Some(failure) = &outcome.failure {
-            self.failed.insert(seed, failure.clone());
+            self.failed.insert(seed, failure.to_string());
         }
         self.well = self.well.max(outcome.well_at.unwrap_or_default());
     }
@@ -177,7 +215,11 @@ impl Report {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (what, times) in &self.counts {
-            let kind = if KINDS.contains(what) { "fault" } else { "" };
+            let kind = match (KINDS.contains(what), self.absent.get(what)) {
+                (false, _) => String::new(),
+                (true, None) => "fault".to_owned(),
+                (true, Some(runs)) => format!("fault, in all runs but {runs}"),
+            };
             text += &format!("{times:>10}  {what:<40} {kind}\n");
         }
         text += &format!(
@@ -195,36 +237,88 @@ impl Report {
     }
 }
 
-fn simulate(arguments: &Arguments) -> Report {
+#[cfg(feature = "sabotage")]
+type Mistake = Option<mesos::sabotage::Bug>;
+/// There are none.
+#[cfg(not(feature = "sabotage"))]
+type Mistake = Option<std::convert::Infallible>;
+
+/// Runs one seed after the other, several side by side, and hands the outcomes over in their order, until `wants_more`
+/// says that it has enough.
+fn run_all(arguments: &Arguments, mistake: Mistake, mut wants_more: impl FnMut(u64, Outcome) -> bool) {
+    let last = arguments.first + if arguments.single { 1 } else { 2 * arguments.seeds };
+    let (next, enough) = (AtomicU64::new(arguments.first), AtomicBool::new(false));
+    let work = |done: mpsc::Sender<(u64, Outcome)>| {
+        #[cfg(feature = "sabotage")]
+        mesos::sabotage::make(mistake);
+        let _ = mistake;
+        while !enough.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= last {
+                return;
+            }
+            let outcome = run(seed, arguments.size, &faults_of(seed, arguments), arguments.trace);
+            if done.send((seed, outcome)).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let (done, outcomes) = mpsc::channel();
+        for _ in 0..arguments.jobs {
+            let done = done.clone();
+            let work = &work;
+            scope.spawn(move || work(done));
+        }
+        drop(done);
+        let (mut early, mut due) = (BTreeMap::new(), arguments.first);
+        for (seed, outcome) in outcomes {
+            early.insert(seed, outcome);
+            while let Some(outcome) = early.remove(&due) {
+                if !wants_more(due, outcome) {
+                    enough.store(true, Ordering::Relaxed);
+                    return;
+                }
+                due += 1;
+            }
+        }
+    });
+}
+
+fn faults_of(seed: u64, arguments: &Arguments) -> Vec<Planned> {
+    if arguments.calm { Vec::new() } else { draw(seed, &arguments.size) }
+}
+
+fn simulate(arguments: &Arguments, mistake: Mistake) -> Report {
     let mut report = Report::default();
     // A run without some kind of fault proves less than it should: another takes its place.
     let wanted = |report: &Report| {
         let counted = if arguments.calm || arguments.single { report.runs } else { report.counted };
         counted < arguments.seeds && report.runs < 2 * arguments.seeds
     };
-    for seed in arguments.first.. {
-        if !wanted(&report) {
-            break;
-        }
-        let faults = if arguments.calm { Vec::new() } else { draw(seed, &arguments.size) };
-        if arguments.single {
-            faults.iter().for_each(|fault| println!("{fault}"));
-        }
-        let outcome = run(seed, arguments.size, &faults, arguments.trace);
+    if arguments.single {
+        faults_of(arguments.first, arguments).iter().for_each(|fault| println!("{fault}"));
+    }
+    if !wanted(&report) {
+        return report;
+    }
+    run_all(arguments, mistake, |seed, outcome| {
         print!("{}", outcome.trace);
         if let Some(failure) = &outcome.failure {
             println!("seed {seed} FAILED: {failure}");
             if arguments.shrink > 0 {
-                let needed = shrunk(seed, arguments, &faults);
                 println!("what it needs to fail:");
-                needed.iter().for_each(|fault| println!("{fault}"));
+                shrunk(seed, arguments, &faults_of(seed, arguments))
+                    .iter()
+                    .for_each(|fault| println!("{fault}"));
             }
         }
         report.add(seed, &outcome);
         if report.runs.is_multiple_of(PROGRESS) {
             println!("{} runs, {} failed", report.runs, report.failed.len());
         }
-    }
+        wanted(&report)
+    });
     report
 }
 

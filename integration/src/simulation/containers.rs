@@ -23,6 +23,7 @@ use mesos::{ContainerId, TaskId};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
+use super::invariant::Invariant;
 use super::truth::Truth;
 
 /// How long it takes to start a process.
@@ -124,7 +125,10 @@ impl Host {
         if is_wanted {
             match self.execute(config, address, tasks).await {
                 Ok(exit) => status = exit,
-                Err(error) => self.truth.violation(format!("an executor could not start: {error}")),
+                Err(error) => {
+                    self.truth
+                        .violation(Invariant::NothingPanics, format!("an executor could not start: {error}"));
+                }
             }
         }
         self.finish(&id, status);
@@ -258,8 +262,13 @@ impl Handle<Containers> for HostContainerizer {
 }
 
 impl Handle<Recover> for HostContainerizer {
-    /// Those that still run are in the host's table; of the others `Wait` says that they are unknown.
+    /// Those that still run are in the host's table; of the others `Wait` says that they are unknown. What the agent does
+    /// not know is destroyed, as by a containerizer that finds its containers in cgroups.
     fn handle(&mut self, recover: Recover, _: &Pid, _: &mut Context<Self>) {
+        let known: BTreeSet<&ContainerId> =
+            recover.containers.iter().map(|container| &container.id).collect();
+        let all: Vec<ContainerId> = self.0.state.lock().containers.keys().cloned().collect();
+        all.iter().filter(|id| !known.contains(id)).for_each(|id| self.0.destroy(id));
         recover.reply.set(Ok::<(), RecoverError>(()));
     }
 }

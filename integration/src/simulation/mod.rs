@@ -5,28 +5,40 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`plan`] | what goes wrong, and when |
-//! | [`cluster`] | the processes, and how faults are made |
+//! | [`cluster`] | the processes |
+//! | [`configuration`] | their settings |
+//! | [`faults`] | how things go wrong, and are mended |
 //! | [`containers`] | the agents' hosts, and executors |
 //! | [`workload`] | the frameworks |
 //! | [`operator`] | who sets quotas and weights |
 //! | [`registry`] | the storage that the masters share |
+//! | [`invariant`] | what must hold, by name |
+//! | [`mistakes`] | which of them finds which deliberate mistake |
 //! | [`truth`] | what really happened, and what must never happen |
 //! | [`command`] | the program `simulate` |
-//! | [`checks`] | what must hold in the masters' books, and at the end |
+//! | [`checks`] | what must hold in the masters' books |
+//! | [`well`] | what must hold at the end |
+//! | [`acknowledged`] | what must hold of the registry and what was told of it |
 //! | [`offers`] | what must hold of every offer |
 //!
 //! Made up are what is below the sockets and below the disk, the election, the registry's storage, containers, and what
 //! tasks do.
 
+pub mod acknowledged;
 pub mod checks;
 pub mod cluster;
 pub mod command;
+pub mod configuration;
 pub mod containers;
+pub mod faults;
+pub mod invariant;
+pub mod mistakes;
 pub mod offers;
 pub mod operator;
 pub mod plan;
 pub mod registry;
 pub mod truth;
+pub mod well;
 pub mod workload;
 
 use std::cell::RefCell;
@@ -39,9 +51,10 @@ use futures::FutureExt;
 use libprocess::simulation::{Network, Weather};
 use tokio::time::sleep;
 
-use self::checks::{Checks, unwell};
 use self::cluster::Cluster;
+use self::invariant::{Invariant, Violation};
 use self::plan::{KINDS, Planned, Size};
+use self::well::unwell;
 
 /// How often it is looked at whether everything is well again.
 const LOOK: Duration = Duration::from_secs(5);
@@ -58,7 +71,7 @@ pub struct Outcome {
     /// Faults, deliveries, and what else was counted.
     pub counts: BTreeMap<&'static str, u64>,
     /// What was wrong, if anything was.
-    pub failure: Option<String>,
+    pub failure: Option<Violation>,
     /// When everything was well, since the beginning.
     pub well_at: Option<Duration>,
 }
@@ -84,7 +97,7 @@ pub fn run(seed: u64, size: Size, faults: &[Planned], traced: bool) -> Outcome {
     let mut outcome = ran.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a text");
-        Outcome { failure: Some(text.to_owned()), ..Outcome::default() }
+        Outcome { failure: Some(Violation::new(Invariant::NothingPanics, text)), ..Outcome::default() }
     });
     if let Some(network) = network.borrow_mut().take() {
         network.with_trace(|trace| {
@@ -99,11 +112,10 @@ pub fn run(seed: u64, size: Size, faults: &[Planned], traced: bool) -> Outcome {
 
 async fn simulate(seed: u64, size: Size, faults: &[Planned], network: &Network) -> Outcome {
     let cluster = Cluster::new(seed, size, network);
-    let checks = Rc::new(tokio::sync::Mutex::new(Checks::default()));
-    let (watched, looking) = (Rc::clone(&cluster), Rc::clone(&checks));
+    let watched = Rc::clone(&cluster);
     network.drive(move || {
-        let (cluster, checks) = (Rc::clone(&watched), Rc::clone(&looking));
-        async move { checks.lock().await.look(&cluster).await }.boxed_local()
+        let cluster = Rc::clone(&watched);
+        async move { cluster.checks.lock().await.look(&cluster).await }.boxed_local()
     });
     cluster.start().await;
     cluster.start_operator(mix(seed, 4));
@@ -129,7 +141,10 @@ async fn simulate(seed: u64, size: Size, faults: &[Planned], network: &Network) 
     let violations = cluster.truth.violations();
     let failure = match (violations.first(), left.first()) {
         (Some(violation), _) => Some(violation.clone()),
-        (None, Some(_)) => Some(format!("not well in the end: {}", left.join("; "))),
+        (None, Some(first)) => {
+            let left: Vec<&str> = left.iter().map(|violation| violation.text.as_str()).collect();
+            Some(Violation::new(first.invariant, format!("not well in the end: {}", left.join("; "))))
+        }
         (None, None) => None,
     };
     Outcome { counts: cluster.truth.counts(), failure, well_at, ..Outcome::default() }

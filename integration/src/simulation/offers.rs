@@ -1,5 +1,5 @@
-//! What must hold of every offer when it is new in a master's books: its framework has not suppressed the role, and
-//! the role is within its limits.
+//! What must hold of every offer when it is new in a master's books: its framework has not suppressed the role, the role
+//! is within its limits, and what is left covers what others lack to their guarantees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use mesos::roles::is_strict_subrole_of;
 use mesos::{AgentId, FrameworkId, OfferId, ResourceQuantities, Resources};
 
 use super::cluster::Cluster;
+use super::invariant::Invariant;
 
 /// What the allocator has decided before it heard of a change may arrive so long after it.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
@@ -20,7 +21,10 @@ type Quotas = BTreeMap<String, allocator::Quota>;
 #[derive(Default)]
 pub struct OfferChecks {
     offers: BTreeSet<OfferId>,
-    agents: BTreeSet<AgentId>,
+    /// The agents, and what each has.
+    agents: BTreeMap<AgentId, Resources>,
+    /// Since when they are the same.
+    same_since: Duration,
     /// What a framework has suppressed, and since when that is all that it has said of it.
     suppressed: BTreeMap<FrameworkId, (Arc<BTreeSet<String>>, Duration)>,
     /// The quotas, and since when they hold.
@@ -44,19 +48,27 @@ impl OfferChecks {
             let suppressed = self.suppressed.get(&offer.framework);
             let suppressed = suppressed.filter(|(roles, _)| roles.contains(&offer.role));
             if suppressed.is_some_and(|(_, since)| now - *since > ON_ITS_WAY) {
-                cluster.truth.violation(format!(
-                    "framework {} was offered something for role {}, which it has suppressed",
-                    offer.framework, offer.role
-                ));
+                cluster.truth.violation(
+                    Invariant::SuppressedIsQuiet,
+                    format!(
+                        "framework {} was offered something for role {}, which it has suppressed",
+                        offer.framework, offer.role
+                    ),
+                );
             }
         }
         // An agent that came back brought what tasks of the role use on it.
-        let same_agents = snapshot.agents.keys().eq(&self.agents);
+        let agents = || snapshot.agents.iter().map(|(id, agent)| (id, &agent.total));
+        let same_agents = agents().eq(&self.agents);
         if !same_agents {
-            self.agents = snapshot.agents.keys().cloned().collect();
+            self.agents = agents().map(|(id, total)| (id.clone(), total.clone())).collect();
+            self.same_since = now;
         }
         if same_agents && now - self.quotas.1 > ON_ITS_WAY {
             self.limits(cluster, snapshot, &new);
+            if now - self.same_since > ON_ITS_WAY {
+                self.guarantees(cluster, snapshot, &new);
+            }
         }
     }
 
@@ -92,9 +104,47 @@ impl OfferChecks {
             cluster.truth.count("offers within a limit");
             for (name, limit) in limits.iter() {
                 if offered.get(name) > mesos::Scalar::ZERO && has.get(name) > limit {
-                    cluster.truth.violation(format!(
-                        "role {role} was offered {offered} and has {has}, more than its limit of {limit} {name}"
-                    ));
+                    cluster.truth.violation(
+                        Invariant::LimitsHold,
+                        format!("role {role} was offered {offered} and has {has}, more than its limit of {limit} {name}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl OfferChecks {
+    /// Who is in a role without a guarantee is offered nothing of what is needed for the guarantees of others. (Who has
+    /// one fills it with what is offered, and so needs less.)
+    fn guarantees(&self, cluster: &Cluster, snapshot: &Snapshot, new: &[&Offer]) {
+        let mut required = ResourceQuantities::default();
+        for (role, quota) in self.quotas.0.iter().filter(|(_, quota)| !quota.guarantees.is_empty()) {
+            let has = held(snapshot, role);
+            required += quota.guarantees.clone() - has;
+        }
+        if required.is_empty() || new.is_empty() {
+            return;
+        }
+        let mut left = ResourceQuantities::default();
+        for agent in snapshot.agents.values() {
+            let taken = agent.used.values().fold(agent.offered.clone(), |sum, used| sum + used);
+            left += loose(&agent.total) - loose(&taken);
+        }
+        let guaranteed = |offer: &Offer| {
+            let top = offer.role.split('/').next().unwrap_or_default();
+            self.quotas.0.get(top).is_some_and(|quota| !quota.guarantees.is_empty())
+        };
+        for offer in new.iter().filter(|offer| !guaranteed(offer)) {
+            cluster.truth.count("offers beside guarantees");
+            let offered = loose(&offer.resources);
+            for (name, lacking) in required.iter() {
+                if offered.get(name) > mesos::Scalar::ZERO && left.get(name) < lacking {
+                    let (role, left) = (&offer.role, &left);
+                    let text = format!(
+                        "role {role} was offered {offered}, {left} is left, but {required} is lacking to guarantees"
+                    );
+                    cluster.truth.violation(Invariant::GuaranteesHold, text);
                 }
             }
         }

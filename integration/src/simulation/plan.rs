@@ -8,6 +8,8 @@ use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 
+use super::registry::When;
+
 /// How many of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
@@ -72,6 +74,8 @@ pub enum Fault {
     Isolate(Who, Way, Duration),
     /// Nothing passes between the hosts of two processes for so long.
     Cut(Who, Who, Way, Duration),
+    /// Several agents, from this one on, are cut off from the masters for so long, and the leader dies.
+    Rack(usize, Duration),
     /// A process dies, and is there again after so long.
     Crash(Who, Duration),
     /// One of the executors on an agent's host dies.
@@ -80,12 +84,46 @@ pub enum Fault {
     PowerLoss(usize, Duration),
     /// A process does not reach the election for so long.
     Session(Who, Duration),
+    /// A process does nothing for so long, and goes on then, as if no time had passed.
+    Freeze(Who, Duration),
     /// The registry fails the next time that it is used.
-    Registry,
+    Registry(When),
+    /// The registry is slow for so long.
+    SlowRegistry(Duration),
+    /// The registry applies the next write twice.
+    WriteTwice,
+    /// The next write of the leader is so long under way that another one leads when it arrives.
+    LateWrite,
+    /// An agent dies when it has done so many steps more on its disk; or its host does.
+    Checkpoint(usize, Step, Host, Duration),
+    /// An agent's host is installed anew: what was the agent is another one, after so long.
+    Reinstall(usize, Host, Duration),
+    /// An agent is restarted with more resources after so long.
+    Grow(usize, Duration),
+    /// A second scheduler takes over from one that runs, which ends after so long if it is not told to.
+    Failover(usize, Duration),
     /// An agent's disk fails for so long.
     Disk(usize, Duration),
     /// The network is slow for so long.
     Storm(Duration),
+}
+
+/// Where a process dies that works on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// After so many steps.
+    After(u64),
+    /// Within the next step after so many that writes something.
+    Within(u64),
+}
+
+/// What becomes of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// It runs on, and what is on it beside the agent.
+    RunsOn,
+    /// It loses its power.
+    LosesPower,
 }
 
 /// When what goes wrong.
@@ -98,11 +136,12 @@ pub struct Planned {
 }
 
 /// The kinds of faults that a run must have seen to count, as they are called in the counts.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 29] = [
     "connections broken",
     "host isolated",
     "way cut in one direction",
     "way cut in both directions",
+    "rack lost",
     "master crashed",
     "agent crashed",
     "scheduler crashed",
@@ -110,24 +149,75 @@ pub const KINDS: [&str; 14] = [
     "power lost",
     "session interrupted",
     "session expired",
+    "leader frozen",
+    "client frozen",
     "disk failed",
     "storm",
-    "registry failed",
+    "registry could not be read",
+    "registry failed before a write",
+    "registry failed within a batch",
+    "registry failed after a write",
+    "registry slow",
+    "registry wrote twice",
+    "write of a deposed leader",
+    "crashed between two steps on the disk",
+    "write torn",
+    "agent returned as another",
+    "agent returned with more resources",
+    "scheduler failed over",
+    "leader changed",
 ];
+
+/// When faults begin, in milliseconds.
+const BEGIN: u64 = 20_000;
+
+impl Fault {
+    /// How long before everything is mended it must begin, so that it is to somebody's harm.
+    fn takes(&self) -> Duration {
+        Duration::from_secs(match self {
+            Fault::Rack(..) => 150,
+            Fault::Freeze(..) | Fault::LateWrite | Fault::Registry(_) | Fault::WriteTwice => 50,
+            Fault::Checkpoint(..) | Fault::SlowRegistry(_) => 50,
+            Fault::Failover(..) => 100,
+            _ => 20,
+        })
+    }
+
+    /// Whether it waits by itself until it harms somebody.
+    pub fn waits(&self) -> bool {
+        matches!(
+            self,
+            Fault::Freeze(..)
+                | Fault::Registry(_)
+                | Fault::SlowRegistry(_)
+                | Fault::WriteTwice
+                | Fault::LateWrite
+                | Fault::Disk(..)
+                | Fault::Checkpoint(..)
+                | Fault::Failover(..)
+        )
+    }
+}
+
+/// The last of the kinds follows from others.
+const DRAWN: usize = KINDS.len() - 1;
 
 /// Faults of every kind, some twice, in random order and at random times.
 pub fn draw(seed: u64, size: &Size) -> Vec<Planned> {
     let mut random = SmallRng::seed_from_u64(seed);
-    let mut faults: Vec<Fault> = (0..KINDS.len()).map(|kind| of_kind(kind, size, &mut random)).collect();
+    let mut faults: Vec<Fault> = (0..DRAWN).map(|kind| of_kind(kind, size, &mut random)).collect();
     for _ in 0..random.random_range(4..=12) {
-        let kind = random.random_range(0..KINDS.len());
+        let kind = random.random_range(0..DRAWN);
         faults.push(of_kind(kind, size, &mut random));
     }
     faults.shuffle(&mut random);
-    let trouble = u64::try_from(size.trouble.as_millis()).unwrap_or(u64::MAX);
     let mut planned: Vec<Planned> = faults
         .into_iter()
-        .map(|fault| Planned { at: Duration::from_millis(random.random_range(20_000..trouble)), fault })
+        .map(|fault| {
+            let latest = size.trouble.saturating_sub(fault.takes()).as_millis();
+            let latest = u64::try_from(latest).unwrap_or(u64::MAX).max(BEGIN + 1);
+            Planned { at: Duration::from_millis(random.random_range(BEGIN..latest)), fault }
+        })
         .collect();
     planned.sort_by_key(|planned| planned.at);
     planned
@@ -152,6 +242,7 @@ fn of_kind(kind: usize, size: &Size, random: &mut SmallRng) -> Fault {
     let long = Duration::from_millis(random.random_range(12_000..150_000));
     let some = if random.random() { brief } else { long };
     let down = Duration::from_millis(random.random_range(300..40_000));
+    let host = if random.random_range(0..3) == 0 { Host::LosesPower } else { Host::RunsOn };
     match kind {
         0 => Fault::Break(client, Who::Leader),
         1 => Fault::Isolate(one, if random.random() { Way::Both } else { one_way }, some),
@@ -164,9 +255,23 @@ fn of_kind(kind: usize, size: &Size, random: &mut SmallRng) -> Fault {
         8 => Fault::PowerLoss(agent, down),
         9 => Fault::Session(one, brief),
         10 => Fault::Session(Who::Leader, long),
-        11 => Fault::Disk(agent, brief),
-        12 => Fault::Storm(long.min(Duration::from_secs(60))),
-        _ => Fault::Registry,
+        11 => Fault::Freeze(Who::Leader, long.min(Duration::from_secs(60))),
+        12 => Fault::Freeze(client, long),
+        13 => Fault::Disk(agent, brief),
+        14 => Fault::Storm(long.min(Duration::from_secs(60))),
+        15 => Fault::Registry(When::Reading),
+        16 => Fault::Registry(When::Before),
+        17 => Fault::Registry(When::After),
+        18 => Fault::SlowRegistry(long.min(Duration::from_secs(45))),
+        19 => Fault::WriteTwice,
+        20 => Fault::LateWrite,
+        21 => Fault::Checkpoint(agent, Step::After(random.random_range(0..20)), host, down),
+        22 => Fault::Checkpoint(agent, Step::Within(random.random_range(0..20)), host, down),
+        23 => Fault::Reinstall(agent, host, down),
+        24 => Fault::Grow(agent, down),
+        25 => Fault::Rack(agent, Duration::from_millis(random.random_range(120_000..150_000))),
+        26 => Fault::Registry(When::Within),
+        _ => Fault::Failover(scheduler, long),
     }
 }
 
@@ -199,10 +304,48 @@ impl fmt::Display for Planned {
             Fault::CrashExecutor(agent) => write!(f, "an executor on a{agent} crashes"),
             Fault::PowerLoss(agent, down) => write!(f, "a{agent} loses power for {down:?}"),
             Fault::Session(who, long) => write!(f, "{who} does not reach the election for {long:?}"),
-            Fault::Registry => f.write_str("the registry fails once"),
+            Fault::Freeze(who, long) => write!(f, "{who} does nothing for {long:?}"),
+            Fault::Rack(first, long) => {
+                write!(
+                    f,
+                    "a{first} and those after it are cut off from the masters for {long:?}, the leader crashes"
+                )
+            }
+            Fault::Registry(When::Within) => f.write_str("the registry fails once within a batch"),
+            Fault::Registry(When::Reading) => f.write_str("the registry is not read once"),
+            Fault::Registry(When::Before) => {
+                f.write_str("the registry fails once, before it has done anything")
+            }
+            Fault::Registry(When::After) => {
+                f.write_str("the registry fails once, when it has done what it should")
+            }
+            Fault::SlowRegistry(long) => write!(f, "the registry is slow for {long:?}"),
+            Fault::WriteTwice => f.write_str("the registry writes twice"),
+            Fault::LateWrite => f.write_str("a write of the leader comes too late"),
+            Fault::Checkpoint(agent, step, host, down) => {
+                let step = match step {
+                    Step::After(steps) => format!("after {steps} steps on its disk"),
+                    Step::Within(steps) => format!("within a write, after {steps} steps on its disk"),
+                };
+                write!(f, "{} {step}, back after {down:?}", dies(*agent, *host))
+            }
+            Fault::Reinstall(agent, host, down) => {
+                write!(f, "{}, and comes back as another agent after {down:?}", dies(*agent, *host))
+            }
+            Fault::Grow(agent, down) => write!(f, "a{agent} ends, and has more resources after {down:?}"),
+            Fault::Failover(scheduler, long) => {
+                write!(f, "s{scheduler} is replaced, and ends after {long:?}")
+            }
             Fault::Disk(agent, long) => write!(f, "the disk of a{agent} fails for {long:?}"),
             Fault::Storm(long) => write!(f, "the network is slow for {long:?}"),
         }
+    }
+}
+
+fn dies(agent: usize, host: Host) -> String {
+    match host {
+        Host::RunsOn => format!("a{agent} dies"),
+        Host::LosesPower => format!("a{agent} dies with its host"),
     }
 }
 
@@ -220,7 +363,7 @@ mod tests {
             assert!(plan.windows(2).all(|two| two[0].at <= two[1].at));
             assert!(plan.iter().all(|planned| planned.at < size.trouble));
             assert!(plan.iter().any(|planned| matches!(planned.fault, Fault::PowerLoss(..))));
-            assert!(plan.iter().any(|planned| planned.fault == Fault::Registry));
+            assert!(plan.iter().any(|planned| planned.fault == Fault::LateWrite));
         }
         assert_ne!(draw(1, &size), draw(2, &size));
     }

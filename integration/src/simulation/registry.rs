@@ -1,7 +1,12 @@
 //! The registry's storage that the masters of a simulation share. As ZooKeeper and etcd do, it takes writes only while
 //! the node of the leader that makes them is in the group: a deposed leader's write fails.
+//!
+//! A write that has left its master arrives, whatever becomes of the master meanwhile. It may arrive late, after
+//! another master leads; be applied twice, as one that a client repeats that has not heard of the first; fail before it
+//! has happened, or after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +14,42 @@ use election::group::Membership;
 use election::simulated::SimulatedGroup;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use master::cluster::Snapshot;
+use master::registrar::batches::{Limits, batches};
 use master::registrar::{Change, Record, Storage, StorageError};
+use mesos::sabotage::{Bug, is_on};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::acknowledged::{Checked, Told, View};
+use super::invariant::Invariant;
 use super::truth::Truth;
 
 /// The longest that one way to it takes, in milliseconds.
 const DELAY: u64 = 20;
+/// How much longer it takes when it is slow, mostly; and sometimes: then the master does not wait so long.
+const SLOW: std::ops::Range<u64> = 100..6_000;
+const SLOWEST: std::ops::Range<u64> = 20_000..35_000;
+/// What fits into one transaction: little, so that there are often several.
+const LIMITS: Limits = Limits { changes: 2, bytes: 1 << 20, overhead: 0 };
+/// How often to look whether a write that is held back may go on.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Which operation fails, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// It is not read: the next leader does not know who belongs to the cluster.
+    Reading,
+    /// It does not happen.
+    Before,
+    /// One transaction of a batch has happened, those that follow do not.
+    Within,
+    /// It has happened, but who asked for it is not told.
+    After,
+}
 
 /// The storage itself. Clones are the same.
 #[derive(Clone)]
@@ -30,62 +61,280 @@ pub struct SharedRegistry {
 
 struct State {
     records: BTreeMap<String, Vec<u8>>,
-    /// The next operation fails, either before or after it has happened.
-    failing: bool,
+    /// The leader that was the last to read everything.
+    reader: Option<Membership>,
+    /// What fails the next time.
+    failing: BTreeSet<When>,
+    /// It is slow.
+    slow: bool,
+    /// The next write is applied twice.
+    twice: bool,
+    /// The next write arrives when its master does not lead any more; whether one is under way, and since when.
+    held: Held,
+    /// By address: what each master has read and stored.
+    views: BTreeMap<SocketAddr, View>,
+    /// What those outside were told of it.
+    told: Told,
     random: SmallRng,
+}
+
+/// Of the write that arrives too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// There is none.
+    No,
+    /// It will be the next.
+    Next,
+    /// It is under way.
+    UnderWay,
 }
 
 impl SharedRegistry {
     /// Without records, beside the group in which the masters elect their leader.
     pub fn new(seed: u64, group: SimulatedGroup, truth: Truth) -> SharedRegistry {
-        let state = State { records: BTreeMap::new(), failing: false, random: SmallRng::seed_from_u64(seed) };
+        let state = State {
+            records: BTreeMap::new(),
+            reader: None,
+            failing: BTreeSet::new(),
+            slow: false,
+            twice: false,
+            held: Held::No,
+            views: BTreeMap::new(),
+            told: Told::default(),
+            random: SmallRng::seed_from_u64(seed),
+        };
         SharedRegistry { state: Arc::new(Mutex::new(state)), group, truth }
     }
 
-    /// The storage as one life of a master has it.
-    pub fn of_master(&self) -> Box<dyn Storage> {
-        Box::new(Access { shared: self.clone(), leader: Arc::default() })
+    /// The storage as one life of the master at this address has it.
+    pub fn of_master(&self, master: SocketAddr) -> Box<dyn Storage> {
+        Box::new(Access { shared: self.clone(), master, leader: Arc::default() })
     }
 
-    /// The next operation fails.
-    pub fn fail_next(&self) {
-        self.state.lock().failing = true;
+    /// The next operation of its kind fails.
+    pub fn fail_next(&self, when: When) {
+        self.state.lock().failing.insert(when);
     }
 
-    /// Nothing more fails.
+    /// Whether it is slow from now on.
+    pub fn set_slow(&self, slow: bool) {
+        self.state.lock().slow = slow;
+    }
+
+    /// The next write is applied twice.
+    pub fn repeat_next(&self) {
+        self.state.lock().twice = true;
+    }
+
+    /// The next write arrives when another master leads, if one ever does before everything is mended.
+    pub fn hold_next(&self) {
+        self.state.lock().held = Held::Next;
+    }
+
+    /// Whether a write is held back.
+    pub fn is_holding(&self) -> bool {
+        self.state.lock().held == Held::UnderWay
+    }
+
+    /// Nothing goes wrong any more.
     pub fn repair(&self) {
-        self.state.lock().failing = false;
+        let mut state = self.state.lock();
+        state.failing.clear();
+        (state.slow, state.twice, state.held) = (false, false, Held::No);
     }
 
-    /// Whether there is a record of this key.
-    pub fn has(&self, key: &str) -> bool {
-        self.state.lock().records.contains_key(key)
+    /// Notes what somebody was told, or asks for.
+    pub fn told(&self, note: impl FnOnce(&mut Told)) {
+        note(&mut self.state.lock().told);
     }
 
-    fn delay(&self) -> Duration {
-        Duration::from_millis(self.state.lock().random.random_range(1..=DELAY))
+    /// The first thing in which a master's books contradict what it has read and stored, if it has read anything.
+    pub fn contradicts(
+        &self,
+        master: SocketAddr,
+        snapshot: &Snapshot,
+        now: Duration,
+        checked: &mut Checked,
+    ) -> Option<String> {
+        self.state.lock().views.get(&master)?.contradicts(snapshot, now, checked)
+    }
+
+    /// One way to it or back.
+    async fn way(&self) {
+        let millis = {
+            let mut state = self.state.lock();
+            let slow = if !state.slow {
+                0
+            } else if state.random.random_range(0..8) == 0 {
+                state.random.random_range(SLOWEST)
+            } else {
+                state.random.random_range(SLOW)
+            };
+            if slow > 0 {
+                self.truth.count("registry slow");
+            }
+            slow + state.random.random_range(1..=DELAY)
+        };
+        sleep(Duration::from_millis(millis)).await;
     }
 
     fn failure(&self, reason: &str) -> StorageError {
         StorageError { place: "the simulated registry".to_owned(), reason: reason.to_owned() }
     }
 
-    /// Whether this operation fails: before it happens (true) or after.
-    fn fails(&self) -> Option<bool> {
-        let mut state = self.state.lock();
-        if !std::mem::take(&mut state.failing) {
-            return None;
+    fn fails(&self, when: When) -> bool {
+        let fails = self.state.lock().failing.remove(&when);
+        if fails {
+            self.truth.count(match when {
+                When::Reading => "registry could not be read",
+                When::Before => "registry failed before a write",
+                When::Within => "registry failed within a batch",
+                When::After => "registry failed after a write",
+            });
         }
-        let early = state.random.random();
-        drop(state);
-        self.truth.count("registry failed");
-        Some(early)
+        fails
     }
+
+    /// Everything, for a leader.
+    async fn read(self, master: SocketAddr, leader: Option<Membership>) -> Result<Vec<Record>, StorageError> {
+        self.way().await;
+        if self.fails(When::Reading) {
+            return Err(self.failure("out of order"));
+        }
+        let records = {
+            let mut state = self.state.lock();
+            // What a deposed master reads late changes nothing.
+            if state.reader < leader {
+                if state.reader.is_some() {
+                    self.truth.count("leader changed");
+                }
+                state.reader = leader;
+                let missing = state.told.missing(&state.records, |host| self.truth.is_replaced(host));
+                if let Some(missing) = missing {
+                    self.truth.violation(Invariant::AcknowledgedIsFound, missing);
+                }
+            }
+            let records = state.records.iter().map(|(key, value)| (key.clone(), value.clone()));
+            let records: Vec<Record> = records.collect();
+            state.views.insert(master, View::read(&records));
+            records
+        };
+        self.way().await;
+        Ok(records)
+    }
+
+    /// One transaction, from when it leaves its master until the answer is there.
+    async fn write(
+        self,
+        changes: Vec<Change>,
+        master: SocketAddr,
+        author: Option<Membership>,
+    ) -> Result<(), StorageError> {
+        self.way().await;
+        if self.take_held() {
+            self.wait_for_another(author.as_ref()).await;
+        }
+        if self.fails(When::Before) {
+            return Err(self.failure("out of order"));
+        }
+        let mut stored = self.apply(&changes, master, author.as_ref());
+        if stored.is_ok() && std::mem::take(&mut self.state.lock().twice) {
+            // The answer was lost, and the client asks again.
+            self.way().await;
+            stored = self.apply(&changes, master, author.as_ref());
+            self.truth.count("registry wrote twice");
+        }
+        self.way().await;
+        if stored.is_ok() && self.fails(When::After) {
+            return Err(self.failure("out of order"));
+        }
+        stored
+    }
+
+    /// Sends something on its way: it happens even if nobody waits for the answer any more.
+    fn send<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = Result<T, StorageError>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, StorageError>> {
+        let lost = self.failure("no answer");
+        async move {
+            let (answer, answered) = oneshot::channel();
+            libprocess::simulation::spawn(async move { drop(answer.send(operation.await)) });
+            answered.await.unwrap_or(Err(lost))
+        }
+        .boxed()
+    }
+
+    fn take_held(&self) -> bool {
+        let mut state = self.state.lock();
+        let held = state.held == Held::Next;
+        if held {
+            state.held = Held::UnderWay;
+        }
+        held
+    }
+
+    /// Until another leader has read everything.
+    async fn wait_for_another(&self, author: Option<&Membership>) {
+        loop {
+            {
+                let mut state = self.state.lock();
+                let late = state.reader.as_ref() != author;
+                if late || state.held == Held::No {
+                    state.held = Held::No;
+                    if late {
+                        self.truth.count("write of a deposed leader");
+                    }
+                    return;
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// All changes or none. The condition is the leader's node, as it is in a transaction of a real service.
+    fn apply(
+        &self,
+        changes: &[Change],
+        master: SocketAddr,
+        author: Option<&Membership>,
+    ) -> Result<(), StorageError> {
+        let mut state = self.state.lock();
+        let leads = author.is_some_and(|author| self.group.has(author));
+        if !leads && !is_on(Bug::FenceNotAsked) {
+            self.truth.count("writes of deposed masters refused");
+            return Err(self.failure("this master's node has left the group: it does not lead any more"));
+        }
+        if !leads || state.reader.as_ref() != author {
+            let (author, reader) = (name(author), name(state.reader.as_ref()));
+            let keys: Vec<&str> = changes.iter().map(|change| change.key.as_str()).collect();
+            self.truth.violation(
+                Invariant::OneWriter,
+                format!("a write of {author} was stored, {keys:?}, after {reader} had read everything"),
+            );
+        }
+        for Change { key, value } in changes {
+            match value {
+                Some(value) => drop(state.records.insert(key.clone(), value.clone())),
+                None => drop(state.records.remove(key)),
+            }
+        }
+        if let Some(view) = state.views.get_mut(&master) {
+            view.stored(changes);
+        }
+        Ok(())
+    }
+}
+
+fn name(member: Option<&Membership>) -> &str {
+    member.map_or("nobody", |member| &member.name)
 }
 
 /// One master's way to it.
 struct Access {
     shared: SharedRegistry,
+    /// Where the master is.
+    master: SocketAddr,
     /// Its node in the group, from when it has read everything.
     leader: Arc<Mutex<Option<Membership>>>,
 }
@@ -96,48 +345,23 @@ impl Storage for Access {
     }
 
     fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
-        let (shared, mine) = (self.shared.clone(), self.leader.clone());
-        async move {
-            sleep(shared.delay()).await;
-            if shared.fails().is_some() {
-                return Err(shared.failure("out of order"));
-            }
-            *mine.lock() = leader;
-            let records =
-                shared.state.lock().records.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-            sleep(shared.delay()).await;
-            Ok(records)
-        }
-        .boxed()
+        (*self.leader.lock()).clone_from(&leader);
+        self.shared.send(self.shared.clone().read(self.master, leader))
     }
 
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
-        let (shared, mine) = (self.shared.clone(), self.leader.lock().clone());
+        let (shared, master, author) = (self.shared.clone(), self.master, self.leader.lock().clone());
         async move {
-            sleep(shared.delay()).await;
-            let fails = shared.fails();
-            if fails == Some(true) {
-                return Err(shared.failure("out of order"));
-            }
-            {
-                let mut state = shared.state.lock();
-                if !mine.is_some_and(|leader| shared.group.has(&leader)) {
-                    drop(state);
-                    shared.truth.count("writes of deposed masters");
-                    return Err(
-                        shared.failure("this master's node has left the group: it does not lead any more")
-                    );
+            // The master makes one after the other, and may die between two of them.
+            let transactions =
+                batches(changes, LIMITS).map_err(|error| shared.failure(&error.to_string()))?;
+            for (number, changes) in transactions.into_iter().enumerate() {
+                if number > 0 && shared.fails(When::Within) {
+                    return Err(shared.failure("out of order"));
                 }
-                for Change { key, value } in changes {
-                    match value {
-                        Some(value) => drop(state.records.insert(key, value)),
-                        None => drop(state.records.remove(&key)),
-                    }
-                }
+                shared.send(shared.clone().write(changes, master, author.clone())).await?;
             }
-            sleep(shared.delay()).await;
-            // It has happened, but nobody is told.
-            if fails.is_some() { Err(shared.failure("out of order")) } else { Ok(()) }
+            Ok(())
         }
         .boxed()
     }

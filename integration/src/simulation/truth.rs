@@ -1,12 +1,15 @@
 //! What really happened, as no part of the cluster knows it: which tasks ran where, which updates were promised to
 //! arrive and which did. Everybody in the simulation reports here; what must never happen is noticed at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use libprocess::simulation::Network;
 use mesos::v1::TaskState;
 use parking_lot::Mutex;
+
+use super::invariant::{Invariant, Violation};
 
 /// The account. Clones are the same account.
 #[derive(Clone)]
@@ -19,7 +22,9 @@ pub struct Truth {
 struct Account {
     tasks: BTreeMap<String, Task>,
     counts: BTreeMap<&'static str, u64>,
-    violations: Vec<String>,
+    violations: Vec<Violation>,
+    /// Hosts whose agents have come back as others.
+    replaced: BTreeSet<String>,
 }
 
 /// One task.
@@ -35,8 +40,17 @@ pub struct Task {
     pub seen: u32,
     /// Its framework has seen the last update that there will be of its executor.
     pub ended: bool,
-    /// Updates that the agent had acknowledged may be lost with it: the framework does not checkpoint.
+    /// Updates that the agent had acknowledged may be lost with it: the framework does not checkpoint, or the host was
+    /// installed anew.
     pub forgetful: bool,
+    /// The host that it ran on last.
+    pub host: Option<String>,
+    /// The uuid of each update of its executor, as it was first seen.
+    uuids: BTreeMap<u32, Vec<u8>>,
+    /// Updates that its framework has not acknowledged when it saw them first, and when that was.
+    withheld: BTreeMap<u32, Duration>,
+    /// The last that it has ever withheld.
+    withheld_to: u32,
 }
 
 impl Truth {
@@ -46,13 +60,14 @@ impl Truth {
     }
 
     /// Something happened that must not.
-    pub fn violation(&self, what: String) {
-        self.network.note(format!("VIOLATION: {what}"));
-        self.account.lock().violations.push(what);
+    pub fn violation(&self, invariant: Invariant, what: impl Into<String>) {
+        let violation = Violation::new(invariant, what);
+        self.network.note(format!("VIOLATION: {violation}"));
+        self.account.lock().violations.push(violation);
     }
 
     /// What happened that must not, first things first.
-    pub fn violations(&self) -> Vec<String> {
+    pub fn violations(&self) -> Vec<Violation> {
         self.account.lock().violations.clone()
     }
 
@@ -64,6 +79,19 @@ impl Truth {
     /// All counts.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.account.lock().counts.clone()
+    }
+
+    /// The agent of this host has become another.
+    pub fn replaced(&self, host: &str) {
+        let mut account = self.account.lock();
+        account.replaced.insert(host.to_owned());
+        let there = account.tasks.values_mut().filter(|task| task.host.as_deref() == Some(host));
+        there.for_each(|task| task.forgetful = true);
+    }
+
+    /// Whether the agent of this host has become another.
+    pub fn is_replaced(&self, host: &str) -> bool {
+        self.account.lock().replaced.contains(host)
     }
 
     /// A task, as it really is.
@@ -83,12 +111,13 @@ impl Truth {
         let starts = self.change(id, |task| {
             task.starts += 1;
             task.runs_on = Some(host.to_owned());
+            task.host = Some(host.to_owned());
             task.forgetful = forgetful;
             task.starts
         });
         self.network.note(format!("{id} runs on {host}"));
         if starts > 1 {
-            self.violation(format!("task {id} was started {starts} times"));
+            self.violation(Invariant::RunsOnce, format!("task {id} was started {starts} times"));
         }
         self.count("tasks started");
     }
@@ -106,7 +135,7 @@ impl Truth {
     }
 
     /// A framework has seen an update of a task: its executor's (`update`, counted from 1), or someone else's.
-    pub fn seen(&self, id: &str, update: Option<u32>, state: TaskState, terminal: bool) {
+    pub fn seen(&self, id: &str, update: Option<u32>, uuid: Option<&[u8]>, state: TaskState, terminal: bool) {
         let Some(update) = update else {
             if self.change(id, |task| task.ended) && !terminal {
                 self.count("late states of ended tasks");
@@ -120,16 +149,61 @@ impl Truth {
             before
         });
         if update > before + 1 {
-            self.violation(format!(
-                "update {update} of task {id} ({}) arrived before update {}",
-                state.as_str_name(),
-                before + 1
-            ));
+            let (state, missing) = (state.as_str_name(), before + 1);
+            self.violation(
+                Invariant::UpdatesInOrder,
+                format!("update {update} of task {id} ({state}) arrived before update {missing}"),
+            );
         }
         if ended && update > before {
-            self.violation(format!("task {id} goes on after its end: {}", state.as_str_name()));
+            let text = format!("task {id} goes on after its end: {}", state.as_str_name());
+            self.violation(Invariant::UpdatesInOrder, text);
+        }
+        if let Some(uuid) = uuid {
+            self.repeated(id, update, uuid);
         }
         self.count(if update > before { "updates delivered" } else { "updates delivered again" });
+    }
+
+    fn repeated(&self, id: &str, update: u32, uuid: &[u8]) {
+        let first = self.change(id, |task| {
+            task.withheld.remove(&update);
+            task.uuids.entry(update).or_insert_with(|| uuid.to_vec()).clone()
+        });
+        if first != uuid {
+            let text = format!("update {update} of task {id} has come with another uuid than before");
+            self.violation(Invariant::UpdatesRepeated, text);
+        }
+    }
+
+    /// A framework does not acknowledge an update, which must come again therefore. True for the first time only.
+    pub fn withhold(&self, id: &str, update: u32) -> bool {
+        let now = self.network.elapsed();
+        let first = self.change(id, |task| {
+            let first = update > task.withheld_to;
+            if first {
+                task.withheld_to = update;
+                task.withheld.insert(update, now);
+            }
+            first
+        });
+        if first {
+            self.count("acknowledgements withheld");
+        }
+        first
+    }
+
+    /// Updates that were not acknowledged, and have not come again for so long.
+    pub fn not_repeated(&self, patience: Duration) -> Vec<String> {
+        let (account, now) = (self.account.lock(), self.network.elapsed());
+        let tasks = account.tasks.iter().filter(|(_, task)| !task.forgetful);
+        let late = tasks.flat_map(|(id, task)| {
+            let late = task.withheld.iter().filter(|(_, since)| now - **since > patience);
+            late.map(move |(update, _)| {
+                format!("update {update} of task {id} was not acknowledged, and did not come again")
+            })
+        });
+        late.collect()
     }
 
     /// Updates that were promised and have not arrived.

@@ -15,6 +15,7 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 
 use super::containers::number_of;
+use super::invariant::Invariant;
 use super::plan::Size;
 use super::truth::Truth;
 
@@ -25,11 +26,13 @@ const EXECUTOR: &str = "cpus:0.1;mem:32";
 const TICK: Duration = Duration::from_secs(5);
 /// How often it asks for the states of its tasks.
 const RECONCILE: u32 = 9;
+/// The name of a task that it never had.
+const UNKNOWN: &str = "unknown";
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
 
 /// The roles that the operator sets quotas and weights of.
-pub const LIMITED_ROLES: [&str; 2] = ["a", "b"];
+pub const LIMITED_ROLES: [&str; 3] = ["a", "b", "c"];
 /// For how long a framework refuses what it has no use for, in turn. (Until it revives, in any case.)
 const REFUSALS: [Duration; 4] = [
     Duration::from_secs(600),
@@ -123,6 +126,8 @@ pub struct Book {
     pub framework: Option<FrameworkId>,
     /// What was told of the tasks that it has launched.
     pub tasks: BTreeMap<String, Entry>,
+    /// Tasks whose state it has asked for, and since when it waits for an answer.
+    pub asked: BTreeMap<String, Duration>,
     /// Why its scheduler was ended by the master, if it was.
     pub error: Option<String>,
 }
@@ -140,6 +145,12 @@ impl Book {
     /// How many wishes were carried out: each is one task, in the order of the wishes.
     pub fn launched(&self) -> usize {
         self.tasks.len()
+    }
+
+    fn ask(&mut self, tasks: impl IntoIterator<Item = String>, now: Duration) {
+        for task in tasks {
+            self.asked.entry(task).or_insert(now);
+        }
     }
 }
 
@@ -180,9 +191,17 @@ impl Workload {
             driver.revive(&self.wanted());
         }
         if self.ticks.is_multiple_of(RECONCILE) {
-            self.reconcile(driver);
-            // Of all that the master knows: something may run that was believed to be lost.
-            driver.reconcile([]);
+            if self.ticks.is_multiple_of(2 * RECONCILE) {
+                // Of all that the master knows: something may run that was believed to be lost.
+                driver.reconcile([]);
+                let mut book = self.book.lock();
+                let running =
+                    book.tasks.iter().filter(|(_, entry)| entry.state == Some(TaskState::TaskRunning));
+                let running: Vec<String> = running.map(|(id, _)| id.clone()).collect();
+                book.ask(running, self.network.elapsed());
+            } else {
+                self.reconcile(driver);
+            }
         }
         driver.after(TICK, Self::tick);
     }
@@ -199,14 +218,15 @@ impl Workload {
     }
 
     fn reconcile(&self, driver: &mut Driver<Self>) {
-        let book = self.book.lock();
+        let mut book = self.book.lock();
         let open = book.tasks.iter().filter(|(_, entry)| !entry.is_over());
-        let open: Vec<_> =
+        let mut open: Vec<_> =
             open.map(|(id, entry)| (v1::TaskId { value: id.clone() }, entry.agent.clone())).collect();
+        // One that nobody has ever heard of.
+        open.push((v1::TaskId { value: format!("t{}.{UNKNOWN}", self.number) }, None));
+        book.ask(open.iter().map(|(id, _)| id.value.clone()), self.network.elapsed());
         drop(book);
-        if !open.is_empty() {
-            driver.reconcile(open);
-        }
+        driver.reconcile(open);
     }
 
     /// The tasks whose time has come and that fit into what is offered. They are written down first.
@@ -277,7 +297,8 @@ impl Workload {
     fn protos(&self, resources: &Resources) -> Vec<v1::Resource> {
         let mut protos = resources.to_protos();
         if !self.style.refines && mesos::resources::downgrade_all(&mut protos).is_err() {
-            self.truth.violation("a refined reservation was offered to a framework without them".to_owned());
+            let text = "a refined reservation was offered to a framework without them";
+            self.truth.violation(Invariant::NothingPanics, text);
         }
         protos
     }
@@ -319,9 +340,13 @@ impl Scheduler for Workload {
     fn update(&mut self, driver: &mut Driver<Self>, status: v1::TaskStatus) {
         let (id, state) = (status.task_id.value.clone(), status.state());
         let number = number_of(&status);
-        self.truth.seen(&id, number, state, is_terminal(state));
         let mut book = self.book.lock();
-        let entry = book.tasks.entry(id).or_default();
+        book.asked.remove(&id);
+        if id.ends_with(UNKNOWN) {
+            return;
+        }
+        self.truth.seen(&id, number, status.uuid.as_deref(), state, is_terminal(state));
+        let entry = book.tasks.entry(id.clone()).or_default();
         let started = number.is_some() && state == TaskState::TaskRunning && entry.state != Some(state);
         let is_back = entry.is_over() && !is_terminal(state);
         entry.state = Some(state);
@@ -332,12 +357,22 @@ impl Scheduler for Workload {
         if started {
             self.kill_later(driver, &status.task_id);
         }
-        if self.style.explicit {
+        // Some are acknowledged when they come again, as by a scheduler that died with the first.
+        let withheld =
+            number.filter(|number| self.style.explicit && (self.number + *number as usize).is_multiple_of(3));
+        let withheld =
+            status.uuid.is_some() && withheld.is_some_and(|number| self.truth.withhold(&id, number));
+        if self.style.explicit && !withheld {
             driver.after(Duration::from_millis(700), move |_, driver| driver.acknowledge(&status));
         }
     }
 
     fn error(&mut self, _: &mut Driver<Self>, message: &str) {
-        self.book.lock().error = Some(message.to_owned());
+        if message == "Framework failed over" {
+            // Another has its book now.
+            self.truth.count("scheduler failed over");
+        } else {
+            self.book.lock().error = Some(message.to_owned());
+        }
     }
 }

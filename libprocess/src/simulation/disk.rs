@@ -6,6 +6,9 @@
 //! After [`SimulatedDisk::lose_power`] a file that was appended to has a part of what was not synced, cut anywhere; one
 //! that was rewritten is as it was, empty, or a part of the new; and of the changes to the names in a directory that
 //! were not synced, the first few have happened. Links in the middle of a path are not followed.
+//!
+//! A process can be made to die between any two steps of what it does on the disk, or within one
+//! ([`SimulatedDisk::kill_after`]): of what it writes a part is there then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -43,6 +46,30 @@ pub struct Lost {
     pub names: usize,
 }
 
+/// A process is to die when it works on the disk.
+struct Death {
+    /// So many steps are done before.
+    steps: u64,
+    /// It dies within a step that writes something, not between two.
+    torn: bool,
+    kill: Box<dyn FnOnce(Torn) + Send>,
+}
+
+/// Whether a process died within a step, of which a part was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Torn {
+    /// Between two.
+    No,
+    /// A part of what it was about to write is there.
+    Yes,
+}
+
+impl std::fmt::Debug for Death {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Death(after {} steps)", self.steps)
+    }
+}
+
 #[derive(Debug)]
 struct Volume {
     inodes: Vec<Inode>,
@@ -50,6 +77,7 @@ struct Volume {
     /// Every operation fails with this text.
     broken: Option<String>,
     failures: u64,
+    death: Option<Death>,
     random: SmallRng,
     epoch: SystemTime,
     started: Instant,
@@ -112,10 +140,8 @@ impl File {
         }
     }
 
-    fn settle(&mut self, durability: Durability) {
-        if durability == Durability::Host {
-            self.durable = None;
-        }
+    fn sync(&mut self) {
+        self.durable = None;
     }
 }
 
@@ -128,6 +154,7 @@ impl SimulatedDisk {
             boots: 1,
             broken: None,
             failures: 0,
+            death: None,
             random: SmallRng::seed_from_u64(seed),
             epoch,
             started: Instant::now(),
@@ -148,6 +175,18 @@ impl SimulatedDisk {
     /// How many operations have failed because the disk was broken, since this was asked last.
     pub fn take_failures(&self) -> u64 {
         std::mem::take(&mut self.volume.lock().failures)
+    }
+
+    /// The process that changes the disk dies when it has done so many steps more, each of which is one system call: it
+    /// writes, syncs, renames, removes, makes. With `torn` it dies within the next step after that which writes bytes:
+    /// some of them are there. `kill` is called from within its last step, which fails.
+    pub fn kill_after(&self, steps: u64, torn: bool, kill: impl FnOnce(Torn) + Send + 'static) {
+        self.volume.lock().death = Some(Death { steps, torn, kill: Box::new(kill) });
+    }
+
+    /// Nobody is to die any more.
+    pub fn spare(&self) {
+        self.volume.lock().death = None;
     }
 
     /// From now on every operation fails with this text; with `None`, none does.
@@ -171,7 +210,7 @@ impl Mount {
 
     fn with<T>(&self, work: impl FnOnce(&mut Volume) -> io::Result<T>) -> io::Result<T> {
         if !self.valid.load(Ordering::Acquire) {
-            return Err(io::Error::other("the process has ended"));
+            return Err(ended());
         }
         let mut volume = self.volume.lock();
         if let Some(text) = volume.broken.clone() {
@@ -180,6 +219,72 @@ impl Mount {
         }
         work(&mut volume)
     }
+
+    /// A change in so many parts, each of which the process may be the last to have done: `work` does so many of them.
+    /// If it does not do all, the change is not synced either.
+    fn change(&self, parts: usize, work: impl FnOnce(&mut Volume, Part) -> io::Result<()>) -> io::Result<()> {
+        let mut last = None;
+        let done = self.with(|volume| {
+            let Some(death) = &mut volume.death else { return work(volume, Part::All) };
+            let can_tear = parts > 1;
+            if death.steps > 0 || (death.torn && !can_tear) {
+                death.steps = death.steps.saturating_sub(1);
+                return work(volume, Part::All);
+            }
+            let Some(death) = volume.death.take() else { return work(volume, Part::All) };
+            let torn = if death.torn {
+                let some = volume.random.random_range(1..parts);
+                work(volume, Part::Some(some))?;
+                Torn::Yes
+            } else {
+                Torn::No
+            };
+            last = Some((death.kill, torn));
+            Err(ended())
+        });
+        if let Some((kill, torn)) = last {
+            self.revoke();
+            kill(torn);
+        }
+        done
+    }
+
+    /// Writes to a file; syncing it is a step of its own.
+    fn put(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        durability: Durability,
+        put: impl FnOnce(&mut Vec<u8>, &[u8]),
+    ) -> io::Result<()> {
+        self.change(bytes.len(), |volume, part| {
+            let file = volume.open(path)?;
+            file.unsynced();
+            put(&mut file.data, part.of(bytes));
+            Ok(())
+        })?;
+        if durability == Durability::Host { self.sync_file(path) } else { Ok(()) }
+    }
+}
+
+/// How much of a change is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    Some(usize),
+}
+
+impl Part {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        match self {
+            Part::All => bytes,
+            Part::Some(count) => &bytes[..count],
+        }
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the process has ended")
 }
 
 fn names(path: &Path) -> impl Iterator<Item = &OsStr> {
@@ -254,28 +359,13 @@ impl Volume {
         self.file(id)
     }
 
-    fn create_directory(&mut self, path: &Path, durability: Durability) -> io::Result<()> {
-        let mut at = ROOT;
-        for name in names(path) {
-            let Kind::Directory(directory) = &self.inodes[at].kind else {
-                return Err(io::ErrorKind::NotADirectory.into());
-            };
-            let known = directory.names.get(name).copied();
-            let next = known.unwrap_or_else(|| self.add(Kind::Directory(Directory::default())));
-            if known.is_none()
-                && let Kind::Directory(directory) = &mut self.inodes[at].kind
-            {
-                directory.change(vec![(name.to_owned(), Some(next))]);
-                if durability == Durability::Host {
-                    directory.sync();
-                }
-            }
-            at = next;
-        }
-        match self.inodes[at].kind {
-            Kind::Directory(_) => Ok(()),
-            _ => Err(io::ErrorKind::AlreadyExists.into()),
-        }
+    /// Makes one directory; that which it is in is there.
+    fn create_directory(&mut self, path: &Path) -> io::Result<()> {
+        self.directory(parent(path))?;
+        let id = self.add(Kind::Directory(Directory::default()));
+        let name = file_name(path)?.to_owned();
+        self.directory(parent(path))?.change(vec![(name, Some(id))]);
+        Ok(())
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
@@ -363,49 +453,38 @@ impl Disk for Mount {
     }
 
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        self.with(|volume| {
-            let file = volume.open(path)?;
-            file.unsynced();
-            bytes.clone_into(&mut file.data);
-            file.settle(durability);
-            Ok(())
-        })
+        self.put(path, bytes, durability, |data, bytes| bytes.clone_into(data))
     }
 
     fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        self.with(|volume| {
-            let file = volume.open(path)?;
-            file.unsynced();
-            file.data.extend_from_slice(bytes);
-            file.settle(durability);
-            Ok(())
-        })
+        self.put(path, bytes, durability, Vec::extend_from_slice)
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        self.with(|volume| {
+        self.change(1, |volume, _| {
             let id = volume.find(path)?;
-            volume.file(id)?.settle(Durability::Host);
+            volume.file(id)?.sync();
             Ok(())
         })
     }
 
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
-        self.with(|volume| {
+        self.change(1, |volume, _| {
             let id = volume.find(path)?;
             let file = volume.file(id)?;
+            file.unsynced();
             file.data.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
-            file.settle(Durability::Host);
             Ok(())
-        })
+        })?;
+        self.sync_file(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.with(|volume| volume.rename(from, to))
+        self.change(1, |volume, _| volume.rename(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.with(|volume| {
+        self.change(1, |volume, _| {
             volume.find(path)?;
             let name = file_name(path)?.to_owned();
             volume.directory(parent(path))?.change(vec![(name, None)]);
@@ -414,23 +493,38 @@ impl Disk for Mount {
     }
 
     fn create_directory(&self, path: &Path, durability: Durability) -> io::Result<()> {
-        self.with(|volume| volume.create_directory(path, durability))
+        // Each directory on the way is made, and its name synced, by itself.
+        let mut at = PathBuf::from("/");
+        for name in names(path) {
+            at.push(name);
+            if self.with(|volume| volume.find(&at).map(drop)).is_ok() {
+                continue;
+            }
+            self.change(1, |volume, _| volume.create_directory(&at))?;
+            if durability == Durability::Host {
+                self.sync_directory(parent(&at))?;
+            }
+        }
+        self.with(|volume| match volume.inodes[volume.find(path)?].kind {
+            Kind::Directory(_) => Ok(()),
+            _ => Err(io::ErrorKind::AlreadyExists.into()),
+        })
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        self.with(|volume| {
+        self.change(1, |volume, _| {
             volume.directory(path)?.sync();
             Ok(())
         })
     }
 
     fn sync_all(&self, path: &Path) -> io::Result<()> {
-        self.with(|volume| {
+        self.change(1, |volume, _| {
             volume.find(path)?;
             for inode in &mut volume.inodes {
                 match &mut inode.kind {
                     Kind::Directory(directory) => directory.sync(),
-                    Kind::File(file) => file.settle(Durability::Host),
+                    Kind::File(file) => file.sync(),
                     Kind::Link(_) => {}
                 }
             }
@@ -439,7 +533,7 @@ impl Disk for Mount {
     }
 
     fn create_link(&self, target: &Path, link: &Path) -> io::Result<()> {
-        self.with(|volume| {
+        self.change(1, |volume, _| {
             if volume.find(link).is_ok() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -609,5 +703,61 @@ mod tests {
         assert_eq!(second.read(path).unwrap_err().to_string(), "no space left");
         disk.set_broken(None);
         assert_eq!(second.read(path).unwrap(), b"1");
+    }
+
+    /// What a process does that replaces a file: five steps.
+    fn replace(mount: &Mount, content: &[u8]) -> io::Result<()> {
+        let (directory, temporary) = (Path::new("/d"), Path::new("/d/file.tmp"));
+        mount.create_directory(directory, Durability::Process)?;
+        mount.write(temporary, content, Durability::Host)?;
+        mount.rename(temporary, Path::new("/d/file"))?;
+        mount.sync_directory(directory)
+    }
+
+    #[test]
+    fn a_process_dies_between_any_two_steps_and_the_next_one_finds_what_it_had_done() {
+        let found = |steps| {
+            let disk = disk(1);
+            let (mount, died) = (disk.mount(), Arc::new(Mutex::new(None)));
+            let told = died.clone();
+            disk.kill_after(steps, false, move |torn| *told.lock() = Some(torn));
+            let done = replace(&mount, b"content");
+            let died = *died.lock();
+            assert_eq!(died, done.is_err().then_some(Torn::No));
+            assert_eq!(mount.read(Path::new("/d/file")).is_ok(), done.is_ok(), "the dead read nothing");
+            let next = disk.mount();
+            let there = |path| next.exists(Path::new(path));
+            (there("/d"), there("/d/file.tmp"), there("/d/file"))
+        };
+        let expected = [
+            (false, false, false),
+            (true, false, false),
+            (true, true, false),
+            (true, true, false),
+            (true, false, true),
+            (true, false, true),
+        ];
+        for (steps, expected) in (0..).zip(expected) {
+            assert_eq!(found(steps), expected, "{steps}");
+        }
+    }
+
+    #[test]
+    fn a_write_is_torn_anywhere_and_is_not_the_directory_before_it() {
+        let mut lengths = BTreeSet::new();
+        for seed in 0..50 {
+            let disk = disk(seed);
+            disk.kill_after(0, true, |torn| assert_eq!(torn, Torn::Yes));
+            assert!(replace(&disk.mount(), b"content").is_err());
+            let left = disk.mount().read(Path::new("/d/file.tmp")).unwrap();
+            assert!(b"content".starts_with(&left), "{left:?}");
+            lengths.insert(left.len());
+            // Only one process dies, and none that is spared.
+            replace(&disk.mount(), b"content").unwrap();
+            disk.kill_after(0, false, |_| panic!("it was spared"));
+            disk.spare();
+            replace(&disk.mount(), b"content").unwrap();
+        }
+        assert_eq!(lengths, (1..7).collect());
     }
 }

@@ -20,7 +20,7 @@ mod weather;
 
 use std::future::Future;
 
-pub use disk::{Lost, Mount, SimulatedDisk};
+pub use disk::{Lost, Mount, SimulatedDisk, Torn};
 pub use network::{Counts, Crash, Network};
 pub use shrink::shrink;
 pub(crate) use socket::{SimulatedStream, Site};

@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::pipe::{End, Over, Parcel, Pipe, PipeId, Side, WINDOW};
-use super::socket::Site;
+use super::socket::{Freezer, Site};
 use super::state::{Present, State, Step};
 use super::trace::{Trace, What, mix};
 use super::weather::Weather;
@@ -78,6 +78,7 @@ impl Network {
             pipes: BTreeMap::new(),
             next_pipe: 1,
             nodes: BTreeMap::new(),
+            dying: BTreeMap::new(),
             lives: BTreeMap::new(),
             hosts_down: BTreeSet::new(),
             cuts: BTreeSet::new(),
@@ -125,7 +126,8 @@ impl Network {
             let life = *life;
             (life, mix(&[state.seed, u64::from(address.port()), host_number(address.ip()), life]))
         });
-        builder.seed(seed).epoch(self.now()).site(Site { network: self.clone(), address, life })
+        let freezer = Arc::default();
+        builder.seed(seed).epoch(self.now()).site(Site { network: self.clone(), address, life, freezer })
     }
 
     /// Wall time.
@@ -141,16 +143,48 @@ impl Network {
     /// Ends a process at once: its actors handle nothing more, and nothing of what they still send leaves. Not to be
     /// called from the node itself. False if nothing runs there.
     pub async fn crash(&self, address: SocketAddr, how: Crash) -> bool {
+        let killed = self.kill(address, how);
+        let node = self.with(|state| state.dying.remove(&address));
+        if let Some(node) = node.and_then(|node| node.upgrade()) {
+            node.die().await;
+        }
+        killed
+    }
+
+    /// As [`Network::crash`], but for who is called by the node itself: an actor's handler that works runs to its end,
+    /// nothing of what it sends leaves, and it is the last. [`Network::crash`] waits for that.
+    pub fn kill(&self, address: SocketAddr, how: Crash) -> bool {
         let node = self.with(|state| {
             let present = state.nodes.remove(&address)?;
             state.process_ended(address, present.life, how);
-            Some(present.node)
+            state.dying.insert(address, present.node.clone());
+            Some((present.node, present.freezer))
         });
-        let Some(node) = node else { return false };
+        let Some((node, freezer)) = node else { return false };
         if let Some(node) = node.upgrade() {
-            node.die().await;
+            drop(node.kill_all());
         }
+        // Also frozen actors end.
+        freezer.thaw();
         true
+    }
+
+    /// Nothing that a process is sent reaches its actors, and none of their timers fires, until it thaws: as one that was
+    /// stopped (SIGSTOP), or waits for memory. Its kernel works on. False if nothing runs there.
+    pub fn freeze(&self, address: SocketAddr) -> bool {
+        let freezer = self.freezer(address);
+        freezer.inspect(|freezer| freezer.freeze()).is_some()
+    }
+
+    /// A process goes on where it was.
+    pub fn thaw(&self, address: SocketAddr) {
+        if let Some(freezer) = self.freezer(address) {
+            freezer.thaw();
+        }
+    }
+
+    fn freezer(&self, address: SocketAddr) -> Option<Arc<Freezer>> {
+        self.with(|state| state.nodes.get(&address).map(|present| present.freezer.clone()))
     }
 
     /// Whether a process runs at this address.
@@ -244,7 +278,8 @@ impl Network {
 
     /// A process is there, and connections to it are accepted.
     pub(super) fn arrive(&self, site: &Site, node: WeakNode) {
-        let present = Present { node, life: site.life, backlog: VecDeque::new(), acceptor: None };
+        let (life, freezer) = (site.life, site.freezer.clone());
+        let present = Present { node, life, freezer, backlog: VecDeque::new(), acceptor: None };
         self.with(|state| drop(state.nodes.insert(site.address, present)));
     }
 

@@ -4,8 +4,11 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::network::Network;
@@ -18,11 +21,40 @@ pub(crate) struct Site {
     pub(super) network: Network,
     pub(super) address: SocketAddr,
     pub(super) life: u64,
+    pub(super) freezer: Arc<Freezer>,
+}
+
+/// What keeps the actors of a node from doing anything for a while: neither messages nor timers reach them.
+#[derive(Debug, Default)]
+pub(super) struct Freezer {
+    is_on: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Freezer {
+    pub(super) fn freeze(&self) {
+        self.is_on.store(true, Ordering::Release);
+    }
+
+    /// Those who would have done something do it now, in that order.
+    pub(super) fn thaw(&self) {
+        self.is_on.store(false, Ordering::Release);
+        std::mem::take(&mut *self.waiting.lock()).into_iter().for_each(Waker::wake);
+    }
 }
 
 impl Site {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether the node is frozen; if it is, the task is woken when it thaws.
+    pub(crate) fn is_frozen(&self, task: &Context<'_>) -> bool {
+        let frozen = self.freezer.is_on.load(Ordering::Acquire);
+        if frozen {
+            self.freezer.waiting.lock().push(task.waker().clone());
+        }
+        frozen
     }
 
     /// Listens for a node.

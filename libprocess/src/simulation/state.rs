@@ -5,6 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::network::{Counts, Crash};
 use super::pipe::{End, Over, Parcel, Pipe, PipeId, Side};
-use super::socket::Site;
+use super::socket::{Freezer, Site};
 use super::trace::{Trace, What, checksum};
 use super::weather::Weather;
 use crate::node::WeakNode;
@@ -26,6 +27,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(150);
 pub(super) struct Present {
     pub(super) node: WeakNode,
     pub(super) life: u64,
+    pub(super) freezer: Arc<Freezer>,
     /// Connections that it has not taken yet.
     pub(super) backlog: VecDeque<PipeId>,
     pub(super) acceptor: Option<Waker>,
@@ -43,6 +45,8 @@ pub(super) struct State {
     pub(super) pipes: BTreeMap<PipeId, Pipe>,
     pub(super) next_pipe: PipeId,
     pub(super) nodes: BTreeMap<SocketAddr, Present>,
+    /// Those that were killed, and may not have ended yet.
+    pub(super) dying: BTreeMap<SocketAddr, WeakNode>,
     pub(super) lives: BTreeMap<SocketAddr, u64>,
     pub(super) hosts_down: BTreeSet<IpAddr>,
     /// Ways (from, to) that nothing passes.

@@ -17,6 +17,7 @@
 use std::time::SystemTime;
 
 use libprocess::Context;
+use mesos::sabotage::{Bug, is_on};
 use mesos::tasks::visible_state;
 use mesos::v1::scheduler::call::{self, Reconcile};
 use mesos::v1::task_status::Reason;
@@ -78,6 +79,7 @@ fn answer(
         Some(agent) if cluster.gone_agents().contains_key(agent) => {
             (TaskState::TaskGoneByOperator, "Reconciliation: Task is gone")
         }
+        _ if is_on(Bug::SilentOnUnknown) => return None,
         _ => (TaskState::TaskUnknown, "Reconciliation: Task is unknown"),
     };
     let state = visible_state(state, &framework.capabilities);

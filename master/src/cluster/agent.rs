@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use libprocess::Pid;
 use mesos::capabilities::AgentCapabilities;
+use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resources, TaskId, v1};
 
 use super::framework::Executor;
@@ -162,7 +163,7 @@ impl Agent {
 
     /// A framework's task or executor has stopped using resources.
     pub fn free_resources(&mut self, framework: &FrameworkId, resources: &Resources) {
-        let Some(used) = self.used.get_mut(framework) else { return };
+        let Some(used) = self.used.get_mut(framework).filter(|_| !is_on(Bug::KeepsEnded)) else { return };
         *used -= resources;
         if used.is_empty() {
             self.used.remove_mut(framework);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
+use mesos::sabotage::{Bug, is_on};
 
 use super::format::{self, Entry, Fault, HEAD};
 use super::segments;
@@ -46,7 +47,9 @@ pub fn redo(
                 };
                 tolerate(DiskError::Corrupt { path: path.clone(), reason })?;
             }
-            cut(disk, &path, segment.whole)?;
+            if !is_on(Bug::KeepsTornGroup) {
+                cut(disk, &path, segment.whole)?;
+            }
         }
         for entry in segment.entries {
             wanted.enter(entry);

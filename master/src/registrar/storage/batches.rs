@@ -13,6 +13,8 @@
 
 use std::collections::BTreeMap;
 
+use mesos::sabotage::{Bug, is_on};
+
 use super::super::entries::Change;
 
 /// What one transaction of a store may hold.
@@ -103,6 +105,7 @@ fn units(changes: Vec<Change>, limits: Limits) -> Vec<Vec<Change>> {
     let mut agents: BTreeMap<String, Vec<Change>> = BTreeMap::new();
     for change in changes {
         match agent_of(&change.key) {
+            Some(_) if is_on(Bug::SplitsAgents) => agents.entry(change.key.clone()).or_default().push(change),
             Some(id) => agents.entry(id.to_owned()).or_default().push(change),
             None => others.push(change),
         }

@@ -1,0 +1,86 @@
+//! How the processes of a simulated cluster are configured.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use election::simulated::SimulatedGroup;
+use election::{MasterUrl, SharedGroup};
+use mesos::settings::{Outcome, Sources, load};
+use mesos::v1;
+
+use super::workload::{Book, Style, roles};
+
+/// How long masters wait for agents to come back. (No operator can say less than ten minutes; the run is over by then.)
+pub const AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// The settings of every master.
+pub fn master_settings() -> master::Settings {
+    master::Settings {
+        hostname_lookup: false,
+        agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
+        ..master::Settings::default()
+    }
+}
+
+const WORK_DIR: &str = "/var/lib/mesos";
+
+/// What tells an agent that it has an id, and which: it is a new agent without.
+pub fn agent_id_link() -> PathBuf {
+    [WORK_DIR, "meta", "slaves", "latest"].iter().collect()
+}
+
+/// What an agent reserves for roles.
+fn reservations(number: usize) -> &'static str {
+    match number % 4 {
+        1 => ";cpus(a):1;mem(a):512",
+        3 => ";cpus(b/y):0.5;mem(b/y):256;disk(b/y):100",
+        _ => "",
+    }
+}
+
+/// The settings of the agent of this number, which was given more resources so many times.
+///
+/// # Errors
+/// If they are none.
+pub fn agent_settings(group: &SimulatedGroup, number: usize, grown: u32) -> Result<agent::Settings, String> {
+    let (cpus, memory) = (4 + grown, 4096 + 512 * grown);
+    let arguments = [
+        "--master=127.0.0.1:5050".to_owned(),
+        format!("--work_dir={WORK_DIR}"),
+        format!("--resources=cpus:{cpus};mem:{memory};disk:8192;ports:[31000-32000]{}", reservations(number)),
+        format!("--hostname=a{number}"),
+        "--no-switch_user".to_owned(),
+        "--containerizers=simulated".to_owned(),
+        format!("--reconfiguration_policy={}", if grown > 0 { "additive" } else { "equal" }),
+    ];
+    match load(Sources::arguments(arguments), agent::UNSUPPORTED).map_err(|error| error.to_string())? {
+        Outcome::Run(loaded) => {
+            let url = MasterUrl::Group(SharedGroup(Arc::new(group.clone())));
+            Ok(agent::Settings { master: url.into(), ..loaded.settings })
+        }
+        _ => Err("an agent's settings are no settings".to_owned()),
+    }
+}
+
+/// The description of the framework of this number, with the id that it has by now.
+pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo {
+    use v1::framework_info::{Capability, capability::Type};
+    let mut capabilities = vec![Type::MultiRole];
+    if style.partition_aware {
+        capabilities.push(Type::PartitionAware);
+    }
+    if style.refines {
+        capabilities.push(Type::ReservationRefinement);
+    }
+    v1::FrameworkInfo {
+        user: "nobody".to_owned(),
+        name: format!("f{number}"),
+        id: book.framework.as_ref().map(mesos::FrameworkId::to_proto),
+        failover_timeout: Some(24.0 * 3600.0),
+        checkpoint: Some(style.checkpoint),
+        roles: roles(number).iter().map(|role| (*role).to_owned()).collect(),
+        capabilities: capabilities.into_iter().map(|kind| Capability { r#type: Some(kind.into()) }).collect(),
+        ..Default::default()
+    }
+}

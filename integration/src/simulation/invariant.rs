@@ -1,0 +1,88 @@
+//! What must hold, by name.
+
+use std::fmt;
+
+/// What must hold. An invariant is worth as much as the deliberate mistakes that it finds: each has at least one
+/// ([`super::mistakes`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// At most one leader's writes are stored: none of a master whose node has left the group, or after a later leader
+    /// has read everything.
+    OneWriter,
+    /// A master that was elected ends when it does not lead any more.
+    OneLeader,
+    /// An acknowledged registry operation is found by every later leader, and nothing is acknowledged that is not stored.
+    AcknowledgedIsFound,
+    /// The updates of a task's executor reach its framework in the order in which they were made, and none follows the
+    /// one that ends the task.
+    UpdatesInOrder,
+    /// An update that an agent has acknowledged to an executor reaches the framework, if that checkpoints.
+    UpdatesArrive,
+    /// An update that was not acknowledged comes again, and every repetition has the uuid of the first.
+    UpdatesRepeated,
+    /// No task is started twice.
+    RunsOnce,
+    /// No task vanishes without a state: in the end each runs, and its framework knows it, or has ended in a state that
+    /// its framework was told.
+    NothingVanishes,
+    /// Each task that a framework asks for is answered.
+    Reconciled,
+    /// In the master's books, on each agent, what is offered, used and free is what the agent has.
+    BooksAddUp,
+    /// The master's books and its allocator's say the same.
+    BooksAgree,
+    /// Nothing is offered to a framework for a role that it has suppressed.
+    SuppressedIsQuiet,
+    /// No role is offered more than its limit.
+    LimitsHold,
+    /// What roles lack to their guarantees is held back: others are not offered it.
+    GuaranteesHold,
+    /// When everything is mended, everybody finds everybody again.
+    GetsWell,
+    /// No actor panics, and none does what this program holds for impossible.
+    NothingPanics,
+}
+
+impl Invariant {
+    /// All of them.
+    pub const ALL: [Invariant; 16] = [
+        Invariant::OneWriter,
+        Invariant::OneLeader,
+        Invariant::AcknowledgedIsFound,
+        Invariant::UpdatesInOrder,
+        Invariant::UpdatesArrive,
+        Invariant::UpdatesRepeated,
+        Invariant::RunsOnce,
+        Invariant::NothingVanishes,
+        Invariant::Reconciled,
+        Invariant::BooksAddUp,
+        Invariant::BooksAgree,
+        Invariant::SuppressedIsQuiet,
+        Invariant::LimitsHold,
+        Invariant::GuaranteesHold,
+        Invariant::GetsWell,
+        Invariant::NothingPanics,
+    ];
+}
+
+/// Something that must not happen, and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// What did not hold.
+    pub invariant: Invariant,
+    /// What happened.
+    pub text: String,
+}
+
+impl Violation {
+    /// From both.
+    pub fn new(invariant: Invariant, text: impl Into<String>) -> Violation {
+        Violation { invariant, text: text.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.invariant, self.text)
+    }
+}

@@ -1,0 +1,144 @@
+//! What must hold in the whole cluster when nothing has gone wrong for a while.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use allocator::Quota;
+use master::TakeSnapshot;
+use master::cluster::Snapshot;
+use mesos::AgentId;
+use mesos::tasks::is_terminal;
+use mesos::v1::TaskState;
+
+use super::checks::leader_of;
+use super::cluster::Cluster;
+use super::invariant::{Invariant, Violation};
+use super::workload::{Book, Entry, Wish};
+
+/// How long something may take that must come.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// What is not well yet, when everything could be.
+pub async fn unwell(cluster: &Cluster) -> Vec<Violation> {
+    let mut unwell = Unwell::default();
+    let mut leading = Vec::new();
+    for running in cluster.masters() {
+        let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };
+        if leader_of(&snapshot) == Some(running.address) && snapshot.master.elected.is_some() {
+            leading.push(snapshot);
+        }
+    }
+    match &leading[..] {
+        [snapshot] => {
+            unwell.operator(cluster, snapshot);
+            unwell.agents(cluster, snapshot);
+            let now = cluster.network.elapsed();
+            let running = cluster.truth.running().into_iter().collect();
+            for (book, wishes) in cluster.books() {
+                unwell.framework(&book.lock(), wishes, &running, snapshot);
+                let book = book.lock();
+                let waits = book.asked.iter().filter(|(_, since)| now - **since > PATIENCE);
+                for (task, _) in waits {
+                    unwell.note(Invariant::Reconciled, format!("nobody answers what became of {task}"));
+                }
+            }
+        }
+        _ => unwell.note(Invariant::GetsWell, format!("{} masters lead", leading.len())),
+    }
+    for late in cluster.truth.not_repeated(PATIENCE) {
+        unwell.note(Invariant::UpdatesRepeated, late);
+    }
+    for missing in cluster.truth.missing() {
+        unwell.note(Invariant::UpdatesArrive, missing);
+    }
+    unwell.0.sort_by_key(|violation| rank(violation.invariant));
+    unwell.0
+}
+
+/// What is not well often follows from something else that is not: that comes first.
+fn rank(invariant: Invariant) -> u8 {
+    match invariant {
+        Invariant::GetsWell => 3,
+        Invariant::NothingVanishes => 2,
+        Invariant::UpdatesArrive => 1,
+        _ => 0,
+    }
+}
+
+impl Entry {
+    fn is_unreachable_in(&self, snapshot: &Snapshot) -> bool {
+        let agent = self.agent.as_ref().map(AgentId::from);
+        agent.is_some_and(|agent| snapshot.unreachable_agents.contains_key(&agent))
+    }
+}
+
+#[derive(Default)]
+struct Unwell(Vec<Violation>);
+
+impl Unwell {
+    fn note(&mut self, invariant: Invariant, text: impl Into<String>) {
+        self.0.push(Violation::new(invariant, text));
+    }
+
+    fn operator(&mut self, cluster: &Cluster, snapshot: &Snapshot) {
+        if !cluster.are_quotas_reset() {
+            self.note(Invariant::GetsWell, "the operator could not take the quotas away");
+        }
+        for (role, quota) in snapshot.quotas.iter().filter(|(_, quota)| **quota != Quota::default()) {
+            let text = format!("the quota of {role} was taken away, and is there: {quota:?}");
+            self.note(Invariant::AcknowledgedIsFound, text);
+        }
+    }
+
+    fn agents(&mut self, cluster: &Cluster, snapshot: &Snapshot) {
+        for address in cluster.agents() {
+            let known = snapshot.agents.values().find(|agent| agent.pid.address() == address);
+            if !known.is_some_and(|agent| agent.connected && agent.active) {
+                self.note(Invariant::GetsWell, format!("the agent at {address} is not registered"));
+            }
+        }
+    }
+
+    fn framework(
+        &mut self,
+        book: &Book,
+        wishes: &[Wish],
+        running: &BTreeMap<String, String>,
+        snapshot: &Snapshot,
+    ) {
+        if let Some(error) = &book.error {
+            self.note(Invariant::GetsWell, format!("a scheduler was ended: {error}"));
+        }
+        let framework = book.framework.as_ref().and_then(|id| snapshot.frameworks.get(id));
+        let Some(framework) = framework else {
+            self.note(Invariant::GetsWell, "a framework is not subscribed");
+            return;
+        };
+        if !framework.is_connected() {
+            self.note(Invariant::GetsWell, format!("framework {} is not connected", framework.id));
+        }
+        if book.launched() < wishes.len() {
+            let next = &wishes[book.launched()].id;
+            self.note(Invariant::GetsWell, format!("framework {} waits to launch {next}", framework.id));
+        }
+        for (id, entry) in &book.tasks {
+            let state = entry.state.map_or("nothing", |state| state.as_str_name());
+            let is_not = match (running.contains_key(id), entry.is_over(), entry.state) {
+                (true, false, Some(TaskState::TaskRunning)) | (false, true, _) => continue,
+                // The master does not know it, and says so; nothing runs.
+                (false, false, Some(TaskState::TaskUnknown | TaskState::TaskGone)) => continue,
+                // Its agent will not come back: its host has become another.
+                (false, false, Some(TaskState::TaskUnreachable)) if entry.is_unreachable_in(snapshot) => {
+                    continue;
+                }
+                (true, _, _) => "runs",
+                (false, _, _) => "does not run",
+            };
+            self.note(Invariant::NothingVanishes, format!("{id} {is_not}, its framework was told {state}"));
+        }
+        let waiting = framework.tasks.values().filter(|task| is_terminal(task.state()));
+        for task in waiting {
+            self.note(Invariant::UpdatesArrive, format!("the end of {} is not acknowledged", task.id));
+        }
+    }
+}
