@@ -213,7 +213,7 @@ impl Handle<Lead> for Agent {
 impl Handle<Speak> for Agent {
     fn handle(&mut self, _: Speak, _: &Pid, ctx: &mut Context<Self>) {
         let Some(master) = self.master.as_ref().filter(|_| !self.answered) else { return };
-        let version = Some(mesos::version::version().to_owned());
+        let version = Some(mesos::version().to_owned());
         let agent_capabilities = mesos::AgentCapabilities::ALL.to_protos();
         let slave = self.info();
         if self.id.is_some() {
