@@ -205,6 +205,7 @@ impl Driver {
 }
 
 /// Updates of so many streams: how many a second.
+#[allow(clippy::panic, reason = "without its disk there is nothing to measure")]
 fn together(streams: usize, latencies: &mut Vec<f64>) -> f64 {
     libprocess::run(async {
         let directory = directory();
