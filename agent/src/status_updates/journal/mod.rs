@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It is a redo log. The tasks' own logs, in upstream's layout, are what an agent reads when it starts
-//! (`recovery/state.rs`); before it does, [`redo`] brings into them what the journal has and they have not. What is
+//! (`recovery/state.rs`); before it does, [`redo()`] brings into them what the journal has and they have not. What is
 //! done again twice is done once: every record says where in its log it stands.
 //!
 //! After a power failure the way to a log may be lost, too: its directories, and the files that say which task it is,

@@ -88,7 +88,7 @@ pub struct Journal {
 
 impl Journal {
     /// Goes on with the journal in an agent's directory, or begins one. What is in it was done again
-    /// ([`redo`](super::redo)).
+    /// ([`redo()`](super::redo())).
     ///
     /// # Errors
     /// The disk's, with the name of the file.
