@@ -1,5 +1,5 @@
 //! A framework under fire that is written on our scheduler library: a process that may be killed at any moment, and
-//! goes on where its [journal](super::journal) ends.
+//! goes on where its [`super::journal`] ends.
 //!
 //! It keeps a few tasks running until it is told to finish (by a file), asks every few seconds what became of them, and
 //! says in its journal when none is alive. It then stays, so that what comes after that is seen, too.

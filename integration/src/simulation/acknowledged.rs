@@ -1,4 +1,4 @@
-//! What of the registry was acknowledged, and to whom, beside what is stored: [`Invariant::AcknowledgedIsFound`].
+//! What of the registry was acknowledged, and to whom, beside what is stored: [`Invariant::AcknowledgedIsFound`](super::invariant::Invariant::AcknowledgedIsFound).
 //!
 //! Whoever was told that something is so must find it so with every later leader: operators (quotas and weights), agents
 //! (that they are admitted), frameworks (that an agent is unreachable or gone). What a master's books say is what it has
