@@ -81,6 +81,8 @@ impl Agent {
             self.kill_task(&framework, &task, policy, ctx);
         }
         self.touch(ctx);
+        // What had not been launched yet is over at once.
+        self.end_draining_if_empty(ctx);
     }
 
     /// The executors of before a restart have had their time to come back: what is drained is told again.

@@ -66,7 +66,11 @@ impl Agent {
 
     /// Shuts down all executors of a framework that is gone.
     pub(crate) fn shut_down_framework(&mut self, id: &FrameworkId, ctx: &mut Context<Self>) {
-        let Some(framework) = self.frameworks.get_mut(id) else { return };
+        let Some(framework) = self.frameworks.get_mut(id) else {
+            // Updates of tasks that never reached an executor may be left of it.
+            self.colleagues.updates.tell(Cleanup { framework: id.clone(), is_over: true });
+            return;
+        };
         if framework.phase == FrameworkPhase::Terminating {
             return;
         }
@@ -102,7 +106,8 @@ impl Agent {
         }
         let Some(framework) = self.frameworks.remove(id) else { return };
         tracing::info!(framework_id = %id, "cleaning up a framework");
-        self.colleagues.updates.tell(Cleanup(id.clone()));
+        let is_over = framework.phase == FrameworkPhase::Terminating;
+        self.colleagues.updates.tell(Cleanup { framework: id.clone(), is_over });
         self.collect_framework(id, framework.checkpoint());
         self.complete_framework(framework);
         if self.phase == Phase::Terminating && self.frameworks.is_empty() {

@@ -82,7 +82,10 @@ impl Agent {
         checkpoint::write_text(disk, &generated, text, Durability::Process)?;
         checkpoint::make_directory(disk, &self.paths.run_meta(run), Durability::Process)?;
         let container = std::path::Path::new(executor.container.as_str());
-        checkpoint::replace_link(disk, &self.paths.latest_run_meta(run), container, Durability::Process)
+        let latest = self.paths.latest_run_meta(run);
+        // An earlier run must not come back with a power failure: updates of this one would be taken for its past.
+        let durability = if disk.read_link(&latest).is_ok() { Durability::Host } else { Durability::Process };
+        checkpoint::replace_link(disk, &latest, container, durability)
     }
 
     /// Asks for the container of an executor whose first task is `task`.

@@ -8,7 +8,7 @@
 //! | [`Acknowledge`] | the Agent, for a framework | takes the next update of the task; [`Acknowledged`] |
 //! | [`Pause`] | the Agent, without a master | forwards nothing |
 //! | [`Resume`] | the Agent, registered | forwards the front of every stream, with the first pause again |
-//! | [`Cleanup`] | the Agent, of a removed framework | forgets its streams |
+//! | [`Cleanup`] | the Agent, of a framework that has nothing here any more | forgets its streams; those that wait for an acknowledgement only if it is over |
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
 //! | `SpillDue` | itself, a second after something was written | has the tasks' own logs written |
@@ -103,7 +103,13 @@ pub struct Pause;
 /// Forward again, beginning with everything that is in flight.
 pub struct Resume;
 /// Forget the streams of a framework.
-pub struct Cleanup(pub FrameworkId);
+pub struct Cleanup {
+    /// Whose.
+    pub framework: FrameworkId,
+    /// Nobody takes its updates any more: it was shut down. One that is merely idle here still waits for those that the
+    /// agent has made itself, of tasks that never reached an executor (found by simulation; upstream forgets them).
+    pub is_over: bool,
+}
 /// Streams from before a restart.
 pub struct Restore(pub Vec<RestoredStream>);
 
@@ -502,8 +508,10 @@ impl Handle<Resume> for StatusUpdateManager {
 }
 
 impl Handle<Cleanup> for StatusUpdateManager {
-    fn handle(&mut self, Cleanup(framework): Cleanup, _: &Pid, ctx: &mut Context<Self>) {
-        let keys: Vec<Key> = self.streams.keys().filter(|key| key.0 == framework).cloned().collect();
+    fn handle(&mut self, Cleanup { framework, is_over }: Cleanup, _: &Pid, ctx: &mut Context<Self>) {
+        let of_it = self.streams.iter().filter(|(key, _)| key.0 == framework);
+        let over = of_it.filter(|(_, entry)| is_over || entry.stream.front().is_none());
+        let keys: Vec<Key> = over.map(|(key, _)| key.clone()).collect();
         let logs = keys.iter().filter_map(|key| self.drop_stream(key)).last();
         if let Some(log) = logs {
             let (agent, path) = (log.agent().to_path_buf(), log.framework().to_path_buf());

@@ -5,9 +5,10 @@ use std::time::Duration;
 use libprocess::testing::run;
 use mesos::capabilities::AgentCapabilities;
 use mesos::internal;
-use mesos::v1::TaskState::{TaskDropped, TaskLost};
+use mesos::v1::TaskState::{TaskDropped, TaskFinished, TaskLost};
 
 use super::harness::*;
+use crate::containerizer::Termination;
 
 #[test]
 fn an_agent_registers_within_a_second_with_what_it_has() {
@@ -164,6 +165,50 @@ fn tasks_that_only_the_master_knows_are_dropped() {
             .await;
         assert_eq!(world.states("aware"), [TaskDropped]);
         assert_eq!(world.states("unaware"), [TaskLost]);
+    });
+}
+
+/// Nothing of the framework is left on the agent by then. (Found by simulation: the master waited for ever.)
+#[test]
+fn what_was_said_of_a_dropped_task_is_repeated_when_its_framework_has_ended_everything_else() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        *world.admits.lock() = false;
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        let status =
+            mesos::v1::TaskStatus { task_id: mesos::TaskId::from("lost").to_proto(), ..Default::default() };
+        let reconciliation = internal::ReconcileTasksMessage {
+            framework_id: mesos::FrameworkId::from(FRAMEWORK).to_proto(),
+            statuses: vec![status],
+            framework: Some(framework(false)),
+        };
+        let slave_id = mesos::AgentId::from(AGENT).to_proto();
+        let reconciliations = vec![reconciliation];
+        world
+            .master_says(internal::SlaveReregisteredMessage { slave_id, reconciliations, connection: None })
+            .await;
+        assert_eq!(world.states("lost"), [TaskDropped]);
+
+        executor.update("t", TaskFinished).await;
+        world.acknowledge("t").await;
+        world.end(&world.container("e"), Termination::default()).await;
+        world.forget();
+        world.pass(Duration::from_secs(20)).await;
+        assert_eq!(world.states("lost"), [TaskDropped]);
+
+        // The master says that the framework is no more.
+        world
+            .master_says(internal::ShutdownFrameworkMessage {
+                framework_id: mesos::FrameworkId::from(FRAMEWORK).to_proto(),
+            })
+            .await;
+        world.forget();
+        world.pass(Duration::from_secs(45)).await;
+        assert!(world.states("lost").is_empty());
     });
 }
 

@@ -126,8 +126,10 @@ impl Shared {
                 self.client.range(&request).await.map(|_| true)?
             }
         };
-        if lives {
-            self.state.lock().alive = sent;
+        let mut state = self.state.lock();
+        // A lease that was granted meanwhile has a time of its own.
+        if lives && state.lease == lease {
+            state.alive = sent;
         }
         Ok(lives)
     }
@@ -145,8 +147,10 @@ impl Shared {
         if let Some(lease) = self.state.lock().lease {
             return Ok(lease);
         }
+        let sent = Instant::now();
         let lease = self.client.grant(self.timeout).await?;
-        self.state.lock().lease = Some(lease);
+        let mut state = self.state.lock();
+        (state.lease, state.alive) = (Some(lease), sent);
         Ok(lease)
     }
 

@@ -92,6 +92,8 @@ async fn give_sign(client: &Weak<Client>, path: &str, alive: &LastSign, due: Ins
         return None;
     }
     let sent = Instant::now();
-    let asking = client.upgrade()?.check_stat(path);
-    asking.await.is_ok().then_some(sent)
+    // Held for this one request. It goes through ZooKeeper's leader: a follower that is cut off from it answers reads by
+    // itself, while the session ends.
+    let client = client.upgrade()?;
+    client.sync(path).await.is_ok().then_some(sent)
 }

@@ -78,6 +78,8 @@ async fn connect_tcp(address: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     // Requests are small and answers are waited for; Nagle's algorithm would delay them by 40 ms.
     stream.set_nodelay(true)?;
+    // An answer may take for ever (a stream of events), and its server vanish without a word.
+    crate::transport::keep_alive(&stream)?;
     Ok(stream)
 }
 

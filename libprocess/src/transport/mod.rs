@@ -57,7 +57,7 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(10);
 
 /// A host that vanished closes nothing; the kernel finds out, so that links break and connections do not pile up.
-fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
     socket2::SockRef::from(stream).set_tcp_keepalive(&probes)
 }

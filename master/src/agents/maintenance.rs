@@ -81,6 +81,15 @@ pub(super) fn refuse_if_down(
     down
 }
 
+/// An agent that has just come into the books leaves them again if its machine has gone down since it asked.
+pub(super) fn leave_if_down(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
+    let Some(state) = master.cluster.agent(agent) else { return };
+    if master.cluster.maintenance().is_down(&state.machine()) {
+        shut_down(&state.pid, Cause::MachineDown.text(), ctx);
+        remove::remove(master, agent, Cause::MachineDown, ctx);
+    }
+}
+
 /// The registered agents on a machine. Maintenance changes rarely: all agents are looked at.
 pub(crate) fn agents_on(master: &Master, machine: &MachineKey) -> Vec<AgentId> {
     let agents = master.cluster.agents().values().filter(|agent| &agent.machine() == machine);

@@ -108,6 +108,7 @@ fn admit(master: &mut Master, introduction: Introduction, ctx: &mut Context<Mast
         master.allocation.add_agent(agent, unavailability);
     }
     answer(master, &id, &pid, ctx);
+    maintenance::leave_if_down(master, &id, ctx);
 }
 
 /// Watches an agent that was just added: its connection, and its pings.

@@ -61,6 +61,13 @@ pub(crate) fn reregister(
     if maintenance::refuse_if_down(master, &message.slave, from, ctx) {
         return;
     }
+    if let Err(error) =
+        validation::agent::validate_checkpointed(&message.slave, &message.checkpointed_resources)
+    {
+        tracing::warn!(agent_id = %id, agent = %from, %error, "refusing a re-registration");
+        shut_down(from, &error.0, ctx);
+        return;
+    }
     tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
     master.agents.reregistering.insert(id.clone());
     let pid = from.clone();
@@ -165,6 +172,7 @@ fn proceed(
         add(master, introduction, brought, &frameworks, ctx);
     }
     update_frameworks(master, &pid, frameworks, ctx);
+    maintenance::leave_if_down(master, &id, ctx);
 }
 
 /// What an agent brings.

@@ -33,6 +33,10 @@ pub use storage::{Etcd, FILE, InMemory, Local, Storage, StorageError, ZooKeeper,
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
 const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
+/// How many operations one batch has at most: `--registry_store_timeout` is for one batch, and etcd takes some 60 agents in
+/// a transaction.
+const LARGEST_BATCH: usize = 2_000;
+
 /// Why the registry could not be read or written. Always fatal to the master.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistrarError {
@@ -169,8 +173,9 @@ impl Registrar {
         if self.storing || !self.recovered || self.queue.is_empty() {
             return;
         }
-        let batch = std::mem::take(&mut self.queue);
-        self.measures.queued.set(0.0);
+        let rest = self.queue.split_off(self.queue.len().min(LARGEST_BATCH));
+        let batch = std::mem::replace(&mut self.queue, rest);
+        self.measures.queued.set(self.queue.len() as f64);
         let mut results: Vec<_> =
             batch.into_iter().map(|apply| (apply.reply, apply.operation.apply(&mut self.entries))).collect();
         if is_on(Bug::AcknowledgesUnstored) {

@@ -94,6 +94,25 @@ fn operations_that_wait_are_stored_together() {
     });
 }
 
+/// Ten times as many as a store may take within its time are answered all the same.
+#[test]
+fn what_waits_is_stored_in_batches_of_a_bounded_size() {
+    libprocess::testing::run(async {
+        let node = offline().await;
+        let writes = Arc::new(AtomicUsize::new(0));
+        let storage = Slow { writes: writes.clone(), fail_at: usize::MAX };
+        let registrar =
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        recover(&registrar).await.unwrap();
+        let answers = (0..2 * LARGEST_BATCH + 2).map(|n| apply(&registrar, admit(&format!("a{n}"))));
+        let answers = futures::future::join_all(answers).await;
+        assert!(answers.into_iter().all(|answer| answer.unwrap()));
+        // The leader, the first operation, two full batches, and the one that is left.
+        assert_eq!(writes.load(Relaxed), 5);
+        node.shutdown().await;
+    });
+}
+
 /// `RegistrarTest.StoreTimeout`, `RegistrarTest.Abort`.
 #[test]
 fn a_store_that_fails_or_takes_too_long_is_the_end() {

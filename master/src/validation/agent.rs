@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use mesos::internal::{RegisterSlaveMessage, ReregisterSlaveMessage};
 use mesos::v1::{self, TaskState};
-use mesos::{Message, ResourceError, Resources};
+use mesos::{ResourceError, Resources};
 
-use super::{Checked, Invalid, executor, framework, id, refuse_if, refuse_if_with};
+use super::{Checked, Invalid, executor, framework, id, refuse_if, refuse_if_with, size_of};
 
 /// Agents older than this are ignored (upstream: `MINIMUM_AGENT_VERSION`).
 const MINIMUM_VERSION: (u64, u64, u64) = (1, 0, 0);
@@ -24,7 +24,14 @@ impl From<ResourceError> for Invalid {
 /// Checks a registration.
 pub fn validate_registration(message: &RegisterSlaveMessage) -> Checked {
     validate_info(&message.slave)?;
-    Resources::try_from_protos(&message.checkpointed_resources)?;
+    validate_checkpointed(&message.slave, &message.checkpointed_resources)
+}
+
+/// Checks that what an agent has checkpointed fits what it has. Before the registry is written: an agent that is in it and
+/// not in the books would be awaited by every later leader.
+pub fn validate_checkpointed(info: &v1::AgentInfo, checkpointed: &[v1::Resource]) -> Checked {
+    let checkpointed = Resources::try_from_protos(checkpointed)?;
+    Resources::try_from_protos(&info.resources)?.apply_checkpointed(&checkpointed)?;
     Ok(())
 }
 
@@ -37,10 +44,6 @@ fn validate_info(info: &v1::AgentInfo) -> Checked {
     refuse_if_with(size > LARGEST_INFO, || {
         format!("AgentInfo has {size} bytes; at most {LARGEST_INFO} are kept of an agent")
     })
-}
-
-fn size_of(message: &impl Message) -> usize {
-    message.encoded_len()
 }
 
 /// Checks a re-registration: everything in it must belong together.
@@ -176,6 +179,34 @@ mod tests {
         assert_eq!(registration(LARGEST_INFO - 100), Ok(()));
         let refused = registration(LARGEST_INFO).unwrap_err();
         assert!(refused.0.contains("at most 262144 are kept of an agent"), "{refused:?}");
+    }
+
+    #[test]
+    fn what_an_agent_has_checkpointed_must_fit_what_it_has() {
+        let registration = |checkpointed: &str| {
+            let resources = |text: &str| Resources::parse(text, "*").unwrap().to_protos();
+            let slave = v1::AgentInfo {
+                hostname: "h".into(),
+                resources: resources("cpus:2;mem:10"),
+                ..Default::default()
+            };
+            let checkpointed_resources = mesos::json::from_slice(checkpointed.as_bytes()).unwrap();
+            validate_registration(&RegisterSlaveMessage {
+                slave,
+                checkpointed_resources: vec![checkpointed_resources],
+                ..Default::default()
+            })
+        };
+        let reserved = |cpus: u32| {
+            format!(
+                r#"{{"name":"cpus","type":"SCALAR","scalar":{{"value":{cpus}}},
+                "reservations":[{{"type":"DYNAMIC","role":"r"}}]}}"#
+            )
+        };
+        assert_eq!(registration(&reserved(1)), Ok(()));
+        assert!(registration(&reserved(3)).unwrap_err().0.contains("Incompatible agent resources"));
+        let free = r#"{"name":"cpus","type":"SCALAR","scalar":{"value":1}}"#;
+        assert!(registration(free).unwrap_err().0.contains("Unexpected checkpointed resources"));
     }
 
     #[test]

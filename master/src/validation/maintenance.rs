@@ -6,14 +6,23 @@ use std::net::Ipv4Addr;
 use mesos::v1::maintenance::Schedule;
 use mesos::{MachineKey, v1};
 
-use super::{Checked, Invalid, refuse_if};
+use super::{Checked, Invalid, refuse_if, size_of};
 use crate::registrar::Maintenance;
+
+/// How large a schedule may be. It is one record of the registry, and what ZooKeeper and etcd take at a time is about 1 MB:
+/// a master that could not store it would have to end. (Upstream has no limit.)
+const LARGEST: usize = 512 * 1024;
 
 /// Every machine appears once, and none that is down is left out.
 ///
 /// # Errors
 /// With upstream's text.
 pub fn schedule(schedule: &Schedule, present: &Maintenance) -> Checked {
+    let size = size_of(schedule);
+    refuse_if(
+        size > LARGEST,
+        format!("The schedule has {size} bytes; at most {LARGEST} are kept (some 9,000 machines)"),
+    )?;
     let mut planned = BTreeSet::new();
     for window in &schedule.windows {
         refuse_if(window.machine_ids.is_empty(), "List of machines in the maintenance window is empty")?;
@@ -106,6 +115,9 @@ mod tests {
         assert_eq!(refused(&plan(&[&[id("a", "")]], Some(-1)), &present), negative);
         let twice = plan(&[&[id("a", "")], &[id("a", "")]], Some(1));
         assert!(refused(&twice, &present).contains("more than once"));
+
+        let many: Vec<_> = (0..30_000).map(|n| id(&format!("host-{n}.example.org"), "")).collect();
+        assert!(refused(&plan(&[&many], None), &present).contains("at most 524288 are kept"));
 
         present.plan(plan(&[&[id("a", "")]], None));
         assert!(schedule(&plan(&[], None), &present).is_ok(), "it only drains");

@@ -67,6 +67,11 @@ pub fn refuse_if_with<M: Into<Invalid>>(wrong: bool, message: impl FnOnce() -> M
     if wrong { Err(message().into()) } else { Ok(()) }
 }
 
+/// How many bytes a message has on the wire, and as a record of the registry.
+fn size_of(message: &impl mesos::Message) -> usize {
+    message.encoded_len()
+}
+
 /// The rule for all ids that others choose.
 pub fn id(id: &str) -> Checked {
     Ok(mesos::validation::validate_id(id)?)

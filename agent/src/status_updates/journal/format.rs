@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! segment = "mesos-updates-1\n" frame*
-//! frame   = length (u32) | crc32 of the body (u32) | crc32 of those eight bytes (u32) | body     a group: whole or not at all
+//! frame   = length (u32) | crc32 of the body (u32) | crc32 of those eight bytes (u32) | body     a group, or a part of one above 1 MiB: whole or not at all
 //! body    = entry*
 //! entry   = kind (u8) | path | text                     kind 1: an owner's content, 2: an owner that is a link
 //!         | 3 (u8)    | path | offset (u64) | text      bytes of a task's log

@@ -213,7 +213,9 @@ impl Journal {
     ) -> Result<usize, DiskError> {
         let mut size = 0;
         for owner in log.owners() {
-            if !self.carried.insert(owner.path().to_path_buf()) {
+            let is_known = !self.carried.insert(owner.path().to_path_buf());
+            // A link may lead elsewhere than before: to a later run.
+            if is_known && matches!(owner, Owner::File(_)) {
                 continue;
             }
             let path = self.below(owner.path())?;
