@@ -257,7 +257,7 @@ fn run_all(arguments: &Arguments, mistake: Mistake, mut wants_more: impl FnMut(u
             if seed >= last {
                 return;
             }
-            let outcome = run(seed, arguments.size, &faults_of(seed, arguments, mistake), arguments.trace);
+            let outcome = run(seed, arguments.size, &faults_of(seed, arguments), arguments.trace);
             if done.send((seed, outcome)).is_err() {
                 return;
             }
@@ -285,18 +285,8 @@ fn run_all(arguments: &Arguments, mistake: Mistake, mut wants_more: impl FnMut(u
     });
 }
 
-fn faults_of(seed: u64, arguments: &Arguments, mistake: Mistake) -> Vec<Planned> {
-    if arguments.calm {
-        return Vec::new();
-    }
-    #[cfg_attr(not(feature = "sabotage"), allow(unused_mut, reason = "there are no mistakes to look for"))]
-    let mut faults = draw(seed, &arguments.size);
-    #[cfg(feature = "sabotage")]
-    if mistake.is_some_and(super::mistakes::needs_steady_leader) {
-        faults.retain(|planned| !planned.fault.changes_leader());
-    }
-    let _ = mistake;
-    faults
+fn faults_of(seed: u64, arguments: &Arguments) -> Vec<Planned> {
+    if arguments.calm { Vec::new() } else { draw(seed, &arguments.size) }
 }
 
 fn simulate(arguments: &Arguments, mistake: Mistake) -> Report {
@@ -307,7 +297,7 @@ fn simulate(arguments: &Arguments, mistake: Mistake) -> Report {
         counted < arguments.seeds && report.runs < 2 * arguments.seeds
     };
     if arguments.single {
-        faults_of(arguments.first, arguments, mistake).iter().for_each(|fault| println!("{fault}"));
+        faults_of(arguments.first, arguments).iter().for_each(|fault| println!("{fault}"));
     }
     if !wanted(&report) {
         return report;
@@ -318,7 +308,7 @@ fn simulate(arguments: &Arguments, mistake: Mistake) -> Report {
             println!("seed {seed} FAILED: {failure}");
             if arguments.shrink > 0 {
                 println!("what it needs to fail:");
-                shrunk(seed, arguments, &faults_of(seed, arguments, mistake))
+                shrunk(seed, arguments, &faults_of(seed, arguments))
                     .iter()
                     .for_each(|fault| println!("{fault}"));
             }

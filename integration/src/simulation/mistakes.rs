@@ -33,12 +33,6 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
     }
 }
 
-/// Whether the mistake shows only under a leader that stays: agents register with each new one anyway, so that whatever
-/// the old one held of them is forgotten. It is looked for in runs in which no fault changes the leader.
-pub fn needs_steady_leader(bug: Bug) -> bool {
-    bug == Bug::IgnoresDisconnected
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

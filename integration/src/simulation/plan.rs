@@ -183,20 +183,6 @@ impl Fault {
         })
     }
 
-    /// Whether another master may lead after it. A storm may end sessions, a registry that fails ends its master.
-    pub fn changes_leader(&self) -> bool {
-        let of_master = |who: &Who| matches!(who, Who::Leader | Who::Master(_));
-        match self {
-            Fault::Isolate(who, ..)
-            | Fault::Crash(who, _)
-            | Fault::Session(who, _)
-            | Fault::Freeze(who, _) => of_master(who),
-            Fault::Registry(_) | Fault::SlowRegistry(_) | Fault::WriteTwice | Fault::LateWrite => true,
-            Fault::Rack(..) | Fault::Storm(_) => true,
-            _ => false,
-        }
-    }
-
     /// Whether it waits by itself until it harms somebody.
     pub fn waits(&self) -> bool {
         matches!(
