@@ -93,6 +93,12 @@ impl Cluster {
 
     /// Starts one more master and waits until it answers.
     pub async fn add_master(&mut self, flags: &[&str]) {
+        let address = self.start_master(flags);
+        wait::until("the master to answer", async || self.get_at(address, "/version").await.map(drop)).await;
+    }
+
+    /// Starts one more master, which may end before it ever answers, and says where it is to listen.
+    pub fn start_master(&mut self, flags: &[&str]) -> SocketAddr {
         let index = self.masters.len() + 1;
         let port = Port::reserve().expect("the kernel has a port");
         let mut arguments = vec!["master".to_owned()];
@@ -104,9 +110,9 @@ impl Cluster {
         }
         arguments.extend(flags.iter().map(ToString::to_string));
         let daemon = self.launch(&format!("master-{index}"), arguments);
+        let address = port.address();
         self.masters.push((daemon, port));
-        let address = self.masters[index - 1].1.address();
-        wait::until("the master to answer", async || self.get_at(address, "/version").await.map(drop)).await;
+        address
     }
 
     /// Starts one more agent; does not wait for it.

@@ -267,7 +267,7 @@ fn zookeeper_may_want_a_password_which_nobody_is_shown() {
         let mut others = Cluster::found_at(&zookeeper.url());
         others.add_agent(&AgentSpec::new("cpus:1;mem:64"));
         cluster.wait_for_agents(2).await;
-        others.add_master(&[]).await;
+        others.start_master(&[]);
         let code =
             wait::until("the other master to end", async || others.master_process(0).exit_code()).await;
         assert_ne!(code, 0);
