@@ -13,7 +13,7 @@ use integration::chaos::{run, say};
 use integration::mode;
 
 /// How long there are faults: in `./test` and in `./test --long`.
-const TIME: Duration = Duration::from_secs(45);
+const TIME: Duration = Duration::from_secs(60);
 const LONG_TIME: Duration = Duration::from_secs(600);
 
 fn programs() -> Programs {
