@@ -6,11 +6,11 @@ use election::LeaderChanged;
 use libprocess::testing::{run, settle};
 use mesos::internal::{
     KillTaskMessage, PingSlaveMessage, RunTaskMessage, ShutdownExecutorMessage, ShutdownFrameworkMessage,
-    ShutdownMessage, StatusUpdateAcknowledgementMessage, UpdateFrameworkMessage,
+    ShutdownMessage, SlaveReregisteredMessage, StatusUpdateAcknowledgementMessage, UpdateFrameworkMessage,
 };
 use mesos::v1::TaskState;
 use mesos::v1::executor::event::Type;
-use mesos::{ExecutorId, FrameworkId, TaskId, v1};
+use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, v1};
 
 use super::harness::*;
 use super::http::json;
@@ -120,6 +120,23 @@ fn an_agent_registers_again_also_when_the_same_master_is_detected_anew() {
         detect(&world, Some("master@127.0.0.1:5051")).await;
         world.pass(Duration::from_secs(1)).await;
         assert!(matches!(world.hears()[0], Heard::Reregister(_)), "{:?}", world.hears());
+    });
+}
+
+/// An answer to a message that a broken network kept since the master led before: it knows nothing of what runs now.
+#[test]
+fn an_answer_that_was_not_asked_for_since_the_master_was_detected_is_ignored() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        detect(&world, None).await;
+        detect(&world, Some("master@127.0.0.1:5051")).await;
+        world.forget();
+        let slave_id = AgentId::from(AGENT).to_proto();
+        world.master_says(SlaveReregisteredMessage { slave_id, ..Default::default() }).await;
+        assert!(world.hears().is_empty(), "it would send its resources: {:?}", world.hears());
+        world.pass(Duration::from_secs(1)).await;
+        assert!(matches!(world.hears()[..], [Heard::Reregister(_), Heard::Resources]), "{:?}", world.hears());
     });
 }
 

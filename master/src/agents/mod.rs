@@ -34,7 +34,7 @@ pub(crate) mod reregister;
 pub(crate) mod unreachable;
 pub(crate) mod update;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use libprocess::{Address, Context, FixedState, Pid, Timer};
@@ -43,6 +43,7 @@ use mesos::{AgentId, v1};
 
 use self::limiter::RemovalLimiter;
 use self::observer::{AgentObserver, Connection, PingLimits};
+use self::reregister::Report;
 use crate::frameworks::events;
 use crate::master::Master;
 use crate::settings::Settings;
@@ -52,8 +53,8 @@ pub(crate) struct Agents {
     limits: PingLimits,
     /// New agents that wait for the registry.
     pub(crate) registering: BTreeSet<Pid>,
-    /// Returning agents that wait for the registry.
-    pub(crate) reregistering: BTreeSet<AgentId>,
+    /// Returning agents that wait for the registry, each with what it has said since.
+    pub(crate) reregistering: BTreeMap<AgentId, Option<Report>>,
     /// Agents that wait for the registry to be unreachable.
     pub(crate) marking_unreachable: BTreeSet<AgentId>,
     /// Agents that wait for the registry to be removed.
@@ -73,7 +74,7 @@ impl Agents {
         Self {
             limits: settings.ping_limits(),
             registering: BTreeSet::new(),
-            reregistering: BTreeSet::new(),
+            reregistering: BTreeMap::new(),
             marking_unreachable: BTreeSet::new(),
             removing: BTreeSet::new(),
             marking_gone: BTreeSet::new(),

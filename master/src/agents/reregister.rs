@@ -6,6 +6,10 @@
 //! *unreachable* are added with everything they bring: tasks and executors of frameworks that this
 //! master has never heard of make these frameworks known. Frameworks that were removed meanwhile are
 //! shut down on the agent.
+//!
+//! An agent repeats its message until it is answered, and what it runs changes meanwhile. A message can be old: one that
+//! a broken network kept since an earlier leadership arrives before those of today. So the last one counts that has
+//! come when the registry agrees (found by simulation; upstream takes the first).
 
 use libprocess::{Context, Pid};
 use mesos::internal::{
@@ -25,6 +29,13 @@ use crate::registrar::Operation;
 use crate::updates;
 use crate::validation::{self, Invalid, resource};
 
+/// A re-registration, and who sent it.
+#[derive(Debug)]
+pub(crate) struct Report {
+    from: Pid,
+    message: ReregisterSlaveMessage,
+}
+
 /// Takes an agent back. It repeats its message until it is answered.
 pub(crate) fn reregister(
     master: &mut Master,
@@ -34,10 +45,11 @@ pub(crate) fn reregister(
 ) {
     master.metrics.messages_reregister_slave.increment();
     let Some(id) = message.slave.id.as_ref().map(AgentId::from) else { return };
-    let busy = master.agents.reregistering.contains(&id)
-        || master.agents.marking_unreachable.contains(&id)
-        || master.agents.marking_gone.contains(&id);
-    if busy {
+    if let Some(newest) = master.agents.reregistering.get_mut(&id) {
+        *newest = Some(Report { from: from.clone(), message });
+        return;
+    }
+    if master.agents.marking_unreachable.contains(&id) || master.agents.marking_gone.contains(&id) {
         tracing::info!(agent_id = %id, "ignoring a re-registration: another transition is in progress");
         return;
     }
@@ -69,32 +81,37 @@ pub(crate) fn reregister(
         return;
     }
     tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
-    master.agents.reregistering.insert(id.clone());
-    let pid = from.clone();
+    let report = Report { from: from.clone(), message };
     let was_known = master.cluster.agent(&id).is_some();
-    match registry_change(master, &id, &message.slave) {
-        None => proceed(master, id, pid, message, ctx),
+    match registry_change(master, &id, &report.message.slave) {
+        None => proceed(master, id, report, ctx),
         Some(operation) => {
+            master.agents.reregistering.insert(id.clone(), None);
             master.apply(operation, ctx, move |master, possible, ctx| {
+                let newest = master.agents.reregistering.remove(&id).flatten();
                 if !possible {
                     tracing::warn!(agent_id = %id, "the registry does not know the agent; it will try again");
-                    master.agents.reregistering.remove(&id);
-                    return;
-                }
-                if master.agents.marking_gone.contains(&id) {
+                } else if master.agents.marking_gone.contains(&id) {
                     tracing::info!(agent_id = %id, "the agent is marked gone while it re-registers");
-                    master.agents.reregistering.remove(&id);
-                    return;
-                }
-                if was_known && master.cluster.agent(&id).is_none() {
+                } else if was_known && master.cluster.agent(&id).is_none() {
                     tracing::warn!(agent_id = %id, "the agent was removed while it re-registered; it will try again");
-                    master.agents.reregistering.remove(&id);
-                    return;
+                } else if let Some(Report { from, mut message }) = newest
+                    && !is_repeated(&mut message, &report.message)
+                {
+                    tracing::info!(agent_id = %id, "what the agent runs has changed while it re-registered");
+                    reregister(master, message, &from, ctx);
+                } else {
+                    proceed(master, id, report, ctx);
                 }
-                proceed(master, id, pid, message, ctx);
             });
         }
     }
+}
+
+/// Whether the agent has only said the same once more.
+fn is_repeated(newer: &mut ReregisterSlaveMessage, older: &ReregisterSlaveMessage) -> bool {
+    upgrade(newer);
+    newer == older
 }
 
 /// What has to be stored first. Nothing, if the agent is admitted and has not changed.
@@ -129,14 +146,8 @@ fn validate(master: &Master, message: &ReregisterSlaveMessage) -> Result<(), Inv
 }
 
 /// The registry agrees.
-fn proceed(
-    master: &mut Master,
-    id: AgentId,
-    pid: Pid,
-    message: ReregisterSlaveMessage,
-    ctx: &mut Context<Master>,
-) {
-    master.agents.reregistering.remove(&id);
+fn proceed(master: &mut Master, id: AgentId, report: Report, ctx: &mut Context<Master>) {
+    let Report { from: pid, message } = report;
     let ReregisterSlaveMessage {
         slave,
         checkpointed_resources,

@@ -65,7 +65,7 @@ pub(crate) fn recovery_timed_out(master: &mut Master, known: usize, ctx: &mut Co
         return;
     }
     for agent in absent {
-        if !master.agents.reregistering.contains(&agent) && !is_on(Bug::LeavesRecovered) {
+        if !master.agents.reregistering.contains_key(&agent) && !is_on(Bug::LeavesRecovered) {
             schedule(master, Removal { agent, cause: Cause::NotRecovered }, ctx);
         }
     }
@@ -129,7 +129,7 @@ fn mark(
         master.cluster.agent(agent).map(|state| (*state.info).clone())
     };
     let Some(info) = info else { return false };
-    let busy = master.agents.reregistering.contains(agent)
+    let busy = master.agents.reregistering.contains_key(agent)
         || master.agents.marking_unreachable.contains(agent)
         || master.agents.removing.contains(agent)
         || master.agents.marking_gone.contains(agent)

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::agents::{framework_info, reported, running_task};
 use super::partition::{asked, listed, unaware, updates};
-use super::shelf::Shelf;
+use super::shelf::{Shelf, patient};
 use super::{Agent, Cluster, Got, capabilities, executor_task, info};
 use crate::Settings;
 
@@ -114,6 +114,35 @@ fn tasks_of_an_agent_that_does_not_come_back_to_the_next_leader_are_answered_for
         ] {
             assert_eq!(cluster.metric(&format!("master/{metric}")), value, "{metric}");
         }
+    });
+}
+
+/// A message of an earlier leadership arrives before today's: a broken network had kept it.
+#[test]
+fn the_last_thing_counts_that_an_agent_has_said_while_the_registry_took_it_back() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let scheduler = running_task(&cluster, &agent, info()).await;
+        let id = scheduler.id.clone();
+        let cluster = cluster.fail_over(&shelf, patient()).await;
+        tokio::time::sleep(Duration::from_secs(601)).await;
+        testing::settle().await;
+        assert!(shelf.has("unreachable", &agent.id()));
+        shelf.hold();
+        agent.reregister(Vec::new(), Vec::new());
+        let now = vec![reported(&agent, &id, TaskState::TaskRunning)];
+        agent.reregister(now.clone(), vec![framework_info(&id)]);
+        agent.reregister(now, vec![framework_info(&id)]);
+        testing::settle().await;
+        shelf.release().await;
+        let got = agent.taken().await;
+        let answers = got.iter().filter(|got| matches!(got, Got::Reregistered(_))).count();
+        assert_eq!(answers, 1, "{got:?}");
+        let mut scheduler = cluster.subscribe(again(&id)).await;
+        let status = asked(&mut scheduler, "t", &agent.id()).await;
+        assert_eq!((status.state(), status.reason()), (TaskState::TaskRunning, Reason::Reconciliation));
     });
 }
 
