@@ -21,8 +21,9 @@ use super::offers::OfferChecks;
 /// How often the allocator's books are compared with the master's.
 const COMPARE: Duration = Duration::from_secs(10);
 
-/// So long a master may take to give up agents that have not come back in time.
-const GIVES_UP: Duration = Duration::from_secs(30);
+/// So long a master may take to give up agents that have not come back in time: the write that tells it may wait behind
+/// another one, and each may take up to `registry_store_timeout` (20 s).
+const GIVES_UP: Duration = Duration::from_secs(45);
 /// Who is not looked at for so long was frozen, or did not run.
 const UNSEEN: Duration = Duration::from_secs(3);
 
