@@ -6,6 +6,7 @@
 //! | [`master`] | the actor: what it owns, and its messages |
 //! | [`cluster`] | the state and its transitions, pure; what readers get |
 //! | `calls` | the scheduler API, one file per call |
+//! | `driver` | the same for schedulers of the first API, by messages |
 //! | [`agents`] | how agents come, are watched, and are lost |
 //! | `operator` | the operator API: quotas, weights |
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
@@ -19,6 +20,7 @@ pub mod agents;
 mod allocation;
 mod calls;
 pub mod cluster;
+mod driver;
 mod frameworks;
 pub mod http;
 mod ids;

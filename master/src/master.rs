@@ -8,12 +8,13 @@
 //! | `Health` | an agent's observer | marks the agent unreachable, or spares it (`agents::unreachable`) |
 //! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | (`agents`) |
 //! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework (`updates`) |
+//! | `scheduler.Call` and the messages before it | a scheduler of the first API | (`driver`) |
 //! | `Timeout` | itself, later | one of the deadlines listed there |
 //! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks`) |
 //! | [`TakeSnapshot`] | whoever started it | answers with the state |
 //! | HTTP | schedulers, operators | `calls`, `operator`, `http` |
 //!
-//! A master that does not lead, or has not read the registry yet, drops what agents send. It never
+//! A master that does not lead, or has not read the registry yet, drops what agents and drivers send. It never
 //! waits: the registrar's answers come back as continuations. Whoever reads the state gets a
 //! [`Snapshot`] and renders it elsewhere.
 
@@ -27,11 +28,14 @@ use election::{CandidacyEnded, Contend, Contender, Detector, LeaderChanged, Watc
 use indexmap::IndexMap;
 use libprocess::{Address, Context, FixedState, Handle, Install, Pid, Process, Promise, messages, promise};
 use mesos::internal::{
-    ExecutorToFrameworkMessage, ExitedExecutorMessage, RegisterSlaveMessage, ReregisterSlaveMessage,
-    StatusUpdateMessage, UnregisterSlaveMessage, UpdateSlaveMessage,
+    AuthenticateMessage, DeactivateFrameworkMessage, ExecutorToFrameworkMessage, ExitedExecutorMessage,
+    FrameworkToExecutorMessage, KillTaskMessage, LaunchTasksMessage, ReconcileTasksMessage,
+    RegisterFrameworkMessage, RegisterSlaveMessage, ReregisterFrameworkMessage, ReregisterSlaveMessage,
+    ResourceRequestMessage, ReviveOffersMessage, StatusUpdateAcknowledgementMessage, StatusUpdateMessage,
+    UnregisterFrameworkMessage, UnregisterSlaveMessage, UpdateSlaveMessage,
 };
 use mesos::sabotage::{Bug, is_on};
-use mesos::{AgentId, FrameworkId, OfferId, v1};
+use mesos::{AgentId, FrameworkId, OfferId, v0, v1};
 
 use crate::agents::observer::Health;
 use crate::agents::{self, Agents};
@@ -44,7 +48,7 @@ use crate::leadership::Leadership;
 use crate::metrics::{Metrics, register_queue};
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::settings::Settings;
-use crate::{calls, frameworks, http, inverse_offers, leadership, offers, operator, updates};
+use crate::{calls, driver, frameworks, http, inverse_offers, leadership, offers, operator, updates};
 
 /// Why a master ended by itself. Its process must end, too: another master leads.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -131,7 +135,7 @@ pub struct Master {
     pub(crate) started: SystemTime,
     pub(crate) leadership: Leadership,
     pub(crate) cluster: Cluster,
-    /// The connected schedulers.
+    /// The streams of the connected schedulers of the HTTP API.
     pub(crate) streams: IndexMap<FrameworkId, Stream, FixedState>,
     pub(crate) agents: Agents,
     pub(crate) allocation: Allocation,
@@ -250,6 +254,7 @@ impl Process for Master {
         install.message::<StatusUpdateMessage>();
         install.message::<ExitedExecutorMessage>();
         install.message::<ExecutorToFrameworkMessage>();
+        driver::install(install);
         calls::http::install(install);
         http::install(install);
         operator::install(install);
@@ -272,12 +277,13 @@ impl Process for Master {
     }
 
     fn exited(&mut self, pid: &Pid, ctx: &mut Context<Self>) {
+        frameworks::lifecycle::link_broke(self, pid, ctx);
         agents::disconnect::link_broke(self, pid, ctx);
     }
 }
 
-/// Messages of agents: dropped unless this master leads and knows the registry.
-macro_rules! from_agents {
+/// Messages of agents and drivers: dropped unless this master leads and knows the registry.
+macro_rules! from_peers {
     ($($message:ty => $handler:path;)*) => {$(
         impl Handle<$message> for Master {
             fn handle(&mut self, message: $message, from: &Pid, ctx: &mut Context<Self>) {
@@ -291,7 +297,7 @@ macro_rules! from_agents {
     )*};
 }
 
-from_agents! {
+from_peers! {
     RegisterSlaveMessage => agents::register::register;
     ReregisterSlaveMessage => agents::reregister::reregister;
     UnregisterSlaveMessage => agents::remove::unregister;
@@ -299,6 +305,19 @@ from_agents! {
     StatusUpdateMessage => updates::status::update;
     ExitedExecutorMessage => updates::executor::exited;
     ExecutorToFrameworkMessage => updates::executor::message;
+    v0::scheduler::Call => driver::calls::receive;
+    RegisterFrameworkMessage => driver::subscribe::register;
+    ReregisterFrameworkMessage => driver::subscribe::reregister;
+    UnregisterFrameworkMessage => driver::messages::unregister;
+    DeactivateFrameworkMessage => driver::deactivate::deactivate;
+    ResourceRequestMessage => driver::messages::request_resources;
+    LaunchTasksMessage => driver::messages::launch_tasks;
+    ReviveOffersMessage => driver::messages::revive_offers;
+    KillTaskMessage => driver::messages::kill_task;
+    StatusUpdateAcknowledgementMessage => driver::messages::acknowledge;
+    FrameworkToExecutorMessage => driver::messages::message;
+    ReconcileTasksMessage => driver::messages::reconcile_tasks;
+    AuthenticateMessage => driver::authenticate::authenticate;
 }
 
 /// Messages within the node.

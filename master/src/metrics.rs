@@ -67,6 +67,8 @@ counters! {
     messages_register_framework,
     messages_reregister_framework,
     messages_unregister_framework,
+    messages_deactivate_framework,
+    messages_authenticate,
     messages_kill_task,
     messages_status_update_acknowledgement,
     messages_operation_status_update_acknowledgement,

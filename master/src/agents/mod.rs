@@ -133,7 +133,8 @@ pub(crate) fn shut_down(pid: &Pid, reason: &str, ctx: &Context<Master>) {
 
 /// Tells all connected frameworks that an agent is lost.
 pub(crate) fn announce_lost(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
-    let connected: Vec<_> = master.streams.keys().cloned().collect();
+    let frameworks = master.cluster.frameworks().values().filter(|state| state.is_connected());
+    let connected: Vec<_> = frameworks.map(|state| state.id.clone()).collect();
     for framework in connected {
         master.send(&framework, events::agent_failure(agent), ctx);
     }

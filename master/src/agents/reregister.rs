@@ -22,7 +22,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::{introduce, watch};
 use super::{activation, check_domain, maintenance, reconcile, shut_down};
-use crate::cluster::{Agent, Executor, Introduction, Task, status};
+use crate::cluster::{Agent, Executor, Framework, Introduction, Task, status};
 use crate::frameworks;
 use crate::master::Master;
 use crate::registrar::Operation;
@@ -350,7 +350,7 @@ fn update_frameworks(
     for info in frameworks {
         let Some(id) = info.id.as_ref().map(FrameworkId::from) else { continue };
         if let Some(framework) = master.cluster.framework(&id) {
-            ctx.post(pid, update_message(&id, &framework.info));
+            ctx.post(pid, update_message(framework));
         } else if master.cluster.is_completed(&id) {
             tracing::info!(framework_id = %id, agent = %pid, "shutting a removed framework down on the agent");
             ctx.post(pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
@@ -361,12 +361,12 @@ fn update_frameworks(
     }
 }
 
-/// What agents are told when a framework changed. Frameworks of the v1 API have no pid.
-pub(crate) fn update_message(id: &FrameworkId, info: &v1::FrameworkInfo) -> UpdateFrameworkMessage {
+/// What agents are told when a framework changed.
+pub(crate) fn update_message(framework: &Framework) -> UpdateFrameworkMessage {
     UpdateFrameworkMessage {
-        framework_id: id.to_proto(),
-        pid: Some(Pid::nobody().to_string()),
-        framework_info: Some(info.clone()),
+        framework_id: framework.id.to_proto(),
+        pid: Some(framework.pid_text()),
+        framework_info: Some((*framework.info).clone()),
     }
 }
 

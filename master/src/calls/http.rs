@@ -122,7 +122,10 @@ fn check_sender(
         )));
     }
     let Some(stream) = master.streams.get(framework) else {
-        return Err(Response::forbidden("Framework is not subscribed"));
+        return Err(Response::forbidden(match state.is_connected() {
+            true => "Framework is not connected via HTTP",
+            false => "Framework is not subscribed",
+        }));
     };
     match request.header(STREAM_ID) {
         None => Err(bad("All non-subscribe calls should include the 'Mesos-Stream-Id' header")),

@@ -4,7 +4,7 @@
 //! TASK_ERROR, and the others are launched all the same. A framework's own executor is counted once, with
 //! the first of its tasks; the executor of a command task is the agent's affair.
 
-use libprocess::{Context, Pid};
+use libprocess::Context;
 use mesos::FrameworkId;
 use mesos::internal::{ResourceVersionUuid, RunTaskMessage};
 use mesos::resources;
@@ -132,8 +132,7 @@ fn tell(
             .map(|uuid| ResourceVersionUuid { resource_provider_id: None, uuid })
             .into_iter()
             .collect(),
-        // Frameworks of the v1 API have no pid.
-        pid: Some(Pid::nobody().to_string()),
+        pid: Some(state.pid_text()),
         launch_executor: Some(launch_executor),
     };
     ctx.post(&agent.pid, message);

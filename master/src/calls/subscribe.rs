@@ -2,8 +2,11 @@
 //! `_subscribe`, `failoverFramework`, `connectAndActivateRecoveredFramework`).
 //!
 //! Without an id it becomes a new framework. With an id it takes the framework over, whoever has it:
-//! the old stream ends with an error, the old offers are void. A framework that was removed cannot come
-//! back. A refusal is an ERROR event on a stream that then ends, not an HTTP error.
+//! the old scheduler is told so, the old offers are void. A framework that was removed cannot come back. A
+//! refusal is an ERROR event on a stream that then ends, not an HTTP error.
+//!
+//! Drivers subscribe by the same steps ([`examine`], then [`register`], or [`prepare`] and [`resume`]), with
+//! rules of their own in between (`driver::subscribe`).
 
 use std::collections::BTreeMap;
 
@@ -19,8 +22,9 @@ use uuid::Uuid;
 
 use crate::agents::reregister::update_message;
 use crate::cluster::{Connection, Framework};
-use crate::frameworks::stream::{Stream, attach};
-use crate::frameworks::{events, recover};
+use crate::frameworks::recover;
+use crate::frameworks::scheduler::{self, Scheduler};
+use crate::frameworks::stream::Stream;
 use crate::master::Master;
 use crate::validation::{self, Checked, Invalid, refuse_if};
 use crate::{inverse_offers, offers};
@@ -34,35 +38,46 @@ pub(super) fn subscribe(
     ctx: &mut Context<Master>,
 ) -> Body {
     let (stream, body) = Stream::new(stream, media);
-    let id = call.framework_info.id.as_ref().filter(|id| !id.value.is_empty()).map(FrameworkId::from);
-    match id {
-        None => master.metrics.messages_register_framework.increment(),
-        Some(_) => master.metrics.messages_reregister_framework.increment(),
-    }
-    let options = match validate(master, &call) {
-        Ok(options) => options,
-        Err(error) => {
-            tracing::info!(name = call.framework_info.name, %error, "refusing a subscription");
-            stream.refuse(error.0);
-            return body;
+    let stream = Scheduler::Stream(stream);
+    let id = id_of(&call.framework_info);
+    let name = call.framework_info.name.clone();
+    let said = examine(master, call).and_then(|said| match &id {
+        Some(id) => prepare(master, id, said),
+        None => Ok(said),
+    });
+    match (said, id) {
+        (Ok(said), None) => register(master, said, stream, ctx),
+        (Ok(said), Some(id)) => resume(master, &id, said, stream, ctx),
+        (Err(error), _) => {
+            tracing::info!(name, %error, "refusing a subscription");
+            stream.refuse(error.0, ctx);
         }
-    };
-    let said =
-        Said { info: call.framework_info, constraints: call.offer_constraints.unwrap_or_default(), options };
-    match id {
-        None => register(master, said, stream, ctx),
-        Some(id) => resume(master, &id, said, stream, ctx),
     }
     body
 }
 
+/// The id under which a framework subscribes. One that is empty is none.
+pub(crate) fn id_of(info: &FrameworkInfo) -> Option<FrameworkId> {
+    info.id.as_ref().filter(|id| !id.value.is_empty()).map(FrameworkId::from)
+}
+
 /// What a framework says of itself, found to be valid.
-pub(super) struct Said {
-    pub(super) info: FrameworkInfo,
+pub(crate) struct Said {
+    pub(crate) info: FrameworkInfo,
     /// As it sent them, for readers.
     pub(super) constraints: v1::scheduler::OfferConstraints,
     /// For the allocator, with the constraints compiled.
     pub(super) options: FrameworkOptions,
+}
+
+/// Counts a subscription, and validates what does not depend on what is known of the framework.
+pub(crate) fn examine(master: &mut Master, call: Subscribe) -> Result<Said, Invalid> {
+    match id_of(&call.framework_info) {
+        None => master.metrics.messages_register_framework.increment(),
+        Some(_) => master.metrics.messages_reregister_framework.increment(),
+    }
+    let options = validate(master, &call)?;
+    Ok(Said { info: call.framework_info, constraints: call.offer_constraints.unwrap_or_default(), options })
 }
 
 fn validate(master: &Master, call: &Subscribe) -> Result<FrameworkOptions, Invalid> {
@@ -99,7 +114,12 @@ pub(super) fn options(
 }
 
 /// A new framework.
-fn register(master: &mut Master, said: Said, stream: Stream, ctx: &mut Context<Master>) {
+pub(crate) fn register(
+    master: &mut Master,
+    said: Said,
+    scheduler: Scheduler,
+    ctx: &mut Context<Master>,
+) {
     let Said { mut info, constraints, options } = said;
     let id = master.ids.framework();
     info.id = Some(id.to_proto());
@@ -112,26 +132,34 @@ fn register(master: &mut Master, said: Said, stream: Stream, ctx: &mut Context<M
     master.metrics.framework(&id).call(call::Type::Subscribe);
     master.allocation.add_framework(&framework, options, BTreeMap::new());
     master.cluster.add_framework(framework);
-    attach(master, &id, stream, ctx);
+    scheduler::attach(master, &id, scheduler, ctx);
 }
 
-/// A framework again: its scheduler restarted, lost its connection, or another instance took over.
-fn resume(master: &mut Master, id: &FrameworkId, mut said: Said, stream: Stream, ctx: &mut Context<Master>) {
+/// Makes the framework known, and validates what it says of itself now against what it said before.
+pub(crate) fn prepare(master: &mut Master, id: &FrameworkId, mut said: Said) -> Result<Said, Invalid> {
     // Neither it nor an agent with its tasks has come back since this master leads.
     if master.cluster.framework(id).is_none() {
         recover::recover(master, said.info.clone());
     }
-    let Some(current) = master.cluster.framework(id).map(|state| state.info.clone()) else { return };
-    validation::framework::preserve_immutable(&current, &mut said.info);
-    if let Err(error) = validation::framework::validate_update(&current, &said.info) {
-        tracing::info!(framework_id = %id, %error, "refusing a subscription");
-        stream.refuse(error.0);
-        return;
+    if let Some(current) = master.cluster.framework(id).map(|state| state.info.clone()) {
+        validation::framework::preserve_immutable(&current, &mut said.info);
+        validation::framework::validate_update(&current, &said.info)?;
     }
+    Ok(said)
+}
+
+/// A framework again: its scheduler restarted, lost its connection, or another instance took over.
+pub(crate) fn resume(
+    master: &mut Master,
+    id: &FrameworkId,
+    said: Said,
+    scheduler: Scheduler,
+    ctx: &mut Context<Master>,
+) {
     tracing::info!(framework_id = %id, name = said.info.name, "a framework subscribes again");
     master.metrics.framework(id).call(call::Type::Subscribe);
     update(master, id, said, ctx);
-    take_over(master, id, stream, ctx);
+    take_over(master, id, scheduler, ctx);
     tell_agents(master, id, ctx);
 }
 
@@ -153,18 +181,19 @@ pub(super) fn update(master: &mut Master, id: &FrameworkId, said: Said, ctx: &mu
     }
 }
 
-/// The new stream is the framework's.
-fn take_over(master: &mut Master, id: &FrameworkId, stream: Stream, ctx: &mut Context<Master>) {
-    if let Some(old) = master.streams.swap_remove(id) {
-        tracing::info!(framework_id = %id, "the framework failed over");
-        old.refuse("Framework failed over");
-        master.metrics.framework(id).event(events::error("").r#type());
-    }
+/// The new scheduler is the framework's. The old offers are void; nobody is left to be told so, but a driver that
+/// subscribes once more.
+fn take_over(master: &mut Master, id: &FrameworkId, scheduler: Scheduler, ctx: &mut Context<Master>) {
+    scheduler::replace(master, id, &scheduler, ctx);
     let Some(state) = master.cluster.framework(id) else { return };
-    let was_active = state.is_active();
+    let (was_active, own_driver) = (state.is_active(), state.pid.is_some());
     let outstanding: Vec<_> = state.offers.keys().cloned().collect();
     for offer in outstanding {
-        offers::discard(master, &offer, None, ctx);
+        if own_driver {
+            offers::rescind(master, &offer, ctx);
+        } else {
+            offers::discard(master, &offer, None, ctx);
+        }
     }
     inverse_offers::rescind_of_framework(master, id, ctx);
     master.cluster.set_reregistered(id, ctx.now());
@@ -173,13 +202,13 @@ fn take_over(master: &mut Master, id: &FrameworkId, stream: Stream, ctx: &mut Co
         // After its offers were given back, so that the allocator's view of its share is right.
         master.allocation.activate_framework(id);
     }
-    attach(master, id, stream, ctx);
+    scheduler::attach(master, id, scheduler, ctx);
 }
 
 /// All agents hear of it: an executor may run where no task does.
 pub(super) fn tell_agents(master: &Master, id: &FrameworkId, ctx: &Context<Master>) {
     let Some(state) = master.cluster.framework(id) else { return };
     for agent in master.cluster.agents().values() {
-        ctx.post(&agent.pid, update_message(id, &state.info));
+        ctx.post(&agent.pid, update_message(state));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use libprocess::Pid;
 use mesos::capabilities::FrameworkCapabilities;
 use mesos::tasks::framework_roles;
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
@@ -52,6 +53,9 @@ pub struct Framework {
     pub offer_constraints: Arc<v1::scheduler::OfferConstraints>,
     /// Whether its scheduler is there.
     pub connection: Connection,
+    /// Where its scheduler is, if that is a driver (`driver`). It is kept while the driver is away, since that one may
+    /// come back without taking over. A scheduler of the HTTP API has none.
+    pub pid: Option<Pid>,
     /// When it first subscribed with this master; the epoch while it is recovered.
     pub registered: SystemTime,
     /// When it subscribed last.
@@ -90,6 +94,7 @@ impl Framework {
             suppressed_roles: Arc::default(),
             offer_constraints: Arc::default(),
             connection,
+            pid: None,
             registered: now,
             reregistered: now,
             unregistered: None,
@@ -130,6 +135,11 @@ impl Framework {
     /// Whether it is known only from agents.
     pub fn is_recovered(&self) -> bool {
         self.connection == Connection::Recovered
+    }
+
+    /// Where agents find its scheduler: the pid of its driver, or nobody's.
+    pub fn pid_text(&self) -> String {
+        self.pid.as_ref().map_or_else(|| Pid::nobody().to_string(), ToString::to_string)
     }
 
     /// Whether its tasks outlive a restart of their agent.

@@ -67,6 +67,8 @@ pub struct Cluster {
     version: u64,
     limits: Limits,
     frameworks: Ordered<FrameworkId, Arc<Framework>>,
+    /// Finds a framework by the pid of its driver; not part of a snapshot.
+    frameworks_by_pid: IndexMap<Pid, FrameworkId, FixedState>,
     completed_frameworks: History<Framework>,
     agents: Ordered<AgentId, Arc<Agent>>,
     /// Finds an agent by its pid; not part of a snapshot.
@@ -97,6 +99,7 @@ impl Cluster {
             version: 0,
             limits,
             frameworks: persistent::ordered(),
+            frameworks_by_pid: IndexMap::default(),
             completed_frameworks: History::new(limits.completed_frameworks),
             agents: persistent::ordered(),
             agents_by_pid: IndexMap::default(),
@@ -140,6 +143,11 @@ impl Cluster {
     /// A registered framework.
     pub fn framework(&self, id: &FrameworkId) -> Option<&Arc<Framework>> {
         self.frameworks.get(id)
+    }
+
+    /// The registered framework whose driver is at this pid.
+    pub fn framework_at(&self, pid: &Pid) -> Option<&Arc<Framework>> {
+        self.frameworks_by_pid.get(pid).and_then(|id| self.frameworks.get(id))
     }
 
     /// All registered frameworks.
@@ -287,6 +295,18 @@ impl Cluster {
         tally.count_framework(framework.is_connected(), framework.is_active(), 1);
     }
 
+    /// Its scheduler is the driver at this pid from now on, or one of the HTTP API.
+    pub fn set_framework_pid(&mut self, id: &FrameworkId, pid: Option<Pid>) {
+        let Some(framework) = self.framework_mut(id) else { return };
+        let before = std::mem::replace(&mut framework.pid, pid.clone());
+        if let Some(before) = before {
+            self.frameworks_by_pid.swap_remove(&before);
+        }
+        if let Some(pid) = pid {
+            self.frameworks_by_pid.insert(pid, id.clone());
+        }
+    }
+
     /// Its scheduler subscribed again. The first time after a recovery counts as its registration.
     pub fn set_reregistered(&mut self, id: &FrameworkId, now: SystemTime) {
         if let Some(framework) = self.framework_mut(id) {
@@ -302,6 +322,9 @@ impl Cluster {
         self.version += 1;
         let Some(framework) = self.frameworks.get(id).cloned() else { return };
         self.frameworks.remove_mut(id);
+        if let Some(pid) = &framework.pid {
+            self.frameworks_by_pid.swap_remove(pid);
+        }
         self.tally.count_framework(framework.is_connected(), framework.is_active(), -1);
         let unreachable = framework.unreachable_tasks.iter();
         self.tally.tasks_unreachable.fetch_sub(unreachable.map(in_state_unreachable).sum(), Relaxed);

@@ -3,10 +3,10 @@
 
 use std::time::SystemTime;
 
-use libprocess::Context;
+use libprocess::{Context, Pid};
 use mesos::FrameworkId;
 
-use super::remove;
+use super::{events, remove};
 use crate::cluster::Connection;
 use crate::master::{Master, StreamBroken, Timeout};
 use crate::{inverse_offers, offers};
@@ -14,9 +14,22 @@ use crate::{inverse_offers, offers};
 /// A stream broke. It may not be its framework's any more: then that has subscribed again.
 pub(crate) fn stream_broken(master: &mut Master, message: StreamBroken, ctx: &mut Context<Master>) {
     let StreamBroken { framework, stream } = message;
-    if master.streams.get(&framework).is_none_or(|current| current.id != stream) {
-        return;
+    if master.streams.get(&framework).is_some_and(|current| current.id == stream) {
+        away(master, framework, ctx);
     }
+}
+
+/// The link to a pid broke: a driver may have been there. Nothing happens if that is not its framework's any more. If it
+/// lives, and only the connection broke, it would not notice, since drivers get no heartbeats: it is told to abort.
+pub(crate) fn link_broke(master: &mut Master, pid: &Pid, ctx: &mut Context<Master>) {
+    let framework = master.cluster.framework_at(pid).filter(|state| state.is_connected());
+    let Some(framework) = framework.map(|state| state.id.clone()) else { return };
+    master.send(&framework, events::error("Framework disconnected"), ctx);
+    away(master, framework, ctx);
+}
+
+/// The scheduler is away, and has its failover timeout to come back.
+fn away(master: &mut Master, framework: FrameworkId, ctx: &mut Context<Master>) {
     disconnect(master, &framework, ctx);
     let Some(state) = master.cluster.framework(&framework) else { return };
     let (timeout, since) = (state.failover_timeout(), state.reregistered);
@@ -30,19 +43,28 @@ fn disconnect(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Ma
         stream.close();
     }
     master.metrics.framework(framework).set_subscribed(false);
-    deactivate(master, framework, ctx);
+    deactivate(master, framework, false, ctx);
     master.cluster.set_connection(framework, Connection::Disconnected);
 }
 
-/// No more offers for a framework; those it has are discarded.
-pub(super) fn deactivate(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
+/// No more offers for a framework; those it has are taken back, and it is told so if they are to be rescinded.
+pub(crate) fn deactivate(
+    master: &mut Master,
+    framework: &FrameworkId,
+    rescind: bool,
+    ctx: &mut Context<Master>,
+) {
     let Some(state) = master.cluster.framework(framework).filter(|state| state.is_active()) else { return };
     let outstanding: Vec<_> = state.offers.keys().cloned().collect();
     master.cluster.set_connection(framework, Connection::Connected { active: false });
     // First, so that what the offers held is not offered to it again.
     master.allocation.deactivate_framework(framework);
     for offer in outstanding {
-        offers::discard(master, &offer, None, ctx);
+        if rescind {
+            offers::rescind(master, &offer, ctx);
+        } else {
+            offers::discard(master, &offer, None, ctx);
+        }
     }
     inverse_offers::rescind_of_framework(master, framework, ctx);
 }

@@ -22,7 +22,7 @@ pub(crate) fn remove(master: &mut Master, framework: &FrameworkId, ctx: &mut Con
         return;
     }
     tracing::info!(framework_id = %framework, "removing the framework");
-    lifecycle::deactivate(master, framework, ctx);
+    lifecycle::deactivate(master, framework, false, ctx);
     // All agents: an executor may run where no task does.
     for agent in master.cluster.agents().values() {
         ctx.post(&agent.pid, ShutdownFrameworkMessage { framework_id: framework.to_proto() });

@@ -44,20 +44,8 @@ impl Stream {
     }
 }
 
-impl Master {
-    /// Sends an event to a framework, if it is connected.
-    pub(crate) fn send(&mut self, framework: &FrameworkId, event: Event, ctx: &mut Context<Self>) {
-        let Some(stream) = self.streams.get(framework) else { return };
-        self.metrics.framework(framework).event(event.r#type());
-        if !stream.send(&event) {
-            let stream = stream.id;
-            ctx.address().tell(StreamBroken { framework: framework.clone(), stream });
-        }
-    }
-}
-
 /// Makes a stream a framework's, from SUBSCRIBED on. What happens when it breaks is arranged here.
-pub(crate) fn attach(
+pub(super) fn attach(
     master: &mut Master,
     framework: &FrameworkId,
     stream: Stream,
@@ -70,7 +58,6 @@ pub(crate) fn attach(
         super::lifecycle::stream_broken(master, StreamBroken { framework: owner, stream: id }, ctx);
     });
     master.streams.insert(framework.clone(), stream);
-    master.metrics.framework(framework).set_subscribed(true);
     let subscribed = events::subscribed(framework, &master.info);
     master.send(framework, subscribed, ctx);
     heartbeat(master, framework.clone(), id, ctx);

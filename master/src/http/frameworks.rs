@@ -14,6 +14,7 @@ pub(super) fn summary<M: SerializeMap>(map: &mut M, framework: &Framework) -> Re
     let info = &framework.info;
     map.serialize_entry("id", framework.id.as_str())?;
     map.serialize_entry("name", &info.name)?;
+    optional(map, "pid", framework.pid.as_ref().map(ToString::to_string))?;
     map.serialize_entry("used_resources", &Sums(&framework.used))?;
     map.serialize_entry("offered_resources", &Sums(&framework.offered))?;
     let capabilities = info.capabilities.iter().filter_map(|capability| capability.r#type);

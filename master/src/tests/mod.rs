@@ -5,6 +5,7 @@ mod admission;
 mod agents;
 mod constraints;
 mod draining;
+mod driver;
 mod explain;
 mod failover;
 mod framework_failover;
