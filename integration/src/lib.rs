@@ -15,6 +15,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod daemon;
 pub mod etcd;
+pub mod libmesos;
 pub mod mode;
 pub mod ports;
 pub mod simulation;

@@ -90,7 +90,8 @@ fn each_message_is_the_call_that_took_its_place() {
         };
         driver.post(say.clone()).await;
         assert_eq!(agent.taken().await, [Got::Message(say.clone())]);
-        driver.post(ReconcileTasksMessage { framework_id: driver.framework_id(), statuses: vec![] }).await;
+        let reconcile = || ReconcileTasksMessage { framework_id: driver.framework_id(), ..Default::default() };
+        driver.post(reconcile()).await;
         assert_eq!(driver.update().await.update.status.state(), TaskState::TaskRunning);
         driver.post(ResourceRequestMessage { framework_id: driver.framework_id(), requests: vec![] }).await;
         assert_eq!(cluster.metric("master/messages_resource_request"), 1.0);
@@ -107,7 +108,7 @@ fn each_message_is_the_call_that_took_its_place() {
         other.post(kill).await;
         other.post(acknowledge.clone()).await;
         other.post(say).await;
-        other.post(ReconcileTasksMessage { framework_id: driver.framework_id(), statuses: vec![] }).await;
+        other.post(reconcile()).await;
         other.post(UnregisterFrameworkMessage { framework_id: driver.framework_id() }).await;
         driver.post(StatusUpdateAcknowledgementMessage { uuid: vec![1], ..acknowledge }).await;
         assert_eq!((agent.taken().await, driver.heard().await), (vec![], vec![]));
