@@ -62,6 +62,10 @@ fn a_framework_on_libmesos_runs_from_registration_to_its_end() {
         let master = cluster.master().to_string();
         let mut driver = LibmesosDriver::registered(&python, &master, &framework("life"), true).await;
         let offer = driver.offer().await;
+        let filters = json!({ "refuse_seconds": 3600.0 });
+        driver.call("declineOffer", json!({ "offers": [offer["id"]["value"]], "filters": filters }));
+        driver.call("reviveOffers", json!({}));
+        let offer = driver.offer().await;
         let resources = offer["resources"].as_array().unwrap();
         assert!(resources.iter().all(|resource| resource["allocation_info"].is_null()), "{offer}");
         assert!(resources.iter().all(|resource| resource["role"] == "*"), "{offer}");
@@ -113,22 +117,18 @@ fn updates_are_repeated_until_the_scheduler_acknowledges_them() {
         let master = cluster.master().to_string();
         let mut driver = LibmesosDriver::registered(&python, &master, &framework("explicit"), false).await;
         let offer = driver.offer().await;
-        driver.launch(&offer, &[task("t", &offer, "true")]);
+        // Of the master's own updates the driver knows that nobody waits for an acknowledgement.
+        let mut greedy = task("greedy", &offer, "true");
+        greedy["resources"] = json!([scalar("cpus", 64.0)]);
+        driver.launch(&offer, &[greedy, task("t", &offer, "true")]);
+        let status = driver.state("greedy", "TASK_ERROR", true).await;
+        assert_eq!((&status["source"], &status["uuid"]), (&json!("SOURCE_MASTER"), &Value::Null));
         let first = driver.hears("statusUpdate").await["status"].take();
         let repeated = driver.hears("statusUpdate").await["status"].take();
         assert_eq!((&first["uuid"], &first["state"]), (&repeated["uuid"], &repeated["state"]));
         driver.call("acknowledgeStatusUpdate", json!({ "status": first }));
         driver.state("t", "TASK_FINISHED", true).await;
         shown(&cluster, "the task to be over", |framework| framework["tasks"] == json!([])).await;
-
-        // Of the master's own updates the driver knows that nobody waits for an acknowledgement.
-        driver.call("reviveOffers", json!({}));
-        let offer = driver.offer().await;
-        let mut greedy = task("greedy", &offer, "true");
-        greedy["resources"] = json!([scalar("cpus", 64.0)]);
-        driver.launch(&offer, &[greedy]);
-        let status = driver.state("greedy", "TASK_ERROR", true).await;
-        assert_eq!((&status["source"], &status["uuid"]), (&json!("SOURCE_MASTER"), &Value::Null));
     });
 }
 

@@ -3,7 +3,7 @@
 use harness::upstream::Table;
 
 /// How many rows each of upstream's files has. Of the first three, and of the
-/// registrar's, draining's and maintenance's, every case has one: the lines that begin with `TEST_F` or `TEST_P`
+/// registrar's, draining's, maintenance's and the scheduler driver's, every case has one: the lines that begin with `TEST_F` or `TEST_P`
 /// (`TEST_F_TEMP_DISABLED_ON_WINDOWS` among them) in `apache/mesos/src/tests` at upstream's last commit. A disabled one
 /// counts. Of the others some are here, and none is to get lost.
 const CASES: &[(&str, usize)] = &[
@@ -13,6 +13,8 @@ const CASES: &[(&str, usize)] = &[
     ("master_tests.cpp", 47),
     ("slave_tests.cpp", 18),
     ("scheduler_tests.cpp", 5),
+    ("scheduler_driver_tests.cpp", 10),
+    ("scheduler_http_api_tests.cpp", 3),
     ("registrar_tests.cpp", 27),
     ("master_draining_tests.cpp", 10),
     ("master_maintenance_tests.cpp", 12),

@@ -114,12 +114,7 @@ pub(super) fn options(
 }
 
 /// A new framework.
-pub(crate) fn register(
-    master: &mut Master,
-    said: Said,
-    scheduler: Scheduler,
-    ctx: &mut Context<Master>,
-) {
+pub(crate) fn register(master: &mut Master, said: Said, scheduler: Scheduler, ctx: &mut Context<Master>) {
     let Said { mut info, constraints, options } = said;
     let id = master.ids.framework();
     info.id = Some(id.to_proto());

@@ -14,12 +14,7 @@ use crate::master::Master;
 use crate::validation;
 
 /// Handles a call.
-pub(crate) fn receive(
-    master: &mut Master,
-    call: v0::scheduler::Call,
-    from: &Pid,
-    ctx: &mut Context<Master>,
-) {
+pub(crate) fn receive(master: &mut Master, call: v0::scheduler::Call, from: &Pid, ctx: &mut Context<Master>) {
     let force = call.subscribe.as_ref().is_some_and(|subscribe| subscribe.force());
     let mut call = v1::scheduler::Call::from(call);
     let kind = call.r#type();
@@ -60,11 +55,7 @@ pub(crate) fn receive(
     }
 }
 
-fn validate(
-    master: &Master,
-    call: &v1::scheduler::Call,
-    from: &Pid,
-) -> Result<FrameworkId, &'static str> {
+fn validate(master: &Master, call: &v1::scheduler::Call, from: &Pid) -> Result<FrameworkId, &'static str> {
     let framework = call.framework_id.as_ref().ok_or("Framework cannot be found")?;
     of_sender(master, framework, from).map(|state| state.id.clone())
 }
@@ -95,8 +86,7 @@ fn refuse_feedback(
 ) {
     let before = accept.operations.len();
     accept.operations.retain(|operation| {
-        let launches =
-            matches!(operation.r#type(), operation::Type::Launch | operation::Type::LaunchGroup);
+        let launches = matches!(operation.r#type(), operation::Type::Launch | operation::Type::LaunchGroup);
         operation.id.is_none() || launches
     });
     if accept.operations.len() < before {

@@ -57,8 +57,9 @@ pub(crate) fn post(
     event: Event,
     ctx: &Context<Master>,
 ) {
-    let Event { offers, inverse_offers, rescind, rescind_inverse_offer, update, message, failure, error, .. } =
-        event;
+    let Event {
+        offers, inverse_offers, rescind, rescind_inverse_offer, update, message, failure, error, ..
+    } = event;
     if let Some(event) = offers {
         ctx.post(pid, with_pids(cluster, event.offers));
     }
@@ -164,10 +165,8 @@ mod tests {
     #[test]
     fn each_offer_has_the_pid_of_its_agent() {
         let cluster = testing::cluster(&["f"], &["a", "b"]);
-        let offer = |agent: &str| v1::Offer {
-            agent_id: v1::AgentId { value: agent.into() },
-            ..Default::default()
-        };
+        let offer =
+            |agent: &str| v1::Offer { agent_id: v1::AgentId { value: agent.into() }, ..Default::default() };
         let message = with_pids(&cluster, vec![offer("b"), offer("a"), offer("gone")]);
         let pid = |agent: &str| cluster.agent(&AgentId::from(agent)).unwrap().pid.to_string();
         assert_eq!(message.pids, [pid("b"), pid("a"), Pid::nobody().to_string()]);

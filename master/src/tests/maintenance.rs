@@ -14,15 +14,15 @@ use super::agents::running_task;
 use super::{Cluster, Got, Scheduler, info};
 use crate::Settings;
 
-const START: i64 = 60_000_000_000;
+pub(super) const START: i64 = 60_000_000_000;
 
 /// The machine of all agents of these tests.
-fn machine() -> Value {
+pub(super) fn machine() -> Value {
     json!({ "hostname": "host", "ip": "127.0.0.1" })
 }
 
 /// One window for each list of machines.
-fn schedule(windows: &[Value]) -> Value {
+pub(super) fn schedule(windows: &[Value]) -> Value {
     let window = |ids: &Value| {
         json!({
             "machine_ids": ids,
@@ -32,7 +32,7 @@ fn schedule(windows: &[Value]) -> Value {
     json!({ "windows": windows.iter().map(window).collect::<Vec<_>>() })
 }
 
-async fn plan(cluster: &Cluster, schedule: &Value) -> (u16, String) {
+pub(super) async fn plan(cluster: &Cluster, schedule: &Value) -> (u16, String) {
     cluster.ask(Method::POST, "/maintenance/schedule", &schedule.to_string()).await
 }
 
@@ -44,7 +44,7 @@ async fn up(cluster: &Cluster, machines: Value) -> (u16, String) {
     cluster.ask(Method::POST, "/machine/up", &machines.to_string()).await
 }
 
-fn ok() -> (u16, String) {
+pub(super) fn ok() -> (u16, String) {
     (200, String::new())
 }
 

@@ -90,7 +90,8 @@ fn each_message_is_the_call_that_took_its_place() {
         };
         driver.post(say.clone()).await;
         assert_eq!(agent.taken().await, [Got::Message(say.clone())]);
-        let reconcile = || ReconcileTasksMessage { framework_id: driver.framework_id(), ..Default::default() };
+        let reconcile =
+            || ReconcileTasksMessage { framework_id: driver.framework_id(), ..Default::default() };
         driver.post(reconcile()).await;
         assert_eq!(driver.update().await.update.status.state(), TaskState::TaskRunning);
         driver.post(ResourceRequestMessage { framework_id: driver.framework_id(), requests: vec![] }).await;

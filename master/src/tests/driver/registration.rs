@@ -191,7 +191,8 @@ fn a_framework_whose_drivers_link_breaks_has_its_failover_timeout() {
     });
 }
 
-/// An upgrade from the first API, and back.
+/// An upgrade from the first API, and back. Upstream: `UpdatePidToHttpScheduler`, `UpdateHttpToPidScheduler`,
+/// `UpdateHttpToPidSchedulerAndBack`.
 #[test]
 fn a_stream_takes_over_from_a_driver_and_a_driver_from_a_stream() {
     testing::run(async {

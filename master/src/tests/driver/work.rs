@@ -7,6 +7,7 @@ use mesos::internal::*;
 use mesos::v1::{self, TaskState};
 use serde_json::{Value, json};
 
+use super::super::maintenance::{START, machine, ok, plan, schedule};
 use super::super::{Cluster, Got, amount, executor_task, scalar};
 use super::{Driver, Heard, again, error, info, launched, task};
 
@@ -167,6 +168,33 @@ fn a_driver_hears_of_lost_agents_and_of_offers_that_went_with_them() {
     });
 }
 
+/// Upstream: `PreV1SchedulerSupport`.
+#[test]
+fn a_driver_hears_of_maintenance() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let driver = launched(&cluster, &agent).await;
+        let mut other = info();
+        other["name"] = json!("other");
+        let other = cluster.driver(other).await;
+        let offer = other.offers().await.offers.remove(0);
+        assert_eq!(offer.unavailability, None);
+        assert_eq!(plan(&cluster, &schedule(&[json!([machine()])])).await, ok());
+        assert_eq!(other.hears().await, Heard::Rescinded(RescindResourceOfferMessage { offer_id: offer.id }));
+        assert_eq!(other.offers().await.offers[0].unavailability.unwrap().start.nanoseconds, START);
+
+        // Upstream's own driver passes over what asks to leave; others need not.
+        let Heard::InverseOffers(asked) = driver.hears().await else { panic!("it is not asked to leave") };
+        assert_eq!(asked.pids, [agent.actor.pid().to_string()]);
+        assert_eq!(asked.inverse_offers[0].agent_id, agent.info.id);
+        assert_eq!(plan(&cluster, &json!({})).await, ok());
+        let inverse_offer_id = asked.inverse_offers[0].id.clone();
+        let rescinded = RescindInverseOfferMessage { inverse_offer_id };
+        assert_eq!(driver.hears().await, Heard::InverseRescinded(rescinded));
+    });
+}
+
 /// Upstream: `ReregisterAfterSuppress`.
 #[test]
 fn a_driver_that_returns_with_its_role_suppressed_is_offered_nothing_until_it_revives() {
@@ -192,9 +220,7 @@ fn a_role_that_is_suppressed_from_the_start_is_offered_nothing() {
         let cluster = Cluster::start().await;
         let _agent = cluster.agent("cpus:4;mem:1024").await;
         let driver = cluster.silent_driver();
-        driver
-            .subscribe_with(json!({ "framework_info": two_roles(), "suppressed_roles": ["role2"] }))
-            .await;
+        driver.subscribe_with(json!({ "framework_info": two_roles(), "suppressed_roles": ["role2"] })).await;
         assert!(matches!(driver.hears().await, Heard::Registered(_)));
         let offers = driver.offers().await;
         assert_eq!(roles(&offers), ["role1"]);
@@ -250,7 +276,10 @@ fn a_driver_may_not_ask_for_feedback_of_operations() {
         driver.accept(&offer, json!([reserve, launch])).await;
         let heard = driver.heard().await;
         let [Heard::Error(FrameworkErrorMessage { message })] = heard.as_slice() else { panic!("{heard:?}") };
-        assert!(message.contains("operation feedback is not supported for the SchedulerDriver API"), "{message}");
+        assert!(
+            message.contains("operation feedback is not supported for the SchedulerDriver API"),
+            "{message}"
+        );
         // What else it wanted is done.
         assert_eq!(agent.launched().await.len(), 1);
         driver.call("RECONCILE_OPERATIONS", json!({ "operations": [] })).await;
