@@ -156,6 +156,10 @@ fn executors_and_the_driver_talk_to_each_other() {
         let heard = driver.hears("frameworkMessage").await;
         assert_eq!((&heard["executor"], &heard["data"]), (&json!("e"), &json!(data)));
         assert_eq!(heard["agent"], offer["slave_id"]["value"]);
+        let metrics = cluster.get_at(cluster.master(), "/metrics/snapshot").await.unwrap();
+        for way in ["framework_to_executor", "executor_to_framework"] {
+            assert_eq!(metrics[format!("master/messages_{way}")], json!(0.0), "it went around the master");
+        }
         driver.call("killTask", json!({ "task": "t" }));
         driver.state("t", "TASK_KILLED", false).await;
         assert_eq!(driver.hears("executorLost").await["executor"], "e");

@@ -138,11 +138,13 @@ impl Driver {
     pub(super) async fn hears(&self) -> Heard {
         for _ in 0..1000 {
             testing::settle().await;
-            let mut heard = self.heard.lock();
-            if !heard.is_empty() {
-                return heard.remove(0);
+            let first = {
+                let mut heard = self.heard.lock();
+                (!heard.is_empty()).then(|| heard.remove(0))
+            };
+            if let Some(heard) = first {
+                return heard;
             }
-            drop(heard);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("the driver hears nothing");

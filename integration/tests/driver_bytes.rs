@@ -1,0 +1,127 @@
+//! The bytes of upstream's scheduler driver, as they were captured from it, against a real master: an empty `Host`, a
+//! chunked body, one connection in each direction.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+use std::time::Duration;
+
+use integration::wait::{self, PATIENCE};
+use integration::{AgentSpec, Cluster};
+use mesos::internal::{FrameworkRegisteredMessage, LostSlaveMessage, ResourceOffersMessage};
+use mesos::{Message, v0, v1};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// Two ends of what a driver has with its master.
+struct Driver {
+    pid: String,
+    to_master: BufReader<TcpStream>,
+    from_master: BufReader<TcpStream>,
+}
+
+impl Driver {
+    /// Subscribes; the master opens a connection of its own for what it has to say.
+    async fn subscribe(cluster: &Cluster, info: v1::FrameworkInfo) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pid = format!("scheduler-2efa2ce3@{}", listener.local_addr().unwrap());
+        let mut to_master = BufReader::new(TcpStream::connect(cluster.master()).await.unwrap());
+        let subscribe = v0::scheduler::call::Subscribe { framework_info: info, ..Default::default() };
+        let call = v0::scheduler::Call {
+            r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
+            subscribe: Some(subscribe),
+            ..Default::default()
+        };
+        send(&mut to_master, &pid, &call).await;
+        let (from_master, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+        Self { pid, to_master, from_master: BufReader::new(from_master) }
+    }
+
+    async fn call(&mut self, call: v0::scheduler::Call) {
+        send(&mut self.to_master, &self.pid, &call).await;
+    }
+
+    /// The next message of the master, which must be this one.
+    async fn hears<M: Message>(&mut self) -> M {
+        let head = head(&mut self.from_master).await;
+        let actor = self.pid.split('@').next().unwrap();
+        assert_eq!(head[0], format!("POST /{actor}/{} HTTP/1.1", M::FULL_NAME));
+        let value = |name: &str| head.iter().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        assert!(value("Libprocess-From: ").unwrap().starts_with("master@"), "{head:?}");
+        let length = value("Content-Length: ").unwrap().parse().unwrap();
+        let mut body = vec![0; length];
+        self.from_master.read_exact(&mut body).await.unwrap();
+        let answer =
+            b"HTTP/1.1 202 Accepted\r\nDate: Mon, 23 Nov 2026 21:48:03 GMT\r\nContent-Length: 0\r\n\r\n";
+        self.from_master.get_mut().write_all(answer).await.unwrap();
+        mesos::wire::decode(&body).unwrap()
+    }
+}
+
+/// A message as libprocess writes it, and its answer.
+async fn send(stream: &mut BufReader<TcpStream>, pid: &str, call: &v0::scheduler::Call) {
+    let body = mesos::wire::encode(call);
+    let mut request = format!(
+        "POST /master/mesos.scheduler.Call HTTP/1.1\r\nUser-Agent: libprocess/{pid}\r\nLibprocess-From: {pid}\r\n\
+         Connection: Keep-Alive\r\nHost: \r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+        body.len()
+    )
+    .into_bytes();
+    request.extend(body);
+    request.extend(b"\r\n0\r\n\r\n");
+    stream.get_mut().write_all(&request).await.unwrap();
+    assert_eq!(head(stream).await[0], "HTTP/1.1 202 Accepted");
+}
+
+/// The lines up to an empty one.
+async fn head(stream: &mut BufReader<TcpStream>) -> Vec<String> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        timeout(PATIENCE, stream.read_line(&mut line)).await.expect("something comes").unwrap();
+        match line.trim_end() {
+            "" if lines.is_empty() && line.is_empty() => panic!("the connection ended"),
+            "" => return lines,
+            text => lines.push(text.to_owned()),
+        }
+    }
+}
+
+#[test]
+fn a_driver_is_answered_on_a_connection_of_the_masters_and_missed_when_that_ends() {
+    libprocess::run(async {
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
+        let info = v1::FrameworkInfo {
+            user: "root".into(),
+            name: "bytes".into(),
+            failover_timeout: Some(600.0),
+            ..Default::default()
+        };
+        let mut driver = Driver::subscribe(&cluster, info).await;
+        let registered: FrameworkRegisteredMessage = driver.hears().await;
+        let offers: ResourceOffersMessage = driver.hears().await;
+        assert_eq!(offers.pids, [format!("slave(1)@{}", cluster.agent_at(0))]);
+        assert_eq!(offers.offers[0].framework_id, registered.framework_id);
+
+        // An agent that is gone for good is heard of on the same connection.
+        let agent_id = offers.offers[0].agent_id.clone();
+        let gone = serde_json::json!({
+            "type": "MARK_AGENT_GONE", "mark_agent_gone": { "agent_id": { "value": agent_id.value } }
+        });
+        let request = libprocess::http::ClientRequest::post(format!("http://{}/api/v1", cluster.master()))
+            .header("Content-Type", "application/json")
+            .body(gone.to_string());
+        assert_eq!(cluster.client().send(request).await.unwrap().status, 200);
+        let _: mesos::internal::RescindResourceOfferMessage = driver.hears().await;
+        let lost: LostSlaveMessage = driver.hears().await;
+        assert_eq!(lost.slave_id, agent_id);
+
+        driver.call(v0::scheduler::Call::default()).await;
+        drop(driver);
+        wait::until_within(Duration::from_secs(30), "the driver to be missed", async || {
+            let state = cluster.leader_state().await?;
+            let connected = &state["frameworks"][0]["connected"];
+            if connected == false { Ok(()) } else { Err(format!("connected: {connected}")) }
+        })
+        .await;
+    });
+}
