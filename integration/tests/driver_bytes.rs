@@ -40,16 +40,25 @@ impl Driver {
         send(&mut self.to_master, &self.pid, &call).await;
     }
 
+    async fn chunk(&mut self) -> Vec<u8> {
+        let mut length = String::new();
+        self.from_master.read_line(&mut length).await.unwrap();
+        let length = usize::from_str_radix(length.trim_end(), 16).unwrap();
+        let mut chunk = vec![0; length + 2];
+        self.from_master.read_exact(&mut chunk).await.unwrap();
+        chunk.truncate(length);
+        chunk
+    }
+
     /// The next message of the master, which must be this one.
     async fn hears<M: Message>(&mut self) -> M {
         let head = head(&mut self.from_master).await;
         let actor = self.pid.split('@').next().unwrap();
         assert_eq!(head[0], format!("POST /{actor}/{} HTTP/1.1", M::FULL_NAME));
-        let value = |name: &str| head.iter().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-        assert!(value("Libprocess-From: ").unwrap().starts_with("master@"), "{head:?}");
-        let length = value("Content-Length: ").unwrap().parse().unwrap();
-        let mut body = vec![0; length];
-        self.from_master.read_exact(&mut body).await.unwrap();
+        assert!(head.iter().any(|line| line.starts_with("Libprocess-From: master@")), "{head:?}");
+        assert!(head.contains(&"Transfer-Encoding: chunked".to_owned()), "{head:?}");
+        let body = self.chunk().await;
+        assert_eq!(self.chunk().await, b"", "a message is one chunk");
         let answer =
             b"HTTP/1.1 202 Accepted\r\nDate: Mon, 23 Nov 2026 21:48:03 GMT\r\nContent-Length: 0\r\n\r\n";
         self.from_master.get_mut().write_all(answer).await.unwrap();
