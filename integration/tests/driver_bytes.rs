@@ -2,19 +2,46 @@
 //! chunked body, one connection in each direction.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
-use std::time::Duration;
-
 use integration::wait::{self, PATIENCE};
 use integration::{AgentSpec, Cluster};
-use mesos::internal::{FrameworkRegisteredMessage, LostSlaveMessage, ResourceOffersMessage};
+use mesos::internal::{
+    FrameworkErrorMessage, FrameworkRegisteredMessage, FrameworkReregisteredMessage, LostSlaveMessage,
+    ResourceOffersMessage,
+};
 use mesos::{Message, v0, v1};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+fn info() -> v1::FrameworkInfo {
+    v1::FrameworkInfo {
+        user: "root".into(),
+        name: "bytes".into(),
+        failover_timeout: Some(600.0),
+        ..Default::default()
+    }
+}
+
+/// As the driver asks for it: with the id twice, and without taking over.
+fn subscribe(info: v1::FrameworkInfo) -> v0::scheduler::Call {
+    v0::scheduler::Call {
+        framework_id: info.id.clone(),
+        r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
+        subscribe: Some(v0::scheduler::call::Subscribe { framework_info: info, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+/// Whether the only framework is connected.
+async fn is_connected(cluster: &Cluster) -> bool {
+    let state = cluster.leader_state().await.unwrap();
+    state["frameworks"][0]["connected"].as_bool().unwrap()
+}
+
 /// Two ends of what a driver has with its master.
 struct Driver {
     pid: String,
+    listener: TcpListener,
     to_master: BufReader<TcpStream>,
     from_master: BufReader<TcpStream>,
 }
@@ -25,15 +52,15 @@ impl Driver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pid = format!("scheduler-2efa2ce3@{}", listener.local_addr().unwrap());
         let mut to_master = BufReader::new(TcpStream::connect(cluster.master()).await.unwrap());
-        let subscribe = v0::scheduler::call::Subscribe { framework_info: info, ..Default::default() };
-        let call = v0::scheduler::Call {
-            r#type: Some(v1::scheduler::call::Type::Subscribe.into()),
-            subscribe: Some(subscribe),
-            ..Default::default()
-        };
-        send(&mut to_master, &pid, &call).await;
-        let (from_master, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
-        Self { pid, to_master, from_master: BufReader::new(from_master) }
+        send(&mut to_master, &pid, &subscribe(info)).await;
+        let from_master = accept(&listener).await;
+        Self { pid, listener, to_master, from_master }
+    }
+
+    /// The master's connection breaks, and the driver does not end of it.
+    async fn break_off(&mut self) {
+        self.from_master.get_mut().shutdown().await.unwrap();
+        self.from_master = accept(&self.listener).await;
     }
 
     async fn call(&mut self, call: v0::scheduler::Call) {
@@ -64,6 +91,11 @@ impl Driver {
         self.from_master.get_mut().write_all(answer).await.unwrap();
         mesos::wire::decode(&body).unwrap()
     }
+}
+
+async fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
+    let (connection, _) = timeout(PATIENCE, listener.accept()).await.expect("the master connects").unwrap();
+    BufReader::new(connection)
 }
 
 /// A message as libprocess writes it, and its answer.
@@ -99,13 +131,7 @@ async fn head(stream: &mut BufReader<TcpStream>) -> Vec<String> {
 fn a_driver_is_answered_on_a_connection_of_the_masters_and_missed_when_that_ends() {
     libprocess::run(async {
         let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
-        let info = v1::FrameworkInfo {
-            user: "root".into(),
-            name: "bytes".into(),
-            failover_timeout: Some(600.0),
-            ..Default::default()
-        };
-        let mut driver = Driver::subscribe(&cluster, info).await;
+        let mut driver = Driver::subscribe(&cluster, info()).await;
         let registered: FrameworkRegisteredMessage = driver.hears().await;
         let offers: ResourceOffersMessage = driver.hears().await;
         assert_eq!(offers.pids, [format!("slave(1)@{}", cluster.agent_at(0))]);
@@ -124,13 +150,42 @@ fn a_driver_is_answered_on_a_connection_of_the_masters_and_missed_when_that_ends
         let lost: LostSlaveMessage = driver.hears().await;
         assert_eq!(lost.slave_id, agent_id);
 
+        // What is no call is answered, and dropped.
         driver.call(v0::scheduler::Call::default()).await;
+        assert!(is_connected(&cluster).await);
         drop(driver);
-        wait::until_within(Duration::from_secs(30), "the driver to be missed", async || {
-            let state = cluster.leader_state().await?;
-            let connected = &state["frameworks"][0]["connected"];
-            if connected == false { Ok(()) } else { Err(format!("connected: {connected}")) }
+        wait::until("the driver to be missed", async || {
+            if is_connected(&cluster).await { Err("it is connected") } else { Ok(()) }
         })
         .await;
+    });
+}
+
+/// Nothing else would tell the driver: it gets no heartbeats, and its own connection to the master is well.
+#[test]
+fn a_driver_whose_connection_broke_is_told_to_abort_and_may_subscribe_again() {
+    libprocess::run(async {
+        let cluster = Cluster::start(&[], &[]).await;
+        let mut driver = Driver::subscribe(&cluster, info()).await;
+        let registered: FrameworkRegisteredMessage = driver.hears().await;
+        driver.break_off().await;
+        let error: FrameworkErrorMessage = driver.hears().await;
+        assert_eq!(error.message, "Framework disconnected");
+        assert!(!is_connected(&cluster).await);
+
+        let revive = v0::scheduler::Call {
+            framework_id: Some(registered.framework_id.clone()),
+            r#type: Some(v1::scheduler::call::Type::Revive.into()),
+            ..Default::default()
+        };
+        driver.call(revive).await;
+        let error: FrameworkErrorMessage = driver.hears().await;
+        assert_eq!(error.message, "Framework disconnected");
+
+        let info = v1::FrameworkInfo { id: Some(registered.framework_id.clone()), ..info() };
+        driver.call(subscribe(info)).await;
+        let reregistered: FrameworkReregisteredMessage = driver.hears().await;
+        assert_eq!(reregistered.framework_id, registered.framework_id);
+        assert!(is_connected(&cluster).await);
     });
 }
