@@ -34,7 +34,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
 use crate::registrar::{Activation, Maintenance};
 
-pub use agent::{Agent, Introduction, machine_of};
+pub use agent::{Agent, AgentResources, Introduction, machine_of};
 pub use books::Books;
 pub use framework::{Connection, Executor, Framework};
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
