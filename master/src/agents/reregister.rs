@@ -291,12 +291,8 @@ fn add_tasks(
 
 /// None of the agent's tasks is unreachable any more.
 fn forget_unreachable(master: &mut Master, agent: &AgentId) {
-    let everywhere: Vec<_> = master.cluster.frameworks().keys().cloned().collect();
-    for framework in everywhere {
-        let state = master.cluster.framework(&framework);
-        if state.is_some_and(|state| state.unreachable_tasks.iter().any(|task| &task.agent == agent)) {
-            master.cluster.forget_past_of(&framework, agent, &[]);
-        }
+    for framework in master.cluster.frameworks_with_unreachable_tasks(agent) {
+        master.cluster.forget_past_of(&framework, agent, &[]);
     }
 }
 
