@@ -99,11 +99,10 @@ fn message(agent: usize, frameworks: usize, tasks: usize) -> ReregisterSlaveMess
     message
 }
 
-/// An agent that says one thing.
+/// An agent that says one thing, once.
 struct Agent {
     master: Pid,
-    number: usize,
-    messages: Arc<Vec<ReregisterSlaveMessage>>,
+    message: Option<ReregisterSlaveMessage>,
     back: Arc<Back>,
 }
 
@@ -131,7 +130,8 @@ impl Process for Agent {
 
 impl Handle<Go> for Agent {
     fn handle(&mut self, _: Go, _: &Pid, ctx: &mut Context<Self>) {
-        ctx.post(&self.master, self.messages[self.number].clone());
+        let message = self.message.take().expect("it is told to once");
+        ctx.post(&self.master, message);
     }
 }
 
@@ -174,10 +174,12 @@ fn measure(messages: &Arc<Vec<ReregisterSlaveMessage>>) -> f64 {
                     Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.expect("a port is free");
                 let missing = AtomicUsize::new(messages.len());
                 let back = Arc::new(Back { missing, all: parking_lot::Mutex::new(Some(back)) });
-                let agents: Vec<_> = (0..messages.len())
-                    .map(|number| {
-                        let (master, messages, back) = (master.clone(), messages.clone(), back.clone());
-                        node.spawn_numbered(Agent { master, number, messages, back })
+                // Copied before the clock runs: an agent has its message.
+                let agents: Vec<_> = messages
+                    .iter()
+                    .map(|message| {
+                        let (master, message, back) = (master.clone(), Some(message.clone()), back.clone());
+                        node.spawn_numbered(Agent { master, message, back })
                     })
                     .collect();
                 let _ = started.send(());

@@ -2,7 +2,7 @@
 //!
 //! It owns no connection and no task: those are libprocess's HTTP client's, and each call is a future of its caller.
 //! A server that cannot be used (out of reach, slow, without a leader) makes the next one the *current* one, where all
-//! further calls begin; a watch ends with the server that it hears. Whether a call whose answer was lost has happened
+//! further calls begin; a watch ends with the server that it hears, and when a call found no server that answers. Whether a call whose answer was lost has happened
 //! cannot be known, and it may happen once more at the next server: what writes must be guarded by comparisons.
 //!
 //! It knows no masters and no members: see [`super::group`].
@@ -97,7 +97,7 @@ pub(super) enum Failure {
 pub struct Client {
     http: HttpClient,
     servers: Arc<[String]>,
-    /// The server that has answered last.
+    /// The server that has answered last. Watches end when it changes, or has not answered.
     pub(super) current: watch::Sender<usize>,
     credentials: Option<Credentials>,
     /// What stands for the credentials, from the first call on.
@@ -209,8 +209,8 @@ impl Client {
                 }
             }
         }
-        // Watches must not rely on a server that does not answer.
-        self.turn_to((first + 1) % self.servers.len());
+        // Watches must not rely on a server that does not answer, even if there is no other.
+        self.current.send_replace((first + 1) % self.servers.len());
         Err(EtcdError::Unavailable(failures.join("; ")))
     }
 

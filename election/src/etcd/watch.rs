@@ -1,8 +1,9 @@
 //! Waiting for a change in etcd: a request whose answer comes in pieces, one a line.
 //!
 //! What is promised is that no change is missed: a watch begins at a revision and sees all that came after it, and one
-//! that ends for whatever reason says so. It ends, too, when the client turns to another server: who keeps asking (a
-//! session's keep-alive) finds out that way that a silent server does not answer any more.
+//! that ends for whatever reason says so. It ends, too, when the client turns to another server, or has found none that
+//! answers: a watch cannot tell a server that has nothing to say from one that is gone, but who keeps asking (a session's
+//! keep-alive) can.
 
 use bytes::BytesMut;
 use libprocess::http::ClientResponse;
@@ -30,8 +31,8 @@ impl Client {
                 Failure::Passing(why) => EtcdError::Unavailable(why),
                 Failure::Refused(error) => error,
             }),
-            _ = current.wait_for(|now| *now != server) => {
-                Err(EtcdError::Unavailable("another server is asked now".to_owned()))
+            _ = current.changed() => {
+                Err(EtcdError::Unavailable("the server that was watched has not answered".to_owned()))
             }
         }
     }
@@ -90,5 +91,100 @@ impl Lines {
                 None => return Err(passing("the watch was closed")),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::time::Duration;
+
+    use super::super::api::RangeRequest;
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(500);
+
+    /// A server that has nothing to say to watches, and says nothing else either once it is `silent`.
+    struct Server {
+        address: String,
+        silent: Arc<AtomicBool>,
+        watched: Arc<AtomicBool>,
+    }
+
+    impl Server {
+        fn start() -> Server {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let (silent, watched) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+            let (is_silent, is_watched) = (silent.clone(), watched.clone());
+            std::thread::spawn(move || {
+                // Kept: what is silent does not hang up.
+                let mut open = Vec::new();
+                for stream in listener.incoming() {
+                    let mut stream = stream.unwrap();
+                    if read_path(&stream) == CALL {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+                        is_watched.store(true, SeqCst);
+                    } else if !is_silent.load(SeqCst) {
+                        let body = r#"{"header":{"revision":"7"}}"#;
+                        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                        stream.write_all((head + body).as_bytes()).unwrap();
+                    }
+                    open.push(stream);
+                }
+            });
+            Server { address, silent, watched }
+        }
+    }
+
+    /// The path of the request; its body is read, too.
+    fn read_path(stream: &TcpStream) -> String {
+        let mut reader = BufReader::new(stream);
+        let (mut path, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let lower = line.to_ascii_lowercase();
+            if let Some(number) = lower.strip_prefix("content-length:") {
+                length = number.trim().parse().unwrap();
+            } else if path.is_empty() {
+                path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            } else if line.trim().is_empty() {
+                reader.read_exact(&mut vec![0; length]).unwrap();
+                return path;
+            }
+        }
+    }
+
+    /// There is no server to turn to; a watch that went on with this one could miss all that happens from now on.
+    #[test]
+    fn a_watch_ends_when_the_only_server_has_not_answered() {
+        libprocess::run(async {
+            let server = Server::start();
+            let url = format!("etcd://{}/mesos", server.address).parse().unwrap();
+            let client = Client::new(&url, PATIENCE);
+            let members = || Range::prefix("/mesos/");
+            let asking = async {
+                while !server.watched.load(SeqCst) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                let answer = client.range(&RangeRequest::all(members())).await;
+                assert_eq!(answer.unwrap().header.revision, 7);
+                server.silent.store(true, SeqCst);
+                client.range(&RangeRequest::all(members())).await.unwrap_err();
+                // Time for the watch to end in.
+                tokio::time::sleep(PATIENCE).await;
+            };
+            let ended = tokio::select! {
+                biased;
+                ended = client.changed(members(), 1) => Some(ended),
+                () = asking => None,
+            };
+            assert!(matches!(ended, Some(Err(EtcdError::Unavailable(_)))), "{ended:?}");
+            assert!(server.silent.load(SeqCst), "it ends no earlier");
+        });
     }
 }

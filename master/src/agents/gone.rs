@@ -59,8 +59,7 @@ fn marked(master: &mut Master, agent: &AgentId, since: v1::TimeInfo, ctx: &mut C
     master.cluster.remove_recovered_agent(agent);
     master.cluster.forget_unreachable_agent(agent);
     master.cluster.forget_activation(agent);
-    let frameworks: Vec<FrameworkId> = master.cluster.frameworks().keys().cloned().collect();
-    for framework in frameworks {
+    for framework in master.cluster.frameworks_with_unreachable_tasks(agent) {
         for task in master.cluster.take_unreachable_tasks(&framework, |task| &task.agent == agent) {
             end(master, &framework, Arc::unwrap_or_clone(task), ctx);
         }

@@ -2,9 +2,9 @@
 //! `__registerSlave`).
 
 use libprocess::{Context, Pid};
+use mesos::AgentId;
 use mesos::internal::{RegisterSlaveMessage, SlaveRegisteredMessage};
 use mesos::resources;
-use mesos::{AgentId, Resources, v1};
 
 use super::{check_domain, maintenance, remove};
 use crate::cluster::{Agent, Introduction};
@@ -43,22 +43,36 @@ pub(crate) fn register(
         }
         remove::remove(master, &id, remove::Cause::Replaced, ctx);
     }
+    // Before the registry is written: an agent that is in it and not in the books would be awaited by every later leader.
+    let resources = match validation::agent::resources(&message.slave, &message.checkpointed_resources) {
+        Ok(resources) => resources,
+        Err(error) => {
+            tracing::warn!(agent = %from, %error, "ignoring a registration: its resources do not fit together");
+            return;
+        }
+    };
     let id = master.ids.agent();
     tracing::info!(agent = %from, hostname = message.slave.hostname, agent_id = %id, "registering an agent");
     message.slave.id = Some(id.to_proto());
     master.agents.registering.insert(from.clone());
-    let operation = Operation::AdmitAgent { info: Box::new(message.slave.clone()) };
-    let pid = from.clone();
+    let introduction = Introduction {
+        id,
+        info: message.slave,
+        pid: from.clone(),
+        version: message.version.unwrap_or_default(),
+        capabilities: message.agent_capabilities,
+        resource_version: message.resource_version_uuid,
+        resources,
+    };
+    let operation = Operation::AdmitAgent { info: Box::new(introduction.info.clone()) };
     master.apply(operation, ctx, move |master, admitted, ctx| {
-        master.agents.registering.remove(&pid);
+        master.agents.registering.remove(&introduction.pid);
         if !admitted {
+            let id = &introduction.id;
             tracing::warn!(agent_id = %id, "the agent's id is in the registry already; it will try again");
             return;
         }
-        match introduction(id, pid, message) {
-            Ok(introduction) => admit(master, introduction, ctx),
-            Err(error) => tracing::warn!(%error, "an agent's resources do not fit together"),
-        }
+        admit(master, introduction, ctx);
     });
 }
 
@@ -67,33 +81,6 @@ fn validate(master: &Master, message: &RegisterSlaveMessage) -> Result<(), Inval
     validation::agent::validate_version(message.version())?;
     check_domain(master, &message.slave)?;
     Ok(())
-}
-
-fn introduction(id: AgentId, pid: Pid, message: RegisterSlaveMessage) -> Result<Introduction, Invalid> {
-    introduce(
-        id,
-        pid,
-        message.slave,
-        message.version.unwrap_or_default(),
-        message.agent_capabilities,
-        message.resource_version_uuid,
-        &message.checkpointed_resources,
-    )
-}
-
-/// What an agent says of itself, in the master's terms.
-pub(super) fn introduce(
-    id: AgentId,
-    pid: Pid,
-    info: v1::AgentInfo,
-    version: String,
-    capabilities: Vec<v1::agent_info::Capability>,
-    resource_version: Option<v1::Uuid>,
-    checkpointed: &[v1::Resource],
-) -> Result<Introduction, Invalid> {
-    let checkpointed = Resources::try_from_protos(checkpointed)?;
-    let total = Resources::try_from_protos(&info.resources)?.apply_checkpointed(&checkpointed)?;
-    Ok(Introduction { id, info, pid, version, capabilities, resource_version, checkpointed, total })
 }
 
 fn admit(master: &mut Master, introduction: Introduction, ctx: &mut Context<Master>) {

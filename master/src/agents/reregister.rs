@@ -20,9 +20,9 @@ use mesos::resources;
 use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
-use super::register::{introduce, watch};
+use super::register::watch;
 use super::{activation, check_domain, maintenance, reconcile, shut_down};
-use crate::cluster::{Agent, Executor, Framework, Introduction, Task, status};
+use crate::cluster::{Agent, AgentResources, Executor, Framework, Introduction, Task, status};
 use crate::frameworks;
 use crate::master::Master;
 use crate::registrar::Operation;
@@ -73,18 +73,20 @@ pub(crate) fn reregister(
     if maintenance::refuse_if_down(master, &message.slave, from, ctx) {
         return;
     }
-    if let Err(error) =
-        validation::agent::validate_checkpointed(&message.slave, &message.checkpointed_resources)
-    {
-        tracing::warn!(agent_id = %id, agent = %from, %error, "refusing a re-registration");
-        shut_down(from, &error.0, ctx);
-        return;
-    }
+    // Before the registry is written: an agent that is in it and not in the books would be awaited by every later leader.
+    let has = match validation::agent::resources(&message.slave, &message.checkpointed_resources) {
+        Ok(has) => has,
+        Err(error) => {
+            tracing::warn!(agent_id = %id, agent = %from, %error, "refusing a re-registration");
+            shut_down(from, &error.0, ctx);
+            return;
+        }
+    };
     tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
     let report = Report { from: from.clone(), message };
     let was_known = master.cluster.agent(&id).is_some();
     match registry_change(master, &id, &report.message.slave) {
-        None => proceed(master, id, report, ctx),
+        None => proceed(master, id, report, has, ctx),
         Some(operation) => {
             master.agents.reregistering.insert(id.clone(), None);
             master.apply(operation, ctx, move |master, possible, ctx| {
@@ -101,7 +103,7 @@ pub(crate) fn reregister(
                     tracing::info!(agent_id = %id, "what the agent runs has changed while it re-registered");
                     reregister(master, message, &from, ctx);
                 } else {
-                    proceed(master, id, report, ctx);
+                    proceed(master, id, report, has, ctx);
                 }
             });
         }
@@ -146,43 +148,34 @@ fn validate(master: &Master, message: &ReregisterSlaveMessage) -> Result<(), Inv
 }
 
 /// The registry agrees.
-fn proceed(master: &mut Master, id: AgentId, report: Report, ctx: &mut Context<Master>) {
+fn proceed(
+    master: &mut Master,
+    id: AgentId,
+    report: Report,
+    resources: AgentResources,
+    ctx: &mut Context<Master>,
+) {
     let Report { from: pid, message } = report;
-    let ReregisterSlaveMessage {
-        slave,
-        checkpointed_resources,
-        executor_infos,
-        tasks,
-        frameworks,
-        completed_frameworks,
-        version,
-        agent_capabilities,
-        resource_version_uuid,
-    } = message;
-    let introduction = introduce(
-        id.clone(),
-        pid.clone(),
-        slave,
-        version.unwrap_or_default(),
-        agent_capabilities,
-        resource_version_uuid,
-        &checkpointed_resources,
-    );
-    let introduction = match introduction {
-        Ok(introduction) => introduction,
-        Err(error) => {
-            tracing::warn!(agent_id = %id, %error, "refusing a re-registration");
-            shut_down(&pid, &error.0, ctx);
-            return;
-        }
+    let introduction = Introduction {
+        id: id.clone(),
+        info: message.slave,
+        pid: pid.clone(),
+        version: message.version.unwrap_or_default(),
+        capabilities: message.agent_capabilities,
+        resource_version: message.resource_version_uuid,
+        resources,
     };
     if master.cluster.agent(&id).is_some() {
-        reconcile::known(master, introduction, &executor_infos, &tasks, ctx);
+        reconcile::known(master, introduction, &message.executor_infos, &message.tasks, ctx);
     } else {
-        let brought = Brought { executors: executor_infos, tasks, completed: completed_frameworks };
-        add(master, introduction, brought, &frameworks, ctx);
+        let brought = Brought {
+            executors: message.executor_infos,
+            tasks: message.tasks,
+            completed: message.completed_frameworks,
+        };
+        add(master, introduction, brought, &message.frameworks, ctx);
     }
-    update_frameworks(master, &pid, frameworks, ctx);
+    update_frameworks(master, &pid, message.frameworks, ctx);
     maintenance::leave_if_down(master, &id, ctx);
 }
 
@@ -298,12 +291,8 @@ fn add_tasks(
 
 /// None of the agent's tasks is unreachable any more.
 fn forget_unreachable(master: &mut Master, agent: &AgentId) {
-    let everywhere: Vec<_> = master.cluster.frameworks().keys().cloned().collect();
-    for framework in everywhere {
-        let state = master.cluster.framework(&framework);
-        if state.is_some_and(|state| state.unreachable_tasks.iter().any(|task| &task.agent == agent)) {
-            master.cluster.forget_past_of(&framework, agent, &[]);
-        }
+    for framework in master.cluster.frameworks_with_unreachable_tasks(agent) {
+        master.cluster.forget_past_of(&framework, agent, &[]);
     }
 }
 

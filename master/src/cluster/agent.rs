@@ -72,9 +72,16 @@ pub struct Introduction {
     pub capabilities: Vec<v1::agent_info::Capability>,
     /// See [`Agent::resource_version`].
     pub resource_version: Option<v1::Uuid>,
+    /// What it has.
+    pub resources: AgentResources,
+}
+
+/// What an agent has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentResources {
     /// Reservations and volumes that it remembers.
     pub checkpointed: Resources,
-    /// `info.resources`, with what is checkpointed in place of what it was made from.
+    /// Its resources, with what is checkpointed in place of what it was made from.
     pub total: Resources,
 }
 
@@ -101,8 +108,8 @@ impl Agent {
             offers: ordered(),
             used: ordered(),
             offered: Resources::default(),
-            total: introduction.total,
-            checkpointed: introduction.checkpointed,
+            total: introduction.resources.total,
+            checkpointed: introduction.resources.checkpointed,
         }
     }
 
@@ -110,14 +117,14 @@ impl Agent {
     /// until its next `UpdateSlaveMessage`.
     pub fn update(&mut self, introduction: Introduction, now: SystemTime) {
         let revocable = self.total.revocable();
-        self.total = introduction.total + &revocable;
+        self.total = introduction.resources.total + &revocable;
         self.info = Arc::new(introduction.info);
         self.pid = introduction.pid;
         self.version = introduction.version;
         self.capabilities = AgentCapabilities::from_protos(&introduction.capabilities);
         self.capability_list = Arc::new(introduction.capabilities);
         self.resource_version = introduction.resource_version;
-        self.checkpointed = introduction.checkpointed;
+        self.checkpointed = introduction.resources.checkpointed;
         self.reregistered = Some(now);
     }
 

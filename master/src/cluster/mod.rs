@@ -20,6 +20,7 @@ pub mod tally;
 pub mod task;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unreachable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,9 +33,10 @@ use libprocess::{FixedState, Pid};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
+use self::unreachable::UnreachableTasks;
 use crate::registrar::{Activation, Maintenance};
 
-pub use agent::{Agent, Introduction, machine_of};
+pub use agent::{Agent, AgentResources, Introduction, machine_of};
 pub use books::Books;
 pub use framework::{Connection, Executor, Framework};
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
@@ -78,6 +80,7 @@ pub struct Cluster {
     unreachable_agents: Ordered<AgentId, v1::TimeInfo>,
     gone_agents: Ordered<AgentId, v1::TimeInfo>,
     removed_agents: IndexSet<AgentId, FixedState>,
+    unreachable_tasks: UnreachableTasks,
     /// Of agents that are not simply active.
     activations: Ordered<AgentId, Activation>,
     maintenance: Arc<Maintenance>,
@@ -108,6 +111,7 @@ impl Cluster {
             unreachable_agents: persistent::ordered(),
             gone_agents: persistent::ordered(),
             removed_agents: IndexSet::default(),
+            unreachable_tasks: UnreachableTasks::default(),
             activations: persistent::ordered(),
             maintenance: Arc::default(),
             weights: Arc::default(),
@@ -326,8 +330,7 @@ impl Cluster {
             self.frameworks_by_pid.swap_remove(pid);
         }
         self.tally.count_framework(framework.is_connected(), framework.is_active(), -1);
-        let unreachable = framework.unreachable_tasks.iter();
-        self.tally.tasks_unreachable.fetch_sub(unreachable.map(in_state_unreachable).sum(), Relaxed);
+        self.left_unreachable(framework.unreachable_tasks.iter());
         let mut framework = Arc::unwrap_or_clone(framework);
         framework.connection = Connection::Disconnected;
         framework.unregistered = Some(now);
@@ -420,14 +423,14 @@ impl Cluster {
         if active {
             owner.used -= &task.resources;
         }
-        let mut growth = 0;
         if unreachable {
             let forgotten = owner.unreachable_tasks.push(task.clone());
-            growth = in_state_unreachable(&task) - forgotten.as_ref().map_or(0, in_state_unreachable);
+            self.unreachable_tasks.add(&task);
+            self.tally.tasks_unreachable.fetch_add(in_state_unreachable(&task), Relaxed);
+            self.left_unreachable(forgotten.iter());
         } else {
             owner.completed_tasks.push(task.clone());
         }
-        self.tally.tasks_unreachable.fetch_add(growth, Relaxed);
         self.tally.count_task(task.state(), -1);
         if active {
             self.tally.change_used(&task.resources, -1);
@@ -462,7 +465,20 @@ impl Cluster {
         let forgotten =
             owner.unreachable_tasks.extract(|task| &task.agent == agent || tasks.contains(&task.id.as_str()));
         owner.completed_tasks.retain(|task| !tasks.contains(&task.id.as_str()));
-        self.tally.tasks_unreachable.fetch_sub(forgotten.iter().map(in_state_unreachable).sum(), Relaxed);
+        self.left_unreachable(forgotten.iter());
+    }
+
+    /// The frameworks with unreachable tasks of this agent.
+    pub fn frameworks_with_unreachable_tasks(&self, agent: &AgentId) -> Vec<FrameworkId> {
+        self.unreachable_tasks.frameworks_of(agent)
+    }
+
+    /// These tasks have left the lists of unreachable tasks.
+    fn left_unreachable<'a>(&mut self, tasks: impl Iterator<Item = &'a Arc<Task>>) {
+        for task in tasks {
+            self.unreachable_tasks.remove(task);
+            self.tally.tasks_unreachable.fetch_sub(in_state_unreachable(task), Relaxed);
+        }
     }
 
     /// Takes those unreachable tasks of a framework that are `wanted`, to end them.
@@ -473,7 +489,7 @@ impl Cluster {
     ) -> Vec<Arc<Task>> {
         let Some(owner) = self.framework_mut(id) else { return Vec::new() };
         let taken = owner.unreachable_tasks.extract(|task| wanted(task));
-        self.tally.tasks_unreachable.fetch_sub(taken.iter().map(in_state_unreachable).sum(), Relaxed);
+        self.left_unreachable(taken.iter());
         taken
     }
 

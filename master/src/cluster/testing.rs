@@ -49,8 +49,7 @@ pub(crate) fn agent(id: &str, resources: &str) -> Agent {
         version: "1.11.0".into(),
         capabilities: Vec::new(),
         resource_version: None,
-        checkpointed: Resources::default(),
-        total,
+        resources: AgentResources { checkpointed: Resources::default(), total },
     };
     Agent::new(introduction, now())
 }

@@ -63,7 +63,10 @@ fn an_unreachable_task_is_remembered_until_its_agent_reports_it() {
     cluster.remove_task(&f(), &TaskId::from("t"), true);
     assert!(cluster.framework(&f()).unwrap().has_unreachable_task("t"));
     assert_eq!(cluster.tally().tasks_unreachable.load(Relaxed), 1);
+    assert_eq!(cluster.frameworks_with_unreachable_tasks(&a()), [f()]);
+    assert!(cluster.frameworks_with_unreachable_tasks(&"b".into()).is_empty());
     cluster.forget_past_of(&f(), &a(), &["t"]);
+    assert!(cluster.frameworks_with_unreachable_tasks(&a()).is_empty());
     assert!(!cluster.framework(&f()).unwrap().has_unreachable_task("t"));
     assert_eq!(cluster.tally().tasks_unreachable.load(Relaxed), 0);
 }
@@ -74,7 +77,7 @@ fn tasks_that_count_as_unreachable_are_counted_also_when_the_oldest_is_forgotten
     let mut cluster = super::Cluster::new(limits);
     cluster.add_framework(testing::framework("f"));
     cluster.add_agent(testing::agent("a", "cpus:4"));
-    let mut counted = Vec::new();
+    let (mut counted, mut known) = (Vec::new(), Vec::new());
     for (id, state) in [
         ("t1", TaskState::TaskUnreachable),
         ("t2", TaskState::TaskLost),
@@ -85,9 +88,14 @@ fn tasks_that_count_as_unreachable_are_counted_also_when_the_oldest_is_forgotten
         update(&mut cluster, id, state).unwrap();
         cluster.remove_task(&f(), &TaskId::from(id), true);
         counted.push(cluster.tally().tasks_unreachable.load(Relaxed));
+        known.push(cluster.frameworks_with_unreachable_tasks(&a()).len());
     }
-    assert_eq!(counted, [1, 1, 1, 1]);
+    assert_eq!((counted, known), (vec![1, 1, 1, 1], vec![1, 1, 1, 1]));
+    // Two of the four are left; without one of these there is another.
+    assert_eq!(cluster.take_unreachable_tasks(&f(), |task| task.id.as_str() == "t3").len(), 1);
+    assert_eq!(cluster.frameworks_with_unreachable_tasks(&a()), [f()]);
     cluster.complete_framework(&f(), now());
+    assert!(cluster.frameworks_with_unreachable_tasks(&a()).is_empty());
     assert_eq!(cluster.tally().tasks_unreachable.load(Relaxed), 0);
 }
 

@@ -17,6 +17,7 @@ use super::{is_whitelisted, store};
 use crate::master::Master;
 use crate::offers;
 use crate::registrar::Operation;
+use crate::validation;
 
 /// `/weights`.
 pub(super) fn endpoint(
@@ -95,6 +96,7 @@ pub(super) fn update(
 fn validate(master: &Master, role: &str, weight: f64) -> Result<(), Response> {
     let refuse =
         |text: String| Response::bad_request(format!("Failed to validate update weights request JSON{text}"));
+    validation::name("The role", role).map_err(|error| refuse(format!(": {error}")))?;
     roles::validate(role).map_err(|error| refuse(format!(": Invalid role '{role}': {error}")))?;
     if !is_whitelisted(master, role) {
         return Err(refuse(format!(": Unknown role '{role}'")));

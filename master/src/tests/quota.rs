@@ -532,6 +532,39 @@ fn quotas_are_bounded_in_number_and_in_names() {
     });
 }
 
+/// A record that the store refuses would end the leader.
+#[test]
+fn names_that_no_registry_could_keep_are_refused() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _agent = cluster.agent("cpus:2;mem:1024").await;
+        let long = "x".repeat(1_025);
+        let refused = |(status, text): (u16, String), what: &str| {
+            assert_eq!(status, 400, "{text}");
+            let said =
+                format!("{what} that begins with '{}' has 1025 bytes; at most 1024 are kept", &long[..32]);
+            assert!(text.contains(&said) && text.len() < 300, "{text}");
+        };
+        let guaranteed = |name| json!({ "role": name, "guarantee": [scalar("cpus", 1.0)] }).to_string();
+        let weigh = |role: &str| json!([{ "role": role, "weight": 3.0 }]).to_string();
+        refused(cluster.api(update(true, vec![config(&long, &[], &[("cpus", 1.0)])])).await, "The role");
+        refused(
+            cluster.api(update(true, vec![config("r", &[], &[(&long, 1.0)])])).await,
+            "The resource name",
+        );
+        refused(
+            cluster.api(update(true, vec![config("r", &[(&long, 1.0)], &[])])).await,
+            "The resource name",
+        );
+        refused(cluster.ask(Method::POST, "/quota", &guaranteed(&long)).await, "The role");
+        refused(cluster.ask(Method::PUT, "/weights", &weigh(&long)).await, "The role");
+
+        let longest = &long[..1_024];
+        set_forced(&cluster, config(longest, &[], &[(longest, 1.0)])).await;
+        assert_eq!(cluster.ask(Method::PUT, "/weights", &weigh(longest)).await.0, 200);
+    });
+}
+
 #[test]
 fn taking_away_a_quota_that_never_was_leaves_nothing() {
     testing::run(async {

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 
 use mesos::internal::{RegisterSlaveMessage, ReregisterSlaveMessage};
+use mesos::resources::validate_all;
 use mesos::v1::{self, TaskState};
 use mesos::{ResourceError, Resources};
+
+use crate::cluster::AgentResources;
 
 use super::{Checked, Invalid, executor, framework, id, refuse_if, refuse_if_with, size_of};
 
@@ -21,18 +24,19 @@ impl From<ResourceError> for Invalid {
     }
 }
 
-/// Checks a registration.
+/// Checks a registration. What is checkpointed is looked at by whoever needs it: see [`resources`].
 pub fn validate_registration(message: &RegisterSlaveMessage) -> Checked {
-    validate_info(&message.slave)?;
-    validate_checkpointed(&message.slave, &message.checkpointed_resources)
+    validate_info(&message.slave)
 }
 
-/// Checks that what an agent has checkpointed fits what it has. Before the registry is written: an agent that is in it and
-/// not in the books would be awaited by every later leader.
-pub fn validate_checkpointed(info: &v1::AgentInfo, checkpointed: &[v1::Resource]) -> Checked {
+/// What an agent has, and what of it it has checkpointed.
+///
+/// # Errors
+/// When the two do not fit together.
+pub fn resources(info: &v1::AgentInfo, checkpointed: &[v1::Resource]) -> Result<AgentResources, Invalid> {
     let checkpointed = Resources::try_from_protos(checkpointed)?;
-    Resources::try_from_protos(&info.resources)?.apply_checkpointed(&checkpointed)?;
-    Ok(())
+    let total = Resources::try_from_protos(&info.resources)?.apply_checkpointed(&checkpointed)?;
+    Ok(AgentResources { checkpointed, total })
 }
 
 fn validate_info(info: &v1::AgentInfo) -> Checked {
@@ -46,11 +50,10 @@ fn validate_info(info: &v1::AgentInfo) -> Checked {
     })
 }
 
-/// Checks a re-registration: everything in it must belong together.
+/// Checks a re-registration: everything in it must belong together. As for what is checkpointed, see [`resources`].
 pub fn validate_reregistration(message: &ReregisterSlaveMessage) -> Checked {
     validate_info(&message.slave)?;
     refuse_if(message.slave.id.is_none(), "the agent has no id")?;
-    Resources::try_from_protos(&message.checkpointed_resources)?;
     let frameworks = validate_frameworks(&message.frameworks)?;
     let executors = validate_executors(&message.executor_infos, &frameworks)?;
     let agent = message.slave.id.as_ref().map_or("", |id| &id.value);
@@ -116,7 +119,7 @@ fn validate_task(
             format!("Task has an invalid ExecutorID '{}'", executor.value),
         )?;
     }
-    Resources::try_from_protos(&task.resources)
+    validate_all(&task.resources)
         .map_err(|error| Invalid(format!("Task uses invalid resources: {error}")))?;
     Ok(())
 }
@@ -183,19 +186,13 @@ mod tests {
 
     #[test]
     fn what_an_agent_has_checkpointed_must_fit_what_it_has() {
-        let registration = |checkpointed: &str| {
-            let resources = |text: &str| Resources::parse(text, "*").unwrap().to_protos();
-            let slave = v1::AgentInfo {
-                hostname: "h".into(),
-                resources: resources("cpus:2;mem:10"),
-                ..Default::default()
-            };
-            let checkpointed_resources = mesos::json::from_slice(checkpointed.as_bytes()).unwrap();
-            validate_registration(&RegisterSlaveMessage {
-                slave,
-                checkpointed_resources: vec![checkpointed_resources],
-                ..Default::default()
-            })
+        let parse = |text: &str| Resources::parse(text, "*").unwrap().to_protos();
+        let slave =
+            v1::AgentInfo { hostname: "h".into(), resources: parse("cpus:2;mem:10"), ..Default::default() };
+        let checked = |checkpointed: &str| {
+            resources(&slave, &[mesos::json::from_slice(checkpointed.as_bytes()).unwrap()])
+                .map(|has| format!("{} of {}", has.checkpointed, has.total))
+                .map_err(|error| error.0)
         };
         let reserved = |cpus: u32| {
             format!(
@@ -203,10 +200,12 @@ mod tests {
                 "reservations":[{{"type":"DYNAMIC","role":"r"}}]}}"#
             )
         };
-        assert_eq!(registration(&reserved(1)), Ok(()));
-        assert!(registration(&reserved(3)).unwrap_err().0.contains("Incompatible agent resources"));
+        let fits = checked(&reserved(1)).unwrap();
+        assert!(fits.starts_with("cpus(reservations: [(DYNAMIC,r)]):1 of "), "{fits}");
+        assert!(fits.contains("mem:10"), "{fits}");
+        assert!(checked(&reserved(3)).unwrap_err().contains("Incompatible agent resources"));
         let free = r#"{"name":"cpus","type":"SCALAR","scalar":{"value":1}}"#;
-        assert!(registration(free).unwrap_err().0.contains("Unexpected checkpointed resources"));
+        assert!(checked(free).unwrap_err().contains("Unexpected checkpointed resources"));
     }
 
     #[test]

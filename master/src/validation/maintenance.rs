@@ -62,6 +62,7 @@ fn each(ids: &[v1::MachineId], seen: &mut BTreeSet<MachineKey>) -> Checked {
 fn machine(id: &v1::MachineId) -> Checked {
     let nameless = id.hostname().is_empty() && id.ip().is_empty();
     refuse_if(nameless, "Both 'hostname' and 'ip' for a machine are empty")?;
+    super::name("The hostname", id.hostname())?;
     if !id.ip().is_empty() && id.ip().parse::<Ipv4Addr>().is_err() {
         return Err(Invalid(format!("Failed to parse the IP '{}': expecting an IPv4 address", id.ip())));
     }
@@ -102,6 +103,7 @@ mod tests {
         assert!(refused(&[id("a", "10.0.0")]).contains("'10.0.0'"));
         let twice = refused(&[id("a", ""), id("A", "")]);
         assert_eq!(twice, r#"Machine '{"hostname":"A"}' appears more than once in the schedule"#);
+        assert!(refused(&[id(&"h".repeat(1_025), "")]).contains("has 1025 bytes; at most 1024 are kept"));
     }
 
     #[test]

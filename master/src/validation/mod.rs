@@ -72,6 +72,19 @@ fn size_of(message: &impl mesos::Message) -> usize {
     message.encoded_len()
 }
 
+/// The longest name that operators can have the registry keep. (Upstream has no limit.)
+const LONGEST_NAME: usize = 1024;
+
+/// The rule for names that become part of the registry: of roles, resources and machines. They stand in the keys of
+/// records, and a master whose store refuses a record would have to end. `what` begins the refusal.
+pub fn name(what: &str, name: &str) -> Checked {
+    refuse_if_with(name.len() > LONGEST_NAME, || {
+        let beginning: String = name.chars().take(32).collect();
+        let length = name.len();
+        format!("{what} that begins with '{beginning}' has {length} bytes; at most {LONGEST_NAME} are kept")
+    })
+}
+
 /// The rule for all ids that others choose.
 pub fn id(id: &str) -> Checked {
     Ok(mesos::validation::validate_id(id)?)

@@ -21,6 +21,7 @@ pub fn config(config: &QuotaConfig) -> Checked {
     role(&config.role).map_err(|error| error.within("Invalid 'QuotaConfig.role'"))?;
     let sets = [("guarantees", "guarantee", &config.guarantees), ("limits", "limit", &config.limits)];
     for (field, _, amounts) in sets {
+        amounts.keys().try_for_each(|name| super::name("The resource name", name))?;
         amounts
             .iter()
             .try_for_each(|(name, amount)| not_too_large(name, amount))
@@ -63,6 +64,7 @@ pub fn guarantee(name: &str, guarantee: &[v1::Resource]) -> Checked {
 }
 
 fn role(name: &str) -> Checked {
+    super::name("The role", name)?;
     roles::validate(name).map_err(|error| Invalid(error.to_string()))
 }
 

@@ -26,11 +26,14 @@ pub struct Limits {
     pub bytes: usize,
     /// How many bytes each change takes beside its key and its value.
     pub overhead: usize,
+    /// How many bytes one of a key may take: more than one where keys are escaped.
+    pub key_byte: usize,
 }
 
 impl Limits {
     fn size(&self, changes: &[Change]) -> Size {
-        let bytes = |change: &Change| change.key.len() + change.value.as_ref().map_or(0, Vec::len);
+        let bytes =
+            |change: &Change| change.key.len() * self.key_byte + change.value.as_ref().map_or(0, Vec::len);
         let sum = changes.iter().map(|change| bytes(change) + self.overhead).sum();
         Size { changes: changes.len(), bytes: sum }
     }
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { changes: 4, bytes: 100, overhead: 10 };
+    const LIMITS: Limits = Limits { changes: 4, bytes: 100, overhead: 10, key_byte: 1 };
 
     fn put(key: &str, size: usize) -> Change {
         Change { key: key.into(), value: Some(vec![7; size]) }
@@ -175,6 +178,14 @@ mod tests {
              and 100 bytes"
         );
         assert_eq!(batches(vec![put("agent/big", 81)], LIMITS).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn keys_count_as_long_as_they_may_be_when_they_are_escaped() {
+        let escaped = Limits { key_byte: 3, ..LIMITS };
+        let weights = || vec![put("weight/1234567890", 20), put("weight/abcdefghij", 20)];
+        assert_eq!(batches(weights(), LIMITS).unwrap().len(), 1);
+        assert_eq!(batches(weights(), escaped).unwrap().len(), 2);
     }
 
     #[test]

@@ -142,8 +142,12 @@ impl Storage for Etcd {
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
         let shared = Arc::clone(&self.shared);
         async move {
-            let limits =
-                Limits { changes: CHANGES, bytes: BYTES, overhead: OVERHEAD + shared.url.path.len() };
+            let limits = Limits {
+                changes: CHANGES,
+                bytes: BYTES,
+                overhead: OVERHEAD + shared.url.path.len(),
+                key_byte: 1,
+            };
             for batch in batches(changes, limits).map_err(|error| shared.failed(&error))? {
                 shared.write(batch).await?;
             }

@@ -267,8 +267,10 @@ impl Access {
         let limits = Limits {
             changes: CHANGES,
             bytes: BYTES,
-            // The path's length beside that of the key: the bucket, and two more characters for the slash in it.
-            overhead: STEP + self.root.len() + "/ff/%2F".len(),
+            // The path's length beside that of the key.
+            overhead: STEP + self.root.len() + "/ff/".len(),
+            // See `escape`.
+            key_byte: "%2F".len(),
         };
         for batch in batches(changes, limits).map_err(|error| error.to_string())? {
             self.transact(batch).await?;
