@@ -16,8 +16,7 @@ use crate::status_updates::log;
 type Tolerate<'a> = &'a mut dyn FnMut(DiskError) -> Result<(), DiskError>;
 
 /// Brings into the logs of tasks what the journal in an agent's directory has and they have not, and back what leads to
-/// them. A torn end of the journal is cut off; after a boot, that may also be a group of which only the length is
-/// there.
+/// them. A torn end of the journal is cut off; after a boot, that may be all that is not known to have been synced.
 ///
 /// The journal stays: nothing that is done again is synced.
 ///
@@ -37,12 +36,12 @@ pub fn redo(
         let segment = format::read(&bytes);
         let is_last = index + 1 == segments.len();
         if let Some(fault) = segment.fault {
-            let torn = is_last && (fault == Fault::Short || (fault == Fault::Blank && rebooted));
+            let torn = is_last && (fault == Fault::Short || (fault == Fault::Torn && rebooted));
             if torn {
                 tracing::warn!(path = %path.display(), torn = bytes.len() - segment.whole, "cutting a torn group of status updates off the journal");
             } else {
                 let reason = match fault {
-                    Fault::Short | Fault::Blank => format!("it is damaged at byte {}", segment.whole),
+                    Fault::Short | Fault::Torn => format!("it is damaged at byte {}", segment.whole),
                     Fault::Corrupt(reason) => reason,
                 };
                 tolerate(DiskError::Corrupt { path: path.clone(), reason })?;
@@ -188,12 +187,14 @@ impl Wanted {
     }
 }
 
-/// Whether a file is not there, or not whole. One that says something else is newer.
+/// Whether a file is not there, or not whole: cut off, or with zeros where the disk had not come to write. One that says
+/// something else is newer.
 fn is_missing(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<bool, DiskError> {
     match disk.read(path) {
         Ok(found) => {
-            let is_part = found.len() < content.len() && content.starts_with(&found);
-            Ok(is_part || found.iter().all(|byte| *byte == 0) && found != content)
+            let is_part = found.len() <= content.len()
+                && found.iter().zip(content).all(|(found, byte)| found == byte || *found == 0);
+            Ok(found != content && (is_part || found.iter().all(|byte| *byte == 0)))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(DiskError::reading(path)(error)),

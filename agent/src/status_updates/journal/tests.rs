@@ -529,3 +529,34 @@ fn a_disk_that_cannot_be_written_is_an_error_that_names_the_file() {
     assert!(error.contains("framework") || error.contains("updates"), "{error}");
     assert!(error.contains("no space left"), "{error}");
 }
+
+/// A disk writes in any order: what follows may be whole.
+#[test]
+fn a_hole_in_what_was_not_synced_is_cut_off_after_a_boot_and_one_in_what_was_stops_a_strict_agent() {
+    let acknowledgement = |host: &Host, n| acknowledgement_record(log_of(host), Uuid::from_u128(n));
+    let hole_in = |synced: bool| {
+        let host = Host::with_task(1, Durability::Host);
+        let mut journal = journal_of(&host);
+        journal.write(&host.mount, &[record(&host, 1), record(&host, 2)]).unwrap();
+        let path = segment_of(&host, 1);
+        let promised = host.mount.read(&path).unwrap().len();
+        journal.write(&host.mount, &[acknowledgement(&host, 1)]).unwrap();
+        let end = host.mount.read(&path).unwrap().len();
+        if synced {
+            journal.write(&host.mount, &[record(&host, 3)]).unwrap();
+        }
+        journal.write(&host.mount, &[acknowledgement(&host, 2)]).unwrap();
+        let mut bytes = host.mount.read(&path).unwrap();
+        bytes[promised + 5..end].fill(0);
+        host.mount.write(&path, &bytes, Durability::Host).unwrap();
+        assert!(host.read(true).unwrap_err().to_string().contains("updates.journal.1' is corrupt"));
+        host.disk.lose_power();
+        (host, promised)
+    };
+    let (host, promised) = hole_in(false);
+    let replay = replay_of(&host);
+    assert_eq!((replay.updates.len(), replay.acknowledged.len()), (2, 0));
+    assert_eq!(host.mount.read(&segment_of(&host, 1)).unwrap().len(), promised);
+    let (host, _) = hole_in(true);
+    assert!(host.read(true).unwrap_err().to_string().contains("updates.journal.1' is corrupt"));
+}

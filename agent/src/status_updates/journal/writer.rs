@@ -78,6 +78,8 @@ pub struct Journal {
     segment: u64,
     /// How long the segment is; 0 if there is none yet.
     length: u64,
+    /// How much of it is on the disk for sure.
+    synced: u64,
     /// Segments before this one.
     older: Vec<PathBuf>,
     /// Owners of which this segment has a copy.
@@ -114,6 +116,8 @@ impl Journal {
             directory: directory.to_path_buf(),
             segment,
             length,
+            // What was found was synced before it was used.
+            synced: length,
             carried: BTreeSet::new(),
             logs: BTreeMap::new(),
             unspilled: 0,
@@ -142,12 +146,12 @@ impl Journal {
         for record in records {
             size += self.enter(disk, record, &mut entries)?;
             if size >= FRAME {
-                bytes.extend(frame(&std::mem::take(&mut entries)));
+                bytes.extend(frame(&std::mem::take(&mut entries), self.synced));
                 size = 0;
             }
         }
         if !entries.is_empty() {
-            bytes.extend(frame(&entries));
+            bytes.extend(frame(&entries, self.synced));
         }
         let path = journal_segment(&self.directory, self.segment);
         if is_new {
@@ -160,6 +164,9 @@ impl Journal {
             sync_directory(disk, &self.directory)?;
         }
         self.length += bytes.len() as u64;
+        if durability == Durability::Host {
+            self.synced = self.length;
+        }
         Ok(())
     }
 
@@ -295,7 +302,7 @@ impl Journal {
         disk.sync_file(&path).map_err(DiskError::writing(&path))?;
         self.spill(disk)?;
         self.segment += 1;
-        self.length = 0;
+        (self.length, self.synced) = (0, 0);
         self.carried.clear();
         self.older.push(path);
         Ok(std::mem::take(&mut self.older))
