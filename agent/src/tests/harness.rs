@@ -336,14 +336,28 @@ impl World {
 
     /// The framework acknowledges the last update of a task.
     pub(super) async fn acknowledge(&self, task: &str) {
+        self.master_says(self.acknowledgement(task)).await;
+    }
+
+    /// The same, and at once launches another.
+    pub(super) async fn acknowledge_and_run(
+        &self,
+        task: &str,
+        framework: &v1::FrameworkInfo,
+        next: v1::TaskInfo,
+    ) {
+        self.node.post(&self.master, self.running.agent.pid(), self.acknowledgement(task));
+        self.run(framework, next).await;
+    }
+
+    fn acknowledgement(&self, task: &str) -> internal::StatusUpdateAcknowledgementMessage {
         let update = self.updates(task).pop().unwrap();
-        self.master_says(internal::StatusUpdateAcknowledgementMessage {
+        internal::StatusUpdateAcknowledgementMessage {
             slave_id: v1::AgentId { value: AGENT.into() },
             framework_id: update.framework_id,
             task_id: update.status.task_id,
             uuid: update.uuid.unwrap(),
-        })
-        .await;
+        }
     }
 
     /// The container of an executor.
@@ -425,6 +439,11 @@ pub(super) struct TestExecutor {
 
 impl TestExecutor {
     async fn call(&self, call: Call) {
+        self.tell(call);
+        settle().await;
+    }
+
+    fn tell(&self, call: Call) {
         let events = self.events.clone();
         let events = Recipient::from_fn(Pid::nobody(), move |LocalEvent(event), _: &Pid| {
             events.lock().push(event);
@@ -435,7 +454,6 @@ impl TestExecutor {
             ..call
         };
         self.agent.tell(ExecutorCall { call, events });
-        settle().await;
     }
 
     /// Reports a task's state.
@@ -457,12 +475,19 @@ impl TestExecutor {
 
     /// Sends a status.
     pub(super) async fn send(&self, status: v1::TaskStatus) {
-        self.call(Call {
-            r#type: Some(call::Type::Update.into()),
-            update: Some(call::Update { status }),
-            ..Call::default()
-        })
-        .await;
+        self.send_at_once([status]).await;
+    }
+
+    /// Sends several, before anything comes of the first.
+    pub(super) async fn send_at_once(&self, statuses: impl IntoIterator<Item = v1::TaskStatus>) {
+        for status in statuses {
+            self.tell(Call {
+                r#type: Some(call::Type::Update.into()),
+                update: Some(call::Update { status }),
+                ..Call::default()
+            });
+        }
+        settle().await;
     }
 
     /// Sends a message to its framework.

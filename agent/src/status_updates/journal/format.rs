@@ -7,6 +7,7 @@
 //! entry   = kind (u8) | path | text                     kind 1: an owner's content, 2: an owner that is a link
 //!         | 3 (u8)    | path | offset (u64) | text      bytes of a task's log
 //!         | 4 (u8)    | path                            nobody needs what is there any more
+//!         | 6 (u8)    | path                            what was there is removed, and something else may follow
 //! path, text = length (u32) | bytes                     paths are below the agent's directory, in UTF-8
 //! ```
 //!
@@ -57,6 +58,11 @@ pub enum Entry {
     },
     /// What is at a path, or below it, need not be brought back.
     Forget {
+        /// Where.
+        path: String,
+    },
+    /// What was at a path, or below it, is no more. What is there now is something else.
+    Removed {
         /// Where.
         path: String,
     },
@@ -121,6 +127,10 @@ fn encode(entry: &Entry, out: &mut Vec<u8>) {
         }
         Entry::Forget { path } => {
             out.push(4);
+            text(path.as_bytes(), out);
+        }
+        Entry::Removed { path } => {
+            out.push(6);
             text(path.as_bytes(), out);
         }
     }
@@ -269,6 +279,7 @@ impl Reader<'_> {
             2 => Entry::OwnerLink { path: self.string()?, target: self.string()? },
             3 => Entry::Log { path: self.string()?, offset: self.u64()?, bytes: self.bytes()? },
             4 => Entry::Forget { path: self.string()? },
+            6 => Entry::Removed { path: self.string()? },
             _ => return None,
         })
     }
@@ -284,7 +295,7 @@ mod tests {
         [
             vec![Entry::Owner { path: "f/framework.info".into(), content: vec![0; 300] }, log(0, b"one")],
             vec![Entry::OwnerLink { path: "runs/latest".into(), target: "c".into() }, log(u64::MAX, b"")],
-            vec![Entry::Forget { path: path.clone() }],
+            vec![Entry::Forget { path: path.clone() }, Entry::Removed { path: path.clone() }],
         ]
     }
 
@@ -332,7 +343,7 @@ mod tests {
     #[test]
     fn every_wrong_bit_is_noticed_and_only_in_the_last_group_can_a_power_failure_have_done_it() {
         let old = old_segment();
-        let last_of_old = old.len() - FRAME_HEAD - 1 - 4 - "frameworks/F".len();
+        let last_of_old = old.len() - FRAME_HEAD - 2 * (1 + 4 + "frameworks/F".len());
         for (bytes, last) in [(segment_of(3), segment_of(2).len()), (old, last_of_old)] {
             for place in 0..bytes.len() {
                 let mut wrong = bytes.clone();

@@ -1,6 +1,6 @@
 //! Doing again what the journal has: before an agent reads what it kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
@@ -18,7 +18,8 @@ type Tolerate<'a> = &'a mut dyn FnMut(DiskError) -> Result<(), DiskError>;
 /// Brings into the logs of tasks what the journal in an agent's directory has and they have not, and back what leads to
 /// them. A torn end of the journal is cut off; after a boot, that may be all that is not known to have been synced.
 ///
-/// The journal stays: nothing that is done again is synced.
+/// The journal stays: nothing that is done again is synced. Answers the logs that it will bring back until it is told that
+/// nobody needs them any more.
 ///
 /// # Errors
 /// The disk's. What is corrupt, or does not fit, with the name of the file, if `tolerate` says so.
@@ -27,7 +28,7 @@ pub fn redo(
     directory: &Path,
     rebooted: bool,
     tolerate: Tolerate<'_>,
-) -> Result<(), DiskError> {
+) -> Result<BTreeSet<PathBuf>, DiskError> {
     let segments = segments(disk, directory)?;
     let mut wanted = Wanted::default();
     for (index, number) in segments.iter().enumerate() {
@@ -60,7 +61,9 @@ pub fn redo(
             sync_directory(disk, directory)?;
         }
     }
-    wanted.bring(disk, directory, tolerate)
+    wanted.bring(disk, directory, tolerate)?;
+    let needed = wanted.logs.iter().filter(|(_, log)| log.needed);
+    Ok(needed.map(|(path, _)| directory.join(path)).collect())
 }
 
 /// Cuts a segment behind its last whole group; the next one follows there.
@@ -131,6 +134,11 @@ impl Wanted {
                 {
                     log.needed = false;
                 }
+            }
+            Entry::Removed { path } => {
+                let path = Path::new(&path);
+                self.owners.retain(|owner, _| !owner.starts_with(path));
+                self.logs.retain(|log, _| !log.starts_with(path));
             }
         }
     }

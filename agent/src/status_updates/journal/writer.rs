@@ -42,6 +42,13 @@ pub enum Record {
         /// The directory of the task or framework.
         path: PathBuf,
     },
+    /// What is kept of a task that is over goes at once: another one of the same id will have its place.
+    Remove {
+        /// The agent's directory.
+        agent: PathBuf,
+        /// The directory of the task.
+        path: PathBuf,
+    },
 }
 
 impl Record {
@@ -49,13 +56,13 @@ impl Record {
     pub fn agent(&self) -> &Path {
         match self {
             Record::Log { log, .. } => log.agent(),
-            Record::Forget { agent, .. } => agent,
+            Record::Forget { agent, .. } | Record::Remove { agent, .. } => agent,
         }
     }
 
     /// Whether its group is synced. What is over must not come back when it was deleted.
     pub(super) fn needs_sync(&self) -> bool {
-        matches!(self, Record::Log { sync: true, .. } | Record::Forget { .. })
+        !matches!(self, Record::Log { sync: false, .. })
     }
 }
 
@@ -208,6 +215,16 @@ impl Journal {
                 }
                 Ok(0)
             }
+            Record::Remove { path, .. } => {
+                let below = self.below(path)?;
+                // First, and for good: an agent that dies in between finds nothing there, and no other task either.
+                remove(disk, path)?;
+                self.carried.retain(|owner| !owner.starts_with(path));
+                self.logs.retain(|log, _| !log.starts_with(path));
+                self.unspilled = self.logs.values().map(|log| log.unspilled.len()).sum();
+                entries.push(Entry::Removed { path: below });
+                Ok(0)
+            }
         }
     }
 
@@ -307,6 +324,19 @@ impl Journal {
         self.older.push(path);
         Ok(std::mem::take(&mut self.older))
     }
+}
+
+/// Removes a directory for good.
+fn remove(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(DiskError::writing(path)(error));
+        }
+        // The garbage collector may have been first, and does not sync.
+        _ => {}
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    if disk.exists(parent) { sync_directory(disk, parent) } else { Ok(()) }
 }
 
 /// The length of a file; 0 if there is none.
