@@ -292,8 +292,13 @@ impl World {
 
     /// Sends something as the master.
     pub(super) async fn master_says<M: WireMessage>(&self, message: M) {
-        self.node.post(&self.master, self.running.agent.pid(), message);
+        self.master_goes_on(message);
         settle().await;
+    }
+
+    /// The same, and nothing comes of it before something else is sent.
+    pub(super) fn master_goes_on<M: WireMessage>(&self, message: M) {
+        self.node.post(&self.master, self.running.agent.pid(), message);
     }
 
     /// Sends something as somebody else.
@@ -339,18 +344,8 @@ impl World {
         self.master_says(self.acknowledgement(task)).await;
     }
 
-    /// The same, and at once launches another.
-    pub(super) async fn acknowledge_and_run(
-        &self,
-        task: &str,
-        framework: &v1::FrameworkInfo,
-        next: v1::TaskInfo,
-    ) {
-        self.node.post(&self.master, self.running.agent.pid(), self.acknowledgement(task));
-        self.run(framework, next).await;
-    }
-
-    fn acknowledgement(&self, task: &str) -> internal::StatusUpdateAcknowledgementMessage {
+    /// What a framework says that acknowledges the last update of a task.
+    pub(super) fn acknowledgement(&self, task: &str) -> internal::StatusUpdateAcknowledgementMessage {
         let update = self.updates(task).pop().unwrap();
         internal::StatusUpdateAcknowledgementMessage {
             slave_id: v1::AgentId { value: AGENT.into() },
@@ -386,13 +381,7 @@ impl World {
         task: v1::TaskInfo,
         launch_executor: Option<bool>,
     ) {
-        self.master_says(internal::RunTaskMessage {
-            framework: framework.clone(),
-            task,
-            launch_executor,
-            ..Default::default()
-        })
-        .await;
+        self.master_says(run_task(framework, task, launch_executor)).await;
     }
 
     /// An executor subscribes.
@@ -526,6 +515,15 @@ impl TestExecutor {
     pub(super) fn is_closed(&self) -> bool {
         self.events.lock().last().is_some_and(Option::is_none)
     }
+}
+
+/// The message that runs a task.
+pub(super) fn run_task(
+    framework: &v1::FrameworkInfo,
+    task: v1::TaskInfo,
+    launch_executor: Option<bool>,
+) -> internal::RunTaskMessage {
+    internal::RunTaskMessage { framework: framework.clone(), task, launch_executor, ..Default::default() }
 }
 
 /// A uuid for each task and state.

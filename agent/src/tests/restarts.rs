@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use libprocess::disk::HostDisk;
+use libprocess::disk::{Disk as _, HostDisk};
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::{run, settle};
 use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskRunning};
@@ -115,6 +115,37 @@ fn updates_that_were_made_meanwhile_arrive() {
     });
 }
 
+/// The first run was on the disk, and with it the link to it.
+#[test]
+fn an_update_of_an_executors_later_run_is_found_after_a_power_failure() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        for seed in 0..20 {
+            let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
+            let world =
+                World::on(Arc::new(disk.mount()), directory.path(), &[]).await.once_registered().await;
+            world.run(&framework(true), task("t", "e")).await;
+            world.subscribe("e").await.update("t", TaskFinished).await;
+            world.acknowledge("t").await;
+            world.end(&world.container("e"), Termination::default()).await;
+            disk.mount().sync_all(directory.path()).unwrap();
+
+            world.run(&framework(true), task("later", "e")).await;
+            let executor = world.subscribe("e").await;
+            executor.update("later", TaskRunning).await;
+            assert_eq!(executor.acknowledged(), [uuid("later", TaskRunning)]);
+            let container = world.container("e");
+            world.crash().await;
+            disk.lose_power();
+
+            let kept = state::read(&disk.mount(), &Paths::new(directory.path()), true).unwrap();
+            let run = kept.agent.unwrap().frameworks.remove(0).executors.remove(0).run;
+            assert_eq!(run.container, container, "seed {seed}");
+            assert_eq!(run.tasks[0].replay.updates.len(), 1, "seed {seed}");
+        }
+    });
+}
+
 struct TestUpdate;
 
 impl TestUpdate {
@@ -208,7 +239,8 @@ fn a_task_with_the_id_of_one_that_has_just_ended_waits_for_it() {
             world.run(&framework(checkpoint), task("t", "e")).await;
             assert_eq!(executor.launched(), ["t"]);
 
-            world.acknowledge_and_run("t", &framework(checkpoint), task("t", "e")).await;
+            world.master_goes_on(world.acknowledgement("t"));
+            world.run(&framework(checkpoint), task("t", "e")).await;
             assert_eq!(executor.launched(), ["t", "t"]);
             executor.update("t", TaskRunning).await;
             world.acknowledge("t").await;
