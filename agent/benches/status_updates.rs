@@ -18,7 +18,7 @@ use agent::status_updates::journal::Record;
 use agent::status_updates::log::update_record;
 use agent::status_updates::manager::{
     Acknowledge, Acknowledged, Deliver, Forward, Initialize, Origin, Owner as Hearer, Resume,
-    StatusUpdateManager, StorageFailed, Stored,
+    StatusUpdateManager, StorageFailed, Stored, Vacated,
 };
 use harness::bench::{self, Report, Target, in_turn, quantile};
 use libprocess::disk::{Disk as _, Durability, HostDisk};
@@ -242,6 +242,7 @@ fn together(streams: usize, latencies: &mut Vec<f64>) -> f64 {
             stored: Recipient::from_fn(Pid::nobody(), move |stored: Stored, _: &Pid| {
                 hears.lock().stored(&stored)
             }),
+            vacated: Recipient::from_fn(Pid::nobody(), |_: Vacated, _: &Pid| {}),
             acknowledged: Recipient::from_fn(Pid::nobody(), |_: Acknowledged, _: &Pid| {}),
             failed: Recipient::from_fn(Pid::nobody(), |failed: StorageFailed, _: &Pid| {
                 panic!("{}", failed.0)

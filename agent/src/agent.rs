@@ -5,7 +5,7 @@
 //! | `LeaderChanged` | the Detector | `registration.rs` |
 //! | `SlaveRegisteredMessage`, `SlaveReregisteredMessage`, `PingSlaveMessage`, `ShutdownMessage` | the master | `registration.rs` |
 //! | `Register`, `PingOverdue` | its own clock | `registration.rs` |
-//! | `RunTaskMessage` | the master | `tasks/run.rs` |
+//! | `RunTaskMessage`; `Vacated` | the master; StatusUpdateManager | `tasks/run.rs` |
 //! | `KillTaskMessage` | the master | `tasks/kill.rs` |
 //! | `StatusUpdateAcknowledgementMessage`; `Forward`, `Stored`, `Acknowledged`, `StorageFailed` | the master; StatusUpdateManager | `tasks/update.rs` |
 //! | `DrainSlaveMessage` | the master | `draining.rs` |
@@ -247,6 +247,7 @@ impl Process for Agent {
         self.colleagues.updates.tell(Initialize(Owner {
             forward: me.recipient(),
             stored: me.recipient(),
+            vacated: me.recipient(),
             acknowledged: me.recipient(),
             failed: me.recipient(),
         }));

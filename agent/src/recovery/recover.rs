@@ -157,12 +157,14 @@ impl Agent {
                     framework.executor_of_task.remove(&task_id);
                 }
             }
-            if !kept.run.completed && !task.replay.updates.is_empty() {
+            if !task.replay.updates.is_empty() {
                 streams.push(RestoredStream {
                     framework: framework.id.clone(),
                     log: self.paths.task_updates(&run, &task_id),
                     task: task_id,
                     replay: task.replay,
+                    in_journal: task.in_journal,
+                    is_over: kept.run.completed,
                 });
             }
         }

@@ -6,7 +6,8 @@
 //! is to be expected, and removed.
 //! Upstream: `slave/state.cpp`.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use libprocess::Pid;
 use libprocess::disk::Disk;
@@ -87,6 +88,8 @@ pub struct KeptTask {
     pub task: v1::Task,
     /// Its updates.
     pub replay: Replay,
+    /// Whether the journal would bring it back if it were deleted.
+    pub in_journal: bool,
 }
 
 /// Reads everything below a work directory.
@@ -94,7 +97,7 @@ pub struct KeptTask {
 /// # Errors
 /// In a strict agent, the first thing that cannot be read.
 pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, DiskError> {
-    let mut reader = Reader { disk, paths, strict, kept: Kept::default() };
+    let mut reader = Reader { disk, paths, strict, kept: Kept::default(), in_journal: BTreeSet::new() };
     let earlier = read_text(disk, &paths.boot_id())?;
     reader.kept.rebooted = match (earlier, disk.boot_id()) {
         (Some(earlier), Some(boot_id)) => earlier.trim() != boot_id.trim(),
@@ -109,6 +112,8 @@ struct Reader<'a> {
     paths: &'a Paths,
     strict: bool,
     kept: Kept,
+    /// Logs that the journal brings back.
+    in_journal: BTreeSet<PathBuf>,
 }
 
 impl Reader<'_> {
@@ -159,14 +164,15 @@ impl Reader<'_> {
     fn redo(&mut self, id: &AgentId) -> Result<(), DiskError> {
         let (strict, errors) = (self.strict, &mut self.kept.errors);
         let directory = self.paths.agent_meta(id);
-        journal::redo(self.disk, &directory, self.kept.rebooted, &mut |error| {
+        self.in_journal = journal::redo(self.disk, &directory, self.kept.rebooted, &mut |error| {
             if strict {
                 return Err(error);
             }
             tracing::warn!(%error, "leaving out status updates that cannot be read");
             *errors += 1;
             Ok(())
-        })
+        })?;
+        Ok(())
     }
 
     fn framework(&mut self, agent: &AgentId, id: FrameworkId) -> Result<Option<KeptFramework>, DiskError> {
@@ -234,7 +240,8 @@ impl Reader<'_> {
         } else {
             Replay::default()
         };
-        Ok(Some(KeptTask { task, replay }))
+        let in_journal = self.in_journal.contains(updates.path());
+        Ok(Some(KeptTask { task, replay, in_journal }))
     }
 }
 
@@ -323,8 +330,6 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::Host;
     use super::*;
-    use std::path::PathBuf;
-
     use crate::recovery::checkpoint::{Durability, touch};
 
     fn host() -> Host {

@@ -125,7 +125,7 @@ pub(crate) mod testing {
     pub(crate) fn bytes_of(record: &Record) -> &[u8] {
         match record {
             Record::Log { bytes, .. } => bytes,
-            Record::Forget { .. } => &[],
+            Record::Forget { .. } | Record::Remove { .. } => &[],
         }
     }
 }

@@ -6,6 +6,8 @@
 //! | [`Initialize`] | the Agent, starting | tells everything from then on to its [`Owner`] |
 //! | [`Deliver`] | the Agent | stores an update (on disk for checkpointing frameworks), forwards it if none is in flight; [`Stored`] |
 //! | [`Acknowledge`] | the Agent, for a framework | takes the next update of the task; [`Acknowledged`] |
+//! | [`Refused`] | the Agent, of an update that it did not take | [`Stored`], once what was sent before it is on the disk |
+//! | [`Vacate`] | the Agent, before it launches a task whose id was used before | removes what is kept of the earlier one; [`Vacated`] |
 //! | [`Pause`] | the Agent, without a master | forwards nothing |
 //! | [`Resume`] | the Agent, registered | forwards the front of every stream, with the first pause again |
 //! | [`Cleanup`] | the Agent, of a framework that has nothing here any more | forgets its streams; those that wait for an acknowledgement only if it is over |
@@ -68,6 +70,27 @@ pub struct Stored {
     pub origin: Origin,
 }
 
+/// The agent did not take an update: it came too late. Whoever sent it may forget it all the same, but an earlier copy of it
+/// may still be on the way to the disk.
+pub struct Refused(pub Stored);
+
+/// The agent is about to launch a task with an id that an earlier one had.
+pub struct Vacate {
+    /// Whose task.
+    pub framework: FrameworkId,
+    /// Which task.
+    pub task: TaskId,
+    /// The log of both, if there is one, and the earlier one is over as far as the agent knows.
+    pub log: Option<UpdatesPath>,
+}
+
+/// All that the earlier task was still to be told of was told, and what was kept of it is gone (unless its framework has
+/// not acknowledged its end).
+pub struct Vacated {
+    /// Whose task.
+    pub framework: FrameworkId,
+}
+
 /// A framework has stored an update.
 pub struct Acknowledge {
     /// Whose task.
@@ -123,6 +146,10 @@ pub struct RestoredStream {
     pub log: UpdatesPath,
     /// What the log said.
     pub replay: log::Replay,
+    /// Whether the journal would bring it back if it were deleted.
+    pub in_journal: bool,
+    /// Nobody takes its updates any more.
+    pub is_over: bool,
 }
 
 /// Time to look for updates whose acknowledgement is overdue.
@@ -131,7 +158,7 @@ pub struct RetryDue;
 pub struct SpillDue;
 
 libprocess::messages! {
-    Deliver; Stored; Acknowledge; Acknowledged; Forward; StorageFailed;
+    Deliver; Stored; Refused; Vacate; Vacated; Acknowledge; Acknowledged; Forward; StorageFailed;
     Initialize; Pause; Resume; Cleanup; Restore; RetryDue; SpillDue;
 }
 
@@ -141,6 +168,8 @@ pub struct Owner {
     pub forward: Recipient<Forward>,
     /// Told what is stored.
     pub stored: Recipient<Stored>,
+    /// Told which ids are free again.
+    pub vacated: Recipient<Vacated>,
     /// Told what came of acknowledgements.
     pub acknowledged: Recipient<Acknowledged>,
     /// Told when the disk fails.
@@ -171,6 +200,8 @@ enum Effect {
     Repeated(Stored),
     /// The last update of a task is acknowledged.
     Over(Acknowledged),
+    /// A task's id is free again.
+    Vacated(Vacated),
 }
 
 /// What is done to the journal.
@@ -240,6 +271,16 @@ impl StatusUpdateManager {
     fn tell_stored(&self, stored: Stored) {
         if let Some(owner) = &self.owner {
             owner.stored.tell(stored);
+        }
+    }
+
+    /// Says that an update is stored whose record, if it has one, was written before.
+    fn tell_repeated(&mut self, stored: Stored) {
+        if self.writing || !self.effects.is_empty() {
+            // Its first copy may still be on the way to the disk.
+            self.effects.push(Effect::Repeated(stored));
+        } else {
+            self.tell_stored(stored);
         }
     }
 
@@ -345,6 +386,11 @@ impl StatusUpdateManager {
                             Effect::New(update, origin) => manager.store(*update, origin, ctx),
                             Effect::Repeated(stored) => manager.tell_stored(stored),
                             Effect::Over(acknowledged) => manager.tell_acknowledged(acknowledged),
+                            Effect::Vacated(vacated) => {
+                                if let Some(owner) = &manager.owner {
+                                    owner.vacated.tell(vacated);
+                                }
+                            }
                         }
                     }
                     manager.work(ctx);
@@ -435,14 +481,32 @@ impl Handle<Deliver> for StatusUpdateManager {
             received => {
                 tracing::warn!(task_id = %key.1, %uuid, ?received, "ignoring a repeated status update");
                 let stored = Stored { framework: key.0, task: key.1, uuid, origin };
-                if entry.log.is_some() && (self.writing || !self.effects.is_empty()) {
-                    // Its first copy may still be on the way to the disk.
-                    self.effects.push(Effect::Repeated(stored));
+                if entry.log.is_some() {
+                    self.tell_repeated(stored);
                 } else {
                     self.tell_stored(stored);
                 }
             }
         }
+    }
+}
+
+impl Handle<Refused> for StatusUpdateManager {
+    fn handle(&mut self, Refused(stored): Refused, _: &Pid, _: &mut Context<Self>) {
+        self.tell_repeated(stored);
+    }
+}
+
+impl Handle<Vacate> for StatusUpdateManager {
+    fn handle(&mut self, message: Vacate, _: &Pid, ctx: &mut Context<Self>) {
+        let Vacate { framework, task, log } = message;
+        let key = (framework, task);
+        if let Some(log) = log.filter(|_| !self.streams.contains_key(&key)) {
+            let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+            self.unwritten.push(Record::Remove { agent, path });
+        }
+        self.effects.push(Effect::Vacated(Vacated { framework: key.0 }));
+        self.work(ctx);
     }
 }
 
@@ -522,14 +586,22 @@ impl Handle<Cleanup> for StatusUpdateManager {
 }
 
 impl Handle<Restore> for StatusUpdateManager {
-    fn handle(&mut self, Restore(streams): Restore, _: &Pid, _: &mut Context<Self>) {
+    fn handle(&mut self, Restore(streams): Restore, _: &Pid, ctx: &mut Context<Self>) {
         for restored in streams {
             let stream = Stream::replayed(restored.replay.updates, &restored.replay.acknowledged);
-            if !stream.is_terminated() {
-                let entry = Entry { stream, log: Some(restored.log), written: false, retry: None };
-                self.streams.insert((restored.framework, restored.task), entry);
+            if restored.is_over || stream.is_terminated() {
+                // The last agent may have died before the journal knew.
+                if restored.in_journal {
+                    let (agent, path) =
+                        (restored.log.agent().to_path_buf(), restored.log.task().to_path_buf());
+                    self.unwritten.push(Record::Forget { agent, path });
+                }
+                continue;
             }
+            let entry = Entry { stream, log: Some(restored.log), written: false, retry: None };
+            self.streams.insert((restored.framework, restored.task), entry);
         }
+        self.work(ctx);
     }
 }
 

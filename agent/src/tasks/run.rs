@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::future::OptionFuture;
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::{ResourceVersionUuid, RunTaskMessage};
 use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, v1};
@@ -20,6 +21,7 @@ use crate::executors::executor::{
     AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingTask, only_role,
 };
 use crate::recovery::checkpoint::{self, Durability};
+use crate::status_updates::manager::{Vacate, Vacated};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
 /// What becomes of a task, given its executor.
@@ -186,7 +188,8 @@ impl Agent {
     }
 
     /// Launches a task at once, unless directories that it will use (`directories`, and those of an
-    /// executor that is yet to be launched) may be about to be deleted.
+    /// executor that is yet to be launched) may be about to be deleted, or an earlier task had its id: what is left of
+    /// that goes first.
     fn unschedule_or_launch(
         &mut self,
         framework_id: &FrameworkId,
@@ -201,21 +204,49 @@ impl Agent {
             return;
         }
         let executor = ExecutorId::from(&pending.executor.executor_id);
-        let gc = self.colleagues.gc.as_ref();
-        let unscheduled = gc.filter(|_| !framework.executors.contains_key(&executor)).and_then(|gc| {
+        if !framework.executors.contains_key(&executor) {
             directories.push(self.paths.executor_work(&agent, framework_id, &executor));
             directories.push(self.paths.executor_meta(&agent, framework_id, &executor));
-            gc.unschedule_existing(&directories)
-        });
-        match unscheduled {
-            None => self.launch_task(framework_id, pending, ctx),
-            Some(unscheduled) => {
-                framework.unscheduling = true;
-                framework.pending.push(pending);
-                let id = framework_id.clone();
-                ctx.defer(unscheduled, move |agent, (), ctx| agent.launch_pending(&id, ctx));
-            }
         }
+        let vacate = self.earlier_task(framework_id, &executor, &TaskId::from(&pending.task.task_id));
+        directories
+            .extend(vacate.iter().filter_map(|vacate| Some(vacate.log.as_ref()?.task().to_path_buf())));
+        let gc = self.colleagues.gc.as_ref().filter(|_| !directories.is_empty());
+        let unscheduled = gc.and_then(|gc| gc.unschedule_existing(&directories));
+        if unscheduled.is_none() && vacate.is_none() {
+            self.launch_task(framework_id, pending, ctx);
+            return;
+        }
+        if let Some(framework) = self.frameworks.get_mut(framework_id) {
+            framework.unscheduling = true;
+            framework.pending.push(pending);
+        }
+        let id = framework_id.clone();
+        ctx.defer(OptionFuture::from(unscheduled), move |agent, _, ctx| match vacate {
+            Some(vacate) => agent.colleagues.updates.tell(vacate),
+            None => agent.launch_pending(&id, ctx),
+        });
+    }
+
+    /// What the StatusUpdateManager is asked before a task is launched whose id an earlier one had that is over, or is
+    /// just being acknowledged. A framework may use an id again once it has acknowledged the end of the task.
+    fn earlier_task(
+        &self,
+        framework_id: &FrameworkId,
+        executor: &ExecutorId,
+        task: &TaskId,
+    ) -> Option<Vacate> {
+        let framework = self.frameworks.get(framework_id)?;
+        let holder = framework.executor_of_task.get(task).and_then(|id| framework.executors.get(id));
+        let same = framework.executors.get(executor).filter(|executor| executor.checkpoint);
+        let log = same.map(|executor| self.paths.task_updates(&self.run_of(framework_id, executor), task));
+        let log = log.filter(|log| self.disk.exists(log.task()));
+        let is_over = holder.is_none_or(|executor| executor.tasks.is_terminated(task));
+        (is_over && (holder.is_some() || log.is_some())).then(|| Vacate {
+            framework: framework_id.clone(),
+            task: task.clone(),
+            log,
+        })
     }
 
     /// Directories are safe: what waited for that goes on, in order.
@@ -246,6 +277,10 @@ impl Agent {
         let PendingTask { task, executor, generated, launch_executor, resource_versions } = pending;
         let executor_id = ExecutorId::from(&executor.executor_id);
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        if framework.executor_of_task.contains_key(&TaskId::from(&task.task_id)) {
+            tracing::warn!(task_id = %task.task_id.value, %framework_id, "ignoring a task: an earlier one with its id is not over");
+            return;
+        }
         if framework.phase == FrameworkPhase::Terminating {
             // Nobody would acknowledge an update. The master's book is put right all the same.
             if launch_executor == Some(true) {
@@ -362,6 +397,12 @@ impl Agent {
         }
         .into_update(ctx.node().random().uuid(), ctx.now());
         self.agent_update(update, ctx);
+    }
+}
+
+impl Handle<Vacated> for Agent {
+    fn handle(&mut self, Vacated { framework }: Vacated, _: &Pid, ctx: &mut Context<Self>) {
+        self.launch_pending(&framework, ctx);
     }
 }
 

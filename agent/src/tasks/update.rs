@@ -22,7 +22,7 @@ use crate::executors::connection;
 use crate::executors::executor::{AfterUpdate, Executor, ExecutorPhase, FrameworkPhase, WaitingUpdate};
 use crate::recovery::paths::UpdatesPath;
 use crate::status_updates::manager::{
-    Acknowledge, Acknowledged, Deliver, Forward, Origin, StorageFailed, Stored,
+    Acknowledge, Acknowledged, Deliver, Forward, Origin, Refused, StorageFailed, Stored,
 };
 use mesos::tasks::is_terminal;
 
@@ -156,14 +156,15 @@ impl Agent {
         let state = status.state();
         if let Err(refused) = executor.tasks.update(&task, status, framework_id) {
             tracing::error!(task_id = %task, state = state.as_str_name(), error = %refused, "dropping a status update");
-            // Acknowledged all the same, or the executor would send it for ever; but a repetition of
-            // the terminal update not before that is stored.
+            // Acknowledged all the same, or the executor would send it for ever; but a repetition not before its first
+            // copy is stored.
             let repeated = executor.tasks.has_status(&task, status.uuid.as_deref());
             if repeated {
                 self.report_update(framework_id, executor_id, waiting);
             } else {
-                let uuid = uuid_of(&waiting.update);
-                self.acknowledge_executor(framework_id, &task, uuid, &waiting.origin);
+                let (framework, uuid) = (framework_id.clone(), uuid_of(&waiting.update));
+                let stored = Stored { framework, task, uuid, origin: waiting.origin };
+                self.colleagues.updates.tell(Refused(stored));
             }
             return;
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use libprocess::testing::run;
-use mesos::internal::DrainSlaveMessage;
+use mesos::FrameworkId;
+use mesos::internal::{DrainSlaveMessage, ShutdownFrameworkMessage};
 use mesos::v1::TaskState::{
     TaskDropped, TaskFinished, TaskGoneByOperator, TaskKilled, TaskKilling, TaskLost, TaskRunning,
 };
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::harness::*;
 use super::http;
+use crate::containerizer::Termination;
 
 fn drain(max_grace_period: Option<Duration>, mark_gone: bool) -> DrainSlaveMessage {
     let nanoseconds = |period: Duration| i64::try_from(period.as_nanos()).unwrap();
@@ -125,6 +127,34 @@ fn a_queued_task_is_killed_before_its_executor_comes() {
         let update = world.updates("t").remove(0);
         assert_eq!((update.status.state(), update.status.reason()), (TaskKilled, Reason::AgentDraining));
         assert_eq!(world.subscribe("e").await.kinds(), [Type::Shutdown]);
+    });
+}
+
+/// It waits until directories of its framework will not be deleted. That framework may be over meanwhile.
+#[test]
+fn an_agent_with_only_a_pending_task_is_drained_with_it() {
+    run(async {
+        for is_over in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let config = directory.path().join(format!("meta/slaves/{AGENT}/drain.config"));
+            let world = World::registered(directory.path()).await;
+            running(&world, &framework(false), task("t", "e")).await.update("t", TaskFinished).await;
+            world.acknowledge("t").await;
+            world.end(&world.container("e"), Termination::default()).await;
+            world.master_goes_on(run_task(&framework(false), task("t2", "e"), Some(true)));
+            if is_over {
+                let framework_id = FrameworkId::from(FRAMEWORK).to_proto();
+                world.master_goes_on(ShutdownFrameworkMessage { framework_id });
+            }
+            world.master_says(drain(None, false)).await;
+            assert_eq!(world.containers.lock().launched.len(), 1);
+            assert!(state(&world).await.get("drain_config").is_none() && !config.exists());
+            let updates = world.updates("t2").into_iter().map(|update| update.status);
+            let told: Vec<_> = updates.map(|status| (status.state(), status.reason())).collect();
+            let killed = (TaskKilled, Reason::AgentDraining);
+            assert_eq!(told, if is_over { vec![] } else { vec![killed] });
+            assert_eq!(running(&world, &framework(false), task("t3", "e")).await.launched(), ["t3"]);
+        }
     });
 }
 

@@ -292,8 +292,13 @@ impl World {
 
     /// Sends something as the master.
     pub(super) async fn master_says<M: WireMessage>(&self, message: M) {
-        self.node.post(&self.master, self.running.agent.pid(), message);
+        self.master_goes_on(message);
         settle().await;
+    }
+
+    /// The same, and nothing comes of it before something else is sent.
+    pub(super) fn master_goes_on<M: WireMessage>(&self, message: M) {
+        self.node.post(&self.master, self.running.agent.pid(), message);
     }
 
     /// Sends something as somebody else.
@@ -336,14 +341,18 @@ impl World {
 
     /// The framework acknowledges the last update of a task.
     pub(super) async fn acknowledge(&self, task: &str) {
+        self.master_says(self.acknowledgement(task)).await;
+    }
+
+    /// What a framework says that acknowledges the last update of a task.
+    pub(super) fn acknowledgement(&self, task: &str) -> internal::StatusUpdateAcknowledgementMessage {
         let update = self.updates(task).pop().unwrap();
-        self.master_says(internal::StatusUpdateAcknowledgementMessage {
+        internal::StatusUpdateAcknowledgementMessage {
             slave_id: v1::AgentId { value: AGENT.into() },
             framework_id: update.framework_id,
             task_id: update.status.task_id,
             uuid: update.uuid.unwrap(),
-        })
-        .await;
+        }
     }
 
     /// The container of an executor.
@@ -372,13 +381,7 @@ impl World {
         task: v1::TaskInfo,
         launch_executor: Option<bool>,
     ) {
-        self.master_says(internal::RunTaskMessage {
-            framework: framework.clone(),
-            task,
-            launch_executor,
-            ..Default::default()
-        })
-        .await;
+        self.master_says(run_task(framework, task, launch_executor)).await;
     }
 
     /// An executor subscribes.
@@ -425,6 +428,11 @@ pub(super) struct TestExecutor {
 
 impl TestExecutor {
     async fn call(&self, call: Call) {
+        self.tell(call);
+        settle().await;
+    }
+
+    fn tell(&self, call: Call) {
         let events = self.events.clone();
         let events = Recipient::from_fn(Pid::nobody(), move |LocalEvent(event), _: &Pid| {
             events.lock().push(event);
@@ -435,7 +443,6 @@ impl TestExecutor {
             ..call
         };
         self.agent.tell(ExecutorCall { call, events });
-        settle().await;
     }
 
     /// Reports a task's state.
@@ -457,12 +464,19 @@ impl TestExecutor {
 
     /// Sends a status.
     pub(super) async fn send(&self, status: v1::TaskStatus) {
-        self.call(Call {
-            r#type: Some(call::Type::Update.into()),
-            update: Some(call::Update { status }),
-            ..Call::default()
-        })
-        .await;
+        self.send_at_once([status]).await;
+    }
+
+    /// Sends several, before anything comes of the first.
+    pub(super) async fn send_at_once(&self, statuses: impl IntoIterator<Item = v1::TaskStatus>) {
+        for status in statuses {
+            self.tell(Call {
+                r#type: Some(call::Type::Update.into()),
+                update: Some(call::Update { status }),
+                ..Call::default()
+            });
+        }
+        settle().await;
     }
 
     /// Sends a message to its framework.
@@ -501,6 +515,15 @@ impl TestExecutor {
     pub(super) fn is_closed(&self) -> bool {
         self.events.lock().last().is_some_and(Option::is_none)
     }
+}
+
+/// The message that runs a task.
+pub(super) fn run_task(
+    framework: &v1::FrameworkInfo,
+    task: v1::TaskInfo,
+    launch_executor: Option<bool>,
+) -> internal::RunTaskMessage {
+    internal::RunTaskMessage { framework: framework.clone(), task, launch_executor, ..Default::default() }
 }
 
 /// A uuid for each task and state.

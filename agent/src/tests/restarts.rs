@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use libprocess::disk::{Disk as _, HostDisk};
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::{run, settle};
 use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskRunning};
@@ -11,8 +12,11 @@ use mesos::v1::task_status::Reason;
 
 use super::harness::*;
 use crate::containerizer::Termination;
-use crate::recovery::paths::Paths;
+use crate::recovery::checkpoint::touch;
+use crate::recovery::paths::{Paths, Run};
 use crate::recovery::state;
+use crate::status_updates::journal::Journal;
+use crate::status_updates::log::acknowledgement_record;
 
 /// A world with a checkpointing framework, whose task runs and is acknowledged.
 async fn with_running_task(directory: &std::path::Path) -> World {
@@ -111,6 +115,37 @@ fn updates_that_were_made_meanwhile_arrive() {
     });
 }
 
+/// The first run was on the disk, and with it the link to it.
+#[test]
+fn an_update_of_an_executors_later_run_is_found_after_a_power_failure() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        for seed in 0..20 {
+            let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
+            let world =
+                World::on(Arc::new(disk.mount()), directory.path(), &[]).await.once_registered().await;
+            world.run(&framework(true), task("t", "e")).await;
+            world.subscribe("e").await.update("t", TaskFinished).await;
+            world.acknowledge("t").await;
+            world.end(&world.container("e"), Termination::default()).await;
+            disk.mount().sync_all(directory.path()).unwrap();
+
+            world.run(&framework(true), task("later", "e")).await;
+            let executor = world.subscribe("e").await;
+            executor.update("later", TaskRunning).await;
+            assert_eq!(executor.acknowledged(), [uuid("later", TaskRunning)]);
+            let container = world.container("e");
+            world.crash().await;
+            disk.lose_power();
+
+            let kept = state::read(&disk.mount(), &Paths::new(directory.path()), true).unwrap();
+            let run = kept.agent.unwrap().frameworks.remove(0).executors.remove(0).run;
+            assert_eq!(run.container, container, "seed {seed}");
+            assert_eq!(run.tasks[0].replay.updates.len(), 1, "seed {seed}");
+        }
+    });
+}
+
 struct TestUpdate;
 
 impl TestUpdate {
@@ -146,6 +181,113 @@ fn an_update_that_was_not_acknowledged_is_sent_again_with_the_same_uuid() {
         world.acknowledge("t").await;
         world.pass(Duration::from_secs(60)).await;
         assert_eq!(world.updates("t").len(), 1);
+    });
+}
+
+/// Upstream's schedulers may use the id of a task again that is over.
+#[test]
+fn a_task_with_the_id_of_an_earlier_one_of_its_executor_is_not_taken_for_it() {
+    run(async {
+        for pause in [0, 3] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::with(directory.path(), &["--gc_delay=10secs"]).await.once_registered().await;
+            world.run(&framework(true), task("t", "e")).await;
+            let executor = world.subscribe("e").await;
+            executor.update("t", TaskFinished).await;
+            world.acknowledge("t").await;
+            world.pass(Duration::from_secs(pause)).await;
+
+            world.run(&framework(true), task("t", "e")).await;
+            assert_eq!(executor.launched(), ["t", "t"]);
+            let kept = || {
+                let kept = state::read(&HostDisk, &Paths::new(directory.path()), true).unwrap();
+                kept.agent.unwrap().frameworks.remove(0).executors.remove(0).run.tasks.remove(0).replay
+            };
+            assert!(kept().updates.is_empty());
+            executor.update("t", TaskRunning).await;
+            assert_eq!(world.states("t"), [TaskFinished, TaskRunning]);
+            // What was left of the first would have been deleted by now.
+            world.pass(Duration::from_secs(15)).await;
+            assert_eq!(kept().updates.len(), 1);
+            world.crash().await;
+
+            let world = World::new(directory.path()).await;
+            let executor = world.subscribe("e").await;
+            world.pass(Duration::from_secs(4)).await;
+            assert_eq!(reregistration(&world).unwrap().tasks[0].state(), TaskRunning);
+            assert_eq!(world.states("t"), [TaskRunning]);
+            world.acknowledge("t").await;
+            executor.send(executor.status("t", TaskFinished, uuid("again", TaskFinished))).await;
+            assert_eq!(world.states("t"), [TaskRunning, TaskFinished]);
+            world.acknowledge("t").await;
+            world.crash().await;
+        }
+    });
+}
+
+/// It comes while the acknowledgement of the earlier one is on its way to the disk.
+#[test]
+fn a_task_with_the_id_of_one_that_has_just_ended_waits_for_it() {
+    run(async {
+        for checkpoint in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::registered(directory.path()).await;
+            world.run(&framework(checkpoint), task("t", "e")).await;
+            let executor = world.subscribe("e").await;
+            executor.update("t", TaskFinished).await;
+            // An earlier one is not over before that, whoever says so.
+            world.run(&framework(checkpoint), task("t", "e")).await;
+            assert_eq!(executor.launched(), ["t"]);
+
+            world.master_goes_on(world.acknowledgement("t"));
+            world.run(&framework(checkpoint), task("t", "e")).await;
+            assert_eq!(executor.launched(), ["t", "t"]);
+            executor.update("t", TaskRunning).await;
+            world.acknowledge("t").await;
+            executor.send(executor.status("t", TaskFinished, uuid("again", TaskFinished))).await;
+            world.acknowledge("t").await;
+            assert_eq!(world.states("t"), [TaskFinished, TaskRunning, TaskFinished]);
+            world.run(&framework(checkpoint), task("t", "other")).await;
+            assert_eq!(world.subscribe("other").await.launched(), ["t"]);
+        }
+    });
+}
+
+/// What says that nobody needs it any more was torn off the journal, or never written.
+#[test]
+fn what_was_deleted_after_a_restart_does_not_come_back() {
+    run(async {
+        for run_is_over in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::registered(directory.path()).await;
+            world.run(&framework(true), task("t", "e")).await;
+            world.subscribe("e").await.update("t", TaskFinished).await;
+            let run = Run {
+                agent: AGENT.into(),
+                framework: FRAMEWORK.into(),
+                executor: "e".into(),
+                container: world.container("e"),
+            };
+            world.crash().await;
+            let paths = Paths::new(directory.path());
+            let log = paths.task_updates(&run, &"t".into());
+            let tasks = || {
+                let kept = state::read(&HostDisk, &paths, true).unwrap().agent.unwrap();
+                kept.frameworks[0].executors[0].run.tasks.len()
+            };
+            std::fs::remove_dir_all(log.task()).unwrap();
+            assert_eq!(tasks(), 1, "it is not over yet");
+            if run_is_over {
+                touch(&HostDisk, &paths.sentinel(&run)).unwrap();
+            } else {
+                let acknowledgement = acknowledgement_record(log.clone(), uuid("t", TaskFinished));
+                Journal::open(&HostDisk, log.agent()).unwrap().write(&HostDisk, &[acknowledgement]).unwrap();
+            }
+            World::new(directory.path()).await.crash().await;
+
+            std::fs::remove_dir_all(log.task()).unwrap();
+            assert_eq!(tasks(), 0, "{run_is_over}");
+        }
     });
 }
 

@@ -132,6 +132,23 @@ fn updates_of_checkpointing_frameworks_are_on_disk_before_they_are_acknowledged(
     });
 }
 
+/// The repetition comes too late to change anything, and before its first copy is on the disk.
+#[test]
+fn an_update_that_is_refused_is_not_acknowledged_before_those_that_were_sent_before_it() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, true).await;
+        let uuids = ["a", "b", "c", "a"].map(|name| uuid(name, TaskRunning));
+        let states = [TaskRunning, TaskRunning, TaskFinished, TaskRunning];
+        let statuses = std::iter::zip(states, uuids).map(|(state, uuid)| executor.status("t", state, uuid));
+        executor.send_at_once(statuses.collect::<Vec<_>>()).await;
+        // The end waits for the containerizer.
+        assert_eq!(executor.acknowledged(), [uuids[0], uuids[1], uuids[3], uuids[2]]);
+        assert_eq!(world.updates("t").len(), 1);
+    });
+}
+
 #[test]
 fn an_agent_that_cannot_store_updates_stops_and_names_the_file() {
     run(async {

@@ -3,12 +3,17 @@
 //! ```text
 //! segment = "mesos-updates-1\n" frame*
 //! frame   = length (u32) | crc32 of the body (u32) | crc32 of those eight bytes (u32) | body     a group, or a part of one above 1 MiB: whole or not at all
-//! body    = entry*
+//! body    = 5 (u8) | synced (u64) | entry*              so many bytes of the segment were on the disk for sure when it was written
 //! entry   = kind (u8) | path | text                     kind 1: an owner's content, 2: an owner that is a link
 //!         | 3 (u8)    | path | offset (u64) | text      bytes of a task's log
 //!         | 4 (u8)    | path                            nobody needs what is there any more
+//!         | 6 (u8)    | path                            what was there is removed, and something else may follow
 //! path, text = length (u32) | bytes                     paths are below the agent's directory, in UTF-8
 //! ```
+//!
+//! A disk writes what is not synced in any order, so that a power failure may leave a whole frame behind a damaged one.
+//! `synced` tells that from the damage of what was promised. The first agents with a journal did not write it; they are
+//! read as if each frame had been synced before the next one was written.
 //!
 //! Numbers are little endian. Pure.
 
@@ -16,9 +21,14 @@ use crc32fast::hash;
 
 /// How every segment begins. The number counts versions of this format.
 pub const HEAD: &[u8] = b"mesos-updates-1\n";
+/// What all versions have in common.
+const NAME: &[u8] = b"mesos-updates-";
 
 /// Bytes before the body of a frame.
 const FRAME_HEAD: usize = 12;
+
+/// The kind of what a body begins with.
+const SYNCED: u8 = 5;
 
 /// One thing to do again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +61,11 @@ pub enum Entry {
         /// Where.
         path: String,
     },
+    /// What was at a path, or below it, is no more. What is there now is something else.
+    Removed {
+        /// Where.
+        path: String,
+    },
 }
 
 /// Where reading a segment ended, other than at the end of a frame.
@@ -58,10 +73,10 @@ pub enum Entry {
 pub enum Fault {
     /// The last frame is too short: whoever wrote it died, and nobody was promised anything of it.
     Short,
-    /// The last frame is as long as it should be, but holds something else. Only a power failure does that to a frame
-    /// that was not promised.
-    Blank,
-    /// Something is wrong before the end.
+    /// A frame holds something else than was written, and nothing says that it had been synced. Only a power failure does
+    /// that to what was not promised.
+    Torn,
+    /// What was promised is damaged, or cannot be understood.
     Corrupt(String),
 }
 
@@ -76,9 +91,11 @@ pub struct Segment {
     pub fault: Option<Fault>,
 }
 
-/// A frame with these entries.
-pub fn frame(entries: &[Entry]) -> Vec<u8> {
+/// A frame with these entries. So many bytes of its segment, from the start, are `synced` already.
+pub fn frame(entries: &[Entry], synced: u64) -> Vec<u8> {
     let mut bytes = vec![0; FRAME_HEAD];
+    bytes.push(SYNCED);
+    bytes.extend_from_slice(&synced.to_le_bytes());
     for entry in entries {
         encode(entry, &mut bytes);
     }
@@ -112,6 +129,10 @@ fn encode(entry: &Entry, out: &mut Vec<u8>) {
             out.push(4);
             text(path.as_bytes(), out);
         }
+        Entry::Removed { path } => {
+            out.push(6);
+            text(path.as_bytes(), out);
+        }
     }
 }
 
@@ -131,62 +152,95 @@ pub fn read(bytes: &[u8]) -> Segment {
     if bytes.is_empty() {
         return segment;
     }
-    let Some(mut rest) = bytes.strip_prefix(HEAD) else {
+    if !bytes.starts_with(HEAD) {
         segment.fault = Some(if HEAD.starts_with(bytes) {
             Fault::Short
-        } else if is_blank(bytes) {
-            Fault::Blank
-        } else {
+        } else if bytes.starts_with(NAME) {
             Fault::Corrupt("it does not begin as a journal of this version does".to_owned())
+        } else {
+            damaged(bytes, 0, "the head")
         });
         return segment;
-    };
+    }
     segment.whole = HEAD.len();
-    while !rest.is_empty() {
-        match next(rest) {
-            Ok((entries, after)) => {
-                segment.entries.extend(entries);
-                segment.whole = bytes.len() - after.len();
-                rest = after;
+    while segment.fault.is_none() && segment.whole < bytes.len() {
+        let at = segment.whole;
+        match Frame::read(&bytes[at..]) {
+            Ok(frame) => {
+                segment.entries.extend(frame.entries);
+                segment.whole += frame.length;
             }
-            Err(fault) => {
-                segment.fault = Some(match fault {
-                    Fault::Corrupt(reason) => Fault::Corrupt(format!("{reason} at byte {}", segment.whole)),
-                    fault => fault,
-                });
-                break;
+            Err(NoFrame::Short) => segment.fault = Some(Fault::Short),
+            Err(NoFrame::Damaged(what)) => segment.fault = Some(damaged(bytes, at, what)),
+            Err(NoFrame::Unknown) => {
+                let reason = format!("a group holds what this version does not know at byte {at}");
+                segment.fault = Some(Fault::Corrupt(reason));
             }
         }
     }
     segment
 }
 
-fn is_blank(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
+/// What it means that something else stands at a place than was written. A whole frame may follow which says that this
+/// had been synced when it was written itself.
+fn damaged(bytes: &[u8], at: usize, what: &str) -> Fault {
+    let says_so = |later: usize| {
+        let frame = Frame::read(&bytes[later..]).ok();
+        frame.is_some_and(|frame| frame.synced.unwrap_or(later as u64) > at as u64)
+    };
+    // Where the next one begins is not known if the length is damaged.
+    if (at + 1..bytes.len()).any(says_so) {
+        Fault::Corrupt(format!("{what} is damaged at byte {at}"))
+    } else {
+        Fault::Torn
+    }
 }
 
-fn next(bytes: &[u8]) -> Result<(Vec<Entry>, &[u8]), Fault> {
-    let Some((head, rest)) = bytes.split_at_checked(FRAME_HEAD) else { return Err(Fault::Short) };
-    let mut numbers = Reader(head);
-    let (Some(length), Some(sum), Some(check)) = (numbers.u32(), numbers.u32(), numbers.u32()) else {
-        return Err(Fault::Short);
-    };
-    if hash(&head[..8]) != check {
-        let damaged = || Fault::Corrupt("the length of a group is damaged".to_owned());
-        return Err(if is_blank(bytes) { Fault::Blank } else { damaged() });
+/// A whole frame.
+struct Frame {
+    entries: Vec<Entry>,
+    /// How much of the segment was synced before it; not said by the first agents with a journal.
+    synced: Option<u64>,
+    /// How many bytes it takes.
+    length: usize,
+}
+
+/// Why something is no frame.
+enum NoFrame {
+    Short,
+    /// This part of it.
+    Damaged(&'static str),
+    Unknown,
+}
+
+impl Frame {
+    /// The frame that begins here.
+    fn read(bytes: &[u8]) -> Result<Frame, NoFrame> {
+        let Some((head, rest)) = bytes.split_at_checked(FRAME_HEAD) else { return Err(NoFrame::Short) };
+        let mut numbers = Reader(head);
+        let (Some(length), Some(sum), Some(check)) = (numbers.u32(), numbers.u32(), numbers.u32()) else {
+            return Err(NoFrame::Short);
+        };
+        if hash(&head[..8]) != check {
+            return Err(NoFrame::Damaged("the length of a group"));
+        }
+        let Some(body) = rest.get(..length as usize) else { return Err(NoFrame::Short) };
+        if hash(body) != sum {
+            return Err(NoFrame::Damaged("a group"));
+        }
+        let mut reader = Reader(body);
+        let synced = if body.first() == Some(&SYNCED) {
+            reader.take(1);
+            Some(reader.u64().ok_or(NoFrame::Unknown)?)
+        } else {
+            None
+        };
+        let mut entries = Vec::new();
+        while !reader.0.is_empty() {
+            entries.push(reader.entry().ok_or(NoFrame::Unknown)?);
+        }
+        Ok(Frame { entries, synced, length: FRAME_HEAD + body.len() })
     }
-    let Some((body, after)) = rest.split_at_checked(length as usize) else { return Err(Fault::Short) };
-    if hash(body) != sum {
-        let damaged = || Fault::Corrupt("a group is damaged".to_owned());
-        return Err(if after.is_empty() { Fault::Blank } else { damaged() });
-    }
-    let mut reader = Reader(body);
-    let mut entries = Vec::new();
-    while !reader.0.is_empty() {
-        let unknown = || Fault::Corrupt("a group holds what this version does not know".to_owned());
-        entries.push(reader.entry().ok_or_else(unknown)?);
-    }
-    Ok((entries, after))
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -225,6 +279,7 @@ impl Reader<'_> {
             2 => Entry::OwnerLink { path: self.string()?, target: self.string()? },
             3 => Entry::Log { path: self.string()?, offset: self.u64()?, bytes: self.bytes()? },
             4 => Entry::Forget { path: self.string()? },
+            6 => Entry::Removed { path: self.string()? },
             _ => return None,
         })
     }
@@ -240,29 +295,43 @@ mod tests {
         [
             vec![Entry::Owner { path: "f/framework.info".into(), content: vec![0; 300] }, log(0, b"one")],
             vec![Entry::OwnerLink { path: "runs/latest".into(), target: "c".into() }, log(u64::MAX, b"")],
-            vec![Entry::Forget { path: path.clone() }],
+            vec![Entry::Forget { path: path.clone() }, Entry::Removed { path: path.clone() }],
         ]
     }
 
-    fn segment() -> Vec<u8> {
+    /// The first so many of the groups, each of which was synced before the next one was written.
+    fn segment_of(number: usize) -> Vec<u8> {
+        groups()[..number].iter().fold(HEAD.to_vec(), |mut bytes, group| {
+            bytes.extend(frame(group, bytes.len() as u64));
+            bytes
+        })
+    }
+
+    /// As the first agents with a journal wrote it.
+    fn old_segment() -> Vec<u8> {
         groups().iter().fold(HEAD.to_vec(), |mut bytes, group| {
-            bytes.extend(frame(group));
+            let mut body = Vec::new();
+            group.iter().for_each(|entry| encode(entry, &mut body));
+            let mut head = [count(&body).to_le_bytes(), hash(&body).to_le_bytes()].concat();
+            head.extend(hash(&head).to_le_bytes());
+            bytes.extend([head, body].concat());
             bytes
         })
     }
 
     #[test]
     fn what_was_written_is_read() {
-        let bytes = segment();
-        let entries = groups().concat();
-        assert_eq!(read(&bytes), Segment { entries, whole: bytes.len(), fault: None });
+        for bytes in [segment_of(3), old_segment()] {
+            let entries = groups().concat();
+            assert_eq!(read(&bytes), Segment { entries, whole: bytes.len(), fault: None });
+        }
         assert_eq!(read(b""), Segment { entries: Vec::new(), whole: 0, fault: None });
     }
 
     #[test]
     fn what_was_cut_off_is_short_and_costs_its_group_only() {
-        let bytes = segment();
-        let ends: Vec<usize> = (0..=3).map(|n| read_groups(n).len()).collect();
+        let bytes = segment_of(3);
+        let ends: Vec<usize> = (0..=3).map(|n| segment_of(n).len()).collect();
         for length in 1..bytes.len() {
             let segment = read(&bytes[..length]);
             let whole = ends.iter().rfind(|end| **end <= length).copied().unwrap_or_default();
@@ -271,29 +340,49 @@ mod tests {
         }
     }
 
-    fn read_groups(number: usize) -> Vec<u8> {
-        groups()[..number].iter().fold(HEAD.to_vec(), |mut bytes, group| {
-            bytes.extend(frame(group));
-            bytes
-        })
-    }
-
     #[test]
     fn every_wrong_bit_is_noticed_and_only_in_the_last_group_can_a_power_failure_have_done_it() {
-        let bytes = segment();
-        let last = read_groups(2).len();
-        for place in 0..bytes.len() {
+        let old = old_segment();
+        let last_of_old = old.len() - FRAME_HEAD - 2 * (1 + 4 + "frameworks/F".len());
+        for (bytes, last) in [(segment_of(3), segment_of(2).len()), (old, last_of_old)] {
+            for place in 0..bytes.len() {
+                let mut wrong = bytes.clone();
+                wrong[place] ^= 16;
+                match read(&wrong).fault {
+                    Some(Fault::Corrupt(_)) => assert!(place < last, "byte {place}"),
+                    Some(Fault::Torn) => assert!(place >= last, "byte {place}"),
+                    other => panic!("byte {place}: {other:?}"),
+                }
+            }
+            let mut blank = bytes[..last].to_vec();
+            blank.resize(bytes.len(), 0);
+            assert_eq!(read(&blank).fault, Some(Fault::Torn));
+        }
+    }
+
+    /// Only the first group was synced when the others were written.
+    #[test]
+    fn a_hole_before_a_whole_group_is_torn_unless_that_group_knows_that_it_was_synced() {
+        let first = segment_of(1);
+        let mut bytes = first.clone();
+        for group in &groups()[1..] {
+            bytes.extend(frame(group, first.len() as u64));
+        }
+        let second = first.len() + frame(&groups()[1], 0).len();
+        for place in 0..second {
             let mut wrong = bytes.clone();
             wrong[place] ^= 16;
-            match read(&wrong).fault {
-                Some(Fault::Corrupt(_)) => assert!(place < last + FRAME_HEAD, "byte {place}"),
-                Some(Fault::Blank) => assert!(place >= last + FRAME_HEAD, "byte {place}"),
-                other => panic!("byte {place}: {other:?}"),
+            let read = read(&wrong);
+            if place < first.len() {
+                assert!(matches!(read.fault, Some(Fault::Corrupt(_))), "byte {place}: {:?}", read.fault);
+            } else {
+                assert_eq!((read.fault, read.whole), (Some(Fault::Torn), first.len()), "byte {place}");
             }
         }
-        let mut blank = bytes[..last].to_vec();
-        blank.resize(bytes.len(), 0);
-        assert_eq!(read(&blank).fault, Some(Fault::Blank));
+        // Nothing of a new segment was synced.
+        let mut bytes = [HEAD, &frame(&groups()[0], 0), &frame(&groups()[1], 0)].concat();
+        bytes[..HEAD.len() + 20].fill(0);
+        assert_eq!(read(&bytes).fault, Some(Fault::Torn));
     }
 
     #[test]

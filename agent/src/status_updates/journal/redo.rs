@@ -1,6 +1,6 @@
 //! Doing again what the journal has: before an agent reads what it kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
@@ -16,10 +16,10 @@ use crate::status_updates::log;
 type Tolerate<'a> = &'a mut dyn FnMut(DiskError) -> Result<(), DiskError>;
 
 /// Brings into the logs of tasks what the journal in an agent's directory has and they have not, and back what leads to
-/// them. A torn end of the journal is cut off; after a boot, that may also be a group of which only the length is
-/// there.
+/// them. A torn end of the journal is cut off; after a boot, that may be all that is not known to have been synced.
 ///
-/// The journal stays: nothing that is done again is synced.
+/// The journal stays: nothing that is done again is synced. Answers the logs that it will bring back until it is told that
+/// nobody needs them any more.
 ///
 /// # Errors
 /// The disk's. What is corrupt, or does not fit, with the name of the file, if `tolerate` says so.
@@ -28,7 +28,7 @@ pub fn redo(
     directory: &Path,
     rebooted: bool,
     tolerate: Tolerate<'_>,
-) -> Result<(), DiskError> {
+) -> Result<BTreeSet<PathBuf>, DiskError> {
     let segments = segments(disk, directory)?;
     let mut wanted = Wanted::default();
     for (index, number) in segments.iter().enumerate() {
@@ -37,12 +37,12 @@ pub fn redo(
         let segment = format::read(&bytes);
         let is_last = index + 1 == segments.len();
         if let Some(fault) = segment.fault {
-            let torn = is_last && (fault == Fault::Short || (fault == Fault::Blank && rebooted));
+            let torn = is_last && (fault == Fault::Short || (fault == Fault::Torn && rebooted));
             if torn {
                 tracing::warn!(path = %path.display(), torn = bytes.len() - segment.whole, "cutting a torn group of status updates off the journal");
             } else {
                 let reason = match fault {
-                    Fault::Short | Fault::Blank => format!("it is damaged at byte {}", segment.whole),
+                    Fault::Short | Fault::Torn => format!("it is damaged at byte {}", segment.whole),
                     Fault::Corrupt(reason) => reason,
                 };
                 tolerate(DiskError::Corrupt { path: path.clone(), reason })?;
@@ -61,7 +61,9 @@ pub fn redo(
             sync_directory(disk, directory)?;
         }
     }
-    wanted.bring(disk, directory, tolerate)
+    wanted.bring(disk, directory, tolerate)?;
+    let needed = wanted.logs.iter().filter(|(_, log)| log.needed);
+    Ok(needed.map(|(path, _)| directory.join(path)).collect())
 }
 
 /// Cuts a segment behind its last whole group; the next one follows there.
@@ -133,6 +135,11 @@ impl Wanted {
                     log.needed = false;
                 }
             }
+            Entry::Removed { path } => {
+                let path = Path::new(&path);
+                self.owners.retain(|owner, _| !owner.starts_with(path));
+                self.logs.retain(|log, _| !log.starts_with(path));
+            }
         }
     }
 
@@ -188,12 +195,14 @@ impl Wanted {
     }
 }
 
-/// Whether a file is not there, or not whole. One that says something else is newer.
+/// Whether a file is not there, or not whole: cut off, or with zeros where the disk had not come to write. One that says
+/// something else is newer.
 fn is_missing(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<bool, DiskError> {
     match disk.read(path) {
         Ok(found) => {
-            let is_part = found.len() < content.len() && content.starts_with(&found);
-            Ok(is_part || found.iter().all(|byte| *byte == 0) && found != content)
+            let is_part = found.len() <= content.len()
+                && found.iter().zip(content).all(|(found, byte)| found == byte || *found == 0);
+            Ok(found != content && (is_part || found.iter().all(|byte| *byte == 0)))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(DiskError::reading(path)(error)),

@@ -208,7 +208,7 @@ impl World {
         let mut journal = Journal::open(disk, &directory)?;
         let mut retiring = Vec::new();
         for _ in 0..random.random_range(1..30) {
-            match random.random_range(0..8) {
+            match random.random_range(0..9) {
                 0 => journal.spill(disk)?,
                 1 if retiring.is_empty() => retiring = journal.rotate(disk)?,
                 2 if !retiring.is_empty() => retire(disk, &directory, &std::mem::take(&mut retiring))?,
@@ -219,6 +219,18 @@ impl World {
                         if disk.exists(&path) {
                             disk.remove(&path).map_err(DiskError::writing(&path))?;
                         }
+                    }
+                }
+                4 => {
+                    // Another task gets the id of one that is over.
+                    let over = self.tasks.iter().find(|(_, task)| task.over).map(|(name, _)| name.clone());
+                    if let Some(name) = over {
+                        let log = self.log(&name);
+                        let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+                        journal.write(disk, &[Record::Remove { agent, path }])?;
+                        self.tasks.remove(&name);
+                        self.launch(disk, &name)?;
+                        self.tasks.insert(name, Task::default());
                     }
                 }
                 _ => {
@@ -502,6 +514,41 @@ fn what_is_over_is_not_brought_back_once_it_was_deleted() {
     assert!(host.read(true).unwrap().agent.unwrap().frameworks.is_empty());
 }
 
+#[test]
+fn a_task_with_the_id_of_one_that_is_over_has_a_log_of_its_own() {
+    for seed in 0..100 {
+        let host = Host::with_task(seed, Durability::Process);
+        let mut journal = journal_of(&host);
+        let log = log_of(&host);
+        let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+        let last = update_record(log.clone(), &update("t", 1, TaskFinished), true);
+        journal.write(&host.mount, &[last]).unwrap();
+        if seed % 2 == 0 {
+            journal.spill(&host.mount).unwrap();
+        }
+        let over = Record::Forget { agent: agent.clone(), path: path.clone() };
+        let acknowledgement = acknowledgement_record(log.clone(), Uuid::from_u128(1));
+        journal.write(&host.mount, &[acknowledgement, over]).unwrap();
+        journal.write(&host.mount, &[Record::Remove { agent, path }]).unwrap();
+        assert!(!host.mount.exists(log.task()));
+        // It says something else of itself.
+        let mut second = crate::tasks::status::testing::task_info("t", "cpus:1");
+        second.name = "second".into();
+        let second = mesos::tasks::new_task(&second, TaskRunning, &host.run.framework);
+        write_message(&host.mount, &log.task_info(), &second, Durability::Process).unwrap();
+        assert_eq!(replay_of(&host), Replay::default());
+        journal.write(&host.mount, &[record(&host, 2)]).unwrap();
+        if seed % 3 == 0 {
+            journal.spill(&host.mount).unwrap();
+        }
+        host.disk.lose_power();
+        let agent = host.read(true).unwrap().agent.unwrap();
+        let kept = &agent.frameworks[0].executors[0].run.tasks[0];
+        assert_eq!((kept.task.name.as_str(), kept.replay.updates.len()), ("second", 1), "seed {seed}");
+        assert_eq!(kept.replay.updates[0].uuid.as_deref(), Some(&Uuid::from_u128(2).as_bytes()[..]));
+    }
+}
+
 /// The framework said something else of itself after the journal had a copy.
 #[test]
 fn an_owner_that_changed_is_not_replaced_by_the_copy_of_the_journal() {
@@ -528,4 +575,35 @@ fn a_disk_that_cannot_be_written_is_an_error_that_names_the_file() {
     let error = journal.write(&host.mount, &records).unwrap_err().to_string();
     assert!(error.contains("framework") || error.contains("updates"), "{error}");
     assert!(error.contains("no space left"), "{error}");
+}
+
+/// A disk writes in any order: what follows may be whole.
+#[test]
+fn a_hole_in_what_was_not_synced_is_cut_off_after_a_boot_and_one_in_what_was_stops_a_strict_agent() {
+    let acknowledgement = |host: &Host, n| acknowledgement_record(log_of(host), Uuid::from_u128(n));
+    let hole_in = |synced: bool| {
+        let host = Host::with_task(1, Durability::Host);
+        let mut journal = journal_of(&host);
+        journal.write(&host.mount, &[record(&host, 1), record(&host, 2)]).unwrap();
+        let path = segment_of(&host, 1);
+        let promised = host.mount.read(&path).unwrap().len();
+        journal.write(&host.mount, &[acknowledgement(&host, 1)]).unwrap();
+        let end = host.mount.read(&path).unwrap().len();
+        if synced {
+            journal.write(&host.mount, &[record(&host, 3)]).unwrap();
+        }
+        journal.write(&host.mount, &[acknowledgement(&host, 2)]).unwrap();
+        let mut bytes = host.mount.read(&path).unwrap();
+        bytes[promised + 5..end].fill(0);
+        host.mount.write(&path, &bytes, Durability::Host).unwrap();
+        assert!(host.read(true).unwrap_err().to_string().contains("updates.journal.1' is corrupt"));
+        host.disk.lose_power();
+        (host, promised)
+    };
+    let (host, promised) = hole_in(false);
+    let replay = replay_of(&host);
+    assert_eq!((replay.updates.len(), replay.acknowledged.len()), (2, 0));
+    assert_eq!(host.mount.read(&segment_of(&host, 1)).unwrap().len(), promised);
+    let (host, _) = hole_in(true);
+    assert!(host.read(true).unwrap_err().to_string().contains("updates.journal.1' is corrupt"));
 }

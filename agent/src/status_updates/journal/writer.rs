@@ -42,6 +42,13 @@ pub enum Record {
         /// The directory of the task or framework.
         path: PathBuf,
     },
+    /// What is kept of a task that is over goes at once: another one of the same id will have its place.
+    Remove {
+        /// The agent's directory.
+        agent: PathBuf,
+        /// The directory of the task.
+        path: PathBuf,
+    },
 }
 
 impl Record {
@@ -49,13 +56,13 @@ impl Record {
     pub fn agent(&self) -> &Path {
         match self {
             Record::Log { log, .. } => log.agent(),
-            Record::Forget { agent, .. } => agent,
+            Record::Forget { agent, .. } | Record::Remove { agent, .. } => agent,
         }
     }
 
     /// Whether its group is synced. What is over must not come back when it was deleted.
     pub(super) fn needs_sync(&self) -> bool {
-        matches!(self, Record::Log { sync: true, .. } | Record::Forget { .. })
+        !matches!(self, Record::Log { sync: false, .. })
     }
 }
 
@@ -78,6 +85,8 @@ pub struct Journal {
     segment: u64,
     /// How long the segment is; 0 if there is none yet.
     length: u64,
+    /// How much of it is on the disk for sure.
+    synced: u64,
     /// Segments before this one.
     older: Vec<PathBuf>,
     /// Owners of which this segment has a copy.
@@ -114,6 +123,8 @@ impl Journal {
             directory: directory.to_path_buf(),
             segment,
             length,
+            // What was found was synced before it was used.
+            synced: length,
             carried: BTreeSet::new(),
             logs: BTreeMap::new(),
             unspilled: 0,
@@ -142,12 +153,12 @@ impl Journal {
         for record in records {
             size += self.enter(disk, record, &mut entries)?;
             if size >= FRAME {
-                bytes.extend(frame(&std::mem::take(&mut entries)));
+                bytes.extend(frame(&std::mem::take(&mut entries), self.synced));
                 size = 0;
             }
         }
         if !entries.is_empty() {
-            bytes.extend(frame(&entries));
+            bytes.extend(frame(&entries, self.synced));
         }
         let path = journal_segment(&self.directory, self.segment);
         if is_new {
@@ -160,6 +171,9 @@ impl Journal {
             sync_directory(disk, &self.directory)?;
         }
         self.length += bytes.len() as u64;
+        if durability == Durability::Host {
+            self.synced = self.length;
+        }
         Ok(())
     }
 
@@ -199,6 +213,16 @@ impl Journal {
                 {
                     log.over = true;
                 }
+                Ok(0)
+            }
+            Record::Remove { path, .. } => {
+                let below = self.below(path)?;
+                // First, and for good: an agent that dies in between finds nothing there, and no other task either.
+                remove(disk, path)?;
+                self.carried.retain(|owner| !owner.starts_with(path));
+                self.logs.retain(|log, _| !log.starts_with(path));
+                self.unspilled = self.logs.values().map(|log| log.unspilled.len()).sum();
+                entries.push(Entry::Removed { path: below });
                 Ok(0)
             }
         }
@@ -295,11 +319,24 @@ impl Journal {
         disk.sync_file(&path).map_err(DiskError::writing(&path))?;
         self.spill(disk)?;
         self.segment += 1;
-        self.length = 0;
+        (self.length, self.synced) = (0, 0);
         self.carried.clear();
         self.older.push(path);
         Ok(std::mem::take(&mut self.older))
     }
+}
+
+/// Removes a directory for good.
+fn remove(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(DiskError::writing(path)(error));
+        }
+        // The garbage collector may have been first, and does not sync.
+        _ => {}
+    }
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    if disk.exists(parent) { sync_directory(disk, parent) } else { Ok(()) }
 }
 
 /// The length of a file; 0 if there is none.
