@@ -180,6 +180,13 @@ impl SimulatedGroup {
             state.unreachable.insert(self.owner.clone());
         }
     }
+
+    /// Whether this handle's owner is in the group's service's sight: it can have sessions, and has one.
+    pub fn is_reachable(&self) -> bool {
+        let state = self.state.lock();
+        let has_session = state.sessions.values().any(|link| link.owner == self.owner && link.up);
+        has_session && !state.unreachable.contains(&self.owner)
+    }
 }
 
 impl State {
@@ -348,7 +355,9 @@ mod tests {
             assert!(group.own_sessions().is_empty());
             assert_eq!(group.sessions(), [1, 2, 3]);
 
+            assert!(a.is_reachable() && !group.handle("c").is_reachable());
             a.set_reachable(false);
+            assert!(!a.is_reachable());
             assert!(matches!(a.connect().await, Err(GroupError::Retry(_))));
             assert!(b.connect().await.is_ok());
             // Also for others of the same name.

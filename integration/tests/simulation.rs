@@ -28,7 +28,14 @@ fn a_calm_cluster_runs_every_task_once() {
     assert!(outcome.counts["acknowledgements withheld"] > 0);
     assert_eq!(outcome.counts["updates delivered again"], outcome.counts["acknowledgements withheld"]);
     // What is looked at is there to be seen.
-    for what in ["quotas", "weights", "books compared", "offers within a limit"] {
+    for what in [
+        "quotas",
+        "weights",
+        "books compared",
+        "offers within a limit",
+        "agents drained",
+        "agents reactivated",
+    ] {
         assert!(outcome.counts[what] > 0, "{what}");
     }
 }

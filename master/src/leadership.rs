@@ -120,7 +120,7 @@ fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>)
     }
     let machines = registry.machines.map_or_else(Vec::new, |machines| machines.machines);
     let machines = machines.into_iter().map(|machine| ((&machine.info.id).into(), machine.info));
-    let schedule = registry.schedules.into_iter().next();
+    let schedule = registry.schedules.into_iter().next().filter(|_| !is_on(Bug::ForgetsSchedule));
     master.cluster.set_maintenance(Maintenance { schedule, machines: machines.collect() });
     let timeout = master.settings.agent_reregister_timeout;
     ctx.after(timeout, Timeout::Recovery { known: count });
@@ -140,7 +140,7 @@ fn recovered(master: &mut Master, registry: Registry, ctx: &mut Context<Master>)
 /// What operators decided of an agent holds for this master, too.
 fn recover_activation(master: &mut Master, id: &AgentId, drain: Option<v1::DrainInfo>, deactivated: bool) {
     let activation = Activation { drain, deactivated };
-    if activation != Activation::default() {
+    if activation != Activation::default() && !is_on(Bug::ForgetsActivations) {
         master.cluster.set_activation(id, activation);
     }
 }

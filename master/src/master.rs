@@ -46,6 +46,7 @@ use crate::ids::Ids;
 use crate::inverse_offers::InverseOffers;
 use crate::leadership::Leadership;
 use crate::metrics::{Metrics, register_queue};
+use crate::operator::quota;
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::settings::Settings;
 use crate::{calls, driver, frameworks, http, inverse_offers, leadership, offers, operator, updates};
@@ -145,6 +146,8 @@ pub struct Master {
     pub(crate) offer_timers: IndexMap<OfferId, libprocess::Timer, FixedState>,
     /// Frameworks that were asked to leave agents.
     pub(crate) inverse_offers: InverseOffers,
+    /// Quotas that are not stored yet.
+    pub(crate) quotas_under_way: quota::UnderWay,
     registrar: RegistrarHandle,
     detector: Address<Detector>,
     contender: Address<Contender>,
@@ -173,6 +176,7 @@ impl Master {
             streams: IndexMap::default(),
             offer_timers: IndexMap::default(),
             inverse_offers: InverseOffers::default(),
+            quotas_under_way: quota::UnderWay::default(),
             allocation: Allocation::new(peers.allocator),
             registrar: peers.registrar,
             detector: peers.detector,

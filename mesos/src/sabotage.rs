@@ -52,6 +52,16 @@ pub enum Bug {
     KeepsEnded,
     /// The allocator holds nothing back for guarantees.
     IgnoresGuarantees,
+    /// A new leader does not take over which agents are drained or deactivated.
+    ForgetsActivations,
+    /// A new leader does not take over what maintenance is planned.
+    ForgetsSchedule,
+    /// The master lets an agent return that was marked gone.
+    ReadmitsGone,
+    /// The master offers a deactivated agent again when that has come back.
+    OffersDeactivated,
+    /// The master holds an agent for drained that has tasks.
+    DrainsEarly,
 }
 
 impl Bug {
@@ -61,7 +71,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 23] = [
+    pub const ALL: [Bug; 28] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -85,6 +95,11 @@ impl Bug {
         Bug::SilentOnUnknown,
         Bug::KeepsEnded,
         Bug::IgnoresGuarantees,
+        Bug::ForgetsActivations,
+        Bug::ForgetsSchedule,
+        Bug::ReadmitsGone,
+        Bug::OffersDeactivated,
+        Bug::DrainsEarly,
     ];
 }
 

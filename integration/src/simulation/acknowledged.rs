@@ -1,7 +1,7 @@
 //! What of the registry was acknowledged, and to whom, beside what is stored: [`Invariant::AcknowledgedIsFound`](super::invariant::Invariant::AcknowledgedIsFound).
 //!
-//! Whoever was told that something is so must find it so with every later leader: operators (quotas and weights), agents
-//! (that they are admitted), frameworks (that an agent is unreachable or gone). What a master's books say is what it has
+//! Whoever was told that something is so must find it so with every later leader: operators (of what they have decided:
+//! [`super::decisions`]), agents (that they are admitted), frameworks (that an agent is unreachable or gone). What a master's books say is what it has
 //! told, or may tell at once; so its books must never be ahead of what it has read and stored, and must begin with all
 //! that it has read.
 
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use allocator::Quota;
 use master::cluster::Snapshot;
-use master::registrar::{Change, Record};
-use mesos::internal::registry::Weight;
-use mesos::v1::quota::QuotaConfig;
-use mesos::{AgentId, wire};
+use master::registrar::{Activation, Change, Record};
+use mesos::AgentId;
+
+use super::decisions::{Fate, Records, Setting, activation_in, quota_in, weight_in};
 
 /// How often to look whether a master has forgotten anything.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -26,13 +26,20 @@ type History = Vec<Option<Vec<u8>>>;
 #[derive(Debug, Default)]
 pub struct View {
     keys: BTreeMap<String, History>,
+    /// The agents that were out of service when it was read, and the keys of their records.
+    out: Vec<(String, AgentId, Activation)>,
 }
 
 impl View {
     /// A master has read everything.
     pub fn read(records: &[Record]) -> View {
         let keys = records.iter().map(|(key, value)| (key.clone(), vec![Some(value.clone())]));
-        View { keys: keys.collect() }
+        let out = records.iter().filter_map(|(key, value)| {
+            let (kind, id) = key.split_once('/')?;
+            let activation = activation_in(kind, value).filter(|found| *found != Activation::default())?;
+            Some((key.clone(), AgentId::from(id), activation))
+        });
+        View { keys: keys.collect(), out: out.collect() }
     }
 
     /// It has stored something.
@@ -94,6 +101,15 @@ impl View {
                 }
             }
         }
+        for (id, activation) in snapshot.activations.iter() {
+            if checked.activations.get(id) == Some(activation) {
+                continue;
+            }
+            if !self.activations_of(id).any(|known| known == *activation) {
+                return Some(format!("agent {id} is {activation:?} in its books, but not in the registry"));
+            }
+            checked.activations.insert(id.clone(), *activation);
+        }
         if !Arc::ptr_eq(&checked.weights, &snapshot.weights) {
             checked.weights = snapshot.weights.clone();
             for (role, weight) in snapshot.weights.iter() {
@@ -105,6 +121,15 @@ impl View {
             }
         }
         None
+    }
+
+    /// What the registry has said of an agent's activation, one after the other.
+    fn activations_of(&self, id: &AgentId) -> impl Iterator<Item = Activation> {
+        ["agent", "unreachable"].into_iter().flat_map(move |kind| {
+            let history = self.keys.get(&format!("{kind}/{id}"));
+            let values = history.into_iter().flatten().flatten();
+            values.filter_map(move |value| activation_in(kind, value))
+        })
     }
 
     fn forgotten(&self, snapshot: &Snapshot) -> Option<String> {
@@ -125,7 +150,11 @@ impl View {
                 return Some(format!("{key} was in the registry when it was read, and is not in its books"));
             }
         }
-        None
+        let as_read = self.out.iter().filter(|(key, ..)| self.keys.get(key).is_some_and(View::is_as_read));
+        let mut otherwise = as_read.filter(|(_, id, activation)| snapshot.activation(id) != *activation);
+        otherwise.next().map(|(key, _, activation)| {
+            format!("{key} was {activation:?} in the registry when it was read, and is not so in its books")
+        })
     }
 }
 
@@ -142,50 +171,15 @@ pub struct Checked {
     marks: BTreeMap<&'static str, BTreeSet<AgentId>>,
     quotas: Arc<BTreeMap<String, Quota>>,
     weights: Arc<BTreeMap<String, f64>>,
+    activations: BTreeMap<AgentId, Activation>,
     /// When to look again whether anything is lacking.
     again: Duration,
-}
-
-fn quota_in(value: Option<&[u8]>) -> Quota {
-    let config = value.and_then(|bytes| wire::decode::<QuotaConfig>(bytes).ok());
-    config.map(|config| Quota::from(&config)).unwrap_or_default()
-}
-
-/// A role without a weight weighs 1.
-fn weight_in(value: Option<&[u8]>) -> f64 {
-    let weight = value.and_then(|bytes| wire::decode::<Weight>(bytes).ok());
-    weight.map_or(1.0, |weight| weight.info.weight)
-}
-
-/// What an operator has asked for.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Setting {
-    /// The quota of a role.
-    Quota(String, Quota),
-    /// The weight of a role.
-    Weight(String, f64),
-}
-
-impl Setting {
-    fn key(&self) -> String {
-        match self {
-            Setting::Quota(role, _) => format!("quota/{role}"),
-            Setting::Weight(role, _) => format!("weight/{role}"),
-        }
-    }
-
-    fn is(&self, value: Option<&[u8]>) -> bool {
-        match self {
-            Setting::Quota(_, quota) => quota_in(value) == *quota,
-            Setting::Weight(_, weight) => weight_in(value) == *weight,
-        }
-    }
 }
 
 /// What those outside of the masters know of the registry.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// By key: the last setting that an operator was told of, and those that it does not know the outcome of.
+    /// By subject: the last setting that an operator was told of, and those that it does not know the outcome of.
     settings: BTreeMap<String, (Option<Setting>, Vec<Setting>)>,
     /// Agents that were admitted, and their hosts.
     admitted: BTreeMap<AgentId, String>,
@@ -194,12 +188,12 @@ pub struct Told {
 impl Told {
     /// An operator asks for something. It may come to pass from now on.
     pub fn asked(&mut self, setting: Setting) {
-        self.settings.entry(setting.key()).or_default().1.push(setting);
+        self.settings.entry(setting.subject()).or_default().1.push(setting);
     }
 
     /// The operator has been answered: it is so, or it will not be.
     pub fn answered(&mut self, setting: &Setting, done: bool) {
-        let (last, open) = self.settings.entry(setting.key()).or_default();
+        let (last, open) = self.settings.entry(setting.subject()).or_default();
         if let Some(at) = open.iter().position(|asked| asked == setting) {
             open.remove(at);
         }
@@ -215,22 +209,40 @@ impl Told {
 
     /// The first thing that somebody was told, and that a new leader does not find. Hosts that were installed anew may
     /// have left.
-    pub fn missing(
-        &self,
-        records: &BTreeMap<String, Vec<u8>>,
-        is_replaced: impl Fn(&str) -> bool,
-    ) -> Option<String> {
-        for (key, (last, open)) in &self.settings {
+    pub fn missing(&self, records: &Records, is_replaced: impl Fn(&str) -> bool) -> Option<String> {
+        let is_known = |id: &AgentId| {
+            ["agent", "unreachable", "gone"].iter().any(|kind| records.contains_key(&format!("{kind}/{id}")))
+        };
+        let has_left = |id: &AgentId| !is_known(id) && self.host_of(id).is_some_and(&is_replaced);
+        for (last, open) in self.settings.values() {
             let Some(last) = last else { continue };
-            let found = records.get(key).map(Vec::as_slice);
-            if !last.is(found) && !open.iter().any(|setting| setting.is(found)) {
-                return Some(format!("an operator was told of {last:?}, a new leader finds {found:?}"));
+            let left = matches!(last, Setting::Agent(id, fate) if *fate != Fate::Gone && has_left(id));
+            if !left && !last.is_in(records) && !open.iter().any(|setting| setting.is_in(records)) {
+                return Some(format!("an operator was told of {last:?}, a new leader does not find it so"));
             }
         }
-        let lost = self.admitted.iter().find(|(id, host)| {
-            let kinds = ["agent", "unreachable", "gone"];
-            !is_replaced(host) && !kinds.iter().any(|kind| records.contains_key(&format!("{kind}/{id}")))
-        });
+        let lost = self.admitted.iter().find(|(id, host)| !is_replaced(host) && !is_known(id));
         lost.map(|(id, host)| format!("agent {id} of {host} was admitted, a new leader does not find it"))
+    }
+
+    /// The host of an agent that was admitted.
+    pub fn host_of(&self, id: &AgentId) -> Option<&str> {
+        self.admitted.get(id).map(String::as_str)
+    }
+
+    /// All agents that were ever admitted.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentId> {
+        self.admitted.keys()
+    }
+
+    /// Whether this is what an operator was told last, or may have come to pass besides. If it was told nothing, anything is.
+    pub fn may_be(&self, setting: &Setting) -> bool {
+        let Some((last, open)) = self.settings.get(&setting.subject()) else { return true };
+        last.as_ref().is_none_or(|last| last == setting) || open.contains(setting)
+    }
+
+    /// What operators were told, as far as nothing else that they have asked for may have come to pass.
+    pub fn settled(&self) -> impl Iterator<Item = &Setting> {
+        self.settings.values().filter(|(_, open)| open.is_empty()).filter_map(|(last, _)| last.as_ref())
     }
 }

@@ -10,11 +10,13 @@ use allocator::messages::TakeHoldings;
 use master::TakeSnapshot;
 use master::cluster::Snapshot;
 use mesos::tasks::is_terminal;
+use mesos::v1::DrainState;
 use mesos::{AgentId, Resources};
 
 use super::acknowledged::Checked;
 use super::cluster::{Cluster, RunningMaster};
 use super::configuration::AGENT_REREGISTER_TIMEOUT;
+use super::connected::Disconnected;
 use super::invariant::Invariant;
 use super::offers::OfferChecks;
 
@@ -37,6 +39,7 @@ pub struct Checks {
     known: BTreeMap<SocketAddr, Known>,
     /// Since when a master waits for agents to come back, and when it was looked at last.
     waiting: BTreeMap<SocketAddr, (Duration, Duration)>,
+    disconnected: BTreeMap<SocketAddr, Disconnected>,
 }
 
 /// What is known of one life of a master.
@@ -70,8 +73,15 @@ impl Checks {
                 cluster.truth.violation(Invariant::OneLeader, text);
             }
             self.recovered(cluster, address, &snapshot, now);
+            let disconnected = self.disconnected.entry(address).or_default();
+            if snapshot.master.elected.is_some() && state.1 == Some(address) {
+                disconnected.look(cluster, address, &snapshot, now);
+            } else {
+                *disconnected = Disconnected::default();
+            }
             if self.versions.insert(address, state) != Some(state) {
                 self.books(cluster, address, &snapshot);
+                out_of_service(cluster, address, &snapshot);
                 self.acknowledged(cluster, address, &snapshot, now);
                 self.offers.entry(address).or_default().look(cluster, &snapshot, now);
             }
@@ -148,6 +158,26 @@ impl Checks {
             let absent: Vec<&AgentId> = snapshot.recovered_agents.keys().collect();
             let text = format!("{master} still waits for {absent:?}, which have not come back");
             cluster.truth.violation(Invariant::NothingVanishes, text);
+        }
+    }
+}
+
+/// Whether what operators have decided of agents is heeded.
+fn out_of_service(cluster: &Cluster, master: SocketAddr, snapshot: &Snapshot) {
+    for id in snapshot.gone_agents.keys().filter(|id| snapshot.agents.contains_key(*id)) {
+        let text = format!("agent {id} was marked gone, and is registered with {master}");
+        cluster.truth.violation(Invariant::GoneStaysGone, text);
+    }
+    for (id, activation) in snapshot.activations.iter() {
+        let Some(agent) = snapshot.agents.get(id) else { continue };
+        let drained = activation.drain.is_some_and(|drain| drain.state() == DrainState::Drained);
+        if drained && !agent.tasks.is_empty() {
+            let text = format!("agent {id} is drained for {master}, and has {} tasks", agent.tasks.size());
+            cluster.truth.violation(Invariant::DrainedIsEmpty, text);
+        }
+        if activation.deactivated && !agent.offers.is_empty() {
+            let text = format!("agent {id} is deactivated for {master}, and offered");
+            cluster.truth.violation(Invariant::OutOfServiceIsQuiet, text);
         }
     }
 }

@@ -14,13 +14,14 @@ use election::simulated::SimulatedGroup;
 use election::{MasterUrl, SharedGroup};
 use frameworks::scheduler::{self, Options};
 use libprocess::Address;
-use libprocess::simulation::{Crash, Mount, Network, SimulatedDisk};
+use libprocess::simulation::{Crash, Mount, Network, SimulatedDisk, Weather};
 use master::Master;
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::sleep;
 
+use super::caretaker;
 use super::checks::Checks;
 use super::configuration::{agent_settings, framework, master_settings};
 use super::containers::{Host, HostContainerizer};
@@ -107,6 +108,7 @@ pub struct Cluster {
     /// From now on nothing goes wrong any more.
     pub(super) healing: Cell<bool>,
     quotas_reset: Cell<bool>,
+    agents_settled: Cell<bool>,
 }
 
 fn host(kind: u8, number: usize) -> IpAddr {
@@ -162,6 +164,7 @@ impl Cluster {
             random: RefCell::new(random),
             healing: Cell::new(false),
             quotas_reset: Cell::new(false),
+            agents_settled: Cell::new(false),
         })
     }
 
@@ -172,12 +175,15 @@ impl Cluster {
         }
     }
 
-    /// Starts the operator, who draws from this seed.
-    pub fn start_operator(self: &Rc<Self>, seed: u64) {
+    /// Starts the operators, who draw from these seeds.
+    pub fn start_operators(self: &Rc<Self>, seeds: [u64; 2]) {
         let cluster = Rc::clone(self);
         libprocess::simulation::spawn(async move {
-            if let Err(error) = operator::run(Rc::clone(&cluster), seed).await {
-                let text = format!("the operator does not start: {error}");
+            let [operator, caretaker] = seeds;
+            let operator = operator::run(Rc::clone(&cluster), operator);
+            let caretaker = caretaker::run(Rc::clone(&cluster), caretaker);
+            if let Err(error) = futures::try_join!(operator, caretaker) {
+                let text = format!("an operator does not start: {error}");
                 cluster.truth.violation(Invariant::NothingPanics, text);
             }
         });
@@ -220,9 +226,35 @@ impl Cluster {
         self.quotas_reset.get()
     }
 
+    /// Every agent is in service again that shall be.
+    pub fn set_agents_settled(&self) {
+        self.agents_settled.set(true);
+    }
+
+    /// Whether the caretaker has done its work.
+    pub fn are_agents_settled(&self) -> bool {
+        self.agents_settled.get()
+    }
+
     /// The addresses of the agents.
     pub fn agents(&self) -> Vec<SocketAddr> {
         self.agents.iter().map(|agent| agent.address).collect()
+    }
+
+    /// The agent that runs at an address, by number, if any does and is not frozen.
+    fn running_agent(&self, address: SocketAddr) -> Option<usize> {
+        let number = self.agents.iter().position(|agent| agent.address == address)?;
+        let slot = &self.agents[number].slot;
+        (slot.up.get() && !slot.frozen.get()).then_some(number)
+    }
+
+    /// If nothing keeps the agent at this address from the leader: which of its lives that is.
+    pub fn in_touch(&self, agent: SocketAddr, leader: SocketAddr) -> Option<u64> {
+        let AgentSlot { slot, group, .. } = &self.agents[self.running_agent(agent)?];
+        let is_cut = |from: SocketAddr, to: SocketAddr| self.network.is_cut(from.ip(), to.ip());
+        let free = !is_cut(agent, leader) && !is_cut(leader, agent) && group.is_reachable();
+        let calm = self.network.weather() == Weather::default() && !self.registry.is_slow();
+        (free && calm).then(|| slot.life.get())
     }
 
     /// What the frameworks have written down, and what they want.

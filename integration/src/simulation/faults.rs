@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use libprocess::disk::Disk as _;
 use libprocess::simulation::{Crash, Torn, Weather};
+use mesos::AgentId;
 use rand::Rng;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -397,6 +398,32 @@ impl Cluster {
             self.truth.replaced(&format!("a{number}"));
         }
         removed
+    }
+
+    /// The agent of a host, by number, and its id as it stands on the disk. `None` if it is none, or cannot be read.
+    fn installed(&self, host: &str) -> Option<(usize, AgentId)> {
+        let number = host.strip_prefix('a').and_then(|number| number.parse::<usize>().ok())?;
+        let target = self.agents.get(number)?.host.disk().mount().read_link(&agent_id_link()).ok()?;
+        Some((number, AgentId::from(target.file_name()?.to_str()?)))
+    }
+
+    /// Whether the agent of a host is another one than this.
+    pub(super) fn is_another(&self, host: &str, id: &AgentId) -> bool {
+        self.installed(host).is_some_and(|(_, found)| found != *id)
+    }
+
+    /// An agent that is gone for ever is replaced by another one on its host after a while, unless it is already.
+    pub(super) async fn replace(self: &Rc<Self>, host: &str, id: &AgentId, after: Duration) {
+        let number = || self.installed(host).filter(|(_, found)| found == id).map(|(number, _)| number);
+        if number().is_none() {
+            return;
+        }
+        sleep(after).await;
+        if let Some(number) = number()
+            && self.reinstall(number, Host::RunsOn, RESTART).await
+        {
+            self.truth.count("gone agents replaced");
+        }
     }
 
     /// An agent ends, and will have more. Answers whether it was anybody.

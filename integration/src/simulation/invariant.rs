@@ -37,7 +37,14 @@ pub enum Invariant {
     LimitsHold,
     /// What roles lack to their guarantees is held back: others are not offered it.
     GuaranteesHold,
-    /// When everything is mended, everybody finds everybody again.
+    /// An agent that was marked gone does not come back.
+    GoneStaysGone,
+    /// An agent that is deactivated, or drained, is offered to nobody.
+    OutOfServiceIsQuiet,
+    /// An agent that was drained has no tasks.
+    DrainedIsEmpty,
+    /// When everything is mended, everybody finds everybody again; before that, the leader finds each agent again that
+    /// nothing keeps from it.
     GetsWell,
     /// No actor panics, and none does what this program holds for impossible.
     NothingPanics,
@@ -45,7 +52,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 16] = [
+    pub const ALL: [Invariant; 19] = [
         Invariant::OneWriter,
         Invariant::OneLeader,
         Invariant::AcknowledgedIsFound,
@@ -60,6 +67,9 @@ impl Invariant {
         Invariant::SuppressedIsQuiet,
         Invariant::LimitsHold,
         Invariant::GuaranteesHold,
+        Invariant::GoneStaysGone,
+        Invariant::OutOfServiceIsQuiet,
+        Invariant::DrainedIsEmpty,
         Invariant::GetsWell,
         Invariant::NothingPanics,
     ];

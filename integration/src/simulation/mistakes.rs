@@ -30,6 +30,10 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::SilentOnUnknown => &[Reconciled],
         Bug::KeepsEnded => &[BooksAddUp],
         Bug::IgnoresGuarantees => &[GuaranteesHold],
+        Bug::ForgetsActivations | Bug::ForgetsSchedule => &[AcknowledgedIsFound],
+        Bug::ReadmitsGone => &[GoneStaysGone],
+        Bug::OffersDeactivated => &[OutOfServiceIsQuiet],
+        Bug::DrainsEarly => &[DrainedIsEmpty],
     }
 }
 

@@ -11,12 +11,15 @@
 //! | [`containers`] | the agents' hosts, and executors |
 //! | [`workload`] | the frameworks |
 //! | [`operator`] | who sets quotas and weights |
+//! | [`caretaker`] | who drains agents, deactivates them, marks them gone, and plans maintenance |
+//! | [`decisions`] | what these two decide, and how they ask for it |
 //! | [`registry`] | the storage that the masters share |
 //! | [`invariant`] | what must hold, by name |
 //! | [`mistakes`] | which of them finds which deliberate mistake |
 //! | [`truth`] | what really happened, and what must never happen |
 //! | [`command`] | the program `simulate` |
 //! | [`checks`] | what must hold in the masters' books |
+//! | [`connected`] | which agents must be connected |
 //! | [`well`] | what must hold at the end |
 //! | [`acknowledged`] | what must hold of the registry and what was told of it |
 //! | [`offers`] | what must hold of every offer |
@@ -25,11 +28,14 @@
 //! tasks do.
 
 pub mod acknowledged;
+pub mod caretaker;
 pub mod checks;
 pub mod cluster;
 pub mod command;
 pub mod configuration;
+pub mod connected;
 pub mod containers;
+pub mod decisions;
 pub mod faults;
 pub mod invariant;
 pub mod mistakes;
@@ -58,6 +64,9 @@ use self::well::unwell;
 
 /// How often it is looked at whether everything is well again.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// So many things that are not well in the end are said.
+const SAID: usize = 5;
 
 /// What became of a run.
 #[derive(Debug, Clone, Default)]
@@ -118,7 +127,7 @@ async fn simulate(seed: u64, size: Size, faults: &[Planned], network: &Network) 
         async move { cluster.checks.lock().await.look(&cluster).await }.boxed_local()
     });
     cluster.start().await;
-    cluster.start_operator(mix(seed, 4));
+    cluster.start_operators([mix(seed, 4), mix(seed, 5)]);
     for planned in faults {
         sleep(planned.at.saturating_sub(network.elapsed())).await;
         network.note(planned.to_string().trim_start().to_owned());
@@ -142,8 +151,10 @@ async fn simulate(seed: u64, size: Size, faults: &[Planned], network: &Network) 
     let failure = match (violations.first(), left.first()) {
         (Some(violation), _) => Some(violation.clone()),
         (None, Some(first)) => {
-            let left: Vec<&str> = left.iter().map(|violation| violation.text.as_str()).collect();
-            Some(Violation::new(first.invariant, format!("not well in the end: {}", left.join("; "))))
+            let said: Vec<&str> = left.iter().take(SAID).map(|violation| violation.text.as_str()).collect();
+            let more = left.len() - said.len();
+            let more = if more > 0 { format!("; and {more} things more") } else { String::new() };
+            Some(Violation::new(first.invariant, format!("not well in the end: {}{more}", said.join("; "))))
         }
         (None, None) => None,
     };

@@ -1,35 +1,33 @@
-//! The operator of a simulated cluster: sets quotas and weights through whoever leads, while things go wrong. When
-//! everything is mended it takes all quotas away, so that every framework can have what it waits for.
+//! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
+//! wrong; when everything is mended it takes all quotas away, so that every framework can have what it waits for. The other
+//! one is the [caretaker](super::caretaker).
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use allocator::Quota;
-use http::Method;
 use libprocess::Node;
-use libprocess::http::ClientRequest;
+use libprocess::http::{ClientRequest, ClientResponse};
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::acknowledged::Setting;
 use super::cluster::Cluster;
+use super::decisions::{Ask, Setting};
 use super::workload::LIMITED_ROLES;
 
 /// Where it is.
 const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 1], 7000);
-/// How long it waits for an answer.
+/// How long an operator waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So long something may be under way that was not answered.
-const UNDER_WAY: Duration = Duration::from_secs(5);
-/// How long it waits before it asks again.
-const RETRY: Duration = Duration::from_secs(2);
+pub(super) const UNDER_WAY: Duration = Duration::from_secs(5);
+/// How long an operator waits before it asks again.
+pub(super) const RETRY: Duration = Duration::from_secs(2);
 
 /// Works until the quotas are taken away, after everything is mended.
 ///
@@ -41,24 +39,16 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     let mut random = SmallRng::seed_from_u64(seed);
     while !cluster.is_healing() {
         sleep(Duration::from_millis(random.random_range(4_000..24_000))).await;
-        let settings = draw_all(&mut random, cluster.agents().len());
-        let (path, method, body) = request(&settings, random.random());
-        cluster.registry.told(|told| settings.iter().cloned().for_each(|setting| told.asked(setting)));
-        let status = ask(&cluster, &node, method, path, &body).await;
-        let done = status == Some(200);
-        if done || matches!(status, Some(400..500)) {
-            cluster.registry.told(|told| settings.iter().for_each(|setting| told.answered(setting, done)));
-        }
-        if done {
-            cluster.network.note(format!("the operator has set {settings:?}"));
+        let (settings, ask) = draw(&mut random, cluster.agents().len());
+        if decide(&cluster, &node, &settings, ask).await.is_some_and(|status| status == 200) {
             let is_quota = matches!(settings[..], [Setting::Quota(..), ..]);
             cluster.truth.count(if is_quota { "quotas" } else { "weights" });
         }
     }
     // What it has asked before and was not answered may still be under way.
     sleep(UNDER_WAY).await;
-    let none: Vec<Value> = LIMITED_ROLES.iter().map(|role| json!({ "role": role })).collect();
-    while ask(&cluster, &node, Method::POST, "/api/v1", &update(true, none.clone())).await != Some(200) {
+    let none = LIMITED_ROLES.map(|role| (role.to_owned(), Quota::default()));
+    while send(&cluster, &node, &Ask::quotas(true, &none)).await.is_none_or(|answer| answer.status != 200) {
         sleep(RETRY).await;
     }
     cluster.network.note("the operator has taken all quotas away");
@@ -66,22 +56,54 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// What it asks for next: mostly a quota, sometimes a weight, sometimes the quotas of all roles at once (which are more
-/// than one transaction of the registry holds).
-fn draw_all(random: &mut SmallRng, agents: usize) -> Vec<Setting> {
-    let role = LIMITED_ROLES.choose(random).copied().unwrap_or_default();
-    match random.random_range(0..6) {
-        0 => vec![Setting::Weight(role.to_owned(), f64::from(random.random_range(1..=4)))],
-        1 | 2 => LIMITED_ROLES.iter().map(|role| draw_quota(random, role, agents)).collect(),
-        _ => vec![draw_quota(random, role, agents)],
+/// Asks for something, and notes what is known of it then. The status of the leader's answer, if it answered.
+pub(super) async fn decide(cluster: &Cluster, node: &Node, settings: &[Setting], ask: Ask) -> Option<u16> {
+    cluster.registry.told(|told| settings.iter().cloned().for_each(|setting| told.asked(setting)));
+    let status = send(cluster, node, &ask).await.map(|answer| answer.status.as_u16());
+    let done = status == Some(200);
+    if done || matches!(status, Some(400..500)) {
+        cluster.registry.told(|told| settings.iter().for_each(|setting| told.answered(setting, done)));
     }
+    if done {
+        cluster.network.note(format!("an operator has set {settings:?}"));
+    }
+    status
 }
 
-fn draw_quota(random: &mut SmallRng, role: &str, agents: usize) -> Setting {
+/// What it asks for next: mostly a quota, sometimes a weight, sometimes the quotas of all roles at once (which are more
+/// than one transaction of the registry holds); now and then in the older form.
+fn draw(random: &mut SmallRng, agents: usize) -> (Vec<Setting>, Ask) {
+    let role = LIMITED_ROLES.choose(random).copied().unwrap_or_default();
+    let quotas = match random.random_range(0..8) {
+        0 => {
+            let weight = f64::from(random.random_range(1..=4));
+            return (vec![Setting::Weight(role.to_owned(), weight)], Ask::weight(role, weight));
+        }
+        1 => {
+            let quota = draw_older_quota(random, agents);
+            let ask = Ask::set_quota(role, &quota);
+            return (vec![Setting::Quota(role.to_owned(), quota)], ask);
+        }
+        2 => return (vec![Setting::Quota(role.to_owned(), Quota::default())], Ask::remove_quota(role)),
+        3 | 4 => {
+            LIMITED_ROLES.iter().map(|role| ((*role).to_owned(), draw_quota(random, role, agents))).collect()
+        }
+        _ => vec![(role.to_owned(), draw_quota(random, role, agents))],
+    };
+    let ask = Ask::quotas(random.random(), &quotas);
+    (quotas.into_iter().map(|(role, quota)| Setting::Quota(role, quota)).collect(), ask)
+}
+
+/// Up to so much, in quarters.
+fn part(random: &mut SmallRng, of: f64) -> Scalar {
+    Scalar { value: (random.random_range(0.0..of) * 4.0).round() / 4.0 }
+}
+
+fn draw_quota(random: &mut SmallRng, role: &str, agents: usize) -> Quota {
     // A quarter of the cluster at most is guaranteed, and half of it is the limit.
     let most = f64::from(u32::try_from(agents).unwrap_or(u32::MAX));
-    let mut part = |of: f64| Scalar { value: (random.random_range(0.0..of) * 4.0).round() / 4.0 };
-    let (guarantee, limit, memory) = (part(most), part(2.0 * most), part(2048.0 * most));
+    let (guarantee, limit) = (part(random, most), part(random, 2.0 * most));
+    let memory = part(random, 2048.0 * most);
     let map = |amounts: &[(&str, Scalar)]| {
         amounts.iter().map(|(name, amount)| ((*name).to_owned(), *amount)).collect()
     };
@@ -92,44 +114,24 @@ fn draw_quota(random: &mut SmallRng, role: &str, agents: usize) -> Setting {
         4 => (map(&[("cpus", guarantee)]), map(&[("mem", memory)])),
         _ => (map(&[]), map(&[("cpus", limit)])),
     };
-    let quota = Quota::from(&QuotaConfig { role: role.to_owned(), guarantees, limits });
-    Setting::Quota(role.to_owned(), quota)
+    Quota::from(&QuotaConfig { role: role.to_owned(), guarantees, limits })
 }
 
-/// How it asks for it.
-fn request(settings: &[Setting], force: bool) -> (&'static str, Method, Value) {
-    let amounts = |amounts: BTreeMap<String, Scalar>| -> Value {
-        amounts.into_iter().map(|(name, amount)| (name, json!({ "value": amount.value }))).collect()
-    };
-    let (mut weights, mut quotas) = (Vec::new(), Vec::new());
-    for setting in settings {
-        match setting {
-            Setting::Weight(role, weight) => weights.push(json!({ "role": role, "weight": weight })),
-            Setting::Quota(role, quota) => {
-                let (guarantees, limits) = (quota.guarantees.to_protos(), quota.limits.to_protos());
-                let (guarantees, limits) = (amounts(guarantees), amounts(limits));
-                quotas.push(json!({ "role": role, "guarantees": guarantees, "limits": limits }));
-            }
-        }
-    }
-    if quotas.is_empty() {
-        return ("/weights", Method::PUT, Value::Array(weights));
-    }
-    ("/api/v1", Method::POST, update(force, quotas))
+/// What is guaranteed is the limit, too.
+fn draw_older_quota(random: &mut SmallRng, agents: usize) -> Quota {
+    let most = f64::from(u32::try_from(agents).unwrap_or(u32::MAX));
+    let cpus = Scalar { value: part(random, most).value + 0.25 };
+    let amounts = std::collections::BTreeMap::from([("cpus".to_owned(), cpus)]);
+    Quota::from(&QuotaConfig { role: String::new(), guarantees: amounts.clone(), limits: amounts })
 }
 
-fn update(force: bool, configs: Vec<Value>) -> Value {
-    json!({ "type": "UPDATE_QUOTA", "update_quota": { "force": force, "quota_configs": configs } })
-}
-
-/// The status of the leader's answer, if it answered.
-async fn ask(cluster: &Cluster, node: &Node, method: Method, path: &str, body: &Value) -> Option<u16> {
-    let url = format!("http://{}{path}", cluster.leading_address());
-    let request = ClientRequest::new(method, url)
+/// The leader's answer, if it answers.
+pub(super) async fn send(cluster: &Cluster, node: &Node, ask: &Ask) -> Option<ClientResponse> {
+    let url = format!("http://{}{}", cluster.leading_address(), ask.path);
+    let request = ClientRequest::new(ask.method.clone(), url)
         .header("Content-Type", "application/json")
         .header("Accept", "application/json")
         .timeout(PATIENCE)
-        .body(body.to_string());
-    let answer = node.client().send(request).await.ok()?;
-    Some(answer.status.as_u16())
+        .body(ask.body.to_string());
+    node.client().send(request).await.ok()
 }

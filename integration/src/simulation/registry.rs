@@ -16,7 +16,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use master::cluster::Snapshot;
 use master::registrar::batches::{Limits, batches};
-use master::registrar::{Change, Record, Storage, StorageError};
+use master::registrar::{Activation, Change, Record, Storage, StorageError};
+use mesos::AgentId;
 use mesos::sabotage::{Bug, is_on};
 use parking_lot::Mutex;
 use rand::rngs::SmallRng;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::acknowledged::{Checked, Told, View};
+use super::decisions::{Records, activation_of};
 use super::invariant::Invariant;
 use super::truth::Truth;
 
@@ -34,7 +36,7 @@ const DELAY: u64 = 20;
 const SLOW: std::ops::Range<u64> = 100..6_000;
 const SLOWEST: std::ops::Range<u64> = 20_000..35_000;
 /// What fits into one transaction: little, so that there are often several.
-const LIMITS: Limits = Limits { changes: 2, bytes: 1 << 20, overhead: 0 };
+const LIMITS: Limits = Limits { changes: 2, bytes: 1 << 20, overhead: 0, key_byte: 1 };
 /// How often to look whether a write that is held back may go on.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -60,7 +62,7 @@ pub struct SharedRegistry {
 }
 
 struct State {
-    records: BTreeMap<String, Vec<u8>>,
+    records: Records,
     /// The leader that was the last to read everything.
     reader: Option<Membership>,
     /// What fails the next time.
@@ -93,7 +95,7 @@ impl SharedRegistry {
     /// Without records, beside the group in which the masters elect their leader.
     pub fn new(seed: u64, group: SimulatedGroup, truth: Truth) -> SharedRegistry {
         let state = State {
-            records: BTreeMap::new(),
+            records: Records::new(),
             reader: None,
             failing: BTreeSet::new(),
             slow: false,
@@ -121,6 +123,11 @@ impl SharedRegistry {
         self.state.lock().slow = slow;
     }
 
+    /// Whether it is slow.
+    pub fn is_slow(&self) -> bool {
+        self.state.lock().slow
+    }
+
     /// The next write is applied twice.
     pub fn repeat_next(&self) {
         self.state.lock().twice = true;
@@ -141,6 +148,16 @@ impl SharedRegistry {
         let mut state = self.state.lock();
         state.failing.clear();
         (state.slow, state.twice, state.held) = (false, false, Held::No);
+    }
+
+    /// Whether there is a record with this key.
+    pub fn holds(&self, key: &str) -> bool {
+        self.state.lock().records.contains_key(key)
+    }
+
+    /// Whether an agent that is admitted or unreachable may have tasks.
+    pub fn activation(&self, id: &AgentId) -> Option<Activation> {
+        activation_of(id, &self.state.lock().records)
     }
 
     /// Notes what somebody was told, or asks for.

@@ -8,10 +8,11 @@ use master::TakeSnapshot;
 use master::cluster::Snapshot;
 use mesos::AgentId;
 use mesos::tasks::is_terminal;
-use mesos::v1::TaskState;
+use mesos::v1::{DrainState, TaskState};
 
 use super::checks::leader_of;
 use super::cluster::Cluster;
+use super::decisions::{Fate, Setting};
 use super::invariant::{Invariant, Violation};
 use super::workload::{Book, Entry, Wish};
 
@@ -93,9 +94,41 @@ impl Unwell {
     fn agents(&mut self, cluster: &Cluster, snapshot: &Snapshot) {
         for address in cluster.agents() {
             let known = snapshot.agents.values().find(|agent| agent.pid.address() == address);
-            if !known.is_some_and(|agent| agent.connected && agent.active) {
+            let Some(agent) = known.filter(|agent| agent.connected) else {
                 self.note(Invariant::GetsWell, format!("the agent at {address} is not registered"));
+                continue;
+            };
+            let activation = snapshot.activation(&agent.id);
+            if agent.active == activation.deactivated {
+                let (id, is) = (&agent.id, if agent.active { "active" } else { "not active" });
+                self.note(Invariant::GetsWell, format!("agent {id} is {is}, and shall be as {activation:?}"));
             }
+            if activation.drain.is_some_and(|drain| drain.state() != DrainState::Drained) {
+                self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
+            }
+        }
+        self.decided(cluster, snapshot);
+    }
+
+    /// What was decided of agents that are still there.
+    fn decided(&mut self, cluster: &Cluster, snapshot: &Snapshot) {
+        if !cluster.are_agents_settled() {
+            self.note(Invariant::GetsWell, "the caretaker has not done its work");
+        }
+        let mut otherwise = Vec::new();
+        cluster.registry.told(|told| {
+            let settled = told.settled().filter(|setting| match setting {
+                Setting::Agent(_, Fate::Gone) => true,
+                Setting::Agent(id, _) => {
+                    told.host_of(id).is_some_and(|host| !cluster.truth.is_replaced(host))
+                }
+                _ => true,
+            });
+            otherwise.extend(settled.filter(|setting| !setting.is_in_books(snapshot)).cloned());
+        });
+        for setting in otherwise {
+            let text = format!("an operator was told of {setting:?}, the leader's books say otherwise");
+            self.note(Invariant::AcknowledgedIsFound, text);
         }
     }
 

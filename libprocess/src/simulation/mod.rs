@@ -16,15 +16,17 @@ mod shrink;
 mod socket;
 mod state;
 mod trace;
+mod volume;
 mod weather;
 
 use std::future::Future;
 
-pub use disk::{Lost, Mount, SimulatedDisk, Torn};
+pub use disk::{Mount, SimulatedDisk, Torn};
 pub use network::{Counts, Crash, Network};
 pub use shrink::shrink;
 pub(crate) use socket::{SimulatedStream, Site};
 pub use trace::Trace;
+pub use volume::Lost;
 pub use weather::Weather;
 
 /// Runs a simulation: as [`crate::testing::run`], but without sockets, pipes and signals of the host.

@@ -259,6 +259,11 @@ impl Network {
         self.with(|state| state.weather = weather);
     }
 
+    /// How long things take now.
+    pub fn weather(&self) -> Weather {
+        self.with(|state| state.weather)
+    }
+
     /// What happened to connections and what they carried.
     pub fn counts(&self) -> Counts {
         self.with(|state| state.counts.clone())

@@ -9,6 +9,7 @@
 
 use libprocess::Context;
 use mesos::internal::DrainSlaveMessage;
+use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, v1};
 
 use super::gone;
@@ -56,7 +57,7 @@ pub(crate) fn reactivate(master: &mut Master, agent: &AgentId) {
 /// empty: it knows how to take that.
 pub(super) fn returned(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
     let activation = master.cluster.activation(agent);
-    if activation.deactivated {
+    if activation.deactivated && !is_on(Bug::OffersDeactivated) {
         take_out(master, agent, ctx);
     }
     let Some(state) = master.cluster.agent(agent) else { return };
@@ -83,7 +84,8 @@ fn take_out(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
 /// the last.
 pub(crate) fn check_drained(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
     let Some(drain) = master.cluster.activation(agent).drain else { return };
-    let is_empty = master.cluster.agent(agent).is_some_and(|state| state.tasks.is_empty());
+    let state = master.cluster.agent(agent);
+    let is_empty = state.is_some_and(|state| state.tasks.is_empty() || is_on(Bug::DrainsEarly));
     if drain.state() != v1::DrainState::Draining || !is_empty {
         return;
     }

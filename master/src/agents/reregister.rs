@@ -17,6 +17,7 @@ use mesos::internal::{
     UpdateFrameworkMessage, archive,
 };
 use mesos::resources;
+use mesos::sabotage::{Bug, is_on};
 use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
@@ -53,7 +54,7 @@ pub(crate) fn reregister(
         tracing::info!(agent_id = %id, "ignoring a re-registration: another transition is in progress");
         return;
     }
-    if master.cluster.gone_agents().contains_key(&id) {
+    if master.cluster.gone_agents().contains_key(&id) && !is_on(Bug::ReadmitsGone) {
         tracing::warn!(agent_id = %id, "refusing a re-registration: the agent is marked gone");
         shut_down(from, "Agent has been marked gone", ctx);
         return;

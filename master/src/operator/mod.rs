@@ -15,7 +15,7 @@
 mod agents;
 mod body;
 mod maintenance;
-mod quota;
+pub(crate) mod quota;
 mod weights;
 
 use ::http::{Method, StatusCode};

@@ -9,7 +9,7 @@
 //! soon: first told, then rescinded, or what comes back would be offered by the old quota. This is best
 //! effort; tasks are never touched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ::http::{Method, StatusCode};
@@ -63,7 +63,7 @@ pub(super) fn get(master: &Master, media: MediaType) -> Reply {
 }
 
 /// All quotas, in the older form and in the new one.
-fn status(quotas: &std::collections::BTreeMap<String, Quota>) -> QuotaStatus {
+fn status(quotas: &BTreeMap<String, Quota>) -> QuotaStatus {
     let info = |(role, quota): (&String, &Quota)| QuotaInfo {
         role: Some(role.clone()),
         guarantee: quota.guarantees.iter().map(|(name, amount)| scalar(name, amount)).collect(),
@@ -135,6 +135,41 @@ pub(super) fn update(
             }
         }
     }))
+}
+
+/// Quotas that are set or removed, and not stored yet. Nobody is shown them before: another leader might not find them. (In
+/// upstream the books are ahead of the registry.)
+#[derive(Default)]
+pub(crate) struct UnderWay {
+    /// Of each role, whether it will have a quota, after one change and the next: they are stored in this order.
+    changes: BTreeMap<String, VecDeque<bool>>,
+}
+
+impl UnderWay {
+    fn begin(&mut self, role: &str, has_quota: bool) {
+        self.changes.entry(role.to_owned()).or_default().push_back(has_quota);
+    }
+
+    /// The first change of a role is stored. (If one cannot be, this master ends.)
+    fn end(&mut self, role: &str) {
+        let Some(changes) = self.changes.get_mut(role) else { return };
+        changes.pop_front();
+        if changes.is_empty() {
+            self.changes.remove(role);
+        }
+    }
+
+    /// Whether a role will have a quota, if that is under way.
+    fn will_have(&self, role: &str) -> Option<bool> {
+        self.changes.get(role)?.back().copied()
+    }
+}
+
+/// Whether a role has a quota, or will have one when what is under way is stored: a second request to set it, or to remove
+/// it, is refused meanwhile.
+fn has_quota(master: &Master, role: &str) -> bool {
+    let will_have = master.quotas_under_way.will_have(role);
+    will_have.unwrap_or_else(|| master.cluster.quotas().contains_key(role))
 }
 
 /// The most roles of one call.
@@ -263,7 +298,7 @@ pub(super) fn set(
     if !is_whitelisted(master, &role) {
         return Err(invalid(format!("Unknown role '{role}'")));
     }
-    if master.cluster.quotas().contains_key(&role) {
+    if has_quota(master, &role) {
         return Err(invalid(format!("Cannot set quota for role '{role}' which already has quota")));
     }
     if role.contains('/') {
@@ -271,18 +306,17 @@ pub(super) fn set(
     }
     // The guarantee is the limit as well, as it was before there were limits.
     let amounts = guarantee.iter().filter_map(|resource| Some((resource.name.clone(), resource.scalar?)));
-    let amounts: std::collections::BTreeMap<_, _> = amounts.collect();
+    let amounts: BTreeMap<_, _> = amounts.collect();
     let config = QuotaConfig { role: role.clone(), guarantees: amounts.clone(), limits: amounts };
     few_enough(master, std::slice::from_ref(&config)).map_err(&invalid)?;
     validation::config(&config).map_err(|error| invalid(error.0))?;
     if !forced {
         fits(master, &config)?;
     }
-    // Known before it is stored: a second request for the role is refused meanwhile. If it cannot be stored,
-    // this master ends.
-    master.cluster.set_quota(role.clone(), (&config).into());
+    master.quotas_under_way.begin(&role, true);
     let operation = Operation::UpdateQuota { configs: vec![config.clone()] };
     Ok(store(master, operation, ctx, move |master, ctx| {
+        master.quotas_under_way.end(&role);
         tell(master, &role, (&config).into());
         rescind_agents_for(master, &config, ctx);
     }))
@@ -341,7 +375,7 @@ fn remove_at(master: &mut Master, path: &str, ctx: &mut Context<Master>) -> Resu
             "Failed to validate remove quota request for path '{path}': Unknown role '{role}'"
         )));
     }
-    if !master.cluster.quotas().contains_key(&role) {
+    if !has_quota(master, &role) {
         return Err(bad(format!("Failed to remove quota for path '{path}': Role '{role}' has no quota set")));
     }
     remove(master, role, ctx)
@@ -353,15 +387,14 @@ pub(super) fn remove(
     role: String,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
-    if !master.cluster.quotas().contains_key(&role) {
+    if !has_quota(master, &role) {
         return Err(bad(format!("Failed to remove quota: Role '{role}' has no quota set")));
     }
-    // Before it is stored, so that a second request is refused meanwhile; and again when it is stored, for what was
-    // asked before this may have been stored in between.
-    master.cluster.remove_quota(&role);
+    master.quotas_under_way.begin(&role, false);
     let config = QuotaConfig { role: role.clone(), ..Default::default() };
     let operation = Operation::UpdateQuota { configs: vec![config] };
     Ok(store(master, operation, ctx, move |master, _| {
+        master.quotas_under_way.end(&role);
         tracing::info!(role, "the quota of a role is removed");
         master.cluster.remove_quota(&role);
         master.allocation.update_quota(role, Quota::default());

@@ -11,6 +11,7 @@ use mesos::v1::scheduler::event::Type;
 use serde_json::{Value, json};
 
 use super::failover::wait_until_recovered;
+use super::shelf::Shelf;
 use super::{Cluster, amount, info, scalar, task};
 use crate::Settings;
 use crate::settings::RoleList;
@@ -481,6 +482,35 @@ fn a_quota_that_is_removed_before_it_is_stored_stays_removed() {
         assert_eq!((set.0, removed.0, again.0), (200, 200, 400));
         assert_eq!(cluster.get("/quota").await, json!({}));
         assert_eq!(shown(&cluster, "r").await, Value::Null);
+    });
+}
+
+/// Another leader might not find what is not stored.
+#[test]
+fn a_quota_is_shown_when_it_is_stored_and_not_before() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, Settings::default()).await;
+        let _agent = cluster.agent("cpus:2;mem:1024").await;
+        let quota = json!({ "role": "r", "guarantee": [scalar("cpus", 1.0)] }).to_string();
+        for (method, path, body, before) in [
+            (Method::POST, "/quota", quota.as_str(), Value::Null),
+            (Method::DELETE, "/quota/r", "", json!("r")),
+        ] {
+            let role = async || cluster.get("/quota").await["infos"][0]["role"].clone();
+            shelf.hold();
+            let change = cluster.ask(method.clone(), path, body);
+            let looked = async {
+                testing::settle().await;
+                assert_eq!(shelf.waiting(), 1, "{method}");
+                assert_eq!(role().await, before, "{method}");
+                // Asked for again, it is as if it were done.
+                assert_eq!(cluster.ask(method.clone(), path, body).await.0, 400, "{method}");
+                shelf.release().await;
+            };
+            assert_eq!(tokio::join!(change, looked).0.0, 200);
+            assert_ne!(role().await, before, "{method}");
+        }
     });
 }
 

@@ -1,0 +1,219 @@
+//! What operators of a simulated cluster decide, how they ask for it, and how the registry has it.
+
+use std::collections::BTreeMap;
+
+use allocator::Quota;
+use http::Method;
+use master::cluster::Snapshot;
+use master::registrar::Activation;
+use mesos::internal::registry;
+use mesos::v1::maintenance::Schedule;
+use mesos::v1::quota::QuotaConfig;
+use mesos::v1::value::Scalar;
+use mesos::{AgentId, json as dialect, wire};
+use serde_json::{Value, json};
+
+/// The records of the registry, by key.
+pub type Records = BTreeMap<String, Vec<u8>>;
+
+/// What an operator has asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Setting {
+    /// The quota of a role.
+    Quota(String, Quota),
+    /// The weight of a role.
+    Weight(String, f64),
+    /// What becomes of an agent.
+    Agent(AgentId, Fate),
+    /// The maintenance of machines, in place of what was planned before.
+    Schedule(Schedule),
+}
+
+/// What becomes of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is as any other again.
+    Active,
+    /// It is offered to nobody.
+    Deactivated,
+    /// It is emptied.
+    Drained,
+    /// It is emptied, and will not be back then.
+    DrainedAndGone,
+    /// It will not be back.
+    Gone,
+}
+
+impl Fate {
+    /// Whether an agent's activation is as was decided.
+    fn is(self, activation: Activation) -> bool {
+        let marked = activation.drain.map(|drain| drain.config.mark_gone());
+        match self {
+            Fate::Active => activation == Activation::default(),
+            Fate::Deactivated => activation.deactivated,
+            Fate::Drained => activation.deactivated && marked == Some(false),
+            Fate::DrainedAndGone => activation.deactivated && marked == Some(true),
+            Fate::Gone => false,
+        }
+    }
+
+    /// Whether the agent will not be back in the end.
+    pub fn ends(self) -> bool {
+        matches!(self, Fate::Gone | Fate::DrainedAndGone)
+    }
+}
+
+impl Setting {
+    /// What it is about: a later one about the same takes its place.
+    pub fn subject(&self) -> String {
+        match self {
+            Setting::Quota(role, _) => format!("quota/{role}"),
+            Setting::Weight(role, _) => format!("weight/{role}"),
+            Setting::Agent(id, _) => format!("agent/{id}"),
+            Setting::Schedule(_) => "schedule".to_owned(),
+        }
+    }
+
+    /// Whether the registry says so.
+    pub fn is_in(&self, records: &Records) -> bool {
+        let value = |key: String| records.get(&key).map(Vec::as_slice);
+        match self {
+            Setting::Quota(_, quota) => quota_in(value(self.subject())) == *quota,
+            Setting::Weight(_, weight) => weight_in(value(self.subject())) == *weight,
+            Setting::Agent(id, fate) => {
+                let is_gone = fate.ends() && records.contains_key(&format!("gone/{id}"));
+                is_gone || activation_of(id, records).is_some_and(|activation| fate.is(activation))
+            }
+            Setting::Schedule(schedule) => schedule_in(value(self.subject())) == *schedule,
+        }
+    }
+
+    /// Whether the books of a leader say so, as far as they must. (Quotas and weights are compared with the registry.)
+    pub fn is_in_books(&self, snapshot: &Snapshot) -> bool {
+        match self {
+            Setting::Agent(id, fate) => {
+                let is_gone = fate.ends() && snapshot.gone_agents.contains_key(id);
+                is_gone || fate.is(snapshot.activation(id))
+            }
+            Setting::Quota(..) | Setting::Weight(..) | Setting::Schedule(_) => true,
+        }
+    }
+}
+
+/// The quota that a record holds.
+pub fn quota_in(value: Option<&[u8]>) -> Quota {
+    let config = value.and_then(|bytes| wire::decode::<QuotaConfig>(bytes).ok());
+    config.map(|config| Quota::from(&config)).unwrap_or_default()
+}
+
+/// A role without a weight weighs 1.
+pub fn weight_in(value: Option<&[u8]>) -> f64 {
+    let weight = value.and_then(|bytes| wire::decode::<registry::Weight>(bytes).ok());
+    weight.map_or(1.0, |weight| weight.info.weight)
+}
+
+fn schedule_in(value: Option<&[u8]>) -> Schedule {
+    value.and_then(|bytes| wire::decode(bytes).ok()).unwrap_or_default()
+}
+
+/// What the record of an agent says that is admitted or unreachable, and of which kind it is.
+pub fn activation_in(kind: &str, value: &[u8]) -> Option<Activation> {
+    let (drain, deactivated) = match kind {
+        "agent" => {
+            let agent: registry::Slave = wire::decode(value).ok()?;
+            (agent.drain_info, agent.deactivated())
+        }
+        "unreachable" => {
+            let agent: registry::UnreachableSlave = wire::decode(value).ok()?;
+            (agent.drain_info, agent.deactivated())
+        }
+        _ => return None,
+    };
+    Some(Activation { drain, deactivated })
+}
+
+/// Whether an agent that is admitted or unreachable may have tasks.
+pub fn activation_of(id: &AgentId, records: &Records) -> Option<Activation> {
+    let of_kind = |kind: &str| activation_in(kind, records.get(&format!("{kind}/{id}"))?);
+    of_kind("agent").or_else(|| of_kind("unreachable"))
+}
+
+/// A request to the leader.
+pub struct Ask {
+    /// Of the endpoint.
+    pub path: &'static str,
+    /// The method.
+    pub method: Method,
+    /// What it says.
+    pub body: Value,
+}
+
+impl Ask {
+    /// A call of the operator API.
+    pub fn call(body: Value) -> Ask {
+        Ask { path: "/api/v1", method: Method::POST, body }
+    }
+
+    /// For quotas, all at once.
+    pub fn quotas(force: bool, quotas: &[(String, Quota)]) -> Ask {
+        let amounts = |amounts: BTreeMap<String, Scalar>| -> Value {
+            amounts.into_iter().map(|(name, amount)| (name, json!({ "value": amount.value }))).collect()
+        };
+        let config = |(role, quota): &(String, Quota)| {
+            let (guarantees, limits) = (quota.guarantees.to_protos(), quota.limits.to_protos());
+            json!({ "role": role, "guarantees": amounts(guarantees), "limits": amounts(limits) })
+        };
+        let configs: Vec<Value> = quotas.iter().map(config).collect();
+        Ask::call(
+            json!({ "type": "UPDATE_QUOTA", "update_quota": { "force": force, "quota_configs": configs } }),
+        )
+    }
+
+    /// For a quota, in the older form: what a role is guaranteed is its limit, too.
+    pub fn set_quota(role: &str, quota: &Quota) -> Ask {
+        let resource = |(name, amount): (String, Scalar)| json!({ "name": name, "type": "SCALAR", "scalar": { "value": amount.value } });
+        let guarantee: Vec<Value> = quota.guarantees.to_protos().into_iter().map(resource).collect();
+        let request = json!({ "force": true, "role": role, "guarantee": guarantee });
+        Ask::call(json!({ "type": "SET_QUOTA", "set_quota": { "quota_request": request } }))
+    }
+
+    /// For no quota.
+    pub fn remove_quota(role: &str) -> Ask {
+        Ask::call(json!({ "type": "REMOVE_QUOTA", "remove_quota": { "role": role } }))
+    }
+
+    /// For a weight.
+    pub fn weight(role: &str, weight: f64) -> Ask {
+        let body = json!([{ "role": role, "weight": weight }]);
+        Ask { path: "/weights", method: Method::PUT, body }
+    }
+
+    /// For what shall become of an agent, whose tasks get so many seconds to end if it is drained.
+    pub fn fate(id: &AgentId, fate: Fate, seconds: u64) -> Ask {
+        let id = json!({ "value": id.as_str() });
+        let drain = |mark_gone: bool| {
+            json!({ "type": "DRAIN_AGENT", "drain_agent": {
+                "agent_id": id, "max_grace_period": { "seconds": seconds }, "mark_gone": mark_gone
+            } })
+        };
+        Ask::call(match fate {
+            Fate::Active => json!({ "type": "REACTIVATE_AGENT", "reactivate_agent": { "agent_id": id } }),
+            Fate::Deactivated => {
+                json!({ "type": "DEACTIVATE_AGENT", "deactivate_agent": { "agent_id": id } })
+            }
+            Fate::Drained => drain(false),
+            Fate::DrainedAndGone => drain(true),
+            Fate::Gone => json!({ "type": "MARK_AGENT_GONE", "mark_agent_gone": { "agent_id": id } }),
+        })
+    }
+
+    /// For the maintenance of machines.
+    pub fn schedule(schedule: &Schedule) -> Ask {
+        Ask { path: "/maintenance/schedule", method: Method::POST, body: dialect::to_value(schedule) }
+    }
+
+    /// For what is planned.
+    pub fn what_is_planned() -> Ask {
+        Ask::call(json!({ "type": "GET_MAINTENANCE_SCHEDULE" }))
+    }
+}
