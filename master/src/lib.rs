@@ -7,11 +7,12 @@
 //! | [`cluster`] | the state and its transitions, pure; what readers get |
 //! | `calls` | the scheduler API, one file per call |
 //! | [`agents`] | how agents come, are watched, and are lost |
-//! | `operator` | the operator API: quotas, weights |
+//! | `operator` | the operator API: what operators ask and change |
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
 //! | [`validation`] | what is accepted, pure |
 //! | [`registrar`] | the registry and its storage |
-//! | [`http`] | what operators read |
+//! | [`http`] | the older endpoints that operators read |
+//! | `rendering` | from a snapshot to bytes, nothing of it twice |
 //!
 //! It never touches a container, and it does not decide who is offered what: that is the allocator's.
 
@@ -29,6 +30,7 @@ mod metrics;
 mod offers;
 mod operator;
 pub mod registrar;
+mod rendering;
 pub mod settings;
 pub mod startup;
 #[cfg(test)]

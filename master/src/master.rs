@@ -25,6 +25,7 @@ use allocator::Allocator;
 use allocator::messages::{MakeInverseOffers, MakeOffers};
 use election::{CandidacyEnded, Contend, Contender, Detector, LeaderChanged, WatchLeader};
 use indexmap::IndexMap;
+use libprocess::files::Files;
 use libprocess::{Address, Context, FixedState, Handle, Install, Pid, Process, Promise, messages, promise};
 use mesos::internal::{
     ExecutorToFrameworkMessage, ExitedExecutorMessage, RegisterSlaveMessage, ReregisterSlaveMessage,
@@ -42,7 +43,9 @@ use crate::ids::Ids;
 use crate::inverse_offers::InverseOffers;
 use crate::leadership::Leadership;
 use crate::metrics::{Metrics, register_queue};
+use crate::operator::subscribe::Subscribers;
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
+use crate::rendering::Renderings;
 use crate::settings::Settings;
 use crate::{calls, frameworks, http, inverse_offers, leadership, offers, operator, updates};
 
@@ -93,6 +96,8 @@ pub(crate) enum Timeout {
     Removal(agents::unreachable::Removal),
     /// A framework's stream wants its next heartbeat.
     Heartbeat(FrameworkId, uuid::Uuid),
+    /// The same, of an operator.
+    SubscriberHeartbeat(uuid::Uuid),
     /// Time to forget old entries of the registry.
     PruneRegistry,
 }
@@ -120,6 +125,8 @@ pub struct Peers {
     pub detector: Address<Detector>,
     /// Stands for election.
     pub contender: Address<Contender>,
+    /// Shows files: the log.
+    pub files: Address<Files>,
 }
 
 /// See the module.
@@ -141,6 +148,11 @@ pub struct Master {
     pub(crate) offer_timers: IndexMap<OfferId, libprocess::Timer, FixedState>,
     /// Frameworks that were asked to leave agents.
     pub(crate) inverse_offers: InverseOffers,
+    pub(crate) files: Address<Files>,
+    /// Operators who follow what happens.
+    pub(crate) subscribers: Subscribers,
+    /// What was rendered for readers.
+    pub(crate) renderings: Arc<Renderings>,
     registrar: RegistrarHandle,
     detector: Address<Detector>,
     contender: Address<Contender>,
@@ -159,8 +171,15 @@ impl Master {
         ended: Promise<EndReason>,
     ) -> Self {
         let cluster = Cluster::new(settings.history_limits());
+        let metrics = Metrics::new(node, &cluster);
         Self {
-            metrics: Metrics::new(node, &cluster),
+            renderings: Arc::new(Renderings::new(metrics.http_cache_hits.clone())),
+            files: peers.files,
+            subscribers: Subscribers::new(
+                settings.max_operator_event_stream_subscribers,
+                metrics.operator_event_stream_subscribers.clone(),
+            ),
+            metrics,
             flags: Arc::new(settings.to_flags()),
             agents: Agents::new(&settings),
             ids: Ids::new(info.id.clone()),
@@ -336,6 +355,9 @@ fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
         Timeout::Removal(removal) => agents::unreachable::removal_due(master, removal, ctx),
         Timeout::Heartbeat(framework, stream) => {
             frameworks::stream::heartbeat(master, framework, stream, ctx);
+        }
+        Timeout::SubscriberHeartbeat(subscriber) => {
+            operator::subscribe::heartbeat(master, subscriber, ctx);
         }
         Timeout::PruneRegistry => agents::prune::prune(master, ctx),
     }

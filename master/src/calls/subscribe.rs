@@ -22,6 +22,7 @@ use crate::cluster::{Connection, Framework};
 use crate::frameworks::stream::{Stream, attach};
 use crate::frameworks::{events, recover};
 use crate::master::Master;
+use crate::operator::news;
 use crate::validation::{self, Checked, Invalid, refuse_if};
 use crate::{inverse_offers, offers};
 
@@ -113,6 +114,7 @@ fn register(master: &mut Master, said: Said, stream: Stream, ctx: &mut Context<M
     master.allocation.add_framework(&framework, options, BTreeMap::new());
     master.cluster.add_framework(framework);
     attach(master, &id, stream, ctx);
+    news::framework_added(master, &id);
 }
 
 /// A framework again: its scheduler restarted, lost its connection, or another instance took over.
@@ -132,7 +134,7 @@ fn resume(master: &mut Master, id: &FrameworkId, mut said: Said, stream: Stream,
     master.metrics.framework(id).call(call::Type::Subscribe);
     update(master, id, said, ctx);
     take_over(master, id, stream, ctx);
-    tell_agents(master, id, ctx);
+    tell(master, id, ctx);
 }
 
 /// Takes over what a framework says of itself now. Offers to roles that it gave up are void.
@@ -176,8 +178,9 @@ fn take_over(master: &mut Master, id: &FrameworkId, stream: Stream, ctx: &mut Co
     attach(master, id, stream, ctx);
 }
 
-/// All agents hear of it: an executor may run where no task does.
-pub(super) fn tell_agents(master: &Master, id: &FrameworkId, ctx: &Context<Master>) {
+/// Operators hear of it, and all agents: an executor may run where no task does.
+pub(super) fn tell(master: &mut Master, id: &FrameworkId, ctx: &Context<Master>) {
+    news::framework_updated(master, id);
     let Some(state) = master.cluster.framework(id) else { return };
     for agent in master.cluster.agents().values() {
         ctx.post(&agent.pid, update_message(id, &state.info));
