@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
@@ -35,6 +35,7 @@ use crate::pid::Pid;
 use crate::process::{Exit, Place, Process};
 use crate::random::Random;
 use crate::simulation::Site;
+use crate::system::Logging;
 use crate::tls::Tls;
 use crate::transport::{Delivery, Outgoing, Transport};
 use crate::wire::{Encoding, WireMessage};
@@ -110,6 +111,7 @@ struct State {
     /// The last number given out for each name.
     numbers: Mutex<BTreeMap<String, u64>>,
     links: Mutex<Links>,
+    logging: OnceLock<Address<Logging>>,
 }
 
 /// The parts of a node, as the builder puts them together.
@@ -195,6 +197,13 @@ impl Node {
     /// What this node counts and measures.
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// The actor that says and changes how much is logged. It is started when it is first needed: offline nodes have
+    /// no actors of their own.
+    pub fn logging(&self) -> &Address<Logging> {
+        let control = || self.settings().log_control.clone();
+        self.0.state.logging.get_or_init(|| self.spawn(Logging::new(control())))
     }
 
     /// How URLs of this node begin, and of those that it works with: `http` or, with TLS, `https`.

@@ -69,6 +69,7 @@ fn make_one(
     let timeout = master.settings.offer_timeout;
     let timer = timeout.map(|timeout| ctx.after(timeout, Timeout::InverseOffer(id.clone())));
     let offer = InverseOffer { framework: framework.clone(), agent: agent.clone(), timer };
+    master.cluster.add_inverse_offer(id.clone(), framework, proto.clone());
     master.inverse_offers.insert(id, offer);
     Some(proto)
 }
@@ -123,6 +124,7 @@ fn rescind_where(master: &mut Master, wanted: impl Fn(&InverseOffer) -> bool, ct
 
 fn take(master: &mut Master, id: &OfferId, ctx: &mut Context<Master>) -> Option<InverseOffer> {
     let mut offer = master.inverse_offers.swap_remove(id)?;
+    master.cluster.remove_inverse_offer(id, &offer.framework);
     if let Some(timer) = offer.timer.take() {
         ctx.cancel(timer);
     }

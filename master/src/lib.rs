@@ -8,11 +8,12 @@
 //! | `calls` | the scheduler API, one file per call |
 //! | `driver` | the same for schedulers of the first API, by messages |
 //! | [`agents`] | how agents come, are watched, and are lost |
-//! | `operator` | the operator API: quotas, weights |
+//! | `operator` | the operator API: what operators ask and change |
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
 //! | [`validation`] | what is accepted, pure |
 //! | [`registrar`] | the registry and its storage |
-//! | [`http`] | what operators read |
+//! | [`http`] | the older endpoints that operators read |
+//! | `rendering` | from a snapshot to bytes, nothing of it twice |
 //!
 //! It never touches a container, and it does not decide who is offered what: that is the allocator's.
 
@@ -31,6 +32,7 @@ mod metrics;
 mod offers;
 mod operator;
 pub mod registrar;
+mod rendering;
 pub mod settings;
 pub mod startup;
 #[cfg(test)]

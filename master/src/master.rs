@@ -26,6 +26,7 @@ use allocator::Allocator;
 use allocator::messages::{MakeInverseOffers, MakeOffers};
 use election::{CandidacyEnded, Contend, Contender, Detector, LeaderChanged, WatchLeader};
 use indexmap::IndexMap;
+use libprocess::files::Files;
 use libprocess::{Address, Context, FixedState, Handle, Install, Pid, Process, Promise, messages, promise};
 use mesos::internal::{
     AuthenticateMessage, DeactivateFrameworkMessage, ExecutorToFrameworkMessage, ExitedExecutorMessage,
@@ -47,7 +48,9 @@ use crate::inverse_offers::InverseOffers;
 use crate::leadership::Leadership;
 use crate::metrics::{Metrics, register_queue};
 use crate::operator::quota;
+use crate::operator::subscribe::Subscribers;
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
+use crate::rendering::Renderings;
 use crate::settings::Settings;
 use crate::{calls, driver, frameworks, http, inverse_offers, leadership, offers, operator, updates};
 
@@ -98,6 +101,8 @@ pub(crate) enum Timeout {
     Removal(agents::unreachable::Removal),
     /// A framework's stream wants its next heartbeat.
     Heartbeat(FrameworkId, uuid::Uuid),
+    /// The same, of an operator.
+    SubscriberHeartbeat(uuid::Uuid),
     /// Time to forget old entries of the registry.
     PruneRegistry,
 }
@@ -125,6 +130,8 @@ pub struct Peers {
     pub detector: Address<Detector>,
     /// Stands for election.
     pub contender: Address<Contender>,
+    /// Shows files: the log.
+    pub files: Address<Files>,
 }
 
 /// See the module.
@@ -148,6 +155,11 @@ pub struct Master {
     pub(crate) inverse_offers: InverseOffers,
     /// Quotas that are not stored yet.
     pub(crate) quotas_under_way: quota::UnderWay,
+    pub(crate) files: Address<Files>,
+    /// Operators who follow what happens.
+    pub(crate) subscribers: Subscribers,
+    /// What was rendered for readers.
+    pub(crate) renderings: Arc<Renderings>,
     registrar: RegistrarHandle,
     detector: Address<Detector>,
     contender: Address<Contender>,
@@ -166,8 +178,15 @@ impl Master {
         ended: Promise<EndReason>,
     ) -> Self {
         let cluster = Cluster::new(settings.history_limits());
+        let metrics = Metrics::new(node, &cluster);
         Self {
-            metrics: Metrics::new(node, &cluster),
+            renderings: Arc::new(Renderings::new(metrics.http_cache_hits.clone())),
+            files: peers.files,
+            subscribers: Subscribers::new(
+                settings.max_operator_event_stream_subscribers,
+                metrics.operator_event_stream_subscribers.clone(),
+            ),
+            metrics,
             flags: Arc::new(settings.to_flags()),
             agents: Agents::new(&settings),
             ids: Ids::new(info.id.clone()),
@@ -359,6 +378,9 @@ fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
         Timeout::Removal(removal) => agents::unreachable::removal_due(master, removal, ctx),
         Timeout::Heartbeat(framework, stream) => {
             frameworks::stream::heartbeat(master, framework, stream, ctx);
+        }
+        Timeout::SubscriberHeartbeat(subscriber) => {
+            operator::subscribe::heartbeat(master, subscriber, ctx);
         }
         Timeout::PruneRegistry => agents::prune::prune(master, ctx),
     }

@@ -31,6 +31,7 @@ macro_rules! counters {
             /// For frameworks that are not registered: counted nowhere.
             nobody: FrameworkMetrics,
             elected: Gauge,
+            pub(crate) operator_event_stream_subscribers: Gauge,
         }
 
         impl Metrics {
@@ -46,6 +47,8 @@ macro_rules! counters {
                     frameworks: IndexMap::default(),
                     nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new()),
                     elected: metrics.gauge("master/elected"),
+                    operator_event_stream_subscribers: metrics
+                        .gauge("master/operator_event_stream_subscribers"),
                 }
             }
         }
@@ -56,6 +59,7 @@ macro_rules! counters {
 
 counters! {
     dropped_messages,
+    http_cache_hits,
     tasks_finished,
     tasks_failed,
     tasks_killed,

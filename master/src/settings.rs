@@ -67,6 +67,8 @@ mesos::settings! {
             registry_max_agent_age: Duration = Duration::from_secs(14 * 24 * 3600),
             /// How many unreachable, and how many gone agents are remembered.
             registry_max_agent_count: usize = 102_400,
+            /// How many operators may follow events; for one more, the oldest is disconnected.
+            max_operator_event_stream_subscribers: usize = 1000 => |count| within(count, 1..=usize::MAX),
             /// How many removed frameworks are remembered.
             max_completed_frameworks: usize = 50,
             /// How many completed tasks of a framework are remembered.
@@ -554,7 +556,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     only("authorizers", &["local"], "there is no authorization yet"),
     only("http_authenticators", &["basic"], "there is no authentication yet"),
     refuse("http_framework_authenticators", "there is no authentication yet"),
-    ignore("max_operator_event_stream_subscribers", "there is no operator event stream yet"),
     refuse("master_contender", "there are no loadable modules: use --zk"),
     refuse("master_detector", "there are no loadable modules: use --zk"),
     refuse_on("memory_profiling", "there is no memory profiler"),

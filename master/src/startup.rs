@@ -5,11 +5,13 @@
 //! hooks, the authorizer.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use allocator::Allocator;
 use election::group::Group;
 use election::{Contender, Detector, MasterUrl, StandaloneAppoint};
+use libprocess::files::{Attach, Files};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
 
@@ -48,6 +50,7 @@ struct Others {
     registrar: Address<Registrar>,
     contender: Address<Contender>,
     detector: Address<Detector>,
+    files: Address<Files>,
 }
 
 impl Running {
@@ -68,7 +71,9 @@ impl Running {
     pub async fn shutdown(self) {
         self.master.terminate();
         self.master.wait().await;
-        let Others { allocator, registrar, contender, detector } = self.others;
+        let Others { allocator, registrar, contender, detector, files } = self.others;
+        files.terminate();
+        files.wait().await;
         contender.terminate();
         contender.wait().await;
         detector.terminate();
@@ -122,6 +127,14 @@ async fn start_with(
 ) -> Running {
     let info = describe(node, &settings).await;
 
+    // What others may look at.
+    let files = node.spawn_as("files", Files::new());
+    if let Some(log) = log_file(&settings)
+        && let Ok(Err(error)) = files.ask(Attach { virtual_path: LOG.to_owned(), path: log }).await
+    {
+        tracing::warn!(%error, "the log cannot be shown");
+    }
+
     // The allocator.
     let allocator = node.spawn_numbered(Allocator::new());
 
@@ -151,11 +164,12 @@ async fn start_with(
         registrar: handle,
         detector: detector.clone(),
         contender: contender.clone(),
+        files: files.clone(),
     };
     let master = Master::new(node, Arc::new(settings), info.clone(), peers, promise);
     let master = node.spawn(master);
 
-    let others = Others { allocator, registrar, contender, detector };
+    let others = Others { allocator, registrar, contender, detector, files };
     Running { master, info, ended, others }
 }
 
@@ -172,6 +186,14 @@ pub fn node(settings: &Settings) -> NodeBuilder {
         .version(mesos::version::build().to_json())
         .schema(format!("{:016x}", mesos::schema_fingerprint()))
         .firewall(settings.disabled_paths())
+}
+
+/// The path of the log in `/files` (upstream: `startup.cpp` of the master attaches it there).
+const LOG: &str = "/master/log";
+
+/// The log that the daemon writes, if `--log_dir` says where.
+fn log_file(settings: &Settings) -> Option<PathBuf> {
+    settings.log_dir.as_ref().map(|directory| Path::new(directory).join("mesos-master.log"))
 }
 
 /// Where the masters elect their leader.

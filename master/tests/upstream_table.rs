@@ -18,7 +18,9 @@ const CASES: &[(&str, usize)] = &[
     ("registrar_tests.cpp", 27),
     ("master_draining_tests.cpp", 10),
     ("master_maintenance_tests.cpp", 12),
-    ("api_tests.cpp", 5),
+    ("api_tests.cpp", 36),
+    ("teardown_tests.cpp", 7),
+    ("master_load_tests.cpp", 3),
 ];
 
 fn table() -> Table {

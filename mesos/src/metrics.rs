@@ -59,6 +59,7 @@ pub const MASTER: &[Description] = &[
     gauge("master/frameworks_active", "Frameworks that are offered resources."),
     gauge("master/frameworks_inactive", "Registered frameworks that are not offered resources."),
     gauge("master/outstanding_offers", "Offers that are not answered yet."),
+    gauge("master/operator_event_stream_subscribers", "Operators who follow what happens."),
     gauge("master/tasks_staging", "Tasks that were launched and have not started."),
     gauge("master/tasks_starting", "Tasks whose executor is starting them."),
     gauge("master/tasks_running", "Tasks that run."),
@@ -78,6 +79,7 @@ pub const MASTER: &[Description] = &[
     )
     .family("master_task_updates"),
     counter("master/dropped_messages", "Messages that were dropped because this master does not lead."),
+    counter("master/http_cache_hits", "Answers that were rendered for others before."),
     counter("master/messages_<message>", "Messages and calls that were received, by kind."),
     counter("master/valid_<message>", "Messages that were passed on, by kind.")
         .family("master_valid_messages"),

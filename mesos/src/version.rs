@@ -41,11 +41,17 @@ pub fn build() -> BuildInfo {
 }
 
 impl BuildInfo {
+    /// When the build began, for people.
+    #[must_use]
+    pub fn date(&self) -> String {
+        utc(self.time)
+    }
+
     /// The object of `/version`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut object = json!({
-            "build_date": utc(self.time),
+            "build_date": self.date(),
             "build_time": self.time as f64,
             "build_user": self.user,
             "version": self.version,

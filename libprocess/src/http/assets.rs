@@ -96,7 +96,7 @@ impl File {
     fn packed(&self) -> Option<&Bytes> {
         let pack = || {
             let worth = self.bytes.len() >= GZIP_MINIMUM;
-            let packed = worth.then(|| gzip::pack(&self.bytes, gzip::SMALL)).flatten();
+            let packed = worth.then(|| gzip::pack(&[&self.bytes], gzip::SMALL)).flatten();
             packed.filter(|packed| packed.len() < self.bytes.len())
         };
         self.packed.get_or_init(pack).as_ref()

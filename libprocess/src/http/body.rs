@@ -32,17 +32,19 @@ pub enum Body {
     Empty,
     /// A body that is there as a whole: `Content-Length`, and gzip where the peer accepts it.
     Bytes(Bytes),
+    /// The same in pieces, which other answers may share: a large body that is made anew is not copied together.
+    Pieces(Vec<Bytes>),
     /// A body that is written piece by piece: `Transfer-Encoding: chunked`, never compressed.
     Stream(BodyReceiver),
 }
 
 impl Body {
-    /// The bytes, if the body is there as a whole.
+    /// The bytes, if the body is there as a whole in one piece.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             Body::Empty => Some(&[]),
             Body::Bytes(bytes) => Some(bytes),
-            Body::Stream(_) => None,
+            Body::Pieces(_) | Body::Stream(_) => None,
         }
     }
 
@@ -51,6 +53,7 @@ impl Body {
         match self {
             Body::Empty => Bytes::new(),
             Body::Bytes(bytes) => bytes,
+            Body::Pieces(pieces) => pieces.concat().into(),
             Body::Stream(mut receiver) => {
                 let mut all = Vec::new();
                 while let Some(chunk) = receiver.next().await {

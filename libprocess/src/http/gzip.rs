@@ -16,8 +16,11 @@ pub(crate) const FAST: Compression = Compression::new(1);
 pub(crate) const SMALL: Compression = Compression::new(9);
 
 /// Compresses. Writing into memory does not fail; if it did, there would be nothing.
-pub(crate) fn pack(bytes: &[u8], level: Compression) -> Option<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), level);
-    encoder.write_all(bytes).ok()?;
+pub(crate) fn pack(pieces: &[impl AsRef<[u8]>], level: Compression) -> Option<Bytes> {
+    let length: usize = pieces.iter().map(|piece| piece.as_ref().len()).sum();
+    let mut encoder = GzEncoder::new(Vec::with_capacity(length / 4), level);
+    for piece in pieces {
+        encoder.write_all(piece.as_ref()).ok()?;
+    }
     encoder.finish().ok().map(Bytes::from)
 }

@@ -184,7 +184,7 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
 fn count(response: Response, mut share: Share) -> (Response, Option<Share>) {
     match &response.body {
         Body::Empty => (response, None),
-        Body::Bytes(bytes) => match hold(&mut share, bytes.len()) {
+        Body::Bytes(_) | Body::Pieces(_) => match hold(&mut share, length_of(pieces_of(&response.body))) {
             Ok(()) => (response, Some(share)),
             Err(busy) => (busy, None),
         },
@@ -193,6 +193,19 @@ fn count(response: Response, mut share: Share) -> (Response, Option<Share>) {
             (response, None)
         }
     }
+}
+
+/// What a body consists of that is there as a whole.
+fn pieces_of(body: &Body) -> &[Bytes] {
+    match body {
+        Body::Bytes(bytes) => std::slice::from_ref(bytes),
+        Body::Pieces(pieces) => pieces,
+        Body::Empty | Body::Stream(_) => &[],
+    }
+}
+
+fn length_of(pieces: &[Bytes]) -> usize {
+    pieces.iter().map(Bytes::len).sum()
 }
 
 /// Our request from actix-web's, with its whole body.
@@ -280,14 +293,14 @@ fn unpack(body: &[u8]) -> Result<Bytes, Response> {
 
 /// Compresses a large body for those who accept it.
 fn compress(mut response: Response, accept_encoding: &str) -> Response {
-    let Body::Bytes(bytes) = &response.body else { return response };
-    if bytes.len() < GZIP_MINIMUM
+    let pieces = pieces_of(&response.body);
+    if length_of(pieces) < GZIP_MINIMUM
         || response.headers.contains_key("content-encoding")
         || !accepts_coding(accept_encoding, "gzip")
     {
         return response;
     }
-    if let Some(packed) = gzip::pack(bytes, gzip::FAST) {
+    if let Some(packed) = gzip::pack(pieces, gzip::FAST) {
         response.body = Body::Bytes(packed);
         response.headers.insert("content-encoding", HeaderValue::from_static("gzip"));
     }
@@ -300,6 +313,7 @@ fn write(mut response: Response, to_head: bool, held: Held) -> HttpResponse<BoxB
     let content = match response.body {
         Body::Empty => Content::Bytes(Bytes::new()),
         Body::Bytes(bytes) => Content::Bytes(bytes),
+        Body::Pieces(pieces) => Content::Pieces(length_of(&pieces) as u64, pieces.into_iter(), Bytes::new()),
         // A HEAD has no body; a stream for it would never end.
         Body::Stream(_) if to_head => match length {
             Some(length) => Content::Announced(length),
@@ -344,6 +358,8 @@ struct Held {
 
 enum Content {
     Bytes(Bytes),
+    /// So many bytes in all, in these pieces; of the last one that was begun, what is left.
+    Pieces(u64, std::vec::IntoIter<Bytes>, Bytes),
     /// What a HEAD is told of a stream's length; actix-http writes no body for it.
     Announced(u64),
     /// A stream of so many bytes.
@@ -357,7 +373,9 @@ impl MessageBody for AnswerBody {
     fn size(&self) -> BodySize {
         match &self.content {
             Content::Bytes(bytes) => BodySize::Sized(bytes.len() as u64),
-            Content::Sized(_, length) | Content::Announced(length) => BodySize::Sized(*length),
+            Content::Pieces(length, ..) | Content::Sized(_, length) | Content::Announced(length) => {
+                BodySize::Sized(*length)
+            }
             Content::Stream(_) => BodySize::Stream,
         }
     }
@@ -365,11 +383,12 @@ impl MessageBody for AnswerBody {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
         match &mut self.content {
             Content::Announced(_) => Poll::Ready(None),
-            Content::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
-            // actix-http copies what it is given into its buffer: in slices, no more than that waits for a slow peer.
-            Content::Bytes(bytes) => {
-                let length = bytes.len().min(SLICE);
-                Poll::Ready(Some(Ok(bytes.split_to(length))))
+            Content::Bytes(bytes) => Poll::Ready(next_slice(bytes).map(Ok)),
+            Content::Pieces(_, pieces, begun) => {
+                if begun.is_empty() {
+                    *begun = pieces.find(|piece| !piece.is_empty()).unwrap_or_default();
+                }
+                Poll::Ready(next_slice(begun).map(Ok))
             }
             Content::Sized(receiver, _) | Content::Stream(receiver) => match receiver.poll_chunk(cx) {
                 Poll::Ready(None) if receiver.watch().is_aborted() => {
@@ -379,4 +398,10 @@ impl MessageBody for AnswerBody {
             },
         }
     }
+}
+
+/// actix-http copies what it is given into its buffer: in slices, no more than that waits for a slow peer.
+fn next_slice(bytes: &mut Bytes) -> Option<Bytes> {
+    let length = bytes.len().min(SLICE);
+    (length > 0).then(|| bytes.split_to(length))
 }

@@ -3,6 +3,7 @@
 //! | receives | from | does |
 //! |---|---|---|
 //! | GET `/toggle` | anybody | says the level, or raises it for a time |
+//! | [`GetLevel`], [`SetLevel`] | operator calls | the same |
 //! | `Revert` | itself, when the time is over | sets the level back |
 //!
 //! It does not know how logging is set up: the daemon gives the node a [`LogControl`]. Texts are upstream's
@@ -10,6 +11,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::context::Context;
 use crate::duration;
@@ -35,20 +37,48 @@ impl fmt::Debug for LogControl {
     }
 }
 
-/// The actor.
+/// The actor; [`crate::Node::logging`] is its address.
 #[derive(Debug)]
-pub(crate) struct Logging {
+pub struct Logging {
     control: Option<LogControl>,
     level: u32,
     /// Counts the changes: only the last one's time sets the level back.
     changes: u64,
 }
 
+/// Which level is set?
+#[derive(Debug, Clone, Copy)]
+pub struct GetLevel;
+
+/// Sets a level for a time; afterwards it is 0 again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetLevel {
+    /// 0 is what the daemon started with, each level above shows more.
+    pub level: u32,
+    /// For how long.
+    pub duration: Duration,
+}
+
+/// Why a level was not set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LevelError {
+    /// The daemon gave the node no [`LogControl`].
+    #[error("The level of this program's logs cannot be changed while it runs.")]
+    Fixed,
+    /// The daemon's log refused.
+    #[error("{0}.")]
+    Refused(String),
+}
+
 /// The time of a change is over.
 #[derive(Debug)]
-struct Revert(u64);
+pub struct Revert(u64);
 
-crate::messages! { Revert; }
+crate::messages! {
+    Revert;
+    GetLevel => u32;
+    SetLevel => Result<(), LevelError>;
+}
 
 impl Logging {
     pub(crate) fn new(control: Option<LogControl>) -> Logging {
@@ -56,29 +86,34 @@ impl Logging {
     }
 
     fn toggle(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
-        let change = match Change::of(&request.query) {
+        let change = match SetLevel::of(&request.query) {
             Ok(Some(change)) => change,
             Ok(None) => {
                 return Response::text(http::StatusCode::OK, format!("{}\n", self.level)).into();
             }
             Err(text) => return Response::bad_request(text).into(),
         };
-        if let Err(refusal) = self.set(change.level) {
-            return refusal.into();
+        match self.change(change, ctx) {
+            Ok(()) => Response::new(http::StatusCode::OK).into(),
+            Err(error @ LevelError::Fixed) => {
+                Response::text(http::StatusCode::NOT_IMPLEMENTED, format!("{error}\n")).into()
+            }
+            Err(error) => Response::internal_server_error(format!("{error}\n")).into(),
         }
+    }
+
+    fn change(&mut self, change: SetLevel, ctx: &mut Context<Self>) -> Result<(), LevelError> {
+        self.set(change.level)?;
         self.changes += 1;
         if change.level != 0 {
             ctx.after(change.duration, Revert(self.changes));
         }
-        Response::new(http::StatusCode::OK).into()
+        Ok(())
     }
 
-    fn set(&mut self, level: u32) -> Result<(), Response> {
-        let Some(control) = &self.control else {
-            let text = "The level of this program's logs cannot be changed while it runs.\n";
-            return Err(Response::text(http::StatusCode::NOT_IMPLEMENTED, text));
-        };
-        (control.0)(level).map_err(|error| Response::internal_server_error(format!("{error}.\n")))?;
+    fn set(&mut self, level: u32) -> Result<(), LevelError> {
+        let control = self.control.as_ref().ok_or(LevelError::Fixed)?;
+        (control.0)(level).map_err(LevelError::Refused)?;
         self.level = level;
         Ok(())
     }
@@ -101,16 +136,21 @@ impl Handle<Revert> for Logging {
     }
 }
 
-/// What a request asks for.
-#[derive(Debug, PartialEq, Eq)]
-struct Change {
-    level: u32,
-    duration: std::time::Duration,
+impl Handle<GetLevel> for Logging {
+    fn handle(&mut self, _: GetLevel, _: &Pid, _: &mut Context<Self>) -> u32 {
+        self.level
+    }
 }
 
-impl Change {
-    /// `None` without parameters; the error is the answer's text.
-    fn of(query: &Query) -> Result<Option<Change>, String> {
+impl Handle<SetLevel> for Logging {
+    fn handle(&mut self, message: SetLevel, _: &Pid, ctx: &mut Context<Self>) -> Result<(), LevelError> {
+        self.change(message, ctx)
+    }
+}
+
+impl SetLevel {
+    /// What a request asks for; `None` without parameters. The error is the answer's text.
+    fn of(query: &Query) -> Result<Option<SetLevel>, String> {
         let (level, duration) = match (query.get("level"), query.get("duration")) {
             (None, None) => return Ok(None),
             (Some(_), None) => return Err("Expecting 'duration=value' in query.\n".to_owned()),
@@ -120,7 +160,7 @@ impl Change {
         let number: i64 = level.parse().map_err(|_| format!("Failed to convert '{level}' to number.\n"))?;
         let level = u32::try_from(number).map_err(|_| format!("Invalid level '{number}'.\n"))?;
         let duration = duration::parse(duration).map_err(|error| format!("{error}.\n"))?;
-        Ok(Some(Change { level, duration }))
+        Ok(Some(SetLevel { level, duration }))
     }
 }
 
@@ -138,15 +178,14 @@ Without parameters it answers with the level.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn parameters_are_checked_with_upstreams_texts() {
-        let change = |text: &str| Change::of(&Query::parse(text));
+        let change = |text: &str| SetLevel::of(&Query::parse(text));
         assert_eq!(change(""), Ok(None));
         assert_eq!(
             change("level=2&duration=5secs"),
-            Ok(Some(Change { level: 2, duration: Duration::from_secs(5) }))
+            Ok(Some(SetLevel { level: 2, duration: Duration::from_secs(5) }))
         );
         for (query, text) in [
             ("level=1", "Expecting 'duration=value' in query.\n"),

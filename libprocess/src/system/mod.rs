@@ -24,7 +24,7 @@ mod profiler;
 mod stats;
 mod version;
 
-pub use logging::LogControl;
+pub use logging::{GetLevel, LevelError, LogControl, Logging, SetLevel};
 pub(crate) use metrics::SnapshotRate;
 
 use crate::node::Node;
@@ -35,7 +35,7 @@ pub(crate) fn start(node: &Node) {
     node.spawn(help::Help);
     node.spawn(metrics::MetricsEndpoint::new(node.settings().snapshot_rate));
     node.spawn(version::Version);
-    node.spawn(logging::Logging::new(node.settings().log_control.clone()));
+    node.logging();
     node.spawn(stats::System);
     #[cfg(feature = "profiler")]
     node.spawn(profiler::Profiler::default());

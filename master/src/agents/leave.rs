@@ -15,6 +15,7 @@ use mesos::v1::{self, TaskState};
 
 use crate::cluster::status;
 use crate::master::Master;
+use crate::operator::news;
 use crate::{inverse_offers, offers, updates};
 
 /// Why an agent is not in the books any more.
@@ -79,6 +80,7 @@ pub(super) fn leave(
         ctx.unlink(&pid);
     }
     master.cluster.remove_agent(agent);
+    news::agent_removed(master, agent);
     if !matches!(departure, Departure::Unreachable(_)) {
         master.cluster.forget_activation(agent);
     }

@@ -9,6 +9,7 @@ use mesos::resources;
 use super::{check_domain, maintenance, remove};
 use crate::cluster::{Agent, Introduction};
 use crate::master::Master;
+use crate::operator::news;
 use crate::registrar::Operation;
 use crate::validation::{self, Invalid};
 
@@ -94,6 +95,7 @@ fn admit(master: &mut Master, introduction: Introduction, ctx: &mut Context<Mast
         let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
         master.allocation.add_agent(agent, unavailability);
     }
+    news::agent_added(master, &id);
     answer(master, &id, &pid, ctx);
     maintenance::leave_if_down(master, &id, ctx);
 }

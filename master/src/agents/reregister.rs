@@ -26,6 +26,7 @@ use super::{activation, check_domain, maintenance, reconcile, shut_down};
 use crate::cluster::{Agent, AgentResources, Executor, Framework, Introduction, Task, status};
 use crate::frameworks;
 use crate::master::Master;
+use crate::operator::news;
 use crate::registrar::Operation;
 use crate::updates;
 use crate::validation::{self, Invalid, resource};
@@ -223,6 +224,7 @@ fn add(
         let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
         master.allocation.add_agent(agent, unavailability);
     }
+    news::agent_added(master, &id);
     let answer = SlaveReregisteredMessage {
         slave_id: id.to_proto(),
         reconciliations: Vec::new(),
@@ -285,7 +287,9 @@ fn add_tasks(
         allocate_to_only_role(master, &framework, &mut proto.resources);
         if let Ok(task) = Task::reported(proto) {
             master.metrics.framework(&framework).task_added(task.state());
+            let id = task.id.clone();
             master.cluster.add_task(task);
+            news::task_added(master, &framework, id.as_str());
         }
     }
 }

@@ -15,6 +15,7 @@ use mesos::v1::{self, TaskState};
 use super::accept::{Taken, drop_operation, refuse_task};
 use crate::cluster::{Executor, Task};
 use crate::master::Master;
+use crate::operator::news;
 use crate::validation::resource::inject_role;
 use crate::validation::task::{self, Launchable};
 
@@ -100,6 +101,7 @@ fn apply(
     }
     master.cluster.add_task(Task::staging(info, launchable.task.clone(), framework));
     master.metrics.framework(framework).task_added(TaskState::TaskStaging);
+    news::task_added(master, framework, &info.task_id.value);
     taken.remaining -= &launchable.task;
     taken.launched += &launchable.task;
 }

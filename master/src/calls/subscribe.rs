@@ -26,6 +26,7 @@ use crate::frameworks::recover;
 use crate::frameworks::scheduler::{self, Scheduler};
 use crate::frameworks::stream::Stream;
 use crate::master::Master;
+use crate::operator::news;
 use crate::validation::{self, Checked, Invalid, refuse_if};
 use crate::{inverse_offers, offers};
 
@@ -128,6 +129,7 @@ pub(crate) fn register(master: &mut Master, said: Said, scheduler: Scheduler, ct
     master.allocation.add_framework(&framework, options, BTreeMap::new());
     master.cluster.add_framework(framework);
     scheduler::attach(master, &id, scheduler, ctx);
+    news::framework_added(master, &id);
 }
 
 /// Makes the framework known, and validates what it says of itself now against what it said before.
@@ -155,7 +157,7 @@ pub(crate) fn resume(
     master.metrics.framework(id).call(call::Type::Subscribe);
     update(master, id, said, ctx);
     take_over(master, id, scheduler, ctx);
-    tell_agents(master, id, ctx);
+    tell(master, id, ctx);
 }
 
 /// Takes over what a framework says of itself now. Offers to roles that it gave up are void.
@@ -200,8 +202,9 @@ fn take_over(master: &mut Master, id: &FrameworkId, scheduler: Scheduler, ctx: &
     scheduler::attach(master, id, scheduler, ctx);
 }
 
-/// All agents hear of it: an executor may run where no task does.
-pub(super) fn tell_agents(master: &Master, id: &FrameworkId, ctx: &Context<Master>) {
+/// Operators hear of it, and all agents: an executor may run where no task does.
+pub(super) fn tell(master: &mut Master, id: &FrameworkId, ctx: &Context<Master>) {
+    news::framework_updated(master, id);
     let Some(state) = master.cluster.framework(id) else { return };
     for agent in master.cluster.agents().values() {
         ctx.post(&agent.pid, update_message(state));

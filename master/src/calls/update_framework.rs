@@ -27,7 +27,7 @@ pub(super) fn update(
     let constraints = offer_constraints.unwrap_or_default();
     subscribe::update(master, framework, Said { info, constraints, options }, ctx);
     if changed {
-        subscribe::tell_agents(master, framework, ctx);
+        subscribe::tell(master, framework, ctx);
     }
     Response::new(::http::StatusCode::OK)
 }

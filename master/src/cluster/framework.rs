@@ -72,6 +72,8 @@ pub struct Framework {
     pub executors: Ordered<(AgentId, ExecutorId), Arc<Executor>>,
     /// Its outstanding offers.
     pub offers: Ordered<OfferId, ()>,
+    /// Agents that it was asked to leave, and has not answered for.
+    pub inverse_offers: Ordered<OfferId, Arc<v1::InverseOffer>>,
     /// Held by its tasks and executors, on all agents.
     pub used: Resources,
     /// In its outstanding offers.
@@ -103,6 +105,7 @@ impl Framework {
             completed_tasks: History::new(Limits::default().completed_tasks),
             executors: ordered(),
             offers: ordered(),
+            inverse_offers: ordered(),
             used: Resources::default(),
             offered: Resources::default(),
         }

@@ -571,6 +571,20 @@ impl Cluster {
         }
         Some(offer)
     }
+
+    /// A framework is asked to leave an agent.
+    pub fn add_inverse_offer(&mut self, id: OfferId, framework: &FrameworkId, offer: v1::InverseOffer) {
+        if let Some(framework) = self.framework_mut(framework) {
+            framework.inverse_offers.insert_mut(id, Arc::new(offer));
+        }
+    }
+
+    /// It answered, or is asked no longer.
+    pub fn remove_inverse_offer(&mut self, id: &OfferId, framework: &FrameworkId) {
+        if let Some(framework) = self.framework_mut(framework) {
+            framework.inverse_offers.remove_mut(id);
+        }
+    }
 }
 
 #[cfg(test)]

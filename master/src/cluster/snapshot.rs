@@ -73,4 +73,13 @@ impl Snapshot {
     pub fn activation(&self, id: &AgentId) -> Activation {
         self.activations.get(id).copied().unwrap_or_default()
     }
+
+    /// How many agents and tasks there are, remembered ones included: what a rendering of all costs.
+    pub fn size(&self) -> usize {
+        let frameworks = self.frameworks.values().chain(self.completed_frameworks.iter());
+        let tasks = frameworks.map(|framework| {
+            framework.tasks.size() + framework.unreachable_tasks.len() + framework.completed_tasks.len()
+        });
+        self.agents.size() + self.recovered_agents.size() + tasks.sum::<usize>()
+    }
 }

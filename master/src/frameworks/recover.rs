@@ -10,6 +10,7 @@ use mesos::{FrameworkId, v1};
 use crate::calls;
 use crate::cluster::{Connection, Framework};
 use crate::master::Master;
+use crate::operator::news;
 
 /// Adds the framework as recovered: it is neither connected nor active, and has registered at no time that
 /// this master knows (0 in what readers get). Its tasks and executors are added as agents report them.
@@ -20,6 +21,7 @@ pub(crate) fn recover(master: &mut Master, info: v1::FrameworkInfo) -> Option<Fr
     master.allocation.add_framework(&framework, FrameworkOptions::default(), BTreeMap::new());
     master.metrics.add_framework(&framework.id, &framework.info.name);
     master.cluster.add_framework(framework);
+    news::framework_added(master, &id);
     calls::show_roles(master, &id);
     Some(id)
 }

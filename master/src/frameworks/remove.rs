@@ -14,6 +14,7 @@ use super::lifecycle;
 use crate::agents::activation;
 use crate::cluster::status;
 use crate::master::Master;
+use crate::operator::news;
 use crate::updates;
 
 /// Removes a framework: its agents are told, its tasks count as killed, its resources are free.
@@ -35,6 +36,7 @@ pub(crate) fn remove(master: &mut Master, framework: &FrameworkId, ctx: &mut Con
     }
     master.allocation.remove_framework(framework);
     master.cluster.complete_framework(framework, ctx.now());
+    news::framework_removed(master, framework);
     master.metrics.remove_framework(framework);
 }
 

@@ -1,12 +1,16 @@
 //! `/slaves`: an agent with its resources, as `/state` and `/state-summary` show it too.
 
+use libprocess::http::Query;
 use mesos::views::{self, Full, Sums, names, optional, seconds};
-use mesos::{Resources, v1};
+use mesos::{AgentId, MediaType, Resources, v1};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::json;
 use crate::cluster::{Agent, Snapshot};
 use crate::registrar::Activation;
+use crate::rendering::document::Document;
+use crate::rendering::{Pieces, Renderings};
 
 /// What is known of an agent before it has registered, too.
 fn description<M: SerializeMap>(map: &mut M, info: &v1::AgentInfo) -> Result<(), M::Error> {
@@ -88,26 +92,23 @@ impl Serialize for Recovered<'_> {
     }
 }
 
-/// The body of `/slaves`, and two fields of `/state`.
-#[derive(Serialize)]
-pub(super) struct Agents<'a, T> {
-    pub(super) slaves: Vec<T>,
-    pub(super) recovered_slaves: Vec<Recovered<'a>>,
-}
-
-impl<'a, T> Agents<'a, T> {
-    /// `wanted` is the query's `slave_id`; `show` makes the view of one agent.
-    pub(super) fn of(
-        snapshot: &'a Snapshot,
-        wanted: Option<&str>,
-        show: impl Fn(&'a Agent, Activation) -> T,
-    ) -> Self {
-        let accepted = |id: &str| wanted.is_none_or(|wanted| wanted == id);
-        let registered = snapshot.agents.values().filter(|agent| accepted(agent.id.as_str()));
-        let recovered = snapshot.recovered_agents.iter().filter(|(id, _)| accepted(id.as_str()));
-        Self {
-            slaves: registered.map(|agent| show(agent, snapshot.activation(&agent.id))).collect(),
-            recovered_slaves: recovered.map(|(_, info)| Recovered(info)).collect(),
+/// `/slaves`: all agents, or the one whose id is the query's `slave_id`.
+pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, query: &Query) -> Pieces {
+    let mut parts = renderings.v0_detailed.lock();
+    let mut body = Document::new(MediaType::Json);
+    match query.get("slave_id") {
+        None => {
+            body.list(("slaves", 0), [parts.agents(snapshot).into()]);
+            body.list(("recovered_slaves", 0), [parts.recovered(snapshot).into()]);
+        }
+        Some(wanted) => {
+            let id = AgentId::from(wanted);
+            let agent = snapshot.agents.get(&id);
+            let agent = agent.map(|agent| json(&Detailed(agent, snapshot.activation(&id))).into());
+            let recovered = snapshot.recovered_agents.get(&id).map(|info| json(&Recovered(info)).into());
+            body.list(("slaves", 0), agent);
+            body.list(("recovered_slaves", 0), recovered);
         }
     }
+    body.complete()
 }

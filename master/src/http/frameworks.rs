@@ -1,13 +1,19 @@
 //! `/frameworks`: a framework with its tasks, offers and executors, as `/state` shows it too.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use mesos::views::{self, Sums, names, optional, seconds};
-use mesos::{Resources, v1};
+use libprocess::http::Query;
+use mesos::views::{Sums, names, optional, seconds};
+use mesos::{MediaType, OfferId, Resources, v1};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::cluster::{Framework, Offer, Snapshot};
+use super::V0;
+use crate::cluster::{Framework, Map, Offer, Snapshot};
+use crate::rendering::document::Document;
+use crate::rendering::parts::{Parts, Tasks};
+use crate::rendering::{Pieces, Renderings};
 
 /// The part of a framework that `/state-summary` shows as well.
 pub(super) fn summary<M: SerializeMap>(map: &mut M, framework: &Framework) -> Result<(), M::Error> {
@@ -26,13 +32,14 @@ pub(super) fn summary<M: SerializeMap>(map: &mut M, framework: &Framework) -> Re
     map.serialize_entry("recovered", &framework.is_recovered())
 }
 
-/// A framework with everything that belongs to it.
-pub(super) struct Full<'a> {
+/// A framework without its tasks and executors, which are rendered apart.
+pub(super) struct Description<'a> {
     pub(super) framework: &'a Framework,
-    pub(super) snapshot: &'a Snapshot,
+    /// Of all frameworks.
+    pub(super) offers: &'a Map<OfferId, Arc<Offer>>,
 }
 
-impl Serialize for Full<'_> {
+impl Serialize for Description<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let framework = self.framework;
         let info = &framework.info;
@@ -54,40 +61,11 @@ impl Serialize for Full<'_> {
         } else {
             map.serialize_entry("role", info.role())?;
         }
-        self.tasks(&mut map)?;
-        let offers = framework.offers.keys().filter_map(|id| self.snapshot.offers.get(id));
+        let offers = framework.offers.keys().filter_map(|id| self.offers.get(id));
         map.serialize_entry("offers", &offers.map(|offer| OfferView(offer)).collect::<Vec<_>>())?;
-        let executors: Vec<_> = framework
-            .executors
-            .iter()
-            .map(|((agent, _), executor)| views::Executor {
-                info: &executor.info,
-                agent: Some(agent.as_str()),
-            })
-            .collect();
-        map.serialize_entry("executors", &executors)?;
         optional(&mut map, "labels", info.labels.as_ref().map(|labels| &labels.labels))?;
         map.serialize_entry("offer_constraints", &*framework.offer_constraints)?;
         map.end()
-    }
-}
-
-impl Full<'_> {
-    fn tasks<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let framework = self.framework;
-        // The book is hashed; a reader wants an order.
-        let mut tasks: Vec<_> = framework.tasks.values().collect();
-        tasks.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        let tasks: Vec<_> = tasks.into_iter().map(|task| views::Task(&task.proto)).collect();
-        map.serialize_entry("tasks", &tasks)?;
-        for (key, history) in [
-            ("unreachable_tasks", &framework.unreachable_tasks),
-            ("completed_tasks", &framework.completed_tasks),
-        ] {
-            let tasks: Vec<_> = history.iter().map(|task| views::Task(&task.proto)).collect();
-            map.serialize_entry(key, &tasks)?;
-        }
-        Ok(())
     }
 }
 
@@ -108,32 +86,30 @@ impl Serialize for OfferView<'_> {
     }
 }
 
-/// The body of `/frameworks`: all of them, or the one that was asked for.
-#[derive(Serialize)]
-pub(super) struct Frameworks<'a> {
-    frameworks: Vec<Full<'a>>,
-    completed_frameworks: Vec<Full<'a>>,
-    /// Always empty, as in upstream.
-    unregistered_frameworks: [(); 0],
+/// A framework with everything that belongs to it.
+pub(super) fn whole(parts: &mut Parts<V0>, framework: &Arc<Framework>, snapshot: &Snapshot) -> Pieces {
+    let mut body = Document::beginning_with(&parts.framework(framework, snapshot));
+    body.list(("tasks", 0), [parts.tasks(framework, Tasks::Live).into()]);
+    body.list(("unreachable_tasks", 0), [parts.tasks(framework, Tasks::Unreachable).into()]);
+    body.list(("completed_tasks", 0), [parts.tasks(framework, Tasks::Completed).into()]);
+    body.list(("executors", 0), [parts.executors(framework).into()]);
+    body.complete()
 }
 
-impl<'a> Frameworks<'a> {
-    /// `wanted` is the query's `framework_id`.
-    pub(super) fn of(snapshot: &'a Snapshot, wanted: Option<&str>) -> Self {
-        let accepted = |framework: &&'a Framework| wanted.is_none_or(|id| id == framework.id.as_str());
-        let full = |framework: &'a Framework| Full { framework, snapshot };
-        Self {
-            frameworks: snapshot.frameworks.values().map(|f| &**f).filter(accepted).map(full).collect(),
-            completed_frameworks: snapshot
-                .completed_frameworks
-                .iter()
-                .map(|f| &**f)
-                .filter(accepted)
-                .map(full)
-                .collect(),
-            unregistered_frameworks: [],
-        }
-    }
+/// `/frameworks`: all frameworks, or the one whose id is the query's `framework_id`.
+pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, query: &Query) -> Pieces {
+    let mut parts = renderings.v0.lock();
+    parts.forget_others(snapshot);
+    let wanted = query.get("framework_id");
+    let accepted = |framework: &&Arc<Framework>| wanted.is_none_or(|id| id == framework.id.as_str());
+    let mut body = Document::new(MediaType::Json);
+    let registered = snapshot.frameworks.values().filter(accepted);
+    body.list(("frameworks", 0), registered.map(|framework| whole(&mut parts, framework, snapshot)));
+    let completed = snapshot.completed_frameworks.iter().filter(accepted);
+    body.list(("completed_frameworks", 0), completed.map(|framework| whole(&mut parts, framework, snapshot)));
+    // Always empty, as in upstream.
+    body.list(("unregistered_frameworks", 0), []);
+    body.complete()
 }
 
 /// The frameworks that subscribe in `role`.

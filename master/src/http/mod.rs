@@ -7,27 +7,31 @@
 mod agents;
 mod explain;
 mod frameworks;
-mod roles;
+pub(crate) mod roles;
 mod state;
 mod summary;
 mod tasks;
 
 use libprocess::http::{Query, Realm, Reply, Request, Response};
 use libprocess::{Context, Install};
+use mesos::views::{Executor, Task};
+use mesos::{AgentId, OfferId, v1};
 use serde::Serialize;
 
-use crate::cluster::Snapshot;
+use crate::cluster::{self, Agent, Framework, Map, Offer, Snapshot};
 use crate::leadership;
 use crate::master::Master;
-use agents::{Agents, Detailed};
-use frameworks::Frameworks;
+use crate::registrar::Activation;
+use crate::rendering::parts::{self, Form};
+use crate::rendering::{Pieces, Question, Reader, Renderings};
+use agents::{Detailed, Recovered, Summary};
+use frameworks::Description;
 use roles::Roles;
-use state::State;
 use summary::StateSummary;
 use tasks::{Page, Tasks};
 
-/// Turns a snapshot into a body.
-type Render = fn(&Snapshot, &Query) -> Vec<u8>;
+/// Turns a snapshot into a body, with the help of what was rendered before.
+type Render = fn(&Renderings, &Snapshot, &Query) -> Pieces;
 
 /// Registers the routes. Upstream's answer every method alike.
 pub(crate) fn install(install: &mut Install<Master>) {
@@ -35,36 +39,36 @@ pub(crate) fn install(install: &mut Install<Master>) {
         &[],
         "/state",
         "Everything about the cluster: agents, frameworks, tasks, flags (jsonp).",
-        |m, r, c| read(m, r, c, |snapshot, _| json(&State(snapshot))),
+        |m, r, c| read(m, r, c, "/state", state::render),
     );
     install.route(
         &[],
         "/state-summary",
         "Agents and frameworks with their tasks counted by state (jsonp).",
-        |m, r, c| read(m, r, c, |snapshot, _| json(&StateSummary::of(snapshot))),
+        |m, r, c| read(m, r, c, "/state-summary", |_, snapshot, _| json(&StateSummary::of(snapshot)).into()),
     );
     install.route(
         &[],
         "/slaves",
         "Agents with each of their resources; slave_id selects one (jsonp).",
-        |m, r, c| {
-            read(m, r, c, |snapshot, query| json(&Agents::of(snapshot, query.get("slave_id"), Detailed)))
-        },
+        |m, r, c| read(m, r, c, "/slaves", agents::render),
     );
     install.route(
         &[],
         "/frameworks",
         "Registered and completed frameworks; framework_id selects one (jsonp).",
-        |m, r, c| read(m, r, c, |snapshot, query| json(&Frameworks::of(snapshot, query.get("framework_id")))),
+        |m, r, c| read(m, r, c, "/frameworks", frameworks::render),
     );
     install.route(
         &[],
         "/tasks",
         "Tasks by the time of their first status: limit (100), offset (0), order (asc, des), framework_id, task_id (jsonp).",
-        |m, r, c| read(m, r, c, |snapshot, query| json(&Tasks::of(snapshot, &Page::of(query)))),
+        |m, r, c| {
+            read(m, r, c, "/tasks", |_, snapshot, query| json(&Tasks::of(snapshot, &Page::of(query))).into())
+        },
     );
     install.route(&[], "/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
-        read(m, r, c, |snapshot, _| json(&Roles::of(snapshot)))
+        read(m, r, c, "/roles", |_, snapshot, _| json(&Roles::of(snapshot)).into())
     });
     install
         .get(
@@ -91,12 +95,81 @@ pub(crate) fn install(install: &mut Install<Master>) {
 }
 
 /// Answers from a snapshot if this master leads; otherwise leads to the one that does.
-fn read(master: &mut Master, request: Request, ctx: &mut Context<Master>, render: Render) -> Reply {
+fn read(
+    master: &mut Master,
+    request: Request,
+    ctx: &mut Context<Master>,
+    name: &'static str,
+    render: Render,
+) -> Reply {
     if let Some(refusal) = leadership::refusal(master, &request) {
         return refusal.into();
     }
-    let snapshot = master.snapshot(ctx.now());
-    Reply::render(move || Response::jsonp(&request.query, render(&snapshot, &request.query)))
+    let question = Question::endpoint(name, &request.query);
+    let query = request.query.clone();
+    let render =
+        move |renderings: &Renderings, snapshot: &Snapshot| render(renderings, snapshot, &request.query);
+    Reader::of(master, ctx).answer(question, render, move |body| finish(&query, body))
+}
+
+/// 200 with a JSON document, or with a call of the function that `jsonp` names, as [`Response::jsonp`].
+fn finish(query: &Query, body: Pieces) -> Response {
+    let (media, body) = match query.get("jsonp") {
+        None => ("application/json", body),
+        Some(function) => {
+            let mut call = Pieces::new();
+            call.text(function);
+            call.text("(");
+            call.append(&body);
+            call.text(")");
+            ("text/javascript", call)
+        }
+    };
+    let response = Response { body: body.into_body(), ..Response::new(http::StatusCode::OK) };
+    response.header("content-type", media)
+}
+
+/// The form of the v0 endpoints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum V0 {
+    /// As in `/state`.
+    Plain,
+    /// As in `/slaves`: agents with each resource whole.
+    Detailed,
+}
+
+impl Form for V0 {
+    fn separator(&self) -> &'static [u8] {
+        b","
+    }
+
+    fn agent(&self, agent: &Agent, activation: Activation, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain => write(&Summary(agent, activation), out),
+            Self::Detailed => write(&Detailed(agent, activation), out),
+        }
+    }
+
+    fn recovered(&self, info: &v1::AgentInfo, out: &mut Vec<u8>) {
+        write(&Recovered(info), out);
+    }
+
+    fn task(&self, task: &cluster::Task, _: parts::Tasks, out: &mut Vec<u8>) {
+        write(&Task(&task.proto), out);
+    }
+
+    fn executor(&self, executor: &cluster::Executor, agent: &AgentId, out: &mut Vec<u8>) {
+        write(&Executor { info: &executor.info, agent: Some(agent.as_str()) }, out);
+    }
+
+    fn framework(
+        &self,
+        framework: &Framework,
+        offers: &Map<OfferId, std::sync::Arc<Offer>>,
+        out: &mut Vec<u8>,
+    ) {
+        write(&Description { framework, offers }, out);
+    }
 }
 
 /// Passes the question on to the allocator, which also answers it itself under its own name.
@@ -124,10 +197,16 @@ fn flags(master: &mut Master, request: Request, _: &mut Context<Master>) -> Repl
 
 /// The views hold no map with keys that are not text and no number that JSON lacks: serialising cannot fail.
 fn json(view: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(view).unwrap_or_else(|error| {
+    let mut out = Vec::new();
+    write(view, &mut out);
+    out
+}
+
+/// [`json`] into a buffer that is already there.
+fn write(view: &impl Serialize, out: &mut Vec<u8>) {
+    if let Err(error) = serde_json::to_writer(out, view) {
         tracing::error!(%error, "a view could not be written");
-        b"{}".to_vec()
-    })
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::frameworks;
 use crate::cluster::{Books, Snapshot};
 
 /// The weight of a role that was given none.
-const DEFAULT_WEIGHT: f64 = 1.0;
+pub(crate) const DEFAULT_WEIGHT: f64 = 1.0;
 
 /// The body of `/roles`.
 #[derive(Serialize)]
@@ -39,24 +39,29 @@ struct Quota {
     consumed: Quantities,
 }
 
+/// The roles of `--roles`; without them, every role with a framework, a weight, a quota or a reservation. In
+/// either case those above them, too (upstream: `Master::knownRoles`).
+pub(crate) fn known(snapshot: &Snapshot, books: &Books) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = match &snapshot.master.role_whitelist {
+        Some(whitelist) => whitelist.iter().cloned().chain(["*".to_owned()]).collect(),
+        None => {
+            let mut names = frameworks::roles(snapshot);
+            names.extend(snapshot.weights.keys().chain(snapshot.quotas.keys()).cloned());
+            names.extend(books.reserved_roles().map(str::to_owned));
+            names
+        }
+    };
+    let above: Vec<String> =
+        names.iter().flat_map(|role| roles::ancestors(role)).map(str::to_owned).collect();
+    names.extend(above);
+    names
+}
+
 impl<'a> Roles<'a> {
-    /// The roles of `--roles`; without them, every role with a framework, a weight, a quota or a reservation. In
-    /// either case those above them, too (upstream: `Master::knownRoles`).
     pub(super) fn of(snapshot: &'a Snapshot) -> Self {
         let books = Books::of(&snapshot.agents);
-        let mut names: BTreeSet<String> = match &snapshot.master.role_whitelist {
-            Some(whitelist) => whitelist.iter().cloned().chain(["*".to_owned()]).collect(),
-            None => {
-                let mut names = frameworks::roles(snapshot);
-                names.extend(snapshot.weights.keys().chain(snapshot.quotas.keys()).cloned());
-                names.extend(books.reserved_roles().map(str::to_owned));
-                names
-            }
-        };
-        let above: Vec<String> =
-            names.iter().flat_map(|role| roles::ancestors(role)).map(str::to_owned).collect();
-        names.extend(above);
-        Self { roles: names.into_iter().map(|name| Role::of(name, &books, snapshot)).collect() }
+        let names = known(snapshot, &books).into_iter();
+        Self { roles: names.map(|name| Role::of(name, &books, snapshot)).collect() }
     }
 }
 

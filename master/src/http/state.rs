@@ -1,39 +1,46 @@
-//! `/state`: everything, in one document.
+//! `/state`: everything, in one document, most of which was rendered before.
 
+use libprocess::http::Query;
 use mesos::views::{Leader, names, optional, seconds};
 use mesos::{v1, version};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::agents::{Agents, Summary};
-use super::frameworks::Full;
+use super::frameworks::whole;
+use super::json;
 use crate::cluster::Snapshot;
+use crate::rendering::document::Document;
+use crate::rendering::{Pieces, Renderings};
 
-/// The body of `/state`.
-pub(super) struct State<'a>(pub(super) &'a Snapshot);
+/// `/state`.
+pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, _: &Query) -> Pieces {
+    let mut parts = renderings.v0.lock();
+    parts.forget_others(snapshot);
+    let mut body = Document::beginning_with(&json(&Master(snapshot)));
+    body.list(("slaves", 0), [parts.agents(snapshot).into()]);
+    body.list(("recovered_slaves", 0), [parts.recovered(snapshot).into()]);
+    let registered = snapshot.frameworks.values();
+    body.list(("frameworks", 0), registered.map(|framework| whole(&mut parts, framework, snapshot)));
+    let completed = snapshot.completed_frameworks.iter();
+    body.list(("completed_frameworks", 0), completed.map(|framework| whole(&mut parts, framework, snapshot)));
+    // Kept empty for readers that expect them, as in upstream.
+    body.list(("orphan_tasks", 0), []);
+    body.list(("unregistered_frameworks", 0), []);
+    body.complete()
+}
 
-impl Serialize for State<'_> {
+/// Who the master is, how it was started, and how many agents it has.
+struct Master<'a>(&'a Snapshot);
+
+impl Serialize for Master<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let snapshot = self.0;
         let mut map = serializer.serialize_map(None)?;
         self.master(&mut map)?;
-        let agents = Agents::of(snapshot, None, Summary);
-        map.serialize_entry("slaves", &agents.slaves)?;
-        map.serialize_entry("recovered_slaves", &agents.recovered_slaves)?;
-        let full = |framework| Full { framework, snapshot };
-        let frameworks: Vec<_> = snapshot.frameworks.values().map(|framework| full(framework)).collect();
-        map.serialize_entry("frameworks", &frameworks)?;
-        let completed: Vec<_> =
-            snapshot.completed_frameworks.iter().map(|framework| full(framework)).collect();
-        map.serialize_entry("completed_frameworks", &completed)?;
-        // Kept empty for readers that expect them, as in upstream.
-        map.serialize_entry("orphan_tasks", &[(); 0])?;
-        map.serialize_entry("unregistered_frameworks", &[(); 0])?;
         map.end()
     }
 }
 
-impl State<'_> {
+impl Master<'_> {
     /// Who the master is and how it was started.
     fn master<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let master = &self.0.master;

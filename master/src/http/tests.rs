@@ -42,7 +42,9 @@ fn running_cluster() -> Cluster {
 
 fn rendered(cluster: &Cluster, render: Render, query: &str) -> Value {
     let snapshot = cluster.snapshot(Arc::new(view()), SystemTime::UNIX_EPOCH);
-    serde_json::from_slice(&render(&snapshot, &Query::parse(query))).unwrap()
+    let renderings = Renderings::new(libprocess::Metrics::new().counter("hits"));
+    let body = render(&renderings, &snapshot, &Query::parse(query));
+    serde_json::from_slice(&body.into_pieces().concat()).unwrap()
 }
 
 fn keys(value: &Value) -> BTreeSet<String> {
@@ -57,7 +59,7 @@ fn expected(words: &str) -> BTreeSet<String> {
 /// Upstream: `MasterTest.SlavesEndpointWithoutSlaves`.
 #[test]
 fn an_idle_cluster_has_the_keys_of_upstream() {
-    let state = rendered(&Cluster::default(), |snapshot, _| json(&State(snapshot)), "");
+    let state = rendered(&Cluster::default(), state::render, "");
     assert_eq!(
         keys(&state),
         expected(
@@ -68,10 +70,9 @@ fn an_idle_cluster_has_the_keys_of_upstream() {
     );
     assert_eq!(state["activated_slaves"].to_string(), "0.0");
     assert_eq!(keys(&state["leader_info"]), expected("id pid port hostname"));
-    let roles = rendered(&Cluster::default(), |snapshot, _| json(&Roles::of(snapshot)), "");
+    let roles = rendered(&Cluster::default(), |_, snapshot, _| json(&Roles::of(snapshot)).into(), "");
     assert_eq!(roles.to_string(), r#"{"roles":[]}"#);
-    let agents =
-        rendered(&Cluster::default(), |s, q| json(&Agents::of(s, q.get("slave_id"), Detailed)), "slave_id=x");
+    let agents = rendered(&Cluster::default(), agents::render, "slave_id=x");
     assert_eq!(agents.to_string(), r#"{"recovered_slaves":[],"slaves":[]}"#);
 }
 
@@ -86,7 +87,7 @@ fn a_role_is_shown_with_those_above_it_and_all_below_it() {
     let mut task = testing::task_of("t", "f", "a", "cpus:1;ports:[1-3];cpus(c/d):1");
     task.resources = task.resources.unallocated().allocated_to("c/d/e");
     cluster.add_task(task);
-    let roles = rendered(&cluster, |snapshot, _| json(&Roles::of(snapshot)), "");
+    let roles = rendered(&cluster, |_, snapshot, _| json(&Roles::of(snapshot)).into(), "");
     let names: Vec<&str> =
         roles["roles"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["c", "c/d", "c/d/e"]);
@@ -110,7 +111,7 @@ fn a_role_is_shown_with_those_above_it_and_all_below_it() {
 #[test]
 fn agents_frameworks_and_tasks_have_the_keys_of_upstream() {
     let cluster = running_cluster();
-    let state = rendered(&cluster, |snapshot, _| json(&State(snapshot)), "");
+    let state = rendered(&cluster, state::render, "");
     let agent = &state["slaves"][0];
     assert_eq!(
         keys(agent),
@@ -137,10 +138,10 @@ fn agents_frameworks_and_tasks_have_the_keys_of_upstream() {
     let used: Resources = cluster.agents().values().flat_map(|agent| agent.used.values().cloned()).sum();
     assert_eq!(agent["used_resources"]["cpus"].as_f64().unwrap(), used.cpus().unwrap().to_f64());
 
-    let summary = rendered(&cluster, |snapshot, _| json(&StateSummary::of(snapshot)), "");
+    let summary = rendered(&cluster, |_, snapshot, _| json(&StateSummary::of(snapshot)).into(), "");
     assert_eq!(summary["slaves"][0]["framework_ids"][0], framework["id"]);
     assert_eq!(summary["frameworks"][0]["slave_ids"][0], agent["id"]);
-    let role = &rendered(&cluster, |snapshot, _| json(&Roles::of(snapshot)), "")["roles"][0];
+    let role = &rendered(&cluster, |_, snapshot, _| json(&Roles::of(snapshot)).into(), "")["roles"][0];
     assert_eq!(keys(role), expected("name weight quota resources allocated offered reserved frameworks"));
     assert_eq!(role["allocated"]["cpus"], agent["used_resources"]["cpus"]);
     assert_eq!(role["frameworks"][0], framework["id"]);
@@ -150,7 +151,11 @@ fn agents_frameworks_and_tasks_have_the_keys_of_upstream() {
 fn tasks_come_a_page_at_a_time() {
     let cluster = running_cluster();
     let tasks = |query: &str| {
-        let page = rendered(&cluster, |snapshot, query| json(&Tasks::of(snapshot, &Page::of(query))), query);
+        let page = rendered(
+            &cluster,
+            |_, snapshot, query| json(&Tasks::of(snapshot, &Page::of(query))).into(),
+            query,
+        );
         page["tasks"]
             .as_array()
             .unwrap()

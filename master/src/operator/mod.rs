@@ -2,6 +2,13 @@
 //!
 //! | call | endpoint | file |
 //! |---|---|---|
+//! | GET_HEALTH, GET_VERSION, GET_FLAGS, GET_METRICS, GET_LOGGING_LEVEL, SET_LOGGING_LEVEL, GET_MASTER | | `node` |
+//! | GET_STATE, GET_AGENTS, GET_FRAMEWORKS, GET_EXECUTORS, GET_TASKS | | `state`, in the form of `form` |
+//! | GET_ROLES | | `roles` |
+//! | GET_OPERATIONS | | `operations` |
+//! | LIST_FILES, READ_FILE | | `files` |
+//! | SUBSCRIBE | | `subscribe`, `feed`; `news` says what happens |
+//! | TEARDOWN | `POST /teardown` | `teardown` |
 //! | MARK_AGENT_GONE, DRAIN_AGENT, DEACTIVATE_AGENT, REACTIVATE_AGENT | | `agents` |
 //! | GET_MAINTENANCE_SCHEDULE, UPDATE_MAINTENANCE_SCHEDULE, GET_MAINTENANCE_STATUS, START_MAINTENANCE, STOP_MAINTENANCE | `/maintenance/schedule`, `/maintenance/status`, `/machine/down`, `/machine/up` | `maintenance` |
 //! | GET_QUOTA, UPDATE_QUOTA, SET_QUOTA, REMOVE_QUOTA | `GET`, `POST` and `DELETE /quota` | `quota` |
@@ -14,9 +21,21 @@
 
 mod agents;
 mod body;
+mod feed;
+mod files;
+mod form;
 mod maintenance;
+pub(crate) mod news;
+mod node;
+mod operations;
 pub(crate) mod quota;
+mod roles;
+mod state;
+pub(crate) mod subscribe;
+mod teardown;
 mod weights;
+
+pub(crate) use form::V1;
 
 use ::http::{Method, StatusCode};
 use libprocess::http::{Reply, Request, Response};
@@ -39,6 +58,9 @@ pub(crate) fn install(install: &mut Install<Master>) {
     });
     install.route(&[], "/weights", "Weights of roles: GET (jsonp), PUT.", |m, r, c| {
         either(admit(m, &r).and_then(|()| weights::endpoint(m, r, c)))
+    });
+    install.route(&[], "/teardown", "Ends a framework: POST frameworkId=ID.", |m, r, c| {
+        either(admit(m, &r).and_then(|()| teardown::endpoint(m, &r, c)))
     });
     install_maintenance(install);
 }
@@ -97,6 +119,27 @@ fn dispatch(
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     match kind {
+        Type::GetHealth => Ok(node::health(media)),
+        Type::GetVersion => Ok(node::version(media)),
+        Type::GetFlags => Ok(node::flags(master, media)),
+        Type::GetMaster => Ok(node::master(master, media)),
+        Type::GetMetrics => {
+            Ok(node::metrics(ctx.node(), call.get_metrics.unwrap_or_default().timeout, media))
+        }
+        Type::GetLoggingLevel => Ok(node::logging_level(ctx.node(), media)),
+        Type::SetLoggingLevel => Ok(node::set_logging_level(call.set_logging_level.unwrap_or_default(), ctx)),
+        Type::GetState | Type::GetAgents | Type::GetFrameworks | Type::GetExecutors | Type::GetTasks => {
+            Ok(state::answer(master, kind, media, ctx))
+        }
+        Type::GetRoles => Ok(roles::get(master, media, ctx)),
+        Type::GetOperations => Ok(operations::get(media)),
+        Type::Subscribe => Ok(subscribe::subscribe(master, media, ctx)),
+        Type::ListFiles => Ok(files::list(&master.files, call.list_files.unwrap_or_default(), media)),
+        Type::ReadFile => Ok(files::read(&master.files, call.read_file.unwrap_or_default(), media)),
+        Type::Teardown => {
+            let framework = call.teardown.unwrap_or_default().framework_id.into();
+            teardown::teardown(master, &framework, ctx)
+        }
         Type::GetQuota => Ok(quota::get(master, media)),
         Type::UpdateQuota => quota::update(master, call.update_quota.unwrap_or_default(), ctx),
         Type::SetQuota => quota::set(master, call.set_quota.unwrap_or_default().quota_request, ctx),
@@ -126,6 +169,7 @@ fn dispatch(
         Type::ReactivateAgent => {
             agents::reactivate(master, call.reactivate_agent.unwrap_or_default().agent_id, ctx)
         }
+        Type::Unknown => Err(Response::text(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented.")),
         other => Err(Response::text(
             StatusCode::NOT_IMPLEMENTED,
             format!("501 Not Implemented: this master does not know the call {} yet", other.as_str_name()),

@@ -6,12 +6,14 @@ mod agents;
 mod constraints;
 mod draining;
 mod driver;
+mod event_stream;
 mod explain;
 mod failover;
 mod framework_failover;
 mod gone;
 mod launch;
 mod maintenance;
+mod operator_reads;
 mod partition;
 mod pruning;
 mod quota;
@@ -20,6 +22,7 @@ mod recovery;
 mod removal;
 mod shelf;
 mod subscribe;
+mod teardown;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use std::time::Duration;
 
 use libprocess::http::{Body, BodyReceiver, Request, Response, dispatch};
 use libprocess::{Address, Context, Handle, Install, Node, Pid, Process, testing};
+use mesos::MediaType;
 use mesos::internal::*;
 use mesos::recordio::Decoder;
 use mesos::v1::scheduler::{Event, event::Type};
@@ -282,6 +286,18 @@ impl Cluster {
     /// A call of the operator API.
     pub(crate) async fn api(&self, call: Value) -> (u16, String) {
         self.ask(http::Method::POST, "/api/v1", &call.to_string()).await
+    }
+
+    /// The response to a call of the operator API, in this encoding of the answer.
+    pub(crate) async fn read(&self, kind: &str, media: MediaType) -> v1::master::Response {
+        let mut request = Request::new(http::Method::POST, "/api/v1");
+        request.body = json!({ "type": kind }).to_string().into();
+        request.headers.insert("content-type", "application/json".parse().unwrap());
+        request.headers.insert("accept", media.as_str().parse().unwrap());
+        let response = dispatch(&self.node, request).await;
+        assert_eq!(response.status, http::StatusCode::OK);
+        assert_eq!(response.headers["content-type"], media.as_str());
+        mesos::codec::decode(media, &response.body.collect().await).unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

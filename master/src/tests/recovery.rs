@@ -39,7 +39,7 @@ async fn brings(agent: &Agent, framework: &str, tasks: Vec<v1::Task>) -> Vec<Got
     agent.taken().await
 }
 
-/// Upstream: `RecoveredSlaves`, `RecoveredSlaveCanReregister`.
+/// Upstream: `RecoveredSlaves`, `RecoveredSlaveCanReregister`, `MasterAPITest.GetRecoveredAgents`.
 #[test]
 fn agents_of_the_registry_are_shown_as_recovered_until_they_are_back() {
     testing::run(async {

@@ -17,6 +17,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId, TaskId};
 
 use crate::frameworks::events;
 use crate::master::Master;
+use crate::operator::news;
 
 /// Sends a status to a framework. If it has a uuid the framework is to acknowledge it, and the task
 /// remembers that.
@@ -40,6 +41,9 @@ pub(crate) fn apply(
     latest: Option<TaskState>,
 ) {
     let Some((change, freed)) = master.cluster.update_task(framework, status, latest) else { return };
+    if change.notable {
+        news::task_updated(master, framework, status);
+    }
     if change.from != change.to {
         master.metrics.framework(framework).task_changed(change.from, change.to);
     }

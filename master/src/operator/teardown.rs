@@ -1,0 +1,42 @@
+//! TEARDOWN and `POST /teardown`: an operator ends a framework (upstream: `Http::teardown`).
+//!
+//! It is as if the framework had asked for it itself: its tasks are killed, and its id cannot be used again.
+
+use ::http::{Method, StatusCode};
+use libprocess::Context;
+use libprocess::http::{Query, Reply, Request, Response};
+use mesos::FrameworkId;
+
+use crate::frameworks::remove;
+use crate::master::Master;
+
+/// `/teardown`: the id stands in the body as in that of a form, `frameworkId=...`.
+pub(super) fn endpoint(
+    master: &mut Master,
+    request: &Request,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    if request.method != Method::POST {
+        return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
+    }
+    let body = String::from_utf8_lossy(&request.body);
+    let form = Query::parse(&body);
+    let Some(id) = form.get("frameworkId") else {
+        return Err(Response::bad_request("Missing 'frameworkId' query parameter in the request body"));
+    };
+    teardown(master, &FrameworkId::from(id), ctx)
+}
+
+/// TEARDOWN.
+pub(super) fn teardown(
+    master: &mut Master,
+    framework: &FrameworkId,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    if master.cluster.framework(framework).is_none() {
+        return Err(Response::bad_request("No framework found with specified ID"));
+    }
+    tracing::info!(framework_id = %framework, "tearing down the framework on behalf of an operator");
+    remove::remove(master, framework, ctx);
+    Ok(Response::new(StatusCode::OK).into())
+}
