@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use http::Method;
 use libprocess::testing;
-use mesos::internal::ShutdownMessage;
+use mesos::internal::{RegisterSlaveMessage, ShutdownMessage};
 use mesos::v1::scheduler::event::Type;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 use serde_json::{Value, json};
 
 use super::agents::running_task;
-use super::{Cluster, Got, Scheduler, info};
+use super::shelf::Shelf;
+use super::{Agent, Cluster, Got, Scheduler, info};
 use crate::Settings;
 
 pub(super) const START: i64 = 60_000_000_000;
@@ -38,6 +39,15 @@ pub(super) async fn plan(cluster: &Cluster, schedule: &Value) -> (u16, String) {
 
 async fn down(cluster: &Cluster, machines: Value) -> (u16, String) {
     cluster.ask(Method::POST, "/machine/down", &machines.to_string()).await
+}
+
+fn registration(agent: &Agent) -> RegisterSlaveMessage {
+    RegisterSlaveMessage {
+        slave: agent.info.clone(),
+        version: Some("1.11.0".into()),
+        agent_capabilities: mesos::AgentCapabilities::ALL.to_protos(),
+        ..Default::default()
+    }
 }
 
 async fn up(cluster: &Cluster, machines: Value) -> (u16, String) {
@@ -204,19 +214,53 @@ fn an_agent_on_a_machine_that_goes_down_ends_and_is_refused_until_it_is_up() {
         agent.reregister(Vec::new(), Vec::new());
         assert_eq!(agent.taken().await, [told("Machine is `DOWN`")]);
         let newcomer = cluster.stranger("cpus:1;mem:32");
-        let register = || mesos::internal::RegisterSlaveMessage {
-            slave: newcomer.info.clone(),
-            version: Some("1.11.0".into()),
-            agent_capabilities: mesos::AgentCapabilities::ALL.to_protos(),
-            ..Default::default()
-        };
-        newcomer.post(register());
+        newcomer.post(registration(&newcomer));
         assert_eq!(newcomer.taken().await, [told("Machine is `DOWN`")]);
 
         assert_eq!(up(&cluster, json!([machine()])).await, ok());
-        newcomer.post(register());
+        newcomer.post(registration(&newcomer));
         assert!(matches!(newcomer.taken().await.as_slice(), [Got::Registered(_)]));
         assert_eq!(scheduler.offer().await.unavailability, None);
+    });
+}
+
+/// It had asked before, and both are written to the registry together.
+#[test]
+fn an_agent_whose_machine_goes_down_while_it_comes_leaves_again() {
+    testing::run(async {
+        for known in [false, true] {
+            let shelf = Shelf::default();
+            let cluster = Cluster::on(&shelf, Settings::default()).await;
+            assert_eq!(plan(&cluster, &schedule(&[json!([machine()])])).await, ok());
+            let mut elsewhere = cluster.stranger("cpus:1;mem:32");
+            elsewhere.info.hostname = "elsewhere".into();
+            let mut newcomer = cluster.stranger("cpus:1;mem:32");
+            shelf.hold();
+            elsewhere.post(registration(&elsewhere));
+            testing::settle().await;
+            let comes = async {
+                testing::settle().await;
+                if known {
+                    newcomer.info.id = Some(v1::AgentId { value: "earlier-S0".into() });
+                    newcomer.reregister(Vec::new(), Vec::new());
+                } else {
+                    newcomer.post(registration(&newcomer));
+                }
+                testing::settle().await;
+                assert_eq!(shelf.waiting(), 1);
+                shelf.release().await;
+                newcomer.taken().await
+            };
+            let (answer, taken) = futures::join!(down(&cluster, json!([machine()])), comes);
+            assert_eq!(answer, ok());
+            let told =
+                Got::Shutdown(ShutdownMessage { message: Some("Operator initiated 'Machine DOWN'".into()) });
+            assert_eq!(taken.last(), Some(&told), "{taken:?}");
+            assert!(matches!(taken[0], Got::Registered(_) | Got::Reregistered(_)), "{taken:?}");
+            let slaves = cluster.get("/slaves").await;
+            let hosts = slaves["slaves"].as_array().unwrap().iter().map(|slave| slave["hostname"].clone());
+            assert_eq!(hosts.collect::<Vec<_>>(), ["elsewhere"]);
+        }
     });
 }
 
