@@ -5,6 +5,8 @@
 //! framework that speaks the v1 API by hand, a JSON value at a time, so that a test decides each step
 //! and nothing of our own scheduler library stands between it and the master.
 //!
+//! [`recorded`] repeats conversations that genuine Mesos had.
+//!
 //! All but [`simulation`] knows the daemons only as a user does: by their command line, their HTTP endpoints
 //! and their logs ([`chaos::promises`] reads agents' checkpoints, too).
 
@@ -18,6 +20,7 @@ pub mod etcd;
 pub mod libmesos;
 pub mod mode;
 pub mod ports;
+pub mod recorded;
 pub mod simulation;
 pub mod wait;
 pub mod wire;
