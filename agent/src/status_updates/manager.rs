@@ -17,7 +17,8 @@
 //!
 //! What must be on the disk goes into the [`journal`] in groups: while one is being written and
 //! synced, the next one gathers. One thing is done to the journal at a time, on a thread for what blocks; only the
-//! sync of the whole file system, before old segments are removed, goes on beside.
+//! sync of the whole file system, before old segments are removed, goes on beside. The tasks' own logs are written in
+//! parts, with groups between them: hundreds of files take longer than a sync.
 //!
 //! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.
@@ -208,7 +209,7 @@ enum Effect {
 enum Work {
     /// A group, and what happens once it is on the disk.
     Write(Vec<Record>, Vec<Effect>),
-    /// The tasks' own logs are brought up to date.
+    /// Some of the tasks' own logs are brought up to date.
     Spill,
     /// A new segment is begun, and the old ones go.
     Rotate,
@@ -232,6 +233,8 @@ pub struct StatusUpdateManager {
     journal: Option<Journal>,
     writing: bool,
     spill: Spill,
+    /// A part of the tasks' own logs was written last: now it is a group's turn.
+    spilled_last: bool,
     /// Segments of the journal wait for the file system.
     retiring: bool,
     /// The disk has failed. What it has is unknown then, so that nothing is written or promised any more.
@@ -345,18 +348,27 @@ impl StatusUpdateManager {
         if self.writing || self.failed {
             return;
         }
-        let journal = self.journal.as_ref();
-        if self.spill == Spill::Idle && journal.is_some_and(Journal::has_unspilled) {
-            self.spill = Spill::Armed;
-            ctx.after(SPILL_AFTER, SpillDue);
+        let has_group = !self.unwritten.is_empty() || !self.effects.is_empty();
+        let (mut spill, mut rotate) = (false, false);
+        if let Some(journal) = &mut self.journal {
+            if self.spill == Spill::Idle && journal.has_unspilled() {
+                self.spill = Spill::Armed;
+                ctx.after(SPILL_AFTER, SpillDue);
+            }
+            if self.spill == Spill::Due || journal.must_spill() {
+                // A timer that is set may find nothing to do.
+                self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
+                journal.begin_spill();
+            }
+            spill = journal.is_spilling() && !(self.spilled_last && has_group);
+            rotate = journal.is_full() && !self.retiring;
         }
-        if journal.is_some_and(|journal| self.spill == Spill::Due || journal.must_spill()) {
-            // A timer that is set may find nothing to do.
-            self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
+        self.spilled_last = spill;
+        if spill {
             self.start(Work::Spill, ctx);
-        } else if journal.is_some_and(Journal::is_full) && !self.retiring {
+        } else if rotate {
             self.start(Work::Rotate, ctx);
-        } else if !self.unwritten.is_empty() || !self.effects.is_empty() {
+        } else if has_group {
             let records = std::mem::take(&mut self.unwritten);
             let effects = std::mem::take(&mut self.effects);
             self.start(Work::Write(records, effects), ctx);

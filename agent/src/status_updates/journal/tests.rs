@@ -209,7 +209,10 @@ impl World {
         let mut retiring = Vec::new();
         for _ in 0..random.random_range(1..30) {
             match random.random_range(0..9) {
-                0 => journal.spill(disk)?,
+                0 => {
+                    journal.begin_spill();
+                    journal.spill(disk)?;
+                }
                 1 if retiring.is_empty() => retiring = journal.rotate(disk)?,
                 2 if !retiring.is_empty() => retire(disk, &directory, &std::mem::take(&mut retiring))?,
                 3 => {
@@ -337,6 +340,12 @@ fn record(host: &Host, n: u128) -> Record {
     update_record(log_of(host), &update("t", n, TaskRunning), true)
 }
 
+fn spill(journal: &mut Journal, host: &Host) {
+    journal.begin_spill();
+    journal.spill(&host.mount).unwrap();
+    assert!(!journal.is_spilling());
+}
+
 fn segment_of(host: &Host, number: u64) -> PathBuf {
     journal_segment(&host.paths.agent_meta(&host.run.agent), number)
 }
@@ -365,7 +374,7 @@ fn the_tasks_own_logs_get_what_the_journal_has_and_the_journal_ends() {
     journal.write(&host.mount, &[record(&host, 1)]).unwrap();
     journal.write(&host.mount, &[acknowledgement_record(log_of(&host), Uuid::from_u128(1))]).unwrap();
     assert!(journal.has_unspilled() && !host.mount.exists(log_of(&host).path()));
-    journal.spill(&host.mount).unwrap();
+    spill(&mut journal, &host);
     assert!(!journal.has_unspilled());
     let replay = replay_of(&host);
     assert_eq!((replay.updates.len(), replay.acknowledged.len()), (1, 1));
@@ -375,6 +384,35 @@ fn the_tasks_own_logs_get_what_the_journal_has_and_the_journal_ends() {
     assert!(!host.mount.exists(&ended[0]));
     host.disk.lose_power();
     assert_eq!(replay_of(&host), replay);
+}
+
+/// Others wait for the disk meanwhile.
+#[test]
+fn many_logs_are_written_in_parts_and_each_comes_to_its_turn() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    for (count, goes) in [(31, 1), (33, 2), (1000, 8)] {
+        let logs: Vec<UpdatesPath> = (0..count)
+            .map(|n| host.paths.task_updates(&host.run, &TaskId::from(format!("{count}-{n}"))))
+            .collect();
+        let group: Vec<Record> =
+            logs.iter().map(|log| update_record(log.clone(), &update("t", 1, TaskRunning), false)).collect();
+        journal.write(&host.mount, &group).unwrap();
+        journal.begin_spill();
+        let mut gone = 0;
+        while journal.is_spilling() {
+            // More comes for all of them meanwhile.
+            journal.write(&host.mount, &group).unwrap();
+            journal.spill(&host.mount).unwrap();
+            gone += 1;
+        }
+        assert_eq!(gone, goes, "of {count}");
+        assert!(logs.iter().all(|log| host.mount.exists(log.path())), "of {count}");
+        while journal.has_unspilled() {
+            journal.begin_spill();
+            journal.spill(&host.mount).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -388,7 +426,7 @@ fn a_journal_does_not_grow_without_end() {
         while !journal.is_full() {
             journal.write(&host.mount, &[update_record(log_of(&host), &long, groups == 0)]).unwrap();
             if journal.must_spill() {
-                journal.spill(&host.mount).unwrap();
+                spill(&mut journal, &host);
             }
             groups += 1;
         }
@@ -483,7 +521,7 @@ fn what_an_earlier_version_wrote_behind_the_journal_stays() {
     let host = Host::with_task(1, Durability::Host);
     let mut journal = journal_of(&host);
     journal.write(&host.mount, &[record(&host, 1)]).unwrap();
-    journal.spill(&host.mount).unwrap();
+    spill(&mut journal, &host);
     host.mount.append(log_of(&host).path(), bytes_of(&record(&host, 2)), Durability::Host).unwrap();
     assert_eq!(replay_of(&host).updates.len(), 2);
     journal_of(&host).write(&host.mount, &[record(&host, 3)]).unwrap();
@@ -524,7 +562,7 @@ fn a_task_with_the_id_of_one_that_is_over_has_a_log_of_its_own() {
         let last = update_record(log.clone(), &update("t", 1, TaskFinished), true);
         journal.write(&host.mount, &[last]).unwrap();
         if seed % 2 == 0 {
-            journal.spill(&host.mount).unwrap();
+            spill(&mut journal, &host);
         }
         let over = Record::Forget { agent: agent.clone(), path: path.clone() };
         let acknowledgement = acknowledgement_record(log.clone(), Uuid::from_u128(1));
@@ -539,7 +577,7 @@ fn a_task_with_the_id_of_one_that_is_over_has_a_log_of_its_own() {
         assert_eq!(replay_of(&host), Replay::default());
         journal.write(&host.mount, &[record(&host, 2)]).unwrap();
         if seed % 3 == 0 {
-            journal.spill(&host.mount).unwrap();
+            spill(&mut journal, &host);
         }
         host.disk.lose_power();
         let agent = host.read(true).unwrap().agent.unwrap();

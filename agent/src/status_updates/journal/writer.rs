@@ -1,7 +1,7 @@
 //! Writing the journal: groups, the tasks' own logs, and the end of a segment.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
@@ -17,6 +17,10 @@ use crate::recovery::paths::{Owner, UpdatesPath, journal_segment};
 const SEGMENT: u64 = 64 << 20;
 /// How much waits in memory for the tasks' own logs, in bytes.
 const UNSPILLED: usize = 4 << 20;
+/// How many of the tasks' own logs are written in one go: whoever waits for the next group waits for that, too. With many
+/// of them, it is all in so many goes.
+const SPILLED_AT_ONCE: usize = 32;
+const GOES: usize = 8;
 /// A group is divided into frames of some such size, in bytes.
 const FRAME: usize = 1 << 20;
 
@@ -92,7 +96,13 @@ pub struct Journal {
     /// Owners of which this segment has a copy.
     carried: BTreeSet<PathBuf>,
     logs: BTreeMap<PathBuf, Log>,
+    /// Logs for which something waits, in the order in which it came.
+    waiting: VecDeque<PathBuf>,
+    /// How many bytes wait.
     unspilled: usize,
+    /// How many of the logs that wait are being written, and how many of them in one go.
+    spilling: usize,
+    at_once: usize,
 }
 
 impl Journal {
@@ -127,7 +137,10 @@ impl Journal {
             synced: length,
             carried: BTreeSet::new(),
             logs: BTreeMap::new(),
+            waiting: VecDeque::new(),
             unspilled: 0,
+            spilling: 0,
+            at_once: 0,
         })
     }
 
@@ -201,6 +214,9 @@ impl Journal {
                 };
                 entries.push(Entry::Log { path: below, offset: log.length, bytes: bytes.clone() });
                 log.length += bytes.len() as u64;
+                if log.unspilled.is_empty() {
+                    self.waiting.push_back(path.to_path_buf());
+                }
                 log.unspilled.extend_from_slice(bytes);
                 log.over = false;
                 self.unspilled += bytes.len();
@@ -221,6 +237,8 @@ impl Journal {
                 remove(disk, path)?;
                 self.carried.retain(|owner| !owner.starts_with(path));
                 self.logs.retain(|log, _| !log.starts_with(path));
+                self.waiting.retain(|log| !log.starts_with(path));
+                self.spilling = self.spilling.min(self.waiting.len());
                 self.unspilled = self.logs.values().map(|log| log.unspilled.len()).sum();
                 entries.push(Entry::Removed { path: below });
                 Ok(0)
@@ -281,22 +299,35 @@ impl Journal {
         self.unspilled >= UNSPILLED
     }
 
-    /// Writes to the tasks' own logs what waits for them, without a sync.
+    /// What waits now is to be written to the tasks' own logs, by [`Journal::spill`].
+    pub fn begin_spill(&mut self) {
+        self.spilling = self.waiting.len();
+        self.at_once = self.spilling.div_ceil(GOES).max(SPILLED_AT_ONCE);
+    }
+
+    /// Whether some of that is left.
+    pub fn is_spilling(&self) -> bool {
+        self.spilling > 0
+    }
+
+    /// Writes to some of the tasks' own logs what waits for them, without a sync.
     ///
     /// # Errors
     /// The disk's, with the name of the file.
     pub fn spill(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        for (path, log) in &mut self.logs {
-            if log.unspilled.is_empty() {
-                continue;
-            }
+        for _ in 0..self.at_once.min(self.spilling) {
+            self.spilling -= 1;
+            let Some(path) = self.waiting.pop_front() else { break };
+            let Some(log) = self.logs.get_mut(&path) else { continue };
             // It was made with the task, unless that was deleted by hand.
             make_directory(disk, path.parent().unwrap_or(Path::new(".")), Durability::Process)?;
             let bytes = std::mem::take(&mut log.unspilled);
-            disk.append(path, &bytes, Durability::Process).map_err(DiskError::writing(path))?;
+            disk.append(&path, &bytes, Durability::Process).map_err(DiskError::writing(&path))?;
+            self.unspilled -= bytes.len();
         }
-        self.logs.retain(|_, log| !log.over);
-        self.unspilled = 0;
+        if !self.is_spilling() {
+            self.logs.retain(|_, log| !log.over || !log.unspilled.is_empty());
+        }
         Ok(())
     }
 
@@ -317,7 +348,10 @@ impl Journal {
         let path = journal_segment(&self.directory, self.segment);
         // Only the last segment may be torn.
         disk.sync_file(&path).map_err(DiskError::writing(&path))?;
-        self.spill(disk)?;
+        while self.has_unspilled() {
+            self.begin_spill();
+            self.spill(disk)?;
+        }
         self.segment += 1;
         (self.length, self.synced) = (0, 0);
         self.carried.clear();
