@@ -41,7 +41,7 @@ pub enum Invariant {
     GoneStaysGone,
     /// An agent that is deactivated, or drained, is offered to nobody.
     OutOfServiceIsQuiet,
-    /// An agent that was drained has no tasks.
+    /// An agent that was drained has no tasks that are not over.
     DrainedIsEmpty,
     /// When everything is mended, everybody finds everybody again; before that, the leader finds each agent again that
     /// nothing keeps from it.
