@@ -5,10 +5,11 @@
 //! | `LeaderChanged` | the Detector | `registration.rs` |
 //! | `SlaveRegisteredMessage`, `SlaveReregisteredMessage`, `PingSlaveMessage`, `ShutdownMessage` | the master | `registration.rs` |
 //! | `Register`, `PingOverdue` | its own clock | `registration.rs` |
-//! | `RunTaskMessage`; `Vacated` | the master; StatusUpdateManager | `tasks/run.rs` |
+//! | `RunTaskMessage`, `RunTaskGroupMessage`; `Vacated` | the master; StatusUpdateManager | `tasks/run.rs` |
 //! | `KillTaskMessage` | the master | `tasks/kill.rs` |
 //! | `StatusUpdateAcknowledgementMessage`; `Forward`, `Stored`, `Acknowledged`, `StorageFailed` | the master; StatusUpdateManager | `tasks/update.rs` |
 //! | `DrainSlaveMessage` | the master | `draining.rs` |
+//! | `ApplyOperationMessage`, `AcknowledgeOperationStatusMessage`, `ReconcileOperationsMessage`; `RetryOperations` | the master; its own clock | `operations/` |
 //! | `FrameworkToExecutorMessage`, `UpdateFrameworkMessage`, `ShutdownFrameworkMessage` | the master | `executors/frameworks.rs` |
 //! | `Leave` | the operator (SIGUSR1) | `executors/shutdown.rs` |
 //! | `ShutdownExecutorMessage`; `ShutdownOverdue`, `RegistrationOverdue` | the master; its own clock | `executors/shutdown.rs`, `executors/launch.rs` |
@@ -38,6 +39,7 @@ use crate::draining::Draining;
 use crate::executors::command::CommandExecutor;
 use crate::executors::executor::{Executor, Framework};
 use crate::metrics::Metrics;
+use crate::operations::Operations;
 use crate::recovery::paths::Paths;
 use crate::registration::Registration;
 use crate::settings::Settings;
@@ -106,12 +108,15 @@ pub struct Agent {
     pub(crate) info: AgentInfo,
     /// Given by a master, once and for all.
     pub(crate) id: Option<AgentId>,
+    /// All that it has, with what was reserved and the volumes that were made at run time. Nobody is allocated it.
     pub(crate) total: Resources,
     /// Changes whenever the agent's resources do other than by the master's order.
     pub(crate) resource_version: Uuid,
     pub(crate) registration: Registration,
     /// Set while the master has the tasks ended.
     pub(crate) draining: Option<Draining>,
+    /// What was made of its resources.
+    pub(crate) operations: Operations,
     pub(crate) frameworks: BTreeMap<FrameworkId, Framework>,
     /// Frameworks that are over, the oldest first; at most [`MAX_COMPLETED_FRAMEWORKS`].
     pub(crate) completed: VecDeque<Framework>,
@@ -161,6 +166,7 @@ impl Agent {
             resource_version: node.random().uuid(),
             registration: Registration::new(settings.registration_backoff_factor),
             draining: None,
+            operations: Operations::default(),
             frameworks: BTreeMap::new(),
             completed: VecDeque::new(),
             colleagues,
@@ -232,8 +238,12 @@ impl Process for Agent {
         install.message::<internal::PingSlaveMessage>();
         install.message::<internal::ShutdownMessage>();
         install.message::<internal::RunTaskMessage>();
+        install.message::<internal::RunTaskGroupMessage>();
         install.message::<internal::KillTaskMessage>();
         install.message::<internal::DrainSlaveMessage>();
+        install.message::<internal::ApplyOperationMessage>();
+        install.message::<internal::AcknowledgeOperationStatusMessage>();
+        install.message::<internal::ReconcileOperationsMessage>();
         install.message::<internal::ShutdownExecutorMessage>();
         install.message::<internal::ShutdownFrameworkMessage>();
         install.message::<internal::FrameworkToExecutorMessage>();

@@ -63,7 +63,7 @@ impl Handle<DrainSlaveMessage> for Agent {
 impl Agent {
     /// Ends all tasks; without any there is nothing to remember.
     fn drain(&mut self, config: DrainConfig, ctx: &mut Context<Self>) {
-        if !self.has_tasks() {
+        if !self.has_tasks() && !self.operations.are_known() {
             tracing::info!("told to drain, and empty already");
             self.end_draining_if_empty(ctx);
             return;
@@ -100,7 +100,7 @@ impl Agent {
     /// The last task may be over. (Upstream waits for executors, too: with one that outlives its tasks, an agent that
     /// the operator has reactivated would go on dropping new ones.)
     pub(crate) fn end_draining_if_empty(&mut self, ctx: &mut Context<Self>) {
-        if self.draining.is_none() || self.has_tasks() {
+        if self.draining.is_none() || self.has_tasks() || self.operations.are_known() {
             return;
         }
         tracing::info!("drained");
@@ -136,8 +136,8 @@ impl Agent {
             let mut note = |id: &v1::TaskId, policy: Option<KillPolicy>| {
                 tasks.push((framework.id.clone(), TaskId::from(id), policy));
             };
-            for pending in &framework.pending {
-                note(&pending.task.task_id, pending.task.kill_policy);
+            for task in framework.pending_tasks() {
+                note(&task.task_id, task.kill_policy);
             }
             for executor in framework.executors.values() {
                 for (_, task) in executor.tasks.launched() {

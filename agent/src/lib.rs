@@ -2,7 +2,7 @@
 //!
 //! [`startup`] makes an agent out of [`Settings`]; [`agent`] is its actor, with the table of all that
 //! it receives. Around it: [`registration`] (finding and keeping a master), [`tasks`] and
-//! [`executors`] (what runs), `draining` (what the master has ended), [`status_updates`] (what is reported), [`recovery`] (what survives a
+//! [`executors`] (what runs), `draining` (what the master has ended), [`operations`] (reservations and volumes), [`status_updates`] (what is reported), [`recovery`] (what survives a
 //! restart), [`containerizer`] (how it runs), [`fetcher`], [`gc`].
 //!
 //! An agent never allocates: it launches what the master says, and reports what became of it.
@@ -16,6 +16,7 @@ pub mod gc;
 pub mod housekeeping;
 mod http;
 mod metrics;
+pub mod operations;
 pub mod recovery;
 pub mod registration;
 pub mod resources;

@@ -161,7 +161,8 @@ impl Agent {
             return launched;
         }
         let queued: usize = executors.map(|executor| executor.tasks.queued_len()).sum();
-        let pending: usize = self.frameworks.values().map(|framework| framework.pending.len()).sum();
+        let pending: usize =
+            self.frameworks.values().map(|framework| framework.pending_tasks().count()).sum();
         launched + queued + pending
     }
 

@@ -23,12 +23,15 @@ use crate::recovery::checkpoint::{self, Durability};
 use crate::status_updates::manager::{Origin, Pause, Resume};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
-/// What this agent can do, as it tells the master. Resource providers, resized volumes, feedback of operations and
-/// limits of tasks are not there yet.
+/// What this agent can do, as it tells the master. Limits of tasks are not there yet; nor are resource providers, but
+/// that capability says, too, that it applies operations.
 pub(crate) const CAPABILITIES: AgentCapabilities = AgentCapabilities {
     multi_role: true,
     hierarchical_role: true,
     reservation_refinement: true,
+    resource_provider: true,
+    resize_volume: true,
+    agent_operation_feedback: true,
     agent_draining: true,
     ..AgentCapabilities::NONE
 };
@@ -124,7 +127,7 @@ impl Agent {
     }
 
     /// Registers with the leader as if it had just been found.
-    fn detect_again(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn detect_again(&mut self, ctx: &mut Context<Self>) {
         let leader = self.registration.leader.clone();
         self.detected(leader, ctx);
     }
@@ -186,7 +189,7 @@ impl Agent {
     fn registration_message(&self) -> internal::RegisterSlaveMessage {
         internal::RegisterSlaveMessage {
             slave: self.info.clone(),
-            checkpointed_resources: Vec::new(),
+            checkpointed_resources: self.operations.checkpointed().to_protos(),
             version: Some(mesos::version().to_owned()),
             agent_capabilities: CAPABILITIES.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
@@ -196,6 +199,7 @@ impl Agent {
     fn reregistration_message(&self) -> internal::ReregisterSlaveMessage {
         let mut message = internal::ReregisterSlaveMessage {
             slave: self.info.clone(),
+            checkpointed_resources: self.operations.checkpointed().to_protos(),
             version: Some(mesos::version().to_owned()),
             agent_capabilities: CAPABILITIES.to_protos(),
             resource_version_uuid: Some(self.resource_version_proto()),
@@ -204,7 +208,7 @@ impl Agent {
         for framework in self.frameworks.values() {
             message.frameworks.push((*framework.info).clone());
             let staging = |info| mesos::tasks::new_task(info, v1::TaskState::TaskStaging, &framework.id);
-            message.tasks.extend(framework.pending.iter().map(|pending| staging(&pending.task)));
+            message.tasks.extend(framework.pending_tasks().map(staging));
             for executor in framework.executors.values() {
                 let tasks = executor.tasks.launched().chain(executor.tasks.terminated());
                 message.tasks.extend(tasks.map(|(_, task)| (**task).clone()));
@@ -237,19 +241,22 @@ impl Agent {
 
     /// What the master may not know yet of this agent's resources. It is sent after every
     /// (re-)registration, as every agent that can have resource providers does.
-    fn send_resource_update(&self, id: &AgentId, ctx: &Context<Self>) {
+    fn send_resource_update(&mut self, id: &AgentId, ctx: &mut Context<Self>) {
         let Some(master) = self.master() else { return };
         ctx.post(
             master,
             internal::UpdateSlaveMessage {
                 slave_id: id.to_proto(),
                 update_oversubscribed_resources: Some(false),
-                operations: Some(internal::update_slave_message::Operations::default()),
+                operations: Some(internal::update_slave_message::Operations {
+                    operations: self.operations.protos(),
+                }),
                 resource_version_uuid: Some(self.resource_version_proto()),
                 resource_providers: Some(internal::update_slave_message::ResourceProviders::default()),
                 ..internal::UpdateSlaveMessage::default()
             },
         );
+        self.forward_operations(ctx);
     }
 
     fn take_ping_timeout(&mut self, connection: Option<&internal::MasterSlaveConnection>) {

@@ -16,6 +16,7 @@ use crate::agent::{Agent, Colleagues, Ended, Parts};
 use crate::containerizer::Containerizer;
 use crate::containerizer::posix::PosixContainerizer;
 use crate::containerizer::simulated::{ServeExecutorsOf, SimulatedContainerizer};
+use crate::containerizer::volumes::Volumes;
 use crate::executors::command::CommandExecutor;
 use crate::executors::shutdown::Leave;
 use crate::fetcher::{self, Fetcher};
@@ -134,7 +135,8 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
                 Some(home).filter(|home| home.is_absolute()),
                 settings.fetcher_stall_timeout,
             );
-            let containerizer = node.spawn_numbered(PosixContainerizer::new(fetcher));
+            let volumes = Volumes::new(node.disk().clone(), &settings.work_dir);
+            let containerizer = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes));
             start_with(node, settings, Containerizer::from(&containerizer)).await
         }
         Containers::Simulated => {

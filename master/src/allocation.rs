@@ -5,18 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use allocator::core::InverseOfferStatuses;
 use allocator::core::constraints::ConstraintsReport;
 use allocator::core::explain::{ExplainError, Explanation, Question};
+use allocator::core::{EventError, InverseOfferStatuses};
 use allocator::messages::{
     ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework, Explain,
     GetInverseOfferStatuses, Initialize, MakeInverseOffers, MakeOffers, Recover, RecoverResources,
     RemoveAgent, RemoveFramework, ReportConstraints, RequestResources, ReviveOffers, SuppressOffers,
-    TransitionOfferedToAllocated, UpdateAgent, UpdateFramework, UpdateInverseOffer, UpdateQuota,
-    UpdateUnavailability, UpdateWeights,
+    TransitionOfferedToAllocated, UpdateAgent, UpdateAllocation, UpdateAvailable, UpdateFramework,
+    UpdateInverseOffer, UpdateQuota, UpdateUnavailability, UpdateWeights,
 };
 use allocator::{Allocator, FrameworkOptions, Quota};
 use libprocess::{Address, Gone, Recipient};
+use mesos::resources::ResourceConversion;
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
 use crate::cluster::{Agent, Framework, Freed};
@@ -164,6 +165,27 @@ impl Allocation {
             filters: None,
             is_allocated: true,
         });
+    }
+
+    /// A framework applied operations to all that it was offered.
+    pub(crate) fn update_allocation(
+        &self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        offered: Resources,
+        conversions: Vec<ResourceConversion>,
+    ) {
+        let (framework, agent) = (framework.clone(), agent.clone());
+        self.0.tell(UpdateAllocation { framework, agent, offered, conversions });
+    }
+
+    /// An operator applies an operation to what nobody has been offered. Refused if that does not suffice.
+    pub(crate) fn update_available(
+        &self,
+        agent: &AgentId,
+        operation: v1::offer::Operation,
+    ) -> impl Future<Output = Result<Result<(), EventError>, Gone>> + Send + use<> {
+        self.0.ask(UpdateAvailable { agent: agent.clone(), operations: vec![operation] })
     }
 
     /// Something that was offered is used now.

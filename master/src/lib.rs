@@ -10,6 +10,7 @@
 //! | [`agents`] | how agents come, are watched, and are lost |
 //! | `operator` | the operator API: what operators ask and change |
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
+//! | `operations` | reservations and volumes, from the call to the acknowledged outcome |
 //! | [`validation`] | what is accepted, pure |
 //! | [`registrar`] | the registry and its storage |
 //! | [`http`] | the older endpoints that operators read |
@@ -30,6 +31,7 @@ mod leadership;
 pub mod master;
 mod metrics;
 mod offers;
+mod operations;
 mod operator;
 pub mod registrar;
 mod rendering;

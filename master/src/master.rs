@@ -7,6 +7,7 @@
 //! | `MakeOffers`, `MakeInverseOffers` | the allocator | makes offers and inverse offers (`offers`, `inverse_offers`) |
 //! | `Health` | an agent's observer | marks the agent unreachable, or spares it (`agents::unreachable`) |
 //! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | (`agents`) |
+//! | `UpdateOperationStatusMessage` | an agent | notes what became of an operation (`operations`) |
 //! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework (`updates`) |
 //! | `scheduler.Call` and the messages before it | a scheduler of the first API | (`driver`) |
 //! | `Timeout` | itself, later | one of the deadlines listed there |
@@ -33,7 +34,7 @@ use mesos::internal::{
     FrameworkToExecutorMessage, KillTaskMessage, LaunchTasksMessage, ReconcileTasksMessage,
     RegisterFrameworkMessage, RegisterSlaveMessage, ReregisterFrameworkMessage, ReregisterSlaveMessage,
     ResourceRequestMessage, ReviveOffersMessage, StatusUpdateAcknowledgementMessage, StatusUpdateMessage,
-    UnregisterFrameworkMessage, UnregisterSlaveMessage, UpdateSlaveMessage,
+    UnregisterFrameworkMessage, UnregisterSlaveMessage, UpdateOperationStatusMessage, UpdateSlaveMessage,
 };
 use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, OfferId, v0, v1};
@@ -52,7 +53,9 @@ use crate::operator::subscribe::Subscribers;
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::rendering::Renderings;
 use crate::settings::Settings;
-use crate::{calls, driver, frameworks, http, inverse_offers, leadership, offers, operator, updates};
+use crate::{
+    calls, driver, frameworks, http, inverse_offers, leadership, offers, operations, operator, updates,
+};
 
 /// Why a master ended by itself. Its process must end, too: another master leads.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -274,6 +277,7 @@ impl Process for Master {
         install.message::<ReregisterSlaveMessage>();
         install.message::<UnregisterSlaveMessage>();
         install.message::<UpdateSlaveMessage>();
+        install.message::<UpdateOperationStatusMessage>();
         install.message::<StatusUpdateMessage>();
         install.message::<ExitedExecutorMessage>();
         install.message::<ExecutorToFrameworkMessage>();
@@ -325,6 +329,7 @@ from_peers! {
     ReregisterSlaveMessage => agents::reregister::reregister;
     UnregisterSlaveMessage => agents::remove::unregister;
     UpdateSlaveMessage => agents::update::update;
+    UpdateOperationStatusMessage => operations::update::update;
     StatusUpdateMessage => updates::status::update;
     ExitedExecutorMessage => updates::executor::exited;
     ExecutorToFrameworkMessage => updates::executor::message;

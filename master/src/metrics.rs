@@ -20,6 +20,7 @@ use crate::cluster::tally::RESOURCES;
 use crate::cluster::{Cluster, Tally};
 use crate::leadership::encoded;
 use crate::master::Master;
+use crate::operations::counts::OperationCounts;
 
 macro_rules! counters {
     ($($field:ident $(= $name:literal)?,)*) => {
@@ -32,6 +33,7 @@ macro_rules! counters {
             nobody: FrameworkMetrics,
             elected: Gauge,
             pub(crate) operator_event_stream_subscribers: Gauge,
+            pub(crate) operations: OperationCounts,
         }
 
         impl Metrics {
@@ -49,6 +51,7 @@ macro_rules! counters {
                     elected: metrics.gauge("master/elected"),
                     operator_event_stream_subscribers: metrics
                         .gauge("master/operator_event_stream_subscribers"),
+                    operations: OperationCounts::new(metrics),
                 }
             }
         }
@@ -89,6 +92,7 @@ counters! {
     messages_reregister_slave,
     messages_unregister_slave,
     messages_status_update,
+    messages_operation_status_update,
     messages_exited_executor,
     messages_update_slave,
     valid_framework_to_executor_messages,
@@ -99,6 +103,9 @@ counters! {
     invalid_status_updates,
     valid_status_update_acknowledgements,
     invalid_status_update_acknowledgements,
+    valid_operation_status_updates,
+    invalid_operation_status_updates,
+    valid_operation_status_update_acknowledgements,
     invalid_operation_status_update_acknowledgements,
     recovery_slave_removals,
     slave_registrations,

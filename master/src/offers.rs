@@ -132,10 +132,20 @@ pub(crate) fn expire(master: &mut Master, offer: &OfferId, ctx: &mut Context<Mas
 
 /// Takes an offer back, and tells its framework.
 pub(crate) fn rescind(master: &mut Master, offer: &OfferId, ctx: &mut Context<Master>) {
+    rescind_with(master, offer, None, ctx);
+}
+
+/// The same; it is not offered to the framework again for as long as the filters say.
+pub(crate) fn rescind_with(
+    master: &mut Master,
+    offer: &OfferId,
+    filters: Option<v1::Filters>,
+    ctx: &mut Context<Master>,
+) {
     let Some(offer) = take(master, offer, ctx) else { return };
     master.metrics.framework(&offer.framework).offers_rescinded.increment();
     master.send(&offer.framework, events::rescind(&offer.id), ctx);
-    master.allocation.recover_offered(&offer.framework, &offer.agent, offer.resources.clone(), None);
+    master.allocation.recover_offered(&offer.framework, &offer.agent, offer.resources.clone(), filters);
 }
 
 /// Takes an offer back without a word: it was declined, or its framework is not there any more.

@@ -3,7 +3,8 @@
 use harness::upstream::Table;
 
 /// How many rows each of upstream's files has. Of the first three, and of the
-/// registrar's, draining's, maintenance's and the scheduler driver's, every case has one: the lines that begin with `TEST_F` or `TEST_P`
+/// registrar's, draining's, maintenance's and the scheduler driver's, and those of reservations, volumes and operations'
+/// reconciliation, every case has one: the lines that begin with `TEST_F` or `TEST_P`
 /// (`TEST_F_TEMP_DISABLED_ON_WINDOWS` among them) in `apache/mesos/src/tests` at upstream's last commit. A disabled one
 /// counts. Of the others some are here, and none is to get lost.
 const CASES: &[(&str, usize)] = &[
@@ -21,6 +22,12 @@ const CASES: &[(&str, usize)] = &[
     ("api_tests.cpp", 36),
     ("teardown_tests.cpp", 7),
     ("master_load_tests.cpp", 3),
+    ("reservation_tests.cpp", 20),
+    ("persistent_volume_tests.cpp", 24),
+    ("operation_reconciliation_tests.cpp", 13),
+    ("reservation_endpoints_tests.cpp", 21),
+    ("persistent_volume_endpoints_tests.cpp", 21),
+    ("master_validation_tests.cpp", 58),
 ];
 
 fn table() -> Table {

@@ -23,8 +23,9 @@ const fn timer(pattern: &'static str, help: &'static str) -> Description {
 pub type Group = (&'static str, &'static [Description]);
 
 /// All of them.
-pub const GROUPS: [Group; 9] = [
+pub const GROUPS: [Group; 10] = [
     ("The master", MASTER),
+    ("Operations, as the master knows them", OPERATIONS),
     ("Resources, as the master knows them", MASTER_RESOURCES),
     ("One framework", FRAMEWORK),
     ("The allocator", ALLOCATOR),
@@ -105,6 +106,41 @@ pub const MASTER: &[Description] = &[
         "master/slave_shutdowns_<step>",
         "Always 0, as in upstream: it is slave_unreachable that counts.",
     ),
+];
+
+/// Operations on resources: `master/src/operations/counts.rs`.
+pub const OPERATIONS: &[Description] = &[
+    gauge("master/operations/total", "Operations that are under way, and all that were.")
+        .family("master_operations_known"),
+    gauge("master/operations/pending", "Operations that agents have not answered yet."),
+    gauge("master/operations/recovering", "Operations whose agents are awaited."),
+    gauge("master/operations/unreachable", "Operations whose agents are unreachable."),
+    counter("master/operations/finished", "Operations that were applied."),
+    counter("master/operations/failed", "Operations that failed."),
+    counter("master/operations/error", "Operations that were refused."),
+    counter("master/operations/dropped", "Operations that did not reach their agents."),
+    counter("master/operations/gone_by_operator", "Operations whose agents were marked gone."),
+    gauge("master/operations/<kind>/total", "Operations that are under way, and all that were, by kind.")
+        .family("master_operations_known_by_kind"),
+    gauge("master/operations/<kind>/pending", "Operations that agents have not answered yet, by kind.")
+        .family("master_operations_pending_by_kind"),
+    gauge("master/operations/<kind>/recovering", "Operations whose agents are awaited, by kind.")
+        .family("master_operations_recovering_by_kind"),
+    gauge("master/operations/<kind>/unreachable", "Operations whose agents are unreachable, by kind.")
+        .family("master_operations_unreachable_by_kind"),
+    counter("master/operations/<kind>/finished", "Operations that were applied, by kind.")
+        .family("master_operations_finished_by_kind"),
+    counter("master/operations/<kind>/failed", "Operations that failed, by kind.")
+        .family("master_operations_failed_by_kind"),
+    counter("master/operations/<kind>/error", "Operations that were refused, by kind.")
+        .family("master_operations_error_by_kind"),
+    counter("master/operations/<kind>/dropped", "Operations that did not reach their agents, by kind.")
+        .family("master_operations_dropped_by_kind"),
+    counter(
+        "master/operations/<kind>/gone_by_operator",
+        "Operations whose agents were marked gone, by kind.",
+    )
+    .family("master_operations_gone_by_operator_by_kind"),
 ];
 
 /// Resources of all agents: `master/src/metrics.rs`.

@@ -23,6 +23,7 @@ mod launcher;
 pub mod posix;
 pub mod simulated;
 mod statistics;
+pub mod volumes;
 
 pub(crate) use launcher::DEFAULT_PATH;
 
@@ -127,6 +128,8 @@ pub struct RecoveredContainer {
     pub pid: Option<u32>,
     /// Its sandbox.
     pub directory: PathBuf,
+    /// As in [`ContainerConfig::user`].
+    pub user: Option<String>,
     /// What runs in it.
     pub executor: v1::ExecutorInfo,
     /// Its resources.

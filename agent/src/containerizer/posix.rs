@@ -3,7 +3,7 @@
 //! | receives | from | does |
 //! |---|---|---|
 //! | [`Launch`] | the agent | fetches what the command needs, then starts it in its sandbox |
-//! | [`Update`] | the agent | notes the new resources; nothing enforces them here |
+//! | [`Update`] | the agent | notes the new resources, and links volumes among them; nothing else enforces them here |
 //! | [`Wait`] | the agent | answers when the container has ended |
 //! | [`Destroy`] | the agent | kills the session and all that descends from it |
 //! | [`Usage`], [`Status`] | the agent | reads `/proc`; names the pid |
@@ -15,7 +15,7 @@
 //! `PosixLauncher` and the posix isolators.)
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::future::{AbortHandle, Aborted, abortable};
 use libprocess::subprocess::{kill_tree, process_table, session_lives, watch};
@@ -27,6 +27,7 @@ use rustix::process::Signal;
 use super::{
     ContainerConfig, Containers, Destroy, Launch, LaunchError, Launched, Recover, RecoverError, Status,
     Termination, Update, UpdateError, Usage, Wait, launcher, statistics,
+    volumes::{Sandbox, Volumes},
 };
 use crate::fetcher::Fetcher;
 
@@ -36,6 +37,7 @@ const REMEMBERED: usize = 1024;
 /// The actor.
 pub struct PosixContainerizer {
     fetcher: Fetcher,
+    volumes: Volumes,
     containers: BTreeMap<ContainerId, Container>,
     /// Ended, and nobody has asked yet. The oldest is forgotten first.
     ended: VecDeque<(ContainerId, Termination)>,
@@ -45,6 +47,8 @@ pub struct PosixContainerizer {
 struct Container {
     /// The leader of its session; none while its files are being fetched.
     pid: Option<i32>,
+    directory: PathBuf,
+    user: Option<String>,
     resources: Resources,
     /// Ends the fetching of its files.
     fetching: Option<AbortHandle>,
@@ -53,8 +57,8 @@ struct Container {
 
 impl PosixContainerizer {
     /// With no container.
-    pub fn new(fetcher: Fetcher) -> Self {
-        Self { fetcher, containers: BTreeMap::new(), ended: VecDeque::new() }
+    pub fn new(fetcher: Fetcher, volumes: Volumes) -> Self {
+        Self { fetcher, volumes, containers: BTreeMap::new(), ended: VecDeque::new() }
     }
 
     /// Starts what was fetched, unless it was destroyed meanwhile.
@@ -66,13 +70,31 @@ impl PosixContainerizer {
     ) -> Result<Launched, LaunchError> {
         let Some(container) = self.containers.get_mut(id) else { return Err(LaunchError::Destroyed) };
         container.fetching = None;
+        self.link(id, &config.resources).map_err(LaunchError::Prepare)?;
         let child = launcher::launch(config).map_err(|error| LaunchError::Prepare(error.to_string()))?;
         let pid = child.pid();
-        container.pid = Some(pid);
+        if let Some(container) = self.containers.get_mut(id) {
+            container.pid = Some(pid);
+        }
         tracing::debug!(container_id = %id, pid, "started a container");
         let id = id.clone();
         ctx.defer(launcher::reap(child), move |this, status, _| this.finish(&id, status));
         Ok(Launched::Launched)
+    }
+
+    /// Gives a container resources, with the volumes among them.
+    fn link(&mut self, id: &ContainerId, resources: &Resources) -> Result<(), String> {
+        let Some(container) = self.containers.get(id) else { return Ok(()) };
+        let sandbox = Sandbox { directory: &container.directory, user: container.user.as_deref() };
+        let others = |volume: &mesos::Resource| {
+            let others = self.containers.iter().filter(|(other, _)| *other != id);
+            others.into_iter().any(|(_, other)| other.resources.contains_resource(volume))
+        };
+        self.volumes.change(&sandbox, &container.resources, resources, others)?;
+        if let Some(container) = self.containers.get_mut(id) {
+            container.resources = resources.clone();
+        }
+        Ok(())
     }
 
     /// Its first process has ended: ends what is left of it, and tells who waits.
@@ -131,8 +153,15 @@ impl Handle<Launch> for PosixContainerizer {
         if let Err(answer) = supported(&config) {
             return reply.set(Ok(answer));
         }
-        let mut container =
-            Container { pid: None, resources: config.resources.clone(), fetching: None, waiting: Vec::new() };
+        let mut container = Container {
+            pid: None,
+            directory: config.directory.clone(),
+            user: config.user.clone(),
+            // Given to it when it starts.
+            resources: Resources::default(),
+            fetching: None,
+            waiting: Vec::new(),
+        };
         if config.command.uris.is_empty() {
             self.containers.insert(id.clone(), container);
             return reply.set(self.launched(&id, &config, ctx));
@@ -179,10 +208,8 @@ impl PosixContainerizer {
 
 impl Handle<Update> for PosixContainerizer {
     fn handle(&mut self, message: Update, _: &Pid, _: &mut Context<Self>) {
-        if let Some(container) = self.containers.get_mut(&message.container_id) {
-            container.resources = message.resources;
-        }
-        message.reply.set(Ok::<(), UpdateError>(()));
+        let linked = self.link(&message.container_id, &message.resources);
+        message.reply.set(linked.map_err(UpdateError));
     }
 }
 
@@ -256,8 +283,10 @@ impl Handle<Recover> for PosixContainerizer {
                 // Its executor is gone, but what that had started may run on.
                 kill_strays(&found.directory);
             }
+            // Its links are where they were.
+            let (directory, user, resources) = (found.directory, found.user, found.resources);
             let container =
-                Container { pid, resources: found.resources, fetching: None, waiting: Vec::new() };
+                Container { pid, directory, user, resources, fetching: None, waiting: Vec::new() };
             self.containers.insert(found.id.clone(), container);
             match pid {
                 Some(pid) => {
@@ -284,7 +313,8 @@ mod tests {
 
     fn containerizer(node: &Node) -> (Address<PosixContainerizer>, Containerizer) {
         let fetcher = Fetcher::new(Client::new(), node.metrics(), None, None, Duration::from_secs(5));
-        let address = node.spawn_numbered(PosixContainerizer::new(fetcher));
+        let volumes = Volumes::new(node.disk().clone(), Path::new("/nowhere"));
+        let address = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes));
         let handle = Containerizer::from(&address);
         (address, handle)
     }
@@ -397,6 +427,7 @@ mod tests {
             executor.wait().unwrap();
             assert_eq!(strays(), 2);
             let found = RecoveredContainer {
+                user: None,
                 id: ContainerId::new("left"),
                 pid: Some(pid),
                 directory: sandbox.path().to_owned(),
@@ -455,6 +486,7 @@ mod tests {
                 .spawn()
                 .unwrap();
             let recovered = |name: &str, pid| RecoveredContainer {
+                user: None,
                 id: ContainerId::new(name),
                 pid,
                 directory: sandbox.path().to_owned(),

@@ -37,10 +37,21 @@ pub enum UpdateRefused {
     Unknown,
 }
 
+/// What is sent to an executor in one event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent {
+    /// A task.
+    Task(Arc<v1::TaskInfo>),
+    /// Tasks that are launched together.
+    Group(Vec<Arc<v1::TaskInfo>>),
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct TaskBook {
     queued: IndexMap<TaskId, Arc<v1::TaskInfo>, FixedState>,
+    /// The groups among them: what came together is sent, or killed, together.
+    groups: Vec<Vec<TaskId>>,
     launched: BTreeMap<TaskId, Arc<v1::Task>>,
     terminated: BTreeMap<TaskId, Arc<v1::Task>>,
     completed: VecDeque<Arc<v1::Task>>,
@@ -58,19 +69,43 @@ impl TaskBook {
         self.queued.insert(id, task);
     }
 
+    /// Tasks that are queued belong together.
+    pub fn group(&mut self, tasks: Vec<TaskId>) {
+        self.groups.push(tasks);
+    }
+
+    /// The queued tasks that a queued one came with, itself among them.
+    pub fn queued_with(&self, id: &TaskId) -> Vec<TaskId> {
+        let group = self.groups.iter().find(|group| group.contains(id));
+        let together = group.map_or(std::slice::from_ref(id), Vec::as_slice);
+        together.iter().filter(|id| self.queued.contains_key(*id)).cloned().collect()
+    }
+
     /// All that waits, in the order in which it came.
     pub fn queued(&self) -> impl Iterator<Item = (&TaskId, &Arc<v1::TaskInfo>)> {
         self.queued.iter()
     }
 
-    /// Takes all that waits, to be sent; each is launched from now on, in state `TASK_STAGING`.
-    pub fn launch_queued(&mut self, framework: &FrameworkId) -> Vec<Arc<v1::TaskInfo>> {
+    /// Takes all that waits, to be sent; each is launched from now on, in state `TASK_STAGING`. Groups are where the
+    /// first of their tasks was.
+    pub fn launch_queued(&mut self, framework: &FrameworkId) -> Vec<Sent> {
         let mut sent = Vec::with_capacity(self.queued.len());
-        let queued = std::mem::take(&mut self.queued);
-        for (id, info) in queued {
-            let task = new_task(&info, v1::TaskState::TaskStaging, framework);
-            self.launched.insert(id, Arc::new(task));
-            sent.push(info);
+        let (mut queued, groups) = (std::mem::take(&mut self.queued), std::mem::take(&mut self.groups));
+        while let Some((id, info)) = queued.shift_remove_index(0) {
+            let mut infos = vec![info];
+            let group = groups.iter().find(|group| group.contains(&id));
+            infos.extend(group.into_iter().flatten().filter_map(|id| queued.shift_remove(id)));
+            for info in &infos {
+                let task = new_task(info, v1::TaskState::TaskStaging, framework);
+                self.launched.insert(TaskId::from(&info.task_id), Arc::new(task));
+            }
+            sent.push(match (infos.pop(), group) {
+                (Some(task), None) => Sent::Task(task),
+                (last, _) => {
+                    infos.extend(last);
+                    Sent::Group(infos)
+                }
+            });
         }
         sent
     }
@@ -264,6 +299,28 @@ mod tests {
         assert!(!book.has_incomplete());
         assert_eq!(book.completed().next().unwrap().state(), TaskFinished);
         assert!(!book.complete(&id));
+    }
+
+    #[test]
+    fn what_came_together_is_sent_together_unless_it_was_killed() {
+        let mut book = book_with("a");
+        for id in ["b", "c", "d", "e"] {
+            book.queue(TaskId::from(id), Arc::new(task_info(id, "cpus:1")));
+        }
+        book.group(vec!["b".into(), "d".into()]);
+        book.group(vec!["c".into(), "e".into()]);
+        assert_eq!(book.queued_with(&"d".into()), ["b".into(), "d".into()]);
+        assert_eq!(book.queued_with(&"a".into()), ["a".into()]);
+        for id in ["c", "e"] {
+            book.update(&TaskId::from(id), &status(id, TaskKilled), &framework()).unwrap();
+        }
+        let names = |sent: Sent| match sent {
+            Sent::Task(task) => task.name.clone(),
+            Sent::Group(tasks) => tasks.iter().map(|task| task.name.as_str()).collect::<Vec<_>>().join("+"),
+        };
+        let sent: Vec<String> = book.launch_queued(&framework()).into_iter().map(names).collect();
+        assert_eq!(sent, ["a", "b+d"]);
+        assert!(book.is_launched(&"d".into()) && book.nothing_queued());
     }
 
     #[test]

@@ -91,6 +91,13 @@ pub fn launch(task: &v1::TaskInfo) -> Event {
     Event { launch: Some(event::Launch { task: task.clone() }), ..of(event::Type::Launch) }
 }
 
+/// `LAUNCH_GROUP`.
+pub fn launch_group(tasks: &[std::sync::Arc<v1::TaskInfo>]) -> Event {
+    let tasks = tasks.iter().map(|task| (**task).clone()).collect();
+    let group = event::LaunchGroup { task_group: v1::TaskGroupInfo { tasks } };
+    Event { launch_group: Some(group), ..of(event::Type::LaunchGroup) }
+}
+
 /// `KILL`.
 pub fn kill(task: &TaskId, policy: Option<v1::KillPolicy>) -> Event {
     let kill = event::Kill { task_id: task.to_proto(), kill_policy: policy };

@@ -171,12 +171,14 @@ pub enum FrameworkPhase {
     Terminating,
 }
 
-/// A task that came while old directories of its executor wait to be deleted: it is launched once
+/// A task, or a group of tasks, that came while old directories of its executor wait to be deleted: it is launched once
 /// they are safe.
-pub struct PendingTask {
-    /// The task.
-    pub task: v1::TaskInfo,
-    /// Its executor.
+pub struct PendingLaunch {
+    /// The task, or all those of the group.
+    pub tasks: Vec<v1::TaskInfo>,
+    /// Whether they came as a group: then they are launched together, or not at all.
+    pub is_group: bool,
+    /// Their executor.
     pub executor: v1::ExecutorInfo,
     /// Whether the agent made the executor.
     pub generated: bool,
@@ -196,8 +198,8 @@ pub struct Framework {
     pub info: Arc<v1::FrameworkInfo>,
     /// Its scheduler, if that is an actor of its own; messages go through the master otherwise.
     pub pid: Option<Pid>,
-    /// Tasks that wait for directories, in the order in which they came.
-    pub pending: Vec<PendingTask>,
+    /// What waits for directories, in the order in which it came.
+    pub pending: Vec<PendingLaunch>,
     /// Whether an answer about directories is awaited.
     pub unscheduling: bool,
     /// Its executors.
@@ -253,7 +255,12 @@ impl Framework {
 
     /// Whether a task waits for directories.
     pub fn is_pending(&self, task: &TaskId) -> bool {
-        self.pending.iter().any(|pending| pending.task.task_id.value == task.as_str())
+        self.pending_tasks().any(|pending| pending.task_id.value == task.as_str())
+    }
+
+    /// The tasks that wait for directories.
+    pub fn pending_tasks(&self) -> impl Iterator<Item = &v1::TaskInfo> {
+        self.pending.iter().flat_map(|pending| &pending.tasks)
     }
 
     /// Moves an executor that is over to the completed ones, of which at most `limit` are kept.
@@ -277,8 +284,8 @@ impl Framework {
         for executor in self.executors.values() {
             allocated += executor.allocated();
         }
-        for pending in &self.pending {
-            allocated += resources_of(&pending.task.resources);
+        for pending in self.pending_tasks() {
+            allocated += resources_of(&pending.resources);
         }
         allocated
     }

@@ -57,7 +57,8 @@ pub fn create(
     })
 }
 
-fn give(disk: &dyn Disk, directory: &Path, user: &str) -> Result<(), String> {
+/// Gives a directory to a user, unless that is who runs the agent.
+pub(crate) fn give(disk: &dyn Disk, directory: &Path, user: &str) -> Result<(), String> {
     let found = users::find(user).map_err(|error| error.to_string())?;
     if found.uid == rustix::process::geteuid().as_raw() {
         return Ok(());

@@ -16,6 +16,7 @@ use mesos::v1::executor::Call;
 use mesos::{ExecutorId, FrameworkId, TaskId, v1};
 use v1::task_status::Reason;
 
+use super::book::Sent;
 use super::connection::{self, Connection};
 use super::executor::{AfterUpdate, ExecutorPhase, FrameworkPhase};
 use crate::agent::{Agent, Phase};
@@ -152,12 +153,21 @@ impl Agent {
             return;
         };
         executor.ever_sent_task = true;
-        for task in executor.tasks.launch_queued(framework_id) {
-            tracing::debug!(task_id = %task.task_id.value, %executor_id, "sending a task to its executor");
-            connection.send(connection::launch(&task));
+        for sent in executor.tasks.launch_queued(framework_id) {
+            let event = match &sent {
+                Sent::Task(task) => {
+                    tracing::debug!(task_id = %task.task_id.value, %executor_id, "sending a task to its executor");
+                    connection::launch(task)
+                }
+                Sent::Group(tasks) => {
+                    tracing::debug!(tasks = tasks.len(), %executor_id, "sending a task group to its executor");
+                    connection::launch_group(tasks)
+                }
+            };
             if is_on(Bug::LaunchesTwice) {
-                connection.send(connection::launch(&task));
+                connection.send(event.clone());
             }
+            connection.send(event);
         }
     }
 

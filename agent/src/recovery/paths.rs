@@ -3,7 +3,9 @@
 //!
 //! ```text
 //! <work_dir>/slaves/<agent>/frameworks/<framework>/executors/<executor>/runs/<container>   sandbox
+//! <work_dir>/volumes/roles/<role>/<id>                                     volume (`operations::volumes`)
 //! <work_dir>/meta/boot_id
+//! <work_dir>/meta/resources/resources_and_operations.{state,target}
 //! <work_dir>/meta/slaves/latest -> <agent>
 //! <work_dir>/meta/slaves/<agent>/slave.info, drain.config, updates.journal.<n>
 //!     frameworks/<framework>/framework.{info,pid}
@@ -147,6 +149,16 @@ impl Paths {
     /// The boot id of the host when the agent last recovered.
     pub fn boot_id(&self) -> PathBuf {
         self.meta.join("boot_id")
+    }
+
+    /// The agent's reservations and volumes, and operations that somebody must still hear of.
+    pub fn resource_state(&self) -> PathBuf {
+        self.meta.join("resources").join("resources_and_operations.state")
+    }
+
+    /// What is about to take its place.
+    pub fn resource_state_target(&self) -> PathBuf {
+        self.meta.join("resources").join("resources_and_operations.target")
     }
 
     /// The link to the agent id in use.

@@ -58,6 +58,7 @@ impl Agent {
     fn take_up(&mut self, kept: Kept, ctx: &mut Context<Self>) {
         self.metrics.recovery_errors.add(kept.errors);
         let mut containers = Vec::new();
+        let resources = kept.resources;
         if let Some(agent) = kept.agent {
             self.info.id = Some(agent.id.to_proto());
             match compatible(self.settings.reconfiguration_policy, &agent.info, &self.info) {
@@ -87,6 +88,11 @@ impl Agent {
                     return;
                 }
             }
+        }
+        let same_agent = self.id.is_some();
+        if let Err(error) = self.take_up_resources(resources, same_agent) {
+            self.recovery_failed(&error, ctx);
+            return;
         }
         let answer = self.colleagues.containerizer.recover(containers);
         ctx.defer(answer, |agent, answer, ctx| match answer {
@@ -183,6 +189,7 @@ impl Agent {
             id: kept.run.container,
             pid: kept.run.forked_pid,
             directory,
+            user: executor.user.clone(),
             executor: (*executor.info).clone(),
             resources: executor.allocated(),
         });

@@ -15,12 +15,15 @@ use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
 
 use super::checkpoint::{DiskError, list, read_message, read_text};
 use super::paths::{Paths, Run};
+use crate::operations::kept::{self, KeptResources};
 use crate::status_updates::journal;
 use crate::status_updates::log::{self, Replay};
 
 /// All that was kept.
 #[derive(Debug, Default)]
 pub struct Kept {
+    /// Its reservations and volumes. They are the host's, whatever the agent's id.
+    pub resources: KeptResources,
     /// The agent, unless it never registered (or its `latest` link was removed).
     pub agent: Option<KeptAgent>,
     /// Whether the host has booted since: then no container of it runs.
@@ -103,6 +106,8 @@ pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, DiskEr
         (Some(earlier), Some(boot_id)) => earlier.trim() != boot_id.trim(),
         _ => false,
     };
+    let read = kept::read(disk, paths);
+    reader.kept.resources = reader.tolerate(read)?.unwrap_or_default();
     reader.kept.agent = reader.agent()?;
     Ok(reader.kept)
 }

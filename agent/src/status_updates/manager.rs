@@ -7,7 +7,7 @@
 //! | [`Deliver`] | the Agent | stores an update (on disk for checkpointing frameworks), forwards it if none is in flight; [`Stored`] |
 //! | [`Acknowledge`] | the Agent, for a framework | takes the next update of the task; [`Acknowledged`] |
 //! | [`Refused`] | the Agent, of an update that it did not take | [`Stored`], once what was sent before it is on the disk |
-//! | [`Vacate`] | the Agent, before it launches a task whose id was used before | removes what is kept of the earlier one; [`Vacated`] |
+//! | [`Vacate`] | the Agent, before it launches tasks whose ids were used before | removes what is kept of the earlier ones; [`Vacated`] |
 //! | [`Pause`] | the Agent, without a master | forwards nothing |
 //! | [`Resume`] | the Agent, registered | forwards the front of every stream, with the first pause again |
 //! | [`Cleanup`] | the Agent, of a framework that has nothing here any more | forgets its streams; those that wait for an acknowledgement only if it is over |
@@ -77,12 +77,10 @@ pub struct Refused(pub Stored);
 
 /// The agent is about to launch a task with an id that an earlier one had.
 pub struct Vacate {
-    /// Whose task.
+    /// Whose tasks.
     pub framework: FrameworkId,
-    /// Which task.
-    pub task: TaskId,
-    /// The log of both, if there is one, and the earlier one is over as far as the agent knows.
-    pub log: Option<UpdatesPath>,
+    /// Which tasks, each with the log of both, if there is one, and the earlier one is over as far as the agent knows.
+    pub tasks: Vec<(TaskId, Option<UpdatesPath>)>,
 }
 
 /// All that the earlier task was still to be told of was told, and what was kept of it is gone (unless its framework has
@@ -511,13 +509,15 @@ impl Handle<Refused> for StatusUpdateManager {
 
 impl Handle<Vacate> for StatusUpdateManager {
     fn handle(&mut self, message: Vacate, _: &Pid, ctx: &mut Context<Self>) {
-        let Vacate { framework, task, log } = message;
-        let key = (framework, task);
-        if let Some(log) = log.filter(|_| !self.streams.contains_key(&key)) {
-            let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
-            self.unwritten.push(Record::Remove { agent, path });
+        let Vacate { framework, tasks } = message;
+        for (task, log) in tasks {
+            let key = (framework.clone(), task);
+            if let Some(log) = log.filter(|_| !self.streams.contains_key(&key)) {
+                let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+                self.unwritten.push(Record::Remove { agent, path });
+            }
         }
-        self.effects.push(Effect::Vacated(Vacated { framework: key.0 }));
+        self.effects.push(Effect::Vacated(Vacated { framework }));
         self.work(ctx);
     }
 }

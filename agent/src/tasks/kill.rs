@@ -1,7 +1,7 @@
 //! Killing a task: before it reached its executor, or through it.
 //!
 //! What it means: the framework no longer wants the task. A task that waits is over at once
-//! (`TASK_KILLED`); one that was sent is the executor's to end, and to report. One that nobody knows
+//! (`TASK_KILLED`), and with it the group that it came in; one that was sent is the executor's to end, and to report. One that nobody knows
 //! is reported as dropped (`TASK_LOST` without `PARTITION_AWARE`).
 //!
 //! Upstream: `Slave::killTask`, `Slave::kill`.
@@ -34,6 +34,10 @@ impl Handle<KillTaskMessage> for Agent {
     }
 }
 
+fn is(info: &v1::TaskInfo, task: &TaskId) -> bool {
+    info.task_id.value == task.as_str()
+}
+
 impl Agent {
     /// Ends a task, or has its executor end it. Without a `policy` it gets the time that it asks for.
     pub(crate) fn kill_task(
@@ -52,14 +56,16 @@ impl Agent {
             return;
         }
         if let Some(position) =
-            framework.pending.iter().position(|pending| pending.task.task_id.value == task.as_str())
+            framework.pending.iter().position(|pending| pending.tasks.iter().any(|pending| is(pending, task)))
         {
             let pending = framework.pending.remove(position);
             let executor = ExecutorId::from(&pending.executor.executor_id);
             if pending.launch_executor == Some(true) {
                 self.send_exited(framework_id, &executor, None, ctx);
             }
-            self.killed_before_delivery(framework_id, task, &executor, ctx);
+            for task in &pending.tasks {
+                self.killed_before_delivery(framework_id, &TaskId::from(&task.task_id), &executor, ctx);
+            }
             return;
         }
         let Some(executor) = framework.executor_with(task) else {
@@ -75,7 +81,9 @@ impl Agent {
             }
             ExecutorPhase::Registering | ExecutorPhase::Running if executor.tasks.is_queued(task) => {
                 let running = executor.phase == ExecutorPhase::Running;
-                self.killed_before_delivery(framework_id, task, &executor_id, ctx);
+                for task in executor.tasks.queued_with(task) {
+                    self.killed_before_delivery(framework_id, &task, &executor_id, ctx);
+                }
                 // A command executor that never gets its task would wait for ever.
                 let idle = self.executor(framework_id, &executor_id).is_some_and(|executor| {
                     !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued()

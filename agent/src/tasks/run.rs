@@ -1,26 +1,28 @@
-//! Running a task: find or launch its executor, and queue the task for it.
+//! Running a task, or a group of tasks: find or launch the executor, and queue them for it.
 //!
 //! What it means: the master has accepted an offer for this task. It is launched at most once; if it
 //! cannot be, its framework hears `TASK_DROPPED` (`TASK_LOST` without `PARTITION_AWARE`), and the
-//! master hears of the executor that was not launched, so that its books stay right.
+//! master hears of the executor that was not launched, so that its books stay right. What happens to one task of a group
+//! before it is sent happens to all of them.
 //!
-//! Upstream: `Slave::runTask` ... `___run`.
+//! Upstream: `Slave::runTask`, `runTaskGroup` ... `___run`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::OptionFuture;
 use libprocess::{Context, Handle, Pid};
-use mesos::internal::{ResourceVersionUuid, RunTaskMessage};
+use mesos::internal::{ResourceVersionUuid, RunTaskGroupMessage, RunTaskMessage};
 use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, v1};
 use v1::task_status::Reason;
 
 use crate::agent::{Agent, Phase};
 use crate::executors::command::executor_of;
 use crate::executors::executor::{
-    AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingTask, only_role,
+    AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingLaunch, only_role,
 };
 use crate::recovery::checkpoint::{self, Durability};
+use crate::recovery::paths::UpdatesPath;
 use crate::status_updates::manager::{Vacate, Vacated};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
@@ -104,21 +106,7 @@ impl Handle<RunTaskMessage> for Agent {
         }
         let RunTaskMessage { framework, mut task, resource_version_uuids, pid, launch_executor, .. } =
             message;
-        let Some(framework_id) = framework.id.as_ref().map(FrameworkId::from) else {
-            tracing::warn!(task_id = %task.task_id.value, "ignoring a task of a framework without an id");
-            return;
-        };
-        if self.id.as_ref() != Some(&AgentId::from(&task.agent_id)) {
-            tracing::warn!(task_id = %task.task_id.value, agent_id = %task.agent_id.value, "ignoring a task that is for another agent id");
-            return;
-        }
-        // While it re-registers, the master is being told which tasks there are. One that arrives meanwhile is not
-        // among them, and would run although the master calls it gone; not known here, the master finds it missing
-        // (upstream accepts it, with a note that it should not).
-        if self.phase != Phase::Running {
-            tracing::warn!(task_id = %task.task_id.value, phase = %self.phase, "ignoring a task");
-            return;
-        }
+        let Some(framework_id) = self.runs_for(&framework, std::slice::from_ref(&task)) else { return };
         if let Some(role) = only_role(&framework) {
             add_allocation(&mut task.resources, &role);
             if let Some(executor) = &mut task.executor {
@@ -126,31 +114,98 @@ impl Handle<RunTaskMessage> for Agent {
             }
         }
         let (executor, generated) = executor_of(&task, &framework_id, self.command_executor.as_ref());
-        let mut directories = Vec::new();
-        if !self.frameworks.contains_key(&framework_id) {
-            let agent = self.agent_id();
-            directories.push(self.paths.framework_work(&agent, &framework_id));
-            directories.push(self.paths.framework_meta(&agent, &framework_id));
-            // Looked at before the framework's own files are written there.
-            directories.retain(|path| self.disk.exists(path));
-            let scheduler = pid.and_then(|pid| pid.parse().ok()).filter(|pid: &Pid| !pid.is_nobody());
-            if !self.add_framework(framework, &framework_id, scheduler, ctx) {
-                return;
-            }
-        }
-        let pending = PendingTask {
-            task,
+        let pending = PendingLaunch {
+            tasks: vec![task],
+            is_group: false,
             executor,
             generated,
             launch_executor,
             resource_versions: resource_version_uuids,
         };
-        self.unschedule_or_launch(&framework_id, pending, directories, ctx);
-        self.touch(ctx);
+        self.run(framework, &framework_id, pid, pending, ctx);
+    }
+}
+
+impl Handle<RunTaskGroupMessage> for Agent {
+    fn handle(&mut self, message: RunTaskGroupMessage, from: &Pid, ctx: &mut Context<Self>) {
+        if !self.is_from_master(from, "run task group") {
+            return;
+        }
+        let RunTaskGroupMessage {
+            framework,
+            mut executor,
+            task_group,
+            resource_version_uuids,
+            launch_executor,
+        } = message;
+        let mut tasks = task_group.tasks;
+        let Some(framework_id) = self.runs_for(&framework, &tasks) else { return };
+        if let Some(role) = only_role(&framework) {
+            add_allocation(&mut executor.resources, &role);
+            for task in &mut tasks {
+                add_allocation(&mut task.resources, &role);
+            }
+        }
+        let pending = PendingLaunch {
+            tasks,
+            is_group: true,
+            executor,
+            generated: false,
+            launch_executor,
+            resource_versions: resource_version_uuids,
+        };
+        // Frameworks that launch groups speak HTTP.
+        self.run(framework, &framework_id, None, pending, ctx);
     }
 }
 
 impl Agent {
+    /// Whose tasks these are, if this agent can take them.
+    fn runs_for(&self, framework: &v1::FrameworkInfo, tasks: &[v1::TaskInfo]) -> Option<FrameworkId> {
+        let first = tasks.first()?;
+        let Some(framework_id) = framework.id.as_ref().map(FrameworkId::from) else {
+            tracing::warn!(task_id = %first.task_id.value, "ignoring a task of a framework without an id");
+            return None;
+        };
+        if self.id.as_ref() != Some(&AgentId::from(&first.agent_id)) {
+            tracing::warn!(task_id = %first.task_id.value, agent_id = %first.agent_id.value, "ignoring a task that is for another agent id");
+            return None;
+        }
+        // While it re-registers, the master is being told which tasks there are. One that arrives meanwhile is not
+        // among them, and would run although the master calls it gone; not known here, the master finds it missing
+        // (upstream accepts it, with a note that it should not).
+        if self.phase != Phase::Running {
+            tracing::warn!(task_id = %first.task_id.value, phase = %self.phase, "ignoring a task");
+            return None;
+        }
+        Some(framework_id)
+    }
+
+    /// Runs what a message brings.
+    fn run(
+        &mut self,
+        framework: v1::FrameworkInfo,
+        framework_id: &FrameworkId,
+        pid: Option<String>,
+        pending: PendingLaunch,
+        ctx: &mut Context<Self>,
+    ) {
+        let mut directories = Vec::new();
+        if !self.frameworks.contains_key(framework_id) {
+            let agent = self.agent_id();
+            directories.push(self.paths.framework_work(&agent, framework_id));
+            directories.push(self.paths.framework_meta(&agent, framework_id));
+            // Looked at before the framework's own files are written there.
+            directories.retain(|path| self.disk.exists(path));
+            let scheduler = pid.and_then(|pid| pid.parse().ok()).filter(|pid: &Pid| !pid.is_nobody());
+            if !self.add_framework(framework, framework_id, scheduler, ctx) {
+                return;
+            }
+        }
+        self.unschedule_or_launch(framework_id, pending, directories, ctx);
+        self.touch(ctx);
+    }
+
     /// A framework launches its first task here. `false` if it could not be checkpointed.
     fn add_framework(
         &mut self,
@@ -193,7 +248,7 @@ impl Agent {
     fn unschedule_or_launch(
         &mut self,
         framework_id: &FrameworkId,
-        pending: PendingTask,
+        pending: PendingLaunch,
         mut directories: Vec<PathBuf>,
         ctx: &mut Context<Self>,
     ) {
@@ -208,13 +263,13 @@ impl Agent {
             directories.push(self.paths.executor_work(&agent, framework_id, &executor));
             directories.push(self.paths.executor_meta(&agent, framework_id, &executor));
         }
-        let vacate = self.earlier_task(framework_id, &executor, &TaskId::from(&pending.task.task_id));
-        directories
-            .extend(vacate.iter().filter_map(|vacate| Some(vacate.log.as_ref()?.task().to_path_buf())));
+        let vacate = self.earlier_tasks(framework_id, &executor, &pending.tasks);
+        let logs = vacate.iter().flat_map(|vacate| &vacate.tasks).filter_map(|(_, log)| log.as_ref());
+        directories.extend(logs.map(|log| log.task().to_path_buf()));
         let gc = self.colleagues.gc.as_ref().filter(|_| !directories.is_empty());
         let unscheduled = gc.and_then(|gc| gc.unschedule_existing(&directories));
         if unscheduled.is_none() && vacate.is_none() {
-            self.launch_task(framework_id, pending, ctx);
+            self.launch(framework_id, pending, ctx);
             return;
         }
         if let Some(framework) = self.frameworks.get_mut(framework_id) {
@@ -228,25 +283,33 @@ impl Agent {
         });
     }
 
-    /// What the StatusUpdateManager is asked before a task is launched whose id an earlier one had that is over, or is
+    /// What the StatusUpdateManager is asked before tasks are launched whose ids earlier ones had that are over, or are
     /// just being acknowledged. A framework may use an id again once it has acknowledged the end of the task.
+    fn earlier_tasks(
+        &self,
+        framework_id: &FrameworkId,
+        executor: &ExecutorId,
+        tasks: &[v1::TaskInfo],
+    ) -> Option<Vacate> {
+        let ids = tasks.iter().map(|task| TaskId::from(&task.task_id));
+        let earlier = ids.filter_map(|id| self.earlier_task(framework_id, executor, &id));
+        let tasks: Vec<_> = earlier.collect();
+        (!tasks.is_empty()).then(|| Vacate { framework: framework_id.clone(), tasks })
+    }
+
     fn earlier_task(
         &self,
         framework_id: &FrameworkId,
         executor: &ExecutorId,
         task: &TaskId,
-    ) -> Option<Vacate> {
+    ) -> Option<(TaskId, Option<UpdatesPath>)> {
         let framework = self.frameworks.get(framework_id)?;
         let holder = framework.executor_of_task.get(task).and_then(|id| framework.executors.get(id));
         let same = framework.executors.get(executor).filter(|executor| executor.checkpoint);
         let log = same.map(|executor| self.paths.task_updates(&self.run_of(framework_id, executor), task));
         let log = log.filter(|log| self.disk.exists(log.task()));
         let is_over = holder.is_none_or(|executor| executor.tasks.is_terminated(task));
-        (is_over && (holder.is_some() || log.is_some())).then(|| Vacate {
-            framework: framework_id.clone(),
-            task: task.clone(),
-            log,
-        })
+        (is_over && (holder.is_some() || log.is_some())).then(|| (task.clone(), log))
     }
 
     /// Directories are safe: what waited for that goes on, in order.
@@ -265,7 +328,7 @@ impl Agent {
         }
         let mut waiting = pending.into_iter();
         if let Some(first) = waiting.next() {
-            self.launch_task(framework_id, first, ctx);
+            self.launch(framework_id, first, ctx);
         }
         for pending in waiting {
             self.unschedule_or_launch(framework_id, pending, Vec::new(), ctx);
@@ -273,11 +336,15 @@ impl Agent {
         self.remove_framework_if_idle(framework_id, ctx);
     }
 
-    fn launch_task(&mut self, framework_id: &FrameworkId, pending: PendingTask, ctx: &mut Context<Self>) {
-        let PendingTask { task, executor, generated, launch_executor, resource_versions } = pending;
+    fn launch(&mut self, framework_id: &FrameworkId, pending: PendingLaunch, ctx: &mut Context<Self>) {
+        let PendingLaunch { tasks, is_group, executor, generated, launch_executor, resource_versions } =
+            pending;
+        let Some(first) = tasks.first().cloned() else { return };
         let executor_id = ExecutorId::from(&executor.executor_id);
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
-        if framework.executor_of_task.contains_key(&TaskId::from(&task.task_id)) {
+        let is_known =
+            |task: &&v1::TaskInfo| framework.executor_of_task.contains_key(task.task_id.value.as_str());
+        if let Some(task) = tasks.iter().find(is_known) {
             tracing::warn!(task_id = %task.task_id.value, %framework_id, "ignoring a task: an earlier one with its id is not over");
             return;
         }
@@ -307,7 +374,7 @@ impl Agent {
         };
         match placement {
             Placement::Drop { reason, message, mend } => {
-                self.drop_task(framework_id, &task, &executor_id, (reason, message), ctx);
+                self.drop_tasks(framework_id, &tasks, &executor_id, (reason, message), ctx);
                 match mend {
                     Mend::Nothing => {}
                     Mend::SayExited => self.send_exited(framework_id, &executor_id, None, ctx),
@@ -315,16 +382,16 @@ impl Agent {
                 }
                 self.remove_framework_if_idle(framework_id, ctx);
             }
-            Placement::Queue => self.queue_task(framework_id, &executor_id, task, ctx),
+            Placement::Queue => self.queue_tasks(framework_id, &executor_id, tasks, is_group, ctx),
             Placement::Launch => match self.add_executor(framework_id, executor, generated) {
                 Ok(()) => {
-                    self.queue_task(framework_id, &executor_id, task.clone(), ctx);
-                    self.launch_executor(framework_id, &executor_id, &task, ctx);
+                    self.queue_tasks(framework_id, &executor_id, tasks, is_group, ctx);
+                    self.launch_executor(framework_id, &executor_id, &first, ctx);
                 }
                 Err(error) => {
                     let message = error.to_string();
                     let why = (Reason::ExecutorTerminated, message.as_str());
-                    self.drop_task(framework_id, &task, &executor_id, why, ctx);
+                    self.drop_tasks(framework_id, &tasks, &executor_id, why, ctx);
                     if launch_executor == Some(true) {
                         self.send_exited(framework_id, &executor_id, None, ctx);
                     }
@@ -334,23 +401,32 @@ impl Agent {
         }
     }
 
-    /// Queues a task until its executor has subscribed and its container has the resources.
-    fn queue_task(
+    /// Queues tasks until their executor has subscribed and its container has the resources.
+    fn queue_tasks(
         &mut self,
         framework_id: &FrameworkId,
         executor_id: &ExecutorId,
-        task: v1::TaskInfo,
+        tasks: Vec<v1::TaskInfo>,
+        is_group: bool,
         ctx: &mut Context<Self>,
     ) {
-        let id = TaskId::from(&task.task_id);
-        if let Err(error) = self.checkpoint_task(framework_id, executor_id, &id, &task) {
-            self.fail(error.to_string(), ctx);
-            return;
+        for task in &tasks {
+            let id = TaskId::from(&task.task_id);
+            if let Err(error) = self.checkpoint_task(framework_id, executor_id, &id, task) {
+                self.fail(error.to_string(), ctx);
+                return;
+            }
         }
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
         let Some(executor) = framework.executors.get_mut(executor_id) else { return };
-        framework.executor_of_task.insert(id.clone(), executor_id.clone());
-        executor.tasks.queue(id, Arc::new(task));
+        if is_group {
+            executor.tasks.group(tasks.iter().map(|task| TaskId::from(&task.task_id)).collect());
+        }
+        for task in tasks {
+            let id = TaskId::from(&task.task_id);
+            framework.executor_of_task.insert(id.clone(), executor_id.clone());
+            executor.tasks.queue(id, Arc::new(task));
+        }
         if executor.phase == ExecutorPhase::Running {
             self.change_resources(framework_id, executor_id, AfterUpdate::SendQueued, ctx);
         }
@@ -374,7 +450,20 @@ impl Agent {
         checkpoint::write_message(&*self.disk, &path, &task, Durability::Process)
     }
 
-    /// Reports that a task was not launched.
+    /// Reports that tasks were not launched.
+    fn drop_tasks(
+        &mut self,
+        framework_id: &FrameworkId,
+        tasks: &[v1::TaskInfo],
+        executor: &ExecutorId,
+        why: (Reason, &str),
+        ctx: &mut Context<Self>,
+    ) {
+        for task in tasks {
+            self.drop_task(framework_id, task, executor, why, ctx);
+        }
+    }
+
     fn drop_task(
         &mut self,
         framework_id: &FrameworkId,

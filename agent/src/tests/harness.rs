@@ -32,8 +32,9 @@ pub(super) const FRAMEWORK: &str = "M-0000";
 pub(super) enum Heard {
     Register(internal::RegisterSlaveMessage),
     Reregister(internal::ReregisterSlaveMessage),
-    Resources,
+    Resources(internal::UpdateSlaveMessage),
     Update(internal::StatusUpdate),
+    Operation(internal::UpdateOperationStatusMessage),
     Exited(internal::ExitedExecutorMessage),
     ToFramework(internal::ExecutorToFrameworkMessage),
     Pong,
@@ -59,6 +60,7 @@ impl Process for FakeMaster {
         install.message::<internal::ReregisterSlaveMessage>();
         install.message::<internal::UpdateSlaveMessage>();
         install.message::<internal::StatusUpdateMessage>();
+        install.message::<internal::UpdateOperationStatusMessage>();
         install.message::<internal::ExitedExecutorMessage>();
         install.message::<internal::ExecutorToFrameworkMessage>();
         install.message::<internal::PongSlaveMessage>();
@@ -99,7 +101,8 @@ macro_rules! hears {
 }
 
 hears! {
-    internal::UpdateSlaveMessage => |_| Heard::Resources;
+    internal::UpdateSlaveMessage => Heard::Resources;
+    internal::UpdateOperationStatusMessage => Heard::Operation;
     internal::StatusUpdateMessage => |message: internal::StatusUpdateMessage| Heard::Update(message.update);
     internal::ExitedExecutorMessage => Heard::Exited;
     internal::ExecutorToFrameworkMessage => Heard::ToFramework;

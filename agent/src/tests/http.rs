@@ -81,6 +81,9 @@ fn state_shows_what_runs_and_what_is_over() {
                 "MULTI_ROLE",
                 "HIERARCHICAL_ROLE",
                 "RESERVATION_REFINEMENT",
+                "RESOURCE_PROVIDER",
+                "RESIZE_VOLUME",
+                "AGENT_OPERATION_FEEDBACK",
                 "AGENT_DRAINING"
             ])
         );

@@ -25,10 +25,18 @@ fn an_agent_registers_within_a_second_with_what_it_has() {
         let capabilities = AgentCapabilities::from_protos(&message.agent_capabilities);
         assert_eq!(
             capabilities.names().collect::<Vec<_>>(),
-            ["MULTI_ROLE", "HIERARCHICAL_ROLE", "RESERVATION_REFINEMENT", "AGENT_DRAINING"]
+            [
+                "MULTI_ROLE",
+                "HIERARCHICAL_ROLE",
+                "RESERVATION_REFINEMENT",
+                "RESOURCE_PROVIDER",
+                "RESIZE_VOLUME",
+                "AGENT_OPERATION_FEEDBACK",
+                "AGENT_DRAINING"
+            ]
         );
         assert_eq!(message.resource_version_uuid.unwrap().value.len(), 16);
-        assert!(matches!(world.hears()[1], Heard::Resources));
+        assert!(matches!(world.hears()[1], Heard::Resources(_)));
         let info = directory.path().join("meta/slaves/latest/slave.info");
         assert!(info.exists());
     });

@@ -4,7 +4,8 @@
 //!
 //! What is said here of an agent holds for its id: whether it is registered, awaited after a failover or unreachable, and
 //! it is in the registry. A *deactivated* agent runs on, and is offered to nobody. One that is *drained* is deactivated,
-//! and told to end its tasks, each time that it registers again; when the last one is over and acknowledged, it is
+//! and told to end its tasks, each time that it registers again; when the last one is over and acknowledged, and no
+//! operation is under way, it is
 //! DRAINED, or marked gone if the operator wants it so. Only then can it be active again.
 
 use libprocess::Context;
@@ -80,12 +81,14 @@ fn take_out(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
     inverse_offers::rescind_of_agent(master, agent, ctx);
 }
 
-/// Notes it in the registry if an agent that is being drained has no tasks any more. Asked whenever one may have been
-/// the last.
+/// Notes it in the registry if an agent that is being drained has no tasks and no operations any more. Asked whenever one
+/// may have been the last.
 pub(crate) fn check_drained(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
     let Some(drain) = master.cluster.activation(agent).drain else { return };
     let state = master.cluster.agent(agent);
-    let is_empty = state.is_some_and(|state| state.tasks.is_empty() || is_on(Bug::DrainsEarly));
+    let is_empty = state.is_some_and(|state| {
+        (state.tasks.is_empty() || is_on(Bug::DrainsEarly)) && state.operations.is_empty()
+    });
     if drain.state() != v1::DrainState::Draining || !is_empty {
         return;
     }

@@ -11,12 +11,12 @@
 use libprocess::Context;
 use mesos::AgentId;
 use mesos::v1::task_status::Reason;
-use mesos::v1::{self, TaskState};
+use mesos::v1::{self, OperationState, TaskState};
 
 use crate::cluster::status;
 use crate::master::Master;
 use crate::operator::news;
-use crate::{inverse_offers, offers, updates};
+use crate::{inverse_offers, offers, operations, updates};
 
 /// Why an agent is not in the books any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,17 @@ impl Departure {
             (Self::Unreachable(_), true) => (TaskState::TaskUnreachable, Reason::AgentRemoved),
             (Self::Gone, true) => (TaskState::TaskGoneByOperator, Reason::AgentRemovedByOperator),
             _ => (TaskState::TaskLost, Reason::AgentRemoved),
+        }
+    }
+
+    /// What a framework is told of an operation on the agent, once: with an agent that left, upstream says nothing.
+    fn end_of_operations(self) -> Option<(OperationState, &'static str)> {
+        match self {
+            Self::Left => None,
+            Self::Unreachable(_) => {
+                Some((OperationState::OperationUnreachable, "Agent was marked unreachable"))
+            }
+            Self::Gone => Some((OperationState::OperationGoneByOperator, "Agent has been marked gone")),
         }
     }
 }
@@ -70,6 +81,7 @@ pub(super) fn leave(
         updates::remove_task(master, &framework, &id, unreachable);
         updates::forward(master, &framework, end, ctx);
     }
+    operations::feedback::lose(master, agent, departure.end_of_operations(), ctx);
     for (framework, executor) in executors {
         updates::remove_executor(master, &framework, agent, &executor);
     }

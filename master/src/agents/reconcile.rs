@@ -11,8 +11,7 @@ use std::time::SystemTime;
 
 use libprocess::{Context, Pid};
 use mesos::internal::{
-    CheckpointResourcesMessage, KillTaskMessage, ReconcileTasksMessage, ShutdownExecutorMessage,
-    SlaveReregisteredMessage,
+    KillTaskMessage, ReconcileTasksMessage, ShutdownExecutorMessage, SlaveReregisteredMessage,
 };
 use mesos::tasks::is_terminal;
 use mesos::v1;
@@ -23,7 +22,8 @@ use super::activation;
 use super::reregister::keys_of;
 use crate::cluster::{Agent, Introduction, status};
 use crate::master::Master;
-use crate::updates;
+use crate::operations::apply;
+use crate::{offers, updates};
 
 /// Takes a known agent back.
 pub(super) fn known(
@@ -35,12 +35,18 @@ pub(super) fn known(
 ) {
     let (id, pid) = (introduction.id.clone(), introduction.pid.clone());
     let was_connected = master.cluster.agent(&id).is_some_and(|agent| agent.connected);
+    let before = master.cluster.agent(&id).map(|agent| agent.total.clone());
     master.cluster.update_agent(introduction, ctx.now());
     // Also when it seems connected: the connection that was linked may be one that is long dead.
     ctx.link(&pid);
     if let Some(agent) = master.cluster.agent(&id) {
+        let changed = before.is_some_and(|before| before != agent.total);
         master.allocation.update_agent(agent);
         answer(master, agent, tasks, ctx);
+        if changed {
+            // An operation has not reached it: what is offered may not be there.
+            offers::rescind_of_agent(master, &id, ctx);
+        }
     }
     remove_lost_executors(master, &id, executors);
     end_unwanted(master, &id, &pid, executors, tasks, ctx);
@@ -154,6 +160,6 @@ fn send_checkpointed(master: &Master, agent: &AgentId, ctx: &Context<Master>) {
     if let Some(agent) = master.cluster.agent(agent)
         && !agent.capabilities.resource_provider
     {
-        ctx.post(&agent.pid, CheckpointResourcesMessage { resources: agent.checkpointed.to_protos() });
+        apply::send_checkpointed(agent, ctx);
     }
 }

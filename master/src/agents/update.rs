@@ -1,7 +1,8 @@
 //! `UpdateSlaveMessage`: an agent reports other resources (upstream: `Master::updateSlave`).
 //!
 //! Oversubscribed resources change often, so only offers with revocable resources are taken back for
-//! them. Resource providers and operations are not there yet: what an agent says of them is not heeded.
+//! them. Operations that it mentions, and those that it does not, are reconciled. Resource providers are not there yet: what
+//! an agent says of them is not heeded.
 
 use libprocess::{Context, Pid};
 use mesos::internal::UpdateSlaveMessage;
@@ -10,7 +11,7 @@ use mesos::{AgentId, OfferId, Resources};
 
 use super::activation;
 use crate::master::Master;
-use crate::offers;
+use crate::{offers, operations};
 
 /// Takes over what the agent reports.
 pub(crate) fn update(
@@ -21,10 +22,14 @@ pub(crate) fn update(
 ) {
     master.metrics.messages_update_slave.increment();
     let id = AgentId::from(&message.slave_id);
-    let Some(agent) = master.cluster.agent(&id) else {
+    if master.cluster.agent(&id).is_none() {
         tracing::warn!(agent = %from, "ignoring the update of a removed agent");
         return;
-    };
+    }
+    if let Some(operations) = message.operations.take() {
+        operations::reconcile::reconcile(master, &id, operations.operations, ctx);
+    }
+    let Some(agent) = master.cluster.agent(&id) else { return };
     // Agents before 1.5 leave the flag out and mean it.
     let oversubscribed = message.update_oversubscribed_resources.unwrap_or(true);
     resources::upgrade_all(&mut message.oversubscribed_resources);

@@ -1,11 +1,13 @@
 //! ACCEPT: a framework uses what it was offered (upstream: `accept`, `_accept`).
 //!
 //! Several offers can be taken together if they are of one agent and one role. The operations are
-//! applied in order to what is left of them; what is left at the end goes back, and is not offered to
-//! the framework again for as long as its filters say. One offer that is not valid (any more) voids the
+//! applied in order to what is left of them: a task can use what was reserved before it in the same call. What is left
+//! at the end goes back, and is not offered to the framework again for as long as its filters say; what operations have
+//! made of it is, since that is what it wanted. One offer that is not valid (any more) voids the
 //! whole call: its tasks are dropped, and its other offers are given back.
 
 use libprocess::Context;
+use mesos::resources::{CarriesResources as _, ResourceConversion, validate_and_upgrade_operation};
 use mesos::sabotage::{Bug, is_on};
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::scheduler::call::Accept;
@@ -13,19 +15,52 @@ use mesos::v1::task_status::Reason;
 use mesos::v1::{self, OperationState, TaskState};
 use mesos::{AgentId, FrameworkId, OfferId, Resources, TaskId};
 
-use super::launch;
+use super::{convert, launch, launch_group};
 use crate::cluster::status;
 use crate::frameworks::events;
 use crate::master::Master;
 use crate::validation::{self, Invalid};
-use crate::{offers, updates};
+use crate::{offers, operations, updates};
 
 /// What is left of the offers while the operations are applied.
 pub(super) struct Taken {
     pub(super) agent: AgentId,
     pub(super) role: String,
+    /// As it was offered.
+    offered: Resources,
+    /// What the next operation can use.
     pub(super) remaining: Resources,
+    /// The shared resources among it, whatever tasks have taken of them: a task may take more copies than were offered.
+    pub(super) shared: Resources,
+    /// Volumes that were resized in this call. Nothing else in it can use them, as in upstream.
+    pub(super) resized: Resources,
     pub(super) launched: Resources,
+    /// What the allocator is to do to what the framework holds, in order.
+    pub(super) conversions: Vec<ResourceConversion>,
+}
+
+impl Taken {
+    /// What a task can use.
+    pub(super) fn available(&self) -> Resources {
+        if self.shared.is_empty() {
+            self.remaining.clone()
+        } else {
+            self.remaining.non_shared() + &self.shared
+        }
+    }
+
+    /// Tasks or an executor take this. Copies of shared resources that were not offered are made for them.
+    pub(super) fn launch(&mut self, resources: &Resources) {
+        let shared = resources.shared();
+        if !shared.is_empty() {
+            let additional = shared - &self.remaining.shared();
+            if !additional.is_empty() {
+                self.conversions.push(ResourceConversion::new(Resources::default(), additional));
+            }
+        }
+        self.remaining -= resources;
+        self.launched += resources;
+    }
 }
 
 /// Accepts offers.
@@ -39,15 +74,8 @@ pub(super) fn accept(master: &mut Master, framework: &FrameworkId, call: Accept,
     for operation in call.operations {
         apply(master, framework, operation, &mut taken, ctx);
     }
-    let Taken { agent, remaining, launched, .. } = taken;
     // As with DECLINE, what comes without filters is refused for their default of 5 seconds.
-    let filters = call.filters.unwrap_or_default();
-    if !remaining.is_empty() && !is_on(Bug::KeepsRest) {
-        master.allocation.recover_offered(framework, &agent, remaining, Some(filters));
-    }
-    if !launched.is_empty() {
-        master.allocation.allocate(&agent, launched);
-    }
+    give_back(master, framework, taken, call.filters.unwrap_or_default());
 }
 
 fn count(master: &Master, operations: &[Operation]) {
@@ -96,43 +124,106 @@ fn take(
     ids: &[v1::OfferId],
     ctx: &mut Context<Master>,
 ) -> Option<Taken> {
-    let mut taken: Option<Taken> = None;
+    let mut of: Option<(AgentId, String)> = None;
+    let mut offered = Resources::default();
     for id in ids {
         let Some(offer) = offers::take(master, &OfferId::from(id), ctx) else { continue };
         master.metrics.framework(framework).offers_accepted.increment();
-        match &mut taken {
-            Some(taken) => taken.remaining += &offer.resources,
-            None => {
-                taken = Some(Taken {
-                    agent: offer.agent.clone(),
-                    role: offer.role.clone(),
-                    remaining: offer.resources.clone(),
-                    launched: Resources::default(),
-                });
-            }
+        of.get_or_insert_with(|| (offer.agent.clone(), offer.role.clone()));
+        offered += &offer.resources;
+    }
+    let (agent, role) = of?;
+    Some(Taken {
+        agent,
+        role,
+        remaining: offered.clone(),
+        shared: offered.shared(),
+        offered,
+        resized: Resources::default(),
+        launched: Resources::default(),
+        conversions: Vec::new(),
+    })
+}
+
+/// Tells the allocator what became of the offers.
+fn give_back(master: &Master, framework: &FrameworkId, taken: Taken, filters: v1::Filters) {
+    let Taken { agent, offered, remaining, resized, launched, conversions, .. } = taken;
+    let mut declined = remaining;
+    if !conversions.is_empty() {
+        let converted = &declined + &resized - &offered;
+        declined -= &converted;
+        master.allocation.update_allocation(framework, &agent, offered, conversions);
+        if !converted.is_empty() {
+            master.allocation.recover_offered(framework, &agent, converted, None);
         }
     }
-    taken
+    if !declined.is_empty() && !is_on(Bug::KeepsRest) {
+        master.allocation.recover_offered(framework, &agent, declined, Some(filters));
+    }
+    if !launched.is_empty() {
+        master.allocation.allocate(&agent, launched);
+    }
 }
 
 fn apply(
     master: &mut Master,
     framework: &FrameworkId,
-    operation: Operation,
+    mut operation: Operation,
     taken: &mut Taken,
     ctx: &mut Context<Master>,
 ) {
-    match operation.r#type() {
+    let kind = operation.r#type();
+    if kind == operation::Type::Unknown {
+        tracing::warn!(framework_id = %framework, "ignoring an unknown operation");
+        return;
+    }
+    if let Err(text) = prepare(master, &mut operation, taken) {
+        let reason = match kind {
+            operation::Type::LaunchGroup => Reason::TaskGroupInvalid,
+            _ => Reason::TaskInvalid,
+        };
+        drop_operation(master, framework, operation, TaskState::TaskError, reason, &text, ctx);
+        return;
+    }
+    match kind {
         operation::Type::Launch => launch::launch(master, framework, operation, taken, ctx),
-        operation::Type::Unknown => {
-            tracing::warn!(framework_id = %framework, "ignoring an unknown operation")
+        operation::Type::LaunchGroup => launch_group::launch(master, framework, operation, taken, ctx),
+        _ => convert::convert(master, framework, operation, taken, ctx),
+    }
+}
+
+/// Brings an operation into the form in which it is validated and applied.
+fn prepare(master: &Master, operation: &mut Operation, taken: &Taken) -> Result<(), String> {
+    let kind = operation.r#type();
+    let is_launch = matches!(kind, operation::Type::Launch | operation::Type::LaunchGroup);
+    validate_and_upgrade_operation(operation).map_err(|error| match is_launch {
+        true => error.to_string(),
+        false => format!("Operation attempted with invalid resources: {error}"),
+    })?;
+    if operation.reserve.as_ref().is_some_and(|reserve| !reserve.source.is_empty()) {
+        return Err(
+            "Operation attempted with invalid resources: Reservation updates are not yet implemented for the \
+             scheduler API."
+                .to_owned(),
+        );
+    }
+    if operation.id.is_some() {
+        if is_launch {
+            return Err(format!("The `id` field cannot be set on {} operations", kind.as_str_name()));
         }
-        kind => {
-            let text = format!("{} operations are not supported by this master", kind.as_str_name());
-            let (state, reason) = (TaskState::TaskError, Reason::TaskGroupInvalid);
-            drop_operation(master, framework, operation, state, reason, &text, ctx);
+        let agent = master.cluster.agent(&taken.agent);
+        let capabilities = agent.map(|agent| agent.capabilities).unwrap_or_default();
+        if !(capabilities.agent_operation_feedback && capabilities.resource_provider) {
+            return Err(format!(
+                "Operation on agent default resources requested feedback, but agent {} does not have the required \
+                 AGENT_OPERATION_FEEDBACK and RESOURCE_PROVIDER capabilities",
+                taken.agent
+            ));
         }
     }
+    // Frameworks without MULTI_ROLE, and lazy ones, leave it out.
+    operation.inject_allocation(&taken.role);
+    Ok(())
 }
 
 /// An operation is not done. Tasks become `state`; another operation is answered only if it asked for
@@ -151,13 +242,11 @@ pub(super) fn drop_operation(
         operation::Type::LaunchGroup => operation.launch_group.map(|launch| launch.task_group.tasks),
         kind => {
             tracing::warn!(framework_id = %framework, kind = kind.as_str_name(), text, "dropping an operation");
+            // Not OPERATION_DROPPED: it was never valid.
+            master.metrics.operations.added(kind, OperationState::OperationError);
             if operation.id.is_some() {
-                let status = v1::OperationStatus {
-                    operation_id: operation.id,
-                    state: OperationState::OperationError.into(),
-                    message: Some(text.to_owned()),
-                    ..Default::default()
-                };
+                let state = OperationState::OperationError;
+                let status = operations::status(state, operation.id, Some(text), None);
                 master.send(framework, events::operation_update(status), ctx);
             }
             return;

@@ -12,36 +12,23 @@ use mesos::v1::offer::Operation;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 
-use super::accept::{Taken, drop_operation, refuse_task};
-use crate::cluster::{Executor, Task};
+use super::accept::{Taken, refuse_task};
+use crate::cluster::{Agent, Executor, Task};
 use crate::master::Master;
 use crate::operator::news;
-use crate::validation::resource::inject_role;
 use crate::validation::task::{self, Launchable};
 
 /// Launches the operation's tasks.
 pub(super) fn launch(
     master: &mut Master,
     framework: &FrameworkId,
-    mut operation: Operation,
+    operation: Operation,
     taken: &mut Taken,
     ctx: &mut Context<Master>,
 ) {
-    let problem = match resources::validate_and_upgrade_operation(&mut operation) {
-        Err(error) => Some(error.to_string()),
-        Ok(()) if operation.id.is_some() => {
-            Some("The `id` field cannot be set on LAUNCH operations".to_owned())
-        }
-        Ok(()) => None,
-    };
-    if let Some(text) = problem {
-        let (state, reason) = (TaskState::TaskError, Reason::TaskInvalid);
-        drop_operation(master, framework, operation, state, reason, &text, ctx);
-        return;
-    }
     let kind = operation.r#type();
     for mut task in operation.launch.map_or_else(Vec::new, |launch| launch.task_infos) {
-        complete(&mut task, framework, &taken.role);
+        complete(&mut task, framework);
         match validate(master, framework, &task, taken) {
             Ok(launchable) => {
                 apply(master, framework, &task, &launchable, taken);
@@ -57,11 +44,9 @@ pub(super) fn launch(
 }
 
 /// Fills in what a framework may leave out.
-fn complete(task: &mut v1::TaskInfo, framework: &FrameworkId, role: &str) {
+fn complete(task: &mut v1::TaskInfo, framework: &FrameworkId) {
     use v1::health_check::Type;
-    inject_role(&mut task.resources, role);
     if let Some(executor) = &mut task.executor {
-        inject_role(&mut executor.resources, role);
         executor.framework_id.get_or_insert_with(|| framework.to_proto());
     }
     // The type came later than its two first kinds.
@@ -82,7 +67,7 @@ fn validate(
 ) -> Result<Launchable, String> {
     let state = master.cluster.framework(framework).ok_or("Framework cannot be found")?;
     let agent = master.cluster.agent(&taken.agent).ok_or("Agent removed")?;
-    task::validate(task, state, agent, &taken.remaining).map_err(|error| error.0)
+    task::validate(task, state, agent, &taken.available()).map_err(|error| error.0)
 }
 
 /// The task is in the books before it is sent: an update may come at once.
@@ -96,14 +81,11 @@ fn apply(
     if let (Some(executor), Some(resources)) = (&info.executor, &launchable.new_executor) {
         let executor = Executor { info: executor.clone(), resources: resources.clone() };
         master.cluster.add_executor(framework, &taken.agent, executor);
-        taken.remaining -= resources;
-        taken.launched += resources;
     }
     master.cluster.add_task(Task::staging(info, launchable.task.clone(), framework));
     master.metrics.framework(framework).task_added(TaskState::TaskStaging);
     news::task_added(master, framework, &info.task_id.value);
-    taken.remaining -= &launchable.task;
-    taken.launched += &launchable.task;
+    taken.launch(&launchable.total());
 }
 
 fn tell(
@@ -125,27 +107,26 @@ fn tell(
     if !agent.capabilities.reservation_refinement {
         downgrade(&mut task);
     }
-    let version = agent.resource_version.clone();
     let message = RunTaskMessage {
         framework_id: None,
         framework: (*state.info).clone(),
         task,
-        resource_version_uuids: version
-            .map(|uuid| ResourceVersionUuid { resource_provider_id: None, uuid })
-            .into_iter()
-            .collect(),
+        resource_version_uuids: resource_versions(agent),
         pid: Some(state.pid_text()),
         launch_executor: Some(launch_executor),
     };
     ctx.post(&agent.pid, message);
 }
 
+/// What the master believes the agent's resources to be.
+pub(super) fn resource_versions(agent: &Agent) -> Vec<ResourceVersionUuid> {
+    let version = agent.resource_version.clone();
+    version.map(|uuid| ResourceVersionUuid { resource_provider_id: None, uuid }).into_iter().collect()
+}
+
 /// An agent without RESERVATION_REFINEMENT never offers refined reservations: nothing is lost.
-fn downgrade(task: &mut v1::TaskInfo) {
-    let executor = task.executor.as_mut().map(|executor| &mut executor.resources);
-    for resources in [Some(&mut task.resources), executor].into_iter().flatten() {
-        if resources::downgrade_all(resources).is_err() {
-            tracing::warn!("a refined reservation for an agent that does not know them");
-        }
+pub(super) fn downgrade(message: &mut impl resources::CarriesResources) {
+    if message.downgrade_resources().is_err() {
+        tracing::warn!("a refined reservation for an agent that does not know them");
     }
 }

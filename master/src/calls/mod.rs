@@ -8,11 +8,13 @@
 pub(crate) mod accept;
 pub(crate) mod acknowledge;
 pub(crate) mod acknowledge_operation_status;
+pub(crate) mod convert;
 pub(crate) mod decline;
 pub(crate) mod http;
 pub(crate) mod inverse_offers;
 pub(crate) mod kill;
 pub(crate) mod launch;
+pub(crate) mod launch_group;
 pub(crate) mod message;
 pub(crate) mod reconcile;
 pub(crate) mod reconcile_operations;
@@ -77,7 +79,7 @@ pub(crate) fn dispatch(
         }
         Type::AcknowledgeOperationStatus => {
             let call = call.acknowledge_operation_status.unwrap_or_default();
-            acknowledge_operation_status::acknowledge(master, framework, &call);
+            acknowledge_operation_status::acknowledge(master, framework, call, ctx);
         }
         Type::Reconcile => reconcile::reconcile(master, framework, call.reconcile.unwrap_or_default(), ctx),
         Type::ReconcileOperations => {

@@ -8,6 +8,7 @@ use libprocess::Pid;
 use mesos::capabilities::AgentCapabilities;
 use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resources, TaskId, v1};
+use uuid::Uuid;
 
 use super::framework::Executor;
 use super::persistent::{Map, Ordered, map, ordered};
@@ -45,6 +46,8 @@ pub struct Agent {
     pub killed_tasks: Arc<BTreeSet<(FrameworkId, TaskId)>>,
     /// The frameworks' own executors on it.
     pub executors: Ordered<(FrameworkId, ExecutorId), Arc<Executor>>,
+    /// Operations on its resources that are under way, or over and not acknowledged.
+    pub operations: Ordered<Uuid, Arc<v1::Operation>>,
     /// Outstanding offers of its resources.
     pub offers: Ordered<OfferId, ()>,
     /// Held by tasks and executors, for each framework. Sums that became empty are not kept.
@@ -105,6 +108,7 @@ impl Agent {
             tasks: map(),
             killed_tasks: Arc::default(),
             executors: ordered(),
+            operations: ordered(),
             offers: ordered(),
             used: ordered(),
             offered: Resources::default(),
@@ -175,6 +179,11 @@ impl Agent {
         if used.is_empty() {
             self.used.remove_mut(framework);
         }
+    }
+
+    /// How upstream's texts name it.
+    pub fn label(&self) -> String {
+        format!("{} at {} ({})", self.id, self.pid, self.info.hostname)
     }
 
     /// The machine that it is on, as operators name it when they plan maintenance.

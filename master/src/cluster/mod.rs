@@ -13,6 +13,7 @@ mod agents;
 pub mod books;
 pub mod framework;
 pub mod offer;
+pub mod operations;
 pub mod persistent;
 pub mod snapshot;
 pub mod status;
@@ -41,6 +42,7 @@ pub use books::Books;
 pub use framework::{Connection, Executor, Framework};
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
 pub use offer::Offer;
+pub use operations::OperationChange;
 pub use persistent::{History, Map, Ordered};
 pub use snapshot::{MasterView, Snapshot};
 pub use tally::Tally;
@@ -76,6 +78,8 @@ pub struct Cluster {
     /// Finds an agent by its pid; not part of a snapshot.
     agents_by_pid: IndexMap<Pid, AgentId, FixedState>,
     offers: Map<OfferId, Arc<Offer>>,
+    /// Finds operations by the ids that their frameworks gave them; not part of a snapshot.
+    named_operations: operations::Named,
     recovered_agents: Ordered<AgentId, Arc<v1::AgentInfo>>,
     unreachable_agents: Ordered<AgentId, v1::TimeInfo>,
     gone_agents: Ordered<AgentId, v1::TimeInfo>,
@@ -107,6 +111,7 @@ impl Cluster {
             agents: persistent::ordered(),
             agents_by_pid: IndexMap::default(),
             offers: persistent::map(),
+            named_operations: operations::Named::new(),
             recovered_agents: persistent::ordered(),
             unreachable_agents: persistent::ordered(),
             gone_agents: persistent::ordered(),

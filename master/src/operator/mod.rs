@@ -12,6 +12,7 @@
 //! | MARK_AGENT_GONE, DRAIN_AGENT, DEACTIVATE_AGENT, REACTIVATE_AGENT | | `agents` |
 //! | GET_MAINTENANCE_SCHEDULE, UPDATE_MAINTENANCE_SCHEDULE, GET_MAINTENANCE_STATUS, START_MAINTENANCE, STOP_MAINTENANCE | `/maintenance/schedule`, `/maintenance/status`, `/machine/down`, `/machine/up` | `maintenance` |
 //! | GET_QUOTA, UPDATE_QUOTA, SET_QUOTA, REMOVE_QUOTA | `GET`, `POST` and `DELETE /quota` | `quota` |
+//! | RESERVE_RESOURCES, UNRESERVE_RESOURCES, CREATE_VOLUMES, DESTROY_VOLUMES, GROW_VOLUME, SHRINK_VOLUME | `/reserve`, `/unreserve`, `/create-volumes`, `/destroy-volumes` | `reservations` |
 //! | GET_WEIGHTS, UPDATE_WEIGHTS | `GET` and `PUT /weights` | `weights` |
 //!
 //! A call that is not in the table is answered with 501 and its name. The checks are in upstream's order, with
@@ -29,6 +30,7 @@ pub(crate) mod news;
 mod node;
 mod operations;
 pub(crate) mod quota;
+mod reservations;
 mod roles;
 mod state;
 pub(crate) mod subscribe;
@@ -63,6 +65,7 @@ pub(crate) fn install(install: &mut Install<Master>) {
         either(admit(m, &r).and_then(|()| teardown::endpoint(m, &r, c)))
     });
     install_maintenance(install);
+    install_reservations(install);
 }
 
 /// The endpoints of maintenance, registered as the others.
@@ -79,6 +82,25 @@ fn install_maintenance(install: &mut Install<Master>) {
     install.route(&[], "/machine/up", "Ends the maintenance of machines: POST.", |m, r, c| {
         either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::stop)))
     });
+}
+
+/// The endpoints of reservations and volumes.
+fn install_reservations(install: &mut Install<Master>) {
+    use reservations::Endpoint;
+    let routes = [
+        ("/reserve", "Reserves resources of an agent: POST.", Endpoint::Reserve),
+        ("/unreserve", "Undoes reservations: POST.", Endpoint::Unreserve),
+        ("/create-volumes", "Creates persistent volumes: POST.", Endpoint::Create),
+        ("/destroy-volumes", "Destroys persistent volumes: POST.", Endpoint::Destroy),
+    ];
+    for (path, help, endpoint) in routes {
+        install.route(&[], path, help, move |m: &mut Master, r: Request, c: &mut Context<Master>| {
+            let answer = admit(m, &r)
+                .and_then(|()| principal(&r))
+                .and_then(|principal| reservations::endpoint(m, &r, endpoint, principal, c));
+            either(answer)
+        });
+    }
 }
 
 fn either(answer: Result<Reply, Response>) -> Reply {
@@ -100,13 +122,16 @@ fn api(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Res
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
         Response::text(status, error.to_string())
     })?;
-    let call: Call =
+    let mut call: Call =
         codec::decode_call(media, &request.body).map_err(|error| Response::bad_request(error.to_string()))?;
     let kind = validation::operator::validate(&call)
         .map_err(|error| Response::bad_request(format!("Failed to validate master::Call: {error}")))?;
     let media = MediaType::of_answer(request.header("Accept"))
         .map_err(|error| Response::text(StatusCode::NOT_ACCEPTABLE, error.to_string()))?;
     tracing::info!(call = kind.as_str_name(), "processing an operator's call");
+    if let Some((agent, operation)) = reservations::operation_of(kind, &mut call) {
+        return reservations::apply(master, &agent, operation, principal(request)?, ctx);
+    }
     dispatch(master, kind, call, media, ctx)
 }
 
@@ -132,7 +157,7 @@ fn dispatch(
             Ok(state::answer(master, kind, media, ctx))
         }
         Type::GetRoles => Ok(roles::get(master, media, ctx)),
-        Type::GetOperations => Ok(operations::get(media)),
+        Type::GetOperations => Ok(operations::get(master, media, ctx)),
         Type::Subscribe => Ok(subscribe::subscribe(master, media, ctx)),
         Type::ListFiles => Ok(files::list(&master.files, call.list_files.unwrap_or_default(), media)),
         Type::ReadFile => Ok(files::read(&master.files, call.read_file.unwrap_or_default(), media)),

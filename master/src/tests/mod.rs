@@ -13,6 +13,7 @@ mod framework_failover;
 mod gone;
 mod launch;
 mod maintenance;
+mod operations;
 mod operator_reads;
 mod partition;
 mod pruning;
@@ -20,9 +21,12 @@ mod quota;
 mod reconciliation;
 mod recovery;
 mod removal;
+mod reservations;
 mod shelf;
 mod subscribe;
+mod task_groups;
 mod teardown;
+mod volumes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -46,6 +50,10 @@ pub(crate) enum Got {
     Registered(SlaveRegisteredMessage),
     Reregistered(SlaveReregisteredMessage),
     Run(Box<RunTaskMessage>),
+    RunGroup(Box<RunTaskGroupMessage>),
+    Apply(Box<ApplyOperationMessage>),
+    AcknowledgedOperation(AcknowledgeOperationStatusMessage),
+    ReconcileOperations(ReconcileOperationsMessage),
     Kill(KillTaskMessage),
     Acknowledged(StatusUpdateAcknowledgementMessage),
     ShutdownFramework(ShutdownFrameworkMessage),
@@ -99,6 +107,10 @@ logged! {
     SlaveRegisteredMessage => Got::Registered;
     SlaveReregisteredMessage => Got::Reregistered;
     RunTaskMessage => |message| Got::Run(Box::new(message));
+    RunTaskGroupMessage => |message| Got::RunGroup(Box::new(message));
+    ApplyOperationMessage => |message| Got::Apply(Box::new(message));
+    AcknowledgeOperationStatusMessage => Got::AcknowledgedOperation;
+    ReconcileOperationsMessage => Got::ReconcileOperations;
     KillTaskMessage => Got::Kill;
     StatusUpdateAcknowledgementMessage => Got::Acknowledged;
     ShutdownFrameworkMessage => Got::ShutdownFramework;
@@ -197,9 +209,52 @@ impl Agent {
             executor_infos,
             version: Some("1.11.0".into()),
             agent_capabilities: capabilities(),
+            resource_version_uuid: Some(resource_version()),
             ..Default::default()
         });
     }
+
+    /// The operations that it was told to apply since the last time.
+    pub(crate) async fn applied(&self) -> Vec<ApplyOperationMessage> {
+        let got = self.taken().await;
+        got.into_iter().filter_map(|got| if let Got::Apply(it) = got { Some(*it) } else { None }).collect()
+    }
+
+    /// Says what became of an operation, with a uuid.
+    pub(crate) async fn end_operation(&self, operation: &ApplyOperationMessage, state: v1::OperationState) {
+        let uuid = self.node.random().uuid().as_bytes().to_vec();
+        let status = v1::OperationStatus {
+            operation_id: operation.operation_info.id.clone(),
+            state: state.into(),
+            uuid: Some(v1::Uuid { value: uuid }),
+            agent_id: self.info.id.clone(),
+            ..Default::default()
+        };
+        self.post(UpdateOperationStatusMessage {
+            framework_id: operation.framework_id.clone(),
+            slave_id: self.info.id.clone(),
+            latest_status: Some(status.clone()),
+            status,
+            operation_uuid: Some(operation.operation_uuid.clone()),
+        });
+        testing::settle().await;
+    }
+
+    /// Says which operations it has, as after each registration.
+    pub(crate) async fn report_operations(&self, operations: Vec<v1::Operation>) {
+        self.post(UpdateSlaveMessage {
+            slave_id: self.info.id.clone().unwrap(),
+            update_oversubscribed_resources: Some(false),
+            operations: Some(update_slave_message::Operations { operations }),
+            resource_version_uuid: Some(resource_version()),
+            ..Default::default()
+        });
+        testing::settle().await;
+    }
+}
+
+fn resource_version() -> v1::Uuid {
+    v1::Uuid { value: vec![7; 16] }
 }
 
 fn capabilities() -> Vec<v1::agent_info::Capability> {
@@ -243,6 +298,7 @@ impl Cluster {
             slave: agent.info.clone(),
             version: Some("1.11.0".into()),
             agent_capabilities: capabilities(),
+            resource_version_uuid: Some(resource_version()),
             ..Default::default()
         });
         // A registry in a file is written by another thread: time stands still meanwhile.
@@ -421,6 +477,29 @@ impl Scheduler<'_> {
         assert_eq!(self.call("ACCEPT", body).await, (202, String::new()));
     }
 
+    /// Accepts an offer with these operations. What they leave is refused for no time.
+    pub(crate) async fn accept(&self, offer: &v1::Offer, operations: Value) {
+        let body = json!({
+            "offer_ids": [{ "value": offer.id.value }], "operations": operations,
+            "filters": { "refuse_seconds": 0.0 }
+        });
+        assert_eq!(self.call("ACCEPT", body).await, (202, String::new()));
+    }
+
+    /// The next status of an operation.
+    pub(crate) async fn operation_status(&mut self) -> v1::OperationStatus {
+        self.next_of(Type::UpdateOperationStatus).await.update_operation_status.unwrap().status
+    }
+
+    pub(crate) async fn acknowledge_operation(&self, status: &v1::OperationStatus) {
+        let status = mesos::json::to_value(status);
+        let body = json!({
+            "agent_id": status["agent_id"], "operation_id": status["operation_id"],
+            "uuid": status["uuid"]["value"]
+        });
+        assert_eq!(self.call("ACKNOWLEDGE_OPERATION_STATUS", body).await, (202, String::new()));
+    }
+
     pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {
         let status = mesos::json::to_value(status);
         let body = json!({
@@ -432,6 +511,52 @@ impl Scheduler<'_> {
 
 pub(crate) fn scalar(name: &str, value: f64) -> Value {
     json!({ "name": name, "type": "SCALAR", "scalar": { "value": value } })
+}
+
+/// The resource, reserved for a role at run time.
+pub(crate) fn reserved(resource: Value, role: &str) -> Value {
+    let mut resource = resource;
+    resource["reservations"] = json!([{ "type": "DYNAMIC", "role": role }]);
+    resource
+}
+
+/// A persistent volume on a reserved disk.
+pub(crate) fn volume(id: &str, megabytes: f64, role: &str) -> Value {
+    let mut volume = reserved(scalar("disk", megabytes), role);
+    volume["disk"] = json!({
+        "persistence": { "id": id }, "volume": { "container_path": "path", "mode": "RW" }
+    });
+    volume
+}
+
+/// An operation, with this part.
+pub(crate) fn operation(kind: &str, part: Value) -> Value {
+    let mut operation = json!({ "type": kind });
+    operation[kind.to_lowercase()] = part;
+    operation
+}
+
+pub(crate) fn reserve(resources: Value) -> Value {
+    operation("RESERVE", json!({ "resources": resources }))
+}
+
+pub(crate) fn create(volumes: Value) -> Value {
+    operation("CREATE", json!({ "volumes": volumes }))
+}
+
+pub(crate) fn launch(tasks: Value) -> Value {
+    operation("LAUNCH", json!({ "task_infos": tasks }))
+}
+
+/// What frameworks say of themselves that reserve for the role `r`.
+pub(crate) fn reserving_info() -> Value {
+    json!({
+        "user": "user", "name": "test", "roles": ["r"], "failover_timeout": 60.0, "checkpoint": true,
+        "capabilities": [
+            { "type": "MULTI_ROLE" }, { "type": "PARTITION_AWARE" }, { "type": "RESERVATION_REFINEMENT" },
+            { "type": "SHARED_RESOURCES" }
+        ]
+    })
 }
 
 /// A command task.

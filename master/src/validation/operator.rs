@@ -3,7 +3,7 @@
 
 use mesos::v1::master::{Call, call::Type};
 
-use super::{Invalid, refuse_if};
+use super::{Checked, Invalid, refuse_if};
 
 /// Checks a call; its type.
 ///
@@ -58,5 +58,21 @@ pub fn validate(call: &Call) -> Result<Type, Invalid> {
         | Type::GetQuota => return Ok(kind),
     };
     refuse_if(!present, format!("Expecting '{field}' to be present"))?;
+    validate_reservations(call)?;
     Ok(kind)
+}
+
+/// Resources of calls that reserve, and agents of calls that resize, are looked at here, as upstream does.
+fn validate_reservations(call: &Call) -> Checked {
+    let reserved = call.reserve_resources.as_ref().map(|call| &call.resources);
+    let unreserved = call.unreserve_resources.as_ref().map(|call| &call.resources);
+    for resources in reserved.into_iter().chain(unreserved) {
+        mesos::resources::validate_all(resources).map_err(|error| Invalid(error.to_string()))?;
+    }
+    let grown = call.grow_volume.as_ref().map(|call| call.agent_id.is_some());
+    let shrunk = call.shrink_volume.as_ref().map(|call| call.agent_id.is_some());
+    refuse_if(
+        grown.or(shrunk) == Some(false),
+        "Expecting 'agent_id' to be present; only agent default resources are supported right now",
+    )
 }

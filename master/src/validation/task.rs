@@ -35,6 +35,32 @@ pub fn validate(
     agent: &Agent,
     available: &Resources,
 ) -> Result<Launchable, Invalid> {
+    let resources = validate_alone(task, framework, agent)?;
+    let launchable = validate_executor(task, resources, framework, agent)?;
+    let total = launchable.total();
+    refuse_if_with(!available.contains(&total), || {
+        format!(
+            "Total resources {total} required by task and its executor is more than available \
+             {available}"
+        )
+    })?;
+    let shares_cgroups = task.container.as_ref().and_then(|info| info.linux_info.as_ref()?.share_cgroups);
+    refuse_if(
+        shares_cgroups == Some(false),
+        "Only tasks in a task group may have 'share_cgroups' set to 'false'",
+    )?;
+    Ok(launchable)
+}
+
+/// What holds for a task in a group, too; its resources (upstream: `task::internal::validateTask`).
+///
+/// # Errors
+/// In upstream's words.
+pub(super) fn validate_alone(
+    task: &v1::TaskInfo,
+    framework: &Framework,
+    agent: &Agent,
+) -> Result<Resources, Invalid> {
     validate_ids(task, framework, agent)?;
     validate_times(task)?;
     if let Some(check) = &task.check {
@@ -54,20 +80,7 @@ pub fn validate(
             .map_err(|error| error.within("Task's `ContainerInfo` is invalid"))?;
     }
     validate_limits(task, &resources, agent)?;
-    let launchable = validate_executor(task, resources, framework, agent)?;
-    let total = launchable.total();
-    refuse_if_with(!available.contains(&total), || {
-        format!(
-            "Total resources {total} required by task and its executor is more than available \
-             {available}"
-        )
-    })?;
-    let shares_cgroups = task.container.as_ref().and_then(|info| info.linux_info.as_ref()?.share_cgroups);
-    refuse_if(
-        shares_cgroups == Some(false),
-        "Only tasks in a task group may have 'share_cgroups' set to 'false'",
-    )?;
-    Ok(launchable)
+    Ok(resources)
 }
 
 fn validate_ids(task: &v1::TaskInfo, framework: &Framework, agent: &Agent) -> Checked {

@@ -422,7 +422,8 @@ impl Resource {
     }
 
     /// The disk without its volume: what the volume was made of and leaves behind. Never shared.
-    pub(super) fn without_persistence(&self) -> Self {
+    #[must_use]
+    pub fn without_persistence(&self) -> Self {
         let mut descriptor = (*self.descriptor).clone();
         descriptor.disk = descriptor.disk.filter(|disk| disk.source.is_some()).map(|disk| DiskInfo {
             persistence: None,

@@ -1,0 +1,208 @@
+//! Feedback on operations: updates, acknowledgements, reconciliation.
+
+use std::time::Duration;
+
+use libprocess::testing;
+use mesos::v1::scheduler::event::Type;
+use mesos::v1::{self, OperationState};
+use serde_json::{Value, json};
+
+use super::*;
+
+fn named(id: &str) -> Value {
+    let mut operation = reserve(json!([reserved(scalar("cpus", 1.0), "r")]));
+    operation["id"] = json!({ "value": id });
+    operation
+}
+
+async fn ask(scheduler: &mut Scheduler<'_>, operations: Value) -> Vec<(OperationState, String)> {
+    scheduler.call("RECONCILE_OPERATIONS", json!({ "operations": operations })).await;
+    let events = scheduler.pending().await.into_iter().filter_map(|event| event.update_operation_status);
+    events.map(|event| (event.status.state(), event.status.message().to_owned())).collect()
+}
+
+fn acknowledged(got: Vec<Got>) -> usize {
+    got.iter().filter(|got| matches!(got, Got::AcknowledgedOperation(_))).count()
+}
+
+/// Upstream: `OperationReconciliationTest.PendingOperation`, `OperationReconciliationTest.PendingAndFinishedOperations`,
+/// `OperationReconciliationTest.UnknownOperationKnownAgent`, `OperationReconciliationTest.ReconcileUnackedAgentOperation`,
+/// `SchedulerTest.OperationFeedbackValidationWithResourceProviderCapability`.
+#[test]
+fn a_framework_hears_of_its_operation_and_acknowledges_it() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.accept(&offer, json!([named("x")])).await;
+        let applied = agent.applied().await;
+        // Known, and not answered yet.
+        assert_eq!(ask(&mut scheduler, json!([])).await[0].0, OperationState::OperationPending);
+        agent.end_operation(&applied[0], OperationState::OperationFinished).await;
+        let status = scheduler.operation_status().await;
+        assert_eq!(status.state(), OperationState::OperationFinished);
+        assert_eq!(
+            (status.operation_id.as_ref().unwrap().value.as_str(), status.uuid.is_some()),
+            ("x", true)
+        );
+        let asked = json!([{ "operation_id": { "value": "x" } }]);
+        assert_eq!(ask(&mut scheduler, asked.clone()).await[0].0, OperationState::OperationFinished);
+        scheduler.acknowledge_operation(&status).await;
+        assert_eq!(acknowledged(agent.taken().await), 1);
+        assert_eq!(ask(&mut scheduler, asked).await[0].0, OperationState::OperationUnknown);
+        // The second time it is about nothing.
+        scheduler.acknowledge_operation(&status).await;
+        let value = |name: &str| cluster.node.metrics().value(&format!("master/{name}"));
+        assert_eq!(value("valid_operation_status_update_acknowledgements"), Some(1.0));
+        assert_eq!(value("invalid_operation_status_update_acknowledgements"), Some(1.0));
+        assert_eq!((value("operations/finished"), value("operations/pending")), (Some(1.0), Some(0.0)));
+        let snapshot = cluster.node.metrics().snapshot();
+        assert!(snapshot.undescribed().is_empty(), "{:?}", snapshot.undescribed());
+    });
+}
+
+/// Upstream: `MasterTest.OperationUpdateCompletedFramework`.
+#[test]
+fn the_master_acknowledges_for_whoever_does_not_want_to_hear() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        let silent = reserve(json!([reserved(scalar("cpus", 1.0), "r")]));
+        scheduler.accept(&offer, json!([silent, named("x")])).await;
+        let applied = agent.applied().await;
+        agent.end_operation(&applied[0], OperationState::OperationFinished).await;
+        assert_eq!(acknowledged(agent.taken().await), 1);
+        assert!(!scheduler.pending().await.iter().any(|event| event.r#type() == Type::UpdateOperationStatus));
+        // Nobody is left who could.
+        scheduler.call("TEARDOWN", json!(null)).await;
+        agent.end_operation(&applied[1], OperationState::OperationFinished).await;
+        assert_eq!(acknowledged(agent.taken().await), 1);
+    });
+}
+
+/// Upstream: `OperationReconciliationTest.UnknownOperationUnknownAgent`,
+/// `OperationReconciliationTest.UnknownOperationUnreachableAgent`,
+/// `OperationReconciliationTest.UnknownOperationAgentMarkedGone`,
+/// `OperationReconciliationTest.ReconcileAgentOperationOnGoneAgent`.
+#[test]
+fn the_loss_of_an_agent_is_told_for_its_operations_and_again_when_asked() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let (unreachable, gone) =
+            (OperationState::OperationUnreachable, OperationState::OperationGoneByOperator);
+        for (expected, id) in [(unreachable, "x"), (gone, "y")] {
+            let agent = cluster.agent("cpus:4;mem:1024").await;
+            let offer = scheduler.offer().await;
+            scheduler.accept(&offer, json!([named(id)])).await;
+            if expected == gone {
+                let call = json!({
+                    "type": "MARK_AGENT_GONE", "mark_agent_gone": { "agent_id": { "value": agent.id() } }
+                });
+                assert_eq!(cluster.api(call).await.0, 200);
+            } else {
+                *agent.healthy.lock() = false;
+                tokio::time::sleep(Duration::from_secs(80)).await;
+            }
+            let status = scheduler.operation_status().await;
+            assert_eq!((status.state(), status.uuid), (expected, None));
+            let asked = json!([{ "operation_id": { "value": id }, "agent_id": { "value": agent.id() } }]);
+            assert_eq!(ask(&mut scheduler, asked).await[0].0, expected);
+        }
+        let nobody = json!([{ "operation_id": { "value": "x" }, "agent_id": { "value": "nobody" } }]);
+        assert_eq!(ask(&mut scheduler, nobody).await[0].0, OperationState::OperationUnknown);
+        assert_eq!(cluster.node.metrics().value("master/operations/total"), Some(0.0));
+    });
+}
+
+/// Upstream: `MasterSlaveReconciliationTest.ReconcileDroppedOperation`.
+#[test]
+fn an_operation_that_has_not_reached_its_agent_is_dropped() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.accept(&offer, json!([named("x")])).await;
+        agent.die().await;
+        agent.revive();
+        agent.taken().await;
+        // It knows of no reservation.
+        agent.reregister(vec![], vec![]);
+        agent.report_operations(vec![]).await;
+        let got = agent.taken().await;
+        let asked = got.iter().find_map(|got| match got {
+            Got::ReconcileOperations(message) => Some(message.operations[0].clone()),
+            _ => None,
+        });
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["reserved_resources"], json!({}));
+        let status = v1::OperationStatus {
+            state: OperationState::OperationDropped.into(),
+            agent_id: agent.info.id.clone(),
+            ..Default::default()
+        };
+        agent.post(UpdateOperationStatusMessage {
+            slave_id: agent.info.id.clone(),
+            status,
+            operation_uuid: asked.unwrap().operation_uuid,
+            ..Default::default()
+        });
+        let status = scheduler.operation_status().await;
+        assert_eq!(status.state(), OperationState::OperationDropped);
+        assert_eq!(status.operation_id.unwrap().value, "x");
+        let asked = json!([{ "operation_id": { "value": "x" } }]);
+        assert_eq!(
+            ask(&mut scheduler, asked).await[0].0,
+            OperationState::OperationUnknown,
+            "it is forgotten"
+        );
+    });
+}
+
+/// Upstream: `OperationReconciliationTest.UnackedAgentOperationAfterMasterFailover`, `MasterTest.OperationUpdateDuringFailover`.
+#[test]
+fn a_new_master_learns_of_operations_from_their_agents_and_waits_for_their_frameworks() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        agent.info.id = Some(v1::AgentId { value: "old-S0".into() });
+        agent.reregister(vec![], vec![]);
+        agent.taken().await;
+        let apply = |framework: &str, id: u8| ApplyOperationMessage {
+            framework_id: Some(v1::FrameworkId { value: framework.into() }),
+            operation_info: mesos::json::from_slice(named("x").to_string().as_bytes()).unwrap(),
+            operation_uuid: v1::Uuid { value: vec![id; 16] },
+            ..Default::default()
+        };
+        let (early, late) = (apply("old-0000", 1), apply("old-0001", 2));
+        let operation = |apply: &ApplyOperationMessage| v1::Operation {
+            framework_id: apply.framework_id.clone(),
+            agent_id: agent.info.id.clone(),
+            info: apply.operation_info.clone(),
+            latest_status: v1::OperationStatus {
+                operation_id: apply.operation_info.id.clone(),
+                state: OperationState::OperationFinished.into(),
+                uuid: Some(v1::Uuid { value: vec![9; 16] }),
+                ..Default::default()
+            },
+            uuid: apply.operation_uuid.clone(),
+            ..Default::default()
+        };
+        agent.report_operations(vec![operation(&early), operation(&late)]).await;
+        agent.end_operation(&early, OperationState::OperationFinished).await;
+        assert_eq!(acknowledged(agent.taken().await), 0, "its framework may still come");
+        let mut info = reserving_info();
+        info["id"] = json!({ "value": "old-0000" });
+        let mut scheduler = cluster.subscribe(info).await;
+        agent.end_operation(&early, OperationState::OperationFinished).await;
+        let status = scheduler.operation_status().await;
+        scheduler.acknowledge_operation(&status).await;
+        assert_eq!(acknowledged(agent.taken().await), 1);
+        tokio::time::sleep(Duration::from_secs(601)).await;
+        agent.end_operation(&late, OperationState::OperationFinished).await;
+        assert_eq!(acknowledged(agent.taken().await), 1, "the other one has had its time");
+    });
+}

@@ -1,0 +1,217 @@
+//! Reservations and volumes by operators: the older endpoints, and the calls of the API.
+
+use http::Method;
+use libprocess::testing;
+use mesos::v1::OperationState;
+use mesos::v1::offer::operation;
+use mesos::v1::scheduler::event::Type;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Of a resource of one processor.
+fn processor() -> Value {
+    reserved(scalar("cpus", 1.0), "r")
+}
+
+impl Cluster {
+    /// An older endpoint, with a form as upstream's tests send it.
+    async fn form(&self, path: &str, agent: &str, name: &str, resources: Value) -> (u16, String) {
+        self.ask(Method::POST, path, &format!("slaveId={agent}&{name}={resources}")).await
+    }
+
+    async fn reserved_of(&self, role: &str) -> Value {
+        self.get("/slaves").await["slaves"][0]["reserved_resources"][role].clone()
+    }
+}
+
+/// Upstream: `ReservationEndpointsTest.AvailableResources`, `PersistentVolumeEndpointsTest.DynamicReservation`,
+/// `PersistentVolumeEndpointsTest.NoAuthentication`, `ReservationEndpointsTest.ReserveAndUnreserveNoAuthentication`.
+#[test]
+fn an_operator_reserves_creates_destroys_and_unreserves() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:100").await;
+        let id = agent.id();
+        let disk = || reserved(scalar("disk", 64.0), "r");
+        for (path, name, resources, kind, left) in [
+            ("/reserve", "resources", json!([disk()]), operation::Type::Reserve, 64.0),
+            ("/create-volumes", "volumes", json!([volume("v", 64.0, "r")]), operation::Type::Create, 64.0),
+            ("/destroy-volumes", "volumes", json!([volume("v", 64.0, "r")]), operation::Type::Destroy, 64.0),
+            ("/unreserve", "resources", json!([disk()]), operation::Type::Unreserve, 0.0),
+        ] {
+            assert_eq!(cluster.form(path, &id, name, resources).await, (202, String::new()), "{path}");
+            let applied = agent.applied().await;
+            assert_eq!(applied[0].operation_info.r#type(), kind);
+            assert_eq!(applied[0].framework_id, None);
+            // Nobody else will acknowledge it.
+            agent.end_operation(&applied[0], OperationState::OperationFinished).await;
+            assert!(matches!(agent.taken().await.as_slice(), [Got::AcknowledgedOperation(_)]));
+            assert_eq!(cluster.reserved_of("r").await["disk"].as_f64().unwrap_or_default(), left, "{path}");
+        }
+    });
+}
+
+/// The calls of the API, with what upstream's master was recorded to answer (`operator-mutating.jsonl`, 047 to 065).
+#[test]
+fn the_calls_of_the_api_do_the_same_and_resize_volumes() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:100").await;
+        let id = agent.id();
+        let call = |kind: &str, part: Value| {
+            let mut call = json!({ "type": kind });
+            let field = kind.to_lowercase();
+            call[&field] = part;
+            call[&field]["agent_id"] = json!({ "value": id });
+            call
+        };
+        let volume = |size: f64| volume("v", size, "r");
+        let disk = |size: f64| reserved(scalar("disk", size), "r");
+        for (kind, part) in [
+            ("RESERVE_RESOURCES", json!({ "resources": [disk(100.0)] })),
+            ("CREATE_VOLUMES", json!({ "volumes": [volume(50.0)] })),
+            ("GROW_VOLUME", json!({ "volume": volume(50.0), "addition": disk(10.0) })),
+            ("SHRINK_VOLUME", json!({ "volume": volume(60.0), "subtract": { "value": 10.0 } })),
+            ("DESTROY_VOLUMES", json!({ "volumes": [volume(50.0)] })),
+        ] {
+            assert_eq!(cluster.api(call(kind, part)).await, (202, String::new()), "{kind}");
+        }
+        let (status, text) = cluster.api(call("DESTROY_VOLUMES", json!({ "volumes": [volume(50.0)] }))).await;
+        assert_eq!((status, text.as_str()), (400, "Invalid DESTROY operation: Persistent volumes not found"));
+        let (status, text) =
+            cluster.api(call("UNRESERVE_RESOURCES", json!({ "resources": [disk(200.0)] }))).await;
+        assert_eq!(status, 409);
+        assert!(text.ends_with(" does not contain disk(reservations: [(DYNAMIC,r)]):200"), "{text}");
+        let all = json!({ "resources": [disk(100.0)] });
+        assert_eq!(cluster.api(call("UNRESERVE_RESOURCES", all)).await.0, 202);
+        let (status, text) =
+            cluster.api(call("RESERVE_RESOURCES", json!({ "resources": [scalar("cpus", 1.0)] }))).await;
+        assert_eq!(status, 400);
+        assert!(text.starts_with(&format!("Invalid RESERVE operation on agent {id} at slave(1)@")), "{text}");
+        assert!(text.ends_with("(host): Resource cpus:1 is not dynamically reserved"), "{text}");
+        let bad = json!({ "resources": [reserved(scalar("cpus", 1.0), "/x")] });
+        let (status, text) = cluster.api(call("RESERVE_RESOURCES", bad)).await;
+        assert_eq!(status, 400);
+        assert!(text.ends_with("is invalid: Role '/x' cannot start with a slash"), "{text}");
+        let (status, text) = cluster
+            .api(json!({
+                "type": "GROW_VOLUME", "grow_volume": { "volume": volume(50.0), "addition": disk(10.0) }
+            }))
+            .await;
+        assert_eq!(status, 400);
+        assert!(text.contains("Expecting 'agent_id' to be present; only agent default resources"), "{text}");
+    });
+}
+
+/// Upstream: `ReservationEndpointsTest.ReserveOfferedResources`, `ReserveAvailableAndOfferedResources`,
+/// `UnreserveOfferedResources`, `UnreserveAvailableAndOfferedResources`.
+#[test]
+fn offers_are_taken_back_to_make_room_and_no_others() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let first = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        // A task uses one processor; the other one is offered.
+        scheduler.launch(&[&offer], json!([task("t", &first, 1.0, 32.0)])).await;
+        let offer = scheduler.offer().await;
+        let none_of_it = json!([reserved(scalar("disk", 1.0), "r")]);
+        assert_eq!(cluster.form("/reserve", &first.id(), "resources", none_of_it).await.0, 409);
+        let answer = cluster.form("/reserve", &first.id(), "resources", json!([processor()])).await;
+        assert_eq!(answer, (202, String::new()));
+        let rescinded = scheduler.next_of(Type::Rescind).await;
+        assert_eq!(rescinded.rescind.unwrap().offer_id.value, offer.id.value);
+        // It is offered as what it is now, and that is taken back again.
+        let offer = scheduler.offer().await;
+        let answer = cluster.form("/unreserve", &first.id(), "resources", json!([processor()])).await;
+        assert_eq!(answer, (202, String::new()));
+        let rescinded = scheduler.next_of(Type::Rescind).await;
+        assert_eq!(rescinded.rescind.unwrap().offer_id.value, offer.id.value);
+        // What the task uses cannot be had.
+        let two = json!([reserved(scalar("cpus", 2.0), "r")]);
+        let (status, text) = cluster.form("/reserve", &first.id(), "resources", two).await;
+        assert_eq!(status, 409);
+        assert!(text.ends_with("does not contain cpus:2"), "{text}");
+    });
+}
+
+/// Upstream: `ReservationEndpointsTest.NoSlaveId`, `NoResources`, `InvalidResource`, `InsufficientResources`,
+/// `PersistentVolumeEndpointsTest.NoSlaveId`, `NoVolumes`, `InvalidVolume`, `VolumeExceedsReservedSize`,
+/// `DeleteNonExistentVolume`, `UnreserveVolumeResources`, `DynamicReservationRoleMismatch`.
+#[test]
+fn what_is_not_right_is_named() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:100").await;
+        let id = agent.id();
+        let ask = |path: &'static str, body: String| {
+            let cluster = &cluster;
+            async move { cluster.ask(Method::POST, path, &body).await }
+        };
+        let missing = |name: &str| format!("Missing '{name}' query parameter in the request body");
+        assert_eq!(ask("/reserve", "resources=[]".into()).await, (400, missing("slaveId")));
+        assert_eq!(ask("/create-volumes", "volumes=[]".into()).await, (400, missing("slaveId")));
+        let only_id = format!("slaveId={id}");
+        assert_eq!(ask("/unreserve", only_id.clone()).await, (400, missing("resources")));
+        assert_eq!(ask("/destroy-volumes", only_id).await, (400, missing("volumes")));
+        let (status, text) = ask("/unreserve", format!("slaveId={id}&resources=7")).await;
+        assert_eq!(status, 400);
+        assert!(
+            text.starts_with("Error in parsing 'resources' query parameter in the request body: "),
+            "{text}"
+        );
+        let answer = cluster.form("/reserve", "nobody", "resources", json!([processor()])).await;
+        assert_eq!(answer, (400, "No agent found with specified ID".to_owned()));
+        let for_all = json!([reserved(scalar("cpus", 1.0), "*")]);
+        assert_eq!(cluster.form("/reserve", &id, "resources", for_all).await.0, 400);
+        let too_much = json!([reserved(scalar("cpus", 9.0), "r")]);
+        assert_eq!(cluster.form("/reserve", &id, "resources", too_much).await.0, 409);
+        let reserve = json!([reserved(scalar("disk", 64.0), "r")]);
+        assert_eq!(cluster.form("/reserve", &id, "resources", reserve.clone()).await.0, 202);
+        for (volumes, status, expected) in [
+            (json!([reserved(scalar("disk", 64.0), "r")]), 400, "does not have DiskInfo"),
+            (json!([volume("v", 65.0, "r")]), 409, "does not contain"),
+            (json!([volume("v", 64.0, "other")]), 409, "does not contain"),
+            (json!([volume("v", 64.0, "r")]), 202, ""),
+        ] {
+            let answer = cluster.form("/create-volumes", &id, "volumes", volumes).await;
+            assert_eq!(answer.0, status, "{}", answer.1);
+            assert!(answer.1.contains(expected), "{}", answer.1);
+        }
+        let other = json!([volume("w", 64.0, "r")]);
+        let answer = cluster.form("/destroy-volumes", &id, "volumes", other).await;
+        assert_eq!(answer, (400, "Invalid DESTROY operation: Persistent volumes not found".to_owned()));
+        // The volume has it.
+        assert_eq!(cluster.form("/unreserve", &id, "resources", reserve).await.0, 409);
+        assert_eq!(cluster.ask(Method::GET, "/reserve", "").await.0, 405);
+    });
+}
+
+/// Upstream: `PersistentVolumeEndpointsTest.EndpointCreateThenOfferRemove`, `OfferCreateThenEndpointRemove`,
+/// `ReservationEndpointsTest.LabeledResources`.
+#[test]
+fn frameworks_and_operators_undo_what_the_other_has_made() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:100").await;
+        let id = agent.id();
+        let mut labelled = reserved(scalar("disk", 64.0), "r");
+        labelled["reservations"][0]["labels"] = json!({ "labels": [{ "key": "a", "value": "b" }] });
+        let mut volume = volume("v", 64.0, "r");
+        volume["reservations"] = labelled["reservations"].clone();
+        assert_eq!(cluster.form("/reserve", &id, "resources", json!([labelled])).await.0, 202);
+        let plain = json!([reserved(scalar("disk", 64.0), "r")]);
+        assert_eq!(cluster.form("/unreserve", &id, "resources", plain).await.0, 409, "it has no label");
+        assert_eq!(cluster.form("/create-volumes", &id, "volumes", json!([volume])).await.0, 202);
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        let undo = operation("DESTROY", json!({ "volumes": [volume] }));
+        scheduler.accept(&offer, json!([undo])).await;
+        let offer = scheduler.offer().await;
+        scheduler.accept(&offer, json!([create(json!([volume]))])).await;
+        assert_eq!(cluster.form("/destroy-volumes", &id, "volumes", json!([volume])).await.0, 202);
+        assert_eq!(cluster.form("/unreserve", &id, "resources", json!([labelled])).await.0, 202);
+        assert_eq!(cluster.reserved_of("r").await, json!(null));
+    });
+}
