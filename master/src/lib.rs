@@ -14,7 +14,7 @@
 //! | [`validation`] | what is accepted, pure |
 //! | [`registrar`] | the registry and its storage |
 //! | [`http`] | the older endpoints that operators read |
-//! | `rendering` | from a snapshot to bytes, nothing of it twice |
+//! | [`rendering`] | from a snapshot to bytes, nothing of it twice |
 //!
 //! It never touches a container, and it does not decide who is offered what: that is the allocator's.
 
@@ -34,7 +34,7 @@ mod offers;
 mod operations;
 mod operator;
 pub mod registrar;
-mod rendering;
+pub mod rendering;
 pub mod settings;
 pub mod startup;
 #[cfg(test)]

@@ -47,7 +47,7 @@ macro_rules! counters {
                     $($field: metrics.counter(counters!(@name $field $(= $name)?)),)*
                     node: metrics.clone(),
                     frameworks: IndexMap::default(),
-                    nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new()),
+                    nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new(), None),
                     elected: metrics.gauge("master/elected"),
                     operator_event_stream_subscribers: metrics
                         .gauge("master/operator_event_stream_subscribers"),
@@ -162,18 +162,34 @@ impl Metrics {
     }
 
     /// A framework is registered.
-    pub(crate) fn add_framework(&mut self, id: &FrameworkId, name: &str) {
-        let prefix = format!("master/frameworks/{}/{id}/", encoded(name));
-        let metrics = FrameworkMetrics::new(self.node.clone(), prefix);
+    pub(crate) fn add_framework(&mut self, id: &FrameworkId, info: &v1::FrameworkInfo) {
+        let prefix = format!("master/frameworks/{}/{id}/", encoded(&info.name));
+        let principal = info.principal.clone();
+        let metrics = FrameworkMetrics::new(self.node.clone(), prefix, principal);
         self.frameworks.insert(id.clone(), metrics);
     }
 
     /// A framework is no longer registered.
     pub(crate) fn remove_framework(&mut self, id: &FrameworkId) {
-        if let Some(metrics) = self.frameworks.swap_remove(id) {
-            metrics.node.remove_prefix(&metrics.prefix);
+        let Some(metrics) = self.frameworks.swap_remove(id) else { return };
+        metrics.node.remove_prefix(&metrics.prefix);
+        // Several frameworks may have one principal.
+        if let Some(principal) = &metrics.principal
+            && self.frameworks.values().all(|other| other.principal != metrics.principal)
+        {
+            for name in PRINCIPALS_COUNTERS {
+                metrics.node.remove(&of_principal(principal, name));
+            }
         }
     }
+}
+
+/// What is counted for each principal of a framework.
+const PRINCIPALS_COUNTERS: [&str; 2] = ["messages_received", "messages_processed"];
+
+/// The name of a principal's metric (upstream: `Metrics::Frameworks`).
+fn of_principal(principal: &str, name: &str) -> String {
+    format!("frameworks/{principal}/{name}")
 }
 
 /// The counters of one framework. All are there from the start, as upstream's are: what monitors them sees 0, not
@@ -189,6 +205,10 @@ pub(crate) struct FrameworkMetrics {
     events_total: Counter,
     operations_total: Counter,
     subscribed: Gauge,
+    principal: Option<String>,
+    /// Calls of all frameworks with its principal, if it has one: received, and processed. Until there are rate limits
+    /// these are the same. (Upstream counts only messages of version 0.)
+    of_principal: Vec<Counter>,
     /// By group and name: `SUBSCRIBE` is a call, `MESSAGE` a call and an event.
     by_name: IndexMap<(&'static str, &'static str), Counter, FixedState>,
     active: IndexMap<&'static str, Gauge, FixedState>,
@@ -202,8 +222,10 @@ fn names<E: Enum>() -> impl Iterator<Item = &'static str> {
 }
 
 impl FrameworkMetrics {
-    fn new(node: libprocess::Metrics, prefix: String) -> Self {
+    fn new(node: libprocess::Metrics, prefix: String, principal: Option<String>) -> Self {
         let counter = |name: &str| node.counter(&format!("{prefix}{name}"));
+        let counters =
+            |principal: &String| PRINCIPALS_COUNTERS.map(|name| node.counter(&of_principal(principal, name)));
         let mut metrics = Self {
             offers_sent: counter("offers/sent"),
             offers_accepted: counter("offers/accepted"),
@@ -213,6 +235,8 @@ impl FrameworkMetrics {
             events_total: counter("events"),
             operations_total: counter("operations"),
             subscribed: node.gauge(&format!("{prefix}subscribed")),
+            of_principal: principal.as_ref().map(counters).into_iter().flatten().collect(),
+            principal,
             by_name: IndexMap::default(),
             active: IndexMap::default(),
             suppressed: BTreeMap::new(),
@@ -275,6 +299,7 @@ impl FrameworkMetrics {
     /// It made a call.
     pub(crate) fn call(&mut self, kind: call::Type) {
         self.calls_total.increment();
+        self.of_principal.iter().for_each(Counter::increment);
         self.count("calls/", kind.as_str_name());
     }
 
@@ -322,8 +347,12 @@ impl FrameworkMetrics {
     }
 }
 
-/// What upstream shows and does not count any more, for dashboards that still look for it.
+/// What upstream shows and nothing counts here, for dashboards that look for it: of shutdowns upstream does not count any
+/// more; the others are about authentication, and drivers of version 0.
 fn register_deprecated(metrics: &libprocess::Metrics) {
+    for message in ["authenticate", "deactivate_framework"] {
+        metrics.counter(&format!("master/messages_{message}"));
+    }
     for step in ["scheduled", "completed", "canceled"] {
         metrics.counter(&format!("master/slave_shutdowns_{step}"));
     }

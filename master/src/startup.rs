@@ -188,12 +188,15 @@ pub fn node(settings: &Settings) -> NodeBuilder {
         .firewall(settings.disabled_paths())
 }
 
-/// The path of the log in `/files` (upstream: `startup.cpp` of the master attaches it there).
+/// The daemon's log in `--log_dir` is called so, and `.log`.
+pub const LOG_NAME: &str = "mesos-master";
+
+/// The path of the log in `/files` (upstream: `Master::initialize`).
 const LOG: &str = "/master/log";
 
 /// The log that the daemon writes, if `--log_dir` says where.
 fn log_file(settings: &Settings) -> Option<PathBuf> {
-    settings.log_dir.as_ref().map(|directory| Path::new(directory).join("mesos-master.log"))
+    settings.log_dir.as_ref().map(|directory| Path::new(directory).join(format!("{LOG_NAME}.log")))
 }
 
 /// Where the masters elect their leader.

@@ -176,6 +176,14 @@ pub const MASTER_RESOURCES: &[Description] = &[
 
 /// One framework, as long as it is registered: `master/src/metrics.rs`.
 pub const FRAMEWORK: &[Description] = &[
+    counter(
+        "frameworks/<principal>/messages_received",
+        "Calls of all frameworks with this principal that were received.",
+    ),
+    counter(
+        "frameworks/<principal>/messages_processed",
+        "Calls of all frameworks with this principal that were processed.",
+    ),
     gauge(
         "master/frameworks/<framework%>/<framework_id>/subscribed",
         "1 if the framework's scheduler is connected, else 0.",

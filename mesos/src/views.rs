@@ -10,18 +10,10 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::resources::{summary, to_endpoint};
-use crate::{Attributes, Enum, ResourceLimits, ResourceQuantities, Resources, v1};
-
 /// Resources as sums by name, always with `cpus`, `disk`, `gpus` and `mem`.
-#[derive(Debug, Clone, Copy)]
-pub struct Sums<'a>(pub &'a Resources);
-
-impl Serialize for Sums<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        summary(self.0).serialize(serializer)
-    }
-}
+pub use crate::resources::Summary as Sums;
+use crate::resources::to_endpoint;
+use crate::{Attributes, Enum, ResourceLimits, ResourceQuantities, Resources, v1};
 
 /// Each resource as it is in the protocol, with the old fields for reservations beside the new ones
 /// (upstream's "endpoint" format).
@@ -59,11 +51,13 @@ impl Serialize for Limits {
 /// The reservations of `resources` as sums.
 #[must_use]
 pub fn reserved(resources: &Resources) -> impl Serialize {
-    resources
-        .reservations()
-        .into_iter()
-        .map(|(role, part)| (role, summary(&part)))
-        .collect::<BTreeMap<_, _>>()
+    struct Reserved(BTreeMap<String, Resources>);
+    impl Serialize for Reserved {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.iter().map(|(role, part)| (role, Sums(part))))
+        }
+    }
+    Reserved(resources.reservations())
 }
 
 /// The reservations of `resources`, each resource whole.
@@ -102,13 +96,27 @@ pub fn seconds(time: std::time::SystemTime) -> f64 {
 }
 
 /// A task.
-#[derive(Debug, Clone, Copy)]
-pub struct Task<'a>(pub &'a v1::Task);
+#[derive(Debug, Clone)]
+pub struct Task<'a> {
+    proto: &'a v1::Task,
+    resources: Resources,
+}
+
+impl<'a> Task<'a> {
+    /// A task.
+    pub fn of(proto: &'a v1::Task) -> Self {
+        Self { proto, resources: Resources::from_valid_protos(&proto.resources) }
+    }
+
+    /// A task whose resources were read before.
+    pub fn with(proto: &'a v1::Task, resources: Resources) -> Self {
+        Self { proto, resources }
+    }
+}
 
 impl Serialize for Task<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let task = self.0;
-        let resources = Resources::from_valid_protos(&task.resources);
+        let task = self.proto;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &task.task_id.value)?;
         map.serialize_entry("name", &task.name)?;
@@ -116,7 +124,7 @@ impl Serialize for Task<'_> {
         map.serialize_entry("executor_id", task.executor_id.as_ref().map_or("", |id| &id.value))?;
         map.serialize_entry("slave_id", &task.agent_id.value)?;
         map.serialize_entry("state", &name::<v1::TaskState>(task.state))?;
-        map.serialize_entry("resources", &Sums(&resources))?;
+        map.serialize_entry("resources", &Sums(&self.resources))?;
         if !task.limits.is_empty() {
             let limits: BTreeMap<_, _> =
                 task.limits.iter().map(|(name, limit)| (name, limit.value)).collect();

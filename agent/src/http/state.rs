@@ -191,7 +191,7 @@ impl Serialize for ExecutorView {
             map.serialize_entry("type", &views::name::<v1::executor_info::Type>(kind))?;
         }
         let tasks = |tasks: &[Arc<v1::Task>]| -> Vec<serde_json::Value> {
-            let value = |task: &Arc<v1::Task>| serde_json::to_value(views::Task(task));
+            let value = |task: &Arc<v1::Task>| serde_json::to_value(views::Task::of(task));
             tasks.iter().filter_map(|task| value(task).ok()).collect()
         };
         map.serialize_entry("tasks", &tasks(&self.launched))?;

@@ -24,7 +24,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         settings.quiet,
         settings.logging_format,
         directory,
-        "mesos-master",
+        master::startup::LOG_NAME,
     )
     .map_err(|error| Failure::of(COMMAND, error))?;
     for warning in &loaded.warnings {

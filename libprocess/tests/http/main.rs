@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use ::http::{Method, StatusCode};
 use bytes::Bytes;
-use libprocess::http::{ClientRequest, Query, Reply, Request, Response, StreamSender, stream};
+use libprocess::http::{Body, ClientRequest, Query, Reply, Request, Response, StreamSender, stream};
 use libprocess::{
     Context, DecodeError, Encoding, Handle, Install, Limits, Node, Pid, Process, WireMessage, messages,
 };
@@ -67,6 +67,11 @@ impl Process for Master {
         install.get("/state", "### TL;DR; ###\nThe state.\n", |_, request, _| {
             let size = request.query.get("size").and_then(|s| s.parse().ok()).unwrap_or(2);
             Reply::render(move || Response::json("x".repeat(size)))
+        });
+        install.get("/pieces", "Pieces", |_, _, _| {
+            let pieces = ["a".repeat(100_000), String::new(), "b".repeat(3), "c".repeat(100_000)];
+            let body = Body::Pieces(pieces.map(Bytes::from).to_vec());
+            Response { body, ..Response::new(StatusCode::OK) }.into()
         });
         install.route(&[], "/health", "Health", |_, _, _| Response::new(StatusCode::OK).into());
         install.post("/echo", "Echo", |_, request, _| Response::ok("text/plain", request.body).into());

@@ -194,6 +194,23 @@ fn large_answers_are_compressed_for_those_who_accept_it() {
 }
 
 #[test]
+fn a_body_in_pieces_is_one_body() {
+    with_node(|f| async move {
+        let whole = format!("{}bbb{}", "a".repeat(100_000), "c".repeat(100_000));
+        assert_eq!(f.get("/pieces").await, whole);
+        let packed = ClientRequest::get(f.url("/pieces")).header("accept-encoding", "gzip");
+        let response = f.node.client().send(packed).await.unwrap();
+        assert_eq!(response.header("content-encoding"), Some("gzip"));
+        let mut text = String::new();
+        let body = response.bytes(1 << 20).await.unwrap();
+        flate2::read::GzDecoder::new(&*body).read_to_string(&mut text).unwrap();
+        assert_eq!(text, whole);
+        let head = f.raw("HEAD /pieces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        assert!(head.contains("Content-Length: 200003\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    });
+}
+
+#[test]
 fn compressed_and_chunked_requests_are_unpacked() {
     with_node(|f| async move {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

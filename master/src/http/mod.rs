@@ -8,7 +8,7 @@ mod agents;
 mod explain;
 mod frameworks;
 pub(crate) mod roles;
-mod state;
+pub(crate) mod state;
 mod summary;
 mod tasks;
 
@@ -155,7 +155,7 @@ impl Form for V0 {
     }
 
     fn task(&self, task: &cluster::Task, _: parts::Tasks, out: &mut Vec<u8>) {
-        write(&Task(&task.proto), out);
+        write(&Task::with(&task.proto, task.resources.clone()), out);
     }
 
     fn executor(&self, executor: &cluster::Executor, agent: &AgentId, out: &mut Vec<u8>) {

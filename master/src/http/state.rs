@@ -13,7 +13,7 @@ use crate::rendering::document::Document;
 use crate::rendering::{Pieces, Renderings};
 
 /// `/state`.
-pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, _: &Query) -> Pieces {
+pub(crate) fn render(renderings: &Renderings, snapshot: &Snapshot, _: &Query) -> Pieces {
     let mut parts = renderings.v0.lock();
     parts.forget_others(snapshot);
     let mut body = Document::beginning_with(&json(&Master(snapshot)));

@@ -58,7 +58,7 @@ impl<'a> Tasks<'a> {
             if page.ascending { order } else { order.reverse() }
         });
         let page = tasks.into_iter().skip(page.offset).take(page.limit.unwrap_or(DEFAULT_LIMIT));
-        Self { tasks: page.map(|task| views::Task(&task.proto)).collect() }
+        Self { tasks: page.map(|task| views::Task::with(&task.proto, task.resources.clone())).collect() }
     }
 }
 

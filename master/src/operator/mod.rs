@@ -38,6 +38,7 @@ mod teardown;
 mod weights;
 
 pub(crate) use form::V1;
+pub(crate) use state::get_state;
 
 use ::http::{Method, StatusCode};
 use libprocess::http::{Reply, Request, Response};

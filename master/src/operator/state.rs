@@ -59,6 +59,11 @@ pub(super) fn ok(media: MediaType, body: Pieces) -> Response {
     response.header("content-type", media.as_str())
 }
 
+/// The body of the answer to GET_STATE.
+pub(crate) fn get_state(renderings: &Renderings, snapshot: &Snapshot, media: MediaType) -> Pieces {
+    respond(&STATE, renderings, snapshot, media)
+}
+
 fn respond(part: &Part, renderings: &Renderings, snapshot: &Snapshot, media: MediaType) -> Pieces {
     let mut parts = renderings.v1(media).lock();
     parts.forget_others(snapshot);

@@ -2,10 +2,10 @@
 //!
 //! | file | what is there |
 //! |---|---|
-//! | [`pieces`] | a body made of parts that others share |
-//! | [`list`] | a list of entities; what has not changed since the last time is copied, not rendered |
-//! | [`document`] | an object or a message made of rendered fields |
-//! | [`parts`] | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
+//! | `pieces` | a body made of parts that others share |
+//! | `list` | a list of entities; what has not changed since the last time is copied, not rendered |
+//! | `document` | an object or a message made of rendered fields |
+//! | `parts` | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
 //!
 //! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes; they
 //! are rendered once. The master does nothing of this: it gives a snapshot away. Where the cluster is large, rendering
@@ -19,6 +19,7 @@ pub(crate) mod pieces;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use indexmap::IndexMap;
 use libprocess::http::{Query, Reply, Response};
 use libprocess::metrics::Counter;
@@ -78,7 +79,7 @@ impl Answers {
 }
 
 /// See the module.
-pub(crate) struct Renderings {
+pub struct Renderings {
     answers: Mutex<Answers>,
     /// `master/http_cache_hits`: answers that were there already.
     shared: Counter,
@@ -91,8 +92,8 @@ pub(crate) struct Renderings {
 }
 
 impl Renderings {
-    /// Nothing rendered yet.
-    pub(crate) fn new(shared: Counter) -> Self {
+    /// Nothing rendered yet. `shared` counts the answers that were there already.
+    pub fn new(shared: Counter) -> Self {
         Self {
             answers: Mutex::default(),
             shared,
@@ -101,6 +102,16 @@ impl Renderings {
             json: Mutex::new(Parts::new(V1(MediaType::Json))),
             protobuf: Mutex::new(Parts::new(V1(MediaType::Protobuf))),
         }
+    }
+
+    /// The body of `/state`, in pieces.
+    pub fn state(&self, snapshot: &Snapshot) -> Vec<Bytes> {
+        crate::http::state::render(self, snapshot, &Query::default()).into_pieces()
+    }
+
+    /// The body of the answer to GET_STATE, in pieces.
+    pub fn get_state(&self, snapshot: &Snapshot, media: MediaType) -> Vec<Bytes> {
+        crate::operator::get_state(self, snapshot, media).into_pieces()
     }
 
     /// For calls of the v1 API.

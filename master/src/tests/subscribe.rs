@@ -205,3 +205,24 @@ fn a_scheduler_may_speak_protobuf_in_both_directions() {
         assert_eq!(event.r#type(), Type::Subscribed);
     });
 }
+
+/// Upstream: `Metrics::Frameworks`, of which it makes one for each principal.
+#[test]
+fn calls_are_counted_for_each_principal_for_as_long_as_it_has_a_framework() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut described = info();
+        described["principal"] = json!("p");
+        let first = cluster.subscribe(described.clone()).await;
+        let second = cluster.subscribe(described).await;
+        assert_eq!(first.call("SUPPRESS", json!(null)).await.0, 202);
+        let received = || cluster.node.metrics().value("frameworks/p/messages_received");
+        assert_eq!(received(), Some(3.0));
+        assert_eq!(cluster.node.metrics().value("frameworks/p/messages_processed"), received());
+        assert!(cluster.node.metrics().snapshot().undescribed().is_empty());
+        assert_eq!(first.call("TEARDOWN", json!(null)).await.0, 202);
+        assert_eq!(received(), Some(4.0));
+        assert_eq!(second.call("TEARDOWN", json!(null)).await.0, 202);
+        assert_eq!(received(), None);
+    });
+}

@@ -25,7 +25,7 @@ pub use error::ResourceError;
 pub use format::{DowngradeError, downgrade, downgrade_all, to_endpoint, upgrade, upgrade_all};
 pub use parse::{parse_unchecked, resource_from_text};
 pub use resource::{Resource, ResourceValue};
-pub use summary::summary;
+pub use summary::Summary;
 pub use validate::{validate, validate_all};
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ fn the_summary_has_the_known_scalars_always() {
     with_revocable.revocable = Some(Default::default());
     let bag = bag(&[&proto("cpus:2"), &proto("cpus(r):1.5"), &proto("ports:[1-3]"), &with_revocable]);
     assert_eq!(
-        serde_json::to_string(&summary(&bag)).unwrap(),
+        serde_json::to_string(&Summary(&bag)).unwrap(),
         r#"{"cpus":3.5,"cpus_revocable":3.0,"disk":0.0,"gpus":0.0,"mem":0.0,"ports":"[1-3]"}"#
     );
 }
