@@ -149,21 +149,6 @@ impl Handle<StatusUpdateMessage> for Driver {
     }
 }
 
-/// A call of these two kinds as a driver makes it.
-fn of_driver(call: Call) -> v0::scheduler::Call {
-    let subscribe = call.subscribe.map(|subscribe| v0::scheduler::call::Subscribe {
-        framework_info: subscribe.framework_info,
-        ..Default::default()
-    });
-    v0::scheduler::Call {
-        framework_id: call.framework_id,
-        r#type: call.r#type,
-        subscribe,
-        reconcile: call.reconcile,
-        ..Default::default()
-    }
-}
-
 async fn by_driver(tasks: usize) -> f64 {
     beside(move |master| async move {
         let node = Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.expect("a port is free");
@@ -172,8 +157,8 @@ async fn by_driver(tasks: usize) -> f64 {
         let driver =
             Driver { master, registered: Some(registered), missing: tasks, answered: Some(answered) };
         let driver = node.spawn_numbered(driver);
-        driver.tell(Say(of_driver(subscribe())));
-        let call = of_driver(reconcile(id.await.expect("it is registered"), tasks));
+        driver.tell(Say(subscribe().into()));
+        let call = reconcile(id.await.expect("it is registered"), tasks).into();
         let began = bench::now();
         driver.tell(Say(call));
         all.await.expect("all are answered");
@@ -221,7 +206,7 @@ async fn by_stream(tasks: usize) -> f64 {
 /// The comparator.
 fn floor(tasks: usize) -> f64 {
     let framework = v1::FrameworkId { value: "framework".into() };
-    let call = wire::encode(&of_driver(reconcile(framework.clone(), tasks)));
+    let call = wire::encode(&v0::scheduler::Call::from(reconcile(framework.clone(), tasks)));
     let began = bench::now();
     let call: v0::scheduler::Call = wire::decode(&call).expect("it was encoded by us");
     for task in call.reconcile.map_or_else(Vec::new, |reconcile| reconcile.tasks) {

@@ -51,6 +51,60 @@ impl From<v0::scheduler::Call> for v1::scheduler::Call {
     }
 }
 
+impl From<v1::scheduler::Call> for v0::scheduler::Call {
+    /// A call of the HTTP API, as a driver sends it between processes. It does not take over.
+    fn from(call: v1::scheduler::Call) -> Self {
+        let v1::scheduler::Call {
+            framework_id,
+            r#type,
+            subscribe,
+            accept,
+            decline,
+            accept_inverse_offers,
+            decline_inverse_offers,
+            revive,
+            kill,
+            shutdown,
+            acknowledge,
+            acknowledge_operation_status,
+            reconcile,
+            reconcile_operations,
+            message,
+            request,
+            suppress,
+            update_framework,
+        } = call;
+        Self {
+            framework_id,
+            r#type,
+            subscribe: subscribe.map(Into::into),
+            accept,
+            decline,
+            accept_inverse_offers,
+            decline_inverse_offers,
+            revive,
+            kill,
+            shutdown,
+            acknowledge,
+            acknowledge_operation_status,
+            reconcile,
+            reconcile_operations,
+            message,
+            request,
+            suppress,
+            update_framework,
+        }
+    }
+}
+
+impl From<v1::scheduler::call::Subscribe> for v0::scheduler::call::Subscribe {
+    fn from(subscribe: v1::scheduler::call::Subscribe) -> Self {
+        let v1::scheduler::call::Subscribe { framework_info, suppressed_roles, offer_constraints } =
+            subscribe;
+        Self { framework_info, force: None, suppressed_roles, offer_constraints }
+    }
+}
+
 impl From<v0::scheduler::call::Subscribe> for v1::scheduler::call::Subscribe {
     fn from(subscribe: v0::scheduler::call::Subscribe) -> Self {
         let v0::scheduler::call::Subscribe { framework_info, force: _, suppressed_roles, offer_constraints } =
@@ -78,5 +132,21 @@ impl From<v0::quota::QuotaRequest> for v1::quota::QuotaRequest {
     fn from(request: v0::quota::QuotaRequest) -> Self {
         let v0::quota::QuotaRequest { force, role, guarantee } = request;
         Self { force, role, guarantee }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_the_same_after_both_ways() {
+        let json = r#"{"type":"SUBSCRIBE","framework_id":{"value":"f"},"subscribe":{
+            "framework_info":{"user":"u","name":"n","id":{"value":"f"}},"suppressed_roles":["r"],
+            "offer_constraints":{"role_constraints":{"r":{}}}}}"#;
+        let call: v1::scheduler::Call = crate::json::from_slice(json.as_bytes()).unwrap();
+        let of_driver = v0::scheduler::Call::from(call.clone());
+        assert_eq!(of_driver.subscribe.as_ref().unwrap().force, None);
+        assert_eq!(v1::scheduler::Call::from(of_driver), call);
     }
 }

@@ -25,6 +25,7 @@ use super::caretaker;
 use super::checks::Checks;
 use super::configuration::{agent_settings, framework, master_settings};
 use super::containers::{Host, HostContainerizer};
+use super::driver::Driver;
 use super::invariant::Invariant;
 use super::mix;
 use super::operator;
@@ -354,8 +355,14 @@ impl Cluster {
         let scheduler = &self.schedulers[number];
         let style = Style::of(number);
         let builder = self.network.node(scheduler.address.get(), &format!("s{number}"));
-        let node = builder.start().await.map_err(|error| error.to_string())?;
-        let url = MasterUrl::Group(SharedGroup(Arc::new(scheduler.group.clone())));
+        // A driver has another pid in each of its lives.
+        let driver = format!("scheduler-{}", scheduler.slot.life.get());
+        let node = builder.delegate(&driver).start().await.map_err(|error| error.to_string())?;
+        let mut url = MasterUrl::Group(SharedGroup(Arc::new(scheduler.group.clone())));
+        if style.driver {
+            node.spawn_as(&driver, Driver::new(url));
+            url = MasterUrl::Standalone(node.address().to_string());
+        }
         let mut options = Options::new(url, framework(number, style, &scheduler.book.lock()));
         options.explicit_acknowledgements = style.explicit;
         if number % 5 == 3 {

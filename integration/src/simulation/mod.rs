@@ -10,6 +10,7 @@
 //! | [`faults`] | how things go wrong, and are mended |
 //! | [`containers`] | the agents' hosts, and executors |
 //! | [`workload`] | the frameworks |
+//! | [`driver`] | one of them speaks the first API |
 //! | [`operator`] | who sets quotas and weights |
 //! | [`caretaker`] | who drains agents, deactivates them, marks them gone, and plans maintenance |
 //! | [`decisions`] | what these two decide, and how they ask for it |
@@ -36,6 +37,7 @@ pub mod configuration;
 pub mod connected;
 pub mod containers;
 pub mod decisions;
+pub mod driver;
 pub mod faults;
 pub mod invariant;
 pub mod mistakes;

@@ -65,6 +65,8 @@ pub struct Style {
     pub explicit: bool,
     /// It knows of refined reservations, and speaks of resources in the newer form.
     pub refines: bool,
+    /// Its scheduler speaks the first API, by a driver.
+    pub driver: bool,
     /// It suppresses its roles when it has nothing to launch; else it refuses what it is offered.
     pub suppresses: bool,
 }
@@ -78,6 +80,7 @@ impl Style {
             partition_aware: number.is_multiple_of(2),
             explicit: number % 5 == 1 || number % 5 == 4,
             refines: number.is_multiple_of(2),
+            driver: number % 5 == 1,
             suppresses: number % 3 != 1,
         }
     }
