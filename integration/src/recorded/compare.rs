@@ -142,6 +142,16 @@ fn unpacked(pair: &Pair) -> Vec<u8> {
     pair.body[..length.min(pair.body.len())].to_vec()
 }
 
+/// What genuine Mesos answered, as a value.
+pub fn meaning_of(pair: &Pair) -> Result<Value, String> {
+    match recorded_header(pair, "Content-Type") {
+        Some("application/json" | "application/x-protobuf" | "text/javascript") if !pair.body.is_empty() => {
+            meaning(pair, &unpacked(pair))
+        }
+        _ => Err("no value".to_owned()),
+    }
+}
+
 /// A JSON or protobuf body as a value; of a stream the first record. (JSONP's call is taken away.)
 fn meaning(pair: &Pair, body: &[u8]) -> Result<Value, String> {
     let media = match recorded_header(pair, "Content-Type") {

@@ -15,6 +15,7 @@
 //! | [`compare`] | what an answer lacks, or has otherwise |
 //! | [`replay`] | sends all steps of a file, and notes what differs |
 //! | [`differences`] | the list of what may differ |
+//! | [`table`] | `docs/compatibility.md` |
 //!
 //! It knows the daemons as their clients do, by what they answer.
 
@@ -25,6 +26,7 @@ pub mod replay;
 pub mod shape;
 pub mod step;
 pub mod stream;
+pub mod table;
 pub mod translation;
 
 use std::path::PathBuf;
@@ -32,6 +34,14 @@ use std::path::PathBuf;
 /// The folder of the recordings.
 pub fn folder() -> PathBuf {
     crate::binary::workspace().join("integration/recorded")
+}
+
+/// The files of the recording, by the run to which they belong.
+pub const FILES: [&str; 4] = ["endpoints", "operator", "mutating", "scheduler"];
+
+/// The steps of a file.
+pub fn steps(file: &str) -> Vec<step::Step> {
+    step::read(&folder().join(format!("{file}.jsonl")))
 }
 
 /// The groups of the recording that are not repeated yet, each with the reason.

@@ -40,8 +40,8 @@ pub async fn run(cluster: &Cluster, steps: &[Step]) -> Seen {
     for step in steps {
         match step {
             Step::Pair(pair) => {
-                let found = replay.pair(pair, steps).await;
-                let found = found.unwrap_or_else(|error| vec![format!("failed: {error}")]);
+                let found = replay.pair(pair, steps).await.map_err(|error| format!("{}: {error}", pair.name));
+                let found = found.expect("the daemons answer, and send what the next call needs");
                 let id = (pair.group.clone(), pair.name.clone());
                 assert!(seen.insert(id, found).is_none(), "{} stands there twice", pair.name);
             }

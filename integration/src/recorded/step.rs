@@ -57,7 +57,7 @@ pub struct Pair {
     pub headers: Vec<String>,
     /// What was answered.
     pub body: Vec<u8>,
-    /// The body was prose and was not recorded.
+    /// The body was prose, or was altered so that it cannot be read, and is not compared.
     pub left_out: bool,
     /// It acknowledges an update that does not come from us yet.
     pub no_update: bool,

@@ -135,12 +135,14 @@ fn or_bad(checked: Checked) -> Result<(), Response> {
     checked.map_err(|error| Response::bad_request(error.0))
 }
 
-/// Whether all of these machines are in the schedule, and in this mode.
+/// Whether all of these machines are in the schedule, and in this mode. A machine is also known by the agents on it
+/// (upstream: `Master::machines`): then it is up.
 fn all_in(master: &Master, machines: &[v1::MachineId], mode: Mode, otherwise: &str) -> Result<(), Response> {
     for id in machines {
         let refuse =
             |why: &str| Err(Response::bad_request(format!("Machine '{}' {why}", validation::text(id))));
         match master.cluster.maintenance().machines.get(&id.into()) {
+            None if !maintenance::agents_on(master, &id.into()).is_empty() => return refuse(otherwise),
             None => return refuse("is not part of a maintenance schedule"),
             Some(info) if info.mode() != mode => return refuse(otherwise),
             Some(_) => {}

@@ -128,6 +128,23 @@ fn a_schedule_is_what_was_posted_last_and_made_sense() {
     });
 }
 
+/// As recorded of genuine Mesos (`integration/recorded/mutating.jsonl`): a machine without a schedule is known by its agents.
+#[test]
+fn a_machine_with_an_agent_is_up_without_a_schedule() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let there = cluster.agent("cpus:1;mem:64").await;
+        let text = |why: &str| format!(r#"Machine '{{"hostname":"host","ip":"127.0.0.1"}}' {why}"#);
+        let down_text = text("is not in DRAINING mode and cannot be brought down");
+        assert_eq!(down(&cluster, json!([machine()])).await, bad(down_text));
+        assert_eq!(
+            up(&cluster, json!([machine()])).await,
+            bad(text("is not in DOWN mode and cannot be brought up"))
+        );
+        drop(there);
+    });
+}
+
 /// `FailToUnscheduleDeactivatedMachines`, `BringDownMachines`, `BringUpMachines`, `MachineStatus`.
 #[test]
 fn machines_go_down_and_up_again_only_as_they_are_scheduled() {
