@@ -311,7 +311,7 @@ mod tests {
                     "network_infos": [{"ip_addresses": [{"protocol": "IPv4", "ip_address": "127.0.0.1"}]}]}}],
             "labels": {"labels": [{"key": "k", "value": "v"}]}});
         let task: v1::Task = crate::json::from_slice(proto.to_string().as_bytes()).unwrap();
-        assert_eq!(json(Task(&task)), shown);
+        assert_eq!(json(Task::of(&task)), shown);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Serialize for Summary<'_> {
 /// Adds to what there is of a name. Resources of one name are of one kind.
 fn add(sum: &mut Option<ResourceValue>, value: &ResourceValue) {
     match (sum, value) {
-        (Some(ResourceValue::Scalar(sum)), ResourceValue::Scalar(scalar)) => *sum = *sum + *scalar,
+        (Some(ResourceValue::Scalar(sum)), ResourceValue::Scalar(scalar)) => *sum += *scalar,
         (Some(ResourceValue::Ranges(sum)), ResourceValue::Ranges(ranges)) => *sum = &*sum + ranges,
         (Some(ResourceValue::Set(sum)), ResourceValue::Set(set)) => *sum += set,
         (sum, value) => *sum = Some(value.clone()),
