@@ -16,6 +16,9 @@ const WINDOW: usize = 8;
 /// Entities in a row that are not found near by, until all are looked up.
 const PATIENCE: usize = 64;
 
+/// After so many entities it is known how long they are.
+const SAMPLE: usize = 32;
+
 /// The rendering of the entities that were there the last time.
 #[derive(Debug)]
 pub(crate) struct List<T> {
@@ -70,7 +73,11 @@ impl<T> List<T> {
         let mut items = Vec::with_capacity(entries.len());
         // Neighbours that are still neighbours are copied at once, with what stands between them.
         let mut run: Option<(usize, usize)> = None;
-        for entry in entries {
+        for (place, entry) in entries.iter().enumerate() {
+            if place == SAMPLE {
+                // They are alike: what is to come is about as long, and the buffer need not grow step by step.
+                bytes.reserve((bytes.len() / SAMPLE * entries.len()).saturating_sub(bytes.len()));
+            }
             let found = if entry.is_pure { search.find(entry.entity) } else { None };
             let continued = match (run, found) {
                 (Some((_, last)), Some(found)) => found == last + 1,
