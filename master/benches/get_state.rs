@@ -272,7 +272,7 @@ fn snapshot(cluster: &Cluster) -> Snapshot {
 
 /// One task of the cluster has a new status.
 fn change(cluster: &mut Cluster, number: usize) {
-    let state = if number % 2 == 0 { TaskState::TaskRunning } else { TaskState::TaskKilling };
+    let state = if number.is_multiple_of(2) { TaskState::TaskRunning } else { TaskState::TaskKilling };
     let framework = FrameworkId::from("framework1");
     cluster.update_task(&framework, &status("framework1-1-0", state), None).expect("the task is there");
 }
