@@ -198,6 +198,12 @@ impl Handle<ContainerEvent> for SimulatedContainerizer {
                     self.launch_task(&container, &launch.task, ctx);
                 }
             }
+            event::Type::LaunchGroup => {
+                let group = event.launch_group.map(|launch| launch.task_group.tasks);
+                for task in group.unwrap_or_default() {
+                    self.launch_task(&container, &task, ctx);
+                }
+            }
             event::Type::Kill => {
                 if let Some(kill) = event.kill {
                     let task = TaskId::from(kill.task_id);

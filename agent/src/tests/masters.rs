@@ -136,7 +136,11 @@ fn an_answer_that_was_not_asked_for_since_the_master_was_detected_is_ignored() {
         world.master_says(SlaveReregisteredMessage { slave_id, ..Default::default() }).await;
         assert!(world.hears().is_empty(), "it would send its resources: {:?}", world.hears());
         world.pass(Duration::from_secs(1)).await;
-        assert!(matches!(world.hears()[..], [Heard::Reregister(_), Heard::Resources]), "{:?}", world.hears());
+        assert!(
+            matches!(world.hears()[..], [Heard::Reregister(_), Heard::Resources(_)]),
+            "{:?}",
+            world.hears()
+        );
     });
 }
 

@@ -8,6 +8,7 @@ use libprocess::testing::{run, settle};
 use mesos::v1::TaskState::{TaskFailed, TaskFinished, TaskRunning};
 
 use super::harness::*;
+use super::task_groups::group;
 use crate::containerizer::Containerizer;
 use crate::containerizer::simulated::{
     DURATION_LABEL, STATE_LABEL, ServeExecutorsOf, SimulatedContainerizer,
@@ -43,6 +44,9 @@ fn simulated_tasks_end_by_the_clock() {
         world.pass(Duration::from_secs(1)).await;
         // The command executor has ended with its task; the other waits for more.
         assert_eq!(world.metric("slave/executors_running"), 1.0);
+        world.master_says(group(["one", "other"], false)).await;
+        world.pass(Duration::from_millis(100)).await;
+        assert_eq!((world.states("one"), world.states("other")), (vec![TaskRunning], vec![TaskRunning]));
     });
 }
 

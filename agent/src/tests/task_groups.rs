@@ -10,7 +10,7 @@ use mesos::{FrameworkId, TaskId};
 use super::harness::*;
 
 /// A group of two tasks under executor `e`.
-fn group(ids: [&str; 2], launch_executor: bool) -> RunTaskGroupMessage {
+pub(super) fn group(ids: [&str; 2], launch_executor: bool) -> RunTaskGroupMessage {
     let tasks = ids.map(|id| task(id, "e"));
     RunTaskGroupMessage {
         framework: framework(true),

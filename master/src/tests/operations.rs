@@ -86,7 +86,7 @@ fn the_master_acknowledges_for_whoever_does_not_want_to_hear() {
 /// Upstream: `OperationReconciliationTest.UnknownOperationUnknownAgent`,
 /// `OperationReconciliationTest.UnknownOperationUnreachableAgent`,
 /// `OperationReconciliationTest.UnknownOperationAgentMarkedGone`,
-/// `OperationReconciliationTest.ReconcileAgentOperationOnGoneAgent`.
+/// `OperationReconciliationTest.ReconcileAgentOperationOnGoneAgent`, `MasterAPITest.OperationUpdatesUponAgentGone`.
 #[test]
 fn the_loss_of_an_agent_is_told_for_its_operations_and_again_when_asked() {
     testing::run(async {
