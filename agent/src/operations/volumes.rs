@@ -7,14 +7,15 @@
 //! <root>                                   on a MOUNT disk
 //! ```
 //!
-//! A role within a role has a blank where its name has a slash. Role and id have been validated by the master, when the
-//! volume was created: they are names of directories.
+//! A role within a role has a blank where its name has a slash. Role and id were validated by the master, when the volume
+//! was created: they are names of directories.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
 use mesos::v1::resource::disk_info::source;
+use mesos::validation::validate_id;
 use mesos::{Resource, Resources};
 
 use crate::recovery::checkpoint::{self, DiskError};
@@ -22,7 +23,8 @@ use crate::recovery::checkpoint::{self, DiskError};
 /// Where a volume is; `None` for what is no volume, or on a disk that is not mounted.
 pub fn path_of(work_dir: &Path, volume: &Resource) -> Option<PathBuf> {
     let role = volume.reservation_role()?.replace('/', " ");
-    let id = volume.persistence_id()?;
+    // Nothing outside of the agent's directories, whatever it was told.
+    let id = volume.persistence_id().filter(|id| validate_id(id).is_ok())?;
     let below = |root: &Path| root.join("volumes").join("roles").join(&role).join(id);
     let Some(source) = volume.disk().and_then(|disk| disk.source.as_ref()) else {
         return Some(below(work_dir));
@@ -154,6 +156,8 @@ mod tests {
         assert_eq!(path(&on(source::Type::Path, "/d")), Path::new("/d/volumes/roles/a b/v"));
         assert_eq!(path(&on(source::Type::Path, "d")), Path::new("/w/d/volumes/roles/a b/v"));
         assert_eq!(path(&on(source::Type::Mount, "/m")), Path::new("/m"));
+        let outside = Resource::try_from(&volume("r", "../../v")).unwrap();
+        assert_eq!(path_of(work, &outside), None);
     }
 
     #[test]
