@@ -59,7 +59,7 @@ fn of_enum(values: &'static EnumDescriptor) -> Value {
 }
 
 /// A message whose `type` says which of its parts counts (a call, a response, an event), as one schema for each type:
-/// the part of type `GET_STATE` is the field `get_state`, and must be there in a call if it is `named`.
+/// the part of type `GET_STATE` is the field `get_state`, and is needed; a type without such a field has none.
 pub fn by_type<T: Message>(prefix: &str, schemas: &mut Schemas) -> Value {
     let message = T::descriptor();
     let all = refer(message, prefix, schemas);
