@@ -14,6 +14,7 @@
 //! | [`validation`] | what is accepted, pure |
 //! | [`registrar`] | the registry and its storage |
 //! | [`http`] | the older endpoints that operators read |
+//! | `openapi` | a description of all that is served |
 //! | [`rendering`] | from a snapshot to bytes, nothing of it twice |
 //!
 //! It never touches a container, and it does not decide who is offered what: that is the allocator's.
@@ -31,6 +32,7 @@ mod leadership;
 pub mod master;
 mod metrics;
 mod offers;
+mod openapi;
 mod operations;
 mod operator;
 pub mod registrar;

@@ -54,7 +54,8 @@ use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::rendering::Renderings;
 use crate::settings::Settings;
 use crate::{
-    calls, driver, frameworks, http, inverse_offers, leadership, offers, operations, operator, updates,
+    calls, driver, frameworks, http, inverse_offers, leadership, offers, openapi, operations, operator,
+    updates,
 };
 
 /// Why a master ended by itself. Its process must end, too: another master leads.
@@ -285,6 +286,7 @@ impl Process for Master {
         calls::http::install(install);
         http::install(install);
         operator::install(install);
+        openapi::install(install);
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {

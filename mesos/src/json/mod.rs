@@ -14,6 +14,7 @@
 mod codec;
 mod diagnose;
 mod format;
+pub mod schema;
 
 use serde::Serialize;
 use serde_json::Value;

@@ -1,0 +1,101 @@
+"""Asks a running master whatever its own description allows (and some of what it does not), and looks for answers that must
+not be.
+
+    fuzz.py http://HOST:PORT SECONDS
+
+schemathesis, unmodified from PyPI, makes the requests out of /openapi.json. The status is 1 if a request was not
+answered within TIMEOUT, was answered with 5xx (but 501, "I do not know this call", and 503, "not now"), or with a body that
+is not the JSON it says it is. A stream that a SUBSCRIBE opens has no end: its beginning is read, and it is closed.
+"""
+
+import random
+import sys
+import time
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from schemathesis import GenerationMode
+
+TIMEOUT = 10
+# What a master says that cannot, or cannot now, do what it is asked for.
+ALLOWED = (501, 503)
+# Requests at a time for each operation, so that each has its turn.
+ROUND = 4
+
+base, seconds = sys.argv[1], float(sys.argv[2])
+began = time.monotonic()
+statuses: dict[int, int] = {}
+
+
+def ask(case) -> None:
+    request = case.as_transport_kwargs(base_url=base)
+    with requests.request(**request, stream=True, timeout=TIMEOUT, allow_redirects=False) as response:
+        statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
+        if response.status_code >= 500 and response.status_code not in ALLOWED:
+            raise AssertionError(f"{response.status_code}: {response.text}\n{case.as_curl_command()}")
+        if response.headers.get("Transfer-Encoding") == "chunked" and is_subscription(case):
+            next(response.iter_content(chunk_size=1))
+        elif response.headers.get("Content-Type") == "application/json" and response.content:
+            response.json()
+
+
+def is_subscription(case) -> bool:
+    return isinstance(case.body, dict) and case.body.get("type") == "SUBSCRIBE"
+
+
+# Made once: those of large messages take their time.
+strategies: dict = {}
+
+
+def strategy(operation, mode):
+    key = (operation.path, operation.method, mode)
+    if key not in strategies:
+        strategies[key] = operation.as_strategy(generation_mode=mode)
+    return strategies[key]
+
+
+def ask_round(operation, mode, number: int) -> None:
+    @seed(number)
+    @settings(
+        max_examples=ROUND,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+    )
+    @given(case=strategy(operation, mode))
+    def test(case):
+        if time.monotonic() - began < seconds:
+            ask(case)
+
+    test()
+
+
+def main() -> int:
+    schema = schemathesis.openapi.from_url(f"{base}/openapi.json", timeout=TIMEOUT)
+    operations = [result.ok() for result in schema.get_all_operations()]
+    order = random.Random(1)
+    number = 0
+    while time.monotonic() - began < seconds:
+        order.shuffle(operations)
+        for operation in operations:
+            number += 1
+            wrong = operation.method == "post" and number % 4 == 0
+            mode = GenerationMode.NEGATIVE if wrong else GenerationMode.POSITIVE
+            try:
+                ask_round(operation, mode, number)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
+                print(f"{operation.method.upper()} {operation.path}: {type(error).__name__}: {error}")
+                return 1
+            if time.monotonic() - began >= seconds:
+                break
+    asked = sum(statuses.values())
+    counts = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
+    print(f"{len(operations)} operations, {asked} requests: {counts}")
+    return 0 if asked > len(operations) else 1
+
+
+sys.exit(main())

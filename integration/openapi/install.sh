@@ -1,0 +1,23 @@
+#!/bin/sh
+# Installs schemathesis, unmodified from PyPI, into a virtual environment of its own.
+#
+#   ./install.sh DIRECTORY
+#
+# Needs: python3 with venv (python3-venv).
+set -eu
+
+fail() {
+    echo "install.sh: $1" >&2
+    exit 1
+}
+
+[ $# -eq 1 ] || fail "usage: install.sh DIRECTORY"
+target=$1
+if [ -x "$target/bin/python" ] && "$target/bin/python" -c 'import schemathesis' 2>/dev/null; then
+    exit 0
+fi
+command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3"
+python3 -c 'import venv, ensurepip' 2>/dev/null || fail "venv is missing: apt-get install python3-venv"
+python3 -m venv "$target"
+"$target/bin/python" -m pip --quiet --disable-pip-version-check install schemathesis==4.32.5
+"$target/bin/python" -c 'import schemathesis' || fail "schemathesis was installed, but cannot be imported"

@@ -1,0 +1,235 @@
+//! `GET /openapi.json`: the HTTP surface of this master, described in OpenAPI 3.1 (not in upstream).
+//!
+//! Paths and texts are those of the routes that the actors of this node have declared, bodies those of the protocol's
+//! messages, out of their descriptors. Only what neither says stands here: which methods change something, and what they
+//! take. Nothing is asked of the Master but what its node serves.
+
+use ::http::Method;
+use libprocess::Install;
+use libprocess::http::{Described, Reply, Response};
+use mesos::json::schema::{self, Schemas};
+use mesos::v1;
+use serde_json::{Map, Value, json};
+
+use crate::master::Master;
+
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// Registers the route.
+pub(crate) fn install(install: &mut Install<Master>) {
+    install.get("/openapi.json", "This description of what the master serves.", |_, _, ctx| {
+        let endpoints = ctx.node().endpoints();
+        Reply::render(move || Response::json(document(&endpoints).to_string()))
+    });
+}
+
+/// What a method of a path takes.
+struct Change {
+    path: &'static str,
+    method: Method,
+    takes: Takes,
+    /// The path can be read (GET), too.
+    is_read: bool,
+}
+
+/// A body.
+enum Takes {
+    Json(fn(&mut Schemas) -> Value),
+    /// `name=value&...`, all of them needed.
+    Form(&'static [&'static str]),
+    Nothing,
+}
+
+/// What changes something, or is asked by POST.
+fn changes() -> Vec<Change> {
+    let change = |path, method, is_read, takes| Change { path, method, takes, is_read };
+    let form = |path, names| change(path, Method::POST, false, Takes::Form(names));
+    let post = |path, is_read, body| change(path, Method::POST, is_read, Takes::Json(body));
+    vec![
+        post("/api/v1", false, |schemas| schema::by_type::<v1::master::Call>(SCHEMAS, schemas)),
+        post("/api/v1/scheduler", false, |schemas| schema::by_type::<v1::scheduler::Call>(SCHEMAS, schemas)),
+        post("/quota", true, |schemas| schema::reference::<v1::quota::QuotaRequest>(SCHEMAS, schemas)),
+        change("/quota/{role}", Method::DELETE, false, Takes::Nothing),
+        change("/weights", Method::PUT, true, Takes::Json(list::<v1::WeightInfo>)),
+        post("/maintenance/schedule", true, |schemas| {
+            schema::reference::<v1::maintenance::Schedule>(SCHEMAS, schemas)
+        }),
+        post("/machine/down", false, list::<v1::MachineId>),
+        post("/machine/up", false, list::<v1::MachineId>),
+        form("/teardown", &["frameworkId"]),
+        form("/reserve", &["slaveId", "resources"]),
+        form("/unreserve", &["slaveId", "resources"]),
+        form("/create-volumes", &["slaveId", "volumes"]),
+        form("/destroy-volumes", &["slaveId", "volumes"]),
+    ]
+}
+
+fn list<T: mesos::Message>(schemas: &mut Schemas) -> Value {
+    json!({ "type": "array", "items": schema::reference::<T>(SCHEMAS, schemas) })
+}
+
+/// What a query of a path may hold, beside `jsonp` where the route's text says so.
+const QUERIES: &[(&str, &[&str])] = &[
+    ("/tasks", &["limit", "offset", "order", "framework_id", "task_id"]),
+    ("/frameworks", &["framework_id"]),
+    ("/slaves", &["slave_id"]),
+    ("/allocator/explain", &["framework", "role", "limit", "offset"]),
+    ("/metrics/snapshot", &["timeout"]),
+    ("/files/browse", &["path"]),
+    ("/files/read", &["path", "offset", "length"]),
+    ("/files/download", &["path"]),
+    ("/logging/toggle", &["level", "duration"]),
+    ("/help", &["format"]),
+];
+
+/// The description of these endpoints.
+fn document(endpoints: &[Described]) -> Value {
+    let mut schemas = Schemas::new();
+    let mut paths: Map<String, Value> = Map::new();
+    let changes = changes();
+    for endpoint in endpoints {
+        let below = format!("{}/{{", endpoint.path);
+        let concerned = |change: &&Change| change.path == endpoint.path || change.path.starts_with(&below);
+        let mut is_read = true;
+        for change in changes.iter().filter(concerned) {
+            is_read &= change.is_read || change.path != endpoint.path;
+            let operation = operation(change, endpoint, &mut schemas);
+            insert(&mut paths, change.path, &change.method, operation);
+        }
+        let takes_get = endpoint.methods.is_empty() || endpoint.methods.contains(&Method::GET);
+        if is_read && takes_get {
+            insert(&mut paths, &endpoint.path, &Method::GET, read(endpoint));
+        }
+        for method in endpoint.methods.iter().filter(|method| **method != Method::GET) {
+            insert(&mut paths, &endpoint.path, method, described(endpoint));
+        }
+    }
+    // What comes back, for those who want to read it.
+    for add in [
+        schema::reference::<v1::master::Response>,
+        schema::reference::<v1::master::Event>,
+        schema::reference::<v1::scheduler::Event>,
+    ] {
+        add(SCHEMAS, &mut schemas);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Mesos master", "version": mesos::version() },
+        "paths": paths,
+        "components": { "schemas": schemas },
+    })
+}
+
+fn insert(paths: &mut Map<String, Value>, path: &str, method: &Method, operation: Value) {
+    let of_path = paths.entry(path.to_owned()).or_insert_with(|| json!({}));
+    of_path[method.as_str().to_lowercase()] = operation;
+}
+
+fn described(endpoint: &Described) -> Value {
+    json!({
+        "summary": endpoint.help,
+        "responses": {
+            "200": { "description": "Done, or what was asked for." },
+            "501": { "description": "This master does not know the call." },
+            "503": { "description": "No master leads, or this one is not ready yet." },
+            "default": { "description": "What is wrong, in words." },
+        },
+    })
+}
+
+fn read(endpoint: &Described) -> Value {
+    let mut operation = described(endpoint);
+    let of_path = QUERIES.iter().find(|(path, _)| *path == endpoint.path);
+    let mut names: Vec<&str> = of_path.map(|(_, names)| names.to_vec()).unwrap_or_default();
+    if endpoint.help.contains("jsonp") {
+        names.push("jsonp");
+    }
+    let parameters =
+        names.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
+    operation["parameters"] = parameters.collect();
+    operation
+}
+
+fn operation(change: &Change, endpoint: &Described, schemas: &mut Schemas) -> Value {
+    let mut operation = described(endpoint);
+    match &change.takes {
+        Takes::Json(body) => {
+            operation["requestBody"] =
+                json!({ "required": true, "content": { "application/json": { "schema": body(schemas) } } });
+        }
+        Takes::Form(names) => {
+            let properties: Map<String, Value> =
+                names.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+            let schema = json!({ "type": "object", "properties": properties, "required": names });
+            operation["requestBody"] = json!({
+                "required": true, "content": { "application/x-www-form-urlencoded": { "schema": schema } }
+            });
+        }
+        Takes::Nothing => {}
+    }
+    if let Some((_, name)) = change.path.split_once('{') {
+        let name = name.trim_end_matches('}');
+        operation["parameters"] = json!([{ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }]);
+    }
+    operation
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use libprocess::testing;
+
+    use super::*;
+    use crate::tests::Cluster;
+
+    fn endpoint(path: &str, methods: &[Method]) -> Described {
+        Described { path: path.to_owned(), methods: methods.to_vec(), help: "Something (jsonp)." }
+    }
+
+    fn methods(document: &Value, path: &str) -> BTreeSet<String> {
+        document["paths"][path].as_object().into_iter().flat_map(|path| path.keys().cloned()).collect()
+    }
+
+    #[test]
+    fn a_path_is_described_with_what_it_takes() {
+        let document = document(&[
+            endpoint("/state", &[]),
+            endpoint("/quota", &[]),
+            endpoint("/api/v1", &[]),
+            endpoint("/teardown", &[]),
+            endpoint("/logging/toggle", &[Method::GET, Method::POST]),
+        ]);
+        assert_eq!(methods(&document, "/state"), BTreeSet::from(["get".to_owned()]));
+        assert_eq!(document["paths"]["/state"]["get"]["parameters"][0]["name"], "jsonp");
+        assert_eq!(methods(&document, "/quota"), BTreeSet::from(["get".to_owned(), "post".to_owned()]));
+        assert_eq!(methods(&document, "/quota/{role}"), BTreeSet::from(["delete".to_owned()]));
+        assert_eq!(methods(&document, "/api/v1"), BTreeSet::from(["post".to_owned()]));
+        assert_eq!(methods(&document, "/teardown"), BTreeSet::from(["post".to_owned()]));
+        assert_eq!(methods(&document, "/logging/toggle").len(), 2);
+        assert_eq!(methods(&document, "/weights"), BTreeSet::new(), "it is not served");
+        let call =
+            &document["paths"]["/api/v1"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+        assert!(call["anyOf"].as_array().unwrap().iter().any(|choice| choice["title"] == "UPDATE_QUOTA"));
+    }
+
+    /// What is said of a path that nobody serves would be said in vain.
+    #[test]
+    fn all_that_is_said_of_paths_is_said_of_a_route() {
+        testing::run(async {
+            let cluster = Cluster::start().await;
+            let document = cluster.get("/openapi.json").await;
+            let paths = document["paths"].as_object().unwrap();
+            for served in ["/state", "/api/v1/scheduler", "/files/read", "/registrar(1)/registry"] {
+                assert!(paths.contains_key(served), "{served}: {:?}", paths.keys());
+            }
+            let said = changes().into_iter().map(|change| change.path);
+            let said = said.chain(QUERIES.iter().map(|(path, _)| *path));
+            // What libprocess serves on a node that is on a network, which this one is not.
+            let of_libprocess = ["/metrics/snapshot", "/logging/toggle", "/help"];
+            let said = said.filter(|path| !of_libprocess.contains(path));
+            let missing: Vec<&str> = said.filter(|path| !paths.contains_key(*path)).collect();
+            assert_eq!(missing, Vec::<&str>::new());
+        });
+    }
+}

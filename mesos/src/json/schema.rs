@@ -1,0 +1,142 @@
+//! JSON Schema of messages, out of their descriptors: what `json` reads and writes, for descriptions of an API.
+
+use serde_json::{Map, Value, json};
+
+use crate::proto::{EnumDescriptor, FieldDescriptor, Kind, Message, MessageDescriptor, Presence};
+
+/// Schemas of messages by their full names.
+pub type Schemas = Map<String, Value>;
+
+/// A reference to the schema of a message. It and those of all messages within it are added to `schemas`, which stand
+/// at `prefix` (`#/components/schemas/`).
+pub fn reference<T: Message>(prefix: &str, schemas: &mut Schemas) -> Value {
+    refer(T::descriptor(), prefix, schemas)
+}
+
+fn refer(message: &'static MessageDescriptor, prefix: &str, schemas: &mut Schemas) -> Value {
+    if !schemas.contains_key(message.full_name) {
+        // Entered first: a message may be within itself.
+        schemas.insert(message.full_name.to_owned(), Value::Null);
+        let properties: Map<String, Value> = message
+            .fields
+            .iter()
+            .map(|field| (field.name.to_owned(), of_field(field, prefix, schemas)))
+            .collect();
+        let schema = json!({ "type": "object", "properties": properties, "required": required(message) });
+        schemas.insert(message.full_name.to_owned(), schema);
+    }
+    json!({ "$ref": format!("{prefix}{}", message.full_name) })
+}
+
+fn required(message: &'static MessageDescriptor) -> Vec<&'static str> {
+    let fields = message.fields.iter().filter(|field| field.presence == Presence::Required);
+    fields.map(|field| field.name).collect()
+}
+
+fn of_field(field: &'static FieldDescriptor, prefix: &str, schemas: &mut Schemas) -> Value {
+    let one = match field.kind {
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Int32 => json!({ "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX }),
+        Kind::Int64 => json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
+        Kind::Uint32 => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
+        Kind::Uint64 => json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+        Kind::Double => json!({ "type": "number" }),
+        Kind::String => json!({ "type": "string" }),
+        Kind::Bytes => json!({ "type": "string", "format": "byte" }),
+        Kind::Enum(values) => of_enum(values),
+        Kind::Message(message) => refer(message, prefix, schemas),
+    };
+    match field.presence {
+        Presence::Required | Presence::Optional => one,
+        Presence::Repeated => json!({ "type": "array", "items": one }),
+        Presence::Map => json!({ "type": "object", "additionalProperties": one }),
+    }
+}
+
+fn of_enum(values: &'static EnumDescriptor) -> Value {
+    let names: Vec<&str> = values.values.iter().map(|(name, _)| *name).collect();
+    json!({ "type": "string", "enum": names })
+}
+
+/// A message whose `type` says which of its parts counts (a call, a response, an event), as one schema for each type:
+/// the part of type `GET_STATE` is the field `get_state`, and is needed; a type without such a field has none.
+pub fn by_type<T: Message>(prefix: &str, schemas: &mut Schemas) -> Value {
+    let message = T::descriptor();
+    let all = refer(message, prefix, schemas);
+    let types = message.fields.iter().find_map(|field| match (field.name, field.kind) {
+        ("type", Kind::Enum(types)) => Some(types),
+        _ => None,
+    });
+    let Some(types) = types else { return all };
+    // What each type carries beside its part: `framework_id` of a scheduler's calls.
+    let names: Vec<String> = types.values.iter().map(|(name, _)| name.to_lowercase()).collect();
+    let common = message.fields.iter().filter(|field| !names.iter().any(|name| name == field.name));
+    let common: Vec<&'static FieldDescriptor> = common.filter(|field| field.name != "type").collect();
+    let choices = types.values.iter().filter(|(name, _)| *name != "UNKNOWN").map(|(name, _)| {
+        let mut properties = Map::from_iter([("type".to_owned(), json!({ "const": name }))]);
+        for field in &common {
+            properties.insert(field.name.to_owned(), of_field(field, prefix, schemas));
+        }
+        let mut needed = vec!["type".to_owned()];
+        let part = message.fields.iter().find(|field| field.name == name.to_lowercase());
+        if let Some(part) = part {
+            properties.insert(part.name.to_owned(), of_field(part, prefix, schemas));
+            needed.push(part.name.to_owned());
+        }
+        needed.extend(
+            common.iter().filter(|field| field.presence == Presence::Required).map(|f| f.name.to_owned()),
+        );
+        json!({ "title": name, "type": "object", "properties": properties, "required": needed })
+    });
+    let choices: Vec<Value> = choices.collect();
+    json!({ "anyOf": choices })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v1;
+
+    /// All references in a value.
+    fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_message_is_described_with_all_that_is_in_it() {
+        let mut schemas = Schemas::new();
+        let task = reference::<v1::TaskInfo>("#/s/", &mut schemas);
+        assert_eq!(task, json!({ "$ref": "#/s/mesos.v1.TaskInfo" }));
+        let of_task = &schemas["mesos.v1.TaskInfo"];
+        assert_eq!(of_task["required"], json!(["name", "task_id", "agent_id"]));
+        assert_eq!(of_task["properties"]["data"], json!({ "type": "string", "format": "byte" }));
+        assert_eq!(of_task["properties"]["resources"]["items"], json!({ "$ref": "#/s/mesos.v1.Resource" }));
+        let kinds = &schemas["mesos.v1.Resource"]["properties"]["type"]["enum"];
+        assert_eq!(*kinds, json!(["SCALAR", "RANGES", "SET", "TEXT"]));
+        let mut found = Vec::new();
+        schemas.values().for_each(|schema| references(schema, &mut found));
+        assert!(found.len() > 50);
+        assert!(found.iter().all(|reference| schemas.contains_key(&reference["#/s/".len()..])));
+    }
+
+    #[test]
+    fn a_call_is_described_type_by_type() {
+        let mut schemas = Schemas::new();
+        let call = by_type::<v1::scheduler::Call>("#/s/", &mut schemas);
+        let choices = call["anyOf"].as_array().unwrap();
+        let kill = choices.iter().find(|choice| choice["title"] == "KILL").unwrap();
+        assert_eq!(kill["required"], json!(["type", "kill"]));
+        assert_eq!(kill["properties"]["kill"], json!({ "$ref": "#/s/mesos.v1.scheduler.Call.Kill" }));
+        assert_eq!(kill["properties"]["framework_id"], json!({ "$ref": "#/s/mesos.v1.FrameworkID" }));
+        assert!(kill["properties"].get("accept").is_none());
+        let suppress = choices.iter().find(|choice| choice["title"] == "TEARDOWN").unwrap();
+        assert_eq!(suppress["required"], json!(["type"]));
+    }
+}
