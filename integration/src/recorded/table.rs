@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn calls_are_named_by_their_type_and_paths_without_their_query() {
         assert_eq!(subject(&pair("/api/v1", r#"{"type":"GET_STATE"}"#, 200, "{}")), "`GET_STATE`");
-        assert_eq!(subject(&pair("/api/v1", "\u{8}\u{9}", 200, "{}")), "`GET_AGENTS`");
+        assert_eq!(subject(&pair("/api/v1", "\u{8}\u{a}", 200, "{}")), "`GET_AGENTS`");
         assert_eq!(subject(&pair("/api/v1", r#"{"type":"NOPE"}"#, 400, "")), "any, or none that is known");
         assert_eq!(subject(&pair("/master//state/?jsonp=cb", "", 200, "{}")), "`/state`");
     }
