@@ -88,7 +88,7 @@ impl PosixContainerizer {
         let sandbox = Sandbox { directory: &container.directory, user: container.user.as_deref() };
         let others = |volume: &mesos::Resource| {
             let others = self.containers.iter().filter(|(other, _)| *other != id);
-            others.into_iter().any(|(_, other)| other.resources.contains_resource(volume))
+            others.into_iter().any(|(_, other)| other.resources.count(volume) > 0)
         };
         self.volumes.change(&sandbox, &container.resources, resources, others)?;
         if let Some(container) = self.containers.get_mut(id) {

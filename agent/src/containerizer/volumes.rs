@@ -32,7 +32,8 @@ impl Volumes {
         Self { disk, work_dir: work_dir.to_path_buf() }
     }
 
-    /// A container has other resources than before. `shared_by_others` says of a shared volume whether another container
+    /// A container has other resources than before. How many copies it has of a shared volume does not matter: its tasks
+    /// find one link. `shared_by_others` says of a shared volume whether another container
     /// has it.
     ///
     /// # Errors
@@ -44,14 +45,14 @@ impl Volumes {
         after: &Resources,
         shared_by_others: impl Fn(&Resource) -> bool,
     ) -> Result<(), String> {
-        for volume in before.iter().filter(|volume| !after.contains_resource(volume)) {
+        for volume in before.iter().filter(|volume| after.count(volume) == 0) {
             if let Some(link) = link_of(sandbox, volume)
                 && self.disk.read_link(&link).is_ok()
             {
                 self.disk.remove(&link).map_err(|error| cannot("remove the link", &link, &error))?;
             }
         }
-        for volume in after.iter().filter(|volume| !before.contains_resource(volume)) {
+        for volume in after.iter().filter(|volume| before.count(volume) == 0) {
             let others = volume.is_shared() && shared_by_others(volume);
             self.link(sandbox, volume, others)?;
         }
@@ -133,6 +134,25 @@ mod tests {
         assert!(text.contains("is there already, and points to"), "{text}");
         change(&one, &none).unwrap();
         assert!(!HostDisk.exists(&sandbox.directory.join("path")) && HostDisk.exists(&place));
+    }
+
+    #[test]
+    fn a_shared_volume_stays_linked_while_one_of_two_tasks_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let work = root.path().canonicalize().unwrap();
+        let [sandbox, place] = [work.join("sandbox"), work.join("volumes/roles/r/v")];
+        for path in [&sandbox, &place] {
+            HostDisk.create_directory(path, Durability::Process).unwrap();
+        }
+        let linker = Volumes::new(Arc::new(HostDisk), &work);
+        let sandbox = Sandbox { directory: &sandbox, user: None };
+        let shared = mesos::v1::Resource { shared: Some(Default::default()), ..volume("r", "v") };
+        let copies = |count: usize| Resources::try_from_protos(&vec![shared.clone(); count]).unwrap();
+        for (before, after, is_linked) in [(0, 2, true), (2, 1, true), (1, 2, true), (2, 0, false)] {
+            linker.change(&sandbox, &copies(before), &copies(after), |_| false).unwrap();
+            let link = std::fs::read_link(sandbox.directory.join("path")).ok();
+            assert_eq!(link, is_linked.then(|| place.clone()), "{before} to {after}");
+        }
     }
 
     #[test]

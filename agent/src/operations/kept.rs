@@ -8,7 +8,7 @@
 use libprocess::disk::{Disk, Durability};
 use mesos::internal::slave::ResourceState;
 use mesos::resources::upgrade_all;
-use mesos::{Resources, v1};
+use mesos::{AgentId, Resources, v1};
 
 use super::{uuid_of, volumes};
 use crate::agent::Agent;
@@ -87,17 +87,19 @@ impl Agent {
         Ok(())
     }
 
-    /// A restarted agent has what it had. `operations` are those of its id.
+    /// A restarted agent has what it had. Operations of an earlier id of it are nobody's any more: no master would take
+    /// them.
     ///
     /// # Errors
     /// Its settings give it less than what was made of it, in words for the operator.
-    pub(crate) fn take_up_resources(&mut self, kept: KeptResources, same_agent: bool) -> Result<(), String> {
+    pub(crate) fn take_up_resources(&mut self, kept: KeptResources) -> Result<(), String> {
         self.total = self.total.apply_checkpointed(&kept.resources).map_err(|error| {
             format!("the reservations and volumes that it has to remember do not fit --resources: {error}")
         })?;
         self.operations.checkpointed = kept.resources;
-        for operation in kept.operations.into_iter().filter(|_| same_agent) {
-            if let Some(uuid) = uuid_of(&operation.uuid) {
+        for operation in kept.operations {
+            let agent = operation.agent_id.as_ref().map(AgentId::from);
+            if let Some(uuid) = uuid_of(&operation.uuid).filter(|_| agent.is_some() && agent == self.id) {
                 self.operations.add(uuid, operation);
             }
         }

@@ -89,8 +89,7 @@ impl Agent {
                 }
             }
         }
-        let same_agent = self.id.is_some();
-        if let Err(error) = self.take_up_resources(resources, same_agent) {
+        if let Err(error) = self.take_up_resources(resources) {
             self.recovery_failed(&error, ctx);
             return;
         }

@@ -53,7 +53,7 @@ fn validate(
     }
     let named = master.cluster.operations_of(framework, Some(&call.operation_id.value));
     let mut known = false;
-    for (uuid, operation) in named {
+    for (uuid, operation) in named.filter(|(uuid, _)| agent.operations.contains_key(uuid)) {
         known = true;
         let is_acknowledged =
             |status: &&v1::OperationStatus| status.uuid.as_ref().is_some_and(|uuid| uuid.value == call.uuid);

@@ -60,7 +60,13 @@ fn apply(
     taken: &mut Taken,
     ctx: &mut Context<Master>,
 ) -> Result<(), String> {
-    if let Some(destroy) = &operation.destroy {
+    // Not before it is known that the volumes are the framework's to destroy.
+    if let Some(destroy) = &operation.destroy
+        && taken
+            .remaining
+            .unallocated()
+            .contains(&Resources::from_valid_protos(&destroy.volumes).unallocated())
+    {
         rescind_offers_with(master, taken, &destroy.volumes, ctx);
     }
     let steps = conversions(operation).map_err(|error| error.to_string())?;

@@ -12,7 +12,7 @@ use libprocess::{Context, promise};
 use mesos::resources::{conversions, validate_and_upgrade_operation};
 use mesos::v1::master::{Call, call::Type};
 use mesos::v1::offer::{Operation, operation};
-use mesos::{AgentId, OfferId, Resources, json, v1};
+use mesos::{AgentId, OfferId, Resource, Resources, json, v1};
 
 use super::later;
 use crate::master::Master;
@@ -179,15 +179,15 @@ fn applied(master: &mut Master, agent: &AgentId, operation: Operation, ctx: &Con
     if master.cluster.agent(agent).is_none() {
         return conflict(format!("Agent {agent} was removed while processing the call"));
     }
-    match operations::apply::apply(master, agent, None, operation, ctx) {
+    let done = operations::apply::apply(master, agent, None, operation, ctx);
+    // The agent may have come back while the allocator was asked: with something else, or with what it had before the
+    // operation, which the allocator heard behind the question. It is to believe the master again.
+    if let Some(state) = master.cluster.agent(agent) {
+        master.allocation.update_agent(state);
+    }
+    match done {
         Ok(()) => Response::accepted(),
-        Err(error) => {
-            // The agent came back meanwhile with something else: the allocator is to believe the master again.
-            if let Some(state) = master.cluster.agent(agent) {
-                master.allocation.update_agent(state);
-            }
-            conflict(error.to_string())
-        }
+        Err(error) => conflict(error.to_string()),
     }
 }
 
@@ -206,18 +206,21 @@ fn make_room(
     let Some(state) = master.cluster.agent(agent) else { return Ok(()) };
     let outstanding: Vec<OfferId> = state.offers.keys().cloned().collect();
     let mut recovered = Resources::default();
+    // A shared volume may be in many offers. None of them may be accepted any more.
+    let destroyed = operation.destroy.iter().flat_map(|destroy| &destroy.volumes);
+    let destroyed: Resources = destroyed.filter_map(|volume| Resource::try_from(volume).ok()).collect();
     for id in outstanding {
         let Some(offer) = master.cluster.offer(id.as_str()) else { continue };
         let offered = offer.resources.unallocated();
         let rest = &required - &offered;
-        if rest == required {
+        if rest == required && !destroyed.iter().any(|volume| offered.count(volume) > 0) {
             continue;
         }
         required = rest;
         recovered += offered;
         // With the default filter of 5 seconds, so that it does not go back to the same framework at once.
         offers::rescind_with(master, &id, Some(v1::Filters::default()), ctx);
-        if recovered.apply_conversions(&steps).is_ok() {
+        if destroyed.is_empty() && recovered.apply_conversions(&steps).is_ok() {
             break;
         }
     }

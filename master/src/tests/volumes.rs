@@ -304,6 +304,41 @@ fn a_shared_volume_has_as_many_tasks_as_want_it_and_is_not_destroyed_under_them(
     });
 }
 
+#[test]
+fn every_offer_of_a_shared_volume_that_an_operator_destroys_is_taken_back() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:1000").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        let mut shared = volume("v", 64.0, "r");
+        shared["shared"] = json!({});
+        let task = json!([task_with("t", &agent, shared.clone())]);
+        let operations = json!([
+            reserve(json!([reserved(scalar("disk", 64.0), "r")])),
+            create(json!([shared.clone()])),
+            launch(task)
+        ]);
+        scheduler.accept(&offer, operations).await;
+        assert_eq!(volumes_of(&scheduler.offer().await), [("v".to_owned(), 64.0)]);
+        scheduler.call("SUPPRESS", json!(null)).await;
+        let mut other = cluster.subscribe(reserving_info()).await;
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        let finished = scheduler.status().await;
+        scheduler.acknowledge(&finished).await;
+        assert_eq!(volumes_of(&other.offer().await), [("v".to_owned(), 64.0)]);
+        if let Some(members) = shared.as_object_mut() {
+            members.remove("allocation_info");
+        }
+        let call = json!({ "type": "DESTROY_VOLUMES", "destroy_volumes": {
+            "agent_id": { "value": agent.id() }, "volumes": [shared] } });
+        let (status, text) = cluster.api(call).await;
+        assert_eq!((status, text.as_str()), (202, ""));
+        scheduler.next_of(Type::Rescind).await;
+        other.next_of(Type::Rescind).await;
+    });
+}
+
 /// Upstream: `ReservationTest.CompatibleCheckpointedResources`, `PersistentVolumeTest.MasterFailover`,
 /// `ReservationTest.MasterFailover`.
 #[test]

@@ -15,6 +15,12 @@ pub(super) fn reserve(reserve: &Reserve, requester: Requester<'_>, agent: &Agent
     if !source.is_empty() {
         validate_change(&source, &resources)?;
     }
+    // Its directory is named after the role: the agent would begin with an empty one. (Upstream's does.)
+    if let Some(volume) = resources.iter().chain(&source).find(|resource| resource.is_persistent_volume()) {
+        return Err(Invalid(format!(
+            "The persistent volume {volume} cannot be reserved, since that would lose what is in it. Destroy it first"
+        )));
+    }
     validate_single_provider(&resources).map_err(|error| error.within("Invalid resources"))?;
     for resource in &resources {
         refuse_if_with(!resource.is_dynamically_reserved(), || {
@@ -191,6 +197,14 @@ mod tests {
         assert!(
             undone(volume("a", "v", 8.0)).unwrap_err().contains("Please destroy the persistent volume first")
         );
+    }
+
+    #[test]
+    fn a_volume_is_not_reserved_for_another_role() {
+        assert!(refused(vec![volume("a", "v", 8.0)], OPERATOR).contains("cannot be reserved"));
+        let operation =
+            Reserve { resources: vec![reserved(cpus(1.0), "b", None)], source: vec![volume("a", "v", 8.0)] };
+        assert!(reserve(&operation, OPERATOR, &agent()).is_err());
     }
 
     /// Upstream: `AgentHierarchicalRoleCapability`.
