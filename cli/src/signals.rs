@@ -12,20 +12,24 @@ pub(crate) async fn leave_requested() {
 
 /// Waits for whatever ends a command that somebody watches: as [`end_requested`], or the terminal was closed
 /// (SIGHUP). A command that was told to outlive its terminal (`nohup`) does.
-pub(crate) async fn interrupted() {
-    let hung_up = async {
-        if ignores_hangup() {
-            return std::future::pending().await;
+///
+/// Signals count from the call on, not only from the first time that the future is asked: whoever makes something that
+/// must be taken away again calls this before.
+pub(crate) fn interrupted() -> impl Future<Output = ()> {
+    let hangup = if ignores_hangup() { None } else { signal(SignalKind::hangup()).ok() };
+    let end = end_requested();
+    async move {
+        let hung_up = async move {
+            match hangup {
+                Some(mut hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = end => {}
+            () = hung_up => {}
         }
-        match signal(SignalKind::hangup()) {
-            Ok(mut hangup) => drop(hangup.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        () = end_requested() => {}
-        () = hung_up => {}
     }
 }
 
@@ -37,17 +41,18 @@ fn ignores_hangup() -> bool {
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANGUP != 0)
 }
 
-/// Waits for Ctrl-C (SIGINT) or a request to end (SIGTERM).
-pub(crate) async fn end_requested() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        // Without handlers the signals end the process by themselves.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        biased;
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Waits for Ctrl-C (SIGINT) or a request to end (SIGTERM), from the call on.
+pub(crate) fn end_requested() -> impl Future<Output = ()> {
+    let handlers = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate)) = handlers else {
+            // Without handlers the signals end the process by themselves.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
     }
 }

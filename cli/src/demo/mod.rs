@@ -46,11 +46,13 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     // The frameworks run in this process: what they have to say goes through the progress line.
     logging::start_tool("ERROR");
     run(async {
+        // Before there is a folder to remove.
+        let interrupted = signals::interrupted();
         let node = client_node(COMMAND, &Environment::new()).await?;
         let mut cluster = DemoCluster::prepare(node.client().clone(), &folder, ports.as_deref())?;
         let result = tokio::select! {
             biased;
-            () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted; everything is stopped")),
+            () = interrupted => Err(Failure::of(COMMAND, "interrupted; everything is stopped")),
             result = show(&node, &mut cluster) => result,
         };
         if result.is_ok() && settings.keep {
