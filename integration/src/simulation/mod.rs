@@ -68,7 +68,7 @@ use self::well::unwell;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// So many things that are not well in the end are said.
-const SAID: usize = 5;
+const SAID: usize = 8;
 
 /// What became of a run.
 #[derive(Debug, Clone, Default)]
