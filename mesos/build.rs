@@ -26,6 +26,20 @@ use prost::Message as _;
 /// different configuration), so that two builds that would misread each other never try.
 const CODEC_VERSION: u64 = 1;
 
+/// Large fields that most values of their message do not have: without a box each resource would take four times the room,
+/// and each task three times.
+const BOXED: &[&str] = &[
+    ".v1.Resource.disk",
+    ".v1.Task.container",
+    ".v1.Task.health_check",
+    ".v1.Task.check",
+    ".v1.Task.discovery",
+    ".v1.TaskInfo.container",
+    ".v1.TaskInfo.health_check",
+    ".v1.TaskInfo.check",
+    ".v1.TaskInfo.discovery",
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=build.rs");
@@ -43,7 +57,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = model::Model::read(&compiled)?;
     let ours = model::into_crate_packages(compiled);
 
-    prost_build::Config::new().out_dir(&out).btree_map(["."]).compile_well_known_types().compile_fds(ours)?;
+    let mut prost = prost_build::Config::new();
+    prost.out_dir(&out).btree_map(["."]).compile_well_known_types();
+    for field in BOXED {
+        prost.boxed(field);
+    }
+    prost.compile_fds(ours)?;
 
     fs::write(out.join("protocol.rs"), modules::render(&model))?;
     fs::write(out.join("binary.rs"), binary::render(&model)?)?;

@@ -145,11 +145,11 @@ fn changed(text: &str, change: impl Fn(&mut v1::Resource)) -> Resources {
 
 fn shared_volume(role: &str) -> Resources {
     changed(&format!("disk({role}):100"), |proto| {
-        proto.disk = Some(resource::DiskInfo {
+        proto.disk = Some(Box::new(resource::DiskInfo {
             persistence: Some(disk_info::Persistence { id: "volume".into(), ..Default::default() }),
             volume: Some(v1::Volume { mode: 1, container_path: "data".into(), ..Default::default() }),
             ..Default::default()
-        });
+        }));
         proto.shared = Some(resource::SharedInfo {});
     })
 }
@@ -162,7 +162,7 @@ fn mounted_disk() -> Resources {
             mount: Some(source::Mount { root: Some("/mnt".into()) }),
             ..Default::default()
         };
-        proto.disk = Some(resource::DiskInfo { source: Some(source), ..Default::default() });
+        proto.disk = Some(resource::DiskInfo { source: Some(source), ..Default::default() }.into());
     })
 }
 

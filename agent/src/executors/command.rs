@@ -91,12 +91,12 @@ fn command_executor_of(
     v1::ExecutorInfo {
         executor_id: v1::ExecutorId { value: task.task_id.value.clone() },
         framework_id: Some(framework.to_proto()),
-        container: task.container.clone(),
+        container: task.container.as_deref().cloned(),
         command: Some(command),
         name: Some(format!("Command Executor (Task: {}) (Command: {})", task.task_id.value, summary(wanted))),
         source: Some(task.task_id.value.clone()),
         labels: task.labels.clone(),
-        discovery: task.discovery.clone(),
+        discovery: task.discovery.as_deref().cloned(),
         shutdown_grace_period: grace,
         resources: overhead.to_protos(),
         ..v1::ExecutorInfo::default()

@@ -92,7 +92,8 @@ pub(crate) mod testing {
         let mut place = v1::Volume { container_path: "path".into(), ..v1::Volume::default() };
         place.set_mode(v1::volume::Mode::Rw);
         let persistence = disk_info::Persistence { id: id.into(), principal: None };
-        volume.disk = Some(DiskInfo { persistence: Some(persistence), volume: Some(place), source: None });
+        volume.disk =
+            Some(DiskInfo { persistence: Some(persistence), volume: Some(place), source: None }.into());
         volume
     }
 

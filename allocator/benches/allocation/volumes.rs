@@ -62,7 +62,7 @@ fn ports() -> Resources {
 fn volume(at: usize, is_shared: bool) -> Resources {
     let mut proto = resources("disk(test):1024").to_protos().remove(0);
     let path = format!("path{at}");
-    proto.disk = Some(DiskInfo {
+    proto.disk = Some(Box::new(DiskInfo {
         persistence: Some(disk_info::Persistence { id: format!("id{at}"), ..Default::default() }),
         volume: Some(v1::Volume {
             mode: v1::volume::Mode::Rw as i32,
@@ -70,7 +70,7 @@ fn volume(at: usize, is_shared: bool) -> Resources {
             ..Default::default()
         }),
         ..Default::default()
-    });
+    }));
     proto.shared = is_shared.then(SharedInfo::default);
     Resources::try_from_protos(&[proto]).expect("the volume is valid")
 }

@@ -46,11 +46,11 @@ pub fn revocable(text: &str) -> Resources {
 /// A persistent volume on a disk.
 pub fn volume(disk: &Resources, id: &str) -> Resources {
     with_protos(disk, |proto| {
-        proto.disk = Some(DiskInfo {
+        proto.disk = Some(Box::new(DiskInfo {
             persistence: Some(disk_info::Persistence { id: id.into(), ..Default::default() }),
             volume: Some(v1::Volume { mode: 1, container_path: "data".into(), ..Default::default() }),
             ..Default::default()
-        });
+        }));
     })
 }
 
@@ -65,7 +65,7 @@ pub fn mount_disk(text: &str) -> Resources {
     source.set_type(disk_info::source::Type::Mount);
     source.mount = Some(disk_info::source::Mount { root: Some("mnt".into()) });
     with_protos(&resources(text), |proto| {
-        proto.disk = Some(DiskInfo { source: Some(source.clone()), ..Default::default() });
+        proto.disk = Some(DiskInfo { source: Some(source.clone()), ..Default::default() }.into());
     })
 }
 

@@ -73,7 +73,7 @@ fn validate_task(task: &v1::TaskInfo, framework: &Framework, agent: &Agent) -> R
         )?;
     }
     refuse_if(
-        !task.limits.is_empty() && shares_cgroups(task.container.as_ref()),
+        !task.limits.is_empty() && shares_cgroups(task.container.as_deref()),
         "Resource limits may only be set for tasks within a task group when the 'share_cgroups' field is set to \
          'false'.",
     )?;
@@ -167,15 +167,15 @@ fn validate_cgroups(
         said == Some(true),
         "The 'share_cgroups' field cannot be set to 'true' on executor containers",
     )?;
-    let Some(first) = group.tasks.first().map(|task| shares_cgroups(task.container.as_ref())) else {
+    let Some(first) = group.tasks.first().map(|task| shares_cgroups(task.container.as_deref())) else {
         return Ok(());
     };
-    let mixed = group.tasks.iter().any(|task| shares_cgroups(task.container.as_ref()) != first);
+    let mixed = group.tasks.iter().any(|task| shares_cgroups(task.container.as_deref()) != first);
     let earlier = framework.tasks.values().chain(framework.unreachable_tasks.iter());
     let differs = earlier
         .filter(|task| task.agent == agent.id)
         .filter(|task| task.proto.executor_id.as_ref() == Some(&info.executor_id))
-        .any(|task| shares_cgroups(task.proto.container.as_ref()) != first);
+        .any(|task| shares_cgroups(task.proto.container.as_deref()) != first);
     let runs = agent.has_executor(&framework.id, &ExecutorId::from(&info.executor_id));
     refuse_if(
         mixed || (runs && differs),
@@ -293,13 +293,14 @@ mod tests {
     #[test]
     fn a_member_has_no_docker_container_and_no_remote_checks_into_a_network_of_its_own() {
         let docker = container(r#"{"type":"DOCKER","docker":{"image":"i"}}"#);
-        let text = refused(|task| task.container = docker.clone());
+        let text = refused(|task| task.container = docker.clone().map(Box::new));
         assert_eq!(text, "Task 't' is invalid: Docker ContainerInfo is not supported on the task");
         let network = container(r#"{"type":"MESOS","network_infos":[{"name":"n"}]}"#);
         for check in [r#"{"type":"HTTP","http":{"port":80}}"#, r#"{"type":"TCP","tcp":{"port":80}}"#] {
             let text = refused(|task| {
-                task.container = network.clone();
-                task.health_check = Some(mesos::json::from_slice(check.as_bytes()).unwrap());
+                task.container = network.clone().map(Box::new);
+                let parsed: v1::HealthCheck = mesos::json::from_slice(check.as_bytes()).unwrap();
+                task.health_check = Some(parsed.into());
             });
             assert!(text.contains("health checks are not supported for nested containers"), "{text}");
         }
@@ -329,7 +330,7 @@ mod tests {
             text.contains("Resource limits may only be set for tasks within a task group when"),
             "{text}"
         );
-        limited.container = own.clone();
+        limited.container = own.clone().map(Box::new);
         assert_eq!(check(vec![limited.clone()], &agent, &framework), Ok(()));
         let text = check(vec![limited.clone(), member("u", "cpus:1")], &agent, &framework).unwrap_err();
         assert!(text.contains("must be the same for all tasks in each task group"), "{text}");

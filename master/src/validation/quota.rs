@@ -182,7 +182,7 @@ mod tests {
         let mut revocable = parsed("cpus:1");
         revocable[0].revocable = Some(v1::resource::RevocableInfo::default());
         assert_eq!(refused("r", &revocable), "QuotaInfo must not contain RevocableInfo");
-        revocable[0].disk = Some(v1::resource::DiskInfo::default());
+        revocable[0].disk = Some(Box::default());
         assert_eq!(refused("r", &revocable), "QuotaInfo must not contain DiskInfo");
     }
 }

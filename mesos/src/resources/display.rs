@@ -136,7 +136,7 @@ impl fmt::Display for Proto<'_> {
             name: &resource.name,
             allocation,
             reservations: &resource.reservations,
-            disk: resource.disk.as_ref(),
+            disk: resource.disk.as_deref(),
             revocable: resource.revocable.is_some(),
             shared: resource.shared.is_some(),
         };

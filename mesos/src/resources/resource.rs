@@ -81,7 +81,7 @@ pub(super) struct Descriptor {
     pub(super) name: String,
     /// Outermost first; each is a refinement of the one before.
     pub(super) reservations: Vec<ReservationInfo>,
-    pub(super) disk: Option<DiskInfo>,
+    pub(super) disk: Option<Box<DiskInfo>>,
     pub(super) revocable: bool,
     pub(super) shared: bool,
     pub(super) provider_id: Option<ResourceProviderId>,
@@ -125,7 +125,7 @@ impl Descriptor {
             && self.shared == other.shared
             && self.reservations.len() == other.reservations.len()
             && self.reservations.iter().zip(&other.reservations).all(|(a, b)| same_reservation(a, b))
-            && same_disk(self.disk.as_ref(), other.disk.as_ref())
+            && same_disk(self.disk.as_deref(), other.disk.as_deref())
             && self.provider_id == other.provider_id
     }
 
@@ -314,7 +314,7 @@ impl Resource {
     /// The disk's source, persistence and volume.
     #[must_use]
     pub fn disk(&self) -> Option<&DiskInfo> {
-        self.descriptor.disk.as_ref()
+        self.descriptor.disk.as_deref()
     }
 
     /// The id of the persistent volume that it is.
@@ -425,10 +425,9 @@ impl Resource {
     #[must_use]
     pub fn without_persistence(&self) -> Self {
         let mut descriptor = (*self.descriptor).clone();
-        descriptor.disk = descriptor.disk.filter(|disk| disk.source.is_some()).map(|disk| DiskInfo {
-            persistence: None,
-            volume: None,
-            ..disk
+        descriptor.disk = descriptor.disk.filter(|disk| disk.source.is_some()).map(|mut disk| {
+            (disk.persistence, disk.volume) = (None, None);
+            disk
         });
         descriptor.shared = false;
         Self { descriptor: Arc::new(descriptor), copies: 1, ..self.clone() }

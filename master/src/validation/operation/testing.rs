@@ -54,7 +54,7 @@ pub(super) fn volume(role: &str, id: &str, megabytes: f64) -> v1::Resource {
     let mut place = v1::Volume { container_path: "path".into(), ..v1::Volume::default() };
     place.set_mode(v1::volume::Mode::Rw);
     let info = DiskInfo { persistence: Some(persistence), volume: Some(place), source: None };
-    v1::Resource { disk: Some(info), ..disk(role, megabytes) }
+    v1::Resource { disk: Some(info.into()), ..disk(role, megabytes) }
 }
 
 pub(super) fn shared(volume: v1::Resource) -> v1::Resource {
@@ -68,8 +68,8 @@ pub(super) fn on_mount(resource: v1::Resource) -> v1::Resource {
         mount: Some(disk_info::source::Mount { root: Some("/mnt".into()) }),
         ..disk_info::Source::default()
     };
-    let disk = DiskInfo { source: Some(source), ..resource.disk.clone().unwrap_or_default() };
-    v1::Resource { disk: Some(disk), ..resource }
+    let disk = DiskInfo { source: Some(source), ..resource.disk.as_deref().cloned().unwrap_or_default() };
+    v1::Resource { disk: Some(disk.into()), ..resource }
 }
 
 fn with(capabilities: AgentCapabilities) -> Agent {

@@ -65,7 +65,7 @@ fn disk(
 ) -> v1::Resource {
     let persistence = persistence.map(|id| disk_info::Persistence { id: id.into(), principal: None });
     let volume = path.map(|path| v1::Volume { container_path: path.into(), ..Default::default() });
-    v1::Resource { disk: Some(DiskInfo { persistence, volume, source }), ..proto(text) }
+    v1::Resource { disk: Some(DiskInfo { persistence, volume, source }.into()), ..proto(text) }
 }
 
 fn shared(mut resource: v1::Resource) -> v1::Resource {
