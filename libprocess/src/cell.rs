@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::mailbox::Mailbox;
 use crate::node::Node;
 use crate::process::{Exit, Process};
+use crate::turn;
 
 /// Events that one actor handles before others of its thread get their turn.
 const BATCH: usize = 128;
@@ -164,7 +165,7 @@ impl<P: Process> actix::fut::ActorFuture<Cell<P>> for Drain<P> {
         if cell.node.is_frozen(task) && !cell.mailbox.is_killed() {
             return Poll::Pending;
         }
-        let exit = match catch_unwind(AssertUnwindSafe(|| living.turn(task))) {
+        let exit = match turn::take(|| catch_unwind(AssertUnwindSafe(|| living.turn(task)))) {
             Ok(Turn::Sleep) => return Poll::Pending,
             Ok(Turn::End(exit)) => exit,
             Err(panic) => Exit::Panicked(panic_text(&*panic)),

@@ -44,6 +44,7 @@ mod stream;
 mod supervision;
 mod timers;
 mod transport;
+mod turn;
 mod wire;
 
 pub mod disk;

@@ -20,6 +20,7 @@ use crate::pid::Pid;
 use crate::process::{Exit, Handle, Message, Process};
 use crate::queue::{Queue, QueueLengths};
 use crate::transport::Delivery;
+use crate::turn;
 use crate::wire::Encoding;
 
 /// What kind of event waits, under the names that `/__processes__` prints (upstream: `event.hpp`).
@@ -230,7 +231,7 @@ impl<P: Process> Mailbox<P> {
         let sleeper = incoming.sleeper.take();
         drop(incoming);
         if let Some(waker) = sleeper {
-            waker.wake();
+            turn::wake_actor(waker);
         }
         true
     }
@@ -263,7 +264,7 @@ impl<P: Process> Mailbox<P> {
         self.killed.store(true, Ordering::Release);
         let sleeper = self.incoming.lock().sleeper.take();
         if let Some(waker) = sleeper {
-            waker.wake();
+            turn::wake_actor(waker);
         }
     }
 

@@ -2,21 +2,23 @@
 //! `tests/master_benchmarks.cpp`).
 //!
 //! So many agents, each with so many frameworks and tasks, re-register at once with a master whose registry is empty; the
-//! clock stops when the last one has its answer. The agents are actors on a node in a thread of its own; their messages
-//! are protobufs, as genuine agents' are, and go over loopback. The registry is a file, synced before agents are answered.
+//! clock stops when the last one has its answer. Their messages are protobufs, as genuine agents' are, made beforehand,
+//! and go over one connection; a thread writes them, another counts the answers. The registry is a file, synced before
+//! agents are answered.
 //!
 //! The comparator in the same run: the same bytes, decoded by one thread with nothing around it, and one synced write.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use harness::bench::{self, Report, Target, in_turn};
 use libprocess::http::{Client, ClientRequest};
-use libprocess::{Context, Encoding, Handle, Install, Message, Node, Pid, Place, Process, WireMessage};
+use libprocess::{Encoding, Node, WireMessage};
 use master::Settings;
-use mesos::internal::{PingSlaveMessage, PongSlaveMessage, ReregisterSlaveMessage, SlaveReregisteredMessage};
+use mesos::internal::{ReregisterSlaveMessage, SlaveReregisteredMessage};
 use mesos::v1::{self, TaskState};
 use tokio::sync::oneshot;
 
@@ -30,10 +32,9 @@ fn main() -> ExitCode {
     let mut report = Report::new("AgentReregistrationDelay", "all agents re-register with a new leader");
     report.note(format!("medians of {ROUNDS}"));
     for (agents, frameworks, tasks) in SIZES {
-        let messages: Vec<_> = (0..agents).map(|number| message(number, frameworks, tasks)).collect();
-        let encoded: Vec<_> = messages.iter().map(|message| message.encode(Encoding::Protobuf)).collect();
-        let messages = Arc::new(messages);
-        let turns = in_turn(ROUNDS, [&mut || measure(&messages), &mut || floor(&encoded)]);
+        let encoded = |number| message(number, frameworks, tasks).encode(Encoding::Protobuf);
+        let encoded = Arc::new((0..agents).map(encoded).collect::<Vec<_>>());
+        let turns = in_turn(ROUNDS, [&mut || measure(&encoded), &mut || floor(&encoded)]);
         let name = format!("{agents} agents, {frameworks} frameworks each, {tasks} tasks each");
         report.figure(&format!("{name}: decoding, and a write"), turns.median(1), "s", Target::None);
         report.figure(&name, turns.median(0), "s", Target::None);
@@ -99,60 +100,60 @@ fn message(agent: usize, frameworks: usize, tasks: usize) -> ReregisterSlaveMess
     message
 }
 
-/// An agent that says one thing, once.
-struct Agent {
-    master: Pid,
-    message: Option<ReregisterSlaveMessage>,
-    back: Arc<Back>,
-}
-
-/// Who is back.
-struct Back {
-    missing: AtomicUsize,
-    all: parking_lot::Mutex<Option<oneshot::Sender<()>>>,
-}
-
-/// Say it.
-struct Go;
-
-impl Message for Go {
-    type Answer = ();
-}
-
-impl Process for Agent {
-    const NAME: &'static str = "slave";
-    const PLACE: Place = Place::Control;
-    fn install(install: &mut Install<Self>) {
-        install.message::<SlaveReregisteredMessage>();
-        install.message::<PingSlaveMessage>();
+/// All agents: once told to go they say what they have to say, over one connection, and are back when the last of them has
+/// its answer. Their bytes are made before, and they answer no pings: the machine's processors are for the master.
+/// Returns what must stay open as long as they are not to be disconnected.
+fn agents(
+    messages: &[Vec<u8>],
+    master: SocketAddr,
+    ready: oneshot::Sender<mpsc::Sender<()>>,
+    back: oneshot::Sender<()>,
+) -> [TcpStream; 2] {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+    let ours = listener.local_addr().expect("it is bound");
+    let mut said = Vec::new();
+    for (number, message) in messages.iter().enumerate() {
+        let (name, length) = (ReregisterSlaveMessage::NAME, message.len());
+        let head = format!(
+            "POST /master/{name} HTTP/1.1\r\nUser-Agent: libprocess/slave({number})@{ours}\r\n\
+             Connection: Keep-Alive\r\nHost: \r\nContent-Length: {length}\r\n\r\n",
+        );
+        said.extend_from_slice(head.as_bytes());
+        said.extend_from_slice(message);
     }
+    let mut to_master = TcpStream::connect(master).expect("the master listens");
+    let mut accepted = to_master.try_clone().expect("it is open");
+    std::thread::spawn(move || std::io::copy(&mut accepted, &mut std::io::sink()));
+    let (go, told) = mpsc::channel();
+    ready.send(go).expect("the test waits");
+    told.recv().expect("it goes on");
+    let from_master = std::thread::scope(|scope| {
+        scope.spawn(|| to_master.write_all(&said).expect("the master reads"));
+        let (mut from_master, _) = listener.accept().expect("the master connects");
+        wait_for_answers(&mut from_master, messages.len());
+        from_master
+    });
+    let _ = back.send(());
+    [to_master, from_master]
 }
 
-impl Handle<Go> for Agent {
-    fn handle(&mut self, _: Go, _: &Pid, ctx: &mut Context<Self>) {
-        let message = self.message.take().expect("it is told to once");
-        ctx.post(&self.master, message);
-    }
-}
-
-impl Handle<SlaveReregisteredMessage> for Agent {
-    fn handle(&mut self, _: SlaveReregisteredMessage, _: &Pid, _: &mut Context<Self>) {
-        if self.back.missing.fetch_sub(1, Relaxed) == 1
-            && let Some(all) = self.back.all.lock().take()
-        {
-            let _ = all.send(());
-        }
-    }
-}
-
-impl Handle<PingSlaveMessage> for Agent {
-    fn handle(&mut self, _: PingSlaveMessage, from: &Pid, ctx: &mut Context<Self>) {
-        ctx.post(from, PongSlaveMessage {});
+/// Reads until so many agents have been told that they are registered again.
+fn wait_for_answers(from_master: &mut TcpStream, agents: usize) {
+    let wanted = format!("/{} HTTP", SlaveReregisteredMessage::NAME);
+    let (mut text, mut answers) = (Vec::new(), 0);
+    let mut chunk = vec![0; 256 << 10];
+    while answers < agents {
+        let length = from_master.read(&mut chunk).expect("the master is there");
+        assert!(length > 0, "the master has closed the connection after {answers} answers");
+        text.extend_from_slice(&chunk[..length]);
+        answers += text.windows(wanted.len()).filter(|part| *part == wanted.as_bytes()).count();
+        // One that is cut in two is found with the next chunk.
+        text.drain(..text.len().saturating_sub(wanted.len() - 1));
     }
 }
 
 /// How long it takes, in seconds.
-fn measure(messages: &Arc<Vec<ReregisterSlaveMessage>>) -> f64 {
+fn measure(messages: &Arc<Vec<Vec<u8>>>) -> f64 {
     let work_dir = tempfile::Builder::new().prefix("registry").tempdir_in(target()).expect("target/ is ours");
     libprocess::run(async move {
         let settings = Settings {
@@ -164,38 +165,16 @@ fn measure(messages: &Arc<Vec<ReregisterSlaveMessage>>) -> f64 {
         let node = master::node(&settings).start().await.expect("a port is free");
         let running = master::start(&node, settings).await.expect("a master starts");
         serving(&node).await;
-        let (started, ready) = oneshot::channel();
+        let (ready, started) = oneshot::channel();
         let (back, all_back) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (master, messages) = (node.pid("master"), Arc::clone(messages));
-        let agents = std::thread::spawn(move || {
-            libprocess::run(async move {
-                let node =
-                    Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.expect("a port is free");
-                let missing = AtomicUsize::new(messages.len());
-                let back = Arc::new(Back { missing, all: parking_lot::Mutex::new(Some(back)) });
-                // Copied before the clock runs: an agent has its message.
-                let agents: Vec<_> = messages
-                    .iter()
-                    .map(|message| {
-                        let (master, message, back) = (master.clone(), Some(message.clone()), back.clone());
-                        node.spawn_numbered(Agent { master, message, back })
-                    })
-                    .collect();
-                let _ = started.send(());
-                for agent in &agents {
-                    agent.tell(Go);
-                }
-                let _ = stopped.await;
-                node.shutdown().await;
-            });
-        });
-        ready.await.expect("the agents start");
+        let (master, messages) = (node.address(), Arc::clone(messages));
+        let agents = std::thread::spawn(move || agents(&messages, master, ready, back));
+        let go = started.await.expect("the agents start");
         let began = bench::now();
+        go.send(()).expect("they wait for it");
         let done = tokio::time::timeout(DEADLINE, all_back).await;
         let took = began.elapsed().as_secs_f64();
         done.expect("it ends in time").expect("all agents are back");
-        let _ = stop.send(());
         running.shutdown().await;
         node.shutdown().await;
         agents.join().expect("the agents' thread ends");
@@ -231,7 +210,6 @@ fn floor(encoded: &[Vec<u8>]) -> f64 {
 
 #[allow(clippy::disallowed_methods, reason = "the comparator is no actor")]
 fn write(path: &std::path::Path) {
-    use std::io::Write as _;
     let mut file = std::fs::File::create(path).expect("the directory is ours");
     file.write_all(&[0; 4096]).and_then(|()| file.sync_all()).expect("the disk is well");
 }

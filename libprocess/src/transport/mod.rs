@@ -21,7 +21,7 @@ use crate::pid::Pid;
 use crate::wire::{DecodeError, Encoding};
 
 pub(crate) use incoming::{Listener, converse};
-pub(crate) use outgoing::{DEFAULT_QUEUE_LIMIT, Transport};
+pub(crate) use outgoing::{Connection, DEFAULT_QUEUE_LIMIT, Transport};
 
 /// A message on its way out.
 pub(crate) struct Outgoing<'a> {

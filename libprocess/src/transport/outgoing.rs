@@ -1,7 +1,7 @@
 //! The connections that this node opens: one persistent, pipelined connection for each peer.
 //!
 //! A message is formatted at once, behind those that wait, into the connection's one buffer; the writer takes the
-//! whole buffer and writes it, so that what queues up while it writes leaves in one piece. Answers are read and
+//! whole buffer and writes it, so that what queues up while it writes, or in one turn of an actor, leaves in one piece. Answers are read and
 //! forgotten. The buffer is bounded by [`DEFAULT_QUEUE_LIMIT`] bytes, or what [`crate::NodeBuilder::queue_limit`] says:
 //! past it the connection is broken and what waits is dropped, as when the peer is gone; whoever is linked is told. A
 //! connection that cannot be opened within [`CONNECT`] likewise. One that nobody needs for [`IDLE`] is closed.
@@ -28,6 +28,7 @@ use crate::process::Place;
 use crate::simulation::Site;
 use crate::stream::{Stream, write};
 use crate::tls::Tls;
+use crate::turn;
 use crate::wire::Encoding;
 
 /// Bytes that may wait for one peer, unless the node says otherwise: four of the longest messages.
@@ -38,6 +39,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(60);
 /// How long a shutdown waits for what is to be written.
 const FLUSH: Duration = Duration::from_secs(2);
+/// So many bytes are written although the actor that sends them still has its turn.
+const PIECE: usize = 32 << 10;
 /// A buffer that grew beyond this is not kept.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -197,13 +200,13 @@ const UNKNOWN: u8 = 0;
 const OTHER: u8 = 1;
 const EQUAL: u8 = 2;
 
-struct Connection {
+pub(crate) struct Connection {
     to: SocketAddr,
     pending: Mutex<Pending>,
     /// Bytes that may wait.
     limit: usize,
     /// There is something to write, or it shall finish.
-    wake: Notify,
+    work: Notify,
     /// It is over, whatever is being written.
     abort: Notify,
     /// Our schema fingerprint, if the node has one.
@@ -251,7 +254,7 @@ impl Connection {
             to,
             pending,
             limit,
-            wake: Notify::new(),
+            work: Notify::new(),
             abort: Notify::new(),
             schema,
             peer_schema,
@@ -264,7 +267,7 @@ impl Connection {
     }
 
     /// Puts a message behind those that wait.
-    fn push(&self, message: &Outgoing<'_>) -> Pushed {
+    fn push(self: &Arc<Self>, message: &Outgoing<'_>) -> Pushed {
         let peer = self.peer_schema.load(Ordering::Acquire);
         let bincode = peer == EQUAL;
         let body = (message.encode)(if bincode { Encoding::Bincode } else { Encoding::Protobuf });
@@ -289,15 +292,23 @@ impl Connection {
             self.abort.notify_one();
             return Pushed::Overflow;
         }
-        let was_empty = pending.buffer.is_empty();
+        let before = pending.buffer.len();
         let Pending { buffer, sender, .. } = &mut *pending;
         let from = sender.text(message.from);
         write_message(buffer, from, message.to, message.name, &body, schema, bincode);
+        let after = buffer.len();
         drop(pending);
-        if was_empty {
-            self.wake.notify_one();
+        if before < PIECE && after >= PIECE {
+            self.wake();
+        } else if before == 0 {
+            turn::wake_writer(self);
         }
         Pushed::Yes
+    }
+
+    /// Has what waits written.
+    pub(crate) fn wake(&self) {
+        self.work.notify_one();
     }
 
     /// Ends this connection in favour of another, which gets what was not sent. What is bincode already is dropped:
@@ -322,7 +333,7 @@ impl Connection {
                 pending.phase = Phase::Finishing;
             }
         }
-        self.wake.notify_one();
+        self.wake();
         self.ended.opened().await;
     }
 
@@ -432,7 +443,7 @@ impl Connection {
             }
             tokio::select! {
                 biased;
-                () = self.wake.notified() => {}
+                () = self.work.notified() => {}
                 () = &mut alarm => {
                     if last_use.elapsed() >= IDLE {
                         if self.is_needless(node) {
