@@ -19,6 +19,11 @@ use std::process::ExitCode;
 
 use settings::{Call, Failure};
 
+/// Messages are decoded on one thread and live on another. glibc's allocator has threads wait for each other there.
+#[cfg(not(feature = "allocation-stats"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HELP: &str = "\
 mesos: a cluster manager
 

@@ -22,6 +22,10 @@ use mesos::internal::{ReregisterSlaveMessage, SlaveReregisteredMessage};
 use mesos::v1::{self, TaskState};
 use tokio::sync::oneshot;
 
+/// What the master's program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Agents, frameworks of each, tasks of each framework on each agent.
 const SIZES: [(usize, usize, usize); 2] = [(2_000, 5, 20), (20_000, 1, 5)];
 const ROUNDS: usize = 3;
