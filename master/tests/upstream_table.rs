@@ -13,9 +13,9 @@ const CASES: &[(&str, usize)] = &[
     ("fault_tolerance_tests.cpp", 24),
     ("master_tests.cpp", 47),
     ("slave_tests.cpp", 18),
-    ("scheduler_tests.cpp", 5),
+    ("scheduler_tests.cpp", 23),
     ("scheduler_driver_tests.cpp", 10),
-    ("scheduler_http_api_tests.cpp", 3),
+    ("scheduler_http_api_tests.cpp", 19),
     ("registrar_tests.cpp", 27),
     ("master_draining_tests.cpp", 10),
     ("master_maintenance_tests.cpp", 12),
@@ -27,7 +27,9 @@ const CASES: &[(&str, usize)] = &[
     ("operation_reconciliation_tests.cpp", 13),
     ("reservation_endpoints_tests.cpp", 21),
     ("persistent_volume_endpoints_tests.cpp", 21),
-    ("master_validation_tests.cpp", 58),
+    ("master_validation_tests.cpp", 117),
+    ("update_framework_tests.cpp", 19),
+    ("dynamic_weights_tests.cpp", 14),
 ];
 
 fn table() -> Table {

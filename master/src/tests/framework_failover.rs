@@ -99,7 +99,7 @@ fn a_framework_without_failover_timeout_ends_with_its_scheduler() {
     });
 }
 
-/// Upstream: `FrameworkReregister`.
+/// Upstream: `FrameworkReregister`, `SchedulerTest.MasterFailover`.
 #[test]
 fn a_framework_goes_on_with_the_next_leader_and_is_offered_what_there_is() {
     testing::run(async {

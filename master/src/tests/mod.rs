@@ -22,11 +22,15 @@ mod reconciliation;
 mod recovery;
 mod removal;
 mod reservations;
+mod roles;
+mod scheduler_api;
 mod shelf;
 mod subscribe;
 mod task_groups;
 mod teardown;
+mod update_framework;
 mod volumes;
+mod weights;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -19,12 +19,12 @@ fn two_roles() -> Value {
     info
 }
 
-fn roles(offers: &ResourceOffersMessage) -> Vec<&str> {
+pub(super) fn roles(offers: &ResourceOffersMessage) -> Vec<&str> {
     let infos = offers.offers.iter().map(|offer| offer.allocation_info.as_ref().unwrap());
     infos.map(v1::resource::AllocationInfo::role).collect()
 }
 
-async fn hears_nothing(driver: &Driver) {
+pub(super) async fn hears_nothing(driver: &Driver) {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(driver.heard().await, []);
 }
