@@ -163,7 +163,8 @@ fn an_update_of_a_task_that_the_master_does_not_know_is_passed_on() {
     });
 }
 
-/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`.
+/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`,
+/// `MasterTest.FrameworkMessage`.
 #[test]
 fn messages_between_executors_and_schedulers_find_the_new_instance() {
     testing::run(async {

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Cluster, Got, amount, executor_task, info, scalar, task};
 use crate::Settings;
 
-/// Upstream: `SchedulerTest.TaskRunning`.
+/// Upstream: `SchedulerTest.TaskRunning`, `MasterTest.TaskRunning`, `StatusUpdateAck`.
 #[test]
 fn a_task_runs_from_its_offer_to_its_acknowledged_end() {
     testing::run(async {
@@ -269,6 +269,7 @@ fn what_a_framework_requests_is_counted_and_changes_nothing() {
     });
 }
 
+/// Upstream: `MasterTest.OfferTimeout`.
 #[test]
 fn an_offer_that_nobody_answers_is_taken_back() {
     testing::run(async {
@@ -281,7 +282,12 @@ fn an_offer_that_nobody_answers_is_taken_back() {
         let rescinded = scheduler.next_of(Type::Rescind).await.rescind.unwrap();
         assert_eq!(rescinded.offer_id, offer.id);
         assert!((cluster.node.elapsed() - before).as_secs().abs_diff(30) <= 1);
-        assert_ne!(scheduler.offer().await.id, offer.id);
+        let again = scheduler.offer().await;
+        assert_ne!(again.id, offer.id);
+        assert_eq!(again.resources, offer.resources);
+        let metric =
+            |name: &str| cluster.metric(&format!("master/frameworks/test/{}/offers/{name}", scheduler.id));
+        assert_eq!((metric("accepted"), metric("sent"), metric("rescinded")), (0.0, 2.0, 1.0));
     });
 }
 
@@ -334,7 +340,7 @@ fn a_suppressed_framework_gets_no_offers_until_it_revives() {
     });
 }
 
-/// Upstream: `SchedulerTest.KillTask`, `ShutdownExecutor`, `Message`.
+/// Upstream: `SchedulerTest.KillTask`, `ShutdownExecutor`, `Message`, `MasterTest.KillTask`.
 #[test]
 fn messages_kills_and_shutdowns_reach_the_agent() {
     testing::run(async {
@@ -395,6 +401,7 @@ fn what_an_executor_says_and_its_end_reach_the_scheduler() {
     });
 }
 
+/// Upstream: `MasterTest.ShutdownFrameworkWhileTaskRunning`.
 #[test]
 fn a_teardown_shuts_the_framework_down_on_its_agents() {
     testing::run(async {

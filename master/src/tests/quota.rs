@@ -67,8 +67,9 @@ pub(super) fn comparable(body: &str) -> Value {
     value
 }
 
-/// Upstream: `UpdateAndGetQuota`, `UpdateQuotaMultipleRoles`, `SetExistingQuota`, `RemoveSingleQuota`, `Status`,
-/// `AvailableResourcesSingleAgent`, `InsufficientResourcesSingleAgent`.
+/// Upstream: `UpdateAndGetQuota`, `UpdateQuotaMultipleRoles`, `SetExistingQuota`, `RemoveSingleQuota`,
+/// `Status`, `AvailableResourcesSingleAgent`, `InsufficientResourcesSingleAgent`, `MasterAPITest.GetQuota`,
+/// `SetQuota`, `RemoveQuota`.
 #[test]
 fn quotas_are_set_shown_and_refused_as_genuine_mesos_does() {
     testing::run(async {
@@ -355,6 +356,21 @@ fn roles_that_are_not_listed_have_neither_quota_nor_weight() {
             (400, "Failed to validate update weights request JSON: Unknown role 'x'".to_owned())
         );
         set(&cluster, config("a", &[], &[("cpus", 1.0)])).await;
+    });
+}
+
+/// Upstream: `AvailableResourcesSingleDisconnectedAgent`. It is likely to be back soon.
+#[test]
+fn what_a_disconnected_agent_has_can_be_guaranteed() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        agent.die().await;
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["active"], false);
+        let all = config("r", &[("cpus", 2.0), ("mem", 1024.0)], &[]);
+        let more = config("r", &[("cpus", 3.0)], &[]);
+        assert_eq!(cluster.api(update(false, vec![more])).await.0, 400);
+        set(&cluster, all).await;
     });
 }
 

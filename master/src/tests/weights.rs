@@ -12,7 +12,8 @@ use super::shelf::Shelf;
 use crate::Settings;
 use crate::settings::RoleList;
 
-/// Upstream: `PutInvalidRequest`, `ZeroWeight`, `NegativeWeight`, `MissingRole`.
+/// Upstream: `PutInvalidRequest`, `ZeroWeight`, `NegativeWeight`, `MissingRole`, `MasterAPITest.GetWeights`,
+/// `UpdateWeights`.
 #[test]
 fn weights_are_set_shown_and_refused_as_genuine_mesos_does() {
     testing::run(async {

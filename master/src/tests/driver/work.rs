@@ -115,7 +115,8 @@ fn calls_that_ask_are_answered_by_updates() {
     });
 }
 
-/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`.
+/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`,
+/// `MasterTest.FrameworkMessage`.
 #[test]
 fn executors_and_drivers_find_each_other_through_the_master() {
     testing::run(async {
