@@ -82,6 +82,7 @@ async fn runs_a_task(cluster: &Cluster, secrets: &Secrets) {
     assert!(status == 200 && content.contains("hello"), "{content}");
 }
 
+/// Upstream: `SchedulerSSLTest.RunTaskAndTeardown`.
 #[test]
 fn a_cluster_behind_tls_runs_a_task_whose_executor_speaks_tls() {
     libprocess::run(async {

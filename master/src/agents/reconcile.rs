@@ -23,6 +23,7 @@ use super::reregister::keys_of;
 use crate::cluster::{Agent, Introduction, status};
 use crate::master::Master;
 use crate::operations::apply;
+use crate::operations::reconcile::forget_unacknowledged;
 use crate::{offers, updates};
 
 /// Takes a known agent back.
@@ -36,7 +37,11 @@ pub(super) fn known(
     let (id, pid) = (introduction.id.clone(), introduction.pid.clone());
     let was_connected = master.cluster.agent(&id).is_some_and(|agent| agent.connected);
     let before = master.cluster.agent(&id).map(|agent| agent.total.clone());
+    let gave_feedback = gives_feedback(master, &id);
     master.cluster.update_agent(introduction, ctx.now());
+    if gave_feedback && !gives_feedback(master, &id) {
+        forget_unacknowledged(master, &id, ctx);
+    }
     // Also when it seems connected: the connection that was linked may be one that is long dead.
     ctx.link(&pid);
     if let Some(agent) = master.cluster.agent(&id) {
@@ -65,6 +70,10 @@ pub(super) fn known(
     master.agents.set_connection(&id, &pid, true);
     send_checkpointed(master, &id, ctx);
     activation::returned(master, &id, ctx);
+}
+
+fn gives_feedback(master: &Master, agent: &AgentId) -> bool {
+    master.cluster.agent(agent).is_some_and(|agent| agent.capabilities.agent_operation_feedback)
 }
 
 /// Answers, with the tasks that the agent did not mention.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use libprocess::Pid;
 use mesos::capabilities::FrameworkCapabilities;
 use mesos::tasks::framework_roles;
-use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId, v1};
+use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resource, Resources, TaskId, v1};
 
 use super::Limits;
 use super::persistent::{History, Map, Ordered, map, ordered};
@@ -148,6 +148,17 @@ impl Framework {
     /// Whether its tasks outlive a restart of their agent.
     pub fn is_checkpointing(&self) -> bool {
         self.info.checkpoint()
+    }
+
+    /// Whether it shares in this role: it subscribes in it, or its tasks and executors still hold what was allocated to
+    /// it (upstream: `Framework::isTrackedUnderRole`).
+    pub fn shares_in(&self, role: &str) -> bool {
+        self.roles.contains(role) || self.held_roles().any(|held| held == role)
+    }
+
+    /// The roles that its tasks and executors hold something of. It may have given one up since.
+    pub fn held_roles(&self) -> impl Iterator<Item = &str> {
+        self.used.iter().filter_map(Resource::allocation_role)
     }
 
     /// How long its scheduler may be away before it is removed.

@@ -112,13 +112,18 @@ pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, query: &Query
     body.complete()
 }
 
-/// The frameworks that subscribe in `role`.
-pub(super) fn subscribed_in<'a>(snapshot: &'a Snapshot, role: &str) -> Vec<&'a str> {
-    let of_role = snapshot.frameworks.values().filter(|framework| framework.roles.contains(role));
+/// The frameworks that share in `role`.
+pub(super) fn sharing_in<'a>(snapshot: &'a Snapshot, role: &str) -> Vec<&'a str> {
+    let of_role = snapshot.frameworks.values().filter(|framework| framework.shares_in(role));
     of_role.map(|framework| framework.id.as_str()).collect()
 }
 
-/// All roles that some framework subscribes in.
+/// All roles that some framework shares in.
 pub(super) fn roles(snapshot: &Snapshot) -> BTreeSet<String> {
-    snapshot.frameworks.values().flat_map(|framework| framework.roles.iter().cloned()).collect()
+    let mut roles = BTreeSet::new();
+    for framework in snapshot.frameworks.values() {
+        roles.extend(framework.roles.iter().cloned());
+        roles.extend(framework.held_roles().map(str::to_owned));
+    }
+    roles
 }

@@ -81,7 +81,7 @@ impl<'a> Role<'a> {
             allocated: Quantities(allocated),
             offered: Quantities(offered),
             reserved: Quantities(books.reserved(&name)),
-            frameworks: frameworks::subscribed_in(snapshot, &name),
+            frameworks: frameworks::sharing_in(snapshot, &name),
             name,
         }
     }

@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use libprocess::Context;
 use mesos::AgentId;
 use mesos::internal::{ReconcileOperationsMessage, reconcile_operations_message};
+use mesos::tasks::is_terminal_operation;
 use mesos::v1;
 use uuid::Uuid;
 
-use super::update::uuid_of;
+use super::update::{self, uuid_of};
 use crate::master::Master;
 
 /// Takes over what an agent reports.
@@ -39,6 +40,22 @@ pub(crate) fn reconcile(
     if let Some(state) = master.cluster.agent(agent).filter(|_| !missing.is_empty()) {
         tracing::warn!(agent_id = %agent, operations = missing.len(), "the agent did not mention operations; asking");
         ctx.post(&state.pid, ReconcileOperationsMessage { operations: missing, framework_id: None });
+    }
+}
+
+/// The agent was replaced by one without AGENT_OPERATION_FEEDBACK, which does not repeat what became of operations and takes
+/// no acknowledgements: those that are over are forgotten (upstream: `Master::_reregisterSlave`).
+pub(crate) fn forget_unacknowledged(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
+    let Some(state) = master.cluster.agent(agent) else { return };
+    let is_over = |operation: &v1::Operation| is_terminal_operation(operation.latest_status.state());
+    let over: Vec<Uuid> = state
+        .operations
+        .iter()
+        .filter(|(_, operation)| operation.info.id.is_some() && is_over(operation))
+        .map(|(uuid, _)| *uuid)
+        .collect();
+    for uuid in over {
+        update::remove(master, agent, uuid, ctx);
     }
 }
 

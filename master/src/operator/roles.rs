@@ -35,10 +35,10 @@ fn roles(snapshot: &Snapshot) -> v1::master::Response {
 }
 
 fn role(name: String, books: &Books, snapshot: &Snapshot) -> v1::Role {
-    let subscribed = snapshot.frameworks.values().filter(|framework| framework.roles.contains(&name));
+    let sharing = snapshot.frameworks.values().filter(|framework| framework.shares_in(&name));
     v1::Role {
         weight: snapshot.weights.get(&name).copied().unwrap_or(DEFAULT_WEIGHT),
-        frameworks: subscribed.map(|framework| FrameworkId::to_proto(&framework.id)).collect(),
+        frameworks: sharing.map(|framework| FrameworkId::to_proto(&framework.id)).collect(),
         resources: scalars(&(books.allocated(&name) + books.offered(&name))),
         name,
     }

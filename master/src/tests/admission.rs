@@ -83,3 +83,36 @@ fn agents_without_a_demanded_domain_or_with_one_that_means_nothing_are_ignored()
         });
     }
 }
+
+/// Upstream: `RegisterSlaveValidationTest.DropInvalidReregistration`, `DropInvalidRegistration`.
+#[test]
+fn what_an_agent_says_of_itself_must_be_valid() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.stranger("cpus:1");
+        agent.post(RegisterSlaveMessage {
+            slave: v1::AgentInfo { id: Some(v1::AgentId { value: "a/../b".into() }), ..agent.info.clone() },
+            version: Some("1.11.0".into()),
+            agent_capabilities: capabilities(),
+            ..Default::default()
+        });
+        assert_eq!(agent.taken().await, []);
+        assert_eq!(cluster.get("/slaves").await["slaves"], serde_json::json!([]));
+
+        // One that is known brings a task of another agent and of a framework that it does not bring.
+        let agent = cluster.agent("cpus:1").await;
+        let text = |value: &str| value.to_owned();
+        let task = v1::Task {
+            name: text("t"),
+            task_id: v1::TaskId { value: text("t") },
+            agent_id: v1::AgentId { value: text("other") },
+            framework_id: v1::FrameworkId { value: text("f") },
+            executor_id: Some(v1::ExecutorId { value: text("e") }),
+            state: v1::TaskState::TaskRunning.into(),
+            ..Default::default()
+        };
+        agent.reregister(vec![task], Vec::new());
+        assert_eq!(agent.taken().await, []);
+        assert_eq!(cluster.get("/tasks").await["tasks"], serde_json::json!([]));
+    });
+}

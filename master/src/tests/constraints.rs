@@ -36,6 +36,7 @@ impl Scheduler<'_> {
     }
 }
 
+/// Upstream: `UpdateFrameworkTest.OfferConstraints`.
 #[test]
 fn agents_that_constraints_exclude_are_not_offered_until_the_constraints_change() {
     testing::run(async {
@@ -59,7 +60,11 @@ fn agents_that_constraints_exclude_are_not_offered_until_the_constraints_change(
         assert_eq!(scheduler.update_constraints(&on_host("host")).await.0, 200);
         let offer = scheduler.offer().await;
         assert_eq!(offer.agent_id.value, agent.id());
-        assert_eq!(cluster.get("/frameworks").await["frameworks"][0]["offer_constraints"], on_host("host"));
+        for path in ["/frameworks", "/state"] {
+            assert_eq!(cluster.get(path).await["frameworks"][0]["offer_constraints"], on_host("host"));
+        }
+        let shown = super::update_framework::shown(&cluster).await.offer_constraints.unwrap();
+        assert_eq!(mesos::json::to_value(&shown), on_host("host"));
     });
 }
 
@@ -72,7 +77,7 @@ fn without_constraints_an_empty_object_is_shown() {
     });
 }
 
-/// Upstream: `createAllocatorFrameworkOptions` in `master.cpp`.
+/// Upstream: `createAllocatorFrameworkOptions` in `master.cpp`; `UpdateFrameworkTest.OfferConstraintsForUnsubscribedRole`.
 #[test]
 fn constraints_that_cannot_be_used_are_refused() {
     testing::run(async {
@@ -110,5 +115,18 @@ fn constraints_that_cannot_be_used_are_refused() {
             let answer = scheduler.update_constraints(&constraints).await;
             assert_eq!(answer, (400, format!("'UpdateFramework' call is not valid: {text}")));
         }
+        // A new role, but constraints for the old one: nothing changes.
+        let before = super::update_framework::shown(&cluster).await;
+        let mut info = info();
+        info["id"] = json!({ "value": scheduler.id });
+        info["roles"] = json!(["new"]);
+        let update = json!({ "framework_info": info, "offer_constraints": on_host("host") });
+        let (status, text) = scheduler.call("UPDATE_FRAMEWORK", update).await;
+        assert_eq!(
+            (status, text.contains("Offer constraints specify `role_constraints`")),
+            (400, true),
+            "{text}"
+        );
+        assert_eq!(super::update_framework::shown(&cluster).await, before);
     });
 }

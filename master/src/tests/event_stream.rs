@@ -18,7 +18,7 @@ use super::{Cluster, Got, info, task};
 use crate::Settings;
 
 /// A subscriber with its stream.
-struct Subscriber {
+pub(super) struct Subscriber {
     media: MediaType,
     body: BodyReceiver,
     decoder: Decoder,
@@ -39,7 +39,7 @@ impl Subscriber {
     }
 
     /// A subscriber that has read the state, and the first heartbeat; and the state.
-    async fn begin(cluster: &Cluster, media: MediaType) -> (Self, v1::master::response::GetState) {
+    pub(super) async fn begin(cluster: &Cluster, media: MediaType) -> (Self, v1::master::response::GetState) {
         let mut subscriber = Self::of(cluster, media).await;
         let subscribed = subscriber.next().await.unwrap().subscribed.unwrap();
         assert_eq!(subscribed.heartbeat_interval_seconds, Some(15.0));
@@ -59,7 +59,7 @@ impl Subscriber {
     }
 
     /// The events that are there without time passing, without heartbeats.
-    async fn pending(&mut self) -> Vec<Event> {
+    pub(super) async fn pending(&mut self) -> Vec<Event> {
         testing::settle().await;
         let mut pending = Vec::new();
         while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, self.next()).await {
@@ -69,7 +69,7 @@ impl Subscriber {
         pending
     }
 
-    async fn kinds(&mut self) -> Vec<Type> {
+    pub(super) async fn kinds(&mut self) -> Vec<Type> {
         self.pending().await.iter().map(Event::r#type).collect()
     }
 }

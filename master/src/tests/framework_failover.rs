@@ -99,7 +99,7 @@ fn a_framework_without_failover_timeout_ends_with_its_scheduler() {
     });
 }
 
-/// Upstream: `FrameworkReregister`.
+/// Upstream: `FrameworkReregister`, `SchedulerTest.MasterFailover`.
 #[test]
 fn a_framework_goes_on_with_the_next_leader_and_is_offered_what_there_is() {
     testing::run(async {
@@ -163,7 +163,8 @@ fn an_update_of_a_task_that_the_master_does_not_know_is_passed_on() {
     });
 }
 
-/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`.
+/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`,
+/// `MasterTest.FrameworkMessage`.
 #[test]
 fn messages_between_executors_and_schedulers_find_the_new_instance() {
     testing::run(async {

@@ -8,9 +8,10 @@ use mesos::v1::scheduler::event::Type;
 use mesos::v1::task_status::{Reason, Source};
 use serde_json::json;
 
-use super::{Cluster, Got, amount, executor_task, info, task};
+use super::{Cluster, Got, amount, executor_task, info, scalar, task};
 use crate::Settings;
 
+/// Upstream: `SchedulerTest.TaskRunning`, `MasterTest.TaskRunning`, `StatusUpdateAck`.
 #[test]
 fn a_task_runs_from_its_offer_to_its_acknowledged_end() {
     testing::run(async {
@@ -93,6 +94,7 @@ fn what_an_accept_leaves_is_refused_for_five_seconds_unless_it_says_otherwise() 
     });
 }
 
+/// Upstream: `TaskValidationTest.ExecutorMissingFrameworkID`.
 #[test]
 fn two_tasks_of_one_executor_are_launched_with_one_executor() {
     testing::run(async {
@@ -105,12 +107,18 @@ fn two_tasks_of_one_executor_are_launched_with_one_executor() {
         let launched = agent.launched().await;
         let new: Vec<_> = launched.iter().map(|run| run.launch_executor.unwrap()).collect();
         assert_eq!(new, [true, false]);
+        // Whose it is was put in.
+        for run in &launched {
+            let executor = run.task.executor.as_ref().unwrap();
+            assert_eq!(executor.framework_id.as_ref().unwrap().value, scheduler.id);
+        }
         let rest = scheduler.offer().await;
         assert_eq!(amount(&rest.resources, "cpus"), 1.5);
         assert_eq!(rest.executor_ids[0].value, "e");
     });
 }
 
+/// Upstream: `TaskValidationTest.TaskUsesMoreResourcesThanOffered`.
 #[test]
 fn a_task_too_big_for_what_is_left_is_refused_and_the_others_run() {
     testing::run(async {
@@ -137,6 +145,7 @@ fn a_task_too_big_for_what_is_left_is_refused_and_the_others_run() {
     });
 }
 
+/// Upstream: `TaskValidationTest.DuplicatedTaskID`.
 #[test]
 fn a_duplicate_task_id_is_refused() {
     testing::run(async {
@@ -226,6 +235,41 @@ fn an_operation_that_this_master_does_not_know_is_dropped_with_an_error() {
     });
 }
 
+/// Upstream: `SchedulerTest.OperationFeedbackValidationWithResourceProviderCapability`.
+#[test]
+fn who_launches_asks_for_no_feedback_of_the_operation() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        let mut named = super::launch(json!([task("t", &agent, 1.0, 32.0)]));
+        named["id"] = json!({ "value": "x" });
+        scheduler.accept(&offer, json!([named])).await;
+        let refused = scheduler.status().await;
+        assert_eq!((refused.state(), refused.task_id.value.as_str()), (TaskState::TaskError, "t"));
+        assert_eq!(refused.message(), "The `id` field cannot be set on LAUNCH operations");
+        assert_eq!(agent.launched().await, []);
+    });
+}
+
+/// Upstream: `SchedulerTest.Request`.
+#[test]
+fn what_a_framework_requests_is_counted_and_changes_nothing() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        scheduler.offer().await;
+        let wish = json!({ "requests": [{ "resources": [scalar("cpus", 8.0)] }] });
+        assert_eq!(scheduler.call("REQUEST", wish).await, (202, String::new()));
+        assert_eq!(cluster.node.metrics().value("master/messages_resource_request"), Some(1.0));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(scheduler.pending().await.iter().all(|event| event.r#type() == Type::Heartbeat));
+    });
+}
+
+/// Upstream: `MasterTest.OfferTimeout`.
 #[test]
 fn an_offer_that_nobody_answers_is_taken_back() {
     testing::run(async {
@@ -238,10 +282,16 @@ fn an_offer_that_nobody_answers_is_taken_back() {
         let rescinded = scheduler.next_of(Type::Rescind).await.rescind.unwrap();
         assert_eq!(rescinded.offer_id, offer.id);
         assert!((cluster.node.elapsed() - before).as_secs().abs_diff(30) <= 1);
-        assert_ne!(scheduler.offer().await.id, offer.id);
+        let again = scheduler.offer().await;
+        assert_ne!(again.id, offer.id);
+        assert_eq!(again.resources, offer.resources);
+        let metric =
+            |name: &str| cluster.metric(&format!("master/frameworks/test/{}/offers/{name}", scheduler.id));
+        assert_eq!((metric("accepted"), metric("sent"), metric("rescinded")), (0.0, 2.0, 1.0));
     });
 }
 
+/// Upstream: `SchedulerTest.Decline`, `Revive`.
 #[test]
 fn declined_resources_are_not_offered_again_for_as_long_as_the_filter_says() {
     testing::run(async {
@@ -267,6 +317,7 @@ fn declined_resources_are_not_offered_again_for_as_long_as_the_filter_says() {
     });
 }
 
+/// Upstream: `SchedulerTest.Suppress`.
 #[test]
 fn a_suppressed_framework_gets_no_offers_until_it_revives() {
     testing::run(async {
@@ -277,15 +328,19 @@ fn a_suppressed_framework_gets_no_offers_until_it_revives() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let pending = scheduler.pending().await;
         assert!(pending.iter().all(|event| event.r#type() == Type::Heartbeat), "{pending:?}");
+        let suppressed = format!("master/frameworks/test/{}/roles/*/suppressed", scheduler.id);
+        assert_eq!(cluster.metric(&suppressed), 1.0);
         // A role that is not its own voids the call.
         scheduler.call("REVIVE", json!({ "roles": ["x"] })).await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         assert!(scheduler.pending().await.is_empty());
         scheduler.call("REVIVE", json!({ "roles": ["*"] })).await;
+        assert_eq!(cluster.metric(&suppressed), 0.0);
         scheduler.offer().await;
     });
 }
 
+/// Upstream: `SchedulerTest.KillTask`, `ShutdownExecutor`, `Message`, `MasterTest.KillTask`.
 #[test]
 fn messages_kills_and_shutdowns_reach_the_agent() {
     testing::run(async {
@@ -308,6 +363,9 @@ fn messages_kills_and_shutdowns_reach_the_agent() {
         assert_eq!(message.data, b"hello");
         assert_eq!(kill.task_id.value, "t");
         assert_eq!(shutdown.executor_id.as_ref().unwrap().value, "e");
+        agent.update(&scheduler.id, "t", TaskState::TaskKilled);
+        let killed = scheduler.status().await;
+        assert_eq!((killed.task_id.value.as_str(), killed.state()), ("t", TaskState::TaskKilled));
         // A task that nobody knows is reconciled.
         scheduler.call("KILL", json!({ "task_id": { "value": "x" } })).await;
         let unknown = scheduler.status().await;
@@ -315,6 +373,7 @@ fn messages_kills_and_shutdowns_reach_the_agent() {
     });
 }
 
+/// Upstream: `SchedulerTest.ShutdownExecutor`.
 #[test]
 fn what_an_executor_says_and_its_end_reach_the_scheduler() {
     testing::run(async {
@@ -342,6 +401,7 @@ fn what_an_executor_says_and_its_end_reach_the_scheduler() {
     });
 }
 
+/// Upstream: `MasterTest.ShutdownFrameworkWhileTaskRunning`.
 #[test]
 fn a_teardown_shuts_the_framework_down_on_its_agents() {
     testing::run(async {

@@ -81,7 +81,7 @@ async fn answers(cluster: &Cluster) -> Vec<String> {
     statuses.as_array().unwrap().iter().map(|status| status["status"].as_str().unwrap().to_owned()).collect()
 }
 
-/// `UpdateSchedule`.
+/// `UpdateSchedule`. Upstream: `MasterAPITest.UpdateAndGetMaintenanceSchedule`.
 #[test]
 fn a_schedule_is_what_was_posted_last_and_made_sense() {
     testing::run(async {
@@ -145,7 +145,8 @@ fn a_machine_with_an_agent_is_up_without_a_schedule() {
     });
 }
 
-/// `FailToUnscheduleDeactivatedMachines`, `BringDownMachines`, `BringUpMachines`, `MachineStatus`.
+/// `FailToUnscheduleDeactivatedMachines`, `BringDownMachines`, `BringUpMachines`, `MachineStatus`. Upstream:
+/// `MasterAPITest.GetMaintenanceStatus`, `StartAndStopMaintenance`.
 #[test]
 fn machines_go_down_and_up_again_only_as_they_are_scheduled() {
     testing::run(async {

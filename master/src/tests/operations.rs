@@ -86,7 +86,8 @@ fn the_master_acknowledges_for_whoever_does_not_want_to_hear() {
 /// Upstream: `OperationReconciliationTest.UnknownOperationUnknownAgent`,
 /// `OperationReconciliationTest.UnknownOperationUnreachableAgent`,
 /// `OperationReconciliationTest.UnknownOperationAgentMarkedGone`,
-/// `OperationReconciliationTest.ReconcileAgentOperationOnGoneAgent`, `MasterAPITest.OperationUpdatesUponAgentGone`.
+/// `OperationReconciliationTest.ReconcileAgentOperationOnGoneAgent`,
+/// `MasterAPITest.OperationUpdatesUponAgentGone`, `OperationUpdatesUponUnreachable`.
 #[test]
 fn the_loss_of_an_agent_is_told_for_its_operations_and_again_when_asked() {
     testing::run(async {
@@ -204,5 +205,57 @@ fn a_new_master_learns_of_operations_from_their_agents_and_waits_for_their_frame
         tokio::time::sleep(Duration::from_secs(601)).await;
         agent.end_operation(&late, OperationState::OperationFinished).await;
         assert_eq!(acknowledged(agent.taken().await), 1, "the other one has had its time");
+    });
+}
+
+/// The agent comes back at the same place, as it is before a version that knows all of this.
+fn downgraded(agent: &Agent, capabilities: mesos::AgentCapabilities) {
+    agent.post(ReregisterSlaveMessage {
+        slave: agent.info.clone(),
+        version: Some("1.11.0".into()),
+        agent_capabilities: capabilities.to_protos(),
+        resource_version_uuid: Some(resource_version()),
+        ..Default::default()
+    });
+}
+
+/// Upstream: `MasterTest.AckOperationsAfterAgentCapabilityChange`, `CleanupOperationsAfterAgentDowngrade`.
+#[test]
+fn an_operation_that_is_over_waits_for_its_acknowledgement_unless_its_agent_knows_nothing_of_those_any_more()
+{
+    testing::run(async {
+        let all = mesos::AgentCapabilities::ALL;
+        for (capabilities, kept) in [
+            (mesos::AgentCapabilities { resource_provider: false, ..all }, true),
+            (mesos::AgentCapabilities { agent_operation_feedback: false, ..all }, false),
+        ] {
+            let cluster = Cluster::start().await;
+            let mut agent = cluster.agent("cpus:4;mem:1024").await;
+            let mut scheduler = cluster.subscribe(reserving_info()).await;
+            let offer = scheduler.offer().await;
+            scheduler.accept(&offer, json!([named("x")])).await;
+            let applied = agent.applied().await.remove(0);
+            agent.end_operation(&applied, OperationState::OperationFinished).await;
+            scheduler.operation_status().await;
+            let shown = async || {
+                let shown = cluster.read("GET_OPERATIONS", mesos::MediaType::Protobuf).await.get_operations;
+                let shown = shown.unwrap_or_default().operations.into_iter();
+                shown.map(|it| (it.info.id.unwrap().value, it.latest_status.state())).collect::<Vec<_>>()
+            };
+            let finished = ("x".to_owned(), OperationState::OperationFinished);
+            assert_eq!(shown().await, std::slice::from_ref(&finished));
+            agent.die().await;
+            agent.revive();
+            downgraded(&agent, capabilities);
+            assert!(agent.taken().await.iter().any(|got| matches!(got, Got::Reregistered(_))));
+            assert_eq!(shown().await, if kept { vec![finished] } else { vec![] });
+            if kept {
+                agent.end_operation(&applied, OperationState::OperationFinished).await;
+                let status = scheduler.operation_status().await;
+                scheduler.acknowledge_operation(&status).await;
+                assert_eq!(acknowledged(agent.taken().await), 1);
+                assert_eq!(shown().await, []);
+            }
+        }
     });
 }

@@ -52,7 +52,9 @@ fn an_operator_reserves_creates_destroys_and_unreserves() {
     });
 }
 
-/// The calls of the API, with what upstream's master was recorded to answer (`operator-mutating.jsonl`, 047 to 065).
+/// The calls of the API, with what upstream's master was recorded to answer (`operator-mutating.jsonl`, 047
+/// to 065). Upstream: `MasterAPITest.ReserveResources`, `UnreserveResources`, `CreateAndDestroyVolumes`,
+/// `GrowVolume`, `ShrinkVolume`.
 #[test]
 fn the_calls_of_the_api_do_the_same_and_resize_volumes() {
     testing::run(async {
@@ -213,5 +215,37 @@ fn frameworks_and_operators_undo_what_the_other_has_made() {
         assert_eq!(cluster.form("/destroy-volumes", &id, "volumes", json!([volume])).await.0, 202);
         assert_eq!(cluster.form("/unreserve", &id, "resources", json!([labelled])).await.0, 202);
         assert_eq!(cluster.reserved_of("r").await, json!(null));
+    });
+}
+
+/// Upstream: `MasterAPITest.ReservationUpdate`.
+#[test]
+fn a_reservation_can_be_changed_into_another() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let id = agent.id();
+        let roles = |roles: &[&str]| {
+            let stack: Vec<Value> =
+                roles.iter().map(|role| json!({ "type": "DYNAMIC", "role": role })).collect();
+            let mut both = [scalar("cpus", 1.0), scalar("mem", 10.0)];
+            for resource in both.iter_mut().filter(|_| !stack.is_empty()) {
+                resource["reservations"] = json!(stack);
+            }
+            json!(both)
+        };
+        let (foo, bar) = (roles(&["role", "role/foo"]), roles(&["role", "role/bar"]));
+        let change = async |source: &Value, resources: &Value| {
+            let reserve = json!({ "agent_id": { "value": id }, "source": source, "resources": resources });
+            cluster.api(json!({ "type": "RESERVE_RESOURCES", "reserve_resources": reserve })).await.0
+        };
+        assert_eq!(change(&bar, &foo).await, 409, "nothing is reserved for that role");
+        assert_eq!(change(&roles(&[]), &foo).await, 202);
+        assert_eq!(cluster.reserved_of("role/foo").await["cpus"], 1.0);
+        assert_eq!(change(&bar, &foo).await, 409, "nothing is reserved for that role");
+        assert_eq!(change(&foo, &bar).await, 202);
+        assert_eq!(cluster.reserved_of("role/bar").await["mem"], 10.0);
+        assert_eq!(cluster.reserved_of("role/foo").await, Value::Null);
+        assert_eq!(agent.applied().await.len(), 2);
     });
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Cluster, JSON, info};
 
-/// Upstream: `SchedulerTest.Subscribe`.
+/// Upstream: `SchedulerTest.Subscribe`, `SchedulerHttpApiTest.Subscribe`.
 #[test]
 fn a_stream_begins_with_subscribed_and_a_heartbeat_and_goes_on_with_heartbeats() {
     testing::run(async {
@@ -70,7 +70,7 @@ fn a_torn_down_framework_cannot_come_back() {
 /// Headers, body, and the status and text of the answer.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
 
-/// `recorded/scheduler.jsonl`.
+/// `recorded/scheduler.jsonl`. Upstream: `SchedulerHttpApiTest.NoContentType`, `ValidJsonButInvalidProtobuf`.
 #[test]
 fn calls_are_refused_with_upstreams_status_and_text() {
     testing::run(async {
@@ -159,50 +159,6 @@ fn a_framework_that_comes_back_in_time_stays() {
         let scheduler = cluster.subscribe(again).await;
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert_eq!(scheduler.call("REVIVE", json!(null)).await.0, 202);
-    });
-}
-
-#[test]
-fn update_framework_changes_what_can_be_changed() {
-    testing::run(async {
-        let cluster = Cluster::start().await;
-        let scheduler = cluster.subscribe(info()).await;
-        let mut new = info();
-        new["id"] = json!({ "value": scheduler.id });
-        new["name"] = json!("renamed");
-        let answer = scheduler.call("UPDATE_FRAMEWORK", json!({ "framework_info": new })).await;
-        assert_eq!(answer, (200, String::new()));
-        assert_eq!(cluster.get("/frameworks").await["frameworks"][0]["name"], "renamed");
-        new["user"] = json!("other");
-        let answer = scheduler.call("UPDATE_FRAMEWORK", json!({ "framework_info": new })).await;
-        let text = "FrameworkInfo update is not valid: Updating 'FrameworkInfo.user' is unsupported; \
-                    attempted to update from 'user' to 'other'";
-        assert_eq!(answer, (400, text.to_owned()));
-    });
-}
-
-#[test]
-fn a_scheduler_may_speak_protobuf_in_both_directions() {
-    use libprocess::http::{Body, Request, dispatch};
-    use mesos::v1::scheduler::{Call, Event, call};
-
-    testing::run(async {
-        let cluster = Cluster::start().await;
-        let json = json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info() } });
-        let call: Call = mesos::json::from_slice(json.to_string().as_bytes()).unwrap();
-        assert_eq!(call.r#type(), call::Type::Subscribe);
-        let mut request = Request::new(http::Method::POST, "/api/v1/scheduler");
-        request.body = mesos::wire::encode(&call).into();
-        let protobuf = http::HeaderValue::from_static("application/x-protobuf");
-        request.headers.insert("Content-Type", protobuf.clone());
-        request.headers.insert("Accept", protobuf);
-        let response = dispatch(&cluster.node, request).await;
-        assert_eq!(response.headers["Content-Type"], "application/x-protobuf");
-        let Body::Stream(mut body) = response.body else { panic!("expected a stream") };
-        let mut decoder = mesos::recordio::Decoder::new(1 << 20);
-        let record = decoder.feed(&body.next().await.unwrap()).unwrap().remove(0);
-        let event: Event = mesos::wire::decode(&record).unwrap();
-        assert_eq!(event.r#type(), Type::Subscribed);
     });
 }
 

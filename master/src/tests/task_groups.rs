@@ -58,7 +58,8 @@ fn a_group_goes_to_the_agent_in_one_message_and_a_second_one_joins_its_executor(
     });
 }
 
-/// Upstream: the rules of `task::group::validate`; its cases are in `validation/group.rs`.
+/// Upstream: the rules of `task::group::validate`; its cases are in `validation/group.rs`. Also
+/// `SchedulerTest.OperationFeedbackValidationWithResourceProviderCapability`.
 #[test]
 fn if_one_task_is_refused_none_of_the_group_is_launched() {
     testing::run(async {

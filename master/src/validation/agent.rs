@@ -208,6 +208,7 @@ mod tests {
         assert!(checked(free).unwrap_err().contains("Unexpected checkpointed resources"));
     }
 
+    /// Upstream: `RegisterSlaveValidationTest.DuplicateExecutorID`.
     #[test]
     fn what_an_agent_reports_must_belong_together() {
         let executor = r#"{"executor_id":{"value":"e"},"framework_id":{"value":"f"}}"#;
@@ -228,5 +229,28 @@ mod tests {
             reregistration(&format!(r#""executor_infos":[{executor},{executor}]"#)).unwrap_err(),
             "Framework 'f' has a duplicate ExecutorID 'e'"
         );
+        // Executors of two frameworks may have the same id.
+        let of = |id: &str| v1::FrameworkInfo {
+            user: "u".into(),
+            name: "n".into(),
+            id: Some(v1::FrameworkId { value: id.into() }),
+            ..Default::default()
+        };
+        let its = |framework: &str| v1::ExecutorInfo {
+            executor_id: v1::ExecutorId { value: "e".into() },
+            framework_id: Some(v1::FrameworkId { value: framework.into() }),
+            ..Default::default()
+        };
+        let message = ReregisterSlaveMessage {
+            slave: v1::AgentInfo {
+                hostname: "h".into(),
+                id: Some(v1::AgentId { value: "a".into() }),
+                ..Default::default()
+            },
+            frameworks: vec![of("f"), of("g")],
+            executor_infos: vec![its("f"), its("g")],
+            ..Default::default()
+        };
+        assert_eq!(validate_reregistration(&message), Ok(()));
     }
 }

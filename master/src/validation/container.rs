@@ -59,10 +59,21 @@ mod tests {
         );
     }
 
+    /// Upstream: `TaskValidationTest.TaskMissingDockerInfo`, `TaskSettingDockerParameterName`.
     #[test]
     fn a_docker_container_needs_its_docker_part() {
         let json = r#"{"type":"DOCKER"}"#;
         let container: v1::ContainerInfo = mesos::json::from_slice(json.as_bytes()).unwrap();
-        assert!(validate_container(&container).is_err());
+        assert_eq!(
+            validate_container(&container).unwrap_err().0,
+            "DockerInfo 'docker' is not set for DOCKER typed ContainerInfo"
+        );
+        let json = r#"{"type":"DOCKER",
+            "docker":{"image":"alpine","parameters":[{"key":"name","value":"x"}]}}"#;
+        let container: v1::ContainerInfo = mesos::json::from_slice(json.as_bytes()).unwrap();
+        assert_eq!(
+            validate_container(&container).unwrap_err().0,
+            "Parameter in DockerInfo must not be 'name'"
+        );
     }
 }

@@ -118,6 +118,7 @@ mod tests {
         mesos::json::from_slice(json.as_bytes()).unwrap()
     }
 
+    /// Upstream: `ExecutorValidationTest.ExecutorType`.
     #[test]
     fn a_default_executor_has_no_command_and_a_custom_one_has() {
         assert!(validate(&executor(r#""type":"DEFAULT""#)).is_ok());
@@ -125,12 +126,65 @@ mod tests {
             validate(&executor(r#""type":"DEFAULT","command":{"value":"x"}"#)).unwrap_err().0,
             "'ExecutorInfo.command' must not be set for 'DEFAULT' executor"
         );
+        assert!(validate(&executor(r#""type":"CUSTOM","command":{"value":"x"}"#)).is_ok());
         assert_eq!(
             validate(&executor(r#""type":"CUSTOM""#)).unwrap_err().0,
             "'ExecutorInfo.command' must be set for 'CUSTOM' executor"
         );
+        assert_eq!(
+            validate(&executor(r#""type":"DEFAULT","container":{"type":"DOCKER"}"#)).unwrap_err().0,
+            "'ExecutorInfo.container.type' must be 'MESOS' for 'DEFAULT' executor"
+        );
+        let image = r#"{"type":"MESOS","mesos":{"image":{"type":"APPC","appc":{"name":"x"}}}}"#;
+        assert_eq!(
+            validate(&executor(&format!(r#""type":"DEFAULT","container":{image}"#))).unwrap_err().0,
+            "'ExecutorInfo.container.mesos.image' must not be set for 'DEFAULT' executor"
+        );
     }
 
+    /// Upstream: `ExecutorValidationTest.ExecutorID`.
+    #[test]
+    fn an_executors_id_could_be_the_name_of_a_directory() {
+        let with_id = |id: &str| {
+            let executor_id = v1::ExecutorId { value: id.into() };
+            validate(&ExecutorInfo { executor_id, ..Default::default() })
+        };
+        for good in ["abc", "ab c", "a.b"] {
+            assert_eq!(with_id(good), Ok(()), "{good}");
+        }
+        for bad in ["", "ab/c", ".", ".."] {
+            assert!(with_id(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Upstream: `ExecutorValidationTest.ExecutorInfoAllocatedResources`.
+    #[test]
+    fn an_executors_resources_are_none_or_allocated_to_one_role() {
+        use crate::cluster::testing;
+
+        let launched = |resources: Vec<v1::Resource>| {
+            let info = ExecutorInfo {
+                executor_id: v1::ExecutorId { value: "e".into() },
+                framework_id: Some(v1::FrameworkId { value: "f".into() }),
+                resources,
+                ..Default::default()
+            };
+            validate_launch(&info, &testing::framework("f"), &testing::agent("a", "cpus:4"))
+                .map_err(|error| error.0)
+        };
+        let parsed = |text: &str| Resources::parse(text, "*").unwrap();
+        assert!(launched(Vec::new()).is_ok());
+        assert!(launched(parsed("cpus:1;mem:128").allocated_to("r").to_protos()).is_ok());
+        assert_eq!(
+            launched(parsed("cpus:1;mem:128").to_protos()).unwrap_err(),
+            "Invalid executor resources: The resources are not allocated to a role"
+        );
+        let two = [parsed("cpus:1").allocated_to("r"), parsed("mem:1").allocated_to("s")];
+        let text = launched(two.iter().flat_map(Resources::to_protos).collect()).unwrap_err();
+        assert!(text.contains("multiple allocation roles"), "{text}");
+    }
+
+    /// Upstream: `TaskValidationTest.ExecutorShutdownGracePeriodIsNonNegative`.
     #[test]
     fn a_negative_grace_period_is_refused() {
         let bad = executor(r#""shutdown_grace_period":{"nanoseconds":-1}"#);

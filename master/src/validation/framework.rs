@@ -164,7 +164,7 @@ mod tests {
         validate(&info(json)).unwrap_err().0
     }
 
-    /// The texts of `recorded/scheduler.jsonl`.
+    /// The texts of `recorded/scheduler.jsonl`. Upstream: `FrameworkInfoValidationTest.ValidateRoles`.
     #[test]
     fn roles_are_refused_in_the_recorded_words() {
         let multi = r#""capabilities":[{"type":"MULTI_ROLE"}]"#;
@@ -189,7 +189,47 @@ mod tests {
             "'FrameworkInfo.roles' contains invalid role: Role '..' cannot include '..' as a \
              component"
         );
-        assert_eq!(validate(&info(&format!(r#"{multi},"roles":[]"#))), Ok(()));
+        // An empty list is none; who may have several need not have any.
+        for fine in [
+            r#""checkpoint":true"#.to_owned(),
+            r#""role":"a""#.to_owned(),
+            format!(r#"{multi},"roles":[]"#),
+            format!(r#"{multi},"roles":["a","b"]"#),
+        ] {
+            assert_eq!(validate(&info(&fine)), Ok(()), "{fine}");
+        }
+        for wrong in
+            [r#""roles":["a","b"],"role":"c""#.to_owned(), format!(r#"{multi},"roles":["a"],"role":"b""#)]
+        {
+            assert!(validate(&info(&wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    /// Upstream: `FrameworkInfoValidationTest.ValidateFrameworkID`.
+    #[test]
+    fn a_frameworks_id_is_none_or_could_be_the_name_of_a_directory() {
+        for good in ["", "a6b0-4711"] {
+            assert_eq!(validate(&info(&format!(r#""id":{{"value":"{good}"}}"#))), Ok(()), "{good}");
+        }
+        for bad in ["a/b", "a/.."] {
+            assert!(refusal(&format!(r#""id":{{"value":"{bad}"}}"#)).contains("invalid characters"), "{bad}");
+        }
+    }
+
+    /// Upstream: `FrameworkInfoValidationTest.ValidateOfferFilters`.
+    #[test]
+    fn the_least_that_a_framework_wants_to_be_offered_is_an_amount() {
+        let wanting = |amount: f64| {
+            let quantities = format!(r#"{{"quantities":{{"cpus":{{"value":{amount}}}}}}}"#);
+            validate(&info(&format!(
+                r#""offer_filters":{{"*":{{"min_allocatable_resources":{{"quantities":[{quantities}]}}}}}}"#
+            )))
+        };
+        assert_eq!(wanting(2.0), Ok(()));
+        assert_eq!(
+            wanting(-2.0).unwrap_err().0,
+            "Invalid resource quantity for 'cpus': Negative values not supported"
+        );
     }
 
     /// Upstream: `MasterTest.RejectFrameworkWithInvalidFailoverTimeout`.
@@ -199,11 +239,19 @@ mod tests {
         assert!(refusal(r#""failover_timeout":1e300"#).contains("is invalid"));
     }
 
+    /// Upstream: `FrameworkInfoValidationTest.ValidateUpdate`.
     #[test]
     fn user_checkpoint_and_principal_cannot_be_changed() {
         let old = info(r#""principal":"p""#);
         let new = FrameworkInfo { principal: Some("q".into()), ..old.clone() };
         assert!(validate_update(&old, &new).is_err());
+        let new = FrameworkInfo { role: Some("r".into()), name: "m".into(), ..old.clone() };
+        assert_eq!(validate_update(&old, &new), Ok(()));
+        let new = FrameworkInfo { checkpoint: Some(true), ..old.clone() };
+        assert_eq!(
+            validate_update(&old, &new).unwrap_err().0,
+            "Updating 'FrameworkInfo.checkpoint' is unsupported; attempted to update from 'false' to 'true'"
+        );
         let new = FrameworkInfo { user: "other".into(), ..old.clone() };
         assert_eq!(
             validate_update(&old, &new).unwrap_err().0,

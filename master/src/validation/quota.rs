@@ -119,12 +119,22 @@ mod tests {
         config(&given).map_or_else(|error| error.0, |()| "fine".into())
     }
 
-    /// Upstream: `UpdateQuotaTooLarge`, and `validate` in `quota.cpp`.
+    /// Upstream: `UpdateQuotaTooLarge`, `MasterCallValidationTest.UpdateQuota`, and `validate` in `quota.cpp`.
     #[test]
     fn a_configuration_is_refused_for_what_is_wrong_with_it() {
         assert_eq!(checked("r", &[("cpus", 1.0)], &[("cpus", 1.0)]), "fine");
         assert_eq!(checked("r", &[("cpus", 1.0)], &[("mem", 1.0)]), "fine");
         assert_eq!(checked("r", &[], &[("cpus", 0.0)]), "fine");
+        assert_eq!(checked("r", &[], &[]), "fine");
+        assert_eq!(checked("*", &[], &[]), "fine");
+        let most =
+            [("disk", MAX_MEGABYTES as f64), ("mem", MAX_MEGABYTES as f64), ("ports", MAX_OTHER as f64)];
+        assert_eq!(checked("r", &most, &most), "fine");
+        assert_eq!(
+            checked("r", &[("cpus", 1.0), ("disk", 2.0)], &[("cpus", 1.0), ("gpus", 1.0)]),
+            "fine",
+            "each resource is compared on its own"
+        );
         for (role, guarantees, limits, text) in [
             ("", vec![], vec![], "Invalid 'QuotaConfig.role': Role names cannot be the empty string"),
             (

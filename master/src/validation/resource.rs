@@ -158,12 +158,72 @@ mod tests {
         assert!(validate_revocability(&cpus[1..]).is_ok());
     }
 
+    /// A disk of 128 MB with these fields.
+    fn disk(fields: &str) -> Vec<v1::Resource> {
+        resources(&format!(r#"{{"name":"disk","type":"SCALAR","scalar":{{"value":128}},{fields}}}"#))
+    }
+
+    const STATIC: &str = r#""reservations":[{"type":"STATIC","role":"r"}]"#;
+    const DYNAMIC: &str = r#""reservations":[{"type":"DYNAMIC","role":"r","principal":"p"}]"#;
+    const VOLUME: &str = r#""disk":{"persistence":{"id":"v"},"volume":{"mode":"RW","container_path":"p"}}"#;
+
+    /// Upstream: `ResourceValidationTest.StaticReservation`, `DynamicReservation`, `PersistentVolume`,
+    /// `SharedPersistentVolume`.
     #[test]
-    fn a_volume_needs_a_reservation() {
-        let disk = resources(
-            r#"{"name":"disk","type":"SCALAR","scalar":{"value":8},
-            "disk":{"persistence":{"id":"v"},"volume":{"mode":"RW","container_path":"p"}}}"#,
-        );
-        assert!(parse(&disk).unwrap_err().0.contains("unreserved"), "{:?}", parse(&disk));
+    fn what_is_reserved_is_a_resource_and_so_is_a_volume_of_it() {
+        for fields in [
+            STATIC.to_owned(),
+            r#""role":"r""#.to_owned(),
+            DYNAMIC.to_owned(),
+            format!("{STATIC},{VOLUME}"),
+            format!(r#"{STATIC},{VOLUME},"shared":{{}}"#),
+        ] {
+            assert!(parse(&disk(&fields)).is_ok(), "{fields}");
+        }
+    }
+
+    /// Upstream: `ResourceValidationTest.RevocableDynamicReservation`, `UnreservedDiskInfo`, `InvalidPersistenceID`,
+    /// `PersistentVolumeWithoutVolumeInfo`, `PersistentVolumeWithHostPath`, `NonPersistentVolume`,
+    /// `RevocablePersistentVolume`, `UnshareableResource`.
+    #[test]
+    fn a_disk_is_refused_for_what_is_wrong_with_it() {
+        let place = r#""volume":{"mode":"RW","container_path":"p"}"#;
+        for (fields, text) in [
+            (
+                format!(r#"{DYNAMIC},"revocable":{{}}"#),
+                "Invalid ReservationInfo: Dynamically reserved resource disk cannot be created from revocable resources",
+            ),
+            (
+                VOLUME.to_owned(),
+                "Invalid DiskInfo: Persistent volumes cannot be created from unreserved resources",
+            ),
+            (
+                format!(r#"{STATIC},"disk":{{"persistence":{{"id":"v/"}},{place}}}"#),
+                "Invalid DiskInfo: Invalid persistence ID for persistent volume: 'v/' contains invalid characters",
+            ),
+            (
+                format!(r#"{STATIC},"disk":{{"persistence":{{"id":"v"}}}}"#),
+                "Invalid DiskInfo: Expecting 'volume' to be set for persistent volume",
+            ),
+            (
+                format!(
+                    r#"{STATIC},"disk":{{"persistence":{{"id":"v"}},
+                    "volume":{{"mode":"RW","container_path":"p","host_path":"h"}}}}"#
+                ),
+                "Invalid DiskInfo: Expecting 'host_path' to be unset for persistent volume",
+            ),
+            (
+                format!(r#"{STATIC},"disk":{{{place}}}"#),
+                "Invalid DiskInfo: Non-persistent volume not supported",
+            ),
+            (
+                format!(r#"{STATIC},{VOLUME},"revocable":{{}}"#),
+                "Invalid DiskInfo: Persistent volumes cannot be created from revocable resources",
+            ),
+            (format!(r#"{STATIC},"shared":{{}}"#), "Only persistent volumes can be shared"),
+        ] {
+            let refused = parse(&disk(&fields)).unwrap_err().0;
+            assert!(refused.contains(text), "{fields}: {refused}");
+        }
     }
 }

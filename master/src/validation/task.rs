@@ -240,6 +240,21 @@ mod tests {
         assert!(text.contains(" is more than available "), "{text}");
     }
 
+    fn sharing_cgroups(share: bool) -> Option<v1::ContainerInfo> {
+        let json = format!(r#"{{"type":"MESOS","linux_info":{{"share_cgroups":{share}}}}}"#);
+        Some(mesos::json::from_slice(json.as_bytes()).unwrap())
+    }
+
+    /// Gives the command a variable without a value.
+    fn variable_without_value(command: &mut v1::CommandInfo) {
+        let variable = v1::environment::Variable { name: "KEY".into(), ..Default::default() };
+        command.environment = Some(v1::Environment { variables: vec![variable] });
+    }
+
+    /// Upstream: `TaskValidationTest.ExecutorUsesInvalidFrameworkID`, `ExecutorEnvironmentInvalid`,
+    /// `TaskUsesCommandInfoAndExecutorInfo`, `TaskUsesExecutorInfoWithoutCommandInfo`,
+    /// `TaskUsesDefaultExecutor`, `TaskUsesNoResources`, `KillPolicyGracePeriodIsNonNegative`,
+    /// `TaskEnvironmentInvalid`, `NestedCgroupInLaunchOperation`, `SharedCgroupOnExecutor`.
     #[test]
     fn a_task_is_refused_with_what_is_wrong_with_it() {
         let task = |change: fn(&mut v1::TaskInfo)| {
@@ -264,6 +279,44 @@ mod tests {
             }),
             "Task's 'kill_policy.grace_period' must be non-negative"
         );
+        let both = "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present";
+        assert_eq!(
+            task(|task| task.executor = testing::executor_task("t", "a", "e", "cpus:1", "cpus:1").executor),
+            both
+        );
+        let with_executor = |change: fn(&mut v1::ExecutorInfo)| {
+            let mut task = testing::executor_task("t", "a", "e", "cpus:1", "cpus:1");
+            change(task.executor.as_mut().unwrap());
+            check(&task, "cpus:4").unwrap_err()
+        };
+        assert_eq!(with_executor(|executor| executor.command = None), "'ExecutorInfo.command' must be set");
+        assert_eq!(
+            with_executor(|executor| {
+                executor.command = None;
+                executor.r#type = Some(v1::executor_info::Type::Default.into());
+            }),
+            "'ExecutorInfo.type' must be 'CUSTOM'"
+        );
+        assert_eq!(
+            with_executor(|executor| executor.framework_id = Some(v1::FrameworkId { value: "g".into() })),
+            "ExecutorInfo has an invalid FrameworkID (Actual: g vs Expected: f)"
+        );
+        assert_eq!(
+            with_executor(|executor| executor.container = sharing_cgroups(true)),
+            "The 'share_cgroups' field cannot be set to 'true' on executor containers"
+        );
+        assert_eq!(
+            with_executor(|executor| variable_without_value(executor.command.as_mut().unwrap())),
+            "Executor's `CommandInfo` is invalid: Environment variable 'KEY' of type 'VALUE' must have a value set"
+        );
+        assert_eq!(
+            task(|task| variable_without_value(task.command.as_mut().unwrap())),
+            "Task's `CommandInfo` is invalid: Environment variable 'KEY' of type 'VALUE' must have a value set"
+        );
+        assert_eq!(
+            task(|task| task.container = sharing_cgroups(false)),
+            "Only tasks in a task group may have 'share_cgroups' set to 'false'"
+        );
         assert_eq!(
             task(|task| {
                 task.limits.insert("cpus".into(), v1::value::Scalar { value: 2.0 });
@@ -272,6 +325,94 @@ mod tests {
         );
     }
 
+    /// An agent that knows limits.
+    fn limiting_agent() -> Agent {
+        let mut agent = testing::agent("a", "cpus:4;mem:1024");
+        agent.capabilities.task_resource_limits = true;
+        agent
+    }
+
+    /// Upstream: `TaskValidationTest.ResourceLimitLessThanRequest`, `LimitOtherThanCpuOrMem`.
+    #[test]
+    fn a_limit_is_at_least_what_is_asked_for_of_cpus_or_memory() {
+        let check = |name: &str, value: f64, resources: &str| {
+            let mut task = testing::command_task("t", "a", resources);
+            task.limits.insert(name.into(), v1::value::Scalar { value });
+            let framework = testing::framework("f");
+            let offered = testing::allocated("cpus:4;mem:1024");
+            validate(&task, &framework, &limiting_agent(), &offered).map(|_| ()).map_err(|error| error.0)
+        };
+        assert_eq!(check("cpus", 1.0, "cpus:1"), Ok(()));
+        assert_eq!(check("mem", f64::INFINITY, "mem:32"), Ok(()));
+        for (name, value, resources, text) in [
+            ("cpus", 0.5, "cpus:1", "The cpu limit must be greater than or equal to the cpu request"),
+            ("mem", 16.0, "mem:32", "The memory limit must be greater than or equal to the memory request"),
+            ("cpus", 1.0, "mem:32", "When a CPU limit is specified, a CPU request must also be specified"),
+            (
+                "mem",
+                32.0,
+                "cpus:1",
+                "When a memory limit is specified, a memory request must also be specified",
+            ),
+            ("disk", 128.0, "cpus:1", "Only cpus and mem may be included in a task's resource limits"),
+        ] {
+            assert_eq!(check(name, value, resources), Err(text.to_owned()));
+        }
+    }
+
+    fn revocable(resources: &[v1::Resource]) -> Vec<v1::Resource> {
+        let revocable = |resource: &v1::Resource| v1::Resource {
+            revocable: Some(v1::resource::RevocableInfo::default()),
+            ..resource.clone()
+        };
+        resources.iter().map(revocable).collect()
+    }
+
+    /// Upstream: `TaskValidationTest.TaskUsesRevocableResources`, `TaskAndExecutorUseRevocableResources`.
+    #[test]
+    fn revocable_resources_are_used_alone_by_a_task_and_by_its_executor() {
+        let mixed = |resources: Vec<v1::Resource>| {
+            validate_resources(&v1::TaskInfo { resources, ..Default::default() }).map_err(|error| error.0)
+        };
+        let cpus = testing::allocated("cpus:2").to_protos();
+        assert!(mixed(cpus.clone()).is_ok());
+        assert!(mixed(revocable(&cpus)).is_ok());
+        let text = "Task mixes revocable and non-revocable resources: Cannot use both revocable and \
+                    non-revocable 'cpus' at the same time";
+        assert_eq!(mixed([cpus.clone(), revocable(&cpus)].concat()).unwrap_err(), text);
+
+        let together = |task: &[v1::Resource], executor: &[v1::Resource]| {
+            let info = v1::ExecutorInfo { resources: executor.to_vec(), ..Default::default() };
+            let parsed = |resources: &[v1::Resource]| Resources::try_from_protos(resources).unwrap();
+            let task_info = v1::TaskInfo { resources: task.to_vec(), ..Default::default() };
+            validate_together(&task_info, &info, &parsed(task), &parsed(executor)).map_err(|error| error.0)
+        };
+        assert_eq!(together(&cpus, &cpus), Ok(()));
+        assert_eq!(together(&revocable(&cpus), &revocable(&cpus)), Ok(()));
+        for (task, executor) in [(&revocable(&cpus), &cpus), (&cpus, &revocable(&cpus))] {
+            let text = together(task, executor).unwrap_err();
+            assert!(text.starts_with("Task and its executor mix revocable"), "{text}");
+        }
+    }
+
+    /// Upstream: `TaskValidationTest.TaskInfoAllocatedResources`.
+    #[test]
+    fn a_task_uses_what_is_allocated_to_one_role() {
+        let of = |resources: Vec<v1::Resource>| {
+            validate_resources(&v1::TaskInfo { resources, ..Default::default() }).map_err(|error| error.0)
+        };
+        let parsed = |text: &str| Resources::parse(text, "*").unwrap();
+        assert!(of(parsed("cpus:1;mem:1").allocated_to("r").to_protos()).is_ok());
+        assert_eq!(
+            of(parsed("cpus:1;mem:1").to_protos()).unwrap_err(),
+            "Invalid task resources: The resources are not allocated to a role"
+        );
+        let two = [parsed("cpus:1").allocated_to("r"), parsed("mem:1").allocated_to("s")];
+        let text = of(two.iter().flat_map(Resources::to_protos).collect()).unwrap_err();
+        assert!(text.contains("multiple allocation roles"), "{text}");
+    }
+
+    /// Upstream: `TaskValidationTest.TaskReusesUnreachableTaskID`.
     #[test]
     fn ids_of_live_and_of_unreachable_tasks_cannot_be_used_again() {
         let agent = testing::agent("a", "cpus:4");
@@ -287,6 +428,7 @@ mod tests {
         assert_eq!(text(&framework), "Task reuses the ID of an unreachable task: t");
     }
 
+    /// Upstream: `TaskValidationTest.ExecutorInfoDiffersOnSameSlave`, `ExecutorInfoDiffersOnDifferentSlaves`.
     #[test]
     fn a_second_task_of_a_running_executor_takes_only_its_own_resources() {
         let framework = testing::framework("f");
@@ -302,15 +444,34 @@ mod tests {
         agent.executors.insert_mut(("f".into(), "e".into()), executor.into());
         let second = validate(&task, &framework, &agent, &offered).unwrap();
         assert_eq!(second.total(), testing::allocated("cpus:1"));
-        let other = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.7");
+        let mut other = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.7");
         let text = validate(&other, &framework, &agent, &offered).unwrap_err().0;
         assert!(text.starts_with("ExecutorInfo is not compatible"), "{text}");
+        // On another agent an executor of the same id may be another one.
+        other.agent_id.value = "b".into();
+        let elsewhere = testing::agent("b", "cpus:4");
+        let launchable = validate(&other, &framework, &elsewhere, &offered).unwrap();
+        assert_eq!(launchable.total(), testing::allocated("cpus:1.7"));
     }
 
+    /// Upstream: `ResourceValidationTest.OverlappingSetsAndRanges`.
     #[test]
     fn a_task_and_its_executor_cannot_share_a_port() {
-        let task = testing::executor_task("t", "a", "e", "ports:[1-2]", "ports:[2-3]");
-        let text = check(&task, "cpus:4").unwrap_err();
-        assert!(text.starts_with("There are overlapping resources"), "{text}");
+        let refused = |task: &str, executor: &str| {
+            let task = testing::executor_task("t", "a", "e", task, executor);
+            check(&task, "ports:[1-9];zones:{a,b,c,d};cpus:4").err()
+        };
+        for (task, executor) in [
+            ("ports:[1-2]", "ports:[1-2]"),
+            ("ports:[1-2]", "ports:[2-3]"),
+            ("ports:[1-2];cpus:1", "ports:[2-3];cpus:1"),
+            ("zones:{a,b}", "zones:{a,b}"),
+            ("zones:{a,b}", "zones:{b,c}"),
+        ] {
+            let text = refused(task, executor).unwrap();
+            assert!(text.starts_with("There are overlapping resources"), "{text}");
+        }
+        assert_eq!(refused("ports:[1-2]", "ports:[3-4]"), None);
+        assert_eq!(refused("zones:{a,b}", "zones:{c,d}"), None);
     }
 }

@@ -3,6 +3,7 @@
 
 mod messages;
 mod registration;
+mod update_framework;
 mod work;
 
 use std::sync::Arc;

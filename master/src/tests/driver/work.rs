@@ -19,12 +19,12 @@ fn two_roles() -> Value {
     info
 }
 
-fn roles(offers: &ResourceOffersMessage) -> Vec<&str> {
+pub(super) fn roles(offers: &ResourceOffersMessage) -> Vec<&str> {
     let infos = offers.offers.iter().map(|offer| offer.allocation_info.as_ref().unwrap());
     infos.map(v1::resource::AllocationInfo::role).collect()
 }
 
-async fn hears_nothing(driver: &Driver) {
+pub(super) async fn hears_nothing(driver: &Driver) {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(driver.heard().await, []);
 }
@@ -115,7 +115,8 @@ fn calls_that_ask_are_answered_by_updates() {
     });
 }
 
-/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`.
+/// Upstream: `SchedulerFailoverExecutorToFrameworkMessage`, `SchedulerFailoverFrameworkToExecutorMessage`,
+/// `MasterTest.FrameworkMessage`.
 #[test]
 fn executors_and_drivers_find_each_other_through_the_master() {
     testing::run(async {

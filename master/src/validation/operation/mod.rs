@@ -140,6 +140,7 @@ mod tests {
     use super::testing::*;
     use super::*;
 
+    /// Upstream: `OperationValidationTest.CreateDisk`, `DestroyDisk`.
     #[test]
     fn disks_are_made_by_resource_providers_only() {
         let source = |provider: Option<&str>| v1::Resource {

@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(check(vec![refined], OPERATOR), Ok(()));
     }
 
-    /// Upstream: `MultipleResourceProviders` (of RESERVE and of UNRESERVE).
+    /// Upstream: `MultipleResourceProviders` (of RESERVE and of UNRESERVE), `ResourceValidationTest.SingleResourceProvider`.
     #[test]
     fn all_resources_are_of_one_provider() {
         let of = |provider: Option<&str>| v1::Resource {

@@ -1,0 +1,51 @@
+//! The metrics that every master has from its start (upstream: `master_tests.cpp`).
+
+use libprocess::testing;
+
+use super::Cluster;
+
+/// After `master/`.
+const OF_THE_MASTER: &str = "uptime_secs elected slaves_connected slaves_disconnected slaves_active slaves_inactive \
+    slaves_unreachable frameworks_connected frameworks_disconnected frameworks_active frameworks_inactive \
+    outstanding_offers operator_event_stream_subscribers tasks_staging tasks_starting tasks_running \
+    tasks_unreachable tasks_killing tasks_finished tasks_failed tasks_killed tasks_lost tasks_error \
+    tasks_dropped tasks_gone tasks_gone_by_operator dropped_messages http_cache_hits \
+    messages_register_framework messages_reregister_framework messages_unregister_framework \
+    messages_deactivate_framework messages_kill_task messages_status_update_acknowledgement \
+    messages_resource_request messages_launch_tasks messages_decline_offers messages_revive_offers \
+    messages_suppress_offers messages_reconcile_operations messages_reconcile_tasks \
+    messages_framework_to_executor messages_executor_to_framework messages_register_slave \
+    messages_reregister_slave messages_unregister_slave messages_status_update messages_exited_executor \
+    messages_update_slave messages_authenticate valid_framework_to_executor_messages \
+    invalid_framework_to_executor_messages valid_executor_to_framework_messages \
+    invalid_executor_to_framework_messages valid_status_updates invalid_status_updates \
+    valid_status_update_acknowledgements invalid_status_update_acknowledgements recovery_slave_removals \
+    event_queue_messages event_queue_dispatches event_queue_http_requests slave_unreachable_scheduled \
+    slave_unreachable_completed slave_unreachable_canceled cpus_total cpus_used cpus_percent \
+    cpus_revocable_total cpus_revocable_used cpus_revocable_percent gpus_total gpus_used gpus_percent \
+    gpus_revocable_total gpus_revocable_used gpus_revocable_percent mem_total mem_used mem_percent \
+    mem_revocable_total mem_revocable_used mem_revocable_percent disk_total disk_used disk_percent \
+    disk_revocable_total disk_revocable_used disk_revocable_percent";
+
+const OF_OTHERS: [&str; 6] = [
+    "registrar/queued_operations",
+    "registrar/registry_size_bytes",
+    "registrar/state_fetch_ms",
+    "registrar/state_store_ms",
+    "allocator/event_queue_dispatches",
+    "allocator/mesos/event_queue_dispatches",
+];
+
+/// Upstream: `MasterTest.MetricsInMetricsEndpoint`.
+#[test]
+fn a_master_has_all_its_metrics_from_the_start() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let names = OF_THE_MASTER.split_whitespace().map(|name| format!("master/{name}"));
+        let metrics = cluster.node.metrics();
+        let all = names.chain(OF_OTHERS.map(str::to_owned));
+        let missing: Vec<String> = all.filter(|name| metrics.value(name).is_none()).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        assert_eq!(metrics.value("master/elected"), Some(1.0));
+    });
+}
