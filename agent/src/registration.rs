@@ -4,6 +4,7 @@
 //! leader found --random pause up to factor--> RegisterSlave / ReregisterSlave, again after random pauses
 //!              --SlaveRegistered / SlaveReregistered--> Running
 //! Running --ping says "disconnected", or no ping for total_ping_timeout--> as if the leader were new
+//! Running --SlaveReregistered, which answers an older report--> ReregisterSlave after a random pause
 //! ```
 //!
 //! Upstream: `Slave::detected`, `registered`, `reregistered`, `doReliableRegistration`, `ping` in
@@ -132,7 +133,20 @@ impl Agent {
         self.detected(leader, ctx);
     }
 
-    fn detected(&mut self, leader: Option<v1::MasterInfo>, ctx: &mut Context<Self>) {
+    /// The master has answered a report that was given before the agent was registered: one of its own repetitions, or
+    /// one that a broken network kept. It has compared its books with that, so that they lack what was reserved, made and
+    /// launched since. It is told again. (Upstream leaves it at a warning.)
+    ///
+    /// The pauses grow on: where answers take longer than a pause, each report would be sent twice for ever.
+    fn report_again(&mut self, ctx: &mut Context<Self>) {
+        self.disconnect(ctx);
+        let window = self.registration.backoff.next();
+        self.attempt_within(window, ctx);
+        self.touch(ctx);
+    }
+
+    /// The master does not know what runs here, until it has been told again.
+    fn disconnect(&mut self, ctx: &mut Context<Self>) {
         if self.phase != Phase::Terminating {
             self.phase = Phase::Disconnected;
         }
@@ -142,6 +156,10 @@ impl Agent {
             ctx.cancel(ping);
         }
         self.registration.asked = false;
+    }
+
+    fn detected(&mut self, leader: Option<v1::MasterInfo>, ctx: &mut Context<Self>) {
+        self.disconnect(ctx);
         self.registration.master = leader.as_ref().and_then(master_pid);
         self.registration.leader = leader;
         match &self.registration.master {
@@ -393,7 +411,11 @@ impl Handle<internal::SlaveReregisteredMessage> for Agent {
                 }
                 self.connected(ctx);
             }
-            Phase::Running => tracing::warn!(master = %from, "already re-registered"),
+            Phase::Running => {
+                tracing::warn!(master = %from, "the master believes an older report; registering again");
+                self.report_again(ctx);
+                return;
+            }
             Phase::Terminating | Phase::Recovering => {
                 tracing::warn!(phase = %self.phase, "ignoring a re-registration");
                 return;
@@ -421,6 +443,8 @@ impl Handle<internal::PingSlaveMessage> for Agent {
             return;
         }
         if self.phase == Phase::Running {
+            // Whatever was on its way when it registered has arrived by now.
+            self.registration.backoff.restart();
             self.await_ping(ctx);
         }
     }

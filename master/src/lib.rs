@@ -12,6 +12,7 @@
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
 //! | `operations` | reservations and volumes, from the call to the acknowledged outcome |
 //! | [`validation`] | what is accepted, pure |
+//! | [`authorization`] | who may do what |
 //! | [`registrar`] | the registry and its storage |
 //! | [`http`] | the older endpoints that operators read |
 //! | `openapi` | a description of all that is served |
@@ -21,6 +22,7 @@
 
 pub mod agents;
 mod allocation;
+pub mod authorization;
 mod calls;
 pub mod cluster;
 mod driver;
@@ -46,4 +48,4 @@ pub mod validation;
 
 pub use master::{EndReason, Master, TakeSnapshot};
 pub use settings::{Settings, UNSUPPORTED};
-pub use startup::{Running, StartError, node, start, start_in_group};
+pub use startup::{Running, StartError, node, start, start_in_group, start_with_authorizer};

@@ -42,6 +42,7 @@ use mesos::{AgentId, FrameworkId, OfferId, v0, v1};
 use crate::agents::observer::Health;
 use crate::agents::{self, Agents};
 use crate::allocation::Allocation;
+use crate::authorization::Authorizer;
 use crate::cluster::{Cluster, Snapshot};
 use crate::frameworks::stream::Stream;
 use crate::ids::Ids;
@@ -136,6 +137,8 @@ pub struct Peers {
     pub contender: Address<Contender>,
     /// Shows files: the log.
     pub files: Address<Files>,
+    /// Says who may do what.
+    pub authorizer: Box<dyn Authorizer>,
 }
 
 /// See the module.
@@ -164,6 +167,7 @@ pub struct Master {
     pub(crate) subscribers: Subscribers,
     /// What was rendered for readers.
     pub(crate) renderings: Arc<Renderings>,
+    pub(crate) authorizer: Box<dyn Authorizer>,
     registrar: RegistrarHandle,
     detector: Address<Detector>,
     contender: Address<Contender>,
@@ -201,6 +205,7 @@ impl Master {
             inverse_offers: InverseOffers::default(),
             quotas_under_way: quota::UnderWay::default(),
             allocation: Allocation::new(peers.allocator),
+            authorizer: peers.authorizer,
             registrar: peers.registrar,
             detector: peers.detector,
             contender: peers.contender,

@@ -2,7 +2,7 @@
 //!
 //! Before this, the program has read the flags, set up its log and started the node (libprocess, with
 //! the version, the firewall and `master` as the delegate). Not there yet, in upstream's order: modules,
-//! hooks, the authorizer.
+//! hooks.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use libprocess::files::{Attach, Files};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
 
+use crate::authorization::{Authorizer, permits_all};
 use crate::master::{EndReason, Master, Peers};
 use crate::registrar::{
     InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, shared,
@@ -91,13 +92,25 @@ impl Running {
 /// # Errors
 /// When the settings do not go together, or the registry's storage cannot be opened.
 pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
+    start_with_authorizer(node, settings, Box::new(permits_all)).await
+}
+
+/// The same, with rules of who may do what: `--acls` says nothing of that yet.
+///
+/// # Errors
+/// As with [`start`].
+pub async fn start_with_authorizer(
+    node: &Node,
+    settings: Settings,
+    authorizer: Box<dyn Authorizer>,
+) -> Result<Running, StartError> {
     settings.check()?;
     let registry = settings.registry_kind()?;
     let timeout = settings.zk_session_timeout;
     let url = election_url(&settings)?;
     let storage = open_storage(node, registry, &settings, url.as_ref())?;
     let election = url.and_then(|url| url.group(timeout)).map_or(Election::Single, Election::Group);
-    Ok(start_with(node, settings, storage, election).await)
+    Ok(start_with(node, settings, authorizer, storage, election).await)
 }
 
 /// Starts one of several masters that elect their leader in `group` and share the registry in `storage`, whatever
@@ -108,7 +121,7 @@ pub async fn start_in_group(
     group: Arc<dyn Group>,
     storage: Box<dyn Storage>,
 ) -> Running {
-    start_with(node, settings, storage, Election::Group(group)).await
+    start_with(node, settings, Box::new(permits_all), storage, Election::Group(group)).await
 }
 
 /// How the leader is found.
@@ -122,6 +135,7 @@ enum Election {
 async fn start_with(
     node: &Node,
     settings: Settings,
+    authorizer: Box<dyn Authorizer>,
     storage: Box<dyn Storage>,
     election: Election,
 ) -> Running {
@@ -165,6 +179,7 @@ async fn start_with(
         detector: detector.clone(),
         contender: contender.clone(),
         files: files.clone(),
+        authorizer,
     };
     let master = Master::new(node, Arc::new(settings), info.clone(), peers, promise);
     let master = node.spawn(master);

@@ -74,6 +74,14 @@ impl TaskBook {
         self.groups.push(tasks);
     }
 
+    /// A task is queued no more: the next one of its id belongs to nobody.
+    fn leave_group(&mut self, id: &TaskId) {
+        for group in &mut self.groups {
+            group.retain(|member| member != id);
+        }
+        self.groups.retain(|group| !group.is_empty());
+    }
+
     /// The queued tasks that a queued one came with, itself among them.
     pub fn queued_with(&self, id: &TaskId) -> Vec<TaskId> {
         let group = self.groups.iter().find(|group| group.contains(id));
@@ -193,6 +201,7 @@ impl TaskBook {
             record(&mut task, status);
             self.release(&task.resources);
             self.queued.shift_remove(id);
+            self.leave_group(id);
             self.terminated.insert(id.clone(), Arc::new(task));
             return Ok(());
         }
@@ -321,6 +330,24 @@ mod tests {
         let sent: Vec<String> = book.launch_queued(&framework()).into_iter().map(names).collect();
         assert_eq!(sent, ["a", "b+d"]);
         assert!(book.is_launched(&"d".into()) && book.nothing_queued());
+    }
+
+    #[test]
+    fn a_group_is_forgotten_with_its_tasks_and_does_not_hold_later_ones_of_their_ids() {
+        let mut book = book_with("a");
+        book.queue(TaskId::from("b"), Arc::new(task_info("b", "cpus:1")));
+        book.group(vec!["a".into(), "b".into()]);
+        for id in ["a", "b"] {
+            book.update(&TaskId::from(id), &status(id, TaskKilled), &framework()).unwrap();
+            assert!(book.complete(&TaskId::from(id)));
+        }
+        assert!(book.groups.is_empty());
+        for id in ["a", "b"] {
+            book.queue(TaskId::from(id), Arc::new(task_info(id, "cpus:1")));
+        }
+        assert_eq!(book.queued_with(&"a".into()), ["a".into()]);
+        let sent = book.launch_queued(&framework());
+        assert!(matches!(sent[..], [Sent::Task(_), Sent::Task(_)]), "{sent:?}");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! then the directories are made and removed; then it takes the file's place. An agent that dies in between finds what
 //! shall be, and does it again (upstream: `checkpointResourceState`, `resources_and_operations.target`).
 
+use std::path::Path;
+
 use libprocess::disk::{Disk, Durability};
 use mesos::internal::slave::ResourceState;
 use mesos::resources::upgrade_all;
@@ -57,17 +59,24 @@ fn commit(disk: &dyn Disk, paths: &Paths, before: &Resources, after: &Resources)
     }
 }
 
+/// What one of the two files says; `None` if there is none. It was synced before it got its name: one that is empty was
+/// emptied since.
+fn read_state(disk: &dyn Disk, path: &Path) -> Result<Option<ResourceState>, DiskError> {
+    match checkpoint::read_message(disk, path)? {
+        None if disk.exists(path) => {
+            Err(DiskError::Corrupt { path: path.to_path_buf(), reason: "it is empty".to_owned() })
+        }
+        read => Ok(read),
+    }
+}
+
 /// What was kept; what an earlier agent had begun is brought to its end.
 ///
 /// # Errors
 /// The disk's, or that a file holds something else; with its name.
 pub fn read(disk: &dyn Disk, paths: &Paths) -> Result<Option<KeptResources>, DiskError> {
-    let found = checkpoint::read_message::<ResourceState>(disk, &paths.resource_state())?;
-    let kept = found.map(KeptResources::from);
-    let Some(target) = checkpoint::read_message::<ResourceState>(disk, &paths.resource_state_target())?
-    else {
-        return Ok(kept);
-    };
+    let kept = read_state(disk, &paths.resource_state())?.map(KeptResources::from);
+    let Some(target) = read_state(disk, &paths.resource_state_target())? else { return Ok(kept) };
     let (before, target) = (kept.unwrap_or_default(), KeptResources::from(target));
     commit(disk, paths, &before.resources, &target.resources)?;
     Ok(Some(target))
@@ -112,7 +121,6 @@ mod tests {
     use super::super::volumes::testing::volume;
     use super::*;
     use libprocess::simulation::SimulatedDisk;
-    use std::path::Path;
     use std::time::SystemTime;
 
     fn keeps(ids: &[&str]) -> KeptResources {

@@ -17,7 +17,7 @@ use v1::task_status::Reason;
 use super::checkpoint::{self, DiskError, Durability};
 use super::compatible::compatible;
 use super::paths::Run;
-use super::state::{self, Kept, KeptAgent, KeptExecutor};
+use super::state::{self, Kept, KeptAgent, KeptExecutor, ReadError};
 use crate::agent::{Agent, Phase};
 use crate::containerizer::{RecoveredContainer, Termination};
 use crate::executors::executor::{Executor, ExecutorPhase, Framework};
@@ -39,8 +39,24 @@ impl Agent {
         let read = async move { node.blocking(move || state::read(&*disk, &paths, strict)).await };
         ctx.defer(read, |agent, kept, ctx| match kept {
             Ok(kept) => agent.take_up(kept, ctx),
-            Err(error) => agent.recovery_failed(&error.to_string(), ctx),
+            Err(ReadError::Agent(error)) => agent.recovery_failed(&error.to_string(), ctx),
+            Err(ReadError::Resources(error)) => agent.resources_unreadable(&error, ctx),
         });
+    }
+
+    /// They are the host's: to start as a new agent does not help.
+    fn resources_unreadable(&mut self, error: &DiskError, ctx: &mut Context<Self>) {
+        let (kept, begun) = (self.paths.resource_state(), self.paths.resource_state_target());
+        self.fail(
+            format!(
+                "failed to recover reservations and volumes: {error} (bring the file back; or remove '{}' to give up \
+                 only the operation that was under way, '{}' to give up all reservations and volumes, whose directories \
+                 stay where they are)",
+                begun.display(),
+                kept.display()
+            ),
+            ctx,
+        );
     }
 
     fn recovery_failed(&mut self, reason: &str, ctx: &mut Context<Self>) {
@@ -90,7 +106,7 @@ impl Agent {
             }
         }
         if let Err(error) = self.take_up_resources(resources) {
-            self.recovery_failed(&error, ctx);
+            self.fail(format!("failed to recover: {error}"), ctx);
             return;
         }
         let answer = self.colleagues.containerizer.recover(containers);

@@ -3,7 +3,7 @@
 //!
 //! Blocking; knows no actor. What is missing is left out with a warning (the agent died before it
 //! was written); what cannot be read stops a strict agent, and is counted by another. After a boot, torn files are what
-//! is to be expected, and removed.
+//! is to be expected, and removed. Neither goes for reservations and volumes: see [`ReadError::Resources`].
 //! Upstream: `slave/state.cpp`.
 
 use std::collections::BTreeSet;
@@ -95,19 +95,31 @@ pub struct KeptTask {
     pub in_journal: bool,
 }
 
+/// What keeps an agent from starting where the last one was.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Something of the agent, of executors or of tasks; only in a strict agent.
+    #[error("{0}")]
+    Agent(#[from] DiskError),
+    /// Its reservations and volumes, in any agent and also after a boot. They are synced before anybody is promised
+    /// anything, and an agent that left them out would offer what is reserved to everybody, and the disk of volumes that
+    /// are full. (Upstream starts without them if it is not strict.)
+    #[error("{0}")]
+    Resources(DiskError),
+}
+
 /// Reads everything below a work directory.
 ///
 /// # Errors
-/// In a strict agent, the first thing that cannot be read.
-pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, DiskError> {
+/// In a strict agent, the first thing that cannot be read; in any agent, that its reservations and volumes cannot be.
+pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, ReadError> {
     let mut reader = Reader { disk, paths, strict, kept: Kept::default(), in_journal: BTreeSet::new() };
     let earlier = read_text(disk, &paths.boot_id())?;
     reader.kept.rebooted = match (earlier, disk.boot_id()) {
         (Some(earlier), Some(boot_id)) => earlier.trim() != boot_id.trim(),
         _ => false,
     };
-    let read = kept::read(disk, paths);
-    reader.kept.resources = reader.tolerate(read)?.unwrap_or_default();
+    reader.kept.resources = kept::read(disk, paths).map_err(ReadError::Resources)?.unwrap_or_default();
     reader.kept.agent = reader.agent()?;
     Ok(reader.kept)
 }
@@ -325,7 +337,7 @@ pub(crate) mod testing {
             write_message(disk, &path, &task, durability).unwrap();
         }
 
-        pub(crate) fn read(&self, strict: bool) -> Result<Kept, DiskError> {
+        pub(crate) fn read(&self, strict: bool) -> Result<Kept, ReadError> {
             read(&self.mount, &self.paths, strict)
         }
     }
@@ -398,6 +410,32 @@ mod tests {
         let kept = host.read(false).unwrap();
         assert_eq!(kept.errors, 1);
         assert!(kept.agent.unwrap().frameworks[0].executors[0].run.tasks.is_empty());
+    }
+
+    /// Not even with `--no-strict`, nor after a boot: what is reserved would be offered to everybody.
+    #[test]
+    fn no_agent_starts_without_reservations_and_volumes_that_cannot_be_read() {
+        let damages: [&[u8]; 3] = [&[9, 0, 0, 0, 1], &[1, 0, 0, 0, 0xff], &[]];
+        for file in [Paths::resource_state, Paths::resource_state_target] {
+            for bytes in damages {
+                let host = host();
+                let path = file(&host.paths);
+                host.mount.create_directory(path.parent().unwrap(), Durability::Host).unwrap();
+                host.mount.write(&path, bytes, Durability::Host).unwrap();
+                host.mount.sync_directory(path.parent().unwrap()).unwrap();
+                let refuses = |strict| match host.read(strict).unwrap_err() {
+                    ReadError::Resources(error) => {
+                        assert!(error.to_string().contains(&format!("'{}'", path.display())), "{error}")
+                    }
+                    ReadError::Agent(error) => panic!("{error}"),
+                };
+                refuses(false);
+                host.disk.lose_power();
+                refuses(true);
+                refuses(false);
+                assert!(host.mount.exists(&path), "whoever can repair it finds it");
+            }
+        }
     }
 
     /// They were needed by nobody any more, and stop nobody, however strict.

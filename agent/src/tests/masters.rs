@@ -144,6 +144,42 @@ fn an_answer_that_was_not_asked_for_since_the_master_was_detected_is_ignored() {
     });
 }
 
+/// The master has compared its books with a report that is older than what has been reserved and launched since.
+#[test]
+fn an_answer_to_an_older_report_makes_a_connected_agent_report_again() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        world.forget();
+        let slave_id = AgentId::from(AGENT).to_proto();
+        world.master_says(SlaveReregisteredMessage { slave_id, ..Default::default() }).await;
+        world.pass(Duration::from_secs(8)).await;
+        let heard = world.hears();
+        let [Heard::Reregister(report), Heard::Resources(_)] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(report.tasks[0].task_id.value, "t");
+        assert_eq!(world.metric("slave/registered"), 1.0);
+    });
+}
+
+/// Else each report would be sent twice for ever where answers take longer than the pause between attempts.
+#[test]
+fn the_pauses_of_an_agent_grow_while_its_reports_are_answered_twice() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let slave_id = AgentId::from(AGENT).to_proto();
+        for _ in 0..60 {
+            world.pass(Duration::from_secs(1)).await;
+            world
+                .master_says(SlaveReregisteredMessage { slave_id: slave_id.clone(), ..Default::default() })
+                .await;
+        }
+        let reports = world.hears().iter().filter(|heard| matches!(heard, Heard::Reregister(_))).count();
+        assert!((2..20).contains(&reports), "{reports} reports");
+    });
+}
+
 /// Upstream: `DISABLED_TerminatingSlaveDoesNotReregister`.
 #[test]
 fn an_agent_that_is_told_to_end_does_not_register_with_the_next_leader() {

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use libprocess::disk::{Durability, HostDisk};
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::run;
+use mesos::internal::slave::ResourceState;
 use mesos::internal::{
     AcknowledgeOperationStatusMessage, ApplyOperationMessage, DrainSlaveMessage, ReconcileOperationsMessage,
     UpdateOperationStatusMessage, reconcile_operations_message,
@@ -18,6 +20,8 @@ use super::harness::*;
 use super::restarts::reregistration;
 use crate::Ended;
 use crate::operations::volumes::testing::{reserved_disk, volume};
+use crate::recovery::checkpoint;
+use crate::recovery::paths::Paths;
 
 /// As the master sends it: allocated to the role of the offer.
 fn apply(number: u8, info: Operation) -> ApplyOperationMessage {
@@ -164,6 +168,32 @@ fn a_restarted_agent_has_what_was_made_and_tells_what_nobody_acknowledged() {
         world.crash().await;
         let world = World::new(directory.path()).await.once_registered().await;
         assert_eq!(told(&world), []);
+    });
+}
+
+/// No master would take them. What they have made is the host's.
+#[test]
+fn operations_of_an_earlier_id_of_the_agent_are_not_told() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.master_says(reserve(1)).await;
+        world.master_says(create(2)).await;
+        world.crash().await;
+        let file = Paths::new(directory.path()).resource_state();
+        let mut state: ResourceState = checkpoint::read_message(&HostDisk, &file).unwrap().unwrap();
+        assert_eq!(state.operations.len(), 2);
+        state.operations[0].agent_id = Some(v1::AgentId { value: "M-S9".into() });
+        checkpoint::write_message(&HostDisk, &file, &state, Durability::Process).unwrap();
+
+        let world = World::new(directory.path()).await.once_registered().await;
+        assert_eq!(states(&world), [(2, FINISHED)]);
+        let reported = world.hears().into_iter().find_map(|heard| match heard {
+            Heard::Resources(message) => Some(message.operations.unwrap().operations),
+            _ => None,
+        });
+        assert_eq!(reported.unwrap().len(), 1);
+        assert_eq!(reregistration(&world).unwrap().checkpointed_resources.len(), 1);
     });
 }
 

@@ -16,7 +16,7 @@ use mesos::{FrameworkId, OfferId, Resources};
 use super::accept::{Taken, drop_operation};
 use crate::master::Master;
 use crate::validation::operation::{Requester, validate};
-use crate::{offers, operations};
+use crate::{authorization, offers, operations};
 
 /// Applies an operation, or drops it with the reason.
 pub(super) fn convert(
@@ -49,7 +49,9 @@ fn check(
     let framework = master.cluster.framework(framework).ok_or("Framework cannot be found")?;
     let agent = master.cluster.agent(&taken.agent).ok_or("Agent removed")?;
     validate(operation, Requester::Framework(framework), agent)
-        .map_err(|error| format!("{error}; on agent {}", agent.label()))
+        .map_err(|error| format!("{error}; on agent {}", agent.label()))?;
+    let principal = framework.info.principal.as_deref();
+    master.authorize(principal, authorization::actions(operation)).map_err(|error| error.to_string())
 }
 
 /// What it does to the offers, to the books, and to what the allocator will be told.

@@ -13,6 +13,7 @@ use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 
 use super::accept::{Taken, refuse_task};
+use crate::authorization::Action;
 use crate::cluster::{Agent, Executor, Task};
 use crate::master::Master;
 use crate::operator::news;
@@ -35,9 +36,8 @@ pub(super) fn launch(
                 master.metrics.framework(framework).operation(kind);
                 tell(master, framework, task, launchable.new_executor.is_some(), taken, ctx);
             }
-            Err(text) => {
-                let (state, reason) = (TaskState::TaskError, Reason::TaskInvalid);
-                refuse_task(master, framework, &task, state, reason, &text, ctx);
+            Err((reason, text)) => {
+                refuse_task(master, framework, &task, TaskState::TaskError, reason, &text, ctx);
             }
         }
     }
@@ -64,10 +64,17 @@ fn validate(
     framework: &FrameworkId,
     task: &v1::TaskInfo,
     taken: &Taken,
-) -> Result<Launchable, String> {
-    let state = master.cluster.framework(framework).ok_or("Framework cannot be found")?;
-    let agent = master.cluster.agent(&taken.agent).ok_or("Agent removed")?;
-    task::validate(task, state, agent, &taken.available()).map_err(|error| error.0)
+) -> Result<Launchable, (Reason, String)> {
+    let invalid = |text: &str| (Reason::TaskInvalid, text.to_owned());
+    let state = master.cluster.framework(framework).ok_or_else(|| invalid("Framework cannot be found"))?;
+    let agent = master.cluster.agent(&taken.agent).ok_or_else(|| invalid("Agent removed"))?;
+    let launchable =
+        task::validate(task, state, agent, &taken.available()).map_err(|error| invalid(&error.0))?;
+    let principal = state.info.principal.as_deref();
+    master
+        .authorize(principal, [Action::RunTask(task, &state.info)])
+        .map_err(|error| (Reason::TaskUnauthorized, error.to_string()))?;
+    Ok(launchable)
 }
 
 /// The task is in the books before it is sent: an update may come at once.

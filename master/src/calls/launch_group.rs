@@ -13,6 +13,7 @@ use mesos::{ExecutorId, FrameworkId};
 
 use super::accept::{Taken, refuse_task};
 use super::launch::{downgrade, resource_versions};
+use crate::authorization::Action;
 use crate::cluster::{Executor, Task};
 use crate::master::Master;
 use crate::operator::news;
@@ -35,10 +36,9 @@ pub(super) fn launch(
             master.metrics.framework(framework).operation(kind);
             tell(master, framework, launch, launchable.new_executor.is_some(), taken, ctx);
         }
-        Err(text) => {
+        Err((reason, text)) => {
             for task in &launch.task_group.tasks {
-                let (state, reason) = (TaskState::TaskError, Reason::TaskGroupInvalid);
-                refuse_task(master, framework, task, state, reason, &text, ctx);
+                refuse_task(master, framework, task, TaskState::TaskError, reason, &text, ctx);
             }
         }
     }
@@ -57,11 +57,18 @@ fn validate(
     framework: &FrameworkId,
     launch: &LaunchGroup,
     taken: &Taken,
-) -> Result<LaunchableGroup, String> {
-    let state = master.cluster.framework(framework).ok_or("Framework cannot be found")?;
-    let agent = master.cluster.agent(&taken.agent).ok_or("Agent removed")?;
-    group::validate(&launch.task_group, &launch.executor, state, agent, &taken.remaining)
-        .map_err(|error| error.0)
+) -> Result<LaunchableGroup, (Reason, String)> {
+    let invalid = |text: &str| (Reason::TaskGroupInvalid, text.to_owned());
+    let state = master.cluster.framework(framework).ok_or_else(|| invalid("Framework cannot be found"))?;
+    let agent = master.cluster.agent(&taken.agent).ok_or_else(|| invalid("Agent removed"))?;
+    let launchable = group::validate(&launch.task_group, &launch.executor, state, agent, &taken.remaining)
+        .map_err(|error| invalid(&error.0))?;
+    let principal = state.info.principal.as_deref();
+    let actions = launch.task_group.tasks.iter().map(|task| Action::RunTask(task, &state.info));
+    master
+        .authorize(principal, actions)
+        .map_err(|error| (Reason::TaskGroupUnauthorized, error.to_string()))?;
+    Ok(launchable)
 }
 
 /// The tasks are in the books before they are sent: an update may come at once.

@@ -1,7 +1,7 @@
 //! The calls of the scheduler API, one file each, all with the same parts in the same order: what the
 //! call means, `validate` (where there is more to check than its form), `apply` to the state, `tell`
-//! those who must know. A part that a call does not have is left out. Authorization will stand between
-//! validating and applying.
+//! those who must know. A part that a call does not have is left out. What is validated is authorized before it is
+//! applied ([`crate::authorization`]).
 //!
 //! [`http`] takes a call from a request and finds its framework; [`dispatch`] brings it to its file.
 

@@ -21,6 +21,7 @@ use mesos::{FrameworkId, MediaType};
 use uuid::Uuid;
 
 use crate::agents::reregister::update_message;
+use crate::authorization::{Action, NotAuthorized};
 use crate::cluster::{Connection, Framework};
 use crate::frameworks::recover;
 use crate::frameworks::scheduler::{self, Scheduler};
@@ -83,7 +84,13 @@ pub(crate) fn examine(master: &mut Master, call: Subscribe) -> Result<Said, Inva
 
 fn validate(master: &Master, call: &Subscribe) -> Result<FrameworkOptions, Invalid> {
     validate_info(master, &call.framework_info)?;
+    authorize(master, &call.framework_info).map_err(|error| Invalid(error.to_string()))?;
     options(master, &call.framework_info, &call.suppressed_roles, call.offer_constraints.as_ref())
+}
+
+/// Whether its principal may be a framework that describes itself so.
+pub(super) fn authorize(master: &Master, info: &FrameworkInfo) -> Result<(), NotAuthorized> {
+    master.authorize(info.principal.as_deref(), [Action::RegisterFramework(info)])
 }
 
 /// Whether this master admits a framework that describes itself so.

@@ -22,6 +22,9 @@ pub(super) fn update(
         Ok(options) => options,
         Err(error) => return Response::bad_request(error.0),
     };
+    if let Err(error) = subscribe::authorize(master, &call.framework_info) {
+        return error.into();
+    }
     let UpdateFramework { framework_info: info, offer_constraints, .. } = call;
     let changed = master.cluster.framework(framework).is_some_and(|state| *state.info != info);
     let constraints = offer_constraints.unwrap_or_default();

@@ -13,6 +13,7 @@ use mesos::{AgentId, v1};
 
 use super::{later, removed_meanwhile, store_and_answer};
 use crate::agents::{activation, gone};
+use crate::authorization::Action;
 use crate::master::Master;
 use crate::registrar::Operation;
 
@@ -20,9 +21,11 @@ use crate::registrar::Operation;
 pub(super) fn mark_gone(
     master: &mut Master,
     agent: v1::AgentId,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let id = AgentId::from(agent);
+    master.authorize(principal, [Action::MarkAgentGone(&id)])?;
     if master.cluster.gone_agents().contains_key(&id) {
         return Ok(Response::new(StatusCode::OK).into());
     }
@@ -52,10 +55,13 @@ fn not_found(id: &AgentId) -> Response {
 pub(super) fn drain(
     master: &mut Master,
     call: DrainAgent,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let id = AgentId::from(&call.agent_id);
     let max_grace_period = call.max_grace_period.map(grace_period).transpose()?;
+    let gone = call.mark_gone().then_some(Action::MarkAgentGone(&id));
+    master.authorize(principal, [Action::DrainAgent(&id)].into_iter().chain(gone))?;
     if let Some(agent) = master.cluster.agent(&id) {
         // As far as it is known: an agent that is not registered may be on such a machine, or of an old version.
         if let Some(machine) = master.cluster.maintenance().machines.get(&agent.machine()) {
@@ -112,9 +118,11 @@ fn machine_text(id: &v1::MachineId) -> String {
 pub(super) fn deactivate(
     master: &mut Master,
     agent: v1::AgentId,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let id = AgentId::from(agent);
+    master.authorize(principal, [Action::DeactivateAgent(&id)])?;
     if !is_known(master, &id) {
         return Err(Response::bad_request("Unknown agent"));
     }
@@ -132,9 +140,11 @@ pub(super) fn deactivate(
 pub(super) fn reactivate(
     master: &mut Master,
     agent: v1::AgentId,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let id = AgentId::from(agent);
+    master.authorize(principal, [Action::ReactivateAgent(&id)])?;
     let activation = master.cluster.activation(&id);
     if !activation.deactivated {
         return Err(Response::bad_request("Agent is not deactivated"));

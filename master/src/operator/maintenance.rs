@@ -19,6 +19,8 @@ use mesos::{AgentId, MediaType, codec, json};
 use super::body::Body;
 use super::{removed_meanwhile, store_and_answer};
 use crate::agents::maintenance;
+use crate::authorization::Action;
+use crate::calls::http::principal;
 use crate::master::Master;
 use crate::registrar::Operation;
 use crate::validation::{Checked, maintenance as validation};
@@ -38,7 +40,7 @@ pub(super) fn schedule_endpoint(
             let body = Body::bare(&request.body).object()?;
             let schedule =
                 json::from_value(&body).map_err(|error| Response::bad_request(error.to_string()))?;
-            update(master, schedule, ctx)
+            update(master, schedule, principal(&request)?, ctx)
         }
         ref other => Err(Response::method_not_allowed_for(&[Method::GET, Method::POST], other)),
     }
@@ -57,14 +59,20 @@ pub(super) fn machine_endpoint(
     master: &mut Master,
     request: &Request,
     ctx: &mut Context<Master>,
-    call: impl FnOnce(&mut Master, Vec<v1::MachineId>, &mut Context<Master>) -> Result<Reply, Response>,
+    call: impl FnOnce(
+        &mut Master,
+        Vec<v1::MachineId>,
+        Option<&str>,
+        &mut Context<Master>,
+    ) -> Result<Reply, Response>,
 ) -> Result<Reply, Response> {
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
     let items = Body::bare(&request.body).array()?;
     let machines: Result<Vec<v1::MachineId>, json::Error> = items.iter().map(json::from_value).collect();
-    call(master, machines.map_err(|error| Response::bad_request(error.to_string()))?, ctx)
+    let machines = machines.map_err(|error| Response::bad_request(error.to_string()))?;
+    call(master, machines, principal(request)?, ctx)
 }
 
 /// GET_MAINTENANCE_SCHEDULE.
@@ -88,9 +96,12 @@ fn schedule(master: &Master) -> Schedule {
 pub(super) fn update(
     master: &mut Master,
     schedule: Schedule,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     or_bad(validation::schedule(&schedule, master.cluster.maintenance()))?;
+    let planned = schedule.windows.iter().flat_map(|window| &window.machine_ids);
+    master.authorize(principal, planned.map(Action::UpdateMaintenanceSchedule))?;
     let operation = Operation::UpdateSchedule { schedule: schedule.clone() };
     Ok(super::store(master, operation, ctx, move |master, ctx| maintenance::plan(master, schedule, ctx)))
 }
@@ -99,10 +110,12 @@ pub(super) fn update(
 pub(super) fn start(
     master: &mut Master,
     machines: Vec<v1::MachineId>,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     or_bad(validation::machines(&machines))?;
     all_in(master, &machines, Mode::Draining, "is not in DRAINING mode and cannot be brought down")?;
+    master.authorize(principal, machines.iter().map(Action::StartMaintenance))?;
     let operation = Operation::StartMaintenance { machines: machines.clone() };
     Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
         if !possible {
@@ -117,10 +130,12 @@ pub(super) fn start(
 pub(super) fn stop(
     master: &mut Master,
     machines: Vec<v1::MachineId>,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     or_bad(validation::machines(&machines))?;
     all_in(master, &machines, Mode::Down, "is not in DOWN mode and cannot be brought up")?;
+    master.authorize(principal, machines.iter().map(Action::StopMaintenance))?;
     let operation = Operation::StopMaintenance { machines: machines.clone() };
     Ok(store_and_answer(master, operation, ctx, move |master, possible, _| {
         if !possible {

@@ -17,8 +17,8 @@
 //!
 //! A call that is not in the table is answered with 501 and its name. The checks are in upstream's order, with
 //! its status codes and texts (`Http::api` in `master/http.cpp`): the leader, recovery, the method, the media
-//! types, the call's form. A change is answered when the registry has stored it. Authorization will stand
-//! between validating and storing.
+//! types, the call's form. What is validated is authorized ([`crate::authorization`]) before it is stored, and a change
+//! is answered when the registry has stored it.
 
 mod agents;
 mod body;
@@ -46,6 +46,7 @@ use libprocess::{Answer, Context, Install, promise};
 use mesos::v1::master::{Call, call::Type};
 use mesos::{MediaType, codec};
 
+use crate::authorization::Action;
 use crate::calls::http::principal;
 use crate::leadership;
 use crate::master::Master;
@@ -130,10 +131,11 @@ fn api(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Res
     let media = MediaType::of_answer(request.header("Accept"))
         .map_err(|error| Response::text(StatusCode::NOT_ACCEPTABLE, error.to_string()))?;
     tracing::info!(call = kind.as_str_name(), "processing an operator's call");
+    let principal = principal(request)?;
     if let Some((agent, operation)) = reservations::operation_of(kind, &mut call) {
-        return reservations::apply(master, &agent, operation, principal(request)?, ctx);
+        return reservations::apply(master, &agent, operation, principal, ctx);
     }
-    dispatch(master, kind, call, media, ctx)
+    dispatch(master, kind, call, media, principal, ctx)
 }
 
 /// Handles a call. Its form was validated: the part that its type names is there.
@@ -142,6 +144,7 @@ fn dispatch(
     kind: Type,
     call: Call,
     media: MediaType,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     match kind {
@@ -153,7 +156,10 @@ fn dispatch(
             Ok(node::metrics(ctx.node(), call.get_metrics.unwrap_or_default().timeout, media))
         }
         Type::GetLoggingLevel => Ok(node::logging_level(ctx.node(), media)),
-        Type::SetLoggingLevel => Ok(node::set_logging_level(call.set_logging_level.unwrap_or_default(), ctx)),
+        Type::SetLoggingLevel => {
+            master.authorize(principal, [Action::SetLogLevel])?;
+            Ok(node::set_logging_level(call.set_logging_level.unwrap_or_default(), ctx))
+        }
         Type::GetState | Type::GetAgents | Type::GetFrameworks | Type::GetExecutors | Type::GetTasks => {
             Ok(state::answer(master, kind, media, ctx))
         }
@@ -164,36 +170,41 @@ fn dispatch(
         Type::ReadFile => Ok(files::read(&master.files, call.read_file.unwrap_or_default(), media)),
         Type::Teardown => {
             let framework = call.teardown.unwrap_or_default().framework_id.into();
-            teardown::teardown(master, &framework, ctx)
+            teardown::teardown(master, &framework, principal, ctx)
         }
         Type::GetQuota => Ok(quota::get(master, media)),
-        Type::UpdateQuota => quota::update(master, call.update_quota.unwrap_or_default(), ctx),
-        Type::SetQuota => quota::set(master, call.set_quota.unwrap_or_default().quota_request, ctx),
-        Type::RemoveQuota => quota::remove(master, call.remove_quota.unwrap_or_default().role, ctx),
+        Type::UpdateQuota => quota::update(master, call.update_quota.unwrap_or_default(), principal, ctx),
+        Type::SetQuota => {
+            quota::set(master, call.set_quota.unwrap_or_default().quota_request, principal, ctx)
+        }
+        Type::RemoveQuota => {
+            quota::remove(master, call.remove_quota.unwrap_or_default().role, principal, ctx)
+        }
         Type::GetWeights => Ok(weights::get(master, media)),
         Type::UpdateWeights => {
-            weights::update(master, call.update_weights.unwrap_or_default().weight_infos, ctx)
+            weights::update(master, call.update_weights.unwrap_or_default().weight_infos, principal, ctx)
         }
         Type::GetMaintenanceSchedule => Ok(maintenance::get_schedule(master, media)),
         Type::UpdateMaintenanceSchedule => {
-            maintenance::update(master, call.update_maintenance_schedule.unwrap_or_default().schedule, ctx)
+            let call = call.update_maintenance_schedule.unwrap_or_default();
+            maintenance::update(master, call.schedule, principal, ctx)
         }
         Type::GetMaintenanceStatus => Ok(maintenance::get_status(master, media)),
         Type::StartMaintenance => {
-            maintenance::start(master, call.start_maintenance.unwrap_or_default().machines, ctx)
+            maintenance::start(master, call.start_maintenance.unwrap_or_default().machines, principal, ctx)
         }
         Type::StopMaintenance => {
-            maintenance::stop(master, call.stop_maintenance.unwrap_or_default().machines, ctx)
+            maintenance::stop(master, call.stop_maintenance.unwrap_or_default().machines, principal, ctx)
         }
         Type::MarkAgentGone => {
-            agents::mark_gone(master, call.mark_agent_gone.unwrap_or_default().agent_id, ctx)
+            agents::mark_gone(master, call.mark_agent_gone.unwrap_or_default().agent_id, principal, ctx)
         }
-        Type::DrainAgent => agents::drain(master, call.drain_agent.unwrap_or_default(), ctx),
+        Type::DrainAgent => agents::drain(master, call.drain_agent.unwrap_or_default(), principal, ctx),
         Type::DeactivateAgent => {
-            agents::deactivate(master, call.deactivate_agent.unwrap_or_default().agent_id, ctx)
+            agents::deactivate(master, call.deactivate_agent.unwrap_or_default().agent_id, principal, ctx)
         }
         Type::ReactivateAgent => {
-            agents::reactivate(master, call.reactivate_agent.unwrap_or_default().agent_id, ctx)
+            agents::reactivate(master, call.reactivate_agent.unwrap_or_default().agent_id, principal, ctx)
         }
         Type::Unknown => Err(Response::text(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented.")),
         other => Err(Response::text(

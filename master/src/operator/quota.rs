@@ -24,6 +24,8 @@ use mesos::{MediaType, ResourceQuantities, codec, json, resources};
 
 use super::body::Body;
 use super::{is_whitelisted, store};
+use crate::authorization::Action;
+use crate::calls::http::principal;
 use crate::cluster::{Books, Offer};
 use crate::master::Master;
 use crate::offers;
@@ -41,8 +43,8 @@ pub(super) fn endpoint(
             let quotas = master.cluster.quotas().clone();
             Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&status(&quotas)))))
         }
-        Method::POST => set(master, read(&request.body)?, ctx),
-        Method::DELETE => remove_at(master, &request.path, ctx),
+        Method::POST => set(master, read(&request.body)?, principal(&request)?, ctx),
+        Method::DELETE => remove_at(master, &request.path, principal(&request)?, ctx),
         ref other => {
             Err(Response::method_not_allowed_for(&[Method::GET, Method::POST, Method::DELETE], other))
         }
@@ -94,6 +96,7 @@ fn bad(text: impl Into<String>) -> Response {
 pub(super) fn update(
     master: &mut Master,
     call: UpdateQuota,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let invalid = |text: String| bad(format!("Invalid QuotaConfig: {text}"));
@@ -123,6 +126,7 @@ pub(super) fn update(
         }
     }
     let configs = call.quota_configs;
+    master.authorize(principal, configs.iter().map(|config| Action::UpdateQuota(&config.role)))?;
     let operation = Operation::UpdateQuota { configs: configs.clone() };
     Ok(store(master, operation, ctx, move |master, ctx| {
         for config in &configs {
@@ -285,6 +289,7 @@ fn read(body: &[u8]) -> Result<QuotaRequest, Response> {
 pub(super) fn set(
     master: &mut Master,
     request: QuotaRequest,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let invalid = |text: String| bad(format!("Failed to validate set quota request: {text}"));
@@ -313,6 +318,7 @@ pub(super) fn set(
     if !forced {
         fits(master, &config)?;
     }
+    master.authorize(principal, [Action::UpdateQuota(&role)])?;
     master.quotas_under_way.begin(&role, true);
     let operation = Operation::UpdateQuota { configs: vec![config.clone()] };
     Ok(store(master, operation, ctx, move |master, ctx| {
@@ -359,7 +365,12 @@ fn rescind_agents_for(master: &mut Master, config: &QuotaConfig, ctx: &mut Conte
 }
 
 /// `DELETE /quota/<role>`. The role may hold slashes.
-fn remove_at(master: &mut Master, path: &str, ctx: &mut Context<Master>) -> Result<Reply, Response> {
+fn remove_at(
+    master: &mut Master,
+    path: &str,
+    principal: Option<&str>,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
     // Upstream's texts show the path with the actor's name, whether it was asked for or not.
     let path = if path.starts_with("/master/") { path.to_owned() } else { format!("/master{path}") };
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
@@ -378,18 +389,20 @@ fn remove_at(master: &mut Master, path: &str, ctx: &mut Context<Master>) -> Resu
     if !has_quota(master, &role) {
         return Err(bad(format!("Failed to remove quota for path '{path}': Role '{role}' has no quota set")));
     }
-    remove(master, role, ctx)
+    remove(master, role, principal, ctx)
 }
 
 /// REMOVE_QUOTA. Upstream dies of a role that has none; here that is a bad request.
 pub(super) fn remove(
     master: &mut Master,
     role: String,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     if !has_quota(master, &role) {
         return Err(bad(format!("Failed to remove quota: Role '{role}' has no quota set")));
     }
+    master.authorize(principal, [Action::UpdateQuota(&role)])?;
     master.quotas_under_way.begin(&role, false);
     let config = QuotaConfig { role: role.clone(), ..Default::default() };
     let operation = Operation::UpdateQuota { configs: vec![config] };

@@ -17,7 +17,7 @@ use mesos::{AgentId, OfferId, Resource, Resources, json, v1};
 use super::later;
 use crate::master::Master;
 use crate::validation::operation::{Requester, validate};
-use crate::{offers, operations};
+use crate::{authorization, offers, operations};
 
 /// What the older endpoints are for.
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +153,7 @@ pub(super) fn apply(
         };
         Response::bad_request(format!("Invalid {} operation{place}: {error}", kind.as_str_name()))
     })?;
+    master.authorize(principal, authorization::actions(&operation))?;
     if !state.connected {
         // Upstream answers 202, and the operation is lost.
         return Err(conflict(format!("Agent {id} is disconnected")));

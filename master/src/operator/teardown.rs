@@ -7,6 +7,8 @@ use libprocess::Context;
 use libprocess::http::{Query, Reply, Request, Response};
 use mesos::FrameworkId;
 
+use crate::authorization::Action;
+use crate::calls::http::principal;
 use crate::frameworks::remove;
 use crate::master::Master;
 
@@ -24,18 +26,20 @@ pub(super) fn endpoint(
     let Some(id) = form.get("frameworkId") else {
         return Err(Response::bad_request("Missing 'frameworkId' query parameter in the request body"));
     };
-    teardown(master, &FrameworkId::from(id), ctx)
+    teardown(master, &FrameworkId::from(id), principal(request)?, ctx)
 }
 
 /// TEARDOWN.
 pub(super) fn teardown(
     master: &mut Master,
     framework: &FrameworkId,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
-    if master.cluster.framework(framework).is_none() {
+    let Some(state) = master.cluster.framework(framework) else {
         return Err(Response::bad_request("No framework found with specified ID"));
-    }
+    };
+    master.authorize(principal, [Action::TeardownFramework(&state.info)])?;
     tracing::info!(framework_id = %framework, "tearing down the framework on behalf of an operator");
     remove::remove(master, framework, ctx);
     Ok(Response::new(StatusCode::OK).into())

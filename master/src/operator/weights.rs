@@ -14,6 +14,8 @@ use mesos::{AgentId, MediaType, codec, json, roles};
 
 use super::body::Body;
 use super::{is_whitelisted, store};
+use crate::authorization::Action;
+use crate::calls::http::principal;
 use crate::master::Master;
 use crate::offers;
 use crate::registrar::Operation;
@@ -30,7 +32,7 @@ pub(super) fn endpoint(
             let weights = master.cluster.weights().clone();
             Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&infos(&weights)))))
         }
-        Method::PUT => update(master, read(&request.body)?, ctx),
+        Method::PUT => update(master, read(&request.body)?, principal(&request)?, ctx),
         ref other => Err(Response::method_not_allowed_for(&[Method::GET, Method::PUT], other)),
     }
 }
@@ -69,6 +71,7 @@ fn read(body: &[u8]) -> Result<Vec<WeightInfo>, Response> {
 pub(super) fn update(
     master: &mut Master,
     mut weights: Vec<WeightInfo>,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     for info in &mut weights {
@@ -76,6 +79,7 @@ pub(super) fn update(
         validate(master, &role, info.weight)?;
         info.role = Some(role);
     }
+    master.authorize(principal, weights.iter().map(|info| Action::UpdateWeight(info.role())))?;
     let operation = Operation::UpdateWeights { weights: weights.clone() };
     Ok(store(master, operation, ctx, move |master, ctx| {
         let mut known = (**master.cluster.weights()).clone();

@@ -3,6 +3,7 @@
 
 mod admission;
 mod agents;
+mod authorization;
 mod constraints;
 mod draining;
 mod driver;
@@ -50,6 +51,7 @@ use mesos::v1::{self, TaskState};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::authorization::{Authorizer, permits_all};
 use crate::{Running, Settings};
 
 /// What an agent was sent.
@@ -281,8 +283,12 @@ impl Cluster {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
+        Self::with_authorizer(settings, permits_all).await
+    }
+
+    pub(crate) async fn with_authorizer(settings: Settings, authorizer: impl Authorizer) -> Self {
         let node = Node::builder().offline().delegate("master").start().await.unwrap();
-        let running = crate::start(&node, settings).await.unwrap();
+        let running = crate::start_with_authorizer(&node, settings, Box::new(authorizer)).await.unwrap();
         testing::settle().await;
         Self { node, running }
     }

@@ -62,6 +62,28 @@ fn a_framework_hears_of_its_operation_and_acknowledges_it() {
     });
 }
 
+#[test]
+fn an_acknowledgement_that_names_another_agent_than_the_operations_is_invalid() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.accept(&offer, json!([named("x")])).await;
+        let applied = agent.applied().await;
+        agent.end_operation(&applied[0], OperationState::OperationFinished).await;
+        let status = scheduler.operation_status().await;
+        let other = cluster.agent("cpus:4;mem:1024").await;
+        let mistaken = v1::OperationStatus { agent_id: other.info.id.clone(), ..status.clone() };
+        scheduler.acknowledge_operation(&mistaken).await;
+        assert_eq!((acknowledged(agent.taken().await), acknowledged(other.taken().await)), (0, 0));
+        let invalid = cluster.node.metrics().value("master/invalid_operation_status_update_acknowledgements");
+        assert_eq!(invalid, Some(1.0));
+        scheduler.acknowledge_operation(&status).await;
+        assert_eq!(acknowledged(agent.taken().await), 1, "it was not forgotten");
+    });
+}
+
 /// Upstream: `MasterTest.OperationUpdateCompletedFramework`.
 #[test]
 fn the_master_acknowledges_for_whoever_does_not_want_to_hear() {

@@ -249,3 +249,24 @@ fn a_reservation_can_be_changed_into_another() {
         assert_eq!(agent.applied().await.len(), 2);
     });
 }
+
+/// Its agent comes back between the question to the allocator and the answer: the allocator hears of what the agent had
+/// before, behind what was to be free.
+#[test]
+fn the_allocator_offers_what_an_operator_has_reserved_while_the_agent_came_back() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let call = json!({ "type": "RESERVE_RESOURCES", "reserve_resources": {
+            "agent_id": { "value": agent.id() }, "resources": [processor()] } });
+        let returns = async { agent.reregister(vec![], vec![]) };
+        let ((status, text), ()) = tokio::join!(cluster.api(call), returns);
+        assert_eq!((status, text.as_str()), (202, ""));
+        assert!(agent.taken().await.iter().any(|got| matches!(got, Got::Reregistered(_))));
+        assert_eq!(cluster.reserved_of("r").await["cpus"], 1.0);
+        let mut info = reserving_info();
+        info["roles"] = json!(["s"]);
+        let mut alien = cluster.subscribe(info).await;
+        assert_eq!(amount(&alien.offer().await.resources, "cpus"), 3.0, "the rest");
+    });
+}

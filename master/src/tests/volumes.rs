@@ -305,6 +305,37 @@ fn a_shared_volume_has_as_many_tasks_as_want_it_and_is_not_destroyed_under_them(
 }
 
 #[test]
+fn who_does_not_hold_a_shared_volume_and_destroys_it_takes_nobodys_offers_back() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:1000;cpus(s):1").await;
+        let mut holder = cluster.subscribe(reserving_info()).await;
+        let offer = holder.offer().await;
+        let mut shared = volume("v", 64.0, "r");
+        shared["shared"] = json!({});
+        let operations =
+            json!([reserve(json!([reserved(scalar("disk", 64.0), "r")])), create(json!([shared.clone()]))]);
+        holder.accept(&offer, operations).await;
+        let held = holder.offer().await;
+        assert_eq!(volumes_of(&held), [("v".to_owned(), 64.0)]);
+        agent.taken().await;
+        let mut info = reserving_info();
+        info["roles"] = json!(["s"]);
+        let mut other = cluster.subscribe(info).await;
+        let rest = other.offer().await;
+        assert_eq!(volumes_of(&rest), []);
+        let mut destroy = operation("DESTROY", json!({ "volumes": [shared] }));
+        destroy["id"] = json!({ "value": "x" });
+        other.accept(&rest, json!([destroy])).await;
+        let status = other.operation_status().await;
+        assert!(status.message().contains("does not contain"), "{status:?}");
+        assert_eq!(agent.applied().await, []);
+        let rescinded = holder.pending().await.iter().any(|event| event.r#type() == Type::Rescind);
+        assert!(!rescinded);
+    });
+}
+
+#[test]
 fn every_offer_of_a_shared_volume_that_an_operator_destroys_is_taken_back() {
     testing::run(async {
         let cluster = Cluster::start().await;
