@@ -314,7 +314,7 @@ mod tests {
             "Task's `CommandInfo` is invalid: Environment variable 'KEY' of type 'VALUE' must have a value set"
         );
         assert_eq!(
-            task(|task| task.container = sharing_cgroups(false)),
+            task(|task| task.container = sharing_cgroups(false).map(Box::new)),
             "Only tasks in a task group may have 'share_cgroups' set to 'false'"
         );
         assert_eq!(
