@@ -11,6 +11,7 @@
 //! The comparator, in turns with it: a loop that appends the records of such updates to the logs of 64 tasks, and syncs
 //! after each. (Upstream syncs twice for each update: its acknowledgement, too.)
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -41,16 +42,16 @@ fn main() -> ExitCode {
         "medians of {ROUNDS} rounds, {} s each; the clock of a latency runs from Deliver to Stored",
         TURN.as_secs()
     ));
-    let mut syncs = Vec::new();
+    let (directories, mut syncs) = (Directories::default(), Vec::new());
     let mut latencies = STREAMS.map(|_| Latencies::default());
     let [one, many, more] = &mut latencies;
     let turns = in_turn(
         ROUNDS,
         [
-            &mut || alone(&mut syncs),
-            &mut || together(STREAMS[0], one),
-            &mut || together(STREAMS[1], many),
-            &mut || together(STREAMS[2], more),
+            &mut || alone(&directories, &mut syncs),
+            &mut || together(&directories, STREAMS[0], one),
+            &mut || together(&directories, STREAMS[1], many),
+            &mut || together(&directories, STREAMS[2], more),
         ],
     );
     let sync = syncs.iter().sum::<f64>() / syncs.len() as f64;
@@ -85,8 +86,19 @@ fn main() -> ExitCode {
     report.verdict()
 }
 
-fn directory() -> tempfile::TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's disk can be written")
+/// The directories of all turns. They are removed in the end: ext4 without a journal takes long to make a file when many
+/// others have just been removed (`recently_deleted` in its ialloc.c), which is not what is measured.
+#[derive(Default)]
+struct Directories(RefCell<Vec<tempfile::TempDir>>);
+
+impl Directories {
+    fn make(&self) -> PathBuf {
+        let made =
+            tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("the build's disk can be written");
+        let path = made.path().to_path_buf();
+        self.0.borrow_mut().push(made);
+        path
+    }
 }
 
 fn log_of(work: &Path, task: &str) -> UpdatesPath {
@@ -134,11 +146,11 @@ fn update(task: &str, uuid: Uuid) -> StatusUpdate {
 }
 
 /// Records that are synced one by one: how many a second.
-fn alone(syncs: &mut Vec<f64>) -> f64 {
-    let directory = directory();
+fn alone(directories: &Directories, syncs: &mut Vec<f64>) -> f64 {
+    let directory = directories.make();
     let logs: Vec<PathBuf> = (0..64)
         .map(|n| {
-            let log = log_of(directory.path(), &format!("task-{n}"));
+            let log = log_of(&directory, &format!("task-{n}"));
             launch(&log);
             log.path().to_path_buf()
         })
@@ -235,9 +247,9 @@ impl Driver {
 
 /// Updates of so many streams: how many a second.
 #[allow(clippy::panic, reason = "without its disk there is nothing to measure")]
-fn together(streams: usize, latencies: &mut Latencies) -> f64 {
+fn together(directories: &Directories, streams: usize, latencies: &mut Latencies) -> f64 {
     libprocess::run(async {
-        let directory = directory();
+        let directory = directories.make();
         let node = Node::builder().offline().start().await.expect("a node");
         let manager = node.spawn_numbered(StatusUpdateManager::new());
         let (over, ended) = tokio::sync::oneshot::channel();
@@ -247,7 +259,7 @@ fn together(streams: usize, latencies: &mut Latencies) -> f64 {
             streams: (0..streams)
                 .map(|n| {
                     let task = TaskId::from(format!("task-{n}"));
-                    let log = log_of(directory.path(), task.as_str());
+                    let log = log_of(&directory, task.as_str());
                     launch(&log);
                     Stream { task, log, began: now, stored: 0 }
                 })
