@@ -68,6 +68,12 @@ pub async fn settle() {
     }
 }
 
+/// The panics of actors since the last time: for who asks after each of many steps, and not at the end of [`run`], which
+/// does not know them any more.
+pub fn take_panics() -> Vec<String> {
+    PANICS.take().into_iter().map(|(pid, text)| format!("actor {pid} panicked: {text}")).collect()
+}
+
 /// Whether this thread is inside of [`run`].
 pub(crate) fn is_inside() -> bool {
     INSIDE.get()

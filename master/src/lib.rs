@@ -27,6 +27,8 @@ mod calls;
 pub mod cluster;
 mod driver;
 mod frameworks;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod http;
 mod ids;
 mod inverse_offers;
