@@ -35,7 +35,9 @@ pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<M
     }
 }
 
-/// Makes one offer; as it is sent to the framework. `None` if the agent is not there any more.
+/// Makes one offer; as it is sent to the framework. `None` if the agent is not there any more, or does not have this any
+/// more: the allocator has decided before it heard that an operator has reserved some of it, or that the agent came back
+/// with less (found by simulation).
 fn make_one(
     master: &mut Master,
     framework: &FrameworkId,
@@ -45,7 +47,7 @@ fn make_one(
     resources: &Resources,
     ctx: &mut Context<Master>,
 ) -> Option<v1::Offer> {
-    let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
+    let state = master.cluster.agent(agent).filter(|agent| agent.active && has_free(agent, resources))?;
     let id = master.ids.offer();
     let maintenance = master.cluster.maintenance();
     // Few machines have any: their names are not put together for nothing.
@@ -66,6 +68,13 @@ fn make_one(
         master.offer_timers.insert(id, timer);
     }
     Some(sent)
+}
+
+/// Whether an agent has this beside all that is used and offered of it. Shared resources never run out.
+fn has_free(agent: &Agent, resources: &Resources) -> bool {
+    let used: Resources = agent.used.values().sum();
+    let taken = (used + &agent.offered).unallocated();
+    (agent.total.non_shared() - &taken).contains(&resources.non_shared().unallocated())
 }
 
 fn describe(

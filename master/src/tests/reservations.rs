@@ -270,3 +270,30 @@ fn the_allocator_offers_what_an_operator_has_reserved_while_the_agent_came_back(
         assert_eq!(amount(&alien.offer().await.resources, "cpus"), 3.0, "the rest");
     });
 }
+
+/// The allocator had decided before it heard of it.
+#[test]
+fn what_an_operator_has_just_reserved_is_not_offered_to_others() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut info = reserving_info();
+        info["roles"] = json!(["s"]);
+        let mut alien = cluster.subscribe(info).await;
+        let offer = alien.offer().await;
+        alien.call("DECLINE", json!({ "offer_ids": [{ "value": offer.id.value }] })).await;
+        let reserve = json!([processor()]);
+        assert_eq!(cluster.form("/reserve", &agent.id(), "resources", reserve).await.0, 202);
+        for (cpus, offers) in [(4, 0), (3, 1)] {
+            let mut resources = mesos::Resources::parse(&format!("cpus:{cpus}"), "*").unwrap();
+            resources.allocate("s");
+            let of_agent = [(mesos::AgentId::from(agent.id()), resources)].into_iter().collect();
+            let of_role = [("s".to_owned(), of_agent)].into_iter().collect();
+            let of_framework = [(mesos::FrameworkId::from(alien.id.clone()), of_role)].into_iter().collect();
+            cluster.running.master.tell(allocator::messages::MakeOffers(of_framework));
+            let pending = alien.pending().await;
+            let made = pending.iter().filter(|event| event.r#type() == Type::Offers).count();
+            assert_eq!(made, offers, "of {cpus}");
+        }
+    });
+}
