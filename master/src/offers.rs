@@ -47,7 +47,10 @@ fn make_one(
     resources: &Resources,
     ctx: &mut Context<Master>,
 ) -> Option<v1::Offer> {
-    let state = master.cluster.agent(agent).filter(|agent| agent.active && has_free(agent, resources))?;
+    let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
+    if !can_offer(state, &(resources + &state.offered)) {
+        return None;
+    }
     let id = master.ids.offer();
     let maintenance = master.cluster.maintenance();
     // Few machines have any: their names are not put together for nothing.
@@ -70,11 +73,10 @@ fn make_one(
     Some(sent)
 }
 
-/// Whether an agent has this beside all that is used and offered of it. Shared resources never run out.
-fn has_free(agent: &Agent, resources: &Resources) -> bool {
+/// Whether an agent can offer this beside what is used of it. Shared resources never run out.
+pub(crate) fn can_offer(agent: &Agent, resources: &Resources) -> bool {
     let used: Resources = agent.used.values().sum();
-    let taken = (used + &agent.offered).unallocated();
-    (agent.total.non_shared() - &taken).contains(&resources.non_shared().unallocated())
+    (agent.total.non_shared() - &used.unallocated()).contains(&resources.non_shared().unallocated())
 }
 
 fn describe(
