@@ -35,7 +35,9 @@ pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<M
     }
 }
 
-/// Makes one offer; as it is sent to the framework. `None` if the agent is not there any more.
+/// Makes one offer; as it is sent to the framework. `None` if the agent is not there any more, or does not have this any
+/// more: the allocator has decided before it heard that an operator has reserved some of it, or that the agent came back
+/// with less (found by simulation).
 fn make_one(
     master: &mut Master,
     framework: &FrameworkId,
@@ -46,6 +48,9 @@ fn make_one(
     ctx: &mut Context<Master>,
 ) -> Option<v1::Offer> {
     let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
+    if !can_offer(state, &(resources + &state.offered)) {
+        return None;
+    }
     let id = master.ids.offer();
     let maintenance = master.cluster.maintenance();
     // Few machines have any: their names are not put together for nothing.
@@ -66,6 +71,12 @@ fn make_one(
         master.offer_timers.insert(id, timer);
     }
     Some(sent)
+}
+
+/// Whether an agent can offer this beside what is used of it. Shared resources never run out.
+pub(crate) fn can_offer(agent: &Agent, resources: &Resources) -> bool {
+    let used: Resources = agent.used.values().sum();
+    (agent.total.non_shared() - &used.unallocated()).contains(&resources.non_shared().unallocated())
 }
 
 fn describe(

@@ -176,15 +176,24 @@ fn conflict(text: String) -> Response {
 }
 
 /// The allocator has converted what is free.
-fn applied(master: &mut Master, agent: &AgentId, operation: Operation, ctx: &Context<Master>) -> Response {
+fn applied(
+    master: &mut Master,
+    agent: &AgentId,
+    operation: Operation,
+    ctx: &mut Context<Master>,
+) -> Response {
     if master.cluster.agent(agent).is_none() {
         return conflict(format!("Agent {agent} was removed while processing the call"));
     }
     let done = operations::apply::apply(master, agent, None, operation, ctx);
     // The agent may have come back while the allocator was asked: with something else, or with what it had before the
-    // operation, which the allocator heard behind the question. It is to believe the master again.
+    // operation, which the allocator heard behind the question. It is to believe the master again, and what it has offered
+    // meanwhile is taken back (found by simulation).
     if let Some(state) = master.cluster.agent(agent) {
         master.allocation.update_agent(state);
+        if !offers::can_offer(state, &state.offered) {
+            offers::rescind_of_agent(master, agent, ctx);
+        }
     }
     match done {
         Ok(()) => Response::accepted(),

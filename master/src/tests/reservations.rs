@@ -20,6 +20,16 @@ impl Cluster {
         self.ask(Method::POST, path, &format!("slaveId={agent}&{name}={resources}")).await
     }
 
+    /// The allocator's decision to offer so many processors to a framework of role `s`.
+    fn decide(&self, framework: &Scheduler<'_>, agent: &Agent, cpus: u32) {
+        let mut resources = mesos::Resources::parse(&format!("cpus:{cpus}"), "*").unwrap();
+        resources.allocate("s");
+        let of_agent = [(mesos::AgentId::from(agent.id()), resources)].into_iter().collect();
+        let of_role = [("s".to_owned(), of_agent)].into_iter().collect();
+        let of_framework = [(mesos::FrameworkId::from(framework.id.clone()), of_role)].into_iter().collect();
+        self.running.master.tell(allocator::messages::MakeOffers(of_framework));
+    }
+
     async fn reserved_of(&self, role: &str) -> Value {
         self.get("/slaves").await["slaves"][0]["reserved_resources"][role].clone()
     }
@@ -268,5 +278,48 @@ fn the_allocator_offers_what_an_operator_has_reserved_while_the_agent_came_back(
         info["roles"] = json!(["s"]);
         let mut alien = cluster.subscribe(info).await;
         assert_eq!(amount(&alien.offer().await.resources, "cpus"), 3.0, "the rest");
+    });
+}
+
+/// The allocator had decided before it heard of it.
+#[test]
+fn what_an_operator_has_just_reserved_is_not_offered_to_others() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut info = reserving_info();
+        info["roles"] = json!(["s"]);
+        let mut alien = cluster.subscribe(info).await;
+        let offer = alien.offer().await;
+        alien.call("DECLINE", json!({ "offer_ids": [{ "value": offer.id.value }] })).await;
+        let reserve = json!([processor()]);
+        assert_eq!(cluster.form("/reserve", &agent.id(), "resources", reserve).await.0, 202);
+        for (cpus, offers) in [(4, 0), (3, 1)] {
+            cluster.decide(&alien, &agent, cpus);
+            let pending = alien.pending().await;
+            let made = pending.iter().filter(|event| event.r#type() == Type::Offers).count();
+            assert_eq!(made, offers, "of {cpus}");
+        }
+    });
+}
+
+/// The allocator had decided while it was asked whether that is free.
+#[test]
+fn what_was_offered_while_an_operator_reserved_it_is_taken_back() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut info = reserving_info();
+        info["roles"] = json!(["s"]);
+        let mut alien = cluster.subscribe(info).await;
+        let offer = alien.offer().await;
+        alien.call("DECLINE", json!({ "offer_ids": [{ "value": offer.id.value }] })).await;
+        let call = json!({ "type": "RESERVE_RESOURCES", "reserve_resources": {
+            "agent_id": { "value": agent.id() }, "resources": [processor()] } });
+        let decides = async { cluster.decide(&alien, &agent, 4) };
+        let ((status, _), ()) = tokio::join!(cluster.api(call), decides);
+        assert_eq!(status, 202);
+        let kinds: Vec<Type> = alien.pending().await.iter().map(|event| event.r#type()).collect();
+        assert_eq!(kinds, [Type::Offers, Type::Rescind]);
     });
 }
