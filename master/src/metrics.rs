@@ -320,11 +320,9 @@ impl FrameworkMetrics {
         self.subscribed.set(if subscribed { 1.0 } else { 0.0 });
     }
 
-    /// It has one task more.
+    /// It has one task more; perhaps one that is over, and that an agent brings because its end is not acknowledged.
     pub(crate) fn task_added(&mut self, state: TaskState) {
-        if !is_terminal(state) {
-            self.active(state).add(1.0);
-        }
+        self.task_in(state);
     }
 
     /// One of its tasks changed its state.
@@ -332,10 +330,14 @@ impl FrameworkMetrics {
         if !is_terminal(from) {
             self.active(from).add(-1.0);
         }
-        if is_terminal(to) {
-            self.count("tasks/terminal/", to.as_str_name());
+        self.task_in(to);
+    }
+
+    fn task_in(&mut self, state: TaskState) {
+        if is_terminal(state) {
+            self.count("tasks/terminal/", state.as_str_name());
         } else {
-            self.active(to).add(1.0);
+            self.active(state).add(1.0);
         }
     }
 

@@ -38,6 +38,9 @@ use crate::stream::Stream;
 /// Bytes that the body of a request may have, unpacked; more is answered with 413.
 pub const MAX_REQUEST_BODY: usize = 64 << 20;
 
+/// A body that is shorter than this is compressed at once: that takes less than handing it to another thread.
+const PACKED_HERE: usize = 64 << 10;
+
 /// Bytes of an answer that are given to actix-http at once.
 const SLICE: usize = 64 << 10;
 
@@ -170,7 +173,7 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     drop(share);
     let method = request.method().as_str();
     let codings = request.headers().get("accept-encoding").and_then(|v| v.to_str().ok()).unwrap_or("");
-    let response = compress(response, codings);
+    let response = compress(node, response, codings).await;
     let (mut response, share) = count(response, node.answers().share(peer.ip()));
     // By the node's clock; actix-http would ask the host's.
     let date = httpdate::fmt_http_date(node.now());
@@ -291,8 +294,8 @@ fn unpack(body: &[u8]) -> Result<Bytes, Response> {
     Ok(unpacked.into())
 }
 
-/// Compresses a large body for those who accept it.
-fn compress(mut response: Response, accept_encoding: &str) -> Response {
+/// Compresses a large body for those who accept it; a very large one not on this thread, on which others wait.
+async fn compress(node: &Node, mut response: Response, accept_encoding: &str) -> Response {
     let pieces = pieces_of(&response.body);
     if length_of(pieces) < GZIP_MINIMUM
         || response.headers.contains_key("content-encoding")
@@ -300,7 +303,13 @@ fn compress(mut response: Response, accept_encoding: &str) -> Response {
     {
         return response;
     }
-    if let Some(packed) = gzip::pack(pieces, gzip::FAST) {
+    let packed = if length_of(pieces) < PACKED_HERE {
+        gzip::pack(pieces, gzip::FAST)
+    } else {
+        let pieces = pieces.to_vec();
+        node.blocking(move || gzip::pack(&pieces, gzip::FAST)).await
+    };
+    if let Some(packed) = packed {
         response.body = Body::Bytes(packed);
         response.headers.insert("content-encoding", HeaderValue::from_static("gzip"));
     }

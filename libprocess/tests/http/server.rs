@@ -194,6 +194,25 @@ fn large_answers_are_compressed_for_those_who_accept_it() {
 }
 
 #[test]
+fn others_are_answered_while_a_very_large_answer_is_compressed() {
+    with_node(|f| async move {
+        let large = ClientRequest::get(f.url("/state?size=30000000")).header("accept-encoding", "gzip");
+        let large = async {
+            let response = f.node.client().send(large).await.unwrap();
+            assert_eq!(response.header("content-encoding"), Some("gzip"));
+        };
+        let others = async {
+            // On another connection, and behind it.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            f.get("/version").await;
+        };
+        let (large, others) = (std::pin::pin!(large), std::pin::pin!(others));
+        let first = futures::future::select(large, others).await;
+        assert!(matches!(first, futures::future::Either::Right(_)), "nobody was answered meanwhile");
+    });
+}
+
+#[test]
 fn a_body_in_pieces_is_one_body() {
     with_node(|f| async move {
         let whole = format!("{}bbb{}", "a".repeat(100_000), "c".repeat(100_000));

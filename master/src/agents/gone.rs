@@ -61,17 +61,16 @@ fn marked(master: &mut Master, agent: &AgentId, since: v1::TimeInfo, ctx: &mut C
     master.cluster.forget_activation(agent);
     for framework in master.cluster.frameworks_with_unreachable_tasks(agent) {
         for task in master.cluster.take_unreachable_tasks(&framework, |task| &task.agent == agent) {
-            end(master, &framework, Arc::unwrap_or_clone(task), ctx);
+            end(master, &framework, task, ctx);
         }
     }
 }
 
 /// A task that was unreachable never comes back.
-fn end(master: &mut Master, framework: &FrameworkId, mut task: Task, ctx: &mut Context<Master>) {
+fn end(master: &mut Master, framework: &FrameworkId, task: Arc<Task>, ctx: &mut Context<Master>) {
     let aware = master.cluster.framework(framework).is_some_and(|state| state.capabilities.partition_aware);
     let (state, reason) = Departure::Gone.end_of_tasks(aware);
     let gone = status::of_task(&task, state, reason, MESSAGE, ctx.now());
-    task.update(&gone, None);
-    master.cluster.add_completed_task(framework, task.into());
+    updates::end_unreachable(master, framework, task, &gone);
     updates::forward(master, framework, gone, ctx);
 }

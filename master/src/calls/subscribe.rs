@@ -135,6 +135,7 @@ pub(crate) fn register(master: &mut Master, said: Said, scheduler: Scheduler, ct
     master.metrics.framework(&id).call(call::Type::Subscribe);
     master.allocation.add_framework(&framework, options, BTreeMap::new());
     master.cluster.add_framework(framework);
+    super::show_roles(master, &id);
     scheduler::attach(master, &id, scheduler, ctx);
     news::framework_added(master, &id);
 }

@@ -42,7 +42,10 @@ fn disconnect(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Ma
     if let Some(stream) = master.streams.swap_remove(framework) {
         stream.close();
     }
-    master.metrics.framework(framework).set_subscribed(false);
+    let offers = master.cluster.framework(framework).map_or(0, |state| state.offers.size());
+    let metrics = master.metrics.framework(framework);
+    metrics.set_subscribed(false);
+    metrics.offers_rescinded.add(offers as u64);
     deactivate(master, framework, false, ctx);
     master.cluster.set_connection(framework, Connection::Disconnected);
 }

@@ -2,7 +2,6 @@
 //! `removeFramework`).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use libprocess::Context;
 use mesos::internal::ShutdownFrameworkMessage;
@@ -19,9 +18,7 @@ use crate::updates;
 
 /// Removes a framework: its agents are told, its tasks count as killed, its resources are free.
 pub(crate) fn remove(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
-    if master.cluster.framework(framework).is_none() {
-        return;
-    }
+    let Some(info) = master.cluster.framework(framework).map(|state| state.info.clone()) else { return };
     tracing::info!(framework_id = %framework, "removing the framework");
     lifecycle::deactivate(master, framework, false, ctx);
     // All agents: an executor may run where no task does.
@@ -36,7 +33,7 @@ pub(crate) fn remove(master: &mut Master, framework: &FrameworkId, ctx: &mut Con
     }
     master.allocation.remove_framework(framework);
     master.cluster.complete_framework(framework, ctx.now());
-    news::framework_removed(master, framework);
+    news::framework_removed(master, &info);
     master.metrics.remove_framework(framework);
 }
 
@@ -68,7 +65,6 @@ fn end_tasks(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Mas
 
 fn end_unreachable_tasks(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
     for task in master.cluster.take_unreachable_tasks(framework, |_| true) {
-        let mut task = Arc::unwrap_or_clone(task);
         let killed = status::of_task(
             &task,
             TaskState::TaskKilled,
@@ -76,8 +72,7 @@ fn end_unreachable_tasks(master: &mut Master, framework: &FrameworkId, ctx: &mut
             reason(framework),
             ctx.now(),
         );
-        task.update(&killed, None);
-        master.cluster.add_completed_task(framework, Arc::new(task));
+        updates::end_unreachable(master, framework, task, &killed);
     }
 }
 

@@ -22,7 +22,11 @@ pub(super) struct Page {
 impl Page {
     /// Reads `limit`, `offset`, `order`, `framework_id` and `task_id`.
     pub(super) fn of(query: &Query) -> Self {
-        let number = |key| query.get(key).and_then(|value| value.parse().ok());
+        // Below zero is more than there are tasks: upstream reads numbers with a sign into ones without.
+        let number = |key| {
+            let number = query.get(key)?.parse::<i32>().ok()?;
+            Some(usize::try_from(number).unwrap_or(usize::MAX))
+        };
         Self {
             limit: number("limit"),
             offset: number("offset").unwrap_or(0),

@@ -2,8 +2,8 @@
 //!
 //! Nothing is made while nobody listens.
 
-use mesos::v1::TaskStatus;
 use mesos::v1::master::{Event, event};
+use mesos::v1::{FrameworkInfo, TaskState, TaskStatus};
 use mesos::{AgentId, FrameworkId};
 
 use super::form;
@@ -32,12 +32,10 @@ pub(crate) fn framework_updated(master: &mut Master, id: &FrameworkId) {
     });
 }
 
-/// A framework is over, and the latest of those.
-pub(crate) fn framework_removed(master: &mut Master, id: &FrameworkId) {
-    publish(master, |cluster| {
-        let removed = cluster.completed_frameworks().iter().rev().find(|framework| &framework.id == id)?;
-        let framework_info = (*removed.info).clone();
-        let framework_removed = Some(event::FrameworkRemoved { framework_info });
+/// A framework is over. (Perhaps it is remembered: `--max_completed_frameworks`.)
+pub(crate) fn framework_removed(master: &mut Master, info: &FrameworkInfo) {
+    publish(master, |_| {
+        let framework_removed = Some(event::FrameworkRemoved { framework_info: info.clone() });
         Some(Event { framework_removed, ..of(event::Type::FrameworkRemoved) })
     });
 }
@@ -71,11 +69,22 @@ pub(crate) fn task_added(master: &mut Master, framework: &FrameworkId, task: &st
 pub(crate) fn task_updated(master: &mut Master, framework: &FrameworkId, status: &TaskStatus) {
     publish(master, |cluster| {
         let task = cluster.task(framework, &status.task_id.value)?;
-        let task_updated = Some(event::TaskUpdated {
-            framework_id: framework.to_proto(),
-            status: status.clone(),
-            state: task.state().into(),
-        });
-        Some(Event { task_updated, ..of(event::Type::TaskUpdated) })
+        Some(task_is(framework, status, task.state()))
     });
+}
+
+/// A task that was unreachable is over: it is in this state, and was not among its framework's tasks before.
+pub(crate) fn unreachable_task_ended(
+    master: &mut Master,
+    framework: &FrameworkId,
+    status: &TaskStatus,
+    state: TaskState,
+) {
+    publish(master, |_| Some(task_is(framework, status, state)));
+}
+
+fn task_is(framework: &FrameworkId, status: &TaskStatus, state: TaskState) -> Event {
+    let (framework_id, status, state) = (framework.to_proto(), status.clone(), state.into());
+    let task_updated = Some(event::TaskUpdated { framework_id, status, state });
+    Event { task_updated, ..of(event::Type::TaskUpdated) }
 }

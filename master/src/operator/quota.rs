@@ -127,9 +127,14 @@ pub(super) fn update(
     }
     let configs = call.quota_configs;
     master.authorize(principal, configs.iter().map(|config| Action::UpdateQuota(&config.role)))?;
+    for config in &configs {
+        let quota = Some(Quota::from(config)).filter(|quota| is_kept(master, &config.role, quota));
+        master.quotas_under_way.begin(&config.role, quota);
+    }
     let operation = Operation::UpdateQuota { configs: configs.clone() };
     Ok(store(master, operation, ctx, move |master, ctx| {
         for config in &configs {
+            master.quotas_under_way.end(&config.role);
             tell(master, &config.role, config.into());
         }
         let mut books = Books::of(master.cluster.agents());
@@ -145,13 +150,13 @@ pub(super) fn update(
 /// upstream the books are ahead of the registry.)
 #[derive(Default)]
 pub(crate) struct UnderWay {
-    /// Of each role, whether it will have a quota, after one change and the next: they are stored in this order.
-    changes: BTreeMap<String, VecDeque<bool>>,
+    /// The quota that each role will have, if any, after one change and the next: they are stored in this order.
+    changes: BTreeMap<String, VecDeque<Option<Quota>>>,
 }
 
 impl UnderWay {
-    fn begin(&mut self, role: &str, has_quota: bool) {
-        self.changes.entry(role.to_owned()).or_default().push_back(has_quota);
+    fn begin(&mut self, role: &str, quota: Option<Quota>) {
+        self.changes.entry(role.to_owned()).or_default().push_back(quota);
     }
 
     /// The first change of a role is stored. (If one cannot be, this master ends.)
@@ -163,17 +168,22 @@ impl UnderWay {
         }
     }
 
-    /// Whether a role will have a quota, if that is under way.
-    fn will_have(&self, role: &str) -> Option<bool> {
-        self.changes.get(role)?.back().copied()
+    /// What each role will have when all of it is stored.
+    fn outcome(&self) -> impl Iterator<Item = (&String, &Option<Quota>)> {
+        self.changes.iter().filter_map(|(role, changes)| Some((role, changes.back()?)))
     }
 }
 
 /// Whether a role has a quota, or will have one when what is under way is stored: a second request to set it, or to remove
 /// it, is refused meanwhile.
 fn has_quota(master: &Master, role: &str) -> bool {
-    let will_have = master.quotas_under_way.will_have(role);
-    will_have.unwrap_or_else(|| master.cluster.quotas().contains_key(role))
+    let mut under_way = master.quotas_under_way.outcome();
+    let will_have = under_way.find(|(changed, _)| *changed == role).map(|(_, quota)| quota.is_some());
+    will_have.unwrap_or_else(|| is_stored(master, role))
+}
+
+fn is_stored(master: &Master, role: &str) -> bool {
+    master.cluster.quotas().contains_key(role)
 }
 
 /// The most roles of one call.
@@ -219,19 +229,30 @@ fn limits_hold(books: &Books, config: &QuotaConfig) -> Result<(), String> {
     ))
 }
 
-/// All that is guaranteed once these configurations hold. Quotas stand on top-level roles only, so nothing is
-/// counted twice.
+/// All that is guaranteed once these configurations hold, and what is under way before them: two requests at once may
+/// not guarantee together what neither of them could alone. Quotas stand on top-level roles only, so nothing is counted
+/// twice.
 fn guarantees_with(master: &Master, configs: &[QuotaConfig]) -> ResourceQuantities {
     let mut quotas = (**master.cluster.quotas()).clone();
+    for (role, quota) in master.quotas_under_way.outcome() {
+        match quota {
+            Some(quota) => quotas.insert(role.clone(), quota.clone()),
+            None => quotas.remove(role),
+        };
+    }
     quotas.extend(configs.iter().map(|config| (config.role.clone(), config.into())));
     quotas.into_values().map(|quota| quota.guarantees).sum()
+}
+
+/// Upstream keeps quotas that were reset, and shows them; of roles that never had one there is nothing to keep.
+fn is_kept(master: &Master, role: &str, quota: &Quota) -> bool {
+    *quota != Quota::default() || is_stored(master, role)
 }
 
 /// A quota is stored: from now on it holds.
 fn tell(master: &mut Master, role: &str, quota: Quota) {
     tracing::info!(role, guarantees = %quota.guarantees, limits = %quota.limits, "the quota of a role is set");
-    // Upstream keeps quotas that were reset, and shows them; of roles that never had one there is nothing to keep.
-    if quota != Quota::default() || master.cluster.quotas().contains_key(role) {
+    if is_kept(master, role, &quota) {
         master.cluster.set_quota(role.to_owned(), quota.clone());
     }
     master.allocation.update_quota(role.to_owned(), quota);
@@ -319,7 +340,7 @@ pub(super) fn set(
         fits(master, &config)?;
     }
     master.authorize(principal, [Action::UpdateQuota(&role)])?;
-    master.quotas_under_way.begin(&role, true);
+    master.quotas_under_way.begin(&role, Some((&config).into()));
     let operation = Operation::UpdateQuota { configs: vec![config.clone()] };
     Ok(store(master, operation, ctx, move |master, ctx| {
         master.quotas_under_way.end(&role);
@@ -403,7 +424,7 @@ pub(super) fn remove(
         return Err(bad(format!("Failed to remove quota: Role '{role}' has no quota set")));
     }
     master.authorize(principal, [Action::UpdateQuota(&role)])?;
-    master.quotas_under_way.begin(&role, false);
+    master.quotas_under_way.begin(&role, None);
     let config = QuotaConfig { role: role.clone(), ..Default::default() };
     let operation = Operation::UpdateQuota { configs: vec![config] };
     Ok(store(master, operation, ctx, move |master, _| {

@@ -139,6 +139,19 @@ fn a_subscriber_hears_of_frameworks() {
     });
 }
 
+#[test]
+fn a_subscriber_hears_of_the_end_of_a_framework_that_is_not_remembered() {
+    testing::run(async {
+        let settings = Settings { max_completed_frameworks: 0, ..Settings::default() };
+        let cluster = Cluster::with(settings).await;
+        let scheduler = cluster.subscribe(info()).await;
+        let (mut subscriber, _) = Subscriber::begin(&cluster, MediaType::Json).await;
+        assert_eq!(scheduler.call("TEARDOWN", json!(null)).await.0, 202);
+        let removed = subscriber.pending().await.remove(0).framework_removed.unwrap().framework_info;
+        assert_eq!(removed.id.unwrap().value, scheduler.id);
+    });
+}
+
 /// Upstream: `MasterAPITest.SubscribeAgentEvents`.
 #[test]
 fn a_subscriber_hears_of_agents() {

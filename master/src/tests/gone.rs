@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use libprocess::testing;
+use mesos::MediaType;
 use mesos::v1::scheduler::event::Type;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 use serde_json::{Value, json};
 
 use super::agents::{framework_info, reported, running_task};
+use super::event_stream::Subscriber;
 use super::{Agent, Cluster, Got, info};
 use crate::Settings;
 
@@ -115,7 +117,18 @@ fn the_unreachable_tasks_of_an_agent_that_is_gone_after_all_are_over() {
         become_unreachable(&agent).await;
         assert_eq!(scheduler.status().await.state(), TaskState::TaskUnreachable);
         assert_eq!(cluster.node.metrics().value("master/tasks_unreachable"), Some(1.0));
+        let (mut subscriber, _) = Subscriber::begin(&cluster, MediaType::Json).await;
+        let of_framework = |metric: &str| {
+            cluster.node.metrics().value(&format!("master/frameworks/test/{}/{metric}", scheduler.id))
+        };
+        assert_eq!(of_framework("tasks/active/task_unreachable"), Some(1.0));
         assert_eq!(cluster.api(mark_gone(&agent.id())).await, ok());
+        assert_eq!(of_framework("tasks/active/task_unreachable"), Some(0.0));
+        assert_eq!(of_framework("tasks/terminal/task_gone_by_operator"), Some(1.0));
+        let told = subscriber.pending().await;
+        let ended: Vec<_> = told.iter().filter_map(|event| event.task_updated.as_ref()).collect();
+        assert_eq!(ended.len(), 1);
+        assert_eq!(ended[0].state(), TaskState::TaskGoneByOperator);
         let status = scheduler.status().await;
         assert_eq!(status.state(), TaskState::TaskGoneByOperator);
         assert_eq!(status.reason(), Reason::AgentRemovedByOperator);

@@ -323,12 +323,13 @@ fn a_suppressed_framework_gets_no_offers_until_it_revives() {
     testing::run(async {
         let cluster = Cluster::start().await;
         let mut scheduler = cluster.subscribe(info()).await;
+        let suppressed = format!("master/frameworks/test/{}/roles/*/suppressed", scheduler.id);
+        assert_eq!(cluster.metric(&suppressed), 0.0);
         scheduler.call("SUPPRESS", json!({ "roles": ["*"] })).await;
         let _agent = cluster.agent("cpus:2;mem:1024").await;
         tokio::time::sleep(Duration::from_secs(5)).await;
         let pending = scheduler.pending().await;
         assert!(pending.iter().all(|event| event.r#type() == Type::Heartbeat), "{pending:?}");
-        let suppressed = format!("master/frameworks/test/{}/roles/*/suppressed", scheduler.id);
         assert_eq!(cluster.metric(&suppressed), 1.0);
         // A role that is not its own voids the call.
         scheduler.call("REVIVE", json!({ "roles": ["x"] })).await;

@@ -1,8 +1,12 @@
-//! The metrics that every master has from its start (upstream: `master_tests.cpp`).
+//! The metrics that every master has from its start, and some of frameworks (upstream: `master_tests.cpp`).
 
 use libprocess::testing;
+use mesos::v1::TaskState;
 
-use super::Cluster;
+use super::agents::{framework_info, reported, running_task};
+use super::shelf::Shelf;
+use super::{Cluster, info};
+use crate::Settings;
 
 /// After `master/`.
 const OF_THE_MASTER: &str = "uptime_secs elected slaves_connected slaves_disconnected slaves_active slaves_inactive \
@@ -47,5 +51,37 @@ fn a_master_has_all_its_metrics_from_the_start() {
         let missing: Vec<String> = all.filter(|name| metrics.value(name).is_none()).collect();
         assert!(missing.is_empty(), "{missing:?}");
         assert_eq!(metrics.value("master/elected"), Some(1.0));
+    });
+}
+
+/// The end of a task that nobody has acknowledged is brought by its agent (upstream: `Framework::addTask`).
+#[test]
+fn the_next_leader_counts_what_ended_and_was_not_acknowledged() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, Settings::default()).await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let id = running_task(&cluster, &agent, info()).await.id;
+        let cluster = cluster.fail_over(&shelf, Settings::default()).await;
+        agent.reregister(vec![reported(&agent, &id, TaskState::TaskFinished)], vec![framework_info(&id)]);
+        testing::settle().await;
+        let metric = format!("master/frameworks/test/{id}/tasks/terminal/task_finished");
+        assert_eq!(cluster.metric(&metric), 1.0);
+    });
+}
+
+/// Upstream: `Master::disconnect(Framework*)`, which rescinds.
+#[test]
+fn what_a_scheduler_was_offered_when_it_went_away_counts_as_rescinded() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        scheduler.offer().await;
+        let metric = format!("master/frameworks/test/{}/offers/rescinded", scheduler.id);
+        assert_eq!(cluster.metric(&metric), 0.0);
+        drop(scheduler);
+        testing::settle().await;
+        assert_eq!(cluster.metric(&metric), 1.0);
     });
 }

@@ -67,6 +67,36 @@ pub(super) fn comparable(body: &str) -> Value {
     value
 }
 
+/// The second is asked for while the first is being stored.
+#[test]
+fn two_quotas_at_once_guarantee_no_more_than_one_after_the_other() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _agent = cluster.agent("cpus:4;mem:1024").await;
+        let half = |role| config(role, &[("cpus", 3.0)], &[]);
+        let set = |role| {
+            let guarantee = json!([{ "name": "cpus", "type": "SCALAR", "scalar": { "value": 3.0 } }]);
+            let request = json!({ "role": role, "guarantee": guarantee });
+            cluster.api(json!({ "type": "SET_QUOTA", "set_quota": { "quota_request": request } }))
+        };
+        let update = |role| cluster.api(update(false, vec![half(role)]));
+        let (first, second) = tokio::join!(set("a"), set("b"));
+        assert_eq!((first.0, second.0), (200, 409), "{}", second.1);
+        let (removed, third) = tokio::join!(
+            cluster.api(json!({ "type": "REMOVE_QUOTA", "remove_quota": { "role": "a" } })),
+            update("b")
+        );
+        assert_eq!(
+            (removed.0, third.0),
+            (200, 200),
+            "what is being removed is guaranteed no more: {}",
+            third.1
+        );
+        let (fourth, fifth) = tokio::join!(update("b"), update("c"));
+        assert_eq!((fourth.0, fifth.0), (200, 400), "{}", fifth.1);
+    });
+}
+
 /// Upstream: `UpdateAndGetQuota`, `UpdateQuotaMultipleRoles`, `SetExistingQuota`, `RemoveSingleQuota`,
 /// `Status`, `AvailableResourcesSingleAgent`, `InsufficientResourcesSingleAgent`, `MasterAPITest.GetQuota`,
 /// `SetQuota`, `RemoveQuota`.

@@ -177,6 +177,10 @@ fn tasks_are_listed_with_their_limits_and_found_by_their_frameworks_and_ids() {
         assert_eq!((&all[0]["name"], &all[0]["framework_id"]), (&json!("1"), &json!(scheduler.id)));
         assert_eq!(all[1].get("limits"), None);
         let id = &scheduler.id;
+        assert_eq!(found("limit=1").await, all[..1]);
+        assert_eq!(found("limit=-1").await, all, "without a limit");
+        assert_eq!(found("offset=1").await, all[1..]);
+        assert_eq!(found("offset=-1").await, all[2..], "behind them all");
         assert_eq!(found(&format!("framework_id={id}")).await, all);
         assert_eq!(found(&format!("framework_id={id}&task_id=2")).await, all[1..]);
         assert_eq!(found("task_id=1").await, all[..1]);

@@ -10,11 +10,14 @@
 pub(crate) mod executor;
 pub(crate) mod status;
 
+use std::sync::Arc;
+
 use libprocess::Context;
 use mesos::sabotage::{Bug, is_on};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, TaskId};
 
+use crate::cluster::Task;
 use crate::frameworks::events;
 use crate::master::Master;
 use crate::operator::news;
@@ -54,6 +57,24 @@ pub(crate) fn apply(
         master.allocation.recover_used(freed);
         master.metrics.task_ended(status);
     }
+}
+
+/// Applies the last status to a task that was taken from the unreachable ones: it is completed. It uses nothing.
+pub(crate) fn end_unreachable(
+    master: &mut Master,
+    framework: &FrameworkId,
+    task: Arc<Task>,
+    status: &v1::TaskStatus,
+) {
+    let mut task = Arc::unwrap_or_clone(task);
+    let change = task.update(status, None);
+    if change.notable {
+        news::unreachable_task_ended(master, framework, status, change.to);
+    }
+    if change.from != change.to {
+        master.metrics.framework(framework).task_changed(change.from, change.to);
+    }
+    master.cluster.add_completed_task(framework, task.into());
 }
 
 /// Removes a task from the books; what it still used goes back to the allocator.
