@@ -6,7 +6,9 @@
 //! input may break a promise only together with those before it: the same seed feeds them again. Ids follow from the seed
 //! of the node, and are the same for each master ([`MASTER_ID`]).
 
-#![allow(clippy::unwrap_used, reason = "it fails a test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "it fails a test")]
+
+mod edited;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,7 +21,8 @@ use libprocess::{Context, Handle, Install, Node, Pid, Process, testing};
 use mesos::internal::{PingSlaveMessage, PongSlaveMessage, RegisterSlaveMessage};
 use mesos::recordio::Decoder;
 use mesos::v1::scheduler::{self, call, event};
-use mesos::{AgentCapabilities, MediaType, Resources, codec, v1};
+use mesos::{AgentCapabilities, MediaType, Message, Resources, codec, v1};
+use serde_json::Value;
 
 use crate::{Running, Settings};
 
@@ -29,32 +32,47 @@ pub const MASTER_ID: &str = "7f6f2ccd-b23f-4abb-bb69-278e947c01c6";
 /// Inputs of one master. Each of them may end its framework, or leave it with nothing to do.
 const INPUTS: usize = 32;
 
-/// `POST /api/v1/scheduler`. The first byte says the encoding, the others are the body.
+/// `POST /api/v1/scheduler`; see [`feed`].
 pub fn scheduler_call(data: &[u8]) {
-    feed("/api/v1/scheduler", data);
+    feed::<scheduler::Call>("/api/v1/scheduler", data);
 }
 
-/// `POST /api/v1`. The first byte says the encoding, the others are the body.
+/// `POST /api/v1`; see [`feed`].
 pub fn operator_call(data: &[u8]) {
-    feed("/api/v1", data);
+    feed::<v1::master::Call>("/api/v1", data);
 }
 
 thread_local! {
     static MASTER: RefCell<Option<Handed>> = const { RefCell::new(None) };
 }
 
-fn feed(path: &'static str, data: &[u8]) {
-    let Some((&first, body)) = data.split_first() else { return };
+/// The first byte says the encoding, by its last bit, and what the others are, by the one before: the body, or what is
+/// changed in a call that was recorded ([`edited`]).
+fn feed<C: Message>(path: &'static str, data: &[u8]) {
+    let Some((&first, rest)) = data.split_first() else { return };
     let media = if first % 2 == 0 { MediaType::Json } else { MediaType::Protobuf };
+    let (media, body) = match first & 2 {
+        0 => (media, rest.to_vec()),
+        _ => encoded::<C>(media, &edited::call(path, rest)),
+    };
     let mut master = MASTER.take().unwrap_or_else(Handed::start);
-    let outcome = master.ask(Input { path, media, body: body.to_vec() });
+    let outcome = master.ask(Input { path, media, body: body.clone() });
     // A master that broke a promise is not asked again.
-    let status = outcome.unwrap_or_else(|broken| panic!("{broken}"));
+    let shown = || body.escape_ascii();
+    let status = outcome.unwrap_or_else(|broken| panic!("{broken}: {path} {media:?} {}", shown()));
     // 501 is said of calls that are newer than this master.
     let own = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
-    assert!(!own, "{path} answers {status}");
+    assert!(!own, "{status}: {path} {media:?} {}", shown());
     if master.left > 0 {
         MASTER.set(Some(master));
+    }
+}
+
+/// What is no message stays JSON.
+fn encoded<C: Message>(media: MediaType, call: &Value) -> (MediaType, Vec<u8>) {
+    match mesos::json::from_value::<C>(call) {
+        Ok(call) => (media, codec::encode(media, &call).to_vec()),
+        Err(_) => (MediaType::Json, call.to_string().into_bytes()),
     }
 }
 
@@ -232,61 +250,29 @@ fn replace(body: &mut [u8], word: &str, other: &str) {
 #[cfg(test)]
 mod tests {
     use harness::fuzz::run;
-    use mesos::Message;
-    use serde_json::Value;
 
     use super::*;
 
-    /// What genuine Mesos was asked (`integration/recorded`), in the words of this module and in both encodings.
+    /// The recorded calls as bytes, in both encodings, and as inputs that may be changed value by value.
     fn samples<C: Message>(path: &str) -> Vec<Vec<u8>> {
         let mut samples = Vec::new();
-        for file in ["scheduler", "operator", "mutating"] {
-            let file = format!("{}/../integration/recorded/{file}.jsonl", env!("CARGO_MANIFEST_DIR"));
-            for line in std::fs::read_to_string(file).unwrap().lines() {
-                let pair: Value = serde_json::from_str(line).unwrap();
-                if pair["method"] != "POST" || pair["path"] != path {
-                    continue;
-                }
-                let body = translated(pair["body"].as_str().unwrap_or_default());
-                if let Ok(call) = mesos::json::from_slice::<C>(body.as_bytes()) {
-                    let bytes = codec::encode(MediaType::Protobuf, &call);
-                    samples.push([PROTOBUF, bytes.as_ref()].concat());
-                }
-                samples.push([JSON, body.as_bytes()].concat());
+        for (which, body) in edited::bodies(path).iter().enumerate() {
+            if let Ok(call) = mesos::json::from_slice::<C>(body.as_bytes()) {
+                let bytes = codec::encode(MediaType::Protobuf, &call);
+                samples.push([b"1", bytes.as_ref()].concat());
+            }
+            samples.push([b"0", body.as_bytes()].concat());
+            let [high, low] = u16::try_from(which).unwrap().to_be_bytes();
+            for at in [7, 11, 29] {
+                let change = [at, which as u8, at, low];
+                samples.push([[b'2', high, low].as_slice(), &change].concat());
+                samples.push([[b'3', high, low].as_slice(), &change, &[at / 2, low, high, at]].concat());
             }
         }
         samples.sort_unstable();
         samples.dedup();
-        assert!(samples.len() > 50, "{path}: {} samples", samples.len());
+        assert!(samples.len() > 500, "{path}: {} samples", samples.len());
         samples
-    }
-
-    const JSON: &[u8] = b"0";
-    const PROTOBUF: &[u8] = b"1";
-
-    /// The ids of the recording's master are this one's, with its framework, its agent and its offer.
-    fn translated(body: &str) -> String {
-        let (mut text, mut rest) = (String::new(), body);
-        while let Some(first) = rest.chars().next() {
-            if !begins_with_uuid(rest) {
-                text.push(first);
-                rest = &rest[first.len_utf8()..];
-                continue;
-            }
-            text.push_str(MASTER_ID);
-            rest = &rest[MASTER_ID.len()..];
-            for (kind, ours) in [("-S", "-S0"), ("-O", "-O0"), ("-0", "-0000")] {
-                if let Some(number) = rest.strip_prefix(kind) {
-                    text.push_str(ours);
-                    rest = number.trim_start_matches(|digit: char| digit.is_ascii_digit());
-                }
-            }
-        }
-        text
-    }
-
-    fn begins_with_uuid(text: &str) -> bool {
-        text.get(..MASTER_ID.len()).is_some_and(|word| uuid::Uuid::parse_str(word).is_ok())
     }
 
     /// What calls are made of: a part of a field's name does little.
