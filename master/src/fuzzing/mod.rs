@@ -32,12 +32,12 @@ pub const MASTER_ID: &str = "7f6f2ccd-b23f-4abb-bb69-278e947c01c6";
 /// Inputs of one master. Each of them may end its framework, or leave it with nothing to do.
 const INPUTS: usize = 32;
 
-/// `POST /api/v1/scheduler`; see [`feed`].
+/// `POST /api/v1/scheduler`; see `feed`.
 pub fn scheduler_call(data: &[u8]) {
     feed::<scheduler::Call>("/api/v1/scheduler", data);
 }
 
-/// `POST /api/v1`; see [`feed`].
+/// `POST /api/v1`; see `feed`.
 pub fn operator_call(data: &[u8]) {
     feed::<v1::master::Call>("/api/v1", data);
 }
