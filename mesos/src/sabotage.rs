@@ -62,6 +62,10 @@ pub enum Bug {
     OffersDeactivated,
     /// The master holds an agent for drained that has tasks.
     DrainsEarly,
+    /// The agent does not report again when the master has believed an older report.
+    BelievesOldReports,
+    /// The agent says that it has done an operation before it has stored what has come of it.
+    AppliesUnstored,
 }
 
 impl Bug {
@@ -71,7 +75,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 28] = [
+    pub const ALL: [Bug; 30] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -100,6 +104,8 @@ impl Bug {
         Bug::ReadmitsGone,
         Bug::OffersDeactivated,
         Bug::DrainsEarly,
+        Bug::BelievesOldReports,
+        Bug::AppliesUnstored,
     ];
 }
 

@@ -8,6 +8,7 @@
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::ApplyOperationMessage;
 use mesos::resources::{CarriesResources as _, conversions, validate_and_upgrade_operation};
+use mesos::sabotage::{Bug, is_on};
 use mesos::v1::{self, OperationState};
 use mesos::{ResourceError, Resources};
 use v1::offer::Operation;
@@ -59,7 +60,9 @@ impl Handle<ApplyOperationMessage> for Agent {
         };
         self.operations.add(uuid, operation);
         self.total = total;
-        if let Err(error) = self.checkpoint_resources() {
+        if !is_on(Bug::AppliesUnstored)
+            && let Err(error) = self.checkpoint_resources()
+        {
             self.fail(error.to_string(), ctx);
             return;
         }

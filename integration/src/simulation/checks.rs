@@ -11,7 +11,7 @@ use master::TakeSnapshot;
 use master::cluster::Snapshot;
 use mesos::tasks::is_terminal;
 use mesos::v1::DrainState;
-use mesos::{AgentId, Resources};
+use mesos::{AgentId, Resource, ResourceQuantities, Resources};
 
 use super::acknowledged::Checked;
 use super::cluster::{Cluster, RunningMaster};
@@ -222,9 +222,20 @@ fn who(is_master: bool) -> &'static str {
 /// What does not add up on an agent.
 fn wrong_with(agent: &master::cluster::Agent, snapshot: &Snapshot) -> Option<String> {
     let used: Resources = agent.used.values().fold(Resources::default(), |sum, used| sum + used);
-    let taken = unallocated(&(used.clone() + &agent.offered));
+    // A task may have been launched on what an operation before it has made, when neither has reached the agent and that
+    // comes back without them. The books have its report then, and the task until the agent has said that it has none.
+    let lost = (unallocated(&used) - &agent.total).filter(Resource::is_dynamically_reserved);
+    let taken = unallocated(&(used.clone() + &agent.offered)) - &lost;
     if !agent.total.contains(&taken) {
         return Some(format!("{} used and {} offered of {}", used, agent.offered, agent.total));
+    }
+    let described = Resources::from_valid_protos(&agent.info.resources);
+    let amounts = ResourceQuantities::from_resources(&agent.total.non_revocable());
+    if amounts != ResourceQuantities::from_resources(&described) {
+        return Some(format!(
+            "it has {}, which is {amounts}, and has said that it has {described}",
+            agent.total
+        ));
     }
     let mut of_tasks = Resources::default();
     for (framework, task) in agent.tasks.keys() {

@@ -27,6 +27,7 @@ use super::configuration::{agent_settings, framework, master_settings};
 use super::containers::{Host, HostContainerizer};
 use super::driver::Driver;
 use super::invariant::Invariant;
+use super::ledger::Ledger;
 use super::mix;
 use super::operator;
 use super::plan::{Size, Who};
@@ -95,6 +96,8 @@ pub struct Cluster {
     pub network: Network,
     /// What really happens in it.
     pub truth: Truth,
+    /// What was reserved in it.
+    pub ledger: Ledger,
     /// The registry's storage.
     pub registry: SharedRegistry,
     /// What looks at the masters' books. Whoever holds the lock knows that no master is being asked.
@@ -155,6 +158,7 @@ impl Cluster {
         Rc::new(Cluster {
             network: network.clone(),
             truth,
+            ledger: Ledger::default(),
             registry,
             checks: tokio::sync::Mutex::default(),
             size,
@@ -240,6 +244,12 @@ impl Cluster {
     /// The addresses of the agents.
     pub fn agents(&self) -> Vec<SocketAddr> {
         self.agents.iter().map(|agent| agent.address).collect()
+    }
+
+    /// The disk of the agent at this address.
+    pub fn disk_of(&self, address: SocketAddr) -> Option<Mount> {
+        let agent = self.agents.iter().find(|agent| agent.address == address)?;
+        Some(agent.host.disk().mount())
     }
 
     /// The agent that runs at an address, by number, if any does and is not frozen.
@@ -374,6 +384,8 @@ impl Cluster {
             wishes: scheduler.wishes.clone(),
             book: scheduler.book.clone(),
             truth: self.truth.clone(),
+            ledger: self.ledger.clone(),
+            random: SmallRng::from_rng(&mut *self.random.borrow_mut()),
             network: self.network.clone(),
             ticks: 0,
         };

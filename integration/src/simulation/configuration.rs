@@ -1,13 +1,18 @@
 //! How the processes of a simulated cluster are configured.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::operations::volumes::path_of;
+use agent::recovery::checkpoint;
+use agent::recovery::paths::Paths;
 use election::simulated::SimulatedGroup;
 use election::{MasterUrl, SharedGroup};
+use libprocess::simulation::Mount;
+use mesos::internal::slave::ResourceState;
 use mesos::settings::{Outcome, Sources, load};
-use mesos::v1;
+use mesos::{Resource, Resources, v1};
 
 use super::workload::{Book, Style, roles};
 
@@ -28,6 +33,20 @@ const WORK_DIR: &str = "/var/lib/mesos";
 /// What tells an agent that it has an id, and which: it is a new agent without.
 pub fn agent_id_link() -> PathBuf {
     [WORK_DIR, "meta", "slaves", "latest"].iter().collect()
+}
+
+/// The directory of a volume.
+pub fn volume_path(volume: &Resource) -> Option<PathBuf> {
+    path_of(Path::new(WORK_DIR), volume)
+}
+
+/// The reservations and volumes that an agent remembers.
+pub fn kept_on(disk: &Mount) -> Resources {
+    let path = Paths::new(Path::new(WORK_DIR)).resource_state();
+    let state = checkpoint::read_message::<ResourceState>(disk, &path).ok().flatten();
+    let mut resources = state.map(|state| state.resources).unwrap_or_default();
+    mesos::resources::upgrade_all(&mut resources);
+    Resources::from_valid_protos(&resources)
 }
 
 /// What an agent reserves for roles.

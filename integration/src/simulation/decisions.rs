@@ -10,7 +10,7 @@ use mesos::internal::registry;
 use mesos::v1::maintenance::Schedule;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
-use mesos::{AgentId, json as dialect, wire};
+use mesos::{AgentId, json as dialect, v1, wire};
 use serde_json::{Value, json};
 
 /// The records of the registry, by key.
@@ -210,6 +210,15 @@ impl Ask {
     /// For the maintenance of machines.
     pub fn schedule(schedule: &Schedule) -> Ask {
         Ask { path: "/maintenance/schedule", method: Method::POST, body: dialect::to_value(schedule) }
+    }
+
+    /// For a reservation or a volume, or the end of one.
+    pub fn conversion(kind: &str, agent: &v1::AgentId, resource: &v1::Resource) -> Ask {
+        let list = if kind.ends_with("VOLUMES") { "volumes" } else { "resources" };
+        let part = json!({ "agent_id": { "value": agent.value }, list: [dialect::to_value(resource)] });
+        let mut call = json!({ "type": kind });
+        call[kind.to_lowercase()] = part;
+        Ask::call(call)
     }
 
     /// For what is planned.

@@ -27,7 +27,8 @@ pub enum Invariant {
     NothingVanishes,
     /// Each task that a framework asks for is answered.
     Reconciled,
-    /// In the master's books, on each agent, what is offered, used and free is what the agent has.
+    /// In the master's books, on each agent, what is offered, used and free is what the agent has, and what is reserved is
+    /// counted once.
     BooksAddUp,
     /// The master's books and its allocator's say the same.
     BooksAgree,
@@ -46,13 +47,16 @@ pub enum Invariant {
     /// When everything is mended, everybody finds everybody again; before that, the leader finds each agent again that
     /// nothing keeps from it.
     GetsWell,
+    /// A reservation or a volume that somebody was told of is there until somebody asks for its end, and what somebody was
+    /// told the end of is not; the leader, the agent and the agent's disk agree on it in the end.
+    ReservedStays,
     /// No actor panics, and none does what this program holds for impossible.
     NothingPanics,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 19] = [
+    pub const ALL: [Invariant; 20] = [
         Invariant::OneWriter,
         Invariant::OneLeader,
         Invariant::AcknowledgedIsFound,
@@ -71,6 +75,7 @@ impl Invariant {
         Invariant::OutOfServiceIsQuiet,
         Invariant::DrainedIsEmpty,
         Invariant::GetsWell,
+        Invariant::ReservedStays,
         Invariant::NothingPanics,
     ];
 }

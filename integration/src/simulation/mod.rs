@@ -10,11 +10,13 @@
 //! | [`faults`] | how things go wrong, and are mended |
 //! | [`containers`] | the agents' hosts, and executors |
 //! | [`workload`] | the frameworks |
+//! | [`reserving`] | what they reserve, and the volumes that they create |
 //! | [`driver`] | one of them speaks the first API |
 //! | [`operator`] | who sets quotas and weights |
 //! | [`caretaker`] | who drains agents, deactivates them, marks them gone, and plans maintenance |
 //! | [`decisions`] | what these two decide, and how they ask for it |
 //! | [`registry`] | the storage that the masters share |
+//! | [`ledger`] | what was reserved and created, as those who asked for it were told |
 //! | [`invariant`] | what must hold, by name |
 //! | [`mistakes`] | which of them finds which deliberate mistake |
 //! | [`truth`] | what really happened, and what must never happen |
@@ -40,11 +42,13 @@ pub mod decisions;
 pub mod driver;
 pub mod faults;
 pub mod invariant;
+pub mod ledger;
 pub mod mistakes;
 pub mod offers;
 pub mod operator;
 pub mod plan;
 pub mod registry;
+pub mod reserving;
 pub mod truth;
 pub mod well;
 pub mod workload;

@@ -1,5 +1,5 @@
 //! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
-//! wrong; when everything is mended it takes all quotas away, so that every framework can have what it waits for. The other
+//! wrong, and reserves disk, creates volumes and destroys them, its own and those of frameworks; when everything is mended it takes all quotas away, so that every framework can have what it waits for. The other
 //! one is the [caretaker](super::caretaker).
 
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::decisions::{Ask, Setting};
+use super::reserving;
 use super::workload::LIMITED_ROLES;
 
 /// Where it is.
@@ -39,6 +40,10 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     let mut random = SmallRng::seed_from_u64(seed);
     while !cluster.is_healing() {
         sleep(Duration::from_millis(random.random_range(4_000..24_000))).await;
+        if random.random_range(0..3) == 0 {
+            reserve(&cluster, &node, &mut random).await;
+            continue;
+        }
         let (settings, ask) = draw(&mut random, cluster.agents().len());
         if decide(&cluster, &node, &settings, ask).await.is_some_and(|status| status == 200) {
             let is_quota = matches!(settings[..], [Setting::Quota(..), ..]);
@@ -92,6 +97,44 @@ fn draw(random: &mut SmallRng, agents: usize) -> (Vec<Setting>, Ask) {
     };
     let ask = Ask::quotas(random.random(), &quotas);
     (quotas.into_iter().map(|(role, quota)| Setting::Quota(role, quota)).collect(), ask)
+}
+
+/// Reserves something, or makes something else of what somebody has reserved.
+async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
+    let things = cluster.ledger.things();
+    let (call, agent, list) = match things.choose(random).filter(|_| random.random_range(0..3) > 0) {
+        Some((name, thing)) if reserving::volume_id(&thing.resource).is_some() => {
+            cluster.ledger.asks_for_end_of(name);
+            ("DESTROY_VOLUMES", thing.agent.clone(), thing.resource.clone())
+        }
+        Some((name, thing)) if random.random() => {
+            cluster.ledger.asks_for_end_of(name);
+            ("UNRESERVE_RESOURCES", thing.agent.clone(), thing.resource.clone())
+        }
+        Some((name, thing)) => {
+            let id = format!("v-{name}.{}", random.random_range(0..1_000_000));
+            let volume = reserving::volume_on(&thing.resource, &id);
+            cluster.ledger.asks_for(&id, &volume, &thing.host, &thing.agent);
+            ("CREATE_VOLUMES", thing.agent.clone(), volume)
+        }
+        None => {
+            let mut known = Vec::new();
+            cluster.registry.told(|told| {
+                known.extend(told.agents().filter_map(|id| Some((id.clone(), told.host_of(id)?.to_owned()))));
+            });
+            let Some((agent, host)) = known.choose(random) else { return };
+            let role = LIMITED_ROLES.choose(random).copied().unwrap_or_default();
+            let name = format!("rop.{}", random.random_range(0..1_000_000));
+            let disk = reserving::reserved(&reserving::disk(), role, &name);
+            cluster.ledger.asks_for(&name, &disk, host, &agent.to_proto());
+            ("RESERVE_RESOURCES", agent.to_proto(), disk)
+        }
+    };
+    let answer = send(cluster, node, &Ask::conversion(call, &agent, &list)).await;
+    cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
+        Some(202) => "conversions by the operator",
+        _ => "conversions that the operator may not have made",
+    });
 }
 
 /// Up to so much, in quarters.

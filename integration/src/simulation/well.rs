@@ -1,17 +1,20 @@
 //! What must hold in the whole cluster when nothing has gone wrong for a while.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use allocator::Quota;
+use libprocess::disk::Disk as _;
 use master::TakeSnapshot;
-use master::cluster::Snapshot;
-use mesos::AgentId;
+use master::cluster::{Agent, Snapshot};
 use mesos::tasks::is_terminal;
 use mesos::v1::{DrainState, TaskState};
+use mesos::{AgentId, Resources};
 
 use super::checks::leader_of;
 use super::cluster::Cluster;
+use super::configuration::{kept_on, volume_path};
 use super::decisions::{Fate, Setting};
 use super::invariant::{Invariant, Violation};
 use super::workload::{Book, Entry, Wish};
@@ -98,6 +101,7 @@ impl Unwell {
                 self.note(Invariant::GetsWell, format!("the agent at {address} is not registered"));
                 continue;
             };
+            self.reserved(cluster, address, agent);
             let activation = snapshot.activation(&agent.id);
             if agent.active == activation.deactivated {
                 let (id, is) = (&agent.id, if agent.active { "active" } else { "not active" });
@@ -108,6 +112,30 @@ impl Unwell {
             }
         }
         self.decided(cluster, snapshot);
+    }
+
+    /// What was reserved on an agent is there: for its master, in its file, and as directories of volumes.
+    fn reserved(&mut self, cluster: &Cluster, address: SocketAddr, agent: &Agent) {
+        let host = &agent.info.hostname;
+        for wrong in cluster.ledger.missing(host, &agent.total) {
+            self.note(Invariant::ReservedStays, wrong);
+        }
+        let used: Resources = agent.used.values().map(Resources::unallocated).sum();
+        if !agent.total.contains(&used) {
+            let text = format!("{used} is used on {host}, which has {}", agent.total);
+            self.note(Invariant::ReservedStays, text);
+        }
+        let Some(disk) = cluster.disk_of(address) else { return };
+        for path in cluster.ledger.volumes(host).iter().filter_map(volume_path) {
+            if !disk.exists(&path) {
+                self.note(Invariant::ReservedStays, format!("'{}' on {host} is gone", path.display()));
+            }
+        }
+        let kept = kept_on(&disk);
+        if kept != agent.checkpointed {
+            let text = format!("{host} remembers {kept}, its master takes it for {}", agent.checkpointed);
+            self.note(Invariant::ReservedStays, text);
+        }
     }
 
     /// What was decided of agents that are still there.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use frameworks::scheduler::{Driver, Scheduler};
 use libprocess::simulation::Network;
 use mesos::tasks::is_terminal;
+use mesos::v1::offer::{Operation, operation};
+use mesos::v1::scheduler::{Call, call};
 use mesos::v1::{self, TaskState};
 use mesos::{FrameworkId, Resources};
 use parking_lot::Mutex;
@@ -16,7 +18,9 @@ use rand::rngs::SmallRng;
 
 use super::containers::number_of;
 use super::invariant::Invariant;
+use super::ledger::{Deed, Ledger};
 use super::plan::Size;
+use super::reserving::Reserving;
 use super::truth::Truth;
 
 /// What a task uses, and its executor where it has one.
@@ -67,6 +71,8 @@ pub struct Style {
     pub refines: bool,
     /// Its scheduler speaks the first API, by a driver.
     pub driver: bool,
+    /// It reserves disk, and creates volumes.
+    pub reserves: bool,
     /// It suppresses its roles when it has nothing to launch; else it refuses what it is offered.
     pub suppresses: bool,
 }
@@ -81,6 +87,7 @@ impl Style {
             explicit: number % 5 == 1 || number % 5 == 4,
             refines: number.is_multiple_of(2),
             driver: number % 5 == 1,
+            reserves: number.is_multiple_of(2) && number % 5 != 1,
             suppresses: number % 3 != 1,
         }
     }
@@ -131,6 +138,8 @@ pub struct Book {
     pub tasks: BTreeMap<String, Entry>,
     /// Tasks whose state it has asked for, and since when it waits for an answer.
     pub asked: BTreeMap<String, Duration>,
+    /// How many names of operations, reservations and volumes it has used.
+    pub names: u32,
     /// Why its scheduler was ended by the master, if it was.
     pub error: Option<String>,
 }
@@ -176,6 +185,10 @@ pub struct Workload {
     pub book: Arc<Mutex<Book>>,
     /// Where it reports.
     pub truth: Truth,
+    /// Where it notes what it reserves.
+    pub ledger: Ledger,
+    /// What it draws from.
+    pub random: SmallRng,
     /// Where it sees what time it is.
     pub network: Network,
     /// Ticks so far.
@@ -233,7 +246,8 @@ impl Workload {
     }
 
     /// The tasks whose time has come and that fit into what is offered. They are written down first.
-    fn take(&self, offer: &v1::Offer) -> Vec<v1::TaskInfo> {
+    /// The first has the volume.
+    fn take(&self, offer: &v1::Offer, mut volume: Option<v1::Resource>) -> Vec<v1::TaskInfo> {
         let mut tasks = Vec::new();
         let mut left = Resources::from_valid_protos(&offer.resources);
         let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
@@ -257,7 +271,9 @@ impl Workload {
             let wish = &self.wishes[book.launched()];
             book.tasks
                 .insert(wish.id.clone(), Entry { agent: Some(offer.agent_id.clone()), ..Entry::default() });
-            tasks.push(self.task(wish, offer, &task, &executor, book.framework.as_ref()));
+            let mut task = self.task(wish, offer, &task, &executor, book.framework.as_ref());
+            task.resources.extend(volume.take());
+            tasks.push(task);
         }
         tasks
     }
@@ -306,6 +322,16 @@ impl Workload {
         protos
     }
 
+    /// What it makes of the disk in an offer, and a volume for its next task.
+    fn reserve(&mut self, offer: &v1::Offer) -> (Vec<Operation>, Option<v1::Resource>) {
+        if !self.style.reserves {
+            return (Vec::new(), None);
+        }
+        let (mut book, random) = (self.book.lock(), &mut self.random);
+        let names = &mut book.names;
+        Reserving { number: self.number, names, ledger: &self.ledger, random }.draw(offer)
+    }
+
     fn kill_later(&self, driver: &mut Driver<Self>, id: &v1::TaskId) {
         let wish = self.wishes.iter().find(|wish| wish.id == id.value);
         if let Some(after) = wish.and_then(|wish| wish.killed_after) {
@@ -315,6 +341,14 @@ impl Workload {
                 driver.kill(&id, agent.as_ref(), None);
             });
         }
+    }
+}
+
+fn launch(task_infos: Vec<v1::TaskInfo>) -> Operation {
+    Operation {
+        r#type: Some(operation::Type::Launch.into()),
+        launch: Some(operation::Launch { task_infos }),
+        ..Default::default()
     }
 }
 
@@ -329,8 +363,16 @@ impl Scheduler for Workload {
 
     fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
         for offer in offers {
-            let tasks = self.take(&offer);
-            driver.launch(&offer.id, tasks, self.refusal());
+            let (mut operations, volume) = self.reserve(&offer);
+            let tasks = self.take(&offer, volume);
+            if operations.is_empty() {
+                driver.launch(&offer.id, tasks, self.refusal());
+                continue;
+            }
+            if !tasks.is_empty() {
+                operations.push(launch(tasks));
+            }
+            driver.accept([&offer.id], operations, self.refusal());
         }
         if !self.is_due() && self.style.suppresses {
             // One role at a time, now and then.
@@ -368,6 +410,28 @@ impl Scheduler for Workload {
         if self.style.explicit && !withheld {
             driver.after(Duration::from_millis(700), move |_, driver| driver.acknowledge(&status));
         }
+    }
+
+    fn operation_update(&mut self, driver: &mut Driver<Self>, status: v1::OperationStatus) {
+        let Some(id) = status.operation_id.clone() else { return };
+        self.truth.count(match self.ledger.heard(&id.value, status.state()) {
+            Some(Deed::Makes(_)) => "reservations and volumes made",
+            Some(Deed::Ends(_)) => "reservations and volumes ended",
+            Some(Deed::Changes) => "volumes resized",
+            None => "operations that did not end well",
+        });
+        let Some(uuid) = status.uuid else { return };
+        let acknowledge = call::AcknowledgeOperationStatus {
+            agent_id: status.agent_id,
+            operation_id: id,
+            uuid: uuid.value,
+            ..Default::default()
+        };
+        driver.call(Call {
+            r#type: Some(call::Type::AcknowledgeOperationStatus.into()),
+            acknowledge_operation_status: Some(acknowledge),
+            ..Default::default()
+        });
     }
 
     fn error(&mut self, _: &mut Driver<Self>, message: &str) {
