@@ -162,6 +162,20 @@ impl Reader<'_> {
         Ok(message)
     }
 
+    /// The file that says whose its directory is. If a power failure has taken it, nothing in the directory was promised to
+    /// anybody, and the directory is removed: who owns it next would be taken for the owner of what is left in it, or be
+    /// stopped by it (found by simulation).
+    fn owner<M: mesos::Message>(&mut self, path: &Path) -> Result<Option<M>, DiskError> {
+        let info = self.message(path)?;
+        if info.is_none()
+            && self.kept.rebooted
+            && let Some(directory) = path.parent()
+        {
+            self.disk.remove(directory).map_err(DiskError::writing(directory))?;
+        }
+        Ok(info)
+    }
+
     fn agent(&mut self) -> Result<Option<KeptAgent>, DiskError> {
         let Some(id) = link_name(self.disk, &self.paths.latest_agent())? else { return Ok(None) };
         let id = AgentId::from(id);
@@ -194,7 +208,7 @@ impl Reader<'_> {
 
     fn framework(&mut self, agent: &AgentId, id: FrameworkId) -> Result<Option<KeptFramework>, DiskError> {
         let path = self.paths.framework_info(agent, &id);
-        let Some(info) = self.message::<v1::FrameworkInfo>(&path)? else { return Ok(None) };
+        let Some(info) = self.owner::<v1::FrameworkInfo>(&path)? else { return Ok(None) };
         let read = read_text(self.disk, &self.paths.framework_pid(agent, &id));
         let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse::<Pid>().ok());
         let mut executors = Vec::new();
@@ -212,7 +226,7 @@ impl Reader<'_> {
         id: ExecutorId,
     ) -> Result<Option<KeptExecutor>, DiskError> {
         let path = self.paths.executor_info(agent, framework, &id);
-        let Some(info) = self.message::<v1::ExecutorInfo>(&path)? else { return Ok(None) };
+        let Some(info) = self.owner::<v1::ExecutorInfo>(&path)? else { return Ok(None) };
         let read = read_text(self.disk, &self.paths.generated_for_command_task(agent, framework, &id));
         let generated = self.tolerate(read)?.is_some_and(|text| text.trim() == "1");
         let runs = self.paths.executor_meta(agent, framework, &id).join("runs");
@@ -467,5 +481,29 @@ mod tests {
         let frameworks =
             with_torn(|paths, run| paths.task_updates(run, &TaskId::from("t")).path().to_path_buf());
         assert_eq!(frameworks[0].executors[0].run.tasks[0].replay, Replay::default());
+    }
+
+    /// The framework is described again by its next task, and the agent restarts without a boot.
+    #[test]
+    fn after_a_boot_nothing_is_left_of_what_lost_its_owner() {
+        let host = host();
+        let (paths, run) = (&host.paths, &host.run);
+        let framework = paths.framework_info(&run.agent, &run.framework);
+        let executor = paths.executor_info(&run.agent, &run.framework, &run.executor);
+        for torn in [&framework, &executor] {
+            host.mount.write(torn, &[3, 0, 0, 0, 0, 0, 0], Durability::Host).unwrap();
+        }
+        host.disk.lose_power();
+        assert!(host.read(true).unwrap().agent.unwrap().frameworks.is_empty());
+
+        let boot_id = host.mount.boot_id().unwrap();
+        crate::recovery::checkpoint::write_text(&host.mount, &paths.boot_id(), &boot_id, Durability::Host)
+            .unwrap();
+        let info = v1::FrameworkInfo { name: "f".into(), user: "u".into(), ..Default::default() };
+        crate::recovery::checkpoint::write_message(&host.mount, &framework, &info, Durability::Host).unwrap();
+        let kept = host.read(true).unwrap();
+        assert!(!kept.rebooted);
+        let frameworks = kept.agent.unwrap().frameworks;
+        assert_eq!((frameworks.len(), frameworks[0].executors.len()), (1, 0));
     }
 }
