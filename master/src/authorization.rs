@@ -1,6 +1,6 @@
 //! Who may do what: the one place that everything passes that changes the cluster.
 //!
-//! A call is validated, then its [`Action`]s are named, each with its object, and [`Master::authorize`] asks the
+//! A call is validated, then its [`Action`]s are named, each with its object, and `Master::authorize` asks the
 //! [`Authorizer`] whether their principal may do all of them. Only then is it applied. Of a framework the principal is the
 //! one that it subscribed with, of an operator the one of the request. What is refused has happened in no part: a task
 //! becomes TASK_ERROR with REASON_TASK_UNAUTHORIZED, an operation ends in OPERATION_ERROR, a subscription in ERROR, and a
