@@ -104,13 +104,16 @@ impl Children {
     pub(crate) async fn stop(&mut self) {
         for signal in [Signal::TERM, Signal::KILL] {
             let began = tokio::time::Instant::now();
+            let mut was_empty = false;
             loop {
                 self.reap();
                 let left = descendants(own_pid());
-                if left.is_empty() {
+                // Seen twice: one whose parent ends while all processes are being looked at is nobody's just then.
+                if left.is_empty() && was_empty {
                     self.daemons.clear();
                     return;
                 }
+                was_empty = left.is_empty();
                 // Said again in each round: what was forked meanwhile has not heard it yet.
                 for pid in left {
                     send_signal(pid, signal);

@@ -152,9 +152,16 @@ impl DemoCluster {
         }
     }
 
-    /// Ends everything that was started.
+    /// Ends everything that was started, and removes what it kept.
     pub(super) async fn stop(&mut self) {
         self.children.stop().await;
+        // Not in one go if somebody has just written a last file; what is left even then the folder's end takes.
+        for _ in 0..20 {
+            match std::fs::remove_dir_all(self.folder.path()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => tokio::time::sleep(LOOK).await,
+                _ => return,
+            }
+        }
     }
 }
 
