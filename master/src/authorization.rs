@@ -1,4 +1,4 @@
-//! Who may do what: the one place that everything passes that changes the cluster.
+//! Who may do what: the one place that every call passes that changes the cluster.
 //!
 //! A call is validated, then its [`Action`]s are named, each with its object, and `Master::authorize` asks the
 //! [`Authorizer`] whether their principal may do all of them. Only then is it applied. Of a framework the principal is the
@@ -6,7 +6,8 @@
 //! becomes TASK_ERROR with REASON_TASK_UNAUTHORIZED, an operation ends in OPERATION_ERROR, a subscription in ERROR, and a
 //! request is answered with 403.
 //!
-//! Today [`permits_all`] is the authorizer: there are no ACLs yet. What a reader may see is not asked here. Names and
+//! Today [`permits_all`] is the authorizer: there are no ACLs yet. Not asked here is who may be an agent, and what a reader
+//! may see: answers are shared by all readers (`crate::rendering`), which must end when some may see less. Names and
 //! objects are upstream's (`authorizer.proto`, `master/authorization.cpp`).
 
 use std::fmt;
