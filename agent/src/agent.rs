@@ -110,7 +110,8 @@ pub struct Agent {
     pub(crate) id: Option<AgentId>,
     /// All that it has, with what was reserved and the volumes that were made at run time. Nobody is allocated it.
     pub(crate) total: Resources,
-    /// Changes whenever the agent's resources do other than by the master's order.
+    /// Changes whenever the agent's resources do other than by the master's order, and whenever a master begins to be
+    /// told what runs here: what it sends for earlier resources has missed that.
     pub(crate) resource_version: Uuid,
     pub(crate) registration: Registration,
     /// Set while the master has the tasks ended.

@@ -1,7 +1,8 @@
 //! Finding a master, becoming known to it, and noticing that one is not.
 //!
 //! ```text
-//! leader found --random pause up to factor--> RegisterSlave / ReregisterSlave, again after random pauses
+//! leader found --random pause up to factor--> RegisterSlave / ReregisterSlave, again after growing random pauses
+//!              --ping of its observer, and long since the last attempt--> pauses as for a leader just found
 //!              --SlaveRegistered / SlaveReregistered--> Running
 //! Running --ping says "disconnected", or no ping for total_ping_timeout--> as if the leader were new
 //! Running --SlaveReregistered, which answers an older report--> ReregisterSlave after a random pause
@@ -39,6 +40,8 @@ pub(crate) const CAPABILITIES: AgentCapabilities = AgentCapabilities {
 
 /// The longest window that a pause between attempts is drawn from.
 const WINDOW_MAX: Duration = Duration::from_secs(60);
+/// A ping that comes sooner after an attempt does not tell whether its answer is still on the way.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long the agent does without pings if the master does not say: 5 of 15 s.
 const PING_TIMEOUT: Duration = Duration::from_secs(75);
 
@@ -61,6 +64,11 @@ impl Backoff {
         self.factor
     }
 
+    /// Whether the pauses have become longer than a new leader's.
+    fn has_grown(&self) -> bool {
+        self.window > self.factor * 2
+    }
+
     /// The window of the pause after an attempt: each is twice the one before, up to a minute.
     fn next(&mut self) -> Duration {
         let window = self.window.min(WINDOW_MAX);
@@ -79,6 +87,8 @@ pub struct Registration {
     attempt: Option<Timer>,
     /// It was asked since it was detected: what it says before that answers a message of an earlier leadership.
     asked: bool,
+    /// When a master was asked last, since the node started.
+    asked_at: Duration,
     ping: Option<Timer>,
     ping_timeout: Duration,
 }
@@ -92,6 +102,7 @@ impl Registration {
             backoff: Backoff::new(factor),
             attempt: None,
             asked: false,
+            asked_at: Duration::ZERO,
             ping: None,
             ping_timeout: PING_TIMEOUT,
         }
@@ -160,6 +171,9 @@ impl Agent {
 
     fn detected(&mut self, leader: Option<v1::MasterInfo>, ctx: &mut Context<Self>) {
         self.disconnect(ctx);
+        // The master may have given this agent up, with launches on their way that a stopped process or a broken network
+        // kept: they are for resources as they were before, and will not be among the tasks that it is told of.
+        self.resource_version = ctx.node().random().uuid();
         self.registration.master = leader.as_ref().and_then(master_pid);
         self.registration.leader = leader;
         match &self.registration.master {
@@ -169,11 +183,17 @@ impl Agent {
             }
             Some(master) => {
                 tracing::info!(%master, "new master detected");
-                let window = self.registration.backoff.restart();
-                self.attempt_within(window, ctx);
+                self.attempt_soon(ctx);
             }
         }
         self.touch(ctx);
+    }
+
+    /// Tries to register as with a leader that has just been found.
+    fn attempt_soon(&mut self, ctx: &mut Context<Self>) {
+        self.cancel_attempt(ctx);
+        let window = self.registration.backoff.restart();
+        self.attempt_within(window, ctx);
     }
 
     /// Whether an answer of the master can be one to what it was last told. One that it gives unasked is to a message that
@@ -351,6 +371,7 @@ impl Handle<Register> for Agent {
             ctx.post(&master, self.reregistration_message());
         }
         self.registration.asked = true;
+        self.registration.asked_at = ctx.node().elapsed();
         let window = self.registration.backoff.next();
         self.attempt_within(window, ctx);
     }
@@ -443,10 +464,22 @@ impl Handle<internal::PingSlaveMessage> for Agent {
             self.detect_again(ctx);
             return;
         }
-        if self.phase == Phase::Running {
-            // Whatever was on its way when it registered has arrived by now.
-            self.registration.backoff.restart();
-            self.await_ping(ctx);
+        match self.phase {
+            Phase::Running => {
+                // Whatever was on its way when it registered has arrived by now.
+                self.registration.backoff.restart();
+                self.await_ping(ctx);
+            }
+            // Its answer came before this ping, and was lost, or believed an older report: the network that made the
+            // pauses long is well again. (Upstream waits.)
+            Phase::Disconnected
+                if self.registration.backoff.has_grown()
+                    && ctx.node().elapsed() - self.registration.asked_at > ANSWER_MAX =>
+            {
+                tracing::info!("the master, which has not answered, is heard again; registering again");
+                self.attempt_soon(ctx);
+            }
+            Phase::Disconnected | Phase::Recovering | Phase::Terminating => {}
         }
     }
 }
@@ -481,7 +514,9 @@ mod tests {
         assert_eq!(backoff.restart(), Duration::from_secs(1));
         let windows: Vec<u64> = (0..8).map(|_| backoff.next().as_secs()).collect();
         assert_eq!(windows, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert!(backoff.has_grown());
         backoff.restart();
+        assert!(!backoff.has_grown());
         assert_eq!(backoff.next(), Duration::from_secs(2));
     }
 

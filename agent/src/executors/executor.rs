@@ -184,8 +184,8 @@ pub struct PendingLaunch {
     pub generated: bool,
     /// Whether the master expects that an executor is launched for it, if it says.
     pub launch_executor: Option<bool>,
-    /// What the master believes the agent's resources to be.
-    pub resource_versions: Vec<mesos::internal::ResourceVersionUuid>,
+    /// Whether the master believed the agent's resources to be other than they were when the launch came.
+    pub outdated: bool,
 }
 
 /// A framework with executors on this agent.

@@ -120,7 +120,7 @@ impl Handle<RunTaskMessage> for Agent {
             executor,
             generated,
             launch_executor,
-            resource_versions: resource_version_uuids,
+            outdated: !versions_agree(self.resource_version, &resource_version_uuids),
         };
         self.run(framework, &framework_id, pid, pending, ctx);
     }
@@ -152,7 +152,7 @@ impl Handle<RunTaskGroupMessage> for Agent {
             executor,
             generated: false,
             launch_executor,
-            resource_versions: resource_version_uuids,
+            outdated: !versions_agree(self.resource_version, &resource_version_uuids),
         };
         // Frameworks that launch groups speak HTTP.
         self.run(framework, &framework_id, None, pending, ctx);
@@ -337,8 +337,7 @@ impl Agent {
     }
 
     fn launch(&mut self, framework_id: &FrameworkId, pending: PendingLaunch, ctx: &mut Context<Self>) {
-        let PendingLaunch { tasks, is_group, executor, generated, launch_executor, resource_versions } =
-            pending;
+        let PendingLaunch { tasks, is_group, executor, generated, launch_executor, outdated } = pending;
         let Some(first) = tasks.first().cloned() else { return };
         let executor_id = ExecutorId::from(&executor.executor_id);
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
@@ -363,14 +362,14 @@ impl Agent {
                 message: "Task was received while agent was already draining",
                 mend: if launch_executor == Some(true) { Mend::SayExited } else { Mend::Nothing },
             }
-        } else if versions_agree(self.resource_version, &resource_versions) {
-            place(existing, launch_executor, generated)
-        } else {
+        } else if outdated {
             Placement::Drop {
                 reason: Reason::InvalidOffers,
                 message: "Task assumes outdated resource state",
                 mend: if launch_executor == Some(true) { Mend::SayExited } else { Mend::Nothing },
             }
+        } else {
+            place(existing, launch_executor, generated)
         };
         match placement {
             Placement::Drop { reason, message, mend } => {

@@ -144,6 +144,79 @@ fn an_agent_that_registers_again_tells_all_that_it_runs() {
     });
 }
 
+/// A broken network made the pauses long. That it is well again is heard from the master, if that has known the agent.
+#[test]
+fn a_ping_ends_the_long_pauses_of_an_agent_that_was_not_answered() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        *world.admits.lock() = false;
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(300)).await;
+        let reports = || {
+            let heard = world.hears_at().into_iter();
+            heard.filter(|(_, heard)| matches!(heard, Heard::Reregister(_))).collect::<Vec<_>>()
+        };
+        // Until the next one there is a pause that may be as long as a minute: one that is longer than ten seconds is
+        // waited for.
+        let begun = world.node.elapsed();
+        loop {
+            let before = reports().len();
+            world.pass(Duration::from_secs(10)).await;
+            if reports().len() == before {
+                break;
+            }
+            assert!(world.node.elapsed() - begun < Duration::from_secs(600));
+        }
+        world.forget();
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(reports().len(), 1, "{:?}", world.hears());
+        // The answer to that may be on its way still.
+        world.forget();
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        assert!(matches!(world.hears()[..], [Heard::Pong]));
+    });
+}
+
+/// The master gave the agent up meanwhile, so that nobody expects the task to run.
+#[test]
+fn a_launch_that_was_on_its_way_when_the_agent_registered_again_is_dropped() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let Heard::Register(message) = world.hears().remove(0) else { panic!("{:?}", world.hears()) };
+        let launch = |task_id, version| internal::RunTaskMessage {
+            resource_version_uuids: vec![internal::ResourceVersionUuid {
+                resource_provider_id: None,
+                uuid: version,
+            }],
+            ..run_task(&framework(true), task(task_id, task_id), Some(true))
+        };
+        let before = message.resource_version_uuid.unwrap();
+        world.master_says(launch("t1", before.clone())).await;
+        assert!(world.updates("t1").is_empty());
+        world.forget();
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        let heard = world.hears().into_iter();
+        let message = heard.filter_map(|heard| match heard {
+            Heard::Reregister(message) => Some(message),
+            _ => None,
+        });
+        let message = message.last().unwrap();
+        assert_eq!(message.tasks.len(), 1);
+        let since = message.resource_version_uuid.unwrap();
+        world.forget();
+        world.master_says(launch("t2", before)).await;
+        assert_eq!(world.states("t2"), [TaskDropped]);
+        world.master_says(launch("t3", since)).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert!(world.updates("t3").is_empty());
+        assert_eq!(world.metric("slave/tasks_staging"), 2.0);
+    });
+}
+
 #[test]
 fn tasks_that_only_the_master_knows_are_dropped() {
     run(async {

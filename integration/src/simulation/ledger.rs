@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mesos::v1::{self, OperationState};
 use mesos::{Resource, Resources};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 /// The label of a reservation.
 pub const LABEL: &str = "reservation";
@@ -23,6 +25,8 @@ struct Book {
     things: BTreeMap<String, Thing>,
     /// What operations do to things, by the operations' ids.
     operations: BTreeMap<String, Deed>,
+    /// Operations that the leader waits for agents to do, and when that was seen first.
+    awaited: BTreeMap<Uuid, Duration>,
 }
 
 /// What an operation does.
@@ -87,6 +91,17 @@ impl Ledger {
             }
         }
         Some(deed)
+    }
+
+    /// The leader waits for these operations to be done, now. Those that it has waited for longer than `patience`.
+    pub fn late(&self, awaited: BTreeSet<Uuid>, now: Duration, patience: Duration) -> Vec<Uuid> {
+        let mut book = self.0.lock();
+        book.awaited.retain(|uuid, _| awaited.contains(uuid));
+        for uuid in awaited {
+            book.awaited.entry(uuid).or_insert(now);
+        }
+        let late = book.awaited.iter().filter(|(_, since)| now - **since > patience);
+        late.map(|(uuid, _)| *uuid).collect()
     }
 
     /// What nobody has asked the end of: the operator may.
@@ -174,5 +189,18 @@ mod tests {
         assert_eq!((ledger.missing("h", &none).len(), ledger.missing("h", &there).len()), (0, 0));
         ledger.heard("2", FINISHED);
         assert_eq!((ledger.missing("h", &none).len(), ledger.missing("h", &there).len()), (0, 1));
+    }
+
+    #[test]
+    fn an_operation_that_is_awaited_too_long_is_late() {
+        let (ledger, second) = (Ledger::default(), Duration::from_secs);
+        let late = |uuids: &[u128], now| {
+            ledger
+                .late(uuids.iter().map(|uuid| Uuid::from_u128(*uuid)).collect(), second(now), second(10))
+                .len()
+        };
+        assert_eq!((late(&[1], 0), late(&[1, 2], 10), late(&[1, 2], 11)), (0, 0, 1));
+        // Done, and seen again: it is another's.
+        assert_eq!((late(&[2], 12), late(&[1, 2], 20), late(&[1, 2], 21)), (0, 0, 1));
     }
 }

@@ -8,9 +8,10 @@ use allocator::Quota;
 use libprocess::disk::Disk as _;
 use master::TakeSnapshot;
 use master::cluster::{Agent, Snapshot};
-use mesos::tasks::is_terminal;
+use mesos::tasks::{is_terminal, is_terminal_operation};
 use mesos::v1::{DrainState, TaskState};
 use mesos::{AgentId, Resources};
+use uuid::Uuid;
 
 use super::checks::leader_of;
 use super::cluster::Cluster;
@@ -57,6 +58,13 @@ pub async fn unwell(cluster: &Cluster) -> Vec<Violation> {
     }
     unwell.0.sort_by_key(|violation| rank(violation.invariant));
     unwell.0
+}
+
+/// The operations that an agent has been sent and has not answered.
+fn awaited(agent: &Agent) -> impl Iterator<Item = Uuid> {
+    let operations = agent.operations.iter();
+    let open = operations.filter(|(_, operation)| !is_terminal_operation(operation.latest_status.state()));
+    open.map(|(uuid, _)| *uuid)
 }
 
 /// What is not well often follows from something else that is not: that comes first.
@@ -111,6 +119,10 @@ impl Unwell {
                 self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
             }
         }
+        let awaited = snapshot.agents.values().flat_map(|agent| awaited(agent)).collect();
+        for late in cluster.ledger.late(awaited, cluster.network.elapsed(), PATIENCE) {
+            self.note(Invariant::ReservedStays, format!("nobody says what became of operation {late}"));
+        }
         self.decided(cluster, snapshot);
     }
 
@@ -132,7 +144,8 @@ impl Unwell {
             }
         }
         let kept = kept_on(&disk);
-        if kept != agent.checkpointed {
+        // The master has applied what the agent has yet to do.
+        if kept != agent.checkpointed && awaited(agent).next().is_none() {
             let text = format!("{host} remembers {kept}, its master takes it for {}", agent.checkpointed);
             self.note(Invariant::ReservedStays, text);
         }
