@@ -99,7 +99,12 @@ impl ApiScheduler {
 
     /// The next event of this type; others before it are passed over, an unexpected ERROR fails the test.
     pub async fn event(&mut self, kind: &str) -> Value {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
+            // Heartbeats come for ever.
+            if tokio::time::Instant::now() > deadline {
+                self.fail(kind, &format!("only others within {PATIENCE:?}"));
+            }
             let event = self.any_event().await.unwrap_or_else(|error| self.fail(kind, &error));
             if event["type"] == kind {
                 return event;

@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use integration::api_scheduler::{ApiScheduler, framework, scalars};
 use integration::zookeeper::ZooKeeper;
-use integration::{AgentSpec, Cluster, binary};
+use integration::{AgentSpec, Cluster, binary, wait};
+use serde_json::{Value, json};
 
 /// Runs one of `frameworks/pymesos/` against a cluster; returns what it printed.
 async fn run(program: &str, arguments: &[&str]) -> Option<String> {
@@ -72,5 +76,69 @@ fn pymesos_integrates() {
         let expression = ["4*sqrt(1-x*x)", "0", "1", "20000", "2"];
         let Some(printed) = run("integrate/scheduler.py", &expression).await else { return };
         assert!(printed.contains("integral: 3.1415"), "{printed}");
+    });
+}
+
+/// A task of `integration/pymesos/executor.py`, which is over when a file is there.
+fn waiting_task(id: &str, python: &OsString, offer: &Value, until: &Path) -> Value {
+    let executor = binary::workspace().join("integration/pymesos/executor.py");
+    let command = format!("exec {} {}", Path::new(python).display(), executor.display());
+    json!({
+        "name": id, "task_id": { "value": id }, "agent_id": offer["agent_id"], "resources": scalars(0.5, 32.0),
+        "data": base64(until),
+        "executor": {
+            "type": "CUSTOM", "executor_id": { "value": "waiting" }, "framework_id": offer["framework_id"],
+            "resources": scalars(0.5, 64.0), "command": { "value": command },
+        }
+    })
+}
+
+fn base64(path: &Path) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(path.to_str().unwrap())
+}
+
+/// The newest outstanding offer of the only framework.
+async fn offer_of(cluster: &Cluster) -> Value {
+    wait::until("an offer", async || {
+        let state = cluster.leader_state().await?;
+        let framework = &state["frameworks"][0];
+        let offer = framework["offers"].as_array().and_then(|offers| offers.last()).ok_or("none yet")?;
+        let value = |id: &Value| json!({ "value": id });
+        Ok::<_, String>(json!({
+            "id": value(&offer["id"]), "agent_id": value(&offer["slave_id"]), "framework_id": value(&framework["id"]),
+        }))
+    })
+    .await
+}
+
+/// `--recover=reconnect`, with an executor that is not ours.
+#[test]
+fn an_executor_of_pymesos_goes_on_at_the_next_agent() {
+    libprocess::run(async {
+        let Some(python) = python() else { return };
+        // PyMesos' pauses between its attempts may be longer than the two seconds that an agent waits by default.
+        let agent = AgentSpec::new("cpus:4;mem:2048").with("--executor_reregistration_timeout=15secs");
+        let mut cluster = Cluster::start(&[], &[agent]).await;
+        let mut scheduler =
+            ApiScheduler::subscribe(cluster.master(), framework("steady", Duration::from_secs(600))).await;
+        let (one, two) = (cluster.folder().join("one"), cluster.folder().join("two"));
+        let offer = scheduler.offer().await;
+        scheduler.launch(&offer, &[waiting_task("t1", &python, &offer, &one)], 0.0).await;
+        let process = scheduler.state("t1", "TASK_RUNNING").await["message"].clone();
+
+        // The first task ends while the agent is away; its executor is asked to run another one afterwards.
+        cluster.agent_process(0).crash();
+        std::fs::write(&one, "").unwrap();
+        cluster.agent_process(0).restart();
+        let status = scheduler.state("t1", "TASK_FINISHED").await;
+        assert_eq!(status["message"], process, "{status}");
+        // It may have come before the update.
+        let offer = offer_of(&cluster).await;
+        scheduler.launch(&offer, &[waiting_task("t2", &python, &offer, &two)], 0.0).await;
+        let status = scheduler.state("t2", "TASK_RUNNING").await;
+        assert_eq!(status["message"], process, "{status}");
+        std::fs::write(&two, "").unwrap();
+        scheduler.state("t2", "TASK_FINISHED").await;
     });
 }

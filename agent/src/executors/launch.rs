@@ -282,6 +282,7 @@ impl Agent {
             self.remove_executor(framework_id, executor_id, ctx);
         }
         self.remove_framework_if_idle(framework_id, ctx);
+        self.misses_one_less(ctx);
         self.touch(ctx);
     }
 

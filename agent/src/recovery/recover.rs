@@ -3,8 +3,10 @@
 //! ```text
 //! read the checkpoints -> is it still the same agent? -> books and streams as they were
 //!     -> the containerizer adopts the containers -> executors may subscribe
-//!     -> those that have not after executor_reregistration_timeout are killed -> look for a master
+//!     -> when all have, or those that have not after executor_reregistration_timeout are killed -> look for a master
 //! ```
+//!
+//! Upstream's agent waits for the whole of that time, also when nobody is missing.
 //!
 //! Upstream: `Slave::recover`, `_recover`, `__recover`, `recoverFramework`,
 //! `Framework::recoverExecutor`, `reregisterExecutorTimeout`.
@@ -220,13 +222,29 @@ impl Agent {
                 self.shut_down_executor(&framework, &executor, ctx);
             }
         }
-        if self.frameworks.is_empty() || self.settings.recover == Recover::Cleanup {
+        if self.settings.recover == Recover::Cleanup {
             self.finish_recovery(ctx);
-        } else {
+        } else if self.misses_executors() {
             tracing::info!(timeout = ?self.settings.executor_reregistration_timeout, "waiting for executors to subscribe again");
             ctx.after(self.settings.executor_reregistration_timeout, ReregistrationOverdue);
+        } else {
+            self.finish_recovery(ctx);
         }
         self.touch(ctx);
+    }
+
+    /// Whether there is an executor that has neither subscribed nor ended.
+    fn misses_executors(&self) -> bool {
+        let mut executors = self.frameworks.values().flat_map(|framework| framework.executors.values());
+        executors.any(|executor| executor.phase == ExecutorPhase::Registering)
+    }
+
+    /// An executor has subscribed, or has ended: was it the last one that recovery waited for?
+    pub(crate) fn misses_one_less(&mut self, ctx: &mut Context<Self>) {
+        let waits = self.phase == Phase::Recovering && self.settings.recover == Recover::Reconnect;
+        if waits && self.executors_welcome && !self.misses_executors() {
+            self.finish_recovery(ctx);
+        }
     }
 
     fn all_executors(&self) -> Vec<(FrameworkId, ExecutorId, ContainerId)> {
@@ -291,6 +309,9 @@ impl Agent {
 
 impl Handle<ReregistrationOverdue> for Agent {
     fn handle(&mut self, _: ReregistrationOverdue, _: &Pid, ctx: &mut Context<Self>) {
+        if self.phase != Phase::Recovering {
+            return;
+        }
         let timeout = duration::format(self.settings.executor_reregistration_timeout);
         let containerizer = self.colleagues.containerizer.clone();
         for framework in self.frameworks.values_mut() {

@@ -204,7 +204,7 @@ fn a_launch_that_was_on_its_way_when_the_agent_registered_again_is_dropped() {
             Heard::Reregister(message) => Some(message),
             _ => None,
         });
-        let message = message.last().unwrap();
+        let message = message.next_back().unwrap();
         assert_eq!(message.tasks.len(), 1);
         let since = message.resource_version_uuid.unwrap();
         world.forget();
