@@ -13,6 +13,7 @@ use libprocess::metrics::{Counter, Gauge};
 use libprocess::{Address, FixedState, Node, QueueLengths};
 use mesos::tasks::is_terminal;
 use mesos::v1::scheduler::{call, event};
+use mesos::v1::task_status::{Reason, Source};
 use mesos::v1::{self, TaskState};
 use mesos::{Enum, FrameworkId, v1::offer::operation};
 
@@ -29,6 +30,9 @@ macro_rules! counters {
             $(pub(crate) $field: Counter,)*
             node: libprocess::Metrics,
             frameworks: IndexMap<FrameworkId, FrameworkMetrics, FixedState>,
+            /// `master/task_lost/source_master/reason_invalid_offers` and its like. There is no more of them than the
+            /// protocol has states, sources and reasons.
+            reasons: IndexMap<(TaskState, Source, Reason), Counter, FixedState>,
             /// For frameworks that are not registered: counted nowhere.
             nobody: FrameworkMetrics,
             elected: Gauge,
@@ -47,6 +51,7 @@ macro_rules! counters {
                     $($field: metrics.counter(counters!(@name $field $(= $name)?)),)*
                     node: metrics.clone(),
                     frameworks: IndexMap::default(),
+                    reasons: IndexMap::default(),
                     nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new(), None),
                     elected: metrics.gauge("master/elected"),
                     operator_event_stream_subscribers: metrics
@@ -126,7 +131,7 @@ impl Metrics {
     }
 
     /// A task became terminal (or unreachable, which is counted by a gauge).
-    pub(crate) fn task_ended(&self, status: &v1::TaskStatus) {
+    pub(crate) fn task_ended(&mut self, status: &v1::TaskStatus) {
         let counter = match status.state() {
             TaskState::TaskFinished => &self.tasks_finished,
             TaskState::TaskFailed => &self.tasks_failed,
@@ -142,18 +147,19 @@ impl Metrics {
         self.task_reason(status);
     }
 
-    /// `master/task_lost/source_master/reason_invalid_offers` and its like.
-    fn task_reason(&self, status: &v1::TaskStatus) {
-        if status.reason.is_some() {
-            let name = format!(
-                "master/{}/{}/{}",
-                status.state().as_str_name(),
-                status.source().as_str_name(),
-                status.reason().as_str_name()
-            );
-            // Upstream's metrics know agents under their old name.
-            self.node.counter(&name.to_lowercase().replace("agent", "slave")).increment();
+    /// Why a task ended. The metric is there from the first such end on.
+    fn task_reason(&mut self, status: &v1::TaskStatus) {
+        if status.reason.is_none() {
+            return;
         }
+        let (state, source, reason) = (status.state(), status.source(), status.reason());
+        let registered = || {
+            let parts = [state.as_str_name(), source.as_str_name(), reason.as_str_name()];
+            // Upstream's metrics know agents under their old name.
+            let name = format!("master/{}", parts.join("/")).to_lowercase().replace("agent", "slave");
+            self.node.counter(&name)
+        };
+        self.reasons.entry((state, source, reason)).or_insert_with(registered).increment();
     }
 
     /// The metrics of a framework; of nobody if it is not registered.

@@ -7,6 +7,7 @@
 //! It knows neither actors nor HTTP; the endpoints are `system::metrics`. Rules of names, percentiles and windows are
 //! upstream's (3rdparty/libprocess/include/process/{statistics,timeseries}.hpp, src/metrics/metrics.cpp).
 
+mod collection;
 mod describe;
 mod exposition;
 mod kinds;
@@ -14,7 +15,6 @@ mod series;
 mod snapshot;
 mod statistics;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::future::Future;
@@ -22,7 +22,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
 use parking_lot::RwLock;
 
 pub use describe::Description;
@@ -31,8 +30,9 @@ pub use kinds::{Asked, Counter, Gauge, Kind, Metric, Pulled, Series, TimerMetric
 pub use snapshot::Snapshot;
 pub use statistics::Statistics;
 
+use collection::{Collection, Table};
 use describe::Descriptions;
-use snapshot::{Reading, Value};
+use snapshot::Value;
 
 /// A metric of this name is there already.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +42,7 @@ pub struct Duplicate(pub String);
 /// The metrics of a node. Clones are the same registry.
 #[derive(Clone, Default)]
 pub struct Metrics {
-    table: Arc<RwLock<BTreeMap<Arc<str>, Metric>>>,
+    table: Arc<RwLock<Table>>,
     descriptions: Arc<RwLock<Arc<Descriptions>>>,
 }
 
@@ -149,39 +149,28 @@ impl Metrics {
 
     /// What can be read at once: all but what actors have to be asked for.
     pub fn snapshot(&self) -> Snapshot {
-        let readings = self.entries().into_iter().filter_map(|(name, metric)| {
-            let value = read(&metric)?;
-            Some(Reading { name, value })
-        });
-        Snapshot { readings: readings.collect(), descriptions: self.descriptions.read().clone() }
+        self.look_up().read_at_once()
     }
 
-    /// Everything. Actors are asked all at once; who has not answered after `patience` is left out.
-    pub fn collect(&self, patience: Duration) -> impl Future<Output = Snapshot> + Send + use<> {
-        let entries = self.entries();
+    /// Everything. Actors are asked all at once; who has not answered after `patience` is left out. Nothing is looked up
+    /// before somebody waits for it. Where there may be many metrics: [`crate::system::show_metrics`].
+    pub async fn collect(&self, patience: Duration) -> Snapshot {
+        let found = self.look_up();
+        let answers = found.ask(patience).await;
+        found.read(answers)
+    }
+
+    /// All metrics as they are now, to be asked for and read.
+    pub(crate) fn look_up(&self) -> Collection {
         let descriptions = self.descriptions.read().clone();
-        async move {
-            let questions = entries.iter().filter_map(|(_, metric)| match metric {
-                Metric::Asked(asked) => Some(tokio::time::timeout(patience, asked.answer())),
-                _ => None,
-            });
-            let mut answers = join_all(questions).await.into_iter();
-            let readings = entries.into_iter().filter_map(|(name, metric)| {
-                let value = match metric {
-                    Metric::Asked(_) => Value::Gauge(answers.next()?.ok()??),
-                    _ => read(&metric)?,
-                };
-                Some(Reading { name, value })
-            });
-            Snapshot { readings: readings.collect(), descriptions }
-        }
+        Collection::of(&self.table, descriptions)
     }
 
     /// One value of the snapshot.
     pub fn value(&self, name: &str) -> Option<f64> {
         let find = |name: &str| self.table.read().get(name).cloned();
         if let Some(metric) = find(name) {
-            return match read(&metric)? {
+            return match Value::now(&metric)? {
                 Value::Counter(count) => Some(count as f64),
                 Value::Gauge(value) => Some(value),
                 Value::Series { last, .. } => last,
@@ -192,11 +181,6 @@ impl Metrics {
             Metric::Series(series) => series.statistics()?.entries().find(|(k, _)| *k == key).map(|(_, v)| v),
             _ => None,
         }
-    }
-
-    /// All metrics, sorted by name. They are read without the lock: a pulled gauge may itself look for metrics.
-    fn entries(&self) -> Vec<(Arc<str>, Metric)> {
-        self.table.read().iter().map(|(name, metric)| (name.clone(), metric.clone())).collect()
     }
 
     /// Adds `fresh`, unless the name is taken: then gives what is there. A name that is taken by
@@ -216,17 +200,6 @@ impl Metrics {
             }
         }
     }
-}
-
-/// The value of what can be read at once.
-fn read(metric: &Metric) -> Option<Value> {
-    Some(match metric {
-        Metric::Counter(counter) => Value::Counter(counter.value()),
-        Metric::Gauge(gauge) => Value::Gauge(gauge.value()),
-        Metric::Pulled(pulled) => Value::Gauge(pulled.value()),
-        Metric::Series(series) => Value::of(series),
-        Metric::Asked(_) => return None,
-    })
 }
 
 impl fmt::Debug for Metrics {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::describe::Descriptions;
 use super::exposition::{self, Exposition};
-use super::kinds::{Kind, Series};
+use super::kinds::{Kind, Metric};
 use super::statistics::Statistics;
 
 /// The values of all metrics at one moment.
@@ -38,9 +38,18 @@ impl Value {
         }
     }
 
-    pub(super) fn of(series: &Series) -> Value {
-        let (count, sum) = series.totals();
-        Value::Series { last: series.last(), statistics: series.statistics(), count, sum }
+    /// The value of what can be read at once.
+    pub(super) fn now(metric: &Metric) -> Option<Value> {
+        Some(match metric {
+            Metric::Counter(counter) => Value::Counter(counter.value()),
+            Metric::Gauge(gauge) => Value::Gauge(gauge.value()),
+            Metric::Pulled(pulled) => Value::Gauge(pulled.value()),
+            Metric::Series(series) => {
+                let (count, sum) = series.totals();
+                Value::Series { last: series.last(), statistics: series.statistics(), count, sum }
+            }
+            Metric::Asked(_) => return None,
+        })
     }
 }
 

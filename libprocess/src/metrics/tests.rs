@@ -109,6 +109,16 @@ fn an_actor_that_does_not_answer_does_not_hold_up_the_rest() {
     });
 }
 
+#[test]
+fn nothing_is_looked_up_before_somebody_waits_for_it() {
+    crate::testing::run(async {
+        let metrics = Metrics::new();
+        let collected = metrics.collect(Duration::from_secs(1));
+        metrics.counter("late");
+        assert_eq!(json(&collected.await), r#"{"late":0.0}"#);
+    });
+}
+
 /// One metric of each kind, described and not.
 fn some_of_everything() -> Metrics {
     static TABLE: [Description; 4] = [

@@ -5,8 +5,7 @@
 //! | GET `/snapshot` | anybody | all metrics as one flat JSON object, sorted by name |
 //! | GET `/` | anybody | the same in Prometheus's text form, or as OpenMetrics for who asks for it |
 //!
-//! The registry is [`crate::Metrics`]; reading and rendering happen on the connection's thread. Snapshots are held to a
-//! rate, by default two in a second, as upstream's are (3rdparty/libprocess/src/metrics/metrics.cpp): more of them wait
+//! The registry is [`crate::Metrics`]; [`show_metrics`] reads and renders them. Snapshots are held to a rate, by default two in a second, as upstream's are (3rdparty/libprocess/src/metrics/metrics.cpp): more of them wait
 //! for their turn, and at most [`MAX_WAITING`] do.
 
 use std::sync::Arc;
@@ -19,12 +18,16 @@ use crate::duration;
 use crate::http::{Query, Realm, Reply, Request, Response};
 use crate::install::Install;
 use crate::limiter::{Rate, RateLimiter};
-use crate::metrics::{Exposition, Metrics};
+use crate::metrics::{Exposition, Snapshot};
+use crate::node::Node;
 use crate::process::{Place, Process};
 
 /// How long actors may take to answer if nobody says otherwise. (Upstream waits for them without end.) Shorter than the
 /// time-outs of usual clients, so that these see the rest.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const METRICS_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Metrics from which on they are not looked up and rendered between other requests: that takes a millisecond, or more.
+const LARGE: usize = 1000;
 
 /// Requests that may wait for their turn. A client that sends more than the rate allows for long is told so.
 const MAX_WAITING: usize = 1000;
@@ -54,7 +57,7 @@ impl MetricsEndpoint {
             Ok(patience) => patience,
             Err(refusal) => return refusal.into(),
         };
-        let (metrics, limiter) = (ctx.node().metrics().clone(), self.limiter.clone());
+        let (node, limiter) = (ctx.node().clone(), self.limiter.clone());
         Reply::later(async move {
             if let Some(limiter) = limiter {
                 if limiter.waiting() >= MAX_WAITING {
@@ -62,7 +65,8 @@ impl MetricsEndpoint {
                 }
                 limiter.acquire().await;
             }
-            Response::jsonp(&request.query, metrics.collect(patience).await.to_json())
+            let show = move |snapshot: &Snapshot| Response::jsonp(&request.query, snapshot.to_json());
+            show_metrics(&node, patience, show).await
         })
     }
 
@@ -72,10 +76,9 @@ impl MetricsEndpoint {
             Err(refusal) => return refusal.into(),
         };
         let form = preferred(request.headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()));
-        let metrics: Metrics = ctx.node().metrics().clone();
-        Reply::later(async move {
-            Response::ok(form.content_type(), metrics.collect(patience).await.to_text(form))
-        })
+        let node = ctx.node().clone();
+        let show = move |snapshot: &Snapshot| Response::ok(form.content_type(), snapshot.to_text(form));
+        Reply::later(async move { show_metrics(&node, patience, show).await })
     }
 }
 
@@ -89,10 +92,26 @@ impl Process for MetricsEndpoint {
     }
 }
 
+/// Makes something of all metrics. Actors are asked all at once; who has not answered after `patience` is left out. Many
+/// metrics are looked up and shown on a thread for it; whatever there is, nothing is done before somebody waits for it.
+pub async fn show_metrics<T: Send + 'static>(
+    node: &Node,
+    patience: Duration,
+    show: impl FnOnce(&Snapshot) -> T + Send + 'static,
+) -> T {
+    let metrics = node.metrics().clone();
+    if metrics.len() < LARGE {
+        return show(&metrics.collect(patience).await);
+    }
+    let found = node.blocking(move || metrics.look_up()).await;
+    let answers = found.ask(patience).await;
+    node.blocking(move || show(&found.read(answers))).await
+}
+
 /// How long a request lets actors take.
 fn patience(query: &Query) -> Result<Duration, Response> {
     match query.get("timeout") {
-        None => Ok(PATIENCE),
+        None => Ok(METRICS_PATIENCE),
         Some(text) => duration::parse(text)
             .map_err(|error| Response::bad_request(format!("Invalid timeout '{text}': {error}.\n"))),
     }

@@ -26,6 +26,7 @@ mod version;
 
 pub use logging::{GetLevel, LevelError, LogControl, Logging, SetLevel};
 pub(crate) use metrics::SnapshotRate;
+pub use metrics::{METRICS_PATIENCE, show_metrics};
 
 use crate::node::Node;
 

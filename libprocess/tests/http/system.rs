@@ -31,6 +31,28 @@ fn every_node_shows_itself() {
 }
 
 #[test]
+fn many_metrics_are_looked_up_and_shown_on_a_thread_for_it() {
+    with_node(|f| async move {
+        let metrics = f.node.metrics();
+        let (looked, threads) = std::sync::mpsc::channel();
+        metrics.pull_gauge("who/looks", move || {
+            looked.send(std::thread::current().id()).unwrap();
+            1.0
+        });
+        assert!(f.get("/metrics/snapshot").await.contains(r#""who/looks":1.0"#));
+        let http = threads.try_recv().unwrap();
+        (0..1000).for_each(|number| metrics.counter(&format!("many/{number}")).increment());
+        for path in ["/metrics/snapshot", "/metrics"] {
+            let shown = f.get(path).await;
+            assert!(shown.contains("many/999\":1.0") || shown.contains("many_999_total 1\n"), "{shown}");
+            let thread = threads.try_recv().unwrap();
+            assert_ne!(thread, http, "{path}");
+            assert_ne!(thread, std::thread::current().id(), "{path}");
+        }
+    });
+}
+
+#[test]
 fn help_is_there_in_three_forms() {
     with_node(|f| async move {
         let html = f.get("/help").await;

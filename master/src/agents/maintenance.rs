@@ -90,8 +90,7 @@ pub(super) fn leave_if_down(master: &mut Master, agent: &AgentId, ctx: &mut Cont
     }
 }
 
-/// The registered agents on a machine. Maintenance changes rarely: all agents are looked at.
-pub(crate) fn agents_on(master: &Master, machine: &MachineKey) -> Vec<AgentId> {
-    let agents = master.cluster.agents().values().filter(|agent| &agent.machine() == machine);
-    agents.map(|agent| agent.id.clone()).collect()
+/// The registered agents on a machine.
+fn agents_on(master: &Master, machine: &MachineKey) -> Vec<AgentId> {
+    master.cluster.machines().agents_on(machine).cloned().collect()
 }

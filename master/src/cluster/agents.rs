@@ -32,6 +32,7 @@ impl Cluster {
         self.tally.count_agent(agent.connected, agent.active, 1);
         self.tally.change_total(&agent.total, 1);
         self.agents_by_pid.insert(agent.pid.clone(), agent.id.clone());
+        self.machines.add(&agent);
         self.agents.insert_mut(agent.id.clone(), Arc::new(agent));
     }
 
@@ -46,13 +47,16 @@ impl Cluster {
     pub fn update_agent(&mut self, introduction: Introduction, now: SystemTime) {
         let (id, tally) = (introduction.id.clone(), self.tally.clone());
         let Some(agent) = self.agent_mut(&id) else { return };
-        let old_pid = agent.pid.clone();
+        let (old_pid, old_machine) = (agent.pid.clone(), agent.machine());
         tally.change_total(&agent.total, -1);
         agent.update(introduction, now);
         tally.change_total(&agent.total, 1);
-        let pid = agent.pid.clone();
         self.forget_pid(&old_pid, &id);
-        self.agents_by_pid.insert(pid, id);
+        self.machines.remove(old_machine, &id);
+        if let Some(agent) = self.agents.get(&id) {
+            self.machines.add(agent);
+            self.agents_by_pid.insert(agent.pid.clone(), id);
+        }
     }
 
     /// An agent reported other resources, or another version of them.
@@ -90,6 +94,7 @@ impl Cluster {
         let agent = self.agents.get(id)?.clone();
         self.agents.remove_mut(id);
         self.forget_pid(&agent.pid, id);
+        self.machines.remove(agent.machine(), id);
         self.tally.count_agent(agent.connected, agent.active, -1);
         self.tally.change_total(&agent.total, -1);
         if self.removed_agents.len() == MAX_REMOVED_AGENTS {

@@ -12,6 +12,7 @@ pub mod agent;
 mod agents;
 pub mod books;
 pub mod framework;
+mod machines;
 pub mod offer;
 pub mod operations;
 pub mod persistent;
@@ -40,6 +41,7 @@ use crate::registrar::{Activation, Maintenance};
 pub use agent::{Agent, AgentResources, Introduction, machine_of};
 pub use books::Books;
 pub use framework::{Connection, Executor, Framework};
+pub use machines::Machines;
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
 pub use offer::Offer;
 pub use operations::OperationChange;
@@ -77,6 +79,8 @@ pub struct Cluster {
     agents: Ordered<AgentId, Arc<Agent>>,
     /// Finds an agent by its pid; not part of a snapshot.
     agents_by_pid: IndexMap<Pid, AgentId, FixedState>,
+    /// Finds agents by the machine that they are on.
+    machines: Machines,
     offers: Map<OfferId, Arc<Offer>>,
     /// Finds operations by the ids that their frameworks gave them; not part of a snapshot.
     named_operations: operations::Named,
@@ -110,6 +114,7 @@ impl Cluster {
             completed_frameworks: History::new(limits.completed_frameworks),
             agents: persistent::ordered(),
             agents_by_pid: IndexMap::default(),
+            machines: Machines::default(),
             offers: persistent::map(),
             named_operations: operations::Named::new(),
             recovered_agents: persistent::ordered(),
@@ -182,6 +187,11 @@ impl Cluster {
     /// The registered agent at this pid.
     pub fn agent_at(&self, pid: &Pid) -> Option<&Arc<Agent>> {
         self.agents_by_pid.get(pid).and_then(|id| self.agents.get(id))
+    }
+
+    /// Where the registered agents are. A copy costs a few pointers.
+    pub fn machines(&self) -> &Machines {
+        &self.machines
     }
 
     /// All registered agents.

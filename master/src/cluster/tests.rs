@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use mesos::MachineKey;
 use mesos::v1::task_status::Reason;
 
 use super::testing::{allocated, cluster, now, offer, task_of};
@@ -142,6 +143,60 @@ fn a_removed_agent_is_known_as_removed_until_it_returns() {
     assert!(!cluster.unreachable_agents().contains_key(&a()));
     assert_eq!(cluster.agent_at(&pid).unwrap().id, a());
     assert_eq!(cluster.tally().total.get(0), 4.0);
+}
+
+/// What the index must say: all agents are looked at.
+fn looked_for(cluster: &Cluster, machine: &MachineKey) -> Vec<AgentId> {
+    let on_it = cluster.agents().values().filter(|agent| &agent.machine() == machine);
+    on_it.map(|agent| agent.id.clone()).collect()
+}
+
+#[test]
+fn agents_are_found_by_their_machine_also_when_they_return_on_another() {
+    let key = |hostname: &str, ip: &str| {
+        MachineKey::from(&v1::MachineId { hostname: Some(hostname.into()), ip: Some(ip.into()) })
+    };
+    let machines = [key("host", "10.0.0.1"), key("host", "10.0.0.2"), key("other", "10.0.0.1"), key("", "")];
+    let at = |id: &str, hostname: &str, ip: [u8; 4]| {
+        let testing = testing::agent(id, "cpus:1");
+        let total = testing.total.clone();
+        Introduction {
+            id: testing.id,
+            info: v1::AgentInfo { hostname: hostname.into(), ..(*testing.info).clone() },
+            pid: Pid::new("slave(1)", (ip, 5051).into()),
+            version: testing.version,
+            capabilities: Vec::new(),
+            resource_version: None,
+            resources: AgentResources { checkpointed: Resources::default(), total },
+        }
+    };
+    let (one, two) = ([10, 0, 0, 1], [10, 0, 0, 2]);
+    let mut cluster = Cluster::default();
+    let check = |cluster: &Cluster, expected: [&[&str]; 3]| {
+        for (machine, expected) in machines.iter().zip(expected.into_iter().chain([&[][..]])) {
+            let found: Vec<&AgentId> = cluster.machines().agents_on(machine).collect();
+            assert_eq!(found.iter().map(|id| id.as_str()).collect::<Vec<_>>(), expected, "{machine}");
+            assert_eq!(found, looked_for(cluster, machine).iter().collect::<Vec<_>>());
+        }
+        assert_eq!(cluster.machines().len(), cluster.agents().size());
+    };
+    for (id, hostname, ip) in
+        [("b", "host", one), ("a", "HOST", one), ("c", "host", two), ("d", "other", one)]
+    {
+        cluster.add_agent(Agent::new(at(id, hostname, ip), now()));
+    }
+    check(&cluster, [&["a", "b"], &["c"], &["d"]]);
+    let before = cluster.machines().clone();
+    // Another address; another name; the same place again.
+    cluster.update_agent(at("a", "host", two), now());
+    cluster.update_agent(at("b", "other", one), now());
+    cluster.update_agent(at("c", "host", two), now());
+    check(&cluster, [&[], &["a", "c"], &["b", "d"]]);
+    cluster.remove_agent(&"c".into());
+    cluster.remove_agent(&"c".into());
+    cluster.update_agent(at("c", "host", one), now());
+    check(&cluster, [&[], &["a"], &["b", "d"]]);
+    assert_eq!(before.agents_on(&machines[0]).count(), 2, "what a reader has stays as it was");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use libprocess::http::{Reply, Request, Response};
 use mesos::v1::machine_info::Mode;
 use mesos::v1::maintenance::{ClusterStatus, Schedule, cluster_status::DrainingMachine};
 use mesos::v1::{self, master::response};
-use mesos::{AgentId, MediaType, codec, json};
+use mesos::{MachineKey, MediaType, codec, json};
 
 use super::body::Body;
 use super::{removed_meanwhile, store_and_answer};
@@ -22,7 +22,7 @@ use crate::agents::maintenance;
 use crate::authorization::Action;
 use crate::calls::http::principal;
 use crate::master::Master;
-use crate::registrar::Operation;
+use crate::registrar::{Maintenance, Operation};
 use crate::validation::{Checked, maintenance as validation};
 
 /// `/maintenance/schedule`.
@@ -33,8 +33,8 @@ pub(super) fn schedule_endpoint(
 ) -> Result<Reply, Response> {
     match request.method {
         Method::GET => {
-            let schedule = schedule(master);
-            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&schedule))))
+            let planned = master.cluster.maintenance().clone();
+            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&schedule(&planned)))))
         }
         Method::POST => {
             let body = Body::bare(&request.body).object()?;
@@ -77,8 +77,9 @@ pub(super) fn machine_endpoint(
 
 /// GET_MAINTENANCE_SCHEDULE.
 pub(super) fn get_schedule(master: &Master, media: MediaType) -> Reply {
-    let schedule = schedule(master);
+    let planned = master.cluster.maintenance().clone();
     Reply::render(move || {
+        let schedule = schedule(&planned);
         let response = v1::master::Response {
             r#type: Some(response::Type::GetMaintenanceSchedule.into()),
             get_maintenance_schedule: Some(response::GetMaintenanceSchedule { schedule }),
@@ -88,8 +89,8 @@ pub(super) fn get_schedule(master: &Master, media: MediaType) -> Reply {
     })
 }
 
-fn schedule(master: &Master) -> Schedule {
-    master.cluster.maintenance().schedule.clone().unwrap_or_default()
+fn schedule(planned: &Maintenance) -> Schedule {
+    planned.schedule.clone().unwrap_or_default()
 }
 
 /// UPDATE_MAINTENANCE_SCHEDULE.
@@ -156,8 +157,9 @@ fn all_in(master: &Master, machines: &[v1::MachineId], mode: Mode, otherwise: &s
     for id in machines {
         let refuse =
             |why: &str| Err(Response::bad_request(format!("Machine '{}' {why}", validation::text(id))));
-        match master.cluster.maintenance().machines.get(&id.into()) {
-            None if !maintenance::agents_on(master, &id.into()).is_empty() => return refuse(otherwise),
+        let key = id.into();
+        match master.cluster.maintenance().machines.get(&key) {
+            None if master.cluster.machines().agents_on(&key).next().is_some() => return refuse(otherwise),
             None => return refuse("is not part of a maintenance schedule"),
             Some(info) if info.mode() != mode => return refuse(otherwise),
             Some(_) => {}
@@ -178,27 +180,24 @@ pub(super) fn get_status(master: &Master, media: MediaType) -> Reply {
     })
 }
 
-/// Which machines are draining, with what frameworks say to it, and which are down.
+/// Which machines are draining, with what frameworks say to it, and which are down. The master gives away what is planned
+/// and where its agents are; nothing is looked up on its thread.
 fn status(master: &Master, show: impl FnOnce(ClusterStatus) -> Response + Send + 'static) -> Reply {
-    let planned = master.cluster.maintenance().clone();
-    let draining = planned.machines.iter().filter(|(_, info)| info.mode() == Mode::Draining);
-    let draining: Vec<(v1::MachineId, Vec<AgentId>)> =
-        draining.map(|(key, info)| (info.id.clone(), maintenance::agents_on(master, key))).collect();
+    let (planned, machines) = (master.cluster.maintenance().clone(), master.cluster.machines().clone());
     let answers = master.allocation.inverse_offer_statuses();
     Reply::later(async move {
         let Ok(answers) = answers.await else {
             return Response::service_unavailable("The allocator has ended");
         };
-        let of_machine = |agents: Vec<AgentId>| {
-            let found = agents.into_iter().filter_map(|agent| answers.get(&agent));
-            found.flat_map(|of_agent| of_agent.values().cloned()).collect()
+        let of_machine = |(key, info): (&MachineKey, &v1::MachineInfo)| {
+            let found = machines.agents_on(key).filter_map(|agent| answers.get(agent));
+            let statuses = found.flat_map(|of_agent| of_agent.values().cloned()).collect();
+            DrainingMachine { id: info.id.clone(), statuses }
         };
-        let draining = draining.into_iter();
+        let draining = planned.machines.iter().filter(|(_, info)| info.mode() == Mode::Draining);
         let down = planned.machines.values().filter(|info| info.mode() == Mode::Down);
         show(ClusterStatus {
-            draining_machines: draining
-                .map(|(id, agents)| DrainingMachine { id, statuses: of_machine(agents) })
-                .collect(),
+            draining_machines: draining.map(of_machine).collect(),
             down_machines: down.map(|info| info.id.clone()).collect(),
         })
     })

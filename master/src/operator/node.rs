@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ::http::StatusCode;
 use libprocess::http::{Reply, Response};
-use libprocess::system::{GetLevel, LevelError, SetLevel};
+use libprocess::metrics::Snapshot;
+use libprocess::system::{GetLevel, LevelError, METRICS_PATIENCE, SetLevel, show_metrics};
 use libprocess::{Context, Node};
 use mesos::tasks::seconds;
 use mesos::v1::master::call::SetLoggingLevel;
@@ -15,10 +16,6 @@ use mesos::{MediaType, codec, v1};
 
 use crate::leadership;
 use crate::master::Master;
-
-/// How long actors may take to give their metrics if the call says nothing; as for `/metrics/snapshot`. (Upstream waits
-/// for them without end.)
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// 200 with a response.
 pub(super) fn respond(media: MediaType, response: &v1::master::Response) -> Response {
@@ -69,21 +66,19 @@ pub(super) fn master(master: &Master, media: MediaType) -> Reply {
     respond(media, &v1::master::Response { get_master, ..of(Type::GetMaster) }).into()
 }
 
-/// GET_METRICS. `timeout` is how long actors may take; what is not there by then is left out.
+/// GET_METRICS. `timeout` is how long actors may take, or else as long as for `/metrics/snapshot`; what is not there by then
+/// is left out. The master looks nothing up.
 pub(super) fn metrics(node: &Node, timeout: Option<v1::DurationInfo>, media: MediaType) -> Reply {
     // A negative time is none.
     let patience = timeout.map(|timeout| Duration::from_nanos(timeout.nanoseconds.try_into().unwrap_or(0)));
-    let collected = node.metrics().collect(patience.unwrap_or(PATIENCE));
-    Reply::later(async move {
-        let snapshot = collected.await;
+    let node = node.clone();
+    let show = move |snapshot: &Snapshot| {
         let metrics = snapshot.values().into_iter();
-        let metric = |(name, value): (std::borrow::Cow<'_, str>, f64)| v1::Metric {
-            name: name.into_owned(),
-            value: Some(value),
-        };
-        let get_metrics = Some(response::GetMetrics { metrics: metrics.map(metric).collect() });
+        let metrics = metrics.map(|(name, value)| v1::Metric { name: name.into_owned(), value: Some(value) });
+        let get_metrics = Some(response::GetMetrics { metrics: metrics.collect() });
         respond(media, &v1::master::Response { get_metrics, ..of(Type::GetMetrics) })
-    })
+    };
+    Reply::later(async move { show_metrics(&node, patience.unwrap_or(METRICS_PATIENCE), show).await })
 }
 
 /// GET_LOGGING_LEVEL.

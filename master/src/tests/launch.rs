@@ -126,8 +126,8 @@ fn a_task_too_big_for_what_is_left_is_refused_and_the_others_run() {
         let agent = cluster.agent("cpus:2;mem:1024").await;
         let mut scheduler = cluster.subscribe(info()).await;
         let offer = scheduler.offer().await;
-        let tasks =
-            json!([task("a", &agent, 1.5, 32.0), task("b", &agent, 1.0, 32.0), task("c", &agent, 0.5, 32.0)]);
+        let tasks = [("a", 1.5), ("b", 1.0), ("c", 0.5), ("d", 1.0)];
+        let tasks = json!(tasks.map(|(id, cpus)| task(id, &agent, cpus, 32.0)));
         scheduler.launch(&[&offer], tasks).await;
         let launched = agent.launched().await;
         let names: Vec<_> = launched.iter().map(|run| run.task.task_id.value.as_str()).collect();
@@ -139,9 +139,10 @@ fn a_task_too_big_for_what_is_left_is_refused_and_the_others_run() {
         assert_eq!(refused.source(), Source::Master);
         assert_eq!(refused.uuid, None);
         assert!(refused.message().contains("is more than available"), "{}", refused.message());
-        assert_eq!(cluster.node.metrics().value("master/tasks_error"), Some(1.0));
+        assert_eq!(scheduler.status().await.task_id.value, "d");
+        assert_eq!(cluster.node.metrics().value("master/tasks_error"), Some(2.0));
         let reasons = "master/task_error/source_master/reason_task_invalid";
-        assert_eq!(cluster.node.metrics().value(reasons), Some(1.0));
+        assert_eq!(cluster.node.metrics().value(reasons), Some(2.0));
     });
 }
 
