@@ -8,19 +8,25 @@
 //! The comparator in the same run: one thread decodes that call, and encodes and decodes that many answers, with nothing
 //! around it.
 
+#[path = "support/master.rs"]
+mod master_here;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
 use harness::bench::{self, Report, Target, in_turn};
 use libprocess::http::{Client, ClientRequest};
 use libprocess::{Context, Encoding, Handle, Install, Message, Node, Pid, Place, Process, WireMessage};
-use master::{Running, Settings};
 use mesos::internal::{FrameworkRegisteredMessage, StatusUpdate, StatusUpdateMessage};
 use mesos::recordio::Decoder;
 use mesos::v1::scheduler::call::{Reconcile, Subscribe, Type, reconcile};
 use mesos::v1::scheduler::{Call, Event, event};
 use mesos::{v0, v1, wire};
 use tokio::sync::oneshot;
+
+/// What the master's program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 const ROUNDS: usize = 3;
@@ -72,21 +78,9 @@ fn reconcile(framework: v1::FrameworkId, tasks: usize) -> Call {
     }
 }
 
-async fn master() -> (Node, Running) {
-    let settings = Settings { ip: Some([127, 0, 0, 1].into()), port: 0, ..Settings::default() };
-    let node = master::node(&settings).start().await.expect("a port is free");
-    let running = master::start(&node, settings).await.expect("a master starts");
-    let client = Client::new();
-    let url = format!("http://{}/state", node.address());
-    while !client.send(ClientRequest::get(&url)).await.is_ok_and(|answer| answer.status.is_success()) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    (node, running)
-}
-
 /// Runs a scheduler on a thread of its own against a master on this one; what it measured.
 async fn beside<F: Future<Output = f64>>(scheduler: impl FnOnce(Pid) -> F + Send + 'static) -> f64 {
-    let (node, running) = master().await;
+    let (node, running) = master_here::master().await;
     let pid = node.pid("master");
     let (done, measured) = oneshot::channel();
     let thread = std::thread::spawn(move || {

@@ -368,14 +368,19 @@ fn in_state_unreachable(task: &Arc<Task>) -> i64 {
 impl Cluster {
     /// Adds a task to its framework and its agent, both of which are known. A task that is over
     /// already uses nothing. The framework must have no task of that id: see [`Cluster::task`].
-    pub fn add_task(&mut self, task: Task) {
+    pub fn add_task(&mut self, mut task: Task) {
         debug_assert!(self.task(&task.framework, task.id.as_str()).is_none(), "a task is added once");
         let active = task.is_active();
         self.tally.count_task(task.state(), 1);
         if active {
             self.tally.change_used(&task.resources, 1);
         }
-        if let Some(agent) = self.agent_mut(&task.agent) {
+        // The texts of ids are shared with those whose they are.
+        if let Some(framework) = self.framework(&task.framework) {
+            task.framework = framework.id.clone();
+        }
+        if let Some(agent) = self.agent_mut(&task.agent.clone()) {
+            task.agent = agent.id.clone();
             agent.tasks.insert_mut((task.framework.clone(), task.id.clone()), ());
             if active {
                 agent.use_resources(&task.framework, &task.resources);
