@@ -440,6 +440,11 @@ fn a_program_that_is_not_there_fails_with_its_name() {
         task.command.as_mut().unwrap().shell = Some(false);
         world.launch(task);
         assert_eq!(world.state().await.0, TaskState::TaskStarting);
+        assert_eq!(
+            world.state().await,
+            (TaskState::TaskRunning, None),
+            "there was a process, as upstream sees it"
+        );
         let (state, message) = world.state().await;
         assert_eq!(state, TaskState::TaskFailed);
         assert!(message.unwrap().contains("'/nowhere/program'"));

@@ -1,24 +1,39 @@
 //! From a task to a process: its command line, its environment, its group.
 
-use std::{os::unix::process::CommandExt, process};
+use std::{io, os::unix::process::CommandExt, process};
 
 use mesos::v1;
+use thiserror::Error;
 use tokio::process::{Child, Command};
+
+/// Why a command did not start, for the task's last update.
+#[derive(Debug, Error)]
+pub(super) enum NotStarted {
+    /// The task does not say what to run.
+    #[error("{0}")]
+    Unspecified(&'static str),
+    /// There was a process for it, which could not become the program.
+    #[error("Failed to execute command '{program}': {source}")]
+    NotExecuted { program: String, source: io::Error },
+}
 
 /// Starts the task's command, as the leader of its own process group, with the standard streams and
 /// the environment of this process.
 ///
 /// # Errors
-/// A message for the task's last update.
-pub(super) fn start(task: &v1::TaskInfo) -> Result<Child, String> {
-    let command = task.command.as_ref().ok_or("the task has no command")?;
+/// See [`NotStarted`].
+pub(super) fn start(task: &v1::TaskInfo) -> Result<Child, NotStarted> {
+    use NotStarted::{NotExecuted, Unspecified};
+    let command = task.command.as_ref().ok_or(Unspecified("the task has no command"))?;
     let value = command.value.as_deref().filter(|value| !value.is_empty());
     let mut process = if command.shell.unwrap_or(true) {
+        let line = value.ok_or(Unspecified("the task's shell command is not specified"))?;
         let mut process = process::Command::new("/bin/sh");
-        process.arg0("sh").arg("-c").arg(value.ok_or("the task's shell command is not specified")?);
+        process.arg0("sh").arg("-c").arg(line);
         process
     } else {
-        let mut process = process::Command::new(value.ok_or("the task's executable is not specified")?);
+        let program = value.ok_or(Unspecified("the task's executable is not specified"))?;
+        let mut process = process::Command::new(program);
         // The arguments begin with the name of the program, as for execve.
         if let Some((name, arguments)) = command.arguments.split_first() {
             process.arg0(name).args(arguments);
@@ -30,7 +45,7 @@ pub(super) fn start(task: &v1::TaskInfo) -> Result<Child, String> {
         .envs(environment(task, command))
         .process_group(0);
     let program = process.get_program().to_string_lossy().into_owned();
-    Command::from(process).spawn().map_err(|error| format!("Failed to execute command '{program}': {error}"))
+    Command::from(process).spawn().map_err(|source| NotExecuted { program, source })
 }
 
 /// What the command's environment has beyond ours.
@@ -74,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_command_that_cannot_start_says_why() {
-        let nothing = start(&v1::TaskInfo::default()).unwrap_err();
+        let nothing = start(&v1::TaskInfo::default()).unwrap_err().to_string();
         assert_eq!(nothing, "the task has no command");
         let missing = v1::CommandInfo {
             shell: Some(false),
@@ -83,7 +98,7 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _guard = runtime.enter();
-        let error = start(&task(missing)).unwrap_err();
+        let error = start(&task(missing)).unwrap_err().to_string();
         assert!(error.starts_with("Failed to execute command '/nowhere/program'"), "{error}");
     }
 }

@@ -25,6 +25,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use self::command::NotStarted;
 use crate::executor::{self, Driver, Executor, ExecutorEnvironment, status};
 
 /// The grace between `SIGTERM` and `SIGKILL` when no kill policy says otherwise (upstream: 3 s).
@@ -112,7 +113,13 @@ impl Executor for CommandExecutor {
                 limit_time(driver, &task);
                 driver.wait_for(async move { child.wait().await }, Self::ended);
             }
-            Err(message) => self.finish(driver, TaskState::TaskFailed, None, message),
+            Err(error) => {
+                // Upstream has seen a process by then, and says so; that it is not the program shows only at its end.
+                if matches!(error, NotStarted::NotExecuted { .. }) {
+                    driver.update(status(&id, TaskState::TaskRunning));
+                }
+                self.finish(driver, TaskState::TaskFailed, None, error.to_string());
+            }
         }
     }
 
