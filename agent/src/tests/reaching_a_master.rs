@@ -200,7 +200,7 @@ fn a_launch_that_was_on_its_way_when_the_agent_registered_again_is_dropped() {
         world.master_says(internal::PingSlaveMessage { connected: false }).await;
         world.pass(Duration::from_secs(1)).await;
         let heard = world.hears().into_iter();
-        let message = heard.filter_map(|heard| match heard {
+        let mut message = heard.filter_map(|heard| match heard {
             Heard::Reregister(message) => Some(message),
             _ => None,
         });
