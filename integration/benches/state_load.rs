@@ -341,7 +341,7 @@ impl Scheduler {
                 offer_ids: vec![offer.id],
                 operations: vec![launch],
                 // What is left is wanted again at once.
-                filters: Some(v1::Filters { refuse_seconds: Some(0.0), ..Default::default() }),
+                filters: Some(v1::Filters { refuse_seconds: Some(0.0) }),
             }),
             ..Default::default()
         };
