@@ -249,7 +249,10 @@ impl Agent {
             message.tasks.extend(framework.pending_tasks().map(staging));
             for executor in framework.executors.values() {
                 let tasks = executor.tasks.launched().chain(executor.tasks.terminated());
-                message.tasks.extend(tasks.map(|(_, task)| (**task).clone()));
+                let tasks = tasks.map(|(_, task)| (**task).clone());
+                message.tasks.extend(
+                    tasks.filter(|task| !is_on(Bug::HidesUnheard) || task.status_update_state.is_some()),
+                );
                 message.tasks.extend(executor.tasks.queued().map(|(_, info)| staging(info)));
                 // The master does not know of executors that the agent has made up, and ended ones
                 // hold nothing.

@@ -64,6 +64,8 @@ pub enum Bug {
     DrainsEarly,
     /// The agent does not report again when the master has believed an older report.
     BelievesOldReports,
+    /// The agent does not mention tasks of which the master has heard nothing yet.
+    HidesUnheard,
     /// The agent says that it has done an operation before it has stored what has come of it.
     AppliesUnstored,
 }
@@ -75,7 +77,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 30] = [
+    pub const ALL: [Bug; 31] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -105,6 +107,7 @@ impl Bug {
         Bug::OffersDeactivated,
         Bug::DrainsEarly,
         Bug::BelievesOldReports,
+        Bug::HidesUnheard,
         Bug::AppliesUnstored,
     ];
 }

@@ -27,6 +27,8 @@ pub enum Invariant {
     NothingVanishes,
     /// Each task that a framework asks for is answered.
     Reconciled,
+    /// A task that a master calls gone does not run, and is not started any more, if its framework checkpoints.
+    GoneIsTrue,
     /// In the master's books, on each agent, what is offered, used and free is what the agent has, and what is reserved is
     /// counted once.
     BooksAddUp,
@@ -56,7 +58,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 20] = [
+    pub const ALL: [Invariant; 21] = [
         Invariant::OneWriter,
         Invariant::OneLeader,
         Invariant::AcknowledgedIsFound,
@@ -66,6 +68,7 @@ impl Invariant {
         Invariant::RunsOnce,
         Invariant::NothingVanishes,
         Invariant::Reconciled,
+        Invariant::GoneIsTrue,
         Invariant::BooksAddUp,
         Invariant::BooksAgree,
         Invariant::SuppressedIsQuiet,

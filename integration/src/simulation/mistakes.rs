@@ -34,6 +34,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::ReadmitsGone => &[GoneStaysGone],
         Bug::OffersDeactivated => &[OutOfServiceIsQuiet],
         Bug::DrainsEarly => &[DrainedIsEmpty],
+        Bug::HidesUnheard => &[GoneIsTrue],
         Bug::BelievesOldReports | Bug::AppliesUnstored => &[ReservedStays],
     }
 }

@@ -40,6 +40,8 @@ pub struct Task {
     pub seen: u32,
     /// Its framework has seen the last update that there will be of its executor.
     pub ended: bool,
+    /// Its framework was told by a master that it is gone.
+    pub gone: bool,
     /// Updates that the agent had acknowledged may be lost with it: the framework does not checkpoint, or the host was
     /// installed anew.
     pub forgetful: bool,
@@ -108,16 +110,19 @@ impl Truth {
 
     /// An executor was told to run a task.
     pub fn started(&self, id: &str, host: &str, forgetful: bool) {
-        let starts = self.change(id, |task| {
+        let (starts, gone) = self.change(id, |task| {
             task.starts += 1;
             task.runs_on = Some(host.to_owned());
             task.host = Some(host.to_owned());
             task.forgetful = forgetful;
-            task.starts
+            (task.starts, task.gone && !forgetful)
         });
         self.network.note(format!("{id} runs on {host}"));
         if starts > 1 {
             self.violation(Invariant::RunsOnce, format!("task {id} was started {starts} times"));
+        }
+        if gone {
+            self.violation(Invariant::GoneIsTrue, format!("task {id} was called gone, and starts on {host}"));
         }
         self.count("tasks started");
     }
@@ -137,7 +142,18 @@ impl Truth {
     /// A framework has seen an update of a task: its executor's (`update`, counted from 1), or someone else's.
     pub fn seen(&self, id: &str, update: Option<u32>, uuid: Option<&[u8]>, state: TaskState, terminal: bool) {
         let Some(update) = update else {
-            if self.change(id, |task| task.ended) && !terminal {
+            let (ended, runs) = self.change(id, |task| {
+                let gone = state == TaskState::TaskGone && uuid.is_none();
+                task.gone |= gone;
+                (task.ended, task.runs_on.clone().filter(|_| gone && !task.forgetful))
+            });
+            if let Some(host) = runs {
+                self.violation(
+                    Invariant::GoneIsTrue,
+                    format!("task {id} is called gone, and runs on {host}"),
+                );
+            }
+            if ended && !terminal {
                 self.count("late states of ended tasks");
             }
             return;
