@@ -3,12 +3,12 @@
 //! A call is validated, then its [`Action`]s are named, each with its object, and `Master::authorize` asks the
 //! [`Authorizer`] whether their principal may do all of them. Only then is it applied. Of a framework the principal is the
 //! one that it subscribed with, of an operator the one of the request. What is refused has happened in no part: a task
-//! becomes TASK_ERROR with REASON_TASK_UNAUTHORIZED, an operation ends in OPERATION_ERROR, a subscription in ERROR, and a
-//! request is answered with 403.
+//! becomes TASK_ERROR with REASON_TASK_UNAUTHORIZED, an operation ends in OPERATION_ERROR, a subscription in ERROR, a
+//! request is answered with 403, and an agent is not answered.
 //!
-//! Today [`permits_all`] is the authorizer: there are no ACLs yet. Not asked here is who may be an agent, and what a reader
-//! may see: answers are shared by all readers (`crate::rendering`), which must end when some may see less. Names and
-//! objects are upstream's (`authorizer.proto`, `master/authorization.cpp`).
+//! Today [`permits_all`] is the authorizer: there are no ACLs yet, and agents have no principals. Not asked here is what a
+//! reader may see: answers are shared by all readers (`crate::rendering`), which must end when some may see less. Names
+//! and objects are upstream's (`authorizer.proto`, `master/authorization.cpp`).
 
 use std::fmt;
 
@@ -40,6 +40,8 @@ pub fn permits_all(_: Option<&str>, _: &Action<'_>) -> bool {
 /// What somebody wants to do, and to what.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action<'a> {
+    /// Be an agent, or be it again.
+    RegisterAgent(&'a v1::AgentInfo),
     /// Be a framework, be it again, or describe itself anew.
     RegisterFramework(&'a FrameworkInfo),
     /// End a framework that is another's.
@@ -82,6 +84,7 @@ impl Action<'_> {
     /// Upstream's name of it.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::RegisterAgent(_) => "REGISTER_AGENT",
             Self::RegisterFramework(_) => "REGISTER_FRAMEWORK",
             Self::TeardownFramework(_) => "TEARDOWN_FRAMEWORK",
             Self::RunTask(..) => "RUN_TASK",
@@ -113,6 +116,7 @@ impl fmt::Display for Action<'_> {
         };
         f.write_str(self.name())?;
         match *self {
+            Self::RegisterAgent(info) => write!(f, " on '{}'", info.hostname),
             Self::RegisterFramework(info) => {
                 let roles: Vec<String> = framework_roles(info).into_iter().collect();
                 write!(f, " '{}' with roles '{}'", info.name, roles.join(", "))
@@ -170,6 +174,16 @@ pub(crate) fn actions(operation: &Operation) -> Vec<Action<'_>> {
     actions.extend(create.map(|volume| Action::CreateVolume(role_of(volume), volume)));
     actions.extend(destroy.map(|volume| Action::DestroyVolume(created_by(volume), volume)));
     actions.extend(resized.map(|volume| Action::ResizeVolume(role_of(volume), volume)));
+    actions
+}
+
+/// The actions of an agent that registers, with resources that are valid and in today's form. What it has reserved by its
+/// settings it reserves; what was reserved since was authorized when that was asked for.
+pub(crate) fn registration(info: &v1::AgentInfo) -> Vec<Action<'_>> {
+    let reserved = info.resources.iter().filter(|resource| !resource.reservations.is_empty());
+    let mut actions: Vec<Action<'_>> =
+        reserved.map(|resource| Action::ReserveResources(role(resource, usize::MAX), resource)).collect();
+    actions.push(Action::RegisterAgent(info));
     actions
 }
 

@@ -7,6 +7,7 @@ use mesos::internal::{RegisterSlaveMessage, SlaveRegisteredMessage};
 use mesos::resources;
 
 use super::{check_domain, maintenance, remove};
+use crate::authorization::registration;
 use crate::cluster::{Agent, Introduction};
 use crate::master::Master;
 use crate::operator::news;
@@ -25,6 +26,10 @@ pub(crate) fn register(
     resources::upgrade_all(&mut message.slave.resources);
     resources::upgrade_all(&mut message.checkpointed_resources);
     if let Err(error) = validate(master, &message) {
+        tracing::warn!(agent = %from, hostname = message.slave.hostname, %error, "ignoring an agent's registration");
+        return;
+    }
+    if let Err(error) = master.authorize(None, registration(&message.slave)) {
         tracing::warn!(agent = %from, hostname = message.slave.hostname, %error, "ignoring an agent's registration");
         return;
     }

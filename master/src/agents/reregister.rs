@@ -23,6 +23,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::watch;
 use super::{activation, check_domain, maintenance, reconcile, shut_down};
+use crate::authorization::registration;
 use crate::cluster::{Agent, AgentResources, Executor, Framework, Introduction, Task, status};
 use crate::frameworks;
 use crate::master::Master;
@@ -62,6 +63,10 @@ pub(crate) fn reregister(
     }
     upgrade(&mut message);
     if let Err(error) = validate(master, &message) {
+        tracing::warn!(agent_id = %id, agent = %from, %error, "ignoring an agent's re-registration");
+        return;
+    }
+    if let Err(error) = master.authorize(None, registration(&message.slave)) {
         tracing::warn!(agent_id = %id, agent = %from, %error, "ignoring an agent's re-registration");
         return;
     }

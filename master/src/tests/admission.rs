@@ -9,6 +9,7 @@ use mesos::v1::domain_info::fault_domain::{RegionInfo, ZoneInfo};
 
 use super::{Agent, Cluster, Got, capabilities};
 use crate::Settings;
+use crate::authorization::Action;
 
 fn domain() -> v1::DomainInfo {
     let (region, zone) = (RegionInfo { name: "here".into() }, ZoneInfo { name: "left".into() });
@@ -51,6 +52,27 @@ fn agents_before_1_0_are_ignored_and_so_are_versions_that_are_none() {
         let agent = cluster.stranger("cpus:1");
         registers_again(&agent, "1.0.0");
         assert!(matches!(agent.taken().await.as_slice(), [Got::Reregistered(_)]));
+    });
+}
+
+/// Upstream: `MasterAuthorizationTest.UnauthorizedToRegisterAgent`, `UnauthorizedToReregisterAgent`, with ACLs there.
+#[test]
+fn agents_that_may_not_be_are_ignored_and_so_are_those_that_may_not_reserve_what_they_have_reserved() {
+    testing::run(async {
+        let denied = |_: Option<&str>, action: &Action<'_>| match action {
+            Action::RegisterAgent(info) => info.hostname != "unwelcome",
+            Action::ReserveResources(role, _) => *role != "theirs",
+            _ => true,
+        };
+        let cluster = Cluster::with_authorizer(Settings::default(), denied).await;
+        let mut unwelcome = cluster.stranger("cpus:1");
+        unwelcome.info.hostname = "unwelcome".into();
+        for agent in [unwelcome, cluster.stranger("cpus(theirs):1")] {
+            registers(&agent, "1.11.0");
+            registers_again(&agent, "1.11.0");
+            assert_eq!(agent.taken().await, []);
+        }
+        cluster.agent("cpus(ours):1").await;
     });
 }
 
