@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libprocess::disk::{Disk, Durability};
-use libprocess::files::Files;
+use libprocess::files::{Attach, Files};
 use libprocess::http::{Client, UnixSocket, UnixSocketError, serve_unix};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::{Attributes, Resources, v1};
@@ -168,6 +168,11 @@ pub async fn start_with(
 
     // What others may look at.
     let files = node.spawn_as("files", Files::new());
+    if let Some(log) = log_file(&settings)
+        && let Ok(Err(error)) = files.ask(Attach { virtual_path: LOG.to_owned(), path: log }).await
+    {
+        tracing::warn!(%error, "the log cannot be shown");
+    }
 
     // Who leads.
     let url = settings.master.url.clone();
@@ -210,6 +215,17 @@ pub async fn start_with(
     Ok(Running { agent, ended: answer })
 }
 
+/// The daemon's log in `--log_dir` is called so, and `.log`.
+pub const LOG_NAME: &str = "mesos-agent";
+
+/// The path of the log in `/files` (upstream: `Slave::initialize`).
+const LOG: &str = "/slave/log";
+
+/// The log that the daemon writes, if `--log_dir` says where.
+fn log_file(settings: &Settings) -> Option<PathBuf> {
+    settings.log_dir.as_ref().map(|directory| Path::new(directory).join(format!("{LOG_NAME}.log")))
+}
+
 /// How executors reach the agent besides its port: a Unix socket, if it shall be.
 fn open_to_executors(node: &Node, settings: &Settings, agent: &Address<Agent>) -> Result<(), StartError> {
     let path = settings.domain_socket_location.clone().filter(|_| settings.http_executor_domain_sockets);
@@ -234,7 +250,7 @@ fn open_to_executors(node: &Node, settings: &Settings, agent: &Address<Agent>) -
 
 /// Makes the work directory, and writes to it. Returns its one absolute name: sandboxes are known by their paths, to
 /// executors as well, which run elsewhere, and to the next agent.
-fn prepare_work_dir(disk: &dyn Disk, path: &std::path::Path) -> Result<PathBuf, StartError> {
+fn prepare_work_dir(disk: &dyn Disk, path: &Path) -> Result<PathBuf, StartError> {
     let refuse =
         |error: std::io::Error| StartError::WorkDir { path: path.to_path_buf(), reason: error.to_string() };
     disk.create_directory(path, Durability::Host).map_err(refuse)?;

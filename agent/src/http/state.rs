@@ -139,6 +139,7 @@ impl Serialize for Snapshot {
         if let Some(hostname) = &self.master_hostname {
             map.serialize_entry("master_hostname", hostname)?;
         }
+        views::optional(&mut map, "log_dir", self.settings.log_dir.as_ref())?;
         map.serialize_entry("flags", &self.settings.effective())?;
         map.serialize_entry("frameworks", &self.frameworks)?;
         map.serialize_entry("completed_frameworks", &self.completed)?;

@@ -132,7 +132,9 @@ mesos::settings! {
                 => |level| values::one_of(level, &["DEBUG", "INFO", "WARNING", "ERROR"]),
             /// How the log is written: text, for people, or json, an object a line. (Not in upstream.)
             logging_format: LogFormat = LogFormat::Text,
-            /// Whether to log nothing.
+            /// Directory for log files.
+            log_dir: Option<String>,
+            /// Log nothing to standard error.
             quiet: bool = false,
         }
     }

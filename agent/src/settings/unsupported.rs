@@ -159,7 +159,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     flag("ip6_discovery_command", Refuse("run the command yourself, and pass its output to --ip")),
     flag("memory_profiling", RefuseOn("there is no memory profiler")),
     // Upstream's flags for logging (`logging/flags.cpp`).
-    flag("log_dir", Refuse("the log goes to standard error: redirect it")),
     flag("external_log_file", Ignore("the log goes to standard error")),
     flag("logbufsecs", Ignore("the log is not buffered")),
     flag("initialize_driver_logging", Ignore("it belongs to upstream's C++ library")),

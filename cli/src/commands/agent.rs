@@ -1,5 +1,6 @@
 //! `mesos agent`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use agent::{Settings, UNSUPPORTED};
@@ -17,7 +18,14 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         Err(code) => return Ok(code),
     };
     let settings = loaded.settings;
-    let control = logging::start(&settings.logging_level, settings.quiet, settings.logging_format);
+    let control = logging::start_with_file(
+        &settings.logging_level,
+        settings.quiet,
+        settings.logging_format,
+        settings.log_dir.as_deref().map(Path::new),
+        agent::startup::LOG_NAME,
+    )
+    .map_err(|error| Failure::of(COMMAND, error))?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

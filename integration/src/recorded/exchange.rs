@@ -137,10 +137,10 @@ impl Connection {
         Ok((length > 0).then_some(chunk))
     }
 
-    /// The whole next answer to a request of this method.
+    /// The whole next answer to a request of this method; of a subscription, which has no end, only its head.
     pub async fn answer(&mut self, method: &str) -> Result<Answer, Error> {
         let mut answer = self.head().await?;
-        if method == "HEAD" {
+        if method == "HEAD" || answer.header("Mesos-Stream-Id").is_some() {
             return Ok(answer);
         }
         if self.chunked {

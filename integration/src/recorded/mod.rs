@@ -37,21 +37,9 @@ pub fn folder() -> PathBuf {
 }
 
 /// The files of the recording, by the run to which they belong.
-pub const FILES: [&str; 4] = ["endpoints", "operator", "mutating", "scheduler"];
+pub const FILES: [&str; 5] = ["endpoints", "operator", "mutating", "scheduler", "auth"];
 
 /// The steps of a file.
 pub fn steps(file: &str) -> Vec<step::Step> {
     step::read(&folder().join(format!("{file}.jsonl")))
 }
-
-/// The groups of the recording that are not repeated yet, each with the reason.
-pub const PENDING_GROUPS: &[(&str, usize, &str)] = &[
-    ("auth-master", 144, "nobody is authenticated yet; flags that would switch it on are refused"),
-    ("auth-agent", 38, "nobody is authenticated yet; flags that would switch it on are refused"),
-    (
-        "running-agent",
-        64,
-        "the agent has no operator API yet, and most of these tasks run in a DEFAULT executor",
-    ),
-    ("operator-mutating-agent", 11, "the agent has no operator API yet"),
-];

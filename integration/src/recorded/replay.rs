@@ -68,12 +68,12 @@ impl<'a> Replay<'a> {
         translation.learn(&recorded_master, &ours(&state["id"]));
         translation.learn(&format!("{recorded_master}-S0"), &ours(&state["slaves"][0]["id"]));
         // Tasks end when they are told to, so that the run does not depend on the machine's speed.
-        for (recorded, name) in
-            [("echo hello; sleep 3", "sleep3"), ("sleep 3", "sleep"), ("sleep 2", "sleep")]
+        for (before, recorded, name) in
+            [("echo hello; ", "sleep 3", "sleep3"), ("", "sleep 3", "sleep"), ("", "sleep 2", "sleep")]
         {
             let flag = cluster.folder().join(name).display().to_string();
-            translation
-                .learn(&format!("\"{recorded}\""), &format!("\"until [ -e {flag} ]; do sleep 0.05; done\""));
+            let ours = format!("\"{before}until [ -e {flag} ]; do sleep 0.05; done\"");
+            translation.learn(&format!("\"{before}{recorded}\""), &ours);
         }
         // The test itself is the recording's executor; a process must be there for it.
         translation.learn("/usr/bin/python3 /opt/mesos", "sleep 1000");

@@ -190,8 +190,8 @@ fn escape(text: &str) -> String {
     format!("`{text}`")
 }
 
-/// The document: these pairs, the list of differences, and the groups that are not repeated yet (name, size, reason).
-pub fn render(pairs: &[Pair], list: &Differences, pending: &[(&str, usize, &str)]) -> String {
+/// The document: these pairs, and the list of differences.
+pub fn render(pairs: &[Pair], list: &Differences) -> String {
     let mut sections: BTreeMap<Section, BTreeMap<String, Row>> = BTreeMap::new();
     for pair in pairs {
         let differs = list.get(&(pair.group.clone(), pair.name.clone()));
@@ -199,7 +199,7 @@ pub fn render(pairs: &[Pair], list: &Differences, pending: &[(&str, usize, &str)
         rows.entry(subject(pair)).or_default().add(pair, differs);
     }
     let mut out = BEGINNING.to_owned();
-    out.push_str(&groups(pairs, list, pending));
+    out.push_str(&groups(pairs, list));
     for (section, rows) in &sections {
         let with_methods = matches!(section, Section::MasterEndpoints | Section::AgentEndpoints);
         let head = "| what is asked | answers | keys | texts | ours |\n|---|---|---|---|---|\n";
@@ -210,7 +210,7 @@ pub fn render(pairs: &[Pair], list: &Differences, pending: &[(&str, usize, &str)
 }
 
 /// How many answers of each group are the same.
-fn groups(pairs: &[Pair], list: &Differences, pending: &[(&str, usize, &str)]) -> String {
+fn groups(pairs: &[Pair], list: &Differences) -> String {
     let head = "| group | answers | same | on purpose | pending |\n|---|---|---|---|---|\n";
     let mut out = format!("\n## The groups of the recording\n\n{head}");
     let names: BTreeSet<&str> = pairs.iter().map(|pair| pair.group.as_str()).collect();
@@ -227,13 +227,6 @@ fn groups(pairs: &[Pair], list: &Differences, pending: &[(&str, usize, &str)]) -
             count("on purpose"),
             count("pending")
         );
-    }
-    for (name, size, _) in pending {
-        let _ = writeln!(out, "| `{name}` | {size} | not asked | | {size} |");
-    }
-    out.push_str("\nNot asked yet:\n\n");
-    for (name, _, reason) in pending {
-        let _ = writeln!(out, "- `{name}`: {reason}.");
     }
     out
 }
@@ -277,7 +270,7 @@ mod tests {
         let pairs = [pair("/x", "a", 200, r#"{"k":1}"#), pair("/x", "b", 400, "bad | worse")];
         let id = ("g".to_owned(), "001-b".to_owned());
         let differs = Difference { kind: "pending".into(), reason: "Because.".into(), what: "x".into() };
-        let out = render(&pairs, &Differences::from([(id, differs)]), &[]);
+        let out = render(&pairs, &Differences::from([(id, differs)]));
         let row = "| POST `/x` | 200 application/json<br>400 application/json | `k` | `bad \\| worse` | 1 of 2, pending: Because. |";
         assert!(out.contains(row), "{out}");
         assert!(out.contains("| `g` | 2 | 1 | 0 | 1 |"), "{out}");
