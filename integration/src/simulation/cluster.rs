@@ -388,6 +388,8 @@ impl Cluster {
             random: SmallRng::from_rng(&mut *self.random.borrow_mut()),
             network: self.network.clone(),
             ticks: 0,
+            agents: self.size.agents,
+            until: self.size.trouble,
         };
         let (_, ended) = scheduler::start(&node, options, workload);
         self.watch(Who::Scheduler(number), async move {

@@ -82,6 +82,11 @@ pub fn agent_settings(group: &SimulatedGroup, number: usize, grown: u32) -> Resu
     }
 }
 
+/// Where the pages of a framework are: elsewhere each time that it has described itself anew.
+pub fn pages(number: usize, book: &Book) -> String {
+    format!("http://f{number}/{}", book.described)
+}
+
 /// The description of the framework of this number, with the id that it has by now.
 pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo {
     use v1::framework_info::{Capability, capability::Type};
@@ -95,6 +100,7 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
     v1::FrameworkInfo {
         user: "nobody".to_owned(),
         name: format!("f{number}"),
+        webui_url: Some(pages(number, book)),
         id: book.framework.as_ref().map(mesos::FrameworkId::to_proto),
         failover_timeout: Some(24.0 * 3600.0),
         checkpoint: Some(style.checkpoint),

@@ -26,6 +26,8 @@ use tokio::time::sleep;
 use super::invariant::Invariant;
 use super::truth::Truth;
 
+/// The label of a task that names all tasks of its group.
+pub const GROUP_LABEL: &str = "group";
 /// How long it takes to start a process.
 const FORK: Duration = Duration::from_millis(20);
 /// The first port of executors.
@@ -308,15 +310,52 @@ impl SimulatedExecutor {
     }
 }
 
-impl Executor for SimulatedExecutor {
-    fn launch(&mut self, driver: &mut Driver<Self>, task: v1::TaskInfo) {
+impl SimulatedExecutor {
+    fn start(&mut self, driver: &mut Driver<Self>, task: &v1::TaskInfo) {
         let id = task.task_id.clone();
         self.truth.started(&id.value, &self.host, self.forgetful);
         self.tasks.lock().insert(id.value.clone());
         self.update(driver, &id, TaskState::TaskStarting);
         self.update(driver, &id, TaskState::TaskRunning);
-        let (runs, state) = plan(&task);
+        let (runs, state) = plan(task);
+        let limit = task.max_completion_time.and_then(|limit| u64::try_from(limit.nanoseconds).ok());
+        let (runs, state) = match limit.map(Duration::from_nanos) {
+            Some(limit) if limit < runs => (limit, TaskState::TaskFailed),
+            _ => (runs, state),
+        };
         driver.after(runs, move |this, driver| this.end(driver, &id, state));
+    }
+}
+
+/// The tasks of the group that a task belongs to, by its own account.
+fn group_of(task: &v1::TaskInfo) -> Option<&str> {
+    let label = task.labels.as_ref()?.labels.iter().find(|label| label.key == GROUP_LABEL)?;
+    label.value.as_deref()
+}
+
+impl Executor for SimulatedExecutor {
+    fn launch(&mut self, driver: &mut Driver<Self>, task: v1::TaskInfo) {
+        if group_of(&task).is_some() {
+            let text = format!("task {} of a group was started alone", task.task_id.value);
+            self.truth.violation(Invariant::RunsOnce, text);
+        }
+        self.start(driver, &task);
+    }
+
+    fn launch_group(&mut self, driver: &mut Driver<Self>, group: v1::TaskGroupInfo) {
+        let names: Vec<&str> = group.tasks.iter().map(|task| &*task.task_id.value).collect();
+        let names = names.join(",");
+        if group.tasks.iter().any(|task| group_of(task) != Some(&names)) {
+            self.truth
+                .violation(Invariant::RunsOnce, format!("{names} were started as a group, and are none"));
+        }
+        for task in &group.tasks {
+            self.start(driver, task);
+        }
+    }
+
+    fn message(&mut self, driver: &mut Driver<Self>, data: Vec<u8>) {
+        driver.message(data);
     }
 
     fn kill(&mut self, driver: &mut Driver<Self>, task: v1::TaskId, _: Option<v1::KillPolicy>) {

@@ -20,12 +20,12 @@ pub enum Invariant {
     UpdatesArrive,
     /// An update that was not acknowledged comes again, and every repetition has the uuid of the first.
     UpdatesRepeated,
-    /// No task is started twice.
+    /// No task is started twice, and the tasks of a group are started together.
     RunsOnce,
     /// No task vanishes without a state: in the end each runs, and its framework knows it, or has ended in a state that
     /// its framework was told.
     NothingVanishes,
-    /// Each task that a framework asks for is answered.
+    /// Each task and each operation that a framework asks for is answered.
     Reconciled,
     /// A task that a master calls gone does not run, and is not started any more, if its framework checkpoints.
     GoneIsTrue,
@@ -34,7 +34,7 @@ pub enum Invariant {
     BooksAddUp,
     /// The master's books and its allocator's say the same.
     BooksAgree,
-    /// Nothing is offered to a framework for a role that it has suppressed.
+    /// Nothing is offered to a framework for a role that it has suppressed, nor of an agent that its constraints exclude.
     SuppressedIsQuiet,
     /// No role is offered more than its limit.
     LimitsHold,
@@ -47,7 +47,7 @@ pub enum Invariant {
     /// An agent that was drained has no tasks that are not over.
     DrainedIsEmpty,
     /// When everything is mended, everybody finds everybody again; before that, the leader finds each agent again that
-    /// nothing keeps from it.
+    /// nothing keeps from it. Each framework is known as it has described itself last.
     GetsWell,
     /// A reservation or a volume that somebody was told of is there until somebody asks for its end, and what somebody was
     /// told the end of is not; the leader, the agent and the agent's disk agree on it in the end.

@@ -10,6 +10,7 @@
 //! | [`faults`] | how things go wrong, and are mended |
 //! | [`containers`] | the agents' hosts, and executors |
 //! | [`workload`] | the frameworks |
+//! | [`calls`] | what they say beside what they make of offers and updates |
 //! | [`reserving`] | what they reserve, and the volumes that they create |
 //! | [`driver`] | one of them speaks the first API |
 //! | [`operator`] | who sets quotas and weights |
@@ -31,6 +32,7 @@
 //! tasks do.
 
 pub mod acknowledged;
+pub mod calls;
 pub mod caretaker;
 pub mod checks;
 pub mod cluster;

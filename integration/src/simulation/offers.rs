@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use master::cluster::{Offer, Snapshot};
 use mesos::roles::is_strict_subrole_of;
+use mesos::v1::scheduler::OfferConstraints;
 use mesos::{AgentId, FrameworkId, OfferId, ResourceQuantities, Resources};
 
 use super::cluster::Cluster;
@@ -25,6 +26,8 @@ pub struct OfferChecks {
     agents: BTreeMap<AgentId, Resources>,
     /// Since when they are the same.
     same_since: Duration,
+    /// The constraints of a framework, and since when they hold.
+    constraints: BTreeMap<FrameworkId, (Arc<OfferConstraints>, Duration)>,
     /// What a framework has suppressed, and since when that is all that it has said of it.
     suppressed: BTreeMap<FrameworkId, (Arc<BTreeSet<String>>, Duration)>,
     /// The quotas, and since when they hold.
@@ -35,6 +38,7 @@ impl OfferChecks {
     /// Looks at the offers that are new.
     pub fn look(&mut self, cluster: &Cluster, snapshot: &Snapshot, now: Duration) {
         self.note_suppressed(snapshot, now);
+        self.note_constraints(snapshot, now);
         if self.quotas.0 != snapshot.quotas {
             self.quotas = (snapshot.quotas.clone(), now);
         }
@@ -57,6 +61,7 @@ impl OfferChecks {
                 );
             }
         }
+        self.excluded(cluster, snapshot, &new, now);
         // An agent that came back brought what tasks of the role use on it.
         let agents = || snapshot.agents.iter().map(|(id, agent)| (id, &agent.total));
         let same_agents = agents().eq(&self.agents);
@@ -82,6 +87,41 @@ impl OfferChecks {
             suppressed.insert(framework.id.clone(), (roles.clone(), since));
         }
         self.suppressed = suppressed;
+    }
+
+    fn note_constraints(&mut self, snapshot: &Snapshot, now: Duration) {
+        let mut constraints = BTreeMap::new();
+        for framework in snapshot.frameworks.values() {
+            let said = &framework.offer_constraints;
+            let known = self.constraints.get(&framework.id).filter(|(known, _)| Arc::ptr_eq(known, said));
+            let since = known.map_or(now, |(_, since)| *since);
+            constraints.insert(framework.id.clone(), (said.clone(), since));
+        }
+        self.constraints = constraints;
+    }
+
+    /// No framework is offered what is on a host that it does not want.
+    fn excluded(&self, cluster: &Cluster, snapshot: &Snapshot, new: &[&Offer], now: Duration) {
+        for offer in new {
+            let Some((constraints, since)) = self.constraints.get(&offer.framework) else { continue };
+            let (Some(of_role), Some(agent)) =
+                (constraints.role_constraints.get(&offer.role), snapshot.agents.get(&offer.agent))
+            else {
+                continue;
+            };
+            let mut all = of_role.groups.iter().flat_map(|group| &group.attribute_constraints);
+            let host = &agent.info.hostname;
+            let excludes =
+                all.any(|one| one.predicate.text_not_equals.as_ref().is_some_and(|not| not.value == *host));
+            if excludes && now - *since > ON_ITS_WAY {
+                let (framework, role) = (&offer.framework, &offer.role);
+                let text = format!(
+                    "framework {framework} was offered something of {host}, which its constraints for {role} exclude"
+                );
+                cluster.truth.violation(Invariant::SuppressedIsQuiet, text);
+            }
+            cluster.truth.count("offers within constraints");
+        }
     }
 
     /// No role is offered unreserved scalars beyond its limits. Limits bind those who subscribe to the role itself;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::checks::leader_of;
 use super::cluster::Cluster;
-use super::configuration::{kept_on, volume_path};
+use super::configuration::{kept_on, pages, volume_path};
 use super::decisions::{Fate, Setting};
 use super::invariant::{Invariant, Violation};
 use super::workload::{Book, Entry, Wish};
@@ -39,9 +39,10 @@ pub async fn unwell(cluster: &Cluster) -> Vec<Violation> {
             unwell.agents(cluster, snapshot);
             let now = cluster.network.elapsed();
             let running = cluster.truth.running().into_iter().collect();
-            for (book, wishes) in cluster.books() {
-                unwell.framework(&book.lock(), wishes, &running, snapshot);
+            for (number, (book, wishes)) in cluster.books().enumerate() {
                 let book = book.lock();
+                unwell.framework(&book, wishes, &running, snapshot);
+                unwell.description(number, &book, snapshot);
                 let waits = book.asked.iter().filter(|(_, since)| now - **since > PATIENCE);
                 for (task, _) in waits {
                     unwell.note(Invariant::Reconciled, format!("nobody answers what became of {task}"));
@@ -170,6 +171,16 @@ impl Unwell {
         for setting in otherwise {
             let text = format!("an operator was told of {setting:?}, the leader's books say otherwise");
             self.note(Invariant::AcknowledgedIsFound, text);
+        }
+    }
+
+    /// The leader knows the framework as it has described itself last.
+    fn description(&mut self, number: usize, book: &Book, snapshot: &Snapshot) {
+        let framework = book.framework.as_ref().and_then(|id| snapshot.frameworks.get(id));
+        let (known, said) = (framework.and_then(|it| it.info.webui_url.clone()), pages(number, book));
+        if known.as_ref().is_some_and(|known| *known != said) {
+            let text = format!("the leader finds the pages of a framework at {known:?}, they are at {said}");
+            self.note(Invariant::GetsWell, text);
         }
     }
 

@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::containers::number_of;
+use super::calls;
+use super::containers::{GROUP_LABEL, number_of};
 use super::invariant::Invariant;
 use super::ledger::{Deed, Ledger};
 use super::plan::Size;
@@ -106,6 +107,8 @@ pub struct Wish {
     pub ends: TaskState,
     /// How long after it began it is killed, if it is.
     pub killed_after: Option<Duration>,
+    /// How long it may run at most.
+    pub limit: Option<Duration>,
 }
 
 /// The tasks of a framework, from chance.
@@ -123,6 +126,8 @@ pub fn wishes(framework: usize, size: &Size, random: &mut SmallRng) -> Vec<Wish>
         ends: if random.random_range(0..8) == 0 { TaskState::TaskFailed } else { TaskState::TaskFinished },
         killed_after: (random.random_range(0..6) == 0)
             .then(|| Duration::from_millis(random.random_range(0..60_000))),
+        limit: (random.random_range(0..8) == 0)
+            .then(|| Duration::from_millis(random.random_range(1_000..90_000))),
     };
     let mut wishes: Vec<Wish> = (0..count).map(wish).collect();
     wishes.sort_by_key(|wish| wish.at);
@@ -136,10 +141,14 @@ pub struct Book {
     pub framework: Option<FrameworkId>,
     /// What was told of the tasks that it has launched.
     pub tasks: BTreeMap<String, Entry>,
-    /// Tasks whose state it has asked for, and since when it waits for an answer.
+    /// Tasks and operations whose state it has asked for, and since when it waits for an answer.
     pub asked: BTreeMap<String, Duration>,
     /// How many names of operations, reservations and volumes it has used.
     pub names: u32,
+    /// How often it has described itself anew.
+    pub described: u32,
+    /// The host that it does not want to be offered.
+    pub avoided: Option<String>,
     /// Why its scheduler was ended by the master, if it was.
     pub error: Option<String>,
 }
@@ -159,7 +168,8 @@ impl Book {
         self.tasks.len()
     }
 
-    fn ask(&mut self, tasks: impl IntoIterator<Item = String>, now: Duration) {
+    /// Notes what it asks for.
+    pub fn ask(&mut self, tasks: impl IntoIterator<Item = String>, now: Duration) {
         for task in tasks {
             self.asked.entry(task).or_insert(now);
         }
@@ -193,12 +203,26 @@ pub struct Workload {
     pub network: Network,
     /// Ticks so far.
     pub ticks: u32,
+    /// How many agents there are.
+    pub agents: usize,
+    /// How long it says what it need not say.
+    pub until: Duration,
 }
 
 impl Workload {
     fn is_due(&self) -> bool {
-        let launched = self.book.lock().launched();
-        self.wishes.get(launched).is_some_and(|wish| wish.at <= self.network.elapsed())
+        self.is_due_in(&self.book.lock())
+    }
+
+    /// Whether the time of its next task has come, by this book.
+    pub fn is_due_in(&self, book: &Book) -> bool {
+        self.wishes.get(book.launched()).is_some_and(|wish| wish.at <= self.network.elapsed())
+    }
+
+    /// The executor of one of its tasks.
+    pub fn executor_of(&self, task: &str) -> v1::ExecutorId {
+        let shared = || format!("x{}", self.number);
+        v1::ExecutorId { value: if self.style.shares_executor { shared() } else { task.to_owned() } }
     }
 
     fn tick(&mut self, driver: &mut Driver<Self>) {
@@ -218,7 +242,9 @@ impl Workload {
             } else {
                 self.reconcile(driver);
             }
+            calls::repeat_questions(self, driver);
         }
+        calls::say(self, driver);
         driver.after(TICK, Self::tick);
     }
 
@@ -290,7 +316,7 @@ impl Workload {
         let label = |key: &str, value: String| v1::Label { key: key.to_owned(), value: Some(value) };
         let command = v1::CommandInfo { value: Some("pretend".to_owned()), ..Default::default() };
         let shared = v1::ExecutorInfo {
-            executor_id: v1::ExecutorId { value: format!("x{}", self.number) },
+            executor_id: self.executor_of(&wish.id),
             framework_id: framework.map(FrameworkId::to_proto),
             command: Some(command.clone()),
             resources: self.protos(executor),
@@ -303,6 +329,9 @@ impl Workload {
             resources: self.protos(resources),
             executor: self.style.shares_executor.then_some(shared),
             command: (!self.style.shares_executor).then_some(command),
+            max_completion_time: wish.limit.map(|limit| v1::DurationInfo {
+                nanoseconds: i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX),
+            }),
             labels: Some(v1::Labels {
                 labels: vec![
                     label(DURATION_LABEL, format!("{}ms", wish.runs.as_millis())),
@@ -310,6 +339,17 @@ impl Workload {
                 ],
             }),
             ..Default::default()
+        }
+    }
+
+    /// Tasks that share an executor are launched as a group now and then.
+    fn launch(&mut self, tasks: Vec<v1::TaskInfo>) -> Option<Operation> {
+        match tasks.first()?.executor.clone().filter(|_| tasks.len() > 1 && self.random.random()) {
+            Some(executor) => {
+                self.truth.count("task groups");
+                Some(launch_group(executor, tasks))
+            }
+            None => Some(launch(tasks)),
         }
     }
 
@@ -338,7 +378,7 @@ impl Workload {
             let id = id.clone();
             driver.after(after, move |this, driver| {
                 let agent = this.book.lock().tasks.get(&id.value).and_then(|entry| entry.agent.clone());
-                driver.kill(&id, agent.as_ref(), None);
+                driver.kill(&id, agent.as_ref(), calls::policy(this));
             });
         }
     }
@@ -352,9 +392,26 @@ fn launch(task_infos: Vec<v1::TaskInfo>) -> Operation {
     }
 }
 
+/// Each task says which others are in its group.
+fn launch_group(executor: v1::ExecutorInfo, mut tasks: Vec<v1::TaskInfo>) -> Operation {
+    let names: Vec<&str> = tasks.iter().map(|task| &*task.task_id.value).collect();
+    let group = v1::Label { key: GROUP_LABEL.to_owned(), value: Some(names.join(",")) };
+    for task in &mut tasks {
+        task.executor = None;
+        task.labels.get_or_insert_default().labels.push(group.clone());
+    }
+    let task_group = v1::TaskGroupInfo { tasks };
+    Operation {
+        r#type: Some(operation::Type::LaunchGroup.into()),
+        launch_group: Some(operation::LaunchGroup { executor, task_group }),
+        ..Default::default()
+    }
+}
+
 impl Scheduler for Workload {
     fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
         self.book.lock().framework = Some(framework.clone());
+        calls::send_description(self, driver);
         self.reconcile(driver);
         if self.ticks == 0 {
             self.tick(driver);
@@ -365,14 +422,12 @@ impl Scheduler for Workload {
         for offer in offers {
             let (mut operations, volume) = self.reserve(&offer);
             let tasks = self.take(&offer, volume);
+            operations.extend(self.launch(tasks));
             if operations.is_empty() {
-                driver.launch(&offer.id, tasks, self.refusal());
-                continue;
+                driver.decline([&offer.id], self.refusal());
+            } else {
+                driver.accept([&offer.id], operations, self.refusal());
             }
-            if !tasks.is_empty() {
-                operations.push(launch(tasks));
-            }
-            driver.accept([&offer.id], operations, self.refusal());
         }
         if !self.is_due() && self.style.suppresses {
             // One role at a time, now and then.
@@ -414,6 +469,7 @@ impl Scheduler for Workload {
 
     fn operation_update(&mut self, driver: &mut Driver<Self>, status: v1::OperationStatus) {
         let Some(id) = status.operation_id.clone() else { return };
+        self.book.lock().asked.remove(&id.value);
         self.truth.count(match self.ledger.heard(&id.value, status.state()) {
             Some(Deed::Makes(_)) => "reservations and volumes made",
             Some(Deed::Ends(_)) => "reservations and volumes ended",
@@ -432,6 +488,14 @@ impl Scheduler for Workload {
             acknowledge_operation_status: Some(acknowledge),
             ..Default::default()
         });
+    }
+
+    fn inverse_offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::InverseOffer>) {
+        calls::answer(self, driver, offers);
+    }
+
+    fn message(&mut self, _: &mut Driver<Self>, _: v1::scheduler::event::Message) {
+        self.truth.count("answers of executors");
     }
 
     fn error(&mut self, _: &mut Driver<Self>, message: &str) {

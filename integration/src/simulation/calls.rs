@@ -1,0 +1,173 @@
+//! What a framework says now and then beside what it makes of offers and of updates: it describes itself anew, sends
+//! something to an executor or shuts one down, asks what became of its operations, says what would be welcome, and
+//! answers who wants to free an agent.
+
+use frameworks::scheduler::Driver;
+use mesos::v1::scheduler::{
+    AttributeConstraint, Call, OfferConstraints, attribute_constraint, call, offer_constraints,
+};
+use mesos::v1::{self, TaskState};
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+use super::configuration::framework;
+use super::workload::{Workload, roles};
+
+/// One in so many looks at the clock it says something.
+const SELDOM: u32 = 4;
+/// How long a task gets to end, in nanoseconds.
+const GRACE: i64 = 2_000_000_000;
+
+/// Says something, or not; nothing any more when everything is mended.
+pub fn say(workload: &mut Workload, driver: &mut Driver<Workload>) {
+    if workload.network.elapsed() > workload.until || workload.random.random_range(0..SELDOM) > 0 {
+        return;
+    }
+    match workload.random.random_range(0..12) {
+        0..=3 => describe(workload, driver),
+        4..=6 => ask_for_operations(workload, driver),
+        7 | 8 => {
+            if let Some((_, executor, agent)) = running(workload) {
+                driver.message(&agent, &executor, b"are you there?".to_vec());
+                workload.truth.count("messages to executors");
+            }
+        }
+        9 => {
+            if let Some((_, executor, agent)) = running(workload) {
+                driver.shutdown(&executor, &agent);
+                workload.truth.count("executors shut down");
+            }
+        }
+        _ => driver.request(vec![v1::Request::default()]),
+    }
+}
+
+/// A task that runs, as far as it knows, its executor and its agent.
+fn running(workload: &mut Workload) -> Option<(String, v1::ExecutorId, v1::AgentId)> {
+    let book = workload.book.lock();
+    let running = book.tasks.iter().filter(|(_, entry)| entry.state == Some(TaskState::TaskRunning));
+    let running: Vec<_> = running.filter_map(|(id, entry)| Some((id, entry.agent.as_ref()?))).collect();
+    let (id, agent) = running.choose(&mut workload.random)?;
+    Some(((*id).clone(), workload.executor_of(id), (*agent).clone()))
+}
+
+/// UPDATE_FRAMEWORK: another address of its pages each time, other roles suppressed, and sometimes an agent that it does
+/// not want to be offered.
+fn describe(workload: &mut Workload, driver: &mut Driver<Workload>) {
+    let avoided = (workload.random.random_range(0..2) == 0)
+        .then(|| format!("a{}", workload.random.random_range(0..workload.agents)));
+    let mut book = workload.book.lock();
+    book.described += 1;
+    book.avoided = avoided;
+    drop(book);
+    send_description(workload, driver);
+    workload.truth.count("frameworks described anew");
+}
+
+/// What it has said of itself last: its call may have been lost, and it subscribes as it did at first.
+pub fn send_description(workload: &Workload, driver: &mut Driver<Workload>) {
+    let book = workload.book.lock();
+    if book.described == 0 {
+        return;
+    }
+    let roles = roles(workload.number);
+    let suppressed = book.described as usize % roles.len();
+    let suppressed_roles = match workload.style.suppresses && !workload.is_due_in(&book) {
+        true => roles[..=suppressed].iter().map(ToString::to_string).collect(),
+        false => Vec::new(),
+    };
+    let update = call::UpdateFramework {
+        framework_info: framework(workload.number, workload.style, &book),
+        suppressed_roles,
+        offer_constraints: book.avoided.as_deref().map(|host| without(host, roles)),
+    };
+    driver.call(Call {
+        r#type: Some(call::Type::UpdateFramework.into()),
+        update_framework: Some(update),
+        ..Default::default()
+    });
+}
+
+/// No offers of this host, in any role.
+fn without(host: &str, roles: &[&str]) -> OfferConstraints {
+    use attribute_constraint::predicate::TextNotEquals;
+    use attribute_constraint::selector::PseudoattributeType;
+    use attribute_constraint::{Predicate, Selector};
+    let hostname = Some(PseudoattributeType::Hostname.into());
+    let text_not_equals = Some(TextNotEquals { value: host.to_owned() });
+    let constraint = AttributeConstraint {
+        selector: Selector { pseudoattribute_type: hostname, ..Default::default() },
+        predicate: Predicate { text_not_equals, ..Default::default() },
+    };
+    let group = offer_constraints::role_constraints::Group { attribute_constraints: vec![constraint] };
+    let of_role = offer_constraints::RoleConstraints { groups: vec![group] };
+    let role_constraints = roles.iter().map(|role| ((*role).to_owned(), of_role.clone())).collect();
+    OfferConstraints { role_constraints }
+}
+
+/// RECONCILE_OPERATIONS: of one that it has sent or of none by that name, and of those that it was not answered before;
+/// or of all.
+fn ask_for_operations(workload: &mut Workload, driver: &mut Driver<Workload>) {
+    let mut book = workload.book.lock();
+    if workload.random.random_range(0..3) > 0 && book.names > 0 {
+        let name = format!("o{}.{}", workload.number, workload.random.random_range(0..=book.names));
+        book.ask([name], workload.network.elapsed());
+        drop(book);
+        return repeat_questions(workload, driver);
+    }
+    drop(book);
+    reconcile_operations(Vec::new(), driver);
+}
+
+/// Operations whose state it has asked for without an answer: the question or the answer may have been lost.
+pub fn repeat_questions(workload: &Workload, driver: &mut Driver<Workload>) {
+    let book = workload.book.lock();
+    let open = book.asked.keys().filter(|name| name.starts_with('o'));
+    let open = open.map(|name| call::reconcile_operations::Operation {
+        operation_id: v1::OperationId { value: name.clone() },
+        ..Default::default()
+    });
+    let open: Vec<_> = open.collect();
+    drop(book);
+    if !open.is_empty() {
+        reconcile_operations(open, driver);
+    }
+}
+
+fn reconcile_operations(
+    operations: Vec<call::reconcile_operations::Operation>,
+    driver: &mut Driver<Workload>,
+) {
+    driver.call(Call {
+        r#type: Some(call::Type::ReconcileOperations.into()),
+        reconcile_operations: Some(call::ReconcileOperations { operations }),
+        ..Default::default()
+    });
+}
+
+/// ACCEPT_INVERSE_OFFERS or DECLINE_INVERSE_OFFERS.
+pub fn answer(workload: &mut Workload, driver: &mut Driver<Workload>, offers: Vec<v1::InverseOffer>) {
+    let inverse_offer_ids = offers.into_iter().map(|offer| offer.id).collect();
+    let filters = Some(v1::Filters { refuse_seconds: Some(20.0) });
+    driver.call(if workload.random.random() {
+        Call {
+            r#type: Some(call::Type::AcceptInverseOffers.into()),
+            accept_inverse_offers: Some(call::AcceptInverseOffers { inverse_offer_ids, filters }),
+            ..Default::default()
+        }
+    } else {
+        Call {
+            r#type: Some(call::Type::DeclineInverseOffers.into()),
+            decline_inverse_offers: Some(call::DeclineInverseOffers { inverse_offer_ids, filters }),
+            ..Default::default()
+        }
+    });
+    workload.truth.count("inverse offers answered");
+}
+
+/// How much time a task gets to end that is killed: what it says itself, or this.
+pub fn policy(workload: &mut Workload) -> Option<v1::KillPolicy> {
+    let grace_period = Some(v1::DurationInfo { nanoseconds: GRACE });
+    let is_said: bool = workload.random.random();
+    is_said.then_some(v1::KillPolicy { grace_period })
+}
