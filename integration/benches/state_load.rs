@@ -11,6 +11,10 @@
 //! the machine does to the master is shown beside it, in the same round: the eight poll another server, a bare actix-web
 //! with one worker and the same bytes, while the master is asked; and that server's own `/version` meanwhile, which is what
 //! HTTP alone can do.
+//!
+//! For scale: on genuine Mesos (-O2) with 10,000 tasks that run and 10,000 that are over the median of `/health` went from
+//! 0.6 to 205 ms, on a machine of this kind. Ours: `/version` from 0.06 to 0.48 ms (99th percentile: from 0.17 to 1.18 ms),
+//! ACCEPT from 0.19 to 0.60 ms.
 
 #[path = "../../master/benches/support/reregistration.rs"]
 mod reregistration;
