@@ -6,7 +6,7 @@
 //! in protobuf. The scheduler is on a thread of its own, and speaks to the master over loopback.
 //!
 //! The comparator in the same run: one thread decodes that call, and encodes and decodes that many answers, with nothing
-//! around it.
+//! around it. (With 100,000 tasks: 64 ms; over HTTP 98 ms, to a driver, each a message of its own, 223 ms.)
 
 #[path = "support/master.rs"]
 mod master_here;
