@@ -33,6 +33,10 @@ use tokio::net::TcpStream;
 
 use support::BareServer;
 
+/// What the master's program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const AGENTS: [usize; 3] = [1_000, 10_000, 40_000];
 /// Of more agents nothing is rendered, which would take minutes: only how long the master is held is measured.
 const RENDERED: usize = 10_000;
