@@ -5,8 +5,9 @@
 //! | GET `/snapshot` | anybody | all metrics as one flat JSON object, sorted by name |
 //! | GET `/` | anybody | the same in Prometheus's text form, or as OpenMetrics for who asks for it |
 //!
-//! The registry is [`crate::Metrics`]; [`show_metrics`] reads and renders them. Snapshots are held to a rate, by default two in a second, as upstream's are (3rdparty/libprocess/src/metrics/metrics.cpp): more of them wait
-//! for their turn, and at most [`MAX_WAITING`] do.
+//! The registry is [`crate::Metrics`]; [`show_metrics`] reads and renders them. Snapshots are held to a rate, by default
+//! two in a second, as upstream's are (3rdparty/libprocess/src/metrics/metrics.cpp): more of them wait for their turn, and
+//! at most [`MAX_WAITING`] do.
 
 use std::sync::Arc;
 use std::time::Duration;
