@@ -82,10 +82,11 @@ fn write_bytes(disk: &dyn Disk, path: &Path, bytes: &[u8], durability: Durabilit
     let directory = path.parent().unwrap_or(Path::new("."));
     make_directory(disk, directory, durability)?;
     let temporary = beside(path);
-    // What takes the place of something must be there before that goes, or a power failure leaves neither (found by
-    // simulation: a framework's new description was torn, and all of its tasks were forgotten).
-    let content = if disk.exists(path) { Durability::Host } else { durability };
-    disk.write(&temporary, bytes, content).map_err(DiskError::writing(&temporary))?;
+    // What takes the place of something must be there before that goes, and its name with it, or a power failure leaves
+    // neither, or brings back an earlier content that was never whole (found by simulation: a framework's description was
+    // torn after UPDATE_FRAMEWORK, and all of its tasks were forgotten).
+    let durability = if disk.exists(path) { Durability::Host } else { durability };
+    disk.write(&temporary, bytes, durability).map_err(DiskError::writing(&temporary))?;
     disk.rename(&temporary, path).map_err(DiskError::writing(path))?;
     if durability == Durability::Host {
         sync_directory(disk, directory)?;
@@ -243,15 +244,31 @@ mod tests {
         assert_eq!(list(&HostDisk, path.parent().unwrap()).unwrap(), ["framework.info"]);
     }
 
-    /// Nobody who survives needs the new one, but it must not take the old one with it.
+    /// The earlier one may be torn, and what the journal has of it is the later one.
     #[test]
-    fn a_power_failure_leaves_the_old_checkpoint_or_the_new_one_even_if_that_was_not_synced() {
+    fn a_checkpoint_that_takes_the_place_of_one_that_was_not_synced_survives_a_power_failure() {
         let path = Path::new("/work/framework.info");
-        let mut left = BTreeSet::new();
         for seed in 0..200 {
             let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
-            write_message(&disk.mount(), path, &info("old"), Durability::Host).unwrap();
+            write_message(&disk.mount(), path, &info("old"), Durability::Process).unwrap();
             write_message(&disk.mount(), path, &info("new"), Durability::Process).unwrap();
+            disk.lose_power();
+            let found = read_message::<v1::FrameworkInfo>(&disk.mount(), path);
+            let found = found.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            assert_eq!(found, Some(info("new")), "seed {seed}");
+        }
+    }
+
+    /// Whoever dies within the replacement leaves one of both, whole, if the earlier one was synced.
+    #[test]
+    fn a_power_failure_within_a_replacement_leaves_the_old_checkpoint_or_the_new_one() {
+        let path = Path::new("/work/framework.info");
+        let mut left = BTreeSet::new();
+        for (seed, steps) in (0..200).zip((0..6).cycle()) {
+            let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
+            write_message(&disk.mount(), path, &info("old"), Durability::Host).unwrap();
+            disk.kill_after(steps, false, |_| {});
+            let _ = write_message(&disk.mount(), path, &info("new"), Durability::Process);
             disk.lose_power();
             let found = read_message::<v1::FrameworkInfo>(&disk.mount(), path);
             let found = found.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
