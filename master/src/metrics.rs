@@ -2,7 +2,7 @@
 //!
 //! Counters are held here and counted where things happen. Gauges are read from the cluster's
 //! [`Tally`] when somebody asks. Each framework has counters of its own below
-//! `master/frameworks/<name>/<id>/`, for as long as it is registered.
+//! `master/frameworks/<name>/<id>/`, for as long as the cluster remembers it: also after its end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +29,7 @@ macro_rules! counters {
         pub(crate) struct Metrics {
             $(pub(crate) $field: Counter,)*
             node: libprocess::Metrics,
+            /// Of frameworks that are registered, and of those that are over and are remembered.
             frameworks: IndexMap<FrameworkId, FrameworkMetrics, FixedState>,
             /// `master/task_lost/source_master/reason_invalid_offers` and its like. There is no more of them than the
             /// protocol has states, sources and reasons.
@@ -164,7 +165,10 @@ impl Metrics {
 
     /// The metrics of a framework; of nobody if it is not registered.
     pub(crate) fn framework(&mut self, id: &FrameworkId) -> &mut FrameworkMetrics {
-        self.frameworks.get_mut(id).unwrap_or(&mut self.nobody)
+        match self.frameworks.get_mut(id) {
+            Some(metrics) if !metrics.is_over => metrics,
+            _ => &mut self.nobody,
+        }
     }
 
     /// A framework is registered.
@@ -175,17 +179,25 @@ impl Metrics {
         self.frameworks.insert(id.clone(), metrics);
     }
 
-    /// A framework is no longer registered.
-    pub(crate) fn remove_framework(&mut self, id: &FrameworkId) {
-        let Some(metrics) = self.frameworks.swap_remove(id) else { return };
-        metrics.node.remove_prefix(&metrics.prefix);
+    /// A framework is no longer registered. What was counted stays.
+    pub(crate) fn complete_framework(&mut self, id: &FrameworkId) {
+        let Some(metrics) = self.frameworks.get_mut(id) else { return };
+        metrics.is_over = true;
+        metrics.set_subscribed(false);
         // Several frameworks may have one principal.
-        if let Some(principal) = &metrics.principal
-            && self.frameworks.values().all(|other| other.principal != metrics.principal)
-        {
-            for name in PRINCIPALS_COUNTERS {
-                metrics.node.remove(&of_principal(principal, name));
+        let (node, principal) = (metrics.node.clone(), metrics.principal.clone());
+        let has_it = |other: &FrameworkMetrics| !other.is_over && other.principal == principal;
+        if let Some(name) = principal.as_ref().filter(|_| !self.frameworks.values().any(has_it)) {
+            for counter in PRINCIPALS_COUNTERS {
+                node.remove(&of_principal(name, counter));
             }
+        }
+    }
+
+    /// A framework that is over is not remembered any more.
+    pub(crate) fn forget_framework(&mut self, id: &FrameworkId) {
+        if let Some(metrics) = self.frameworks.swap_remove(id) {
+            metrics.node.remove_prefix(&metrics.prefix);
         }
     }
 }
@@ -203,6 +215,7 @@ fn of_principal(principal: &str, name: &str) -> String {
 pub(crate) struct FrameworkMetrics {
     node: libprocess::Metrics,
     prefix: String,
+    is_over: bool,
     pub(crate) offers_sent: Counter,
     pub(crate) offers_accepted: Counter,
     pub(crate) offers_declined: Counter,
@@ -246,6 +259,7 @@ impl FrameworkMetrics {
             by_name: IndexMap::default(),
             active: IndexMap::default(),
             suppressed: BTreeMap::new(),
+            is_over: false,
             node,
             prefix,
         };

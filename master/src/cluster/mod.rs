@@ -336,10 +336,11 @@ impl Cluster {
         }
     }
 
-    /// Removes a framework that has no tasks, executors and offers any more, and remembers it.
-    pub fn complete_framework(&mut self, id: &FrameworkId, now: SystemTime) {
+    /// Removes a framework that has no tasks, executors and offers any more, and remembers it. The one that is forgotten
+    /// for it, if any: it itself, if none is remembered.
+    pub fn complete_framework(&mut self, id: &FrameworkId, now: SystemTime) -> Option<FrameworkId> {
         self.version += 1;
-        let Some(framework) = self.frameworks.get(id).cloned() else { return };
+        let framework = self.frameworks.get(id).cloned()?;
         self.frameworks.remove_mut(id);
         if let Some(pid) = &framework.pid {
             self.frameworks_by_pid.swap_remove(pid);
@@ -349,7 +350,7 @@ impl Cluster {
         let mut framework = Arc::unwrap_or_clone(framework);
         framework.connection = Connection::Disconnected;
         framework.unregistered = Some(now);
-        self.completed_frameworks.push(Arc::new(framework));
+        self.completed_frameworks.push(Arc::new(framework)).map(|forgotten| forgotten.id.clone())
     }
 }
 

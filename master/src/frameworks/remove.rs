@@ -32,9 +32,12 @@ pub(crate) fn remove(master: &mut Master, framework: &FrameworkId, ctx: &mut Con
         stream.close();
     }
     master.allocation.remove_framework(framework);
-    master.cluster.complete_framework(framework, ctx.now());
+    let forgotten = master.cluster.complete_framework(framework, ctx.now());
     news::framework_removed(master, &info);
-    master.metrics.remove_framework(framework);
+    master.metrics.complete_framework(framework);
+    if let Some(forgotten) = forgotten {
+        master.metrics.forget_framework(&forgotten);
+    }
 }
 
 fn reason(framework: &FrameworkId) -> String {

@@ -2,6 +2,7 @@
 
 use libprocess::testing;
 use mesos::v1::TaskState;
+use serde_json::json;
 
 use super::agents::{framework_info, reported, running_task};
 use super::shelf::Shelf;
@@ -83,5 +84,32 @@ fn what_a_scheduler_was_offered_when_it_went_away_counts_as_rescinded() {
         drop(scheduler);
         testing::settle().await;
         assert_eq!(cluster.metric(&metric), 1.0);
+    });
+}
+
+/// Upstream: `FrameworkMetrics` belong to the framework, which `Master::Frameworks::completed` keeps.
+#[test]
+fn what_was_counted_of_a_framework_is_there_while_it_is_remembered() {
+    testing::run(async {
+        let settings = Settings { max_completed_frameworks: 1, ..Settings::default() };
+        let cluster = Cluster::with(settings).await;
+        let mut described = info();
+        described["principal"] = json!("p");
+        let metric = |id: &str, what: &str| {
+            cluster.node.metrics().value(&format!("master/frameworks/test/{id}/{what}"))
+        };
+        let mut ended = Vec::new();
+        for _ in 0..2 {
+            let scheduler = cluster.subscribe(described.clone()).await;
+            assert_eq!(metric(&scheduler.id, "subscribed"), Some(1.0));
+            assert_eq!(scheduler.call("TEARDOWN", json!(null)).await.0, 202);
+            testing::settle().await;
+            assert_eq!(metric(&scheduler.id, "calls/teardown"), Some(1.0));
+            assert_eq!(metric(&scheduler.id, "subscribed"), Some(0.0));
+            assert_eq!(cluster.node.metrics().value("frameworks/p/messages_received"), None);
+            ended.push(scheduler.id.clone());
+        }
+        assert_eq!(metric(&ended[0], "calls/teardown"), None, "only one is remembered");
+        assert_eq!(metric(&ended[1], "calls/teardown"), Some(1.0));
     });
 }
