@@ -320,7 +320,10 @@ impl FrameworkMetrics {
     pub(crate) fn call(&mut self, kind: call::Type) {
         self.calls_total.increment();
         self.of_principal.iter().for_each(Counter::increment);
-        self.count("calls/", kind.as_str_name());
+        // A kind that we do not know has no name.
+        if kind != call::Type::Unknown {
+            self.count("calls/", kind.as_str_name());
+        }
     }
 
     /// It was sent an event.
