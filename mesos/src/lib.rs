@@ -37,6 +37,7 @@ pub mod json;
 mod machine;
 pub mod media;
 pub mod metrics;
+pub mod operator;
 pub mod proto;
 pub mod quantities;
 pub mod recordio;

@@ -1,11 +1,13 @@
-//! `/containers` and `/monitor/statistics`: what the containerizer says of the executors' containers.
+//! `/containers`, `/monitor/statistics` and GET_CONTAINERS: what the containerizer says of the executors' containers.
 //!
 //! The agent says which executors there are, and waits for nobody: the containerizer's answers are
 //! gathered beside it. Upstream: `Http::__containers`, `Http::_statistics`, `Slave::usage`.
 
 use libprocess::Context;
 use libprocess::http::{Query, Reply, Request, Response};
-use mesos::{ContainerId, v1};
+use mesos::operator::respond;
+use mesos::v1::agent::response::{GetContainers, Type, get_containers};
+use mesos::{ContainerId, ExecutorId, FrameworkId, MediaType, json, v1};
 use serde_json::{Map, Value};
 
 use crate::agent::Agent;
@@ -15,7 +17,22 @@ use crate::executors::executor::ExecutorPhase;
 /// An executor's container, with what is said of it before the containerizer is asked.
 struct Entry {
     container: ContainerId,
-    fields: Map<String, Value>,
+    framework: String,
+    executor: String,
+    name: String,
+    source: String,
+}
+
+impl Entry {
+    fn fields(&self) -> Map<String, Value> {
+        let fields = [
+            ("framework_id", &self.framework),
+            ("executor_id", &self.executor),
+            ("executor_name", &self.name),
+            ("source", &self.source),
+        ];
+        fields.into_iter().map(|(key, value)| (key.to_owned(), Value::from(value.as_str()))).collect()
+    }
 }
 
 /// Which containers are wanted; an absent key wants all.
@@ -33,28 +50,24 @@ fn entries(agent: &Agent, query: &Query) -> Vec<Entry> {
             if !is_wanted(query, framework.id.as_str(), executor.id.as_str(), &container) {
                 continue;
             }
-            let fields = [
-                ("framework_id", framework.id.as_str()),
-                ("executor_id", executor.id.as_str()),
-                ("executor_name", executor.info.name()),
-                ("source", executor.info.source()),
-            ];
-            let fields = fields.map(|(key, value)| (key.to_owned(), Value::from(value)));
-            entries
-                .push(Entry { container: executor.container.clone(), fields: fields.into_iter().collect() });
+            entries.push(Entry {
+                container: executor.container.clone(),
+                framework: framework.id.to_string(),
+                executor: executor.id.to_string(),
+                name: executor.info.name().to_owned(),
+                source: executor.info.source().to_owned(),
+            });
         }
     }
     entries
 }
 
-async fn statistics_of(containerizer: &Containerizer, container: &ContainerId) -> Option<Value> {
-    let usage = containerizer.usage(container.clone()).await.ok()??;
-    mesos::json::to_value::<v1::ResourceStatistics>(&usage).into()
+async fn statistics_of(containerizer: &Containerizer, entry: &Entry) -> Option<v1::ResourceStatistics> {
+    containerizer.usage(entry.container.clone()).await.ok()?
 }
 
-async fn status_of(containerizer: &Containerizer, container: &ContainerId) -> Option<Value> {
-    let status = containerizer.status(container.clone()).await.ok()??;
-    mesos::json::to_value::<v1::ContainerStatus>(&status).into()
+async fn status_of(containerizer: &Containerizer, entry: &Entry) -> Option<v1::ContainerStatus> {
+    containerizer.status(entry.container.clone()).await.ok()?
 }
 
 fn array(query: &Query, values: Vec<Value>) -> Response {
@@ -67,13 +80,14 @@ pub(super) fn containers(agent: &mut Agent, request: Request, _: &mut Context<Ag
     let containerizer = agent.colleagues.containerizer.clone();
     Reply::later(async move {
         let mut values = Vec::with_capacity(entries.len());
-        for Entry { container, mut fields } in entries {
-            fields.insert("container_id".to_owned(), Value::from(container.to_string()));
-            if let Some(status) = status_of(&containerizer, &container).await {
-                fields.insert("status".to_owned(), status);
+        for entry in entries {
+            let mut fields = entry.fields();
+            fields.insert("container_id".to_owned(), Value::from(entry.container.to_string()));
+            if let Some(status) = status_of(&containerizer, &entry).await {
+                fields.insert("status".to_owned(), json::to_value(&status));
             }
-            if let Some(statistics) = statistics_of(&containerizer, &container).await {
-                fields.insert("statistics".to_owned(), statistics);
+            if let Some(statistics) = statistics_of(&containerizer, &entry).await {
+                fields.insert("statistics".to_owned(), json::to_value(&statistics));
             }
             values.push(Value::from(fields));
         }
@@ -87,12 +101,36 @@ pub(super) fn statistics(agent: &mut Agent, request: Request, _: &mut Context<Ag
     let containerizer = agent.colleagues.containerizer.clone();
     Reply::later(async move {
         let mut values = Vec::with_capacity(entries.len());
-        for Entry { container, mut fields } in entries {
-            if let Some(statistics) = statistics_of(&containerizer, &container).await {
-                fields.insert("statistics".to_owned(), statistics);
+        for entry in entries {
+            if let Some(statistics) = statistics_of(&containerizer, &entry).await {
+                let mut fields = entry.fields();
+                fields.insert("statistics".to_owned(), json::to_value(&statistics));
                 values.push(Value::from(fields));
             }
         }
         array(&request.query, values)
+    })
+}
+
+/// GET_CONTAINERS. There are no nested and no standalone ones that could be shown as well.
+pub(super) fn get_containers(agent: &Agent, media: MediaType) -> Reply {
+    let entries = entries(agent, &Query::default());
+    let containerizer = agent.colleagues.containerizer.clone();
+    Reply::later(async move {
+        let mut containers = Vec::with_capacity(entries.len());
+        for entry in entries {
+            containers.push(get_containers::Container {
+                container_status: status_of(&containerizer, &entry).await,
+                resource_statistics: statistics_of(&containerizer, &entry).await,
+                framework_id: Some(FrameworkId::from(entry.framework).to_proto()),
+                executor_id: Some(ExecutorId::from(entry.executor).to_proto()),
+                executor_name: Some(entry.name),
+                container_id: entry.container.to_proto(),
+            });
+        }
+        // Upstream leaves an empty list's message out.
+        let get_containers = (!containers.is_empty()).then_some(GetContainers { containers });
+        let r#type = Some(Type::GetContainers.into());
+        respond(media, &v1::agent::Response { r#type, get_containers, ..Default::default() })
     })
 }

@@ -1,11 +1,14 @@
 //! What anybody can ask an agent over HTTP: `/state`, `/flags`, `/health`, `/containers`,
-//! `/monitor/statistics`, `/containerizer/debug`; and the executors' `/api/v1/executor`.
+//! `/monitor/statistics`, `/containerizer/debug`, the operators' `/api/v1`; and the executors' `/api/v1/executor`.
 //!
 //! Routes only: what they answer is in the files beside this one. The actor takes a snapshot, and an
 //! HTTP worker renders it.
 
 mod containers;
+mod operator;
 mod state;
+mod v1_state;
+mod validation;
 
 use libprocess::Install;
 use libprocess::http::{Reply, Response};
@@ -42,6 +45,7 @@ pub(crate) fn install(install: &mut Install<Agent>) {
         "What the containerizer waits for (nothing is tracked).",
         |_, request, _| Response::jsonp(&request.query, r#"{"pending":[]}"#).into(),
     );
+    install.route(&[], "/api/v1", "Endpoint for API calls against the agent.", operator::route);
     install.post(
         "/api/v1/executor",
         "The API of executors: calls, and the stream of events that answers SUBSCRIBE.",

@@ -26,25 +26,29 @@ pub(crate) struct Snapshot {
     allocated: Resources,
     master_hostname: Option<String>,
     draining: Option<Draining>,
-    frameworks: Vec<FrameworkView>,
-    completed: Vec<FrameworkView>,
+    pub(super) frameworks: Vec<FrameworkView>,
+    pub(super) completed: Vec<FrameworkView>,
 }
 
-struct FrameworkView {
-    info: Arc<v1::FrameworkInfo>,
-    id: String,
-    executors: Vec<ExecutorView>,
-    completed: Vec<ExecutorView>,
+pub(super) struct FrameworkView {
+    pub(super) info: Arc<v1::FrameworkInfo>,
+    pub(super) id: String,
+    /// Tasks that wait for directories; `/state` does not show them.
+    pub(super) pending: Vec<v1::TaskInfo>,
+    pub(super) executors: Vec<ExecutorView>,
+    pub(super) completed: Vec<ExecutorView>,
 }
 
-struct ExecutorView {
-    info: Arc<v1::ExecutorInfo>,
+pub(super) struct ExecutorView {
+    pub(super) info: Arc<v1::ExecutorInfo>,
     container: String,
     directory: String,
     allocated: Resources,
-    queued: Vec<Arc<v1::TaskInfo>>,
-    launched: Vec<Arc<v1::Task>>,
-    completed: Vec<Arc<v1::Task>>,
+    pub(super) queued: Vec<Arc<v1::TaskInfo>>,
+    pub(super) launched: Vec<Arc<v1::Task>>,
+    /// `/state` counts them among those that are over.
+    pub(super) terminated: Vec<Arc<v1::Task>>,
+    pub(super) completed: Vec<Arc<v1::Task>>,
 }
 
 impl Agent {
@@ -71,6 +75,7 @@ fn framework_view(framework: &Framework) -> FrameworkView {
     FrameworkView {
         info: Arc::clone(&framework.info),
         id: framework.id.to_string(),
+        pending: framework.pending.iter().flat_map(|pending| &pending.tasks).cloned().collect(),
         executors: framework.executors.values().map(executor_view).collect(),
         completed: framework.completed.iter().map(executor_view).collect(),
     }
@@ -78,7 +83,6 @@ fn framework_view(framework: &Framework) -> FrameworkView {
 
 fn executor_view(executor: &Executor) -> ExecutorView {
     let tasks = &executor.tasks;
-    let over = tasks.completed().chain(tasks.terminated().map(|(_, task)| task));
     ExecutorView {
         info: Arc::clone(&executor.info),
         container: executor.container.to_string(),
@@ -86,7 +90,8 @@ fn executor_view(executor: &Executor) -> ExecutorView {
         allocated: executor.allocated(),
         queued: tasks.queued().map(|(_, task)| Arc::clone(task)).collect(),
         launched: tasks.launched().map(|(_, task)| Arc::clone(task)).collect(),
-        completed: over.cloned().collect(),
+        terminated: tasks.terminated().map(|(_, task)| Arc::clone(task)).collect(),
+        completed: tasks.completed().cloned().collect(),
     }
 }
 
@@ -191,14 +196,13 @@ impl Serialize for ExecutorView {
         if let Some(kind) = info.r#type {
             map.serialize_entry("type", &views::name::<v1::executor_info::Type>(kind))?;
         }
-        let tasks = |tasks: &[Arc<v1::Task>]| -> Vec<serde_json::Value> {
-            let value = |task: &Arc<v1::Task>| serde_json::to_value(views::Task::of(task));
-            tasks.iter().filter_map(|task| value(task).ok()).collect()
-        };
-        map.serialize_entry("tasks", &tasks(&self.launched))?;
+        let value = |task: &Arc<v1::Task>| serde_json::to_value(views::Task::of(task)).ok();
+        let launched: Vec<_> = self.launched.iter().filter_map(value).collect();
+        map.serialize_entry("tasks", &launched)?;
         let queued: Vec<QueuedView<'_>> = self.queued.iter().map(|task| QueuedView(task)).collect();
         map.serialize_entry("queued_tasks", &queued)?;
-        map.serialize_entry("completed_tasks", &tasks(&self.completed))?;
+        let over: Vec<_> = self.completed.iter().chain(&self.terminated).filter_map(value).collect();
+        map.serialize_entry("completed_tasks", &over)?;
         map.end()
     }
 }

@@ -8,6 +8,7 @@ mod harness;
 mod http;
 mod masters;
 mod operations;
+mod operator_api;
 mod reaching_a_master;
 mod reboots;
 mod restarts;

@@ -2,10 +2,10 @@
 
 use libprocess::Context;
 use libprocess::http::Reply;
+use mesos::operator::respond;
 use mesos::v1::master::response::{self, Type};
 use mesos::{MediaType, v1};
 
-use super::node::respond;
 use crate::master::Master;
 
 /// GET_OPERATIONS.

@@ -1,0 +1,184 @@
+//! `POST /api/v1` (upstream: the agent's part of `api_tests.cpp`). Its answers are compared with genuine ones in
+//! `integration/tests/recorded.rs`.
+
+use ::http::{HeaderName, HeaderValue, Method};
+use libprocess::http::{Request, Response, dispatch};
+use libprocess::testing::run;
+use mesos::v1::TaskState::{TaskFinished, TaskRunning};
+use mesos::v1::agent::response::Type;
+use mesos::{Enum, MediaType, codec, v1};
+use serde_json::{Value, json};
+
+use super::harness::*;
+
+async fn send(world: &World, headers: &[(&str, &str)], body: &str) -> Response {
+    let mut request = Request::new(Method::POST, "/api/v1");
+    for (name, value) in headers {
+        request.headers.insert(HeaderName::try_from(*name).unwrap(), HeaderValue::try_from(*value).unwrap());
+    }
+    request.body = body.to_owned().into();
+    dispatch(&world.node, request).await
+}
+
+/// Status and text of the answer to a call.
+async fn call(world: &World, call: Value) -> (u16, String) {
+    let response = send(world, &[("Content-Type", "application/json")], &call.to_string()).await;
+    let status = response.status.as_u16();
+    (status, String::from_utf8(response.body.collect().await.to_vec()).unwrap())
+}
+
+async fn get(world: &World, kind: &str) -> Value {
+    let (status, text) = call(world, json!({ "type": kind })).await;
+    assert_eq!(status, 200, "{kind}: {text}");
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["type"], kind);
+    value[kind.to_lowercase()].clone()
+}
+
+fn ids(tasks: &Value) -> Vec<&str> {
+    tasks.as_array().unwrap().iter().map(|task| task["task_id"]["value"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn tasks_are_told_by_what_has_become_of_them() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        for id in ["running", "ended", "over"] {
+            world.run(&framework(false), task(id, "e")).await;
+        }
+        world.run(&framework(false), command_task("queued")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("running", TaskRunning).await;
+        executor.update("ended", TaskFinished).await;
+        executor.update("over", TaskFinished).await;
+        world.acknowledge("over").await;
+
+        let tasks = get(&world, "GET_TASKS").await;
+        assert_eq!(ids(&tasks["pending_tasks"]), [""; 0]);
+        assert_eq!(ids(&tasks["queued_tasks"]), ["queued"]);
+        assert_eq!(tasks["queued_tasks"][0]["state"], "TASK_STAGING");
+        assert_eq!(ids(&tasks["launched_tasks"]), ["running"]);
+        assert_eq!(ids(&tasks["terminated_tasks"]), ["ended"]);
+        assert_eq!(ids(&tasks["completed_tasks"]), ["over"]);
+
+        let state = get(&world, "GET_STATE").await;
+        assert_eq!(state["get_tasks"], tasks);
+        assert_eq!(state["get_executors"], get(&world, "GET_EXECUTORS").await);
+        assert_eq!(state["get_frameworks"], get(&world, "GET_FRAMEWORKS").await);
+        assert_eq!(state["get_executors"]["executors"].as_array().unwrap().len(), 2);
+        assert_eq!(state["get_executors"]["completed_executors"], json!([]));
+
+        let headers = [("Content-Type", "application/json"), ("Accept", "application/x-protobuf")];
+        let response = send(&world, &headers, r#"{"type":"GET_STATE"}"#).await;
+        let body = response.body.collect().await;
+        let read: v1::agent::Response = codec::decode_call(MediaType::Protobuf, &body).unwrap();
+        assert_eq!(read.r#type, Some(Type::GetState.into()));
+        let tasks = read.get_state.unwrap().get_tasks.unwrap();
+        assert_eq!((tasks.launched_tasks.len(), tasks.terminated_tasks.len()), (1, 1));
+
+        let (_, text) = call(&world, json!({ "type": "GET_CONTAINERS" })).await;
+        let containers: Value = serde_json::from_str(&text).unwrap();
+        let names = containers["get_containers"]["containers"].as_array().unwrap();
+        assert_eq!(names.len(), 2, "{containers}");
+        assert!(names.iter().any(|container| container["executor_id"]["value"] == "e"));
+    });
+}
+
+#[test]
+fn what_the_agent_is_and_how_it_is_set() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        assert_eq!(get(&world, "GET_HEALTH").await["healthy"], true);
+        assert_eq!(get(&world, "GET_VERSION").await["version_info"]["version"], mesos::version());
+        let flags = get(&world, "GET_FLAGS").await;
+        let is_set = |flag: &Value| flag["name"] == "recover" && flag["value"] == "reconnect";
+        assert!(flags["flags"].as_array().unwrap().iter().any(is_set), "{flags}");
+        let agent = get(&world, "GET_AGENT").await;
+        assert_eq!(agent["agent_info"]["id"]["value"], AGENT);
+        assert!(agent.get("drain_config").is_none(), "{agent}");
+        let metrics = json!({ "type": "GET_METRICS", "get_metrics": {} });
+        assert!(call(&world, metrics).await.1.contains("slave/tasks_running"));
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_call_is_said() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let id = json!({ "value": "c" });
+        let below = json!({ "value": "c", "parent": { "value": "p" } });
+        let refused = |text: &str| (400, format!("Failed to validate agent::Call: {text}"));
+        for (asked, answer) in [
+            (json!({}), refused("Expecting 'type' to be present")),
+            (json!({ "type": "LIST_FILES" }), refused("Expecting 'list_files' to be present")),
+            (
+                json!({ "type": "WAIT_NESTED_CONTAINER", "wait_nested_container": { "container_id": id } }),
+                refused("Expecting 'wait_nested_container.container_id.parent' to be present"),
+            ),
+            (
+                json!({ "type": "WAIT_NESTED_CONTAINER", "wait_nested_container": { "container_id": below } }),
+                (
+                    501,
+                    "501 Not Implemented: this agent does not know the call WAIT_NESTED_CONTAINER yet".into(),
+                ),
+            ),
+        ] {
+            assert_eq!(call(&world, asked).await, answer);
+        }
+        const JSON: (&str, &str) = ("Content-Type", "application/json");
+        for (headers, status) in [
+            (&[][..], 400),
+            (&[("Content-Type", "application/recordio")][..], 400),
+            (&[("Content-Type", "application/recordio"), ("Message-Content-Type", "text/plain")][..], 415),
+            (
+                &[("Content-Type", "application/recordio"), ("Message-Content-Type", "application/json")][..],
+                501,
+            ),
+            (&[JSON, ("Message-Content-Type", "application/json")][..], 415),
+            (&[JSON, ("Message-Accept", "application/json")][..], 406),
+            (&[JSON, ("Accept", "application/recordio")][..], 406),
+            (&[JSON, ("Accept", "*/*")][..], 200),
+        ] {
+            let response = send(&world, headers, r#"{"type":"GET_HEALTH"}"#).await;
+            assert_eq!(response.status.as_u16(), status, "{headers:?}");
+        }
+    });
+}
+
+/// A kind is dealt with, or is said not to be there yet; none is forgotten.
+#[test]
+fn every_call_is_answered() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let mut missing = Vec::new();
+        for (name, _) in v1::agent::call::Type::descriptor().values {
+            let (status, text) = call(&world, json!({ "type": name })).await;
+            match status {
+                200 => {}
+                400 => assert!(text.contains("' to be present"), "{name}: {text}"),
+                501 => missing.push(*name),
+                _ => panic!("{name}: {status} {text}"),
+            }
+        }
+        assert_eq!(missing, ["UNKNOWN"]);
+    });
+}
+
+#[test]
+fn an_agent_that_recovers_says_so() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        world.subscribe("e").await.update("t", TaskRunning).await;
+        world.crash().await;
+        // It waits for its executor.
+        let world = World::new(directory.path()).await;
+        let answer = call(&world, json!({ "type": "GET_HEALTH" })).await;
+        assert_eq!(answer, (503, "Agent has not finished recovery".to_owned()));
+    });
+}
