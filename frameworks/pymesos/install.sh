@@ -18,21 +18,18 @@ target=$1
 if [ -x "$target/bin/python" ] && "$target/bin/python" -c 'import pymesos' 2>/dev/null; then
     exit 0
 fi
-command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3"
 command -v cc >/dev/null || fail "a C compiler is missing: apt-get install gcc"
-python3 -c 'import venv, ensurepip' 2>/dev/null || fail "venv is missing: apt-get install python3-venv"
-header=$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+# http-parser's setup.py is of the time before pyproject.toml: it takes the tools that are there.
+"$(dirname "$0")/../venv.sh" "$target" Cython 'setuptools<70' wheel 'Cython<3'
+header=$("$target/bin/python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
 [ -f "$header" ] || fail "$header is missing: apt-get install python3-dev"
 
-python3 -m venv "$target"
 pip() {
     "$target/bin/python" -m pip --quiet --disable-pip-version-check "$@"
 }
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 
-# http-parser's setup.py is of the time before pyproject.toml: it takes the tools that are there.
-pip install 'setuptools<70' wheel 'Cython<3'
 pip download --no-deps --no-binary :all: --no-build-isolation --dest "$build" http-parser==0.9.0
 tar -xzf "$build"/http-parser-0.9.0.tar.gz -C "$build"
 "$target/bin/cython" -2 "$build/http-parser-0.9.0/http_parser/parser.pyx" >"$build/log" 2>&1 || {
