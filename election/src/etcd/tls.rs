@@ -2,7 +2,7 @@
 //!
 //! etcd's TLS has nothing to do with that of our own nodes (`LIBPROCESS_SSL_*`): others make its certificates, and its
 //! servers are always checked. The names of the parameters are those of `etcdctl`. Certificates are renewed while we
-//! run, so the files are read again after no server has answered ([`Door::closed`]).
+//! run, so the files are read again after no server has answered (`Door::closed`).
 
 use std::path::PathBuf;
 use std::sync::Arc;

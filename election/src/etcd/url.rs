@@ -6,6 +6,7 @@
 
 use std::{fmt, str::FromStr};
 
+use libprocess::tls::TlsError;
 use thiserror::Error;
 
 use super::tls::EtcdTls;
@@ -141,7 +142,14 @@ impl EtcdUrl {
     /// Reads the files that it names, so that one that cannot be used stops a start.
     pub(crate) fn check_files(&self) -> Result<(), EtcdUrlError> {
         let Some(tls) = &self.tls else { return Ok(()) };
-        tls.client().map(drop).map_err(|error| EtcdUrlError::Files(error.to_string()))
+        let Err(error) = tls.client() else { return Ok(()) };
+        Err(EtcdUrlError::Files(match error {
+            // In the words of this URL.
+            TlsError::NoAuthorities => {
+                "this host has no certificates of authorities: name some with cacert".to_owned()
+            }
+            error => error.to_string(),
+        }))
     }
 }
 
