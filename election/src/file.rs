@@ -38,8 +38,13 @@ pub async fn changed(node: &Node, file: &MasterFile, known: &MasterUrl) -> Maste
 
 async fn look(node: &Node, file: &MasterFile) -> Result<MasterUrl, UrlError> {
     let path = file.path.clone();
-    let content = node.blocking(move || std::fs::read_to_string(path)).await.map_err(|error| {
-        UrlError::File { path: file.path.display().to_string(), reason: error.to_string() }
-    })?;
-    MasterUrl::from_text(content.trim())
+    node.blocking(move || {
+        let content = std::fs::read_to_string(&path).map_err(|error| UrlError::File {
+            path: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        // It may name files in turn.
+        MasterUrl::from_text(content.trim())
+    })
+    .await
 }

@@ -1,8 +1,8 @@
 //! [`MasterUrl`]: how a user names the masters, in upstream's forms.
 //!
 //! Pure, but for `file://`, whose content is read while parsing (upstream does the same, in
-//! `src/master/detector/detector.cpp`), so that a bad file stops the start with its name. What happens when the file
-//! changes later stands in [`crate::file`].
+//! `src/master/detector/detector.cpp`), and the files that `etcds://` names: so a bad file stops the start with its name.
+//! What happens when the file changes later stands in [`crate::file`].
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use mesos::text::without_password;
 use thiserror::Error;
 
 use crate::etcd::EtcdGroup;
-use crate::etcd::url::{EtcdUrl, EtcdUrlError, SCHEME as ETCD};
+use crate::etcd::url::{EtcdUrl, EtcdUrlError};
 use crate::group::Group;
 use crate::zookeeper::ZooKeeperGroup;
 
@@ -76,7 +76,7 @@ pub enum UrlError {
     Credentials,
     /// Neither of the known forms.
     #[error(
-        "cannot tell a master from '{0}': expecting host:port, zk://host:port/path, etcd://host:port/path or file:///path"
+        "cannot tell a master from '{0}': expecting host:port, zk://host:port/path, etcd[s]://host:port/path or file:///path"
     )]
     Form(String),
     /// Of an etcd URL.
@@ -132,8 +132,10 @@ impl MasterUrl {
         if text.starts_with("zk://") {
             return text.parse().map(MasterUrl::ZooKeeper);
         }
-        if text.starts_with(ETCD) {
-            return Ok(MasterUrl::Etcd(text.parse()?));
+        if EtcdUrl::is_meant_by(text) {
+            let url: EtcdUrl = text.parse()?;
+            url.check_files()?;
+            return Ok(MasterUrl::Etcd(url));
         }
         let address = text.strip_prefix("master@").unwrap_or(text);
         let unknown = || UrlError::Form(without_password(text));
@@ -265,6 +267,7 @@ mod tests {
         for text in [
             "zk://jake:secret@host:2181/",
             "etcd://jake:secret@host",
+            "etcds://jake:secret@host/mesos?cacert=/nowhere/ca",
             "ectd://jake:secret@host/mesos",
             "jake:secret@host",
         ] {
@@ -282,6 +285,8 @@ mod tests {
         assert!("localhost:5050".parse::<MasterUrl>().unwrap().group(Duration::from_secs(1)).is_none());
         let error = "etcd://host".parse::<MasterUrl>().unwrap_err();
         assert_eq!(error.to_string(), "expecting a path for etcd in 'etcd://host' ('/' is not supported)");
+        let error = "etcds://jake:secret@host/mesos?cacert=/nowhere/ca".parse::<MasterUrl>().unwrap_err();
+        assert!(error.to_string().contains("'/nowhere/ca': No such file"), "{error}");
     }
 
     #[test]

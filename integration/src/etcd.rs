@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use libprocess::http::{Client, ClientRequest};
-use serde_json::Value;
+use libprocess::tls::TlsSettings;
+use serde_json::{Value, json};
 
 use crate::ports::Port;
 use crate::{Daemon, wait};
@@ -16,6 +17,9 @@ const BINARY: &str = "/usr/bin/etcd";
 /// How long a server may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long it may take to do something: hashing a password is slow.
+const LONG: Duration = Duration::from_secs(30);
+
 /// Servers of etcd that work together; dropping them kills them. Their data is in a folder of the test.
 ///
 /// An etcd that runs on this host by itself (Debian starts one on port 2379) is none of the tests' business.
@@ -24,6 +28,8 @@ pub struct Etcd {
     // Declared first, dropped first: they end before their folder goes.
     servers: Vec<Server>,
     client: Client,
+    /// Whether they speak TLS to clients.
+    secured: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -46,6 +52,16 @@ impl Etcd {
 
     /// Starts so many servers and waits until each of them knows a leader. `None` as for [`Etcd::start`].
     pub async fn ensemble(count: usize) -> Option<Self> {
+        Self::launch(count, None).await
+    }
+
+    /// Starts one server that speaks TLS, shows the certificate of these settings, and lets in who shows one of their
+    /// authority's. `None` as for [`Etcd::start`].
+    pub async fn secured(tls: &TlsSettings) -> Option<Self> {
+        Self::launch(1, Some(tls)).await
+    }
+
+    async fn launch(count: usize, tls: Option<&TlsSettings>) -> Option<Self> {
         if crate::mode::is_quick() {
             println!("skipped: ./test --quick leaves etcd out");
             return None;
@@ -65,12 +81,16 @@ impl Etcd {
             .collect();
         let servers = ports.into_iter().enumerate().map(|(index, (port, peers))| {
             let data = folder.path().join(name(index));
-            let arguments = arguments(&name(index), &data, &port, &peers, &members.join(","));
+            let mut arguments =
+                arguments(&name(index), &data, &port, &peers, &members.join(","), tls.is_some());
+            arguments.extend(tls.map(files).unwrap_or_default());
             let process =
                 Daemon::start(&name(index), &PathBuf::from(BINARY), arguments, Vec::new(), folder.path());
             Server { process, port, _peers: peers }
         });
-        let etcd = Self { servers: servers.collect(), client: Client::new(), _folder: folder };
+        let client =
+            tls.map_or_else(|| Ok(Client::new()), Client::secured).expect("the test's files are good");
+        let etcd = Self { servers: servers.collect(), client, secured: tls.is_some(), _folder: folder };
         for index in 0..count {
             etcd.wait_for(index).await;
         }
@@ -102,11 +122,35 @@ impl Etcd {
 
     /// What a server says of itself; it need not agree with the others.
     async fn status(&self, index: usize) -> Result<Value, String> {
-        let url = format!("http://{}/v3/maintenance/status", self.address(index));
-        let request = ClientRequest::post(url).body("{}").timeout(PATIENCE);
+        self.ask(index, "/v3/maintenance/status", "{}".to_owned(), PATIENCE).await
+    }
+
+    /// Calls server `index`, from 0, as an operator might.
+    pub async fn call(&self, index: usize, path: &str, body: Value) -> Result<Value, String> {
+        self.ask(index, path, body.to_string(), LONG).await
+    }
+
+    async fn ask(&self, index: usize, path: &str, body: String, patience: Duration) -> Result<Value, String> {
+        let scheme = if self.secured { "https" } else { "http" };
+        let url = format!("{scheme}://{}{path}", self.address(index));
+        let request = ClientRequest::post(url).body(body).timeout(patience);
         let response = self.client.send(request).await.map_err(|error| error.to_string())?;
         let body = response.text(1 << 20).await.map_err(|error| error.to_string())?;
         serde_json::from_str(&body).map_err(|error| format!("{error} in '{body}'"))
+    }
+
+    /// Asks for a password from now on: there is the user `root`, who may do everything.
+    pub async fn ask_for(&self, password: &str) {
+        for (call, body) in [
+            ("user/add", json!({ "name": "root", "password": password })),
+            ("role/add", json!({ "name": "root" })),
+            ("user/grant", json!({ "user": "root", "role": "root" })),
+            ("enable", json!({})),
+        ] {
+            let path = format!("/v3/auth/{call}");
+            let answer = self.call(0, &path, body).await.expect("etcd answers");
+            assert_eq!(answer["error"], Value::Null, "{path}: {answer}");
+        }
     }
 
     /// How many servers there are, running or not.
@@ -124,15 +168,35 @@ impl Etcd {
         self.servers[index].port.address()
     }
 
-    /// `etcd://127.0.0.1:port,127.0.0.1:port/mesos`
+    /// `etcd://127.0.0.1:port,127.0.0.1:port/mesos`; behind TLS the same with `etcds`, and without parameters.
     pub fn url(&self) -> String {
         let addresses = (0..self.count()).map(|index| self.address(index).to_string());
-        format!("etcd://{}/mesos", addresses.collect::<Vec<_>>().join(","))
+        let scheme = if self.secured { "etcds" } else { "etcd" };
+        format!("{scheme}://{}/mesos", addresses.collect::<Vec<_>>().join(","))
     }
 }
 
-fn arguments(name: &str, data: &Path, port: &Port, peers: &Port, members: &str) -> Vec<String> {
-    let (client, peer) = (format!("http://{}", port.address()), format!("http://{}", peers.address()));
+/// The flags of a server that speaks TLS to clients.
+fn files(tls: &TlsSettings) -> Vec<String> {
+    let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    let mut flags = vec!["--client-cert-auth".to_owned()];
+    flags.extend(tls.ca_file.iter().map(|file| flag("trusted-ca-file", file)));
+    if let Some(files) = &tls.identity {
+        flags.extend([flag("cert-file", &files.certificate), flag("key-file", &files.key)]);
+    }
+    flags
+}
+
+fn arguments(
+    name: &str,
+    data: &Path,
+    port: &Port,
+    peers: &Port,
+    members: &str,
+    secured: bool,
+) -> Vec<String> {
+    let scheme = if secured { "https" } else { "http" };
+    let (client, peer) = (format!("{scheme}://{}", port.address()), format!("http://{}", peers.address()));
     vec![
         format!("--name={name}"),
         format!("--data-dir={}", data.display()),

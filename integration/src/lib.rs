@@ -21,6 +21,7 @@ pub mod libmesos;
 pub mod mode;
 pub mod ports;
 pub mod recorded;
+pub mod secrets;
 pub mod simulation;
 pub mod wait;
 pub mod wire;

@@ -11,9 +11,8 @@ use futures::StreamExt;
 use integration::etcd::Etcd;
 use integration::wire::Wire;
 use libprocess::Node;
-use libprocess::http::ClientRequest;
 use master::registrar::{self, Change, Storage};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 
 const LABEL: &str = "json.info";
@@ -38,14 +37,6 @@ async fn members(session: &dyn Session) -> Vec<String> {
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what} does not come"))
-}
-
-/// Calls etcd as an operator might.
-async fn call(etcd: &Etcd, path: &str, body: Value) -> Value {
-    let client = libprocess::http::Client::new();
-    let request = ClientRequest::post(format!("http://{}{path}", etcd.address(0))).body(body.to_string());
-    let text = client.send(request).await.unwrap().text(1 << 20).await.unwrap();
-    serde_json::from_str(&text).unwrap()
 }
 
 /// A way to etcd that can be disturbed, and the URL by which it is taken.
@@ -123,7 +114,7 @@ fn a_change_is_not_missed_when_the_watch_breaks_or_its_revision_is_forgotten() {
         let (_, changed) = watching.members().await.unwrap();
         let member = joining.join(LABEL, b"a".to_vec()).await.unwrap();
         let client = Client::new(&url(&etcd.url()), SOON);
-        call(&etcd, "/v3/kv/put", json!({ "key": "eA==", "value": "" })).await;
+        etcd.call(0, "/v3/kv/put", json!({ "key": "eA==", "value": "" })).await.unwrap();
         client.compact(member.sequence + 1).await.unwrap();
         let past = RangeRequest { revision: 1, ..RangeRequest::all(Range::key("x")) };
         let forgotten = client.range(&past).await.unwrap_err();
@@ -301,7 +292,7 @@ fn a_write_whose_answer_was_lost_happens_once() {
         }
         here.store(vec![put("quota/b", b"x")]).await.unwrap();
         // Three rounds, and one: no write was repeated.
-        let mark = call(&etcd, "/v3/kv/range", json!({ "key": "L21lc29zL3JlZ2lzdHJ5" })).await;
+        let mark = etcd.call(0, "/v3/kv/range", json!({ "key": "L21lc29zL3JlZ2lzdHJ5" })).await.unwrap();
         assert_eq!(mark["kvs"][0]["version"], "4", "{mark}");
 
         // One that comes from elsewhere, or late, is not stored.
@@ -368,11 +359,7 @@ fn etcd_may_want_a_password() {
         let with = |user: &str| etcd.url().replace("etcd://", &format!("etcd://{user}@"));
         let (right, wrong, none) = (with("root:secret"), with("root:wrong"), etcd.url());
         session(&right).await;
-        call(&etcd, "/v3/auth/user/add", json!({ "name": "root", "password": "secret" })).await;
-        call(&etcd, "/v3/auth/role/add", json!({ "name": "root" })).await;
-        call(&etcd, "/v3/auth/user/grant", json!({ "user": "root", "role": "root" })).await;
-        let enabled = call(&etcd, "/v3/auth/enable", json!({})).await;
-        assert_eq!(enabled["error"], Value::Null, "{enabled}");
+        etcd.ask_for("secret").await;
 
         let open = session(&right).await;
         let member = open.join(LABEL, b"a".to_vec()).await.unwrap();

@@ -1,62 +1,12 @@
 //! Clusters of real processes whose every connection is behind TLS, and executors on a Unix socket.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
+use integration::secrets::Secrets;
 use integration::{AgentSpec, Cluster, beside, binary};
 use libprocess::http::{Client, ClientRequest};
-use libprocess::tls::variables;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tempfile::TempDir;
-
-/// Files of one authority and of one node that it vouches for, and the variables that name them.
-struct Secrets {
-    folder: TempDir,
-}
-
-impl Secrets {
-    fn new() -> Self {
-        let secrets = Self { folder: tempfile::tempdir().unwrap() };
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let node =
-            CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
-        std::fs::write(secrets.file("ca.pem"), authority.pem()).unwrap();
-        std::fs::write(secrets.file("node.pem"), node.pem()).unwrap();
-        std::fs::write(secrets.file("node.key"), key.serialize_pem()).unwrap();
-        secrets
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Everybody must prove who he is.
-    fn environment(&self) -> Vec<(String, String)> {
-        let path = |name: &str| self.file(name).display().to_string();
-        [
-            ("ENABLED", "1".to_owned()),
-            ("CERT_FILE", path("node.pem")),
-            ("KEY_FILE", path("node.key")),
-            ("CA_FILE", path("ca.pem")),
-            ("REQUIRE_CLIENT_CERT", "1".to_owned()),
-            ("HOSTNAME_VALIDATION_SCHEME", "openssl".to_owned()),
-            ("VERIFY_IPADD", "1".to_owned()),
-        ]
-        .map(|(name, value)| (format!("{}{name}", variables::PREFIX), value))
-        .to_vec()
-    }
-
-    /// A cluster whose daemons and tests have these variables.
-    fn cluster(&self) -> Cluster {
-        let environment = self.environment();
-        let read = variables::read(&environment.iter().cloned().collect()).unwrap();
-        Cluster::behind_tls(environment, Client::secured(&read.tls.unwrap()).unwrap())
-    }
-}
 
 /// Runs `mesos execute` with these variables; blocks until it ends.
 fn execute(binary: &Path, master: &str, environment: Vec<(String, String)>) -> Output {

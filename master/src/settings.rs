@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use allocator::SorterKind;
 use allocator::core::constraints::RegexLimits;
-use election::MasterUrl;
+use election::{EtcdUrl, ZooKeeperUrl};
 use mesos::settings::{Declared, LogFormat, Policy, ProtoJson, SettingValue, Unsupported, Values, within};
 use mesos::{bytes, duration, roles, v1};
 
@@ -44,8 +44,8 @@ mesos::settings! {
         }
         "Election" {
             /// ZooKeeper or etcd that elects one of several masters: zk://host1:port1,host2:port2/path, or
-            /// etcd://host1:port1,host2:port2/path; each with user:password@ before the hosts, if it wants
-            /// them. Without it this master is the only one and leads.
+            /// etcd://host1:port1,host2:port2/path (behind TLS etcds://, see docs/tls.md); each with user:password@
+            /// before the hosts, if it wants them. Without it this master is the only one and leads.
             zk: Option<ElectionText>,
             /// After how long without contact ZooKeeper or etcd takes this master for dead.
             zk_session_timeout: Duration = Duration::from_secs(10),
@@ -301,7 +301,7 @@ impl ElectionText {
         let scheme = self.0.trim_start().split_once("://")?.0;
         match scheme {
             "zk" => Some(RegistryKind::ZooKeeper),
-            "etcd" => Some(RegistryKind::Etcd),
+            "etcd" | "etcds" => Some(RegistryKind::Etcd),
             _ => None,
         }
     }
@@ -316,7 +316,11 @@ impl SettingValue for ElectionText {
     }
 
     fn print(&self) -> Option<String> {
-        self.0.parse::<MasterUrl>().ok().map(|url| url.to_string())
+        // The files that it may name are not looked at.
+        match self.registry()? {
+            RegistryKind::Etcd => self.0.parse::<EtcdUrl>().ok().map(|url| url.to_string()),
+            _ => self.0.parse::<ZooKeeperUrl>().ok().map(|url| url.to_string()),
+        }
     }
 }
 
@@ -627,6 +631,9 @@ mod tests {
         assert_eq!(settings.to_flags()["agent_removal_rate_limit"], "1/10mins");
         let zk = Settings { zk: Some(ElectionText("zk://jake:secret@h:1/m".into())), ..Settings::default() };
         assert_eq!(zk.to_flags()["zk"], "zk://h:1/m");
+        // Whatever has become of the file.
+        let etcd = ElectionText("etcds://jake:secret@h/m?cacert=/nowhere".into());
+        assert_eq!(etcd.print().as_deref(), Some("etcds://h:2379/m"));
     }
 
     #[test]
@@ -664,6 +671,7 @@ mod tests {
         assert_eq!(kind(&["--work_dir=/x"]), Ok(RegistryKind::Local));
         assert_eq!(kind(&["--work_dir=/x", zk]), Ok(RegistryKind::ZooKeeper));
         assert_eq!(kind(&["--work_dir=/x", etcd]), Ok(RegistryKind::Etcd));
+        assert_eq!(kind(&["--work_dir=/x", "--zk=etcds://h/m?cacert=/c"]), Ok(RegistryKind::Etcd));
         assert_eq!(kind(&[zk, "--registry=zookeeper"]), Ok(RegistryKind::ZooKeeper));
         assert_eq!(kind(&[etcd, "--registry=in_memory"]), Ok(RegistryKind::InMemory));
 

@@ -40,7 +40,7 @@ mesos::settings! {
         }
         "Masters" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
-            /// etcd://host1:port1,host2:port2/path, or file:///path of a file that says one of these, and may
+            /// etcd[s]://host1:port1,host2:port2/path, or file:///path of a file that says one of these, and may
             /// change while the agent runs.
             master: Master,
             /// How long a session with ZooKeeper or etcd outlives its connection.

@@ -36,7 +36,7 @@ mesos::settings! {
         }
         "Where and how" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
-            /// etcd://host1:port1,host2:port2/path, or file:///path.
+            /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
             master: String,
             /// The role to run in.
             role: String = "*".to_owned(),

@@ -19,7 +19,7 @@ mesos::settings! {
     struct SumSettings for "mesos-run-sum" {
         "What to add, and where" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
-            /// etcd://host1:port1,host2:port2/path, or file:///path.
+            /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
             master: String,
             /// How many tasks share the work.
             tasks: u32 = 10,
@@ -34,7 +34,7 @@ mesos::settings! {
     struct IntegrateSettings for "mesos-run-integrate" {
         "What to integrate, and where" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
-            /// etcd://host1:port1,host2:port2/path, or file:///path.
+            /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
             master: String,
             /// An expression in x, such as 4*sqrt(1-x*x): + - * / % ^ ( ), pi, e, sqrt, exp, ln, log (base 10),
             /// log2, abs, sign, floor, ceil, round, min, max, sin, cos, tan and their inverses.

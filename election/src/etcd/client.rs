@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use libprocess::http::{Client as HttpClient, ClientRequest, ClientResponse};
+use libprocess::http::{ClientError, ClientRequest, ClientResponse};
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
@@ -20,6 +20,7 @@ use super::api::{
     AuthenticateRequest, AuthenticateResponse, CompactionRequest, Done, LeaseGrantRequest, LeaseRequest,
     LeaseResponse, RangeRequest, RangeResponse, Refusal, Streamed, TxnRequest, TxnResponse,
 };
+use super::tls::Door;
 use super::url::{Credentials, EtcdUrl};
 
 /// Answers are at most so large. What is read here comes in pages.
@@ -95,7 +96,7 @@ pub(super) enum Failure {
 /// Asks etcd. Clones share what they have learnt.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: HttpClient,
+    door: Door,
     servers: Arc<[String]>,
     /// The server that has answered last. Watches end when it changes, or has not answered.
     pub(super) current: watch::Sender<usize>,
@@ -110,7 +111,7 @@ impl Client {
     /// Asks the servers of `url`; each may take `patience`.
     pub fn new(url: &EtcdUrl, patience: Duration) -> Client {
         Client {
-            http: HttpClient::new(),
+            door: Door::new(url.tls.clone()),
             servers: url.servers.clone().into(),
             current: watch::Sender::new(0),
             credentials: url.credentials.clone(),
@@ -211,6 +212,7 @@ impl Client {
         }
         // Watches must not rely on a server that does not answer, even if there is no other.
         self.current.send_replace((first + 1) % self.servers.len());
+        self.door.closed();
         Err(EtcdError::Unavailable(failures.join("; ")))
     }
 
@@ -299,7 +301,7 @@ impl Client {
         token: Option<&str>,
     ) -> Result<Result<ClientResponse, Refusal>, Failure> {
         let body = serde_json::to_vec(request).map_err(passing)?;
-        let url = format!("http://{}{path}", self.servers[server]);
+        let url = format!("{}://{}{path}", self.door.scheme(), self.servers[server]);
         let mut request = ClientRequest::post(url)
             .header("Content-Type", "application/json")
             .timeout(self.patience)
@@ -307,7 +309,11 @@ impl Client {
         if let Some(token) = token {
             request = request.header("Authorization", token);
         }
-        let response = self.http.send(request).await.map_err(passing)?;
+        let unreachable = |error: ClientError| {
+            let text = error.to_string();
+            Failure::Passing(format!("{text}{}", self.door.hint(&text)))
+        };
+        let response = self.door.open().map_err(passing)?.send(request).await.map_err(unreachable)?;
         if response.status.is_success() {
             return Ok(Ok(response));
         }
@@ -317,6 +323,9 @@ impl Client {
             let text = String::from_utf8_lossy(&body).trim().chars().take(200).collect::<String>();
             let hint = match status.as_u16() {
                 404 => "; has it a JSON gateway (etcd 3.4 or later, with --enable-grpc-gateway)?",
+                400 if text.contains("CommonName") => {
+                    "; where etcd asks for a user and for a certificate, ours must have no common name"
+                }
                 _ => "",
             };
             Failure::Passing(format!("{} answered {path} with {status}: {text}{hint}", self.servers[server]))
@@ -328,10 +337,14 @@ impl Client {
     pub(super) fn refused(&self, server: usize, call: &'static str, refusal: Refusal) -> Failure {
         let server = self.servers[server].clone();
         let Some(code) = Code::of(&refusal) else {
-            return Failure::Passing(format!("{server} answered {call}: {}", refusal.message));
+            let hint = self.door.hint(&refusal.message);
+            return Failure::Passing(format!("{server} answered {call}: {}{hint}", refusal.message));
         };
         let hint = match refusal.message.as_str() {
-            text if text.contains("user name is empty") => {
+            // Behind TLS those who name no user are taken for whom the server's own certificate names.
+            text if text.contains("user name is empty")
+                || (self.credentials.is_none() && code == Code::PermissionDenied) =>
+            {
                 "; put a user into the URL: etcd://user:password@host/path"
             }
             text if text.contains("database space exceeded") => {

@@ -3,6 +3,7 @@
 //! | module | what is there |
 //! |---|---|
 //! | [`url`] | [`EtcdUrl`]: where etcd is, and below which path everything of a cluster stands |
+//! | [`tls`] | [`EtcdTls`]: which files an `etcds://` URL names, and what is made of them |
 //! | [`api`] | the messages of etcd's JSON gateway, as far as they are used |
 //! | [`client`] | [`Client`]: asks one server after the other until one answers |
 //! | `watch` | waits for a change behind a revision |
@@ -21,9 +22,11 @@
 pub mod api;
 pub mod client;
 pub mod group;
+pub mod tls;
 pub mod url;
 mod watch;
 
 pub use client::{Client, Code, EtcdError};
 pub use group::EtcdGroup;
+pub use tls::EtcdTls;
 pub use url::{Credentials, EtcdUrl, EtcdUrlError};

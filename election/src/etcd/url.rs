@@ -1,17 +1,24 @@
-//! [`EtcdUrl`]: `etcd://[user:password@]host1[:port][,host2[:port]...]/path`.
+//! [`EtcdUrl`]: `etcd://[user:password@]host1[:port][,host2[:port]...]/path`, or the same with `etcds://` for TLS, and
+//! then perhaps `?cacert=FILE&cert=FILE&key=FILE`.
 //!
-//! Pure. It reads like `zk://...` (see [`crate::url`]), but for the port, which may be left out. No text that is made of
-//! it shows the password.
+//! Pure: the files are named, not read. It reads like `zk://...` (see [`crate::url`]), but for the port, which may be
+//! left out. No text that is made of it shows the password.
 
 use std::{fmt, str::FromStr};
 
+use libprocess::tls::TlsError;
 use thiserror::Error;
+
+use super::tls::EtcdTls;
 
 /// Where etcd listens for clients unless told otherwise.
 pub const DEFAULT_PORT: u16 = 2379;
 
 /// What such a URL begins with.
 pub const SCHEME: &str = "etcd://";
+
+/// What it begins with where etcd is behind TLS.
+pub const SECURE_SCHEME: &str = "etcds://";
 
 /// A place in etcd.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +29,8 @@ pub struct EtcdUrl {
     pub path: String,
     /// Who we are, where etcd asks for it.
     pub credentials: Option<Credentials>,
+    /// Set for `etcds://`.
+    pub tls: Option<EtcdTls>,
 }
 
 /// A user of etcd.
@@ -51,24 +60,55 @@ pub enum EtcdUrlError {
         url: String,
     },
     /// Something before `@` that is not `user:password`.
-    #[error("bad credentials in the etcd URL: expecting user:password before '@'")]
+    #[error(
+        "bad credentials in the etcd URL: expecting user:password before '@' (in the name of a file it is %40)"
+    )]
     Credentials,
-    /// It does not begin with `etcd://`.
-    #[error("expecting etcd://host[:port][,host[:port]...]/path")]
+    /// It does not begin with `etcd://` or `etcds://`.
+    #[error("expecting etcd://host[:port][,host[:port]...]/path, or etcds:// for TLS")]
     Scheme,
+    /// Files for TLS, and no TLS.
+    #[error("what follows '?' in the etcd URL is for TLS: begin it with etcds://")]
+    Plain,
+    /// A parameter that is not known.
+    #[error("there is no '{0}' in an etcds URL: allowed are cacert, cert and key")]
+    Parameter(String),
+    /// A parameter that names no file.
+    #[error("expecting the path of a file for '{0}' in the etcds URL, once")]
+    Value(String),
+    /// A certificate without its key, or the other way round.
+    #[error("'{missing}' is missing beside '{given}' in the etcds URL")]
+    Incomplete {
+        /// What is there.
+        given: &'static str,
+        /// What is not.
+        missing: &'static str,
+    },
+    /// A file that the URL names cannot be used, in libprocess's words.
+    #[error("no TLS to etcd: {0}")]
+    Files(String),
 }
 
 impl FromStr for EtcdUrl {
     type Err = EtcdUrlError;
 
     fn from_str(text: &str) -> Result<Self, EtcdUrlError> {
-        let rest = text.trim().strip_prefix(SCHEME).ok_or(EtcdUrlError::Scheme)?;
+        let text = text.trim();
+        let (scheme, rest) = match (text.strip_prefix(SCHEME), text.strip_prefix(SECURE_SCHEME)) {
+            (Some(rest), _) => (SCHEME, rest),
+            (None, Some(rest)) => (SECURE_SCHEME, rest),
+            (None, None) => return Err(EtcdUrlError::Scheme),
+        };
         // The password may contain '/', '@' and ':': the servers begin after the last '@' and cannot contain it.
         let (credentials, rest) = match rest.rsplit_once('@') {
             Some((credentials, rest)) => (Some(read_credentials(credentials)?), rest),
             None => (None, rest),
         };
-        let hidden = || format!("{SCHEME}{rest}");
+        let (rest, parameters) = match rest.split_once('?') {
+            Some((rest, parameters)) => (rest, Some(parameters)),
+            None => (rest, None),
+        };
+        let hidden = || format!("{scheme}{rest}");
         let (servers, path) = match rest.find('/') {
             Some(at) => (&rest[..at], rest[at..].trim_end_matches('/')),
             None => (rest, ""),
@@ -84,7 +124,32 @@ impl FromStr for EtcdUrl {
                 .ok_or_else(|| EtcdUrlError::Server { server: server.to_owned(), url: hidden() })
         };
         let servers = servers.split(',').map(read).collect::<Result<_, _>>()?;
-        Ok(EtcdUrl { servers, path: path.to_owned(), credentials })
+        let tls = match (scheme == SECURE_SCHEME, parameters) {
+            (true, parameters) => Some(EtcdTls::read(parameters.unwrap_or_default())?),
+            (false, Some(_)) => return Err(EtcdUrlError::Plain),
+            (false, None) => None,
+        };
+        Ok(EtcdUrl { servers, path: path.to_owned(), credentials, tls })
+    }
+}
+
+impl EtcdUrl {
+    /// Whether a text is meant to be such a URL.
+    pub(crate) fn is_meant_by(text: &str) -> bool {
+        text.starts_with(SCHEME) || text.starts_with(SECURE_SCHEME)
+    }
+
+    /// Reads the files that it names, so that one that cannot be used stops a start.
+    pub(crate) fn check_files(&self) -> Result<(), EtcdUrlError> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let Err(error) = tls.client() else { return Ok(()) };
+        Err(EtcdUrlError::Files(match error {
+            // In the words of this URL.
+            TlsError::NoAuthorities => {
+                "this host has no certificates of authorities: name some with cacert".to_owned()
+            }
+            error => error.to_string(),
+        }))
     }
 }
 
@@ -110,9 +175,10 @@ fn read_server(text: &str) -> Option<String> {
 }
 
 impl fmt::Display for EtcdUrl {
-    /// Without the credentials: it is made for logs.
+    /// Where it is, without the credentials and the files: it is made for logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}{}", self.servers.join(","), self.path)
+        let scheme = if self.tls.is_some() { SECURE_SCHEME } else { SCHEME };
+        write!(f, "{scheme}{}{}", self.servers.join(","), self.path)
     }
 }
 
@@ -147,6 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn behind_tls_it_may_name_files() {
+        let url = url("etcds://jake:p?w@host1,host2:1/mesos/?cacert=/ca.pem&cert=/c.pem&key=/k.pem").unwrap();
+        assert_eq!((url.servers.join(","), url.path.as_str()), ("host1:2379,host2:1".into(), "/mesos"));
+        assert_eq!(url.credentials.as_ref().map(|one| one.password.as_str()), Some("p?w"));
+        assert_eq!(url.tls.as_ref().unwrap().cacert.as_deref(), Some("/ca.pem".as_ref()));
+        assert_eq!(url.to_string(), "etcds://host1:2379,host2:1/mesos");
+        assert_eq!("etcds://host/mesos".parse::<EtcdUrl>().unwrap().tls, Some(EtcdTls::default()));
+        assert_eq!("etcd://host/mesos".parse::<EtcdUrl>().unwrap().tls, None);
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named() {
         assert_eq!(url("etcd://host/"), Err(EtcdUrlError::NoPath("etcd://host/".into())));
         assert_eq!(url("etcd://host:2379"), Err(EtcdUrlError::NoPath("etcd://host:2379".into())));
@@ -155,6 +232,10 @@ mod tests {
         assert_eq!(url("etcd://jake@host/mesos"), Err(EtcdUrlError::Credentials));
         assert_eq!(url("etcd://:secret@host/mesos"), Err(EtcdUrlError::Credentials));
         assert_eq!(url("zk://host:2181/mesos"), Err(EtcdUrlError::Scheme));
+        assert_eq!(url("etcd://host/mesos?cacert=/ca.pem"), Err(EtcdUrlError::Plain));
+        assert_eq!(url("etcds://host/mesos?cafile=/a"), Err(EtcdUrlError::Parameter("cafile".into())));
+        assert_eq!(url("etcds://host?cacert=/a"), Err(EtcdUrlError::NoPath("etcds://host".into())));
+        assert_eq!(url("etcds://host/mesos?cacert=/a@b"), Err(EtcdUrlError::Credentials));
         for server in ["host:", "host:x", "host:70000", ":2379", "::1", "a b"] {
             let text = format!("etcd://{server}/mesos");
             let expected = EtcdUrlError::Server { server: server.into(), url: text.clone() };

@@ -38,7 +38,7 @@ mesos::settings! {
             /// One of the framework's roles; all of them if it is not given.
             role: Option<String>,
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
-            /// etcd://host1:port1,host2:port2/path, or file:///path.
+            /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
             master: String = "127.0.0.1:5050".to_owned(),
         }
         "How to tell it" {
