@@ -3,7 +3,8 @@
 //! Whoever collects a body, the HTTP server or the loop that serves a peer, has a [`Share`] of the node's [`Budget`]
 //! that grows with the body and is given back with it. The first [`SMALL`] bytes of each body are free: while somebody
 //! holds all the rest, ordinary calls and messages go on. One host may hold half: the other half is for the others.
-//! It counts; it knows neither sockets nor bodies.
+//! Bytes of which several bodies consist ([`Share::join`]) are there once, and count once, and once for each host that
+//! takes them. It counts; it knows neither sockets nor bodies.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,6 +27,29 @@ struct Held {
     all: usize,
     /// Hosts that hold nothing have no entry.
     by_host: BTreeMap<IpAddr, usize>,
+    /// Part of both, by what was given as their id.
+    common: BTreeMap<u64, Common>,
+}
+
+impl Held {
+    fn of_host(&self, host: IpAddr) -> usize {
+        self.by_host.get(&host).copied().unwrap_or(0)
+    }
+
+    fn set_host(&mut self, host: IpAddr, bytes: usize) {
+        match bytes {
+            0 => self.by_host.remove(&host),
+            some => self.by_host.insert(host, some),
+        };
+    }
+}
+
+/// Bytes of which several bodies consist.
+#[derive(Debug)]
+struct Common {
+    bytes: usize,
+    /// How many bodies each host takes. Whoever takes none has no entry.
+    bodies: BTreeMap<IpAddr, usize>,
 }
 
 /// No more bytes may be held.
@@ -40,23 +64,54 @@ impl Budget {
 
     /// A share of nothing yet, for a body that comes from, or goes to, this host.
     pub(crate) fn share(self: &Arc<Self>, host: IpAddr) -> Share {
-        Share { budget: Arc::clone(self), host: neighbourhood(host), held: 0 }
+        Share { budget: Arc::clone(self), host: neighbourhood(host), held: 0, common: None }
     }
 
     fn change(&self, host: IpAddr, from: usize, to: usize) -> Result<(), Exhausted> {
         let mut held = self.held.lock();
         let all = (held.all - from).saturating_add(to);
-        let by_host = held.by_host.get(&host).copied().unwrap_or(0);
-        let by_host = (by_host - from).saturating_add(to);
+        let by_host = (held.of_host(host) - from).saturating_add(to);
         if to > from && (all > self.limit || by_host > self.limit / 2) {
             return Err(Exhausted);
         }
         held.all = all;
-        match by_host {
-            0 => held.by_host.remove(&host),
-            some => held.by_host.insert(host, some),
-        };
+        held.set_host(host, by_host);
         Ok(())
+    }
+
+    fn join(&self, host: IpAddr, id: u64, bytes: usize) -> Result<(), Exhausted> {
+        let mut held = self.held.lock();
+        let common = held.common.get(&id);
+        let (is_held, is_held_by_host) =
+            (common.is_some(), common.is_some_and(|common| common.bodies.contains_key(&host)));
+        let all = held.all.saturating_add(if is_held { 0 } else { bytes });
+        let by_host = held.of_host(host).saturating_add(if is_held_by_host { 0 } else { bytes });
+        if all > self.limit || by_host > self.limit / 2 {
+            return Err(Exhausted);
+        }
+        held.all = all;
+        held.set_host(host, by_host);
+        let common = held.common.entry(id).or_insert_with(|| Common { bytes, bodies: BTreeMap::new() });
+        *common.bodies.entry(host).or_default() += 1;
+        Ok(())
+    }
+
+    fn leave(&self, host: IpAddr, id: u64) {
+        let mut held = self.held.lock();
+        let Some(common) = held.common.get_mut(&id) else { return };
+        let Some(bodies) = common.bodies.get_mut(&host) else { return };
+        *bodies -= 1;
+        if *bodies > 0 {
+            return;
+        }
+        common.bodies.remove(&host);
+        let (bytes, is_last) = (common.bytes, common.bodies.is_empty());
+        let by_host = held.of_host(host) - bytes;
+        held.set_host(host, by_host);
+        if is_last {
+            held.common.remove(&id);
+            held.all -= bytes;
+        }
     }
 }
 
@@ -66,9 +121,30 @@ pub(crate) struct Share {
     budget: Arc<Budget>,
     host: IpAddr,
     held: usize,
+    /// The bytes that it holds together with others.
+    common: Option<u64>,
 }
 
 impl Share {
+    /// A share for another body of the same host.
+    pub(crate) fn another(&self) -> Share {
+        self.budget.share(self.host)
+    }
+
+    /// The body consists of so many bytes that others may hold, too: those that have the same id, which stands for
+    /// these bytes alone.
+    ///
+    /// # Errors
+    /// [`Exhausted`]: the body must be given up.
+    pub(crate) fn join(mut self, id: u64, bytes: usize) -> Result<Share, Exhausted> {
+        let counted = bytes.saturating_sub(SMALL);
+        if counted > 0 {
+            self.budget.join(self.host, id, counted)?;
+            self.common = Some(id);
+        }
+        Ok(self)
+    }
+
     /// The body has so many bytes now.
     ///
     /// # Errors
@@ -87,6 +163,9 @@ impl Drop for Share {
     fn drop(&mut self) {
         // What gets smaller is never refused.
         let _ = self.set(0);
+        if let Some(id) = self.common {
+            self.budget.leave(self.host, id);
+        }
     }
 }
 
@@ -136,6 +215,34 @@ mod tests {
         assert_eq!(second.set(SMALL + 21), Err(Exhausted));
         assert_eq!(second.set(SMALL + 20), Ok(()));
         assert_eq!(budget.share(host(2)).set(SMALL + 50), Ok(()));
+    }
+
+    #[test]
+    fn bytes_of_several_bodies_count_once_and_once_for_each_host() {
+        let budget = Arc::new(Budget::new(100));
+        let held = |n| {
+            let held = budget.held.lock();
+            (held.all, held.of_host(host(n)))
+        };
+        let join = |n, id, bytes: usize| budget.share(host(n)).join(id, SMALL + bytes);
+        let first = join(1, 7, 50).unwrap();
+        let same = join(1, 7, 50).unwrap();
+        assert_eq!(held(1), (50, 50));
+        let elsewhere = join(2, 7, 50).unwrap();
+        assert_eq!((held(1), held(2)), ((50, 50), (50, 50)));
+        // Others are other bytes, of which there is room for so many; and host 2 has its half.
+        assert_eq!(join(2, 8, 1).err(), Some(Exhausted));
+        assert_eq!(join(3, 8, 51).err(), Some(Exhausted));
+        let other = join(3, 8, 50).unwrap();
+        assert_eq!(join(4, 9, 1).err(), Some(Exhausted));
+        assert!(join(4, 9, 0).is_ok() && join(3, 8, 50).is_ok());
+        drop(first);
+        assert_eq!(held(1), (100, 50));
+        drop(same);
+        assert_eq!((held(1), held(2)), ((100, 0), (100, 50)));
+        drop((elsewhere, other));
+        assert_eq!(held(2), (0, 0));
+        assert!(budget.held.lock().common.is_empty() && budget.held.lock().by_host.is_empty());
     }
 
     #[test]

@@ -16,8 +16,9 @@ pub struct Limits {
     /// Bytes of requests and messages that are being read, beyond the first 64 KiB of each, of which one host may have
     /// half. At the bound, clients are answered with 503 and other nodes wait. Default: 512 MiB.
     pub requests: usize,
-    /// Bytes of answers that wait to be read, as with requests. At the bound, clients are answered with 503, and streams
-    /// broken off (each has a bound of its own, too: [`crate::http::DEFAULT_STREAM_LIMIT`]). Default: 4 GiB.
+    /// Bytes of answers that wait to be read, as with requests; those of a document that several clients are given
+    /// ([`crate::http::SharedBytes`]) count once, and once for each host. At the bound, clients are answered with 503,
+    /// and streams broken off (each has a bound of its own, too: [`crate::http::DEFAULT_STREAM_LIMIT`]). Default: 4 GiB.
     pub answers: usize,
 }
 

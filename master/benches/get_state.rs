@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use actix_web::HttpResponse;
 use bytes::Bytes;
 use harness::bench::{self, Report, Target, in_turn};
-use libprocess::http::{Body, Response};
+use libprocess::http::{Body, Response, SharedBytes};
 use libprocess::{Install, Metrics, Node, Pid, Place, Process};
 use master::cluster::{
     Agent, AgentResources, Cluster, Connection, Framework, Introduction, Limits, MasterView, Snapshot, Task,
@@ -181,7 +181,7 @@ fn served(report: &mut Report, pieces: Vec<Bytes>) {
                 libprocess::run(async {
                     let node = Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await;
                     let node = node.expect("a port is free");
-                    node.spawn(Shown(pieces.clone()));
+                    node.spawn(Shown(SharedBytes::new(pieces.clone())));
                     let rate = rate(node.address(), length).await;
                     node.shutdown().await;
                     rate
@@ -210,14 +210,14 @@ fn body() -> HttpResponse {
 }
 
 /// Answers as the master does that has the pieces.
-struct Shown(Vec<Bytes>);
+struct Shown(SharedBytes);
 
 impl Process for Shown {
     const NAME: &'static str = "shown";
     const PLACE: Place = Place::Control;
     fn install(install: &mut Install<Self>) {
         install.get("/state", "The state.", |shown, _, _| {
-            let body = Body::Pieces(shown.0.clone());
+            let body = Body::shared(shown.0.clone());
             Response { body, ..Response::new(http::StatusCode::OK) }
                 .header("content-type", "application/json")
                 .into()

@@ -1,4 +1,4 @@
-//! Bodies of answers: nothing, bytes, or a stream that an actor goes on writing to.
+//! Bodies of answers: nothing, bytes, a document that others read, too, or a stream that an actor goes on writing to.
 //!
 //! A stream is a bounded queue between an actor (any thread) and the task that serves the
 //! connection. One [`StreamSender::send`] is one HTTP chunk on the wire: the scheduler and executor
@@ -6,6 +6,7 @@
 //! what waits is dropped and the connection closed, since what follows a gap would be misread
 //! ([`StreamError::Full`]). So is one for which there is no room beside all the others that a node serves
 //! ([`crate::Limits::answers`]). A peer that went away is told by [`StreamError::Closed`] and [`StreamSender::closed`].
+//! What a stream begins with may be a large document ([`opened_stream`]), which never waits in the queue.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -18,11 +19,17 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::budget::Share;
+use super::gzip::GZIP_MINIMUM;
+use super::pour::{Beginning, Opening};
+use super::shared::SharedBytes;
+use crate::budget::{Exhausted, Share};
 
-/// Bytes that may wait in a stream made by [`stream`] (256 MiB): the snapshot of a large cluster
+/// Bytes that may wait in a stream made by [`stream`] (256 MiB): what happens at once in a large cluster
 /// fits, and a peer that stopped reading cannot take all memory.
 pub const DEFAULT_STREAM_LIMIT: usize = 256 << 20;
+
+/// Bytes that may wait in a stream made by [`opened_stream`] until the peer has taken what it begins with (16 MiB).
+pub const OPENING_STREAM_LIMIT: usize = 16 << 20;
 
 /// The body of an answer.
 #[derive(Debug, Default)]
@@ -32,19 +39,38 @@ pub enum Body {
     Empty,
     /// A body that is there as a whole: `Content-Length`, and gzip where the peer accepts it.
     Bytes(Bytes),
-    /// The same in pieces, which other answers may share: a large body that is made anew is not copied together.
-    Pieces(Vec<Bytes>),
+    /// The same, for a document that other answers share, in pieces that other documents may share.
+    Shared(SharedBytes),
     /// A body that is written piece by piece: `Transfer-Encoding: chunked`, never compressed.
     Stream(BodyReceiver),
 }
 
 impl Body {
+    /// A document that other answers share. What is too short to be compressed is only bytes.
+    pub fn shared(document: SharedBytes) -> Body {
+        match document.pieces() {
+            [] => Body::Empty,
+            [only] if only.len() < GZIP_MINIMUM => Body::Bytes(only.clone()),
+            _ => Body::Shared(document),
+        }
+    }
+
     /// The bytes, if the body is there as a whole in one piece.
     pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self.pieces() {
+            Some([]) => Some(&[]),
+            Some([only]) => Some(only),
+            _ => None,
+        }
+    }
+
+    /// What it consists of, if it is there as a whole.
+    pub(crate) fn pieces(&self) -> Option<&[Bytes]> {
         match self {
             Body::Empty => Some(&[]),
-            Body::Bytes(bytes) => Some(bytes),
-            Body::Pieces(_) | Body::Stream(_) => None,
+            Body::Bytes(bytes) => Some(std::slice::from_ref(bytes)),
+            Body::Shared(document) => Some(document.pieces()),
+            Body::Stream(_) => None,
         }
     }
 
@@ -53,7 +79,7 @@ impl Body {
         match self {
             Body::Empty => Bytes::new(),
             Body::Bytes(bytes) => bytes,
-            Body::Pieces(pieces) => pieces.concat().into(),
+            Body::Shared(document) => document.pieces().concat().into(),
             Body::Stream(mut receiver) => {
                 let mut all = Vec::new();
                 while let Some(chunk) = receiver.next().await {
@@ -115,6 +141,8 @@ struct State {
     queued: usize,
     /// What it holds of the memory for all answers, once it is served.
     share: Option<Share>,
+    /// The reader has not yet taken what it begins with: what is queued waits for that.
+    opening: bool,
     /// No more will be written; the reader still gets what is queued.
     ended: bool,
     /// The reader is gone.
@@ -132,6 +160,14 @@ impl State {
     /// Holds so many bytes in all. False if there is no room for them.
     fn hold(&mut self, bytes: usize) -> bool {
         self.share.as_mut().is_none_or(|share| share.set(bytes).is_ok())
+    }
+
+    /// Who reads is woken from now on.
+    fn read_by(&mut self, reader: &Waker) {
+        match &mut self.reader {
+            Some(waker) => waker.clone_from(reader),
+            empty => *empty = Some(reader.clone()),
+        }
     }
 }
 
@@ -153,6 +189,8 @@ pub struct StreamSender {
 /// The reading end of a stream; dropping it tells the writers that nobody reads any more.
 #[derive(Debug)]
 pub struct BodyReceiver {
+    /// What comes before all that is sent. Most have nothing, and are to be small.
+    beginning: Option<Box<Beginning>>,
     shared: Arc<Shared>,
 }
 
@@ -162,12 +200,21 @@ pub fn stream() -> (StreamSender, Body) {
     (sender, Body::Stream(receiver))
 }
 
+/// A new stream that begins with a document which is still being made, and which other streams may share. It is poured by
+/// whoever serves the connection, and must be taken as fast as any large answer; at most [`OPENING_STREAM_LIMIT`] bytes
+/// may wait until then, and [`DEFAULT_STREAM_LIMIT`] afterwards.
+pub fn opened_stream() -> (StreamSender, Opening) {
+    let (sender, receiver) = stream_limited(DEFAULT_STREAM_LIMIT);
+    receiver.shared.state.lock().opening = true;
+    (sender, Opening(receiver))
+}
+
 /// A new stream in which at most `limit` bytes wait. One piece that is larger than the limit is
 /// taken when nothing else waits, since it could never be sent otherwise.
 pub(crate) fn stream_limited(limit: usize) -> (StreamSender, BodyReceiver) {
     let shared =
         Arc::new(Shared { state: Mutex::new(State::default()), senders: AtomicUsize::new(1), limit });
-    (StreamSender { shared: shared.clone() }, BodyReceiver { shared })
+    (StreamSender { shared: shared.clone() }, BodyReceiver { beginning: None, shared })
 }
 
 impl StreamSender {
@@ -183,14 +230,16 @@ impl StreamSender {
             return Ok(());
         }
         let queued = state.queued + bytes.len();
-        if (state.queued > 0 && queued > self.shared.limit) || !state.hold(queued) {
+        let limit = if state.opening { OPENING_STREAM_LIMIT } else { self.shared.limit };
+        if (state.queued > 0 && queued > limit) || !state.hold(queued) {
             drop(state);
             self.shared.abort();
             return Err(StreamError::Full);
         }
         state.queued = queued;
         state.queue.push_back(bytes);
-        let waker = state.reader.take();
+        // While it opens, it is not this that the reader waits for.
+        let waker = if state.opening { None } else { state.reader.take() };
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -301,11 +350,11 @@ impl BodyReceiver {
 
     /// The next piece, as [`BodyReceiver::next`].
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let mut state = self.shared.state.lock();
-        match &mut state.reader {
-            Some(waker) => waker.clone_from(cx.waker()),
-            empty => *empty = Some(cx.waker().clone()),
+        if let Some(slice) = self.pour(cx.waker()) {
+            return Poll::Ready(Some(slice));
         }
+        let mut state = self.shared.state.lock();
+        state.read_by(cx.waker());
         if let Some(bytes) = state.queue.pop_front() {
             state.queued -= bytes.len();
             let queued = state.queued;
@@ -323,8 +372,34 @@ impl BodyReceiver {
         Poll::Pending
     }
 
+    pub(super) fn begin_with(&mut self, beginning: Beginning) {
+        self.beginning = Some(Box::new(beginning));
+    }
+
+    /// The next bytes of what it begins with, as long as there are any and it is not broken off.
+    fn pour(&mut self, reader: &Waker) -> Option<Bytes> {
+        let beginning = self.beginning.as_mut()?;
+        let mut state = self.shared.state.lock();
+        if !state.aborted
+            && let Some(slice) = beginning.next()
+        {
+            state.read_by(reader);
+            return Some(slice);
+        }
+        state.opening = false;
+        drop(state);
+        self.beginning = None;
+        None
+    }
+
     /// From now on what waits is counted, as long as somebody reads. It is broken off if there is no room for it.
-    pub(crate) fn count(&self, share: Share) {
+    ///
+    /// # Errors
+    /// [`Exhausted`]: there is no room for what it begins with.
+    pub(crate) fn count(&mut self, share: Share) -> Result<(), Exhausted> {
+        if let Some(beginning) = &mut self.beginning {
+            beginning.count(share.another())?;
+        }
         let mut state = self.shared.state.lock();
         let queued = state.queued;
         let has_room = state.share.insert(share).set(queued).is_ok();
@@ -332,6 +407,7 @@ impl BodyReceiver {
         if !has_room {
             self.shared.abort();
         }
+        Ok(())
     }
 
     /// What else the reader's task must know of the stream.
@@ -352,9 +428,10 @@ impl StreamWatch {
         self.shared.state.lock().aborted
     }
 
-    /// Nothing more will be sent.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.shared.state.lock().ended
+    /// Its peer must take what is there: the rest of what it begins with, or of all if nothing more will be sent.
+    pub(crate) fn must_be_taken(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.opening || state.ended
     }
 }
 
@@ -368,6 +445,8 @@ impl futures::Stream for BodyReceiver {
 
 impl Drop for BodyReceiver {
     fn drop(&mut self) {
+        // Its bytes do not count any more when others learn of it.
+        self.beginning = None;
         let watchers = {
             let mut state = self.shared.state.lock();
             state.abandoned = true;
@@ -429,6 +508,117 @@ mod tests {
         assert_eq!(sender.send("6"), Err(StreamError::Closed));
     }
 
+    fn opened(opening: Opening, bytes: usize) -> BodyReceiver {
+        let document = SharedBytes::new([vec![b'd'; bytes].into()]);
+        let Body::Stream(receiver) = opening.with(document) else { panic!("it is a stream") };
+        receiver
+    }
+
+    #[test]
+    fn what_was_sent_to_a_stream_that_opens_comes_behind_what_it_begins_with() {
+        let (sender, opening) = opened_stream();
+        sender.send("1").unwrap();
+        let mut receiver = opened(opening, 200_000);
+        let mut next = || receiver.next().now_or_never().flatten();
+        let mut begun = 0;
+        while let Some(slice) = next().filter(|slice| slice[0] == b'd') {
+            begun += slice.len();
+            if begun < 200_000 {
+                assert!(must_be_taken(&sender));
+            } else {
+                sender.send("2").unwrap();
+            }
+        }
+        // The one that ended the loop was the first.
+        assert_eq!((begun, next()), (200_000, Some(Bytes::from("2"))));
+        assert!(!must_be_taken(&sender));
+        sender.send("3").unwrap();
+        sender.close();
+        assert_eq!((next(), next()), (Some(Bytes::from("3")), None));
+    }
+
+    fn must_be_taken(sender: &StreamSender) -> bool {
+        StreamWatch { shared: sender.shared.clone() }.must_be_taken()
+    }
+
+    #[test]
+    fn less_may_wait_in_a_stream_that_opens() {
+        let half = Bytes::from(vec![0; OPENING_STREAM_LIMIT / 2]);
+        let (sender, opening) = opened_stream();
+        let mut receiver = opened(opening, 1);
+        sender.send(half.clone()).unwrap();
+        sender.send(half.clone()).unwrap();
+        assert_eq!(receiver.next().now_or_never().flatten().unwrap().len(), 1);
+        // It is known to be taken when more is asked for.
+        receiver.next().now_or_never().unwrap();
+        for _ in 0..3 {
+            sender.send(half.clone()).unwrap();
+        }
+        let (sender, opening) = opened_stream();
+        let mut receiver = opened(opening, 1);
+        sender.send(half.clone()).unwrap();
+        sender.send(half.clone()).unwrap();
+        assert_eq!(sender.send(half), Err(StreamError::Full));
+        // It does not look complete, although its beginning was there.
+        assert!(receiver.watch().is_aborted());
+        assert_eq!(receiver.next().now_or_never(), Some(None));
+    }
+
+    #[test]
+    fn what_a_stream_begins_with_counts_until_it_is_taken_or_given_up() {
+        let budget = Arc::new(Budget::new(200_000));
+        let share = || budget.share([127, 0, 0, 1].into());
+        // Half of it is for one host.
+        let has_room = || share().set(SMALL + 50_000).is_ok();
+        let begin = || {
+            let (sender, opening) = opened_stream();
+            let mut receiver = opened(opening, SMALL + 60_000);
+            receiver.count(share()).unwrap();
+            assert!(!has_room());
+            (sender, receiver)
+        };
+        let (sender, mut receiver) = begin();
+        assert!(opened(opened_stream().1, SMALL + 60_000).count(share()).is_err());
+        assert!(receiver.next().now_or_never().is_some() && receiver.next().now_or_never().is_some());
+        assert!(!has_room());
+        assert_eq!(receiver.next().now_or_never(), None);
+        assert!(has_room());
+        drop((sender, receiver));
+        let (sender, mut receiver) = begin();
+        sender.abort();
+        assert_eq!(receiver.next().now_or_never(), Some(None));
+        assert!(has_room());
+        drop(receiver);
+        drop(begin());
+        assert!(has_room());
+    }
+
+    #[test]
+    fn a_reader_of_a_beginning_is_woken_when_it_is_broken_off_and_not_by_what_comes_behind() {
+        let (sender, opening) = opened_stream();
+        let mut receiver = opened(opening, 200_000);
+        let (waker, woken) = counting_waker();
+        let mut cx = Context::from_waker(&waker);
+        assert!(receiver.poll_chunk(&mut cx).is_ready());
+        sender.send("event").unwrap();
+        assert_eq!(woken.load(Ordering::Relaxed), 0);
+        sender.abort();
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+    }
+
+    struct Counting(Arc<AtomicUsize>);
+
+    impl std::task::Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counting_waker() -> (Waker, Arc<AtomicUsize>) {
+        let count = Arc::<AtomicUsize>::default();
+        (Arc::new(Counting(count.clone())).into(), count)
+    }
+
     #[test]
     fn streams_are_broken_off_that_have_no_room_beside_the_others() {
         let budget = Arc::new(Budget::new(100));
@@ -436,21 +626,21 @@ mod tests {
         let (sender, mut receiver) = stream_limited(1 << 20);
         let piece = |bytes: usize| vec![0; bytes];
         sender.send(piece(SMALL)).unwrap();
-        receiver.count(share());
+        receiver.count(share()).unwrap();
         sender.send(piece(40)).unwrap();
-        let (other, other_receiver) = stream_limited(1 << 20);
-        other_receiver.count(share());
+        let (other, mut other_receiver) = stream_limited(1 << 20);
+        other_receiver.count(share()).unwrap();
         assert_eq!(other.send(piece(SMALL + 11)), Err(StreamError::Full));
         assert!(other_receiver.watch().is_aborted());
         // What is read makes room, and so does who goes.
         receiver.next().now_or_never().unwrap();
-        let (other, other_receiver) = stream_limited(1 << 20);
+        let (other, mut other_receiver) = stream_limited(1 << 20);
         other.send(piece(SMALL + 50)).unwrap();
-        other_receiver.count(share());
+        other_receiver.count(share()).unwrap();
         assert_eq!(other.queued(), SMALL + 50);
-        let (late, late_receiver) = stream_limited(1 << 20);
+        let (late, mut late_receiver) = stream_limited(1 << 20);
         late.send(piece(SMALL + 1)).unwrap();
-        late_receiver.count(share());
+        late_receiver.count(share()).unwrap();
         assert!(late_receiver.watch().is_aborted() && late.is_closed());
         drop(other_receiver);
         assert_eq!(sender.send(piece(SMALL)), Ok(()));

@@ -11,7 +11,7 @@
 //! it (the stream then ends at once), and requests that come too slowly, from the second on as well.
 //! Memory is bounded: while an answer is made, at most [`READ_AHEAD`] bytes are read ahead; a body that comes too
 //! slowly, or an answer that is read too slowly ([`Pace`]), is given up, unless it is an event stream, which has a
-//! bound of its own. The rest of the node learns whether the connection is of use at the moment ([`Activity`]).
+//! bound of its own; but what a stream begins with ([`super::pour`]) must be read as an answer. The rest of the node learns whether the connection is of use at the moment ([`Activity`]).
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -70,9 +70,9 @@ impl Progress {
         self.streaming.borrow().as_ref().is_some_and(StreamWatch::is_aborted)
     }
 
-    /// Whether a peer must take what is there: of a stream only once it has ended.
+    /// Whether a peer must take what is there: of a stream only what it begins with, and all once it has ended.
     fn must_be_read(&self) -> bool {
-        self.streaming.borrow().as_ref().is_none_or(StreamWatch::has_ended)
+        self.streaming.borrow().as_ref().is_none_or(StreamWatch::must_be_taken)
     }
 
     fn wake(&self) {

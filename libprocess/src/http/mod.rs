@@ -19,15 +19,20 @@ pub(crate) mod dispatch;
 mod gate;
 mod gzip;
 mod pipeline;
+mod pour;
 mod request;
 mod response;
 pub(crate) mod routes;
 mod server;
+mod shared;
 mod unix;
 
 pub use access::{Principal, Realm};
 pub use assets::Assets;
-pub use body::{Body, BodyReceiver, DEFAULT_STREAM_LIMIT, StreamError, StreamSender, stream};
+pub use body::{
+    Body, BodyReceiver, DEFAULT_STREAM_LIMIT, OPENING_STREAM_LIMIT, StreamError, StreamSender, opened_stream,
+    stream,
+};
 pub use client::{Client, ClientError, ClientRequest, ClientResponse};
 pub use codec::FramingError;
 pub use described::Described;
@@ -35,9 +40,11 @@ pub use destination::unix_url;
 pub use dispatch::dispatch;
 pub(crate) use dispatch::route_path;
 pub use pipeline::{Pipeline, PipelineResponse};
+pub use pour::Opening;
 pub use request::{Query, Request};
 pub use response::{Reply, Response};
 pub(crate) use routes::{Endpoint, RouteHandler, Routes, normalize};
 pub use server::MAX_REQUEST_BODY;
 pub(crate) use server::{Origin, refuse, serve};
+pub use shared::SharedBytes;
 pub use unix::{MAX_SOCKET_PATH, UnixSocket, UnixSocketError, serve_unix};

@@ -28,21 +28,16 @@ use super::body::{Body, BodyReceiver};
 use super::dispatch::dispatch;
 use super::gate::{AnswerGuard, Gate, Progress};
 use super::gzip::{self, GZIP_MINIMUM};
+use super::pour::{Pour, next_slice};
 use super::request::{Query, Request, accepts_coding, decode_path};
 use super::response::Response;
-use crate::budget::Share;
+use crate::budget::{Exhausted, Share};
 use crate::crowd::Activity;
 use crate::node::Node;
 use crate::stream::Stream;
 
 /// Bytes that the body of a request may have, unpacked; more is answered with 413.
 pub const MAX_REQUEST_BODY: usize = 64 << 20;
-
-/// A body that is shorter than this is compressed at once: that takes less than handing it to another thread.
-const PACKED_HERE: usize = 64 << 10;
-
-/// Bytes of an answer that are given to actix-http at once.
-const SLICE: usize = 64 << 10;
 
 /// Bytes of an answer after which others on this thread go first. A peer on this machine takes megabytes at once: without
 /// that, those who asked for little would wait until all who asked for much have had theirs.
@@ -188,31 +183,17 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
 }
 
 /// Counts what waits to be read of an answer; or says that there is no room for it.
-fn count(response: Response, mut share: Share) -> (Response, Option<Share>) {
-    match &response.body {
-        Body::Empty => (response, None),
-        Body::Bytes(_) | Body::Pieces(_) => match hold(&mut share, length_of(pieces_of(&response.body))) {
-            Ok(()) => (response, Some(share)),
-            Err(busy) => (busy, None),
-        },
-        Body::Stream(receiver) => {
-            receiver.count(share);
-            (response, None)
-        }
+fn count(mut response: Response, mut share: Share) -> (Response, Option<Share>) {
+    let counted = match &mut response.body {
+        Body::Empty => Ok(None),
+        Body::Bytes(bytes) => share.set(bytes.len()).map(|()| Some(share)),
+        Body::Shared(document) => document.count(share).map(Some),
+        Body::Stream(receiver) => receiver.count(share).map(|()| None),
+    };
+    match counted {
+        Ok(share) => (response, share),
+        Err(exhausted) => (busy(exhausted), None),
     }
-}
-
-/// What a body consists of that is there as a whole.
-fn pieces_of(body: &Body) -> &[Bytes] {
-    match body {
-        Body::Bytes(bytes) => std::slice::from_ref(bytes),
-        Body::Pieces(pieces) => pieces,
-        Body::Empty | Body::Stream(_) => &[],
-    }
-}
-
-fn length_of(pieces: &[Bytes]) -> usize {
-    pieces.iter().map(Bytes::len).sum()
 }
 
 /// Our request from actix-web's, with its whole body.
@@ -275,7 +256,11 @@ async fn read_body(mut payload: web::Payload, share: &mut Share) -> Result<Bytes
 }
 
 fn hold(share: &mut Share, bytes: usize) -> Result<(), Response> {
-    share.set(bytes).map_err(|exhausted| Response::service_unavailable(exhausted.to_string()))
+    share.set(bytes).map_err(busy)
+}
+
+fn busy(exhausted: Exhausted) -> Response {
+    Response::service_unavailable(exhausted.to_string())
 }
 
 fn too_large() -> Response {
@@ -298,23 +283,21 @@ fn unpack(body: &[u8]) -> Result<Bytes, Response> {
     Ok(unpacked.into())
 }
 
-/// Compresses a large body for those who accept it; a very large one not on this thread, on which others wait.
+/// Compresses a large body for those who accept it.
 async fn compress(node: &Node, mut response: Response, accept_encoding: &str) -> Response {
-    let pieces = pieces_of(&response.body);
-    if length_of(pieces) < GZIP_MINIMUM
+    let pieces = response.body.pieces().unwrap_or_default();
+    if pieces.iter().map(Bytes::len).sum::<usize>() < GZIP_MINIMUM
         || response.headers.contains_key("content-encoding")
         || !accepts_coding(accept_encoding, "gzip")
     {
         return response;
     }
-    let packed = if length_of(pieces) < PACKED_HERE {
-        gzip::pack(pieces, gzip::FAST)
-    } else {
-        let pieces = pieces.to_vec();
-        node.blocking(move || gzip::pack(&pieces, gzip::FAST)).await
+    let packed = match &response.body {
+        Body::Shared(document) => document.packed(node).await.map(Body::shared),
+        _ => gzip::pack_for(node, pieces).await.map(Body::Bytes),
     };
     if let Some(packed) = packed {
-        response.body = Body::Bytes(packed);
+        response.body = packed;
         response.headers.insert("content-encoding", HeaderValue::from_static("gzip"));
     }
     response
@@ -326,7 +309,7 @@ fn write(mut response: Response, to_head: bool, held: Held) -> HttpResponse<BoxB
     let content = match response.body {
         Body::Empty => Content::Bytes(Bytes::new()),
         Body::Bytes(bytes) => Content::Bytes(bytes),
-        Body::Pieces(pieces) => Content::Pieces(length_of(&pieces) as u64, pieces.into_iter(), Bytes::new()),
+        Body::Shared(document) => Content::Shared(Pour::new(document)),
         // A HEAD has no body; a stream for it would never end.
         Body::Stream(_) if to_head => match length {
             Some(length) => Content::Announced(length),
@@ -374,8 +357,7 @@ struct Held {
 
 enum Content {
     Bytes(Bytes),
-    /// So many bytes in all, in these pieces; of the last one that was begun, what is left.
-    Pieces(u64, std::vec::IntoIter<Bytes>, Bytes),
+    Shared(Pour),
     /// What a HEAD is told of a stream's length; actix-http writes no body for it.
     Announced(u64),
     /// A stream of so many bytes.
@@ -389,9 +371,8 @@ impl MessageBody for AnswerBody {
     fn size(&self) -> BodySize {
         match &self.turns.content {
             Content::Bytes(bytes) => BodySize::Sized(bytes.len() as u64),
-            Content::Pieces(length, ..) | Content::Sized(_, length) | Content::Announced(length) => {
-                BodySize::Sized(*length)
-            }
+            Content::Shared(pour) => BodySize::Sized(pour.len() as u64),
+            Content::Sized(_, length) | Content::Announced(length) => BodySize::Sized(*length),
             Content::Stream(_) => BodySize::Stream,
         }
     }
@@ -429,12 +410,7 @@ impl Content {
         match self {
             Content::Announced(_) => Poll::Ready(None),
             Content::Bytes(bytes) => Poll::Ready(next_slice(bytes).map(Ok)),
-            Content::Pieces(_, pieces, begun) => {
-                if begun.is_empty() {
-                    *begun = pieces.find(|piece| !piece.is_empty()).unwrap_or_default();
-                }
-                Poll::Ready(next_slice(begun).map(Ok))
-            }
+            Content::Shared(pour) => Poll::Ready(pour.next().map(Ok)),
             Content::Sized(receiver, _) | Content::Stream(receiver) => match receiver.poll_chunk(cx) {
                 Poll::Ready(None) if receiver.watch().is_aborted() => {
                     Poll::Ready(Some(Err(io::ErrorKind::BrokenPipe.into())))
@@ -445,15 +421,36 @@ impl Content {
     }
 }
 
-/// actix-http copies what it is given into its buffer: in slices, no more than that waits for a slow peer.
-fn next_slice(bytes: &mut Bytes) -> Option<Bytes> {
-    let length = bytes.len().min(SLICE);
-    (length > 0).then(|| bytes.split_to(length))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::pour::SLICE;
+
+    #[test]
+    fn an_answer_that_others_share_is_compressed_once_for_all() {
+        use crate::http::SharedBytes;
+        crate::testing::run(async {
+            let node = Node::builder().offline().start().await.unwrap();
+            let before = gzip::packings();
+            let bytes = Bytes::from(vec![b'x'; 2 * SLICE]);
+            let document = SharedBytes::new([bytes.clone()]);
+            let compressed = async |body| {
+                let response = Response { body, ..Response::default() };
+                let response = compress(&node, response, "gzip, deflate").await;
+                assert_eq!(response.headers["content-encoding"], "gzip");
+                response.body.collect().await
+            };
+            let first = compressed(Body::shared(document.clone())).await;
+            assert_eq!(first, compressed(Body::shared(document.clone())).await);
+            assert_eq!(gzip::packings() - before, 1);
+            assert_eq!(first, compressed(Body::Bytes(bytes.clone())).await);
+            assert_eq!(gzip::packings() - before, 2);
+            // Who does not accept it has the document as it is.
+            let response = Response { body: Body::shared(document), ..Response::default() };
+            assert_eq!(compress(&node, response, "").await.body.as_bytes(), Some(&bytes[..]));
+            node.shutdown().await;
+        });
+    }
 
     #[tokio::test]
     async fn a_large_body_lets_others_go_first_and_misses_nothing() {

@@ -279,6 +279,79 @@ fn a_stream_may_wait_for_its_reader_for_an_hour() {
 }
 
 #[test]
+fn a_stream_that_has_begun_may_wait_for_its_reader_for_an_hour() {
+    in_paused_time(Limits::default(), |mut f| async move {
+        // The kernel would make room for all that comes for somebody who has read much.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 << 10).unwrap();
+        let mut socket = socket.connect(f.address()).await.unwrap();
+        socket.write_all(b"GET /opened?mib=1 HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let stream = patient(f.streams.recv()).await.unwrap();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"first\r\n") {
+            assert!(socket.read_buf(&mut bytes).await.unwrap() > 0);
+        }
+        // More than the kernel's buffers take.
+        for _ in 0..20 {
+            stream.send(vec![b'x'; 1 << 20]).unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(stream.queued() > 0 && !stream.is_closed());
+    });
+}
+
+const OPEN: &[u8] = b"GET /opened?mib=40&name=a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[test]
+fn who_does_not_read_what_a_stream_begins_with_is_disconnected_after_a_minute() {
+    let limits = Limits { answers: 100 << 20, ..Limits::default() };
+    in_paused_time(limits, |mut f| async move {
+        let mut silent = f.connect().await;
+        silent.write_all(OPEN).await.unwrap();
+        let stream = f.streams.recv().await.unwrap();
+        let began = tokio::time::Instant::now();
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            stream.send("event").unwrap();
+        }
+        // One host may hold 50 MiB.
+        assert_eq!(f.status(Method::GET, "/document?mib=40&name=b").await, 503);
+        let _ = tokio::time::timeout(Duration::from_secs(300), stream.closed()).await;
+        let took = began.elapsed();
+        assert!(took > Duration::from_secs(55) && took < Duration::from_secs(65), "{took:?}");
+        assert_eq!(f.status(Method::GET, "/document?mib=40&name=b").await, 200);
+        let mut rest = Vec::new();
+        let _ = silent.read_to_end(&mut rest).await;
+        assert!(rest.len() < 40 << 20, "all of it came");
+    });
+}
+
+#[test]
+fn subscribers_whose_streams_begin_with_the_same_document_hold_it_once() {
+    let limits = Limits { answers: 100 << 20, ..Limits::default() };
+    with_limits(limits, |mut f| async move {
+        let mut silent = f.connect().await;
+        silent.write_all(OPEN).await.unwrap();
+        let stream = patient(f.streams.recv()).await.unwrap();
+        let mut second = f.connect().await;
+        second.write_all(OPEN).await.unwrap();
+        let other = patient(f.streams.recv()).await.unwrap();
+        assert_eq!(f.status(Method::GET, "/document?mib=40&name=a").await, 200);
+        // Another one has no room beside it, and is refused before anything of it is there.
+        assert_eq!(f.status(Method::GET, "/opened?mib=40&name=b").await, 503);
+        let refused = patient(f.streams.recv()).await.unwrap();
+        patient(refused.closed()).await;
+        drop(silent);
+        patient(stream.closed()).await;
+        assert_eq!(f.status(Method::GET, "/opened?mib=40&name=b").await, 503);
+        drop(second);
+        patient(other.closed()).await;
+        // The one that asked for the document alone may take a moment to go.
+        patient(async { while f.status(Method::GET, "/opened?mib=40&name=b").await != 200 {} }).await;
+    });
+}
+
+#[test]
 fn the_least_used_idle_connection_of_the_host_with_most_gives_way() {
     let limits = Limits { clients: 4, ..Limits::default() };
     with_limits(limits, |mut f| async move {

@@ -13,6 +13,7 @@ mod system;
 mod throughput;
 mod unix;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -20,7 +21,9 @@ use std::time::Duration;
 
 use ::http::{Method, StatusCode};
 use bytes::Bytes;
-use libprocess::http::{Body, ClientRequest, Query, Reply, Request, Response, StreamSender, stream};
+use libprocess::http::{
+    Body, ClientRequest, Query, Reply, Request, Response, SharedBytes, StreamSender, opened_stream, stream,
+};
 use libprocess::{
     Context, DecodeError, Encoding, Handle, Install, Limits, Node, Pid, Process, WireMessage, messages,
 };
@@ -36,6 +39,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Master {
     streams: mpsc::UnboundedSender<StreamSender>,
     messages: mpsc::UnboundedSender<(String, Pid)>,
+    /// By how many MiB they have, and by name.
+    documents: BTreeMap<(usize, String), SharedBytes>,
+}
+
+impl Master {
+    /// The document that a query names, made when it is asked for first.
+    fn document(&mut self, query: &Query) -> SharedBytes {
+        let number = |name| query.get(name).and_then(|text| text.parse().ok()).unwrap_or(1);
+        let name = query.get("name").unwrap_or_default().to_owned();
+        let document = self.documents.entry((number("mib"), name)).or_insert_with_key(|(mib, _)| {
+            let piece = Bytes::from(vec![b's'; 1 << 20]);
+            SharedBytes::new(vec![piece; *mib])
+        });
+        document.clone()
+    }
 }
 
 #[derive(Debug)]
@@ -70,8 +88,19 @@ impl Process for Master {
         });
         install.get("/pieces", "Pieces", |_, _, _| {
             let pieces = ["a".repeat(100_000), String::new(), "b".repeat(3), "c".repeat(100_000)];
-            let body = Body::Pieces(pieces.map(Bytes::from).to_vec());
+            let body = Body::shared(SharedBytes::new(pieces.map(Bytes::from)));
             Response { body, ..Response::new(StatusCode::OK) }.into()
+        });
+        install.get("/document", "A document", |master, request, _| {
+            let body = Body::shared(master.document(&request.query));
+            Response { body, ..Response::new(StatusCode::OK) }.into()
+        });
+        install.get("/opened", "A stream that begins with a document", |master, request, _| {
+            let (sender, opening) = opened_stream();
+            sender.send("first").unwrap();
+            master.streams.send(sender).unwrap();
+            let document = master.document(&request.query);
+            Reply::render(move || Response::streaming("text/plain", opening.with(document)))
         });
         install.route(&[], "/health", "Health", |_, _, _| Response::new(StatusCode::OK).into());
         install.post("/echo", "Echo", |_, request, _| Response::ok("text/plain", request.body).into());
@@ -169,7 +198,7 @@ async fn on_a_node<F: Future<Output = ()>>(limits: Limits, test: impl FnOnce(Fix
         .unwrap();
     let (streams, streams_receiver) = mpsc::unbounded_channel();
     let (messages, messages_receiver) = mpsc::unbounded_channel();
-    node.spawn(Master { streams, messages });
+    node.spawn(Master { streams, messages, documents: BTreeMap::new() });
     node.spawn(libprocess::files::Files::new());
     let fixture = Fixture { node: node.clone(), streams: streams_receiver, messages: messages_receiver };
     test(fixture).await;

@@ -138,6 +138,28 @@ fn a_stream_that_is_broken_off_does_not_look_complete() {
 }
 
 #[test]
+fn a_stream_that_begins_with_a_document_goes_on_with_what_was_sent() {
+    with_node(|mut f| async move {
+        let request = ClientRequest::get(f.url("/opened?mib=3"));
+        let response = patient(f.node.client().send(request)).await.unwrap();
+        let sender = patient(f.streams.recv()).await.unwrap();
+        let events: Vec<String> = (0..1000).map(|n| format!("event {n}\n")).collect();
+        let send = async {
+            for event in &events {
+                sender.send(event.clone()).unwrap();
+                tokio::task::yield_now().await;
+            }
+            sender.close();
+        };
+        let (text, ()) = tokio::join!(patient(response.text(64 << 20)), send);
+        let text = text.unwrap();
+        let (document, rest) = text.split_at(3 << 20);
+        assert!(document.bytes().all(|byte| byte == b's'));
+        assert_eq!(rest, format!("first{}", events.concat()));
+    });
+}
+
+#[test]
 fn a_client_that_half_closes_still_gets_its_answer() {
     with_node(|f| async move {
         let mut socket = f.connect().await;

@@ -12,7 +12,7 @@ pub(crate) mod state;
 mod summary;
 mod tasks;
 
-use libprocess::http::{Query, Realm, Reply, Request, Response};
+use libprocess::http::{Body, Query, Realm, Reply, Request, Response, SharedBytes};
 use libprocess::{Context, Install};
 use mesos::views::{Executor, Task};
 use mesos::{AgentId, OfferId, v1};
@@ -113,19 +113,21 @@ fn read(
 }
 
 /// 200 with a JSON document, or with a call of the function that `jsonp` names, as [`Response::jsonp`].
-fn finish(query: &Query, body: Pieces) -> Response {
-    let (media, body) = match query.get("jsonp") {
-        None => ("application/json", body),
+fn finish(query: &Query, document: SharedBytes) -> Response {
+    let (media, document) = match query.get("jsonp") {
+        None => ("application/json", document),
         Some(function) => {
             let mut call = Pieces::new();
             call.text(function);
             call.text("(");
-            call.append(&body);
+            for piece in document.pieces() {
+                call.share(piece);
+            }
             call.text(")");
-            ("text/javascript", call)
+            ("text/javascript", call.complete())
         }
     };
-    let response = Response { body: body.into_body(), ..Response::new(http::StatusCode::OK) };
+    let response = Response { body: Body::shared(document), ..Response::new(http::StatusCode::OK) };
     response.header("content-type", media)
 }
 

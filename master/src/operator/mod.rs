@@ -7,7 +7,7 @@
 //! | GET_ROLES | | `roles` |
 //! | GET_OPERATIONS | | `operations` |
 //! | LIST_FILES, READ_FILE | | `files` |
-//! | SUBSCRIBE | | `subscribe`, `feed`; `news` says what happens |
+//! | SUBSCRIBE | | `subscribe`; `news` says what happens |
 //! | TEARDOWN | `POST /teardown` | `teardown` |
 //! | MARK_AGENT_GONE, DRAIN_AGENT, DEACTIVATE_AGENT, REACTIVATE_AGENT | | `agents` |
 //! | GET_MAINTENANCE_SCHEDULE, UPDATE_MAINTENANCE_SCHEDULE, GET_MAINTENANCE_STATUS, START_MAINTENANCE, STOP_MAINTENANCE | `/maintenance/schedule`, `/maintenance/status`, `/machine/down`, `/machine/up` | `maintenance` |
@@ -22,7 +22,6 @@
 
 mod agents;
 mod body;
-mod feed;
 mod files;
 mod form;
 mod maintenance;

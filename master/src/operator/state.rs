@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use libprocess::Context;
-use libprocess::http::{Reply, Response};
+use libprocess::http::{Body, Reply, Response, SharedBytes};
 use mesos::v1::master::{call, response::Type};
 use mesos::{Enum, MediaType};
 
@@ -54,8 +54,9 @@ pub(super) fn answer(
 }
 
 /// 200 with a body that is rendered already.
-pub(super) fn ok(media: MediaType, body: Pieces) -> Response {
-    let response = Response { body: body.into_body(), ..Response::new(::http::StatusCode::OK) };
+pub(super) fn ok(media: MediaType, document: SharedBytes) -> Response {
+    let body = Body::shared(document);
+    let response = Response { body, ..Response::new(::http::StatusCode::OK) };
     response.header("content-type", media.as_str())
 }
 

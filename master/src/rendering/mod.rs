@@ -8,7 +8,7 @@
 //! | `parts` | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
 //!
 //! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes; they
-//! are rendered once. The master does nothing of this: it gives a snapshot away. Where the cluster is large, rendering
+//! are rendered once, and compressed once ([`SharedBytes`]). The master does nothing of this: it gives a snapshot away. Where the cluster is large, rendering
 //! has a thread of its own, so that it does not hold up who asks for little. Which questions there are, and how an
 //! answer looks, is the affair of `http` and `operator`.
 
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
-use libprocess::http::{Query, Reply, Response};
+use libprocess::http::{Query, Reply, Response, SharedBytes};
 use libprocess::metrics::Counter;
 use libprocess::{Context, FixedState, Node};
 use mesos::{MediaType, v1};
@@ -69,7 +69,7 @@ impl Question {
 struct Answers {
     version: u64,
     leader: Option<v1::MasterInfo>,
-    bodies: IndexMap<Question, Pieces, FixedState>,
+    bodies: IndexMap<Question, SharedBytes, FixedState>,
 }
 
 impl Answers {
@@ -123,27 +123,32 @@ impl Renderings {
     }
 
     /// The answer, if it is there.
-    fn known(&self, question: &Question, snapshot: &Snapshot) -> Option<Pieces> {
+    fn known(&self, question: &Question, snapshot: &Snapshot) -> Option<SharedBytes> {
         let answers = self.answers.lock();
         let body = answers.bodies.get(question).filter(|_| answers.is_of(snapshot))?.clone();
         self.shared.increment();
         Some(body)
     }
 
-    fn keep(&self, question: Question, snapshot: &Snapshot, body: &Pieces) {
+    /// Keeps an answer. Gives what is shared from now on: the same, unless somebody else was first.
+    fn keep(&self, question: Question, snapshot: &Snapshot, body: SharedBytes) -> SharedBytes {
         let mut answers = self.answers.lock();
         if !answers.is_of(snapshot) {
             // A reader that took its time does not drive out what is newer.
             if snapshot.version < answers.version {
-                return;
+                return body;
             }
             let leader = snapshot.master.leader.clone();
             *answers = Answers { version: snapshot.version, leader, bodies: IndexMap::default() };
+        }
+        if let Some(first) = answers.bodies.get(&question) {
+            return first.clone();
         }
         if answers.bodies.len() >= KEPT {
             answers.bodies.shift_remove_index(0);
         }
         answers.bodies.insert(question, body.clone());
+        body
     }
 }
 
@@ -167,17 +172,17 @@ impl Reader {
         self,
         question: Question,
         render: impl FnOnce(&Renderings, &Snapshot) -> Pieces + Send + 'static,
-        finish: impl FnOnce(Pieces) -> Response + Send + 'static,
+        finish: impl FnOnce(SharedBytes) -> Response + Send + 'static,
     ) -> Reply {
         Reply::later(async move { finish(self.body(question, render).await) })
     }
 
     /// The body of the answer.
-    pub(crate) async fn body(
+    async fn body(
         self,
         question: Question,
         render: impl FnOnce(&Renderings, &Snapshot) -> Pieces + Send + 'static,
-    ) -> Pieces {
+    ) -> SharedBytes {
         let Self { node, renderings, snapshot } = self;
         if let Some(body) = renderings.known(&question, &snapshot) {
             return body;
@@ -185,8 +190,7 @@ impl Reader {
         let is_large = snapshot.size() >= LARGE;
         let work = move || {
             let body = render(&renderings, &snapshot).complete();
-            renderings.keep(question, &snapshot, &body);
-            body
+            renderings.keep(question, &snapshot, body)
         };
         if is_large { node.blocking(work).await } else { work() }
     }

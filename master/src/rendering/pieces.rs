@@ -1,13 +1,13 @@
 //! A body that is put together of what is rendered already, without copying what is large.
 
 use bytes::Bytes;
-use libprocess::http::Body;
+use libprocess::http::SharedBytes;
 
 /// What is smaller than this is copied into its neighbours: a piece of its own costs more than that.
 const SHARED_FROM: usize = 16 << 10;
 
-/// A body in the making, or made. A clone shares its bytes.
-#[derive(Debug, Clone, Default)]
+/// A body in the making.
+#[derive(Debug, Default)]
 pub(crate) struct Pieces {
     closed: Vec<Bytes>,
     /// What goes behind them.
@@ -55,28 +55,15 @@ impl Pieces {
         self.length == 0
     }
 
-    /// The body is complete: its clones share all of it.
-    pub(crate) fn complete(mut self) -> Self {
-        self.close();
-        self
-    }
-
     /// All pieces in order.
-    pub(crate) fn into_pieces(self) -> Vec<Bytes> {
-        self.complete().closed
+    pub(crate) fn into_pieces(mut self) -> Vec<Bytes> {
+        self.close();
+        self.closed
     }
 
-    /// As the body of an answer.
-    pub(crate) fn into_body(self) -> Body {
-        let mut pieces = self.into_pieces();
-        match (pieces.len(), pieces.pop()) {
-            (_, None) => Body::Empty,
-            (1, Some(only)) => Body::Bytes(only),
-            (_, Some(last)) => {
-                pieces.push(last);
-                Body::Pieces(pieces)
-            }
-        }
+    /// The body is complete, and may be shared.
+    pub(crate) fn complete(self) -> SharedBytes {
+        SharedBytes::new(self.into_pieces())
     }
 
     fn close(&mut self) {

@@ -1,10 +1,11 @@
 //! Operators who follow what happens (upstream: `api_tests.cpp`).
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use libprocess::http::{Body, BodyReceiver, Request, dispatch};
-use libprocess::testing;
+use libprocess::http::{Body, BodyReceiver, ClientRequest, Request, dispatch};
+use libprocess::{Limits, Node, testing};
 use mesos::MediaType;
 use mesos::recordio::Decoder;
 use mesos::v1::master::{Event, event::Type};
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::agents::{framework_info, reported, running_task};
 use super::partition::{bring_back, lose};
 use super::shelf::Shelf;
-use super::{Cluster, Got, info, task};
+use super::{Cluster, Got, info, permits_all, task};
 use crate::Settings;
 
 /// A subscriber with its stream.
@@ -268,6 +269,86 @@ fn the_oldest_subscriber_goes_when_there_are_too_many() {
         drop((second, third));
         testing::settle().await;
         assert_eq!(count(), 0.0);
+    });
+}
+
+/// Operators who ask at the same time are a burden only once.
+#[test]
+fn subscribers_of_one_version_of_the_cluster_share_the_bytes_of_its_state() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut first = Subscriber::of(&cluster, MediaType::Json).await;
+        let mut second = Subscriber::of(&cluster, MediaType::Json).await;
+        let (state, same) = (first.body.next().await.unwrap(), second.body.next().await.unwrap());
+        assert_eq!((state.as_ptr(), state.len()), (same.as_ptr(), same.len()));
+        let _agent = cluster.agent("cpus:1").await;
+        let mut third = Subscriber::of(&cluster, MediaType::Json).await;
+        assert_ne!(third.body.next().await.unwrap(), state);
+    });
+}
+
+/// A framework that takes so many bytes of the state.
+fn large(bytes: usize) -> serde_json::Value {
+    let mut info = info();
+    info["webui_url"] = json!("x".repeat(bytes));
+    info
+}
+
+#[test]
+fn what_happens_while_the_state_is_read_comes_behind_it_in_order() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _scheduler = cluster.subscribe(large(300_000)).await;
+        let mut subscriber = Subscriber::of(&cluster, MediaType::Json).await;
+        let slice = subscriber.body.next().await.unwrap();
+        assert!(slice.len() < 100_000 && subscriber.decoder.feed(&slice).unwrap().is_empty());
+        let mut agents = Vec::new();
+        for _ in 0..5 {
+            agents.push(cluster.agent("cpus:1").await);
+        }
+        let state = subscriber.next().await.unwrap().subscribed.unwrap().get_state.unwrap();
+        assert_eq!(state.get_frameworks.unwrap().frameworks.len(), 1);
+        assert!(state.get_agents.unwrap().agents.is_empty());
+        let events = subscriber.pending().await;
+        let added = events.into_iter().map(|event| event.agent_added.unwrap().agent.agent_info.id);
+        assert!(added.eq(agents.iter().map(|agent| agent.info.id.clone())));
+    });
+}
+
+/// The way to a real socket and no further.
+#[test]
+fn a_subscriber_that_never_reads_the_state_is_disconnected_after_a_minute() {
+    testing::run(async {
+        // One host may hold 30 MiB.
+        let limits = Limits { answers: 60 << 20, ..Limits::default() };
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let node = Node::builder().bind(address).limits(limits).delegate("master").start().await.unwrap();
+        let cluster = Cluster::of(node, Settings::default(), permits_all).await;
+        let count = || cluster.node.metrics().value("master/operator_event_stream_subscribers").unwrap();
+        // More than the kernel's buffers take.
+        let _scheduler = cluster.subscribe(large(20 << 20)).await;
+        let subscribe = || {
+            let request = ClientRequest::post(format!("http://{}/api/v1", cluster.node.address()))
+                .header("content-type", "application/json")
+                .body(r#"{"type":"SUBSCRIBE"}"#);
+            async { cluster.node.client().send(request).await.unwrap() }
+        };
+        // Whoever does not ask for the body does not read it. The second has the same bytes.
+        let began = tokio::time::Instant::now();
+        let silent = (subscribe().await, subscribe().await);
+        assert_eq!((silent.0.status, silent.1.status), (http::StatusCode::OK, http::StatusCode::OK));
+        assert_eq!(count(), 2.0);
+        let _agent = cluster.agent("cpus:1").await;
+        // This is another state, for which there is no room.
+        assert_eq!(subscribe().await.status, http::StatusCode::SERVICE_UNAVAILABLE);
+        testing::settle().await;
+        assert_eq!(count(), 2.0);
+        while count() > 0.0 && began.elapsed() < Duration::from_secs(300) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let took = began.elapsed().as_secs();
+        assert!((55..=65).contains(&took), "{took} s");
+        assert_eq!(subscribe().await.status, http::StatusCode::OK);
     });
 }
 

@@ -288,6 +288,10 @@ impl Cluster {
 
     pub(crate) async fn with_authorizer(settings: Settings, authorizer: impl Authorizer) -> Self {
         let node = Node::builder().offline().delegate("master").start().await.unwrap();
+        Self::of(node, settings, authorizer).await
+    }
+
+    pub(crate) async fn of(node: Node, settings: Settings, authorizer: impl Authorizer) -> Self {
         let running = crate::start_with_authorizer(&node, settings, Box::new(authorizer)).await.unwrap();
         testing::settle().await;
         Self { node, running }
