@@ -73,7 +73,7 @@ impl Caretaker {
         let count = self.random.random_range(0..3);
         let machines = (0..count).map(|_| self.random.random_range(0..hosts)).collect::<BTreeSet<_>>();
         let window = |host: usize| Window {
-            machine_ids: vec![v1::MachineId { hostname: Some(format!("a{host}")), ip: None }],
+            machine_ids: vec![self.machine(host)],
             unavailability: v1::Unavailability {
                 start: v1::TimeInfo {
                     nanoseconds: 1_700_000_000_000_000_000 + i64::try_from(host).unwrap_or(0),
@@ -82,10 +82,16 @@ impl Caretaker {
             },
         };
         let schedule = Schedule { windows: machines.into_iter().map(window).collect() };
-        let ask = Ask::schedule(&schedule);
+        let ask = Ask::schedule(&schedule, self.random.random());
         if decide(&self.cluster, &self.node, &[Setting::Schedule(schedule)], ask).await == Some(200) {
             self.cluster.truth.count("maintenance planned");
         }
+    }
+
+    /// The machine of an agent, as its master knows it: by its host name and its address, both.
+    fn machine(&self, number: usize) -> v1::MachineId {
+        let ip = self.cluster.agents()[number].ip();
+        v1::MachineId { hostname: Some(format!("a{number}")), ip: Some(ip.to_string()) }
     }
 
     /// Takes an agent out of service, or back.

@@ -182,10 +182,15 @@ impl Ask {
         Ask::call(json!({ "type": "REMOVE_QUOTA", "remove_quota": { "role": role } }))
     }
 
-    /// For a weight.
-    pub fn weight(role: &str, weight: f64) -> Ask {
-        let body = json!([{ "role": role, "weight": weight }]);
-        Ask { path: "/weights", method: Method::PUT, body }
+    /// For a weight: a call, or a request to the endpoint.
+    pub fn weight(role: &str, weight: f64, is_call: bool) -> Ask {
+        let infos = json!([{ "role": role, "weight": weight }]);
+        if is_call {
+            return Ask::call(
+                json!({ "type": "UPDATE_WEIGHTS", "update_weights": { "weight_infos": infos } }),
+            );
+        }
+        Ask { path: "/weights", method: Method::PUT, body: infos }
     }
 
     /// For what shall become of an agent, whose tasks get so many seconds to end if it is drained.
@@ -207,9 +212,15 @@ impl Ask {
         })
     }
 
-    /// For the maintenance of machines.
-    pub fn schedule(schedule: &Schedule) -> Ask {
-        Ask { path: "/maintenance/schedule", method: Method::POST, body: dialect::to_value(schedule) }
+    /// For the maintenance of machines: a call, or a request to the endpoint.
+    pub fn schedule(schedule: &Schedule, is_call: bool) -> Ask {
+        let schedule = dialect::to_value(schedule);
+        if is_call {
+            return Ask::call(json!({
+                "type": "UPDATE_MAINTENANCE_SCHEDULE", "update_maintenance_schedule": { "schedule": schedule }
+            }));
+        }
+        Ask { path: "/maintenance/schedule", method: Method::POST, body: schedule }
     }
 
     /// For a reservation or a volume, or the end of one.

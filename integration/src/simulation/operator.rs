@@ -82,7 +82,8 @@ fn draw(random: &mut SmallRng, agents: usize) -> (Vec<Setting>, Ask) {
     let quotas = match random.random_range(0..8) {
         0 => {
             let weight = f64::from(random.random_range(1..=4));
-            return (vec![Setting::Weight(role.to_owned(), weight)], Ask::weight(role, weight));
+            let ask = Ask::weight(role, weight, random.random());
+            return (vec![Setting::Weight(role.to_owned(), weight)], ask);
         }
         1 => {
             let quota = draw_older_quota(random, agents);
