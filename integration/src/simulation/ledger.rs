@@ -38,6 +38,8 @@ pub enum Deed {
     Ends(String),
     /// It changes what stays.
     Changes,
+    /// It is refused, whatever becomes of the rest of its call.
+    Refused,
 }
 
 /// A reservation, or a volume.
@@ -91,6 +93,11 @@ impl Ledger {
             }
         }
         Some(deed)
+    }
+
+    /// Whether an operation is to be refused.
+    pub fn is_refused(&self, operation: &str) -> bool {
+        self.0.lock().operations.get(operation) == Some(&Deed::Refused)
     }
 
     /// The leader waits for these operations to be done, now. Those that it has waited for longer than `patience`.

@@ -99,6 +99,7 @@ impl Reserving<'_> {
             5 => (plain.map(|disk| self.unreserve(disk)).into_iter().collect(), None),
             6 => (volume.map(|volume| self.destroy(volume)).into_iter().collect(), None),
             7 => (volume.and_then(|volume| self.resize(volume, &disks)).into_iter().collect(), None),
+            8 => (free.map(|disk| self.convert_disk(disk)).into_iter().collect(), None),
             _ => (Vec::new(), volume.map(|volume| (**volume).clone())),
         }
     }
@@ -126,6 +127,20 @@ impl Reserving<'_> {
         self.ledger.sent(&id, Deed::Makes(name));
         let create = operation::Create { volumes: vec![volume] };
         Operation { create: Some(create), ..of_kind(operation::Type::Create, &id) }
+    }
+
+    /// What only a resource provider could do, and no agent has any: it is refused, and what is behind it in the call is
+    /// done.
+    fn convert_disk(&mut self, disk: &v1::Resource) -> Operation {
+        let (id, source) = (self.next("o"), disk.clone());
+        self.ledger.sent(&id, Deed::Refused);
+        if self.random.random() {
+            let target_type = disk_info::source::Type::Mount.into();
+            let create = operation::CreateDisk { source, target_type, target_profile: None };
+            return Operation { create_disk: Some(create), ..of_kind(operation::Type::CreateDisk, &id) };
+        }
+        let destroy = operation::DestroyDisk { source };
+        Operation { destroy_disk: Some(destroy), ..of_kind(operation::Type::DestroyDisk, &id) }
     }
 
     fn unreserve(&mut self, disk: &v1::Resource) -> Operation {

@@ -10,7 +10,7 @@ use libprocess::simulation::Network;
 use mesos::tasks::is_terminal;
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::scheduler::{Call, call};
-use mesos::v1::{self, TaskState};
+use mesos::v1::{self, OperationState, TaskState};
 use mesos::{FrameworkId, Resources};
 use parking_lot::Mutex;
 use rand::Rng;
@@ -160,6 +160,8 @@ pub struct Entry {
     pub state: Option<TaskState>,
     /// Where it was launched.
     pub agent: Option<v1::AgentId>,
+    /// Before its launch, in the same call, stood an operation that is refused.
+    behind_refused: bool,
 }
 
 impl Book {
@@ -372,6 +374,21 @@ impl Workload {
         Reserving { number: self.number, names, ledger: &self.ledger, random }.draw(offer)
     }
 
+    /// It must hear of operations that are refused, and the tasks behind them are launched all the same.
+    fn note_refused(&self, operations: &[Operation], tasks: &[v1::TaskInfo]) {
+        let ids = operations.iter().filter_map(|operation| operation.id.as_ref());
+        let refused: Vec<String> =
+            ids.filter(|id| self.ledger.is_refused(&id.value)).map(|id| id.value.clone()).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let mut book = self.book.lock();
+        book.ask(refused, self.network.elapsed());
+        for task in tasks {
+            book.tasks.entry(task.task_id.value.clone()).or_default().behind_refused = true;
+        }
+    }
+
     fn kill_later(&self, driver: &mut Driver<Self>, id: &v1::TaskId) {
         let wish = self.wishes.iter().find(|wish| wish.id == id.value);
         if let Some(after) = wish.and_then(|wish| wish.killed_after) {
@@ -382,6 +399,11 @@ impl Workload {
             });
         }
     }
+}
+
+/// Whether an operation was refused because no resource provider could do it.
+fn is_without_provider(status: &v1::OperationStatus) -> bool {
+    status.state() == OperationState::OperationError && status.message().contains("resource provider")
 }
 
 fn launch(task_infos: Vec<v1::TaskInfo>) -> Operation {
@@ -422,6 +444,7 @@ impl Scheduler for Workload {
         for offer in offers {
             let (mut operations, volume) = self.reserve(&offer);
             let tasks = self.take(&offer, volume);
+            self.note_refused(&operations, &tasks);
             operations.extend(self.launch(tasks));
             if operations.is_empty() {
                 driver.decline([&offer.id], self.refusal());
@@ -448,6 +471,9 @@ impl Scheduler for Workload {
         self.truth.seen(&id, number, status.uuid.as_deref(), state, is_terminal(state));
         let entry = book.tasks.entry(id.clone()).or_default();
         let started = number.is_some() && state == TaskState::TaskRunning && entry.state != Some(state);
+        if started && entry.behind_refused {
+            self.truth.count("tasks started behind a refused operation");
+        }
         let is_back = entry.is_over() && !is_terminal(state);
         entry.state = Some(state);
         drop(book);
@@ -474,6 +500,12 @@ impl Scheduler for Workload {
             Some(Deed::Makes(_)) => "reservations and volumes made",
             Some(Deed::Ends(_)) => "reservations and volumes ended",
             Some(Deed::Changes) => "volumes resized",
+            Some(Deed::Refused) => {
+                let text = format!("operation {id:?} is done, and nobody can do it");
+                self.truth.violation(Invariant::NothingPanics, text);
+                "operations done that nobody can do"
+            }
+            None if self.ledger.is_refused(&id.value) && is_without_provider(&status) => "operations refused",
             None => "operations that did not end well",
         });
         let Some(uuid) = status.uuid else { return };
