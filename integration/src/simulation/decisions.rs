@@ -13,6 +13,8 @@ use mesos::v1::value::Scalar;
 use mesos::{AgentId, json as dialect, v1, wire};
 use serde_json::{Value, json};
 
+use super::reserving::STEP;
+
 /// The records of the registry, by key.
 pub type Records = BTreeMap<String, Vec<u8>>;
 
@@ -230,6 +232,19 @@ impl Ask {
         let mut call = json!({ "type": kind });
         call[kind.to_lowercase()] = part;
         Ask::call(call)
+    }
+
+    /// For a volume that has this more, or so much less.
+    pub fn resize(agent: &v1::AgentId, volume: &v1::Resource, addition: Option<&v1::Resource>) -> Ask {
+        let (agent, volume) = (json!({ "value": agent.value }), dialect::to_value(volume));
+        Ask::call(match addition {
+            Some(addition) => json!({ "type": "GROW_VOLUME", "grow_volume": {
+                "agent_id": agent, "volume": volume, "addition": dialect::to_value(addition)
+            } }),
+            None => json!({ "type": "SHRINK_VOLUME", "shrink_volume": {
+                "agent_id": agent, "volume": volume, "subtract": { "value": STEP }
+            } }),
+        })
     }
 
     /// For what is planned.

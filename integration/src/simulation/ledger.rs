@@ -74,6 +74,13 @@ impl Ledger {
         }
     }
 
+    /// Something has become this, as far as somebody knows.
+    pub fn is_now(&self, name: &str, resource: v1::Resource) {
+        if let Some(thing) = self.0.lock().things.get_mut(name) {
+            thing.resource = resource;
+        }
+    }
+
     /// An operation of this id is on its way.
     pub fn sent(&self, operation: &str, deed: Deed) {
         self.0.lock().operations.insert(operation.to_owned(), deed);

@@ -1,6 +1,7 @@
 //! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
-//! wrong, and reserves disk, creates volumes and destroys them, its own and those of frameworks; when everything is mended it takes all quotas away, so that every framework can have what it waits for. The other
-//! one is the [caretaker](super::caretaker).
+//! wrong, and reserves disk, creates volumes, resizes and destroys them, its own and those of frameworks; when everything
+//! is mended it takes all quotas away, so that every framework can have what it waits for. The other one is the
+//! [caretaker](super::caretaker).
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::decisions::{Ask, Setting};
+use super::ledger::Thing;
 use super::reserving;
 use super::workload::LIMITED_ROLES;
 
@@ -105,6 +107,9 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     let things = cluster.ledger.things();
     let (call, agent, list) = match things.choose(random).filter(|_| random.random_range(0..3) > 0) {
         Some((name, thing)) if reserving::volume_id(&thing.resource).is_some() => {
+            if random.random() {
+                return resize(cluster, node, random, name, thing).await;
+            }
             cluster.ledger.asks_for_end_of(name);
             ("DESTROY_VOLUMES", thing.agent.clone(), thing.resource.clone())
         }
@@ -135,6 +140,20 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
         Some(202) => "conversions by the operator",
         _ => "conversions that the operator may not have made",
+    });
+}
+
+/// Makes a volume larger or smaller.
+async fn resize(cluster: &Cluster, node: &Node, random: &mut SmallRng, name: &str, thing: &Thing) {
+    let (addition, resized) = reserving::resized(&thing.resource, random);
+    let ask = Ask::resize(&thing.agent, &thing.resource, addition.as_ref());
+    let answer = send(cluster, node, &ask).await;
+    cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
+        Some(202) => {
+            cluster.ledger.is_now(name, resized);
+            "volumes resized by the operator"
+        }
+        _ => "volumes that the operator may not have resized",
     });
 }
 

@@ -13,7 +13,7 @@ use super::ledger::{Deed, LABEL, Ledger, name_of};
 /// How much is reserved at once, in megabytes.
 const AMOUNT: f64 = 64.0;
 /// How much a volume grows and shrinks.
-const STEP: f64 = 16.0;
+pub const STEP: f64 = 16.0;
 
 /// Disk that nobody has reserved.
 pub fn disk() -> v1::Resource {
@@ -44,6 +44,17 @@ pub fn volume_on(disk: &v1::Resource, name: &str) -> v1::Resource {
     let persistence = disk_info::Persistence { id: name.to_owned(), principal: None };
     let disk_info = DiskInfo { persistence: Some(persistence), volume: Some(volume), ..Default::default() };
     v1::Resource { disk: Some(disk_info.into()), ..disk.clone() }
+}
+
+/// A volume as an operator wants it: smaller, or larger by what it gave back before (with this addition, then). Never
+/// larger than it was made.
+pub fn resized(volume: &v1::Resource, random: &mut SmallRng) -> (Option<v1::Resource>, v1::Resource) {
+    let size = size(volume);
+    if size <= STEP || (size < AMOUNT && random.random()) {
+        let addition = v1::Resource { disk: None, ..sized(volume, STEP) };
+        return (Some(addition), sized(volume, size + STEP));
+    }
+    (None, sized(volume, size - STEP))
 }
 
 fn sized(resource: &v1::Resource, megabytes: f64) -> v1::Resource {
