@@ -10,7 +10,7 @@ use mesos::internal::registry;
 use mesos::v1::maintenance::Schedule;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
-use mesos::{AgentId, json as dialect, v1, wire};
+use mesos::{AgentId, FrameworkId, json as dialect, v1, wire};
 use serde_json::{Value, json};
 
 use super::reserving::STEP;
@@ -245,6 +245,13 @@ impl Ask {
                 "agent_id": agent, "volume": volume, "subtract": { "value": STEP }
             } }),
         })
+    }
+
+    /// For the end of a framework.
+    pub fn teardown(framework: &FrameworkId) -> Ask {
+        Ask::call(
+            json!({ "type": "TEARDOWN", "teardown": { "framework_id": { "value": framework.as_str() } } }),
+        )
     }
 
     /// For what is planned.

@@ -1,7 +1,7 @@
 //! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
-//! wrong, and reserves disk, creates volumes, resizes and destroys them, its own and those of frameworks; when everything
-//! is mended it takes all quotas away, so that every framework can have what it waits for. The other one is the
-//! [caretaker](super::caretaker).
+//! wrong, and reserves disk, creates volumes, resizes and destroys them, its own and those of frameworks, and tears
+//! frameworks down; when everything is mended it takes all quotas away, so that every framework can have what it waits for.
+//! The other one is the [caretaker](super::caretaker).
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use allocator::Quota;
 use libprocess::Node;
 use libprocess::http::{ClientRequest, ClientResponse};
+use mesos::FrameworkId;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
 use rand::rngs::SmallRng;
@@ -21,7 +22,7 @@ use super::cluster::Cluster;
 use super::decisions::{Ask, Setting};
 use super::ledger::Thing;
 use super::reserving;
-use super::workload::LIMITED_ROLES;
+use super::workload::{LIMITED_ROLES, Style};
 
 /// Where it is.
 const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 1], 7000);
@@ -29,10 +30,14 @@ const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 1], 7000);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So long something may be under way that was not answered.
 pub(super) const UNDER_WAY: Duration = Duration::from_secs(5);
+/// Instead of so many settings, a framework is torn down.
+const TEARS_DOWN: u32 = 30;
+/// How often to look whether one is back that was torn down.
+const BURY: Duration = Duration::from_secs(10);
 /// How long an operator waits before it asks again.
 pub(super) const RETRY: Duration = Duration::from_secs(2);
 
-/// Works until the quotas are taken away, after everything is mended.
+/// Works until the end. The quotas are taken away when everything is mended.
 ///
 /// # Errors
 /// If its node does not start.
@@ -45,6 +50,9 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
         if random.random_range(0..3) == 0 {
             reserve(&cluster, &node, &mut random).await;
             continue;
+        }
+        if random.random_range(0..TEARS_DOWN) == 0 {
+            tear_down(&cluster, &node, &mut random).await;
         }
         let (settings, ask) = draw(&mut random, cluster.agents().len());
         if decide(&cluster, &node, &settings, ask).await.is_some_and(|status| status == 200) {
@@ -60,7 +68,34 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     }
     cluster.network.note("the operator has taken all quotas away");
     cluster.set_quotas_reset();
-    Ok(())
+    bury(&cluster, &node).await
+}
+
+/// TEARDOWN of a framework. Not of one with a driver, which nobody tells of it: it would wait for ever.
+async fn tear_down(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
+    let ids = cluster.books().enumerate().filter(|(number, _)| !Style::of(*number).driver);
+    let ids: Vec<FrameworkId> = ids.filter_map(|(_, (book, _))| book.lock().framework.clone()).collect();
+    let Some(id) = ids.choose(random) else { return };
+    cluster.truth.tears_down(id);
+    let answer = send(cluster, node, &Ask::teardown(id)).await;
+    cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
+        Some(200) => "frameworks torn down by the operator",
+        _ => "frameworks that the operator may not have torn down",
+    });
+}
+
+/// A leader knows only of those who were torn down while it led: the tasks of others, on agents that come back to it, bring
+/// a framework back of which there is no scheduler.
+async fn bury(cluster: &Cluster, node: &Node) -> Result<(), String> {
+    loop {
+        for id in cluster.truth.torn() {
+            let answer = send(cluster, node, &Ask::teardown(&id)).await;
+            if answer.is_some_and(|answer| answer.status == 200) {
+                cluster.truth.count("frameworks torn down again");
+            }
+        }
+        sleep(BURY).await;
+    }
 }
 
 /// Asks for something, and notes what is known of it then. The status of the leader's answer, if it answered.

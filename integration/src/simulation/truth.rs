@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libprocess::simulation::Network;
+use mesos::FrameworkId;
 use mesos::v1::TaskState;
 use parking_lot::Mutex;
 
@@ -25,6 +26,8 @@ struct Account {
     violations: Vec<Violation>,
     /// Hosts whose agents have come back as others.
     replaced: BTreeSet<String>,
+    /// Frameworks that somebody has wanted to end.
+    torn: BTreeSet<FrameworkId>,
 }
 
 /// One task.
@@ -42,7 +45,7 @@ pub struct Task {
     pub ended: bool,
     /// Its framework was told by a master that it is gone.
     pub gone: bool,
-    /// Updates that the agent had acknowledged may be lost with it: the framework does not checkpoint, or the host was
+    /// Updates that the agent had acknowledged may be lost: the framework does not checkpoint, or is over, or the host was
     /// installed anew.
     pub forgetful: bool,
     /// The host that it ran on last.
@@ -96,6 +99,26 @@ impl Truth {
         self.account.lock().replaced.contains(host)
     }
 
+    /// Somebody asks for the end of a framework.
+    pub fn tears_down(&self, framework: &FrameworkId) {
+        self.account.lock().torn.insert(framework.clone());
+    }
+
+    /// The frameworks that somebody has wanted to end.
+    pub fn torn(&self) -> Vec<FrameworkId> {
+        self.account.lock().torn.iter().cloned().collect()
+    }
+
+    /// Whether somebody has wanted a framework to end.
+    pub fn is_torn(&self, framework: &FrameworkId) -> bool {
+        self.account.lock().torn.contains(framework)
+    }
+
+    /// The framework of a task is over: nobody is told any more what becomes of it.
+    pub fn abandoned(&self, id: &str) {
+        self.change(id, |task| task.forgetful = true);
+    }
+
     /// A task, as it really is.
     pub fn task(&self, id: &str) -> Task {
         self.account.lock().tasks.get(id).cloned().unwrap_or_default()
@@ -114,8 +137,8 @@ impl Truth {
             task.starts += 1;
             task.runs_on = Some(host.to_owned());
             task.host = Some(host.to_owned());
-            task.forgetful = forgetful;
-            (task.starts, task.gone && !forgetful)
+            task.forgetful |= forgetful;
+            (task.starts, task.gone && !task.forgetful)
         });
         self.network.note(format!("{id} runs on {host}"));
         if starts > 1 {

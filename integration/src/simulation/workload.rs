@@ -33,6 +33,8 @@ const TICK: Duration = Duration::from_secs(5);
 const RECONCILE: u32 = 9;
 /// The name of a task that it never had.
 const UNKNOWN: &str = "unknown";
+/// What a master says to a framework that was torn down.
+const REMOVED: &str = "Framework has been removed";
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
 
@@ -389,6 +391,24 @@ impl Workload {
         }
     }
 
+    /// Its framework is over, and the next life of its scheduler is another one, with the tasks that are left.
+    fn begin_anew(&self, ended: &FrameworkId) {
+        let mut book = self.book.lock();
+        if book.framework.as_ref() != Some(ended) {
+            // Another scheduler has the book, and has done so.
+            return;
+        }
+        book.framework = None;
+        book.asked.clear();
+        for (id, entry) in &mut book.tasks {
+            if !entry.is_over() {
+                entry.state = Some(TaskState::TaskKilled);
+            }
+            self.truth.abandoned(id);
+        }
+        self.truth.count("frameworks that began anew");
+    }
+
     fn kill_later(&self, driver: &mut Driver<Self>, id: &v1::TaskId) {
         let wish = self.wishes.iter().find(|wish| wish.id == id.value);
         if let Some(after) = wish.and_then(|wish| wish.killed_after) {
@@ -432,6 +452,10 @@ fn launch_group(executor: v1::ExecutorInfo, mut tasks: Vec<v1::TaskInfo>) -> Ope
 
 impl Scheduler for Workload {
     fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
+        if self.truth.is_torn(framework) {
+            // The call was lost, or this leader does not know of it.
+            return driver.teardown();
+        }
         self.book.lock().framework = Some(framework.clone());
         calls::send_description(self, driver);
         self.reconcile(driver);
@@ -530,8 +554,11 @@ impl Scheduler for Workload {
         self.truth.count("answers of executors");
     }
 
-    fn error(&mut self, _: &mut Driver<Self>, message: &str) {
-        if message == "Framework failed over" {
+    fn error(&mut self, driver: &mut Driver<Self>, message: &str) {
+        let torn = driver.framework().filter(|id| message.ends_with(REMOVED) && self.truth.is_torn(id));
+        if let Some(id) = torn {
+            self.begin_anew(id);
+        } else if message == "Framework failed over" {
             // Another has its book now.
             self.truth.count("scheduler failed over");
         } else {
