@@ -1,6 +1,6 @@
 //! The operator who looks after the agents of a simulated cluster: takes some out of service for a while, some for ever, and
-//! plans maintenance, while things go wrong. When everything is mended, all but a few are in service again, and what was
-//! planned last is there.
+//! has machines [maintained](super::machines), while things go wrong. When everything is mended, all but a few are in
+//! service again, and what was planned last is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -9,18 +9,16 @@ use std::time::Duration;
 
 use libprocess::Node;
 use master::registrar::Activation;
-use mesos::v1::maintenance::{Schedule, Window};
-use mesos::{AgentId, json, v1};
+use mesos::AgentId;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::decisions::{Ask, Fate, Setting};
-use super::invariant::Invariant;
-use super::operator::{RETRY, UNDER_WAY, decide, send};
+use super::machines::Machines;
+use super::operator::{RETRY, UNDER_WAY, decide};
 
 /// Where it is.
 const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 2], 7000);
@@ -30,14 +28,13 @@ const OUT: usize = 5;
 const GONE: usize = 10;
 /// How often to look whether an agent is gone.
 const LOOK: Duration = Duration::from_secs(2);
-/// The largest schedule, in bytes of JSON, that an answer is read for.
-const LARGEST: usize = 1 << 16;
 
 /// What it has done.
-struct Caretaker {
-    cluster: Rc<Cluster>,
-    node: Node,
-    random: SmallRng,
+pub(super) struct Caretaker {
+    pub(super) cluster: Rc<Cluster>,
+    pub(super) node: Node,
+    pub(super) random: SmallRng,
+    pub(super) machines: Machines,
     /// Agents that may be out of service, and whether it knows that they are.
     out: BTreeMap<AgentId, bool>,
     /// Agents that may be gone for ever.
@@ -52,12 +49,14 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     let address = SocketAddr::from(ADDRESS);
     let node = cluster.network.node(address, "care").start().await.map_err(|error| error.to_string())?;
     let random = SmallRng::seed_from_u64(seed);
-    let (out, gone) = (BTreeMap::new(), BTreeSet::new());
-    let mut caretaker = Caretaker { cluster, node, random, out, gone };
+    let (machines, out, gone) = (Machines::default(), BTreeMap::new(), BTreeSet::new());
+    let mut caretaker = Caretaker { cluster, node, random, machines, out, gone };
     while !caretaker.cluster.is_healing() {
         sleep(Duration::from_millis(caretaker.random.random_range(3_000..20_000))).await;
-        match caretaker.random.random_range(0..6) {
-            0 => caretaker.plan().await,
+        // A machine is not down for long.
+        let often = if caretaker.has_machines_down() { 3 } else { 5 };
+        match caretaker.random.random_range(0..often) {
+            0 => caretaker.maintain().await,
             _ => caretaker.look_after_agents().await,
         }
     }
@@ -67,33 +66,6 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
 }
 
 impl Caretaker {
-    /// Plans the maintenance of a few machines, in place of what it has planned before.
-    async fn plan(&mut self) {
-        let hosts = self.cluster.agents().len();
-        let count = self.random.random_range(0..3);
-        let machines = (0..count).map(|_| self.random.random_range(0..hosts)).collect::<BTreeSet<_>>();
-        let window = |host: usize| Window {
-            machine_ids: vec![self.machine(host)],
-            unavailability: v1::Unavailability {
-                start: v1::TimeInfo {
-                    nanoseconds: 1_700_000_000_000_000_000 + i64::try_from(host).unwrap_or(0),
-                },
-                duration: Some(v1::DurationInfo { nanoseconds: 3_600_000_000_000 }),
-            },
-        };
-        let schedule = Schedule { windows: machines.into_iter().map(window).collect() };
-        let ask = Ask::schedule(&schedule, self.random.random());
-        if decide(&self.cluster, &self.node, &[Setting::Schedule(schedule)], ask).await == Some(200) {
-            self.cluster.truth.count("maintenance planned");
-        }
-    }
-
-    /// The machine of an agent, as its master knows it: by its host name and its address, both.
-    fn machine(&self, number: usize) -> v1::MachineId {
-        let ip = self.cluster.agents()[number].ip();
-        v1::MachineId { hostname: Some(format!("a{number}")), ip: Some(ip.to_string()) }
-    }
-
     /// Takes an agent out of service, or back.
     async fn look_after_agents(&mut self) {
         let agents = self.cluster.agents().len();
@@ -197,6 +169,7 @@ impl Caretaker {
 
     /// Everything is mended: all but a few agents are in service again, and what was planned is there.
     async fn settle(&mut self) {
+        self.settle_machines().await;
         let mut stay = (self.cluster.agents().len() / GONE).max(1);
         let out: Vec<(AgentId, bool)> = self.out.iter().map(|(id, known)| (id.clone(), *known)).collect();
         for (id, known) in out {
@@ -209,27 +182,7 @@ impl Caretaker {
                 sleep(RETRY).await;
             }
         }
-        let found = loop {
-            match self.what_is_planned().await {
-                Some(found) => break found,
-                None => sleep(RETRY).await,
-            }
-        };
-        let mut right = true;
-        let found = Setting::Schedule(found);
-        self.cluster.registry.told(|told| right = told.may_be(&found));
-        if !right {
-            let text = format!("{found:?} is planned, an operator was told otherwise");
-            self.cluster.truth.violation(Invariant::AcknowledgedIsFound, text);
-        }
         self.cluster.network.note("the caretaker has done its work");
         self.cluster.set_agents_settled();
-    }
-
-    async fn what_is_planned(&self) -> Option<Schedule> {
-        let answer = send(&self.cluster, &self.node, &Ask::what_is_planned()).await?;
-        let text = answer.text(LARGEST).await.ok()?;
-        let value: Value = serde_json::from_str(&text).ok()?;
-        json::from_value(value.get("get_maintenance_schedule")?.get("schedule")?).ok()
     }
 }

@@ -225,6 +225,28 @@ impl Ask {
         Ask { path: "/maintenance/schedule", method: Method::POST, body: schedule }
     }
 
+    /// For the beginning of a machine's maintenance: a call, or a request to the endpoint.
+    pub fn start_maintenance(machine: &v1::MachineId, is_call: bool) -> Ask {
+        let machines = json!([dialect::to_value(machine)]);
+        if is_call {
+            return Ask::call(
+                json!({ "type": "START_MAINTENANCE", "start_maintenance": { "machines": machines } }),
+            );
+        }
+        Ask { path: "/machine/down", method: Method::POST, body: machines }
+    }
+
+    /// For the end of it.
+    pub fn stop_maintenance(machine: &v1::MachineId, is_call: bool) -> Ask {
+        let machines = json!([dialect::to_value(machine)]);
+        if is_call {
+            return Ask::call(
+                json!({ "type": "STOP_MAINTENANCE", "stop_maintenance": { "machines": machines } }),
+            );
+        }
+        Ask { path: "/machine/up", method: Method::POST, body: machines }
+    }
+
     /// For a reservation or a volume, or the end of one.
     pub fn conversion(kind: &str, agent: &v1::AgentId, resource: &v1::Resource) -> Ask {
         let list = if kind.ends_with("VOLUMES") { "volumes" } else { "resources" };

@@ -14,7 +14,8 @@
 //! | [`reserving`] | what they reserve, and the volumes that they create |
 //! | [`driver`] | one of them speaks the first API |
 //! | [`operator`] | who sets quotas and weights |
-//! | [`caretaker`] | who drains agents, deactivates them, marks them gone, and plans maintenance |
+//! | [`caretaker`] | who drains agents, deactivates them, and marks them gone |
+//! | [`machines`] | how it has machines maintained |
 //! | [`decisions`] | what these two decide, and how they ask for it |
 //! | [`registry`] | the storage that the masters share |
 //! | [`ledger`] | what was reserved and created, as those who asked for it were told |
@@ -45,6 +46,7 @@ pub mod driver;
 pub mod faults;
 pub mod invariant;
 pub mod ledger;
+pub mod machines;
 pub mod mistakes;
 pub mod offers;
 pub mod operator;

@@ -26,6 +26,8 @@ struct Account {
     violations: Vec<Violation>,
     /// Hosts whose agents have come back as others.
     replaced: BTreeSet<String>,
+    /// Hosts that may go down for maintenance at any time.
+    maintained: BTreeSet<String>,
     /// Frameworks that somebody has wanted to end.
     torn: BTreeSet<FrameworkId>,
 }
@@ -46,7 +48,7 @@ pub struct Task {
     /// Its framework was told by a master that it is gone.
     pub gone: bool,
     /// Updates that the agent had acknowledged may be lost: the framework does not checkpoint, or is over, or the host was
-    /// installed anew.
+    /// installed anew or may be taken down.
     pub forgetful: bool,
     /// The host that it ran on last.
     pub host: Option<String>,
@@ -99,6 +101,19 @@ impl Truth {
         self.account.lock().replaced.contains(host)
     }
 
+    /// This host may be taken down: its agent leaves the cluster, perhaps without hearing of it, and its tasks with it.
+    pub fn may_go_down(&self, host: &str) {
+        let mut account = self.account.lock();
+        account.maintained.insert(host.to_owned());
+        let there = account.tasks.values_mut().filter(|task| task.host.as_deref() == Some(host));
+        there.for_each(|task| task.forgetful = true);
+    }
+
+    /// Whether this host was, or may have been, taken down.
+    pub fn may_have_been_down(&self, host: &str) -> bool {
+        self.account.lock().maintained.contains(host)
+    }
+
     /// Somebody asks for the end of a framework.
     pub fn tears_down(&self, framework: &FrameworkId) {
         self.account.lock().torn.insert(framework.clone());
@@ -133,6 +148,7 @@ impl Truth {
 
     /// An executor was told to run a task.
     pub fn started(&self, id: &str, host: &str, forgetful: bool) {
+        let forgetful = forgetful || self.may_have_been_down(host);
         let (starts, gone) = self.change(id, |task| {
             task.starts += 1;
             task.runs_on = Some(host.to_owned());

@@ -162,7 +162,9 @@ impl Unwell {
             let settled = told.settled().filter(|setting| match setting {
                 Setting::Agent(_, Fate::Gone) => true,
                 Setting::Agent(id, _) => {
-                    told.host_of(id).is_some_and(|host| !cluster.truth.is_replaced(host))
+                    let truth = &cluster.truth;
+                    let stays = |host| !truth.is_replaced(host) && !truth.may_have_been_down(host);
+                    told.host_of(id).is_some_and(stays)
                 }
                 _ => true,
             });
