@@ -30,11 +30,14 @@ pub async fn unwell(cluster: &Cluster) -> Vec<Violation> {
     for running in cluster.masters() {
         let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };
         if leader_of(&snapshot) == Some(running.address) && snapshot.master.elected.is_some() {
-            leading.push(snapshot);
+            leading.push((running.address, snapshot));
         }
     }
     match &leading[..] {
-        [snapshot] => {
+        [(address, snapshot)] => {
+            if let Some(wrong) = cluster.heard.borrow_mut().unlike(*address, snapshot) {
+                unwell.note(Invariant::EventsAddUp, format!("an operator listens to {address}: {wrong}"));
+            }
             unwell.operator(cluster, snapshot);
             unwell.agents(cluster, snapshot);
             let now = cluster.network.elapsed();
