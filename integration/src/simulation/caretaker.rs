@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use libprocess::Node;
+use master::TakeSnapshot;
 use master::registrar::Activation;
 use mesos::AgentId;
 use rand::rngs::SmallRng;
@@ -144,6 +145,20 @@ impl Caretaker {
         is_lost && self.ask(id, Fate::Gone).await == Some(200)
     }
 
+    /// Whether an agent will be drained only after the run.
+    async fn has_orphans(&self, id: &AgentId) -> bool {
+        for running in self.cluster.masters() {
+            if let Ok(snapshot) = running.master.ask(TakeSnapshot).await
+                && let Some(agent) = snapshot.agents.get(id)
+                && self.cluster.truth.has_orphans(agent)
+            {
+                self.cluster.truth.count("agents that wait for a framework that is over");
+                return true;
+            }
+        }
+        false
+    }
+
     async fn ask(&mut self, id: &AgentId, fate: Fate) -> Option<u16> {
         let seconds = self.random.random_range(0..30);
         let setting = [Setting::Agent(id.clone(), fate)];
@@ -178,7 +193,7 @@ impl Caretaker {
                 continue;
             }
             // One that is being drained is asked for again.
-            while !self.take_back(&id).await && !self.give_up(&id).await {
+            while !self.take_back(&id).await && !self.give_up(&id).await && !self.has_orphans(&id).await {
                 sleep(RETRY).await;
             }
         }

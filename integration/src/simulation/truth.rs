@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libprocess::simulation::Network;
+use master::cluster::Agent;
 use mesos::FrameworkId;
 use mesos::v1::TaskState;
 use parking_lot::Mutex;
@@ -127,6 +128,13 @@ impl Truth {
     /// Whether somebody has wanted a framework to end.
     pub fn is_torn(&self, framework: &FrameworkId) -> bool {
         self.account.lock().torn.contains(framework)
+    }
+
+    /// Whether an agent has operations of a framework that is over. A leader that has not known it waits ten minutes for it
+    /// before it acknowledges them in its place, which is longer than a run; so long the agent is not drained.
+    pub fn has_orphans(&self, agent: &Agent) -> bool {
+        let mut of = agent.operations.values().filter_map(|operation| operation.framework_id.as_ref());
+        of.any(|framework| self.is_torn(&FrameworkId::from(framework)))
     }
 
     /// The framework of a task is over: nobody is told any more what becomes of it.

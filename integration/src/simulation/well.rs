@@ -119,7 +119,8 @@ impl Unwell {
                 let (id, is) = (&agent.id, if agent.active { "active" } else { "not active" });
                 self.note(Invariant::GetsWell, format!("agent {id} is {is}, and shall be as {activation:?}"));
             }
-            if activation.drain.is_some_and(|drain| drain.state() != DrainState::Drained) {
+            let draining = activation.drain.is_some_and(|drain| drain.state() != DrainState::Drained);
+            if draining && !cluster.truth.has_orphans(agent) {
                 self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
             }
         }
