@@ -68,6 +68,8 @@ pub enum Bug {
     HidesUnheard,
     /// The agent says that it has done an operation before it has stored what has come of it.
     AppliesUnstored,
+    /// The master does not tell operators of the tasks that an agent has when it comes back.
+    HidesReturned,
 }
 
 impl Bug {
@@ -77,7 +79,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 31] = [
+    pub const ALL: [Bug; 32] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -109,6 +111,7 @@ impl Bug {
         Bug::BelievesOldReports,
         Bug::HidesUnheard,
         Bug::AppliesUnstored,
+        Bug::HidesReturned,
     ];
 }
 

@@ -207,13 +207,20 @@ impl Told {
         self.admitted.entry(id.clone()).or_insert_with(|| host.to_owned());
     }
 
-    /// The first thing that somebody was told, and that a new leader does not find. Hosts that were installed anew may
-    /// have left.
-    pub fn missing(&self, records: &Records, is_replaced: impl Fn(&str) -> bool) -> Option<String> {
+    /// The first thing that somebody was told, and that a new leader does not find. Agents may have left whose hosts were
+    /// installed anew, or were down: then they come back without what was decided of them.
+    pub fn missing(
+        &self,
+        records: &Records,
+        is_replaced: impl Fn(&str) -> bool,
+        was_down: impl Fn(&str) -> bool,
+    ) -> Option<String> {
         let is_known = |id: &AgentId| {
             ["agent", "unreachable", "gone"].iter().any(|kind| records.contains_key(&format!("{kind}/{id}")))
         };
-        let has_left = |id: &AgentId| !is_known(id) && self.host_of(id).is_some_and(&is_replaced);
+        let has_left = |id: &AgentId| {
+            self.host_of(id).is_some_and(|host| (is_replaced(host) && !is_known(id)) || was_down(host))
+        };
         for (last, open) in self.settings.values() {
             let Some(last) = last else { continue };
             let left = matches!(last, Setting::Agent(id, fate) if *fate != Fate::Gone && has_left(id));
@@ -221,7 +228,8 @@ impl Told {
                 return Some(format!("an operator was told of {last:?}, a new leader does not find it so"));
             }
         }
-        let lost = self.admitted.iter().find(|(id, host)| !is_replaced(host) && !is_known(id));
+        let stays = |host: &str| !is_replaced(host) && !was_down(host);
+        let lost = self.admitted.iter().find(|(id, host)| stays(host) && !is_known(id));
         lost.map(|(id, host)| format!("agent {id} of {host} was admitted, a new leader does not find it"))
     }
 

@@ -1,6 +1,6 @@
 //! What a framework says now and then beside what it makes of offers and of updates: it describes itself anew, sends
-//! something to an executor or shuts one down, asks what became of its operations, says what would be welcome, and
-//! answers who wants to free an agent.
+//! something to an executor or shuts one down, asks what became of its operations, says what would be welcome, answers who
+//! wants to free an agent, and ends.
 
 use frameworks::scheduler::Driver;
 use mesos::v1::scheduler::{
@@ -15,6 +15,8 @@ use super::workload::{Workload, roles};
 
 /// One in so many looks at the clock it says something.
 const SELDOM: u32 = 4;
+/// One in so many times when it says something, its framework is over.
+const SELDOMEST: u32 = 60;
 /// How long a task gets to end, in nanoseconds.
 const GRACE: i64 = 2_000_000_000;
 
@@ -22,6 +24,9 @@ const GRACE: i64 = 2_000_000_000;
 pub fn say(workload: &mut Workload, driver: &mut Driver<Workload>) {
     if workload.network.elapsed() > workload.until || workload.random.random_range(0..SELDOM) > 0 {
         return;
+    }
+    if workload.random.random_range(0..SELDOMEST) == 0 {
+        return tear_down(workload, driver);
     }
     match workload.random.random_range(0..12) {
         0..=3 => describe(workload, driver),
@@ -40,6 +45,17 @@ pub fn say(workload: &mut Workload, driver: &mut Driver<Workload>) {
         }
         _ => driver.request(vec![v1::Request::default()]),
     }
+}
+
+/// TEARDOWN: another framework takes its place, when its master says that this one is over.
+fn tear_down(workload: &Workload, driver: &mut Driver<Workload>) {
+    let Some(id) = driver.framework().filter(|id| workload.book.lock().framework.as_ref() == Some(*id))
+    else {
+        return;
+    };
+    workload.truth.tears_down(id);
+    workload.truth.count("frameworks torn down by themselves");
+    driver.teardown();
 }
 
 /// A task that runs, as far as it knows, its executor and its agent.

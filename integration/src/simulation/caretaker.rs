@@ -1,6 +1,6 @@
 //! The operator who looks after the agents of a simulated cluster: takes some out of service for a while, some for ever, and
-//! plans maintenance, while things go wrong. When everything is mended, all but a few are in service again, and what was
-//! planned last is there.
+//! has machines [maintained](super::machines), while things go wrong. When everything is mended, all but a few are in
+//! service again, and what was planned last is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -8,19 +8,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use libprocess::Node;
+use master::TakeSnapshot;
 use master::registrar::Activation;
-use mesos::v1::maintenance::{Schedule, Window};
-use mesos::{AgentId, json, v1};
+use mesos::AgentId;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
 use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::decisions::{Ask, Fate, Setting};
-use super::invariant::Invariant;
-use super::operator::{RETRY, UNDER_WAY, decide, send};
+use super::machines::Machines;
+use super::operator::{RETRY, UNDER_WAY, decide};
 
 /// Where it is.
 const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 2], 7000);
@@ -30,14 +29,13 @@ const OUT: usize = 5;
 const GONE: usize = 10;
 /// How often to look whether an agent is gone.
 const LOOK: Duration = Duration::from_secs(2);
-/// The largest schedule, in bytes of JSON, that an answer is read for.
-const LARGEST: usize = 1 << 16;
 
 /// What it has done.
-struct Caretaker {
-    cluster: Rc<Cluster>,
-    node: Node,
-    random: SmallRng,
+pub(super) struct Caretaker {
+    pub(super) cluster: Rc<Cluster>,
+    pub(super) node: Node,
+    pub(super) random: SmallRng,
+    pub(super) machines: Machines,
     /// Agents that may be out of service, and whether it knows that they are.
     out: BTreeMap<AgentId, bool>,
     /// Agents that may be gone for ever.
@@ -52,12 +50,14 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     let address = SocketAddr::from(ADDRESS);
     let node = cluster.network.node(address, "care").start().await.map_err(|error| error.to_string())?;
     let random = SmallRng::seed_from_u64(seed);
-    let (out, gone) = (BTreeMap::new(), BTreeSet::new());
-    let mut caretaker = Caretaker { cluster, node, random, out, gone };
+    let (machines, out, gone) = (Machines::default(), BTreeMap::new(), BTreeSet::new());
+    let mut caretaker = Caretaker { cluster, node, random, machines, out, gone };
     while !caretaker.cluster.is_healing() {
         sleep(Duration::from_millis(caretaker.random.random_range(3_000..20_000))).await;
-        match caretaker.random.random_range(0..6) {
-            0 => caretaker.plan().await,
+        // A machine is not down for long.
+        let often = if caretaker.has_machines_down() { 3 } else { 5 };
+        match caretaker.random.random_range(0..often) {
+            0 => caretaker.maintain().await,
             _ => caretaker.look_after_agents().await,
         }
     }
@@ -67,27 +67,6 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
 }
 
 impl Caretaker {
-    /// Plans the maintenance of a few machines, in place of what it has planned before.
-    async fn plan(&mut self) {
-        let hosts = self.cluster.agents().len();
-        let count = self.random.random_range(0..3);
-        let machines = (0..count).map(|_| self.random.random_range(0..hosts)).collect::<BTreeSet<_>>();
-        let window = |host: usize| Window {
-            machine_ids: vec![v1::MachineId { hostname: Some(format!("a{host}")), ip: None }],
-            unavailability: v1::Unavailability {
-                start: v1::TimeInfo {
-                    nanoseconds: 1_700_000_000_000_000_000 + i64::try_from(host).unwrap_or(0),
-                },
-                duration: Some(v1::DurationInfo { nanoseconds: 3_600_000_000_000 }),
-            },
-        };
-        let schedule = Schedule { windows: machines.into_iter().map(window).collect() };
-        let ask = Ask::schedule(&schedule);
-        if decide(&self.cluster, &self.node, &[Setting::Schedule(schedule)], ask).await == Some(200) {
-            self.cluster.truth.count("maintenance planned");
-        }
-    }
-
     /// Takes an agent out of service, or back.
     async fn look_after_agents(&mut self) {
         let agents = self.cluster.agents().len();
@@ -166,6 +145,20 @@ impl Caretaker {
         is_lost && self.ask(id, Fate::Gone).await == Some(200)
     }
 
+    /// Whether an agent will be drained only after the run.
+    async fn has_orphans(&self, id: &AgentId) -> bool {
+        for running in self.cluster.masters() {
+            if let Ok(snapshot) = running.master.ask(TakeSnapshot).await
+                && let Some(agent) = snapshot.agents.get(id)
+                && self.cluster.truth.has_orphans(agent)
+            {
+                self.cluster.truth.count("agents that wait for a framework that is over");
+                return true;
+            }
+        }
+        false
+    }
+
     async fn ask(&mut self, id: &AgentId, fate: Fate) -> Option<u16> {
         let seconds = self.random.random_range(0..30);
         let setting = [Setting::Agent(id.clone(), fate)];
@@ -191,6 +184,7 @@ impl Caretaker {
 
     /// Everything is mended: all but a few agents are in service again, and what was planned is there.
     async fn settle(&mut self) {
+        self.settle_machines().await;
         let mut stay = (self.cluster.agents().len() / GONE).max(1);
         let out: Vec<(AgentId, bool)> = self.out.iter().map(|(id, known)| (id.clone(), *known)).collect();
         for (id, known) in out {
@@ -199,31 +193,11 @@ impl Caretaker {
                 continue;
             }
             // One that is being drained is asked for again.
-            while !self.take_back(&id).await && !self.give_up(&id).await {
+            while !self.take_back(&id).await && !self.give_up(&id).await && !self.has_orphans(&id).await {
                 sleep(RETRY).await;
             }
         }
-        let found = loop {
-            match self.what_is_planned().await {
-                Some(found) => break found,
-                None => sleep(RETRY).await,
-            }
-        };
-        let mut right = true;
-        let found = Setting::Schedule(found);
-        self.cluster.registry.told(|told| right = told.may_be(&found));
-        if !right {
-            let text = format!("{found:?} is planned, an operator was told otherwise");
-            self.cluster.truth.violation(Invariant::AcknowledgedIsFound, text);
-        }
         self.cluster.network.note("the caretaker has done its work");
         self.cluster.set_agents_settled();
-    }
-
-    async fn what_is_planned(&self) -> Option<Schedule> {
-        let answer = send(&self.cluster, &self.node, &Ask::what_is_planned()).await?;
-        let text = answer.text(LARGEST).await.ok()?;
-        let value: Value = serde_json::from_str(&text).ok()?;
-        json::from_value(value.get("get_maintenance_schedule")?.get("schedule")?).ok()
     }
 }

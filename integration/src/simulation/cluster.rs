@@ -28,6 +28,7 @@ use super::containers::{Host, HostContainerizer};
 use super::driver::Driver;
 use super::invariant::Invariant;
 use super::ledger::Ledger;
+use super::listener::{self, Heard};
 use super::mix;
 use super::operator;
 use super::plan::{Size, Who};
@@ -98,6 +99,8 @@ pub struct Cluster {
     pub truth: Truth,
     /// What was reserved in it.
     pub ledger: Ledger,
+    /// What an operator hears who listens.
+    pub heard: RefCell<Heard>,
     /// The registry's storage.
     pub registry: SharedRegistry,
     /// What looks at the masters' books. Whoever holds the lock knows that no master is being asked.
@@ -159,6 +162,7 @@ impl Cluster {
             network: network.clone(),
             truth,
             ledger: Ledger::default(),
+            heard: RefCell::default(),
             registry,
             checks: tokio::sync::Mutex::default(),
             size,
@@ -181,13 +185,14 @@ impl Cluster {
     }
 
     /// Starts the operators, who draw from these seeds.
-    pub fn start_operators(self: &Rc<Self>, seeds: [u64; 2]) {
+    pub fn start_operators(self: &Rc<Self>, seeds: [u64; 3]) {
         let cluster = Rc::clone(self);
         libprocess::simulation::spawn(async move {
-            let [operator, caretaker] = seeds;
+            let [operator, caretaker, listener] = seeds;
             let operator = operator::run(Rc::clone(&cluster), operator);
             let caretaker = caretaker::run(Rc::clone(&cluster), caretaker);
-            if let Err(error) = futures::try_join!(operator, caretaker) {
+            let listener = listener::run(Rc::clone(&cluster), listener);
+            if let Err(error) = futures::try_join!(operator, caretaker, listener) {
                 let text = format!("an operator does not start: {error}");
                 cluster.truth.violation(Invariant::NothingPanics, text);
             }

@@ -10,8 +10,10 @@ use mesos::internal::registry;
 use mesos::v1::maintenance::Schedule;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
-use mesos::{AgentId, json as dialect, v1, wire};
+use mesos::{AgentId, FrameworkId, json as dialect, v1, wire};
 use serde_json::{Value, json};
+
+use super::reserving::STEP;
 
 /// The records of the registry, by key.
 pub type Records = BTreeMap<String, Vec<u8>>;
@@ -182,10 +184,15 @@ impl Ask {
         Ask::call(json!({ "type": "REMOVE_QUOTA", "remove_quota": { "role": role } }))
     }
 
-    /// For a weight.
-    pub fn weight(role: &str, weight: f64) -> Ask {
-        let body = json!([{ "role": role, "weight": weight }]);
-        Ask { path: "/weights", method: Method::PUT, body }
+    /// For a weight: a call, or a request to the endpoint.
+    pub fn weight(role: &str, weight: f64, is_call: bool) -> Ask {
+        let infos = json!([{ "role": role, "weight": weight }]);
+        if is_call {
+            return Ask::call(
+                json!({ "type": "UPDATE_WEIGHTS", "update_weights": { "weight_infos": infos } }),
+            );
+        }
+        Ask { path: "/weights", method: Method::PUT, body: infos }
     }
 
     /// For what shall become of an agent, whose tasks get so many seconds to end if it is drained.
@@ -207,9 +214,37 @@ impl Ask {
         })
     }
 
-    /// For the maintenance of machines.
-    pub fn schedule(schedule: &Schedule) -> Ask {
-        Ask { path: "/maintenance/schedule", method: Method::POST, body: dialect::to_value(schedule) }
+    /// For the maintenance of machines: a call, or a request to the endpoint.
+    pub fn schedule(schedule: &Schedule, is_call: bool) -> Ask {
+        let schedule = dialect::to_value(schedule);
+        if is_call {
+            return Ask::call(json!({
+                "type": "UPDATE_MAINTENANCE_SCHEDULE", "update_maintenance_schedule": { "schedule": schedule }
+            }));
+        }
+        Ask { path: "/maintenance/schedule", method: Method::POST, body: schedule }
+    }
+
+    /// For the beginning of a machine's maintenance: a call, or a request to the endpoint.
+    pub fn start_maintenance(machine: &v1::MachineId, is_call: bool) -> Ask {
+        let machines = json!([dialect::to_value(machine)]);
+        if is_call {
+            return Ask::call(
+                json!({ "type": "START_MAINTENANCE", "start_maintenance": { "machines": machines } }),
+            );
+        }
+        Ask { path: "/machine/down", method: Method::POST, body: machines }
+    }
+
+    /// For the end of it.
+    pub fn stop_maintenance(machine: &v1::MachineId, is_call: bool) -> Ask {
+        let machines = json!([dialect::to_value(machine)]);
+        if is_call {
+            return Ask::call(
+                json!({ "type": "STOP_MAINTENANCE", "stop_maintenance": { "machines": machines } }),
+            );
+        }
+        Ask { path: "/machine/up", method: Method::POST, body: machines }
     }
 
     /// For a reservation or a volume, or the end of one.
@@ -219,6 +254,26 @@ impl Ask {
         let mut call = json!({ "type": kind });
         call[kind.to_lowercase()] = part;
         Ask::call(call)
+    }
+
+    /// For a volume that has this more, or so much less.
+    pub fn resize(agent: &v1::AgentId, volume: &v1::Resource, addition: Option<&v1::Resource>) -> Ask {
+        let (agent, volume) = (json!({ "value": agent.value }), dialect::to_value(volume));
+        Ask::call(match addition {
+            Some(addition) => json!({ "type": "GROW_VOLUME", "grow_volume": {
+                "agent_id": agent, "volume": volume, "addition": dialect::to_value(addition)
+            } }),
+            None => json!({ "type": "SHRINK_VOLUME", "shrink_volume": {
+                "agent_id": agent, "volume": volume, "subtract": { "value": STEP }
+            } }),
+        })
+    }
+
+    /// For the end of a framework.
+    pub fn teardown(framework: &FrameworkId) -> Ask {
+        Ask::call(
+            json!({ "type": "TEARDOWN", "teardown": { "framework_id": { "value": framework.as_str() } } }),
+        )
     }
 
     /// For what is planned.

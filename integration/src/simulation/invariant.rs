@@ -52,13 +52,16 @@ pub enum Invariant {
     /// A reservation or a volume that somebody was told of is there until somebody asks for its end, and what somebody was
     /// told the end of is not; the leader, the agent and the agent's disk agree on it in the end.
     ReservedStays,
+    /// An operator who adds up the events of its stream to the state that it began with knows the agents, the frameworks and
+    /// the tasks that the leader has, and no event speaks of what it does not know.
+    EventsAddUp,
     /// No actor panics, and none does what this program holds for impossible.
     NothingPanics,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 21] = [
+    pub const ALL: [Invariant; 22] = [
         Invariant::OneWriter,
         Invariant::OneLeader,
         Invariant::AcknowledgedIsFound,
@@ -79,6 +82,7 @@ impl Invariant {
         Invariant::DrainedIsEmpty,
         Invariant::GetsWell,
         Invariant::ReservedStays,
+        Invariant::EventsAddUp,
         Invariant::NothingPanics,
     ];
 }

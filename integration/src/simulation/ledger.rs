@@ -38,6 +38,8 @@ pub enum Deed {
     Ends(String),
     /// It changes what stays.
     Changes,
+    /// It is refused, whatever becomes of the rest of its call.
+    Refused,
 }
 
 /// A reservation, or a volume.
@@ -72,6 +74,13 @@ impl Ledger {
         }
     }
 
+    /// Something has become this, as far as somebody knows.
+    pub fn is_now(&self, name: &str, resource: v1::Resource) {
+        if let Some(thing) = self.0.lock().things.get_mut(name) {
+            thing.resource = resource;
+        }
+    }
+
     /// An operation of this id is on its way.
     pub fn sent(&self, operation: &str, deed: Deed) {
         self.0.lock().operations.insert(operation.to_owned(), deed);
@@ -91,6 +100,11 @@ impl Ledger {
             }
         }
         Some(deed)
+    }
+
+    /// Whether an operation is to be refused.
+    pub fn is_refused(&self, operation: &str) -> bool {
+        self.0.lock().operations.get(operation) == Some(&Deed::Refused)
     }
 
     /// The leader waits for these operations to be done, now. Those that it has waited for longer than `patience`.

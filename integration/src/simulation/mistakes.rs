@@ -36,6 +36,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::DrainsEarly => &[DrainedIsEmpty],
         Bug::HidesUnheard => &[GoneIsTrue],
         Bug::BelievesOldReports | Bug::AppliesUnstored => &[ReservedStays],
+        Bug::HidesReturned => &[EventsAddUp],
     }
 }
 

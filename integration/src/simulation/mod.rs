@@ -14,8 +14,10 @@
 //! | [`reserving`] | what they reserve, and the volumes that they create |
 //! | [`driver`] | one of them speaks the first API |
 //! | [`operator`] | who sets quotas and weights |
-//! | [`caretaker`] | who drains agents, deactivates them, marks them gone, and plans maintenance |
-//! | [`decisions`] | what these two decide, and how they ask for it |
+//! | [`caretaker`] | who drains agents, deactivates them, and marks them gone |
+//! | [`machines`] | how it has machines maintained |
+//! | [`listener`] | an operator who listens to what happens |
+//! | [`decisions`] | what the first two decide, and how they ask for it |
 //! | [`registry`] | the storage that the masters share |
 //! | [`ledger`] | what was reserved and created, as those who asked for it were told |
 //! | [`invariant`] | what must hold, by name |
@@ -45,6 +47,8 @@ pub mod driver;
 pub mod faults;
 pub mod invariant;
 pub mod ledger;
+pub mod listener;
+pub mod machines;
 pub mod mistakes;
 pub mod offers;
 pub mod operator;
@@ -135,7 +139,7 @@ async fn simulate(seed: u64, size: Size, faults: &[Planned], network: &Network) 
         async move { cluster.checks.lock().await.look(&cluster).await }.boxed_local()
     });
     cluster.start().await;
-    cluster.start_operators([mix(seed, 4), mix(seed, 5)]);
+    cluster.start_operators([mix(seed, 4), mix(seed, 5), mix(seed, 6)]);
     for planned in faults {
         sleep(planned.at.saturating_sub(network.elapsed())).await;
         network.note(planned.to_string().trim_start().to_owned());

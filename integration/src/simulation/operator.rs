@@ -1,6 +1,7 @@
 //! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
-//! wrong, and reserves disk, creates volumes and destroys them, its own and those of frameworks; when everything is mended it takes all quotas away, so that every framework can have what it waits for. The other
-//! one is the [caretaker](super::caretaker).
+//! wrong, and reserves disk, creates volumes, resizes and destroys them, its own and those of frameworks, and tears
+//! frameworks down; when everything is mended it takes all quotas away, so that every framework can have what it waits for.
+//! The other one is the [caretaker](super::caretaker).
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use allocator::Quota;
 use libprocess::Node;
 use libprocess::http::{ClientRequest, ClientResponse};
+use mesos::FrameworkId;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
 use rand::rngs::SmallRng;
@@ -18,8 +20,9 @@ use tokio::time::sleep;
 
 use super::cluster::Cluster;
 use super::decisions::{Ask, Setting};
+use super::ledger::Thing;
 use super::reserving;
-use super::workload::LIMITED_ROLES;
+use super::workload::{LIMITED_ROLES, Style};
 
 /// Where it is.
 const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 1], 7000);
@@ -27,10 +30,14 @@ const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 1], 7000);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// So long something may be under way that was not answered.
 pub(super) const UNDER_WAY: Duration = Duration::from_secs(5);
+/// Instead of so many settings, a framework is torn down.
+const TEARS_DOWN: u32 = 30;
+/// How often to look whether one is back that was torn down.
+const BURY: Duration = Duration::from_secs(10);
 /// How long an operator waits before it asks again.
 pub(super) const RETRY: Duration = Duration::from_secs(2);
 
-/// Works until the quotas are taken away, after everything is mended.
+/// Works until the end. The quotas are taken away when everything is mended.
 ///
 /// # Errors
 /// If its node does not start.
@@ -43,6 +50,9 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
         if random.random_range(0..3) == 0 {
             reserve(&cluster, &node, &mut random).await;
             continue;
+        }
+        if random.random_range(0..TEARS_DOWN) == 0 {
+            tear_down(&cluster, &node, &mut random).await;
         }
         let (settings, ask) = draw(&mut random, cluster.agents().len());
         if decide(&cluster, &node, &settings, ask).await.is_some_and(|status| status == 200) {
@@ -58,7 +68,34 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     }
     cluster.network.note("the operator has taken all quotas away");
     cluster.set_quotas_reset();
-    Ok(())
+    bury(&cluster, &node).await
+}
+
+/// TEARDOWN of a framework. Not of one with a driver, which nobody tells of it: it would wait for ever.
+async fn tear_down(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
+    let ids = cluster.books().enumerate().filter(|(number, _)| !Style::of(*number).driver);
+    let ids: Vec<FrameworkId> = ids.filter_map(|(_, (book, _))| book.lock().framework.clone()).collect();
+    let Some(id) = ids.choose(random) else { return };
+    cluster.truth.tears_down(id);
+    let answer = send(cluster, node, &Ask::teardown(id)).await;
+    cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
+        Some(200) => "frameworks torn down by the operator",
+        _ => "frameworks that the operator may not have torn down",
+    });
+}
+
+/// A leader knows only of those who were torn down while it led: the tasks of others, on agents that come back to it, bring
+/// a framework back of which there is no scheduler.
+async fn bury(cluster: &Cluster, node: &Node) -> Result<(), String> {
+    loop {
+        for id in cluster.truth.torn() {
+            let answer = send(cluster, node, &Ask::teardown(&id)).await;
+            if answer.is_some_and(|answer| answer.status == 200) {
+                cluster.truth.count("frameworks torn down again");
+            }
+        }
+        sleep(BURY).await;
+    }
 }
 
 /// Asks for something, and notes what is known of it then. The status of the leader's answer, if it answered.
@@ -82,7 +119,8 @@ fn draw(random: &mut SmallRng, agents: usize) -> (Vec<Setting>, Ask) {
     let quotas = match random.random_range(0..8) {
         0 => {
             let weight = f64::from(random.random_range(1..=4));
-            return (vec![Setting::Weight(role.to_owned(), weight)], Ask::weight(role, weight));
+            let ask = Ask::weight(role, weight, random.random());
+            return (vec![Setting::Weight(role.to_owned(), weight)], ask);
         }
         1 => {
             let quota = draw_older_quota(random, agents);
@@ -104,6 +142,9 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     let things = cluster.ledger.things();
     let (call, agent, list) = match things.choose(random).filter(|_| random.random_range(0..3) > 0) {
         Some((name, thing)) if reserving::volume_id(&thing.resource).is_some() => {
+            if random.random() {
+                return resize(cluster, node, random, name, thing).await;
+            }
             cluster.ledger.asks_for_end_of(name);
             ("DESTROY_VOLUMES", thing.agent.clone(), thing.resource.clone())
         }
@@ -134,6 +175,20 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
         Some(202) => "conversions by the operator",
         _ => "conversions that the operator may not have made",
+    });
+}
+
+/// Makes a volume larger or smaller.
+async fn resize(cluster: &Cluster, node: &Node, random: &mut SmallRng, name: &str, thing: &Thing) {
+    let (addition, resized) = reserving::resized(&thing.resource, random);
+    let ask = Ask::resize(&thing.agent, &thing.resource, addition.as_ref());
+    let answer = send(cluster, node, &ask).await;
+    cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
+        Some(202) => {
+            cluster.ledger.is_now(name, resized);
+            "volumes resized by the operator"
+        }
+        _ => "volumes that the operator may not have resized",
     });
 }
 

@@ -226,7 +226,12 @@ impl SharedRegistry {
                     self.truth.count("leader changed");
                 }
                 state.reader = leader;
-                let missing = state.told.missing(&state.records, |host| self.truth.is_replaced(host));
+                let truth = &self.truth;
+                let missing = state.told.missing(
+                    &state.records,
+                    |host| truth.is_replaced(host),
+                    |host| truth.may_have_been_down(host),
+                );
                 if let Some(missing) = missing {
                     self.truth.violation(Invariant::AcknowledgedIsFound, missing);
                 }

@@ -13,7 +13,7 @@ use super::ledger::{Deed, LABEL, Ledger, name_of};
 /// How much is reserved at once, in megabytes.
 const AMOUNT: f64 = 64.0;
 /// How much a volume grows and shrinks.
-const STEP: f64 = 16.0;
+pub const STEP: f64 = 16.0;
 
 /// Disk that nobody has reserved.
 pub fn disk() -> v1::Resource {
@@ -44,6 +44,17 @@ pub fn volume_on(disk: &v1::Resource, name: &str) -> v1::Resource {
     let persistence = disk_info::Persistence { id: name.to_owned(), principal: None };
     let disk_info = DiskInfo { persistence: Some(persistence), volume: Some(volume), ..Default::default() };
     v1::Resource { disk: Some(disk_info.into()), ..disk.clone() }
+}
+
+/// A volume as an operator wants it: smaller, or larger by what it gave back before (with this addition, then). Never
+/// larger than it was made.
+pub fn resized(volume: &v1::Resource, random: &mut SmallRng) -> (Option<v1::Resource>, v1::Resource) {
+    let size = size(volume);
+    if size <= STEP || (size < AMOUNT && random.random()) {
+        let addition = v1::Resource { disk: None, ..sized(volume, STEP) };
+        return (Some(addition), sized(volume, size + STEP));
+    }
+    (None, sized(volume, size - STEP))
 }
 
 fn sized(resource: &v1::Resource, megabytes: f64) -> v1::Resource {
@@ -99,6 +110,7 @@ impl Reserving<'_> {
             5 => (plain.map(|disk| self.unreserve(disk)).into_iter().collect(), None),
             6 => (volume.map(|volume| self.destroy(volume)).into_iter().collect(), None),
             7 => (volume.and_then(|volume| self.resize(volume, &disks)).into_iter().collect(), None),
+            8 => (free.map(|disk| self.convert_disk(disk)).into_iter().collect(), None),
             _ => (Vec::new(), volume.map(|volume| (**volume).clone())),
         }
     }
@@ -126,6 +138,20 @@ impl Reserving<'_> {
         self.ledger.sent(&id, Deed::Makes(name));
         let create = operation::Create { volumes: vec![volume] };
         Operation { create: Some(create), ..of_kind(operation::Type::Create, &id) }
+    }
+
+    /// What only a resource provider could do, and no agent has any: it is refused, and what is behind it in the call is
+    /// done.
+    fn convert_disk(&mut self, disk: &v1::Resource) -> Operation {
+        let (id, source) = (self.next("o"), disk.clone());
+        self.ledger.sent(&id, Deed::Refused);
+        if self.random.random() {
+            let target_type = disk_info::source::Type::Mount.into();
+            let create = operation::CreateDisk { source, target_type, target_profile: None };
+            return Operation { create_disk: Some(create), ..of_kind(operation::Type::CreateDisk, &id) };
+        }
+        let destroy = operation::DestroyDisk { source };
+        Operation { destroy_disk: Some(destroy), ..of_kind(operation::Type::DestroyDisk, &id) }
     }
 
     fn unreserve(&mut self, disk: &v1::Resource) -> Operation {

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libprocess::simulation::Network;
+use master::cluster::Agent;
+use mesos::FrameworkId;
 use mesos::v1::TaskState;
 use parking_lot::Mutex;
 
@@ -25,6 +27,10 @@ struct Account {
     violations: Vec<Violation>,
     /// Hosts whose agents have come back as others.
     replaced: BTreeSet<String>,
+    /// Hosts that may go down for maintenance at any time.
+    maintained: BTreeSet<String>,
+    /// Frameworks that somebody has wanted to end.
+    torn: BTreeSet<FrameworkId>,
 }
 
 /// One task.
@@ -42,8 +48,8 @@ pub struct Task {
     pub ended: bool,
     /// Its framework was told by a master that it is gone.
     pub gone: bool,
-    /// Updates that the agent had acknowledged may be lost with it: the framework does not checkpoint, or the host was
-    /// installed anew.
+    /// Updates that the agent had acknowledged may be lost: the framework does not checkpoint, or is over, or the host was
+    /// installed anew or may be taken down.
     pub forgetful: bool,
     /// The host that it ran on last.
     pub host: Option<String>,
@@ -96,6 +102,46 @@ impl Truth {
         self.account.lock().replaced.contains(host)
     }
 
+    /// This host may be taken down: its agent leaves the cluster, perhaps without hearing of it, and its tasks with it.
+    pub fn may_go_down(&self, host: &str) {
+        let mut account = self.account.lock();
+        account.maintained.insert(host.to_owned());
+        let there = account.tasks.values_mut().filter(|task| task.host.as_deref() == Some(host));
+        there.for_each(|task| task.forgetful = true);
+    }
+
+    /// Whether this host was, or may have been, taken down.
+    pub fn may_have_been_down(&self, host: &str) -> bool {
+        self.account.lock().maintained.contains(host)
+    }
+
+    /// Somebody asks for the end of a framework.
+    pub fn tears_down(&self, framework: &FrameworkId) {
+        self.account.lock().torn.insert(framework.clone());
+    }
+
+    /// The frameworks that somebody has wanted to end.
+    pub fn torn(&self) -> Vec<FrameworkId> {
+        self.account.lock().torn.iter().cloned().collect()
+    }
+
+    /// Whether somebody has wanted a framework to end.
+    pub fn is_torn(&self, framework: &FrameworkId) -> bool {
+        self.account.lock().torn.contains(framework)
+    }
+
+    /// Whether an agent has operations of a framework that is over. A leader that has not known it waits ten minutes for it
+    /// before it acknowledges them in its place, which is longer than a run; so long the agent is not drained.
+    pub fn has_orphans(&self, agent: &Agent) -> bool {
+        let mut of = agent.operations.values().filter_map(|operation| operation.framework_id.as_ref());
+        of.any(|framework| self.is_torn(&FrameworkId::from(framework)))
+    }
+
+    /// The framework of a task is over: nobody is told any more what becomes of it.
+    pub fn abandoned(&self, id: &str) {
+        self.change(id, |task| task.forgetful = true);
+    }
+
     /// A task, as it really is.
     pub fn task(&self, id: &str) -> Task {
         self.account.lock().tasks.get(id).cloned().unwrap_or_default()
@@ -110,12 +156,13 @@ impl Truth {
 
     /// An executor was told to run a task.
     pub fn started(&self, id: &str, host: &str, forgetful: bool) {
+        let forgetful = forgetful || self.may_have_been_down(host);
         let (starts, gone) = self.change(id, |task| {
             task.starts += 1;
             task.runs_on = Some(host.to_owned());
             task.host = Some(host.to_owned());
-            task.forgetful = forgetful;
-            (task.starts, task.gone && !forgetful)
+            task.forgetful |= forgetful;
+            (task.starts, task.gone && !task.forgetful)
         });
         self.network.note(format!("{id} runs on {host}"));
         if starts > 1 {

@@ -30,11 +30,14 @@ pub async fn unwell(cluster: &Cluster) -> Vec<Violation> {
     for running in cluster.masters() {
         let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };
         if leader_of(&snapshot) == Some(running.address) && snapshot.master.elected.is_some() {
-            leading.push(snapshot);
+            leading.push((running.address, snapshot));
         }
     }
     match &leading[..] {
-        [snapshot] => {
+        [(address, snapshot)] => {
+            if let Some(wrong) = cluster.heard.borrow_mut().unlike(*address, snapshot) {
+                unwell.note(Invariant::EventsAddUp, format!("an operator listens to {address}: {wrong}"));
+            }
             unwell.operator(cluster, snapshot);
             unwell.agents(cluster, snapshot);
             let now = cluster.network.elapsed();
@@ -116,7 +119,8 @@ impl Unwell {
                 let (id, is) = (&agent.id, if agent.active { "active" } else { "not active" });
                 self.note(Invariant::GetsWell, format!("agent {id} is {is}, and shall be as {activation:?}"));
             }
-            if activation.drain.is_some_and(|drain| drain.state() != DrainState::Drained) {
+            let draining = activation.drain.is_some_and(|drain| drain.state() != DrainState::Drained);
+            if draining && !cluster.truth.has_orphans(agent) {
                 self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
             }
         }
@@ -162,7 +166,9 @@ impl Unwell {
             let settled = told.settled().filter(|setting| match setting {
                 Setting::Agent(_, Fate::Gone) => true,
                 Setting::Agent(id, _) => {
-                    told.host_of(id).is_some_and(|host| !cluster.truth.is_replaced(host))
+                    let truth = &cluster.truth;
+                    let stays = |host| !truth.is_replaced(host) && !truth.may_have_been_down(host);
+                    told.host_of(id).is_some_and(stays)
                 }
                 _ => true,
             });

@@ -10,7 +10,7 @@ use libprocess::simulation::Network;
 use mesos::tasks::is_terminal;
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::scheduler::{Call, call};
-use mesos::v1::{self, TaskState};
+use mesos::v1::{self, OperationState, TaskState};
 use mesos::{FrameworkId, Resources};
 use parking_lot::Mutex;
 use rand::Rng;
@@ -33,6 +33,8 @@ const TICK: Duration = Duration::from_secs(5);
 const RECONCILE: u32 = 9;
 /// The name of a task that it never had.
 const UNKNOWN: &str = "unknown";
+/// What a master says to a framework that was torn down.
+const REMOVED: &str = "Framework has been removed";
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
 
@@ -160,6 +162,8 @@ pub struct Entry {
     pub state: Option<TaskState>,
     /// Where it was launched.
     pub agent: Option<v1::AgentId>,
+    /// Before its launch, in the same call, stood an operation that is refused.
+    behind_refused: bool,
 }
 
 impl Book {
@@ -372,6 +376,39 @@ impl Workload {
         Reserving { number: self.number, names, ledger: &self.ledger, random }.draw(offer)
     }
 
+    /// It must hear of operations that are refused, and the tasks behind them are launched all the same.
+    fn note_refused(&self, operations: &[Operation], tasks: &[v1::TaskInfo]) {
+        let ids = operations.iter().filter_map(|operation| operation.id.as_ref());
+        let refused: Vec<String> =
+            ids.filter(|id| self.ledger.is_refused(&id.value)).map(|id| id.value.clone()).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let mut book = self.book.lock();
+        book.ask(refused, self.network.elapsed());
+        for task in tasks {
+            book.tasks.entry(task.task_id.value.clone()).or_default().behind_refused = true;
+        }
+    }
+
+    /// Its framework is over, and the next life of its scheduler is another one, with the tasks that are left.
+    fn begin_anew(&self, ended: &FrameworkId) {
+        let mut book = self.book.lock();
+        if book.framework.as_ref() != Some(ended) {
+            // Another scheduler has the book, and has done so.
+            return;
+        }
+        book.framework = None;
+        book.asked.clear();
+        for (id, entry) in &mut book.tasks {
+            if !entry.is_over() {
+                entry.state = Some(TaskState::TaskKilled);
+            }
+            self.truth.abandoned(id);
+        }
+        self.truth.count("frameworks that began anew");
+    }
+
     fn kill_later(&self, driver: &mut Driver<Self>, id: &v1::TaskId) {
         let wish = self.wishes.iter().find(|wish| wish.id == id.value);
         if let Some(after) = wish.and_then(|wish| wish.killed_after) {
@@ -382,6 +419,11 @@ impl Workload {
             });
         }
     }
+}
+
+/// Whether an operation was refused because no resource provider could do it.
+fn is_without_provider(status: &v1::OperationStatus) -> bool {
+    status.state() == OperationState::OperationError && status.message().contains("resource provider")
 }
 
 fn launch(task_infos: Vec<v1::TaskInfo>) -> Operation {
@@ -410,6 +452,10 @@ fn launch_group(executor: v1::ExecutorInfo, mut tasks: Vec<v1::TaskInfo>) -> Ope
 
 impl Scheduler for Workload {
     fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
+        if self.truth.is_torn(framework) {
+            // The call was lost, or this leader does not know of it.
+            return driver.teardown();
+        }
         self.book.lock().framework = Some(framework.clone());
         calls::send_description(self, driver);
         self.reconcile(driver);
@@ -422,6 +468,7 @@ impl Scheduler for Workload {
         for offer in offers {
             let (mut operations, volume) = self.reserve(&offer);
             let tasks = self.take(&offer, volume);
+            self.note_refused(&operations, &tasks);
             operations.extend(self.launch(tasks));
             if operations.is_empty() {
                 driver.decline([&offer.id], self.refusal());
@@ -448,6 +495,9 @@ impl Scheduler for Workload {
         self.truth.seen(&id, number, status.uuid.as_deref(), state, is_terminal(state));
         let entry = book.tasks.entry(id.clone()).or_default();
         let started = number.is_some() && state == TaskState::TaskRunning && entry.state != Some(state);
+        if started && entry.behind_refused {
+            self.truth.count("tasks started behind a refused operation");
+        }
         let is_back = entry.is_over() && !is_terminal(state);
         entry.state = Some(state);
         drop(book);
@@ -474,6 +524,12 @@ impl Scheduler for Workload {
             Some(Deed::Makes(_)) => "reservations and volumes made",
             Some(Deed::Ends(_)) => "reservations and volumes ended",
             Some(Deed::Changes) => "volumes resized",
+            Some(Deed::Refused) => {
+                let text = format!("operation {id:?} is done, and nobody can do it");
+                self.truth.violation(Invariant::NothingPanics, text);
+                "operations done that nobody can do"
+            }
+            None if self.ledger.is_refused(&id.value) && is_without_provider(&status) => "operations refused",
             None => "operations that did not end well",
         });
         let Some(uuid) = status.uuid else { return };
@@ -498,8 +554,11 @@ impl Scheduler for Workload {
         self.truth.count("answers of executors");
     }
 
-    fn error(&mut self, _: &mut Driver<Self>, message: &str) {
-        if message == "Framework failed over" {
+    fn error(&mut self, driver: &mut Driver<Self>, message: &str) {
+        let torn = driver.framework().filter(|id| message.ends_with(REMOVED) && self.truth.is_torn(id));
+        if let Some(id) = torn {
+            self.begin_anew(id);
+        } else if message == "Framework failed over" {
             // Another has its book now.
             self.truth.count("scheduler failed over");
         } else {
