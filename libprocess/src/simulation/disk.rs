@@ -165,9 +165,9 @@ impl Mount {
         path: &Path,
         bytes: &[u8],
         durability: Durability,
-        put: impl FnOnce(&mut Vec<u8>, &[u8]),
+        put: impl FnOnce(&mut Volume, &Path, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.change(bytes.len(), |volume, part| volume.put(path, |data| put(data, part.of(bytes))))?;
+        self.change(bytes.len(), |volume, part| put(volume, path, part.of(bytes)))?;
         if durability == Durability::Host { self.sync_file(path) } else { Ok(()) }
     }
 }
@@ -198,11 +198,11 @@ impl Disk for Mount {
     }
 
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        self.put(path, bytes, durability, |data, bytes| bytes.clone_into(data))
+        self.put(path, bytes, durability, Volume::write)
     }
 
     fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        self.put(path, bytes, durability, Vec::extend_from_slice)
+        self.put(path, bytes, durability, Volume::append)
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
@@ -349,6 +349,27 @@ mod tests {
             }
         }
         assert!(torn > 50 && holes > 5 && names > 50 && whole > 0, "{torn} {holes} {names} {whole}");
+    }
+
+    #[test]
+    fn what_is_before_the_end_of_a_file_that_was_cut_stays() {
+        let mut lengths = BTreeSet::new();
+        for seed in 0..50 {
+            let disk = disk(seed);
+            let (mount, log) = (disk.mount(), Path::new("/log"));
+            mount.write(log, b"synced, torn", Durability::Host).unwrap();
+            mount.sync_directory(Path::new("/")).unwrap();
+            mount.truncate(log, 6).unwrap();
+            mount.append(log, b"!!", Durability::Process).unwrap();
+            disk.lose_power();
+            let left = mount.read(log).unwrap();
+            assert!(
+                left == b"synced, torn" || (left.len() >= 6 && b"synced!!".starts_with(&left)),
+                "{left:?}"
+            );
+            lengths.insert(left.len());
+        }
+        assert_eq!(lengths, [6, 7, 8, 12].into());
     }
 
     #[test]

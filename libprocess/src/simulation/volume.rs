@@ -87,6 +87,8 @@ struct File {
     data: Vec<u8>,
     /// What a power failure leaves; `None` if that is `data`.
     durable: Option<Vec<u8>>,
+    /// The first so many bytes are in both, and were not written since: no power failure takes them.
+    kept: usize,
 }
 
 impl File {
@@ -94,6 +96,7 @@ impl File {
     fn unsynced(&mut self) {
         if self.durable.is_none() {
             self.durable = Some(self.data.clone());
+            self.kept = self.data.len();
         }
     }
 
@@ -207,11 +210,20 @@ impl Volume {
         }
     }
 
-    /// Changes the bytes of a file; makes it if there is none.
-    pub(super) fn put(&mut self, path: &Path, put: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+    /// Other bytes take the place of those of a file; makes it if there is none.
+    pub(super) fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = self.open(path)?;
         file.unsynced();
-        put(&mut file.data);
+        file.kept = 0;
+        bytes.clone_into(&mut file.data);
+        Ok(())
+    }
+
+    /// More bytes at the end of a file; makes it if there is none.
+    pub(super) fn append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let file = self.open(path)?;
+        file.unsynced();
+        file.data.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -219,8 +231,10 @@ impl Volume {
     pub(super) fn truncate(&mut self, path: &Path, length: u64) -> io::Result<()> {
         let id = self.find(path)?;
         let file = self.file(id)?;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
         file.unsynced();
-        file.data.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        file.kept = file.kept.min(length);
+        file.data.resize(length, 0);
         Ok(())
     }
 
@@ -324,7 +338,7 @@ impl Volume {
                 }
                 Kind::File(file) => {
                     let Some(durable) = file.durable.take() else { continue };
-                    let left = remains(&durable, &file.data, random);
+                    let left = remains(&durable, &file.data, file.kept, random);
                     lost.files += usize::from(left != file.data);
                     file.data = left;
                 }
@@ -360,8 +374,8 @@ impl Volume {
     }
 }
 
-/// What a power failure leaves of a file.
-fn remains(durable: &[u8], data: &[u8], random: &mut SmallRng) -> Vec<u8> {
+/// What a power failure leaves of a file, of which so many bytes are kept in any case.
+fn remains(durable: &[u8], data: &[u8], kept: usize, random: &mut SmallRng) -> Vec<u8> {
     if data.starts_with(durable) {
         let mut left = data[..random.random_range(durable.len()..=data.len())].to_vec();
         if random.random_bool(0.5) {
@@ -378,7 +392,7 @@ fn remains(durable: &[u8], data: &[u8], random: &mut SmallRng) -> Vec<u8> {
     }
     match random.random_range(0..3) {
         0 => durable.to_vec(),
-        1 => Vec::new(),
-        _ => data[..random.random_range(0..=data.len())].to_vec(),
+        1 => data[..kept].to_vec(),
+        _ => data[..random.random_range(kept..=data.len())].to_vec(),
     }
 }
