@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use integration::simulation::plan::{Fault, Planned, Size, Who, draw};
-use integration::simulation::run;
+use integration::simulation::{Outcome, run};
 
 fn small() -> Size {
     Size {
@@ -19,9 +19,14 @@ fn small() -> Size {
     }
 }
 
+/// But for the tasks of frameworks that end, and of machines that are taken down: so in the first run without those.
 #[test]
 fn a_calm_cluster_runs_every_task_once() {
-    let outcome = run(1, small(), &[], false);
+    let ends =
+        ["frameworks torn down by themselves", "frameworks torn down by the operator", "machines down"];
+    let mut outcomes = (0..20).map(|seed| run(seed, small(), &[], false));
+    let is_quiet = |outcome: &Outcome| ends.iter().all(|end| !outcome.counts.contains_key(end));
+    let outcome = outcomes.find(is_quiet).unwrap();
     assert_eq!(outcome.failure, None);
     assert_eq!(outcome.counts["tasks started"], 20);
     // Nothing comes again but what was not acknowledged.
