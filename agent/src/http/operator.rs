@@ -1,8 +1,8 @@
 //! The operator API: `POST /api/v1`. Calls about the process, and what runs here; upstream: `Http::api` in `slave/http.cpp`.
 //!
 //! The checks are in upstream's order, with its status codes and texts: recovery, the method, the media types, the call's
-//! form. Calls about containers of operators' own (nested and standalone ones) and about resource providers are answered
-//! with 501 and their name: there are none of these yet.
+//! form. Calls about containers of operators' own (nested and standalone ones), and those that change resource providers,
+//! are answered with 501 and their name: there are none of these yet.
 
 use http::{Method, StatusCode};
 use libprocess::Context;

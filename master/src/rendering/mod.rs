@@ -8,9 +8,9 @@
 //! | `parts` | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
 //!
 //! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes; they
-//! are rendered once, and compressed once ([`SharedBytes`]). The master does nothing of this: it gives a snapshot away. Where the cluster is large, rendering
-//! has a thread of its own, so that it does not hold up who asks for little. Which questions there are, and how an
-//! answer looks, is the affair of `http` and `operator`.
+//! are rendered once, and compressed once ([`SharedBytes`]). The master does nothing of this: it gives a snapshot away.
+//! Where the cluster is large, rendering has a thread of its own, so that it does not hold up who asks for little. Which
+//! questions there are, and how an answer looks, is the affair of `http` and `operator`.
 
 pub(crate) mod document;
 pub(crate) mod list;
