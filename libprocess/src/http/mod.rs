@@ -25,6 +25,7 @@ mod response;
 pub(crate) mod routes;
 mod server;
 mod shared;
+mod turns;
 mod unix;
 
 pub use access::{Principal, Realm};

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -31,6 +31,7 @@ use super::gzip::{self, GZIP_MINIMUM};
 use super::pour::{Pour, next_slice};
 use super::request::{Query, Request, accepts_coding, decode_path};
 use super::response::Response;
+use super::turns::Turns;
 use crate::budget::{Exhausted, Share};
 use crate::crowd::Activity;
 use crate::node::Node;
@@ -38,10 +39,6 @@ use crate::stream::Stream;
 
 /// Bytes that the body of a request may have, unpacked; more is answered with 413.
 pub const MAX_REQUEST_BODY: usize = 64 << 20;
-
-/// Bytes of an answer after which others on this thread go first. A peer on this machine takes megabytes at once: without
-/// that, those who asked for little would wait until all who asked for much have had theirs.
-const TURN: usize = 128 << 10;
 
 /// How long a connection's first request may take until its head is there; then 408.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -328,7 +325,7 @@ fn write(mut response: Response, to_head: bool, held: Held) -> HttpResponse<BoxB
         .unwrap_or(actix_http::StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = HttpResponse::with_body(
         status,
-        BoxBody::new(AnswerBody { turns: Turns { content, given: 0 }, _held: held }),
+        BoxBody::new(AnswerBody { content, turns: Turns::default(), _held: held }),
     );
     // Upstream writes names in camel case; some clients look for exactly that.
     answer.head_mut().set_camel_case_headers(true);
@@ -345,6 +342,7 @@ fn write(mut response: Response, to_head: bool, held: Held) -> HttpResponse<BoxB
 
 /// A body on its way out. Its end, however it comes, lets the next request in.
 struct AnswerBody {
+    content: Content,
     turns: Turns,
     _held: Held,
 }
@@ -369,7 +367,7 @@ impl MessageBody for AnswerBody {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
-        match &self.turns.content {
+        match &self.content {
             Content::Bytes(bytes) => BodySize::Sized(bytes.len() as u64),
             Content::Shared(pour) => BodySize::Sized(pour.len() as u64),
             Content::Sized(_, length) | Content::Announced(length) => BodySize::Sized(*length),
@@ -378,28 +376,11 @@ impl MessageBody for AnswerBody {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
-        self.turns.poll_next(cx)
-    }
-}
-
-/// What is given away in turns with what others on this thread are to be given.
-struct Turns {
-    content: Content,
-    /// Bytes of this turn.
-    given: usize,
-}
-
-impl Turns {
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
-        if self.given >= TURN {
-            self.given = 0;
-            // Wakes this task once the runtime has looked who else has something to do.
-            let _ = std::pin::pin!(tokio::task::yield_now()).poll(cx);
-            return Poll::Pending;
-        }
-        let slice = self.content.poll_next(cx);
+        let Self { content, turns, .. } = &mut *self;
+        ready!(turns.poll(cx));
+        let slice = content.poll_next(cx);
         if let Poll::Ready(Some(Ok(slice))) = &slice {
-            self.given += slice.len();
+            turns.gave(slice.len());
         }
         slice
     }
@@ -425,6 +406,7 @@ impl Content {
 mod tests {
     use super::*;
     use crate::http::pour::SLICE;
+    use crate::http::turns::TURN;
 
     #[test]
     fn an_answer_that_others_share_is_compressed_once_for_all() {
@@ -452,26 +434,31 @@ mod tests {
         });
     }
 
-    #[tokio::test]
-    async fn a_large_body_lets_others_go_first_and_misses_nothing() {
-        let body = Bytes::from_iter((0..TURN * 2 + SLICE).map(|byte| byte as u8));
-        let mut turns = Turns { content: Content::Bytes(body.clone()), given: 0 };
-        let (mut given, mut pauses) = (Vec::new(), 0);
-        std::future::poll_fn(|cx| {
-            loop {
-                match turns.poll_next(cx) {
-                    Poll::Ready(Some(slice)) => given.extend_from_slice(&slice.unwrap()),
-                    Poll::Ready(None) => return Poll::Ready(()),
-                    Poll::Pending => {
-                        pauses += 1;
-                        // It is woken: else this test would never end.
-                        return Poll::Pending;
+    #[test]
+    fn a_large_body_lets_others_go_first_and_misses_nothing() {
+        crate::testing::run(async {
+            let body = Bytes::from_iter((0..TURN * 2 + SLICE).map(|byte| byte as u8));
+            let content = Content::Bytes(body.clone());
+            let held = Held { guard: AnswerGuard::new(Rc::default()), _share: None };
+            let mut answer = AnswerBody { content, turns: Turns::default(), _held: held };
+            let (mut given, mut pauses) = (Vec::new(), 0);
+            std::future::poll_fn(|cx| {
+                loop {
+                    match Pin::new(&mut answer).poll_next(cx) {
+                        Poll::Ready(Some(slice)) => given.extend_from_slice(&slice.unwrap()),
+                        Poll::Ready(None) => return Poll::Ready(()),
+                        Poll::Pending => {
+                            pauses += 1;
+                            // It is woken: else this test would never end.
+                            return Poll::Pending;
+                        }
                     }
                 }
-            }
-        })
-        .await;
-        assert_eq!((given.len(), pauses), (body.len(), 2));
-        assert!(given == body);
+            })
+            .await;
+            // The root of a runtime is polled when its other tasks have something to do, too.
+            assert!(pauses >= 2, "{pauses}");
+            assert!(given == body);
+        });
     }
 }
