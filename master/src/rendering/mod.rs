@@ -7,8 +7,8 @@
 //! | `document` | an object or a message made of rendered fields |
 //! | `parts` | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
 //!
-//! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes; they
-//! are rendered once, and compressed once ([`SharedBytes`]). The master does nothing of this: it gives a snapshot away.
+//! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes, also
+//! when they are asked at the same moment: they are rendered once, and compressed once ([`SharedBytes`]). The master does nothing of this: it gives a snapshot away.
 //! Where the cluster is large, rendering has a thread of its own, so that it does not hold up who asks for little. Which
 //! questions there are, and how an answer looks, is the affair of `http` and `operator`.
 
@@ -26,6 +26,7 @@ use libprocess::metrics::Counter;
 use libprocess::{Context, FixedState, Node};
 use mesos::{MediaType, v1};
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
 pub(crate) use pieces::Pieces;
 
@@ -64,18 +65,25 @@ impl Question {
     }
 }
 
-/// The answers to one version of the cluster.
-#[derive(Default)]
-struct Answers {
+/// What an answer depends on beside the question: the version of the cluster, and which master leads.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Edition {
     version: u64,
     leader: Option<v1::MasterInfo>,
-    bodies: IndexMap<Question, SharedBytes, FixedState>,
 }
 
-impl Answers {
-    fn is_of(&self, snapshot: &Snapshot) -> bool {
-        self.version == snapshot.version && self.leader == snapshot.master.leader
+impl Edition {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self { version: snapshot.version, leader: snapshot.master.leader.clone() }
     }
+}
+
+/// The answers of one edition.
+#[derive(Default)]
+struct Answers {
+    edition: Edition,
+    /// Each is made by who asked for it first, while others wait for it.
+    bodies: IndexMap<Question, Arc<OnceCell<SharedBytes>>, FixedState>,
 }
 
 /// See the module.
@@ -122,33 +130,42 @@ impl Renderings {
         }
     }
 
-    /// The answer, if it is there.
-    fn known(&self, question: &Question, snapshot: &Snapshot) -> Option<SharedBytes> {
-        let answers = self.answers.lock();
-        let body = answers.bodies.get(question).filter(|_| answers.is_of(snapshot))?.clone();
-        self.shared.increment();
-        Some(body)
+    /// The answer to a question: what is there, or what somebody else makes already, or what `make` makes.
+    async fn body(
+        &self,
+        question: Question,
+        edition: Edition,
+        make: impl AsyncFnOnce() -> SharedBytes,
+    ) -> SharedBytes {
+        let place = self.place(question, edition);
+        let mut is_new = false;
+        let body = place
+            .get_or_init(async || {
+                is_new = true;
+                make().await
+            })
+            .await
+            .clone();
+        if !is_new {
+            self.shared.increment();
+        }
+        body
     }
 
-    /// Keeps an answer. Gives what is shared from now on: the same, unless somebody else was first.
-    fn keep(&self, question: Question, snapshot: &Snapshot, body: SharedBytes) -> SharedBytes {
+    /// Where the answer is, or will be.
+    fn place(&self, question: Question, edition: Edition) -> Arc<OnceCell<SharedBytes>> {
         let mut answers = self.answers.lock();
-        if !answers.is_of(snapshot) {
+        if answers.edition != edition {
             // A reader that took its time does not drive out what is newer.
-            if snapshot.version < answers.version {
-                return body;
+            if edition.version < answers.edition.version {
+                return Arc::default();
             }
-            let leader = snapshot.master.leader.clone();
-            *answers = Answers { version: snapshot.version, leader, bodies: IndexMap::default() };
+            *answers = Answers { edition, bodies: IndexMap::default() };
         }
-        if let Some(first) = answers.bodies.get(&question) {
-            return first.clone();
-        }
-        if answers.bodies.len() >= KEPT {
+        if answers.bodies.len() >= KEPT && !answers.bodies.contains_key(&question) {
             answers.bodies.shift_remove_index(0);
         }
-        answers.bodies.insert(question, body.clone());
-        body
+        answers.bodies.entry(question).or_default().clone()
     }
 }
 
@@ -184,14 +201,74 @@ impl Reader {
         render: impl FnOnce(&Renderings, &Snapshot) -> Pieces + Send + 'static,
     ) -> SharedBytes {
         let Self { node, renderings, snapshot } = self;
-        if let Some(body) = renderings.known(&question, &snapshot) {
-            return body;
-        }
-        let is_large = snapshot.size() >= LARGE;
-        let work = move || {
-            let body = render(&renderings, &snapshot).complete();
-            renderings.keep(question, &snapshot, body)
+        let edition = Edition::of(&snapshot);
+        let renderings_of_all = renderings.clone();
+        let make = async move || {
+            let is_large = snapshot.size() >= LARGE;
+            let work = move || render(&renderings, &snapshot).complete();
+            if is_large { node.blocking(work).await } else { work() }
         };
-        if is_large { node.blocking(work).await } else { work() }
+        renderings_of_all.body(question, edition, make).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    fn question(name: &'static str) -> Question {
+        Question::endpoint(name, &Query::default())
+    }
+
+    /// What takes its time to be rendered.
+    async fn rendered(text: &'static str, count: &Counter) -> SharedBytes {
+        count.increment();
+        yield_now().await;
+        SharedBytes::new([Bytes::from(text)])
+    }
+
+    #[tokio::test]
+    async fn equal_questions_at_one_moment_are_rendered_once() {
+        let (shared, made) = (Counter::default(), &Counter::default());
+        let renderings = Renderings::new(shared.clone());
+        let ask = |name, version, text| {
+            let edition = Edition { version, leader: None };
+            renderings.body(question(name), edition, async move || rendered(text, made).await)
+        };
+        let (first, second, other) =
+            tokio::join!(ask("/state", 1, "a"), ask("/state", 1, "b"), ask("/slaves", 1, "c"));
+        assert_eq!([&first, &second, &other].map(|body| body.pieces()[0].clone()), ["a", "a", "c"]);
+        assert_eq!((made.value(), shared.value()), (2, 1));
+        // A late reader gets what it has asked for, and drives out nothing.
+        assert_eq!(ask("/state", 0, "d").await.pieces()[0], "d");
+        assert_eq!(ask("/state", 1, "e").await.pieces()[0], "a");
+        assert_eq!((made.value(), shared.value()), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn who_leaves_while_it_renders_leaves_it_to_the_next() {
+        let made = &Counter::default();
+        let renderings = Renderings::new(Counter::default());
+        let ask = |text| {
+            renderings.body(question("/state"), Edition::default(), async move || rendered(text, made).await)
+        };
+        let mut gone = Box::pin(ask("a"));
+        assert!(futures::poll!(&mut gone).is_pending());
+        let (body, ()) = tokio::join!(ask("b"), async { drop(gone) });
+        assert_eq!((body.pieces()[0].clone(), made.value()), (Bytes::from("b"), 2));
+    }
+
+    #[tokio::test]
+    async fn so_many_answers_are_kept_and_the_oldest_go_first() {
+        let made = Counter::default();
+        let renderings = Renderings::new(Counter::default());
+        for number in (0..=KEPT).chain([KEPT, 0]) {
+            let query = number.to_string();
+            let question = Question { query, ..question("/tasks") };
+            renderings.body(question, Edition::default(), async || rendered("x", &made).await).await;
+        }
+        assert_eq!(made.value(), KEPT as u64 + 2);
     }
 }
