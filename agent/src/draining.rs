@@ -32,6 +32,12 @@ pub(crate) struct Draining {
 }
 
 impl Draining {
+    /// When this process began with it, in seconds since 1970: whole ones, unlike all other times that the agent tells
+    /// (upstream).
+    pub(crate) fn seconds(self) -> Option<u64> {
+        Some(self.since?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+    }
+
     /// What is said of a task that is over because the agent is drained: nobody else has killed it, as far as can be
     /// told. If the agent is to be no more, frameworks that know that state hear that the task is gone with it. (Upstream
     /// says so when it is being killed already, while it still runs.)

@@ -139,7 +139,7 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    fn new(uses: Rc<Cell<u64>>) -> Activity {
+    pub(crate) fn new(uses: Rc<Cell<u64>>) -> Activity {
         let activity =
             Activity { is_busy: Cell::new(false), last_use: Cell::new(0), uses, leave: Notify::new() };
         activity.rest();

@@ -120,15 +120,9 @@ impl Serialize for Snapshot {
         if let Some(domain) = &self.info.domain {
             map.serialize_entry("domain", domain)?;
         }
-        if let Some(Draining { config, since }) = &self.draining {
-            map.serialize_entry("drain_config", config)?;
-            // Whole seconds, unlike all other times (upstream).
-            let since = since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok());
-            views::optional(
-                &mut map,
-                "estimated_drain_start_time_seconds",
-                since.map(|since| since.as_secs()),
-            )?;
+        if let Some(draining) = self.draining {
+            map.serialize_entry("drain_config", &draining.config)?;
+            views::optional(&mut map, "estimated_drain_start_time_seconds", draining.seconds())?;
         }
         map.serialize_entry("resources", &views::Sums(&self.total))?;
         map.serialize_entry("reserved_resources", &views::reserved(&self.total))?;

@@ -2,7 +2,6 @@
 //! `getAgent` in `slave/http.cpp`).
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use libprocess::http::Response;
 use mesos::operator::respond;
@@ -17,15 +16,12 @@ use serde_json::Value;
 
 use super::state::{ExecutorView, FrameworkView, Snapshot};
 use crate::agent::Agent;
+use crate::draining::Draining;
 
 /// GET_AGENT.
 pub(super) fn agent(agent: &Agent) -> GetAgent {
-    // Whole seconds, unlike all other times (upstream).
-    let nanoseconds = |since: SystemTime| {
-        let seconds = since.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
-        i64::try_from(seconds).ok()?.checked_mul(1_000_000_000)
-    };
-    let since = agent.draining.and_then(|draining| draining.since).and_then(nanoseconds);
+    let nanoseconds = |seconds: u64| i64::try_from(seconds).ok()?.checked_mul(1_000_000_000);
+    let since = agent.draining.and_then(Draining::seconds).and_then(nanoseconds);
     GetAgent {
         agent_info: Some(agent.info.clone()),
         drain_config: agent.draining.map(|draining| draining.config),

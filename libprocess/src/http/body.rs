@@ -126,10 +126,10 @@ impl Shared {
         let dropped = (std::mem::take(&mut state.queue), state.share.take());
         state.queued = 0;
         let watchers = std::mem::take(&mut state.watchers);
-        let waker = state.reader.take();
+        let wakers = [state.reader.take(), state.writer.take()];
         drop(state);
         drop(dropped);
-        for waker in waker.into_iter().chain(watchers.into_iter().map(|watcher| watcher.waker)) {
+        for waker in wakers.into_iter().flatten().chain(watchers.into_iter().map(|watcher| watcher.waker)) {
             waker.wake();
         }
     }
@@ -151,6 +151,8 @@ struct State {
     aborted: bool,
     /// The task of the reader, whatever it waits for.
     reader: Option<Waker>,
+    /// The same task while its peer takes nothing: what is sent does not wake it then, but that it is broken off.
+    writer: Option<Waker>,
     /// Those who wait for the reader to read or to go, by ticket. One entry per living [`Watch`].
     watchers: Vec<Watcher>,
     next_ticket: u64,
@@ -164,10 +166,14 @@ impl State {
 
     /// Who reads is woken from now on.
     fn read_by(&mut self, reader: &Waker) {
-        match &mut self.reader {
-            Some(waker) => waker.clone_from(reader),
-            empty => *empty = Some(reader.clone()),
-        }
+        set(&mut self.reader, reader);
+    }
+}
+
+fn set(place: &mut Option<Waker>, waker: &Waker) {
+    match place {
+        Some(known) => known.clone_from(waker),
+        empty => *empty = Some(waker.clone()),
     }
 }
 
@@ -426,6 +432,11 @@ impl StreamWatch {
     /// It was broken off.
     pub(crate) fn is_aborted(&self) -> bool {
         self.shared.state.lock().aborted
+    }
+
+    /// The task that writes it is woken when it is broken off, though its peer takes nothing.
+    pub(crate) fn written_by(&self, writer: &Waker) {
+        set(&mut self.shared.state.lock().writer, writer);
     }
 
     /// Its peer must take what is there: the rest of what it begins with, or of all if nothing more will be sent.

@@ -70,6 +70,13 @@ impl Progress {
         self.streaming.borrow().as_ref().is_some_and(StreamWatch::is_aborted)
     }
 
+    /// The peer takes nothing at the moment: this task is woken when the stream is broken off.
+    fn stalls(&self, writer: &Waker) {
+        if let Some(watch) = &*self.streaming.borrow() {
+            watch.written_by(writer);
+        }
+    }
+
     /// Whether a peer must take what is there: of a stream only what it begins with, and all once it has ended.
     fn must_be_read(&self) -> bool {
         self.streaming.borrow().as_ref().is_none_or(StreamWatch::must_be_taken)
@@ -310,6 +317,9 @@ impl Gate {
         cx: &mut Context<'_>,
         taken: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        if taken.is_pending() {
+            self.progress.stalls(cx.waker());
+        }
         if !self.progress.must_be_read() {
             self.taken = None;
             return taken;
@@ -406,5 +416,49 @@ impl AsyncWrite for Gate {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::http::body::stream_limited;
+
+    #[test]
+    fn a_stream_that_is_broken_off_ends_its_connection_though_the_peer_takes_nothing() {
+        crate::testing::run(async {
+            let (near, _far) = UnixStream::pair().unwrap();
+            let mut gate =
+                Gate::new(Stream::Unix(near), BytesMut::new(), Rc::new(Activity::new(Rc::default())));
+            let (sender, mut receiver) = stream_limited(100);
+            let guard = AnswerGuard::new(gate.progress().clone());
+            guard.streams(receiver.watch());
+            let connection = actix_rt::spawn(async move {
+                loop {
+                    let Some(chunk) = receiver.next().await else { return Ok(()) };
+                    // As many as the kernel takes, and one more.
+                    while let Some(written) = gate.write(&[0; 4096]).now_or_never() {
+                        written?;
+                    }
+                    gate.write_all(&chunk).await?;
+                }
+            });
+            let takes_all = || sender.queued() == 0;
+            sender.send("event").unwrap();
+            while !takes_all() {
+                tokio::task::yield_now().await;
+            }
+            // Nobody takes this one.
+            sender.send("another").unwrap();
+            tokio::task::yield_now().await;
+            assert!(!takes_all());
+            sender.abort();
+            let ended: io::Result<()> = connection.await.unwrap();
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        });
     }
 }
