@@ -70,6 +70,8 @@ pub enum Bug {
     AppliesUnstored,
     /// The master does not tell operators of the tasks that an agent has when it comes back.
     HidesReturned,
+    /// The master shows what a framework holds and is offered as it was when somebody asked for it first.
+    ShowsStale,
 }
 
 impl Bug {
@@ -79,7 +81,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 32] = [
+    pub const ALL: [Bug; 33] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -112,6 +114,7 @@ impl Bug {
         Bug::HidesUnheard,
         Bug::AppliesUnstored,
         Bug::HidesReturned,
+        Bug::ShowsStale,
     ];
 }
 

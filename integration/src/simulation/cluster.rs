@@ -32,6 +32,7 @@ use super::listener::{self, Heard};
 use super::mix;
 use super::operator;
 use super::plan::{Size, Who};
+use super::reader;
 use super::registry::SharedRegistry;
 use super::truth::Truth;
 use super::workload::{Book, Style, Wish, Workload, wishes};
@@ -185,14 +186,15 @@ impl Cluster {
     }
 
     /// Starts the operators, who draw from these seeds.
-    pub fn start_operators(self: &Rc<Self>, seeds: [u64; 3]) {
+    pub fn start_operators(self: &Rc<Self>, seeds: [u64; 4]) {
         let cluster = Rc::clone(self);
         libprocess::simulation::spawn(async move {
-            let [operator, caretaker, listener] = seeds;
+            let [operator, caretaker, listener, reader] = seeds;
             let operator = operator::run(Rc::clone(&cluster), operator);
             let caretaker = caretaker::run(Rc::clone(&cluster), caretaker);
             let listener = listener::run(Rc::clone(&cluster), listener);
-            if let Err(error) = futures::try_join!(operator, caretaker, listener) {
+            let reader = reader::run(Rc::clone(&cluster), reader);
+            if let Err(error) = futures::try_join!(operator, caretaker, listener, reader) {
                 let text = format!("an operator does not start: {error}");
                 cluster.truth.violation(Invariant::NothingPanics, text);
             }
@@ -214,6 +216,11 @@ impl Cluster {
             Some(RunningMaster { address: slot.address, master, allocator })
         });
         running.collect()
+    }
+
+    /// The addresses of the masters.
+    pub fn master_addresses(&self) -> Vec<SocketAddr> {
+        self.masters.iter().map(|master| master.address).collect()
     }
 
     /// Where whoever leads is reached.

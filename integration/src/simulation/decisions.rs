@@ -11,6 +11,7 @@ use mesos::v1::maintenance::Schedule;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
 use mesos::{AgentId, FrameworkId, json as dialect, v1, wire};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::reserving::STEP;
@@ -140,20 +141,62 @@ pub fn activation_of(id: &AgentId, records: &Records) -> Option<Activation> {
     of_kind("agent").or_else(|| of_kind("unreachable"))
 }
 
-/// A request to the leader.
+/// What an operator makes of an agent's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversion {
+    /// It is reserved.
+    Reserve,
+    /// It is not reserved any more.
+    Unreserve,
+    /// A volume on what is reserved.
+    Create,
+    /// The volume is not there any more.
+    Destroy,
+}
+
+/// Where calls of the operator API go.
+const CALLS: &str = "/api/v1";
+
+/// A request to a master. For most of what changes something there are two: a call, and a request to an older endpoint.
 pub struct Ask {
     /// Of the endpoint.
-    pub path: &'static str,
+    pub path: String,
     /// The method.
     pub method: Method,
+    /// What kind of text the body is.
+    pub content: &'static str,
     /// What it says.
-    pub body: Value,
+    pub body: String,
 }
 
 impl Ask {
     /// A call of the operator API.
     pub fn call(body: Value) -> Ask {
-        Ask { path: "/api/v1", method: Method::POST, body }
+        Ask::endpoint(Method::POST, CALLS, body)
+    }
+
+    /// A request to an older endpoint that takes JSON.
+    fn endpoint(method: Method, path: impl Into<String>, body: Value) -> Ask {
+        Ask { path: path.into(), method, content: "application/json", body: body.to_string() }
+    }
+
+    /// A request to an older endpoint that takes a form.
+    fn form(path: impl Into<String>, fields: &[(&str, &str)]) -> Ask {
+        let field =
+            |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        let body: Vec<String> = fields.iter().map(field).collect();
+        let content = "application/x-www-form-urlencoded";
+        Ask { path: path.into(), method: Method::POST, content, body: body.join("&") }
+    }
+
+    /// A request without a body.
+    pub fn bare(method: Method, path: impl Into<String>) -> Ask {
+        Ask { path: path.into(), method, content: "text/plain", body: String::new() }
+    }
+
+    /// Whether it is a call of the operator API, and not a request to an older endpoint.
+    pub fn is_call(&self) -> bool {
+        self.path == CALLS
     }
 
     /// For quotas, all at once.
@@ -172,19 +215,25 @@ impl Ask {
     }
 
     /// For a quota, in the older form: what a role is guaranteed is its limit, too.
-    pub fn set_quota(role: &str, quota: &Quota) -> Ask {
+    pub fn set_quota(role: &str, quota: &Quota, is_call: bool) -> Ask {
         let resource = |(name, amount): (String, Scalar)| json!({ "name": name, "type": "SCALAR", "scalar": { "value": amount.value } });
         let guarantee: Vec<Value> = quota.guarantees.to_protos().into_iter().map(resource).collect();
         let request = json!({ "force": true, "role": role, "guarantee": guarantee });
-        Ask::call(json!({ "type": "SET_QUOTA", "set_quota": { "quota_request": request } }))
+        if is_call {
+            return Ask::call(json!({ "type": "SET_QUOTA", "set_quota": { "quota_request": request } }));
+        }
+        Ask::endpoint(Method::POST, "/master/quota", request)
     }
 
     /// For no quota.
-    pub fn remove_quota(role: &str) -> Ask {
-        Ask::call(json!({ "type": "REMOVE_QUOTA", "remove_quota": { "role": role } }))
+    pub fn remove_quota(role: &str, is_call: bool) -> Ask {
+        if is_call {
+            return Ask::call(json!({ "type": "REMOVE_QUOTA", "remove_quota": { "role": role } }));
+        }
+        Ask::bare(Method::DELETE, format!("/master/quota/{role}"))
     }
 
-    /// For a weight: a call, or a request to the endpoint.
+    /// For a weight.
     pub fn weight(role: &str, weight: f64, is_call: bool) -> Ask {
         let infos = json!([{ "role": role, "weight": weight }]);
         if is_call {
@@ -192,7 +241,7 @@ impl Ask {
                 json!({ "type": "UPDATE_WEIGHTS", "update_weights": { "weight_infos": infos } }),
             );
         }
-        Ask { path: "/weights", method: Method::PUT, body: infos }
+        Ask::endpoint(Method::PUT, "/weights", infos)
     }
 
     /// For what shall become of an agent, whose tasks get so many seconds to end if it is drained.
@@ -214,7 +263,7 @@ impl Ask {
         })
     }
 
-    /// For the maintenance of machines: a call, or a request to the endpoint.
+    /// For the maintenance of machines.
     pub fn schedule(schedule: &Schedule, is_call: bool) -> Ask {
         let schedule = dialect::to_value(schedule);
         if is_call {
@@ -222,10 +271,10 @@ impl Ask {
                 "type": "UPDATE_MAINTENANCE_SCHEDULE", "update_maintenance_schedule": { "schedule": schedule }
             }));
         }
-        Ask { path: "/maintenance/schedule", method: Method::POST, body: schedule }
+        Ask::endpoint(Method::POST, "/maintenance/schedule", schedule)
     }
 
-    /// For the beginning of a machine's maintenance: a call, or a request to the endpoint.
+    /// For the beginning of a machine's maintenance.
     pub fn start_maintenance(machine: &v1::MachineId, is_call: bool) -> Ask {
         let machines = json!([dialect::to_value(machine)]);
         if is_call {
@@ -233,7 +282,7 @@ impl Ask {
                 json!({ "type": "START_MAINTENANCE", "start_maintenance": { "machines": machines } }),
             );
         }
-        Ask { path: "/machine/down", method: Method::POST, body: machines }
+        Ask::endpoint(Method::POST, "/machine/down", machines)
     }
 
     /// For the end of it.
@@ -244,16 +293,23 @@ impl Ask {
                 json!({ "type": "STOP_MAINTENANCE", "stop_maintenance": { "machines": machines } }),
             );
         }
-        Ask { path: "/machine/up", method: Method::POST, body: machines }
+        Ask::endpoint(Method::POST, "/machine/up", machines)
     }
 
     /// For a reservation or a volume, or the end of one.
-    pub fn conversion(kind: &str, agent: &v1::AgentId, resource: &v1::Resource) -> Ask {
-        let list = if kind.ends_with("VOLUMES") { "volumes" } else { "resources" };
-        let part = json!({ "agent_id": { "value": agent.value }, list: [dialect::to_value(resource)] });
-        let mut call = json!({ "type": kind });
-        call[kind.to_lowercase()] = part;
-        Ask::call(call)
+    pub fn conversion(kind: Conversion, agent: &v1::AgentId, resource: &v1::Resource, is_call: bool) -> Ask {
+        let (call, path, list) = match kind {
+            Conversion::Reserve => ("RESERVE_RESOURCES", "/master/reserve", "resources"),
+            Conversion::Unreserve => ("UNRESERVE_RESOURCES", "/master/unreserve", "resources"),
+            Conversion::Create => ("CREATE_VOLUMES", "/master/create-volumes", "volumes"),
+            Conversion::Destroy => ("DESTROY_VOLUMES", "/master/destroy-volumes", "volumes"),
+        };
+        let resources = json!([dialect::to_value(resource)]);
+        if !is_call {
+            return Ask::form(path, &[("slaveId", &agent.value), (list, &resources.to_string())]);
+        }
+        let part = json!({ "agent_id": { "value": agent.value }, list: resources });
+        Ask::call(json!({ "type": call, call.to_lowercase(): part }))
     }
 
     /// For a volume that has this more, or so much less.
@@ -270,14 +326,39 @@ impl Ask {
     }
 
     /// For the end of a framework.
-    pub fn teardown(framework: &FrameworkId) -> Ask {
-        Ask::call(
-            json!({ "type": "TEARDOWN", "teardown": { "framework_id": { "value": framework.as_str() } } }),
-        )
+    pub fn teardown(framework: &FrameworkId, is_call: bool) -> Ask {
+        let id = framework.as_str();
+        if !is_call {
+            return Ask::form("/master/teardown", &[("frameworkId", id)]);
+        }
+        Ask::call(json!({ "type": "TEARDOWN", "teardown": { "framework_id": { "value": id } } }))
     }
 
     /// For what is planned.
     pub fn what_is_planned() -> Ask {
         Ask::call(json!({ "type": "GET_MAINTENANCE_SCHEDULE" }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_asked_for_what_a_call_asks_for() {
+        let (agent, disk) = (v1::AgentId { value: "a-1".into() }, super::super::reserving::disk());
+        let ask = |kind, is_call| Ask::conversion(kind, &agent, &disk, is_call);
+        let call = ask(Conversion::Create, true);
+        assert!(call.is_call());
+        let said: Value = serde_json::from_str(&call.body).unwrap_or_default();
+        assert_eq!(said["type"], "CREATE_VOLUMES");
+        let form = ask(Conversion::Create, false);
+        assert_eq!((form.path.as_str(), form.is_call()), ("/master/create-volumes", false));
+        let fields = libprocess::http::Query::parse(&form.body);
+        assert_eq!(fields.get("slaveId"), said["create_volumes"]["agent_id"]["value"].as_str());
+        let volumes = fields.get("volumes").and_then(|text| serde_json::from_str::<Value>(text).ok());
+        assert_eq!(volumes.as_ref(), said["create_volumes"].get("volumes"));
+        let bare = Ask::remove_quota("a", false);
+        assert_eq!((bare.method, bare.path.as_str()), (Method::DELETE, "/master/quota/a"));
     }
 }

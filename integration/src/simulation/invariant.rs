@@ -55,13 +55,17 @@ pub enum Invariant {
     /// An operator who adds up the events of its stream to the state that it began with knows the agents, the frameworks and
     /// the tasks that the leader has, and no event speaks of what it does not know.
     EventsAddUp,
+    /// Who asks a master that leads is answered, in the form that was asked for, and no answer contradicts itself: nothing
+    /// is listed twice, agents and frameworks hold what their tasks and executors do, and have in offers what their
+    /// offers have.
+    ReadsAgree,
     /// No actor panics, and none does what this program holds for impossible.
     NothingPanics,
 }
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 22] = [
+    pub const ALL: [Invariant; 23] = [
         Invariant::OneWriter,
         Invariant::OneLeader,
         Invariant::AcknowledgedIsFound,
@@ -83,6 +87,7 @@ impl Invariant {
         Invariant::GetsWell,
         Invariant::ReservedStays,
         Invariant::EventsAddUp,
+        Invariant::ReadsAgree,
         Invariant::NothingPanics,
     ];
 }

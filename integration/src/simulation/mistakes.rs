@@ -37,6 +37,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::HidesUnheard => &[GoneIsTrue],
         Bug::BelievesOldReports | Bug::AppliesUnstored => &[ReservedStays],
         Bug::HidesReturned => &[EventsAddUp],
+        Bug::ShowsStale => &[ReadsAgree],
     }
 }
 

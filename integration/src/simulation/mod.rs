@@ -17,6 +17,8 @@
 //! | [`caretaker`] | who drains agents, deactivates them, and marks them gone |
 //! | [`machines`] | how it has machines maintained |
 //! | [`listener`] | an operator who listens to what happens |
+//! | [`reader`] | an operator who reads what there is to be read |
+//! | [`readings`] | what it is told, and whether that agrees with itself |
 //! | [`decisions`] | what the first two decide, and how they ask for it |
 //! | [`registry`] | the storage that the masters share |
 //! | [`ledger`] | what was reserved and created, as those who asked for it were told |
@@ -53,6 +55,8 @@ pub mod mistakes;
 pub mod offers;
 pub mod operator;
 pub mod plan;
+pub mod reader;
+pub mod readings;
 pub mod registry;
 pub mod reserving;
 pub mod truth;
@@ -139,7 +143,7 @@ async fn simulate(seed: u64, size: Size, faults: &[Planned], network: &Network) 
         async move { cluster.checks.lock().await.look(&cluster).await }.boxed_local()
     });
     cluster.start().await;
-    cluster.start_operators([mix(seed, 4), mix(seed, 5), mix(seed, 6)]);
+    cluster.start_operators([4, 5, 6, 7].map(|purpose| mix(seed, purpose)));
     for planned in faults {
         sleep(planned.at.saturating_sub(network.elapsed())).await;
         network.note(planned.to_string().trim_start().to_owned());

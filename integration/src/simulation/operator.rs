@@ -1,6 +1,6 @@
 //! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
 //! wrong, and reserves disk, creates volumes, resizes and destroys them, its own and those of frameworks, and tears
-//! frameworks down; when everything is mended it takes all quotas away, so that every framework can have what it waits for.
+//! frameworks down, by calls and by the older endpoints in turn; when everything is mended it takes all quotas away, so that every framework can have what it waits for.
 //! The other one is the [caretaker](super::caretaker).
 
 use std::net::SocketAddr;
@@ -10,16 +10,16 @@ use std::time::Duration;
 use allocator::Quota;
 use libprocess::Node;
 use libprocess::http::{ClientRequest, ClientResponse};
-use mesos::FrameworkId;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
+use mesos::{FrameworkId, MediaType};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tokio::time::sleep;
 
 use super::cluster::Cluster;
-use super::decisions::{Ask, Setting};
+use super::decisions::{Ask, Conversion, Setting};
 use super::ledger::Thing;
 use super::reserving;
 use super::workload::{LIMITED_ROLES, Style};
@@ -68,7 +68,7 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
     }
     cluster.network.note("the operator has taken all quotas away");
     cluster.set_quotas_reset();
-    bury(&cluster, &node).await
+    bury(&cluster, &node, &mut random).await
 }
 
 /// TEARDOWN of a framework. Not of one with a driver, which nobody tells of it: it would wait for ever.
@@ -77,7 +77,7 @@ async fn tear_down(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     let ids: Vec<FrameworkId> = ids.filter_map(|(_, (book, _))| book.lock().framework.clone()).collect();
     let Some(id) = ids.choose(random) else { return };
     cluster.truth.tears_down(id);
-    let answer = send(cluster, node, &Ask::teardown(id)).await;
+    let answer = send(cluster, node, &Ask::teardown(id, random.random())).await;
     cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
         Some(200) => "frameworks torn down by the operator",
         _ => "frameworks that the operator may not have torn down",
@@ -86,10 +86,10 @@ async fn tear_down(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
 
 /// A leader knows only of those who were torn down while it led: the tasks of others, on agents that come back to it, bring
 /// a framework back of which there is no scheduler.
-async fn bury(cluster: &Cluster, node: &Node) -> Result<(), String> {
+async fn bury(cluster: &Cluster, node: &Node, random: &mut SmallRng) -> Result<(), String> {
     loop {
         for id in cluster.truth.torn() {
-            let answer = send(cluster, node, &Ask::teardown(&id)).await;
+            let answer = send(cluster, node, &Ask::teardown(&id, random.random())).await;
             if answer.is_some_and(|answer| answer.status == 200) {
                 cluster.truth.count("frameworks torn down again");
             }
@@ -124,10 +124,13 @@ fn draw(random: &mut SmallRng, agents: usize) -> (Vec<Setting>, Ask) {
         }
         1 => {
             let quota = draw_older_quota(random, agents);
-            let ask = Ask::set_quota(role, &quota);
+            let ask = Ask::set_quota(role, &quota, random.random());
             return (vec![Setting::Quota(role.to_owned(), quota)], ask);
         }
-        2 => return (vec![Setting::Quota(role.to_owned(), Quota::default())], Ask::remove_quota(role)),
+        2 => {
+            let ask = Ask::remove_quota(role, random.random());
+            return (vec![Setting::Quota(role.to_owned(), Quota::default())], ask);
+        }
         3 | 4 => {
             LIMITED_ROLES.iter().map(|role| ((*role).to_owned(), draw_quota(random, role, agents))).collect()
         }
@@ -140,23 +143,23 @@ fn draw(random: &mut SmallRng, agents: usize) -> (Vec<Setting>, Ask) {
 /// Reserves something, or makes something else of what somebody has reserved.
 async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     let things = cluster.ledger.things();
-    let (call, agent, list) = match things.choose(random).filter(|_| random.random_range(0..3) > 0) {
+    let (kind, agent, resource) = match things.choose(random).filter(|_| random.random_range(0..3) > 0) {
         Some((name, thing)) if reserving::volume_id(&thing.resource).is_some() => {
             if random.random() {
                 return resize(cluster, node, random, name, thing).await;
             }
             cluster.ledger.asks_for_end_of(name);
-            ("DESTROY_VOLUMES", thing.agent.clone(), thing.resource.clone())
+            (Conversion::Destroy, thing.agent.clone(), thing.resource.clone())
         }
         Some((name, thing)) if random.random() => {
             cluster.ledger.asks_for_end_of(name);
-            ("UNRESERVE_RESOURCES", thing.agent.clone(), thing.resource.clone())
+            (Conversion::Unreserve, thing.agent.clone(), thing.resource.clone())
         }
         Some((name, thing)) => {
             let id = format!("v-{name}.{}", random.random_range(0..1_000_000));
             let volume = reserving::volume_on(&thing.resource, &id);
             cluster.ledger.asks_for(&id, &volume, &thing.host, &thing.agent);
-            ("CREATE_VOLUMES", thing.agent.clone(), volume)
+            (Conversion::Create, thing.agent.clone(), volume)
         }
         None => {
             let mut known = Vec::new();
@@ -168,10 +171,11 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
             let name = format!("rop.{}", random.random_range(0..1_000_000));
             let disk = reserving::reserved(&reserving::disk(), role, &name);
             cluster.ledger.asks_for(&name, &disk, host, &agent.to_proto());
-            ("RESERVE_RESOURCES", agent.to_proto(), disk)
+            (Conversion::Reserve, agent.to_proto(), disk)
         }
     };
-    let answer = send(cluster, node, &Ask::conversion(call, &agent, &list)).await;
+    let ask = Ask::conversion(kind, &agent, &resource, random.random());
+    let answer = send(cluster, node, &ask).await;
     cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
         Some(202) => "conversions by the operator",
         _ => "conversions that the operator may not have made",
@@ -225,11 +229,24 @@ fn draw_older_quota(random: &mut SmallRng, agents: usize) -> Quota {
 
 /// The leader's answer, if it answers.
 pub(super) async fn send(cluster: &Cluster, node: &Node, ask: &Ask) -> Option<ClientResponse> {
-    let url = format!("http://{}{}", cluster.leading_address(), ask.path);
-    let request = ClientRequest::new(ask.method.clone(), url)
-        .header("Content-Type", "application/json")
-        .header("Accept", "application/json")
+    let answer = request(node, cluster.leading_address(), ask, MediaType::Json).await?;
+    if answer.status.is_success() && !ask.is_call() {
+        cluster.truth.count("older endpoints asked");
+    }
+    Some(answer)
+}
+
+/// The answer of this master in this form, if it answers.
+pub(super) async fn request(
+    node: &Node,
+    master: SocketAddr,
+    ask: &Ask,
+    accepted: MediaType,
+) -> Option<ClientResponse> {
+    let request = ClientRequest::new(ask.method.clone(), format!("http://{master}{}", ask.path))
+        .header("Content-Type", ask.content)
+        .header("Accept", accepted.as_str())
         .timeout(PATIENCE)
-        .body(ask.body.to_string());
+        .body(ask.body.clone());
     node.client().send(request).await.ok()
 }

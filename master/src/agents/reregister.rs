@@ -223,7 +223,7 @@ fn add(
     if !awaited {
         forget_unreachable(master, &id);
     }
-    add_completed(master, brought.completed);
+    add_completed(master, &id, brought.completed);
     if let Some(agent) = master.cluster.agent(&id) {
         tracing::info!(agent_id = %id, agent = %pid, resources = %agent.total, "re-registered an agent");
         let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
@@ -316,16 +316,13 @@ fn allocate_to_only_role(master: &Master, framework: &FrameworkId, resources: &m
     }
 }
 
-/// An agent calls a framework completed when nothing of it runs there any more.
-fn add_completed(master: &mut Master, completed: Vec<archive::Framework>) {
+/// An agent calls a framework completed when nothing of it runs there any more. What this master knows already, it does not
+/// list twice.
+fn add_completed(master: &mut Master, agent: &AgentId, completed: Vec<archive::Framework>) {
     for archived in completed {
         let Some(framework) = archived.framework_info.id.as_ref().map(FrameworkId::from) else { continue };
-        if master.cluster.framework(&framework).is_none() {
-            continue;
-        }
-        for task in archived.tasks.into_iter().filter_map(|task| Task::reported(task).ok()) {
-            master.cluster.add_completed_task(&framework, task.into());
-        }
+        let tasks = archived.tasks.into_iter().filter_map(|task| Task::reported(task).ok()).collect();
+        master.cluster.add_completed_tasks_of(agent, &framework, tasks);
     }
 }
 

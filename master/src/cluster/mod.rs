@@ -24,7 +24,7 @@ pub mod task;
 pub(crate) mod testing;
 mod unreachable;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
@@ -518,6 +518,17 @@ impl Cluster {
     pub fn add_completed_task(&mut self, id: &FrameworkId, task: Arc<Task>) {
         if let Some(framework) = self.framework_mut(id) {
             framework.completed_tasks.push(task);
+        }
+    }
+
+    /// Remembers tasks that an agent knows to be over, in place of what was remembered of them.
+    pub fn add_completed_tasks_of(&mut self, agent: &AgentId, id: &FrameworkId, tasks: Vec<Task>) {
+        let Some(framework) = self.framework_mut(id) else { return };
+        let ids: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
+        let is_told = |task: &Task| &task.agent == agent && ids.contains(task.id.as_str());
+        framework.completed_tasks.retain(|task| !is_told(task));
+        for task in tasks {
+            framework.completed_tasks.push(task.into());
         }
     }
 

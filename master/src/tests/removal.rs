@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use libprocess::testing;
-use mesos::internal::UnregisterSlaveMessage;
+use mesos::internal::{ReregisterSlaveMessage, UnregisterSlaveMessage, archive};
 use mesos::v1::scheduler::event::Type;
 use mesos::v1::{TaskState, scheduler::Event};
 use serde_json::json;
 
-use super::agents::{reported, running_task};
+use super::agents::{framework_info, reported, running_task};
 use super::partition::{bring_back, listed, lose};
 use super::shelf::{Shelf, patient};
-use super::{Agent, Cluster, Got, Scheduler, executor_task, info};
+use super::{Agent, Cluster, Got, Scheduler, capabilities, executor_task, info};
 use crate::settings::{Percentage, Rate};
 use crate::{EndReason, Settings};
 
@@ -277,6 +277,38 @@ fn the_registry_is_written_for_an_agent_that_was_unreachable_and_not_for_one_tha
             assert_eq!(shelf.stores() - before, stores);
         }
         assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 2);
+    });
+}
+
+/// Found by simulation.
+#[test]
+fn what_is_over_on_an_agent_that_left_and_returns_is_listed_once_and_as_the_agent_knows_it() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        for before in ["t TASK_LOST", "t TASK_KILLED"] {
+            unregister(&agent);
+            if before == "t TASK_LOST" {
+                assert_eq!(scheduler.status().await.state(), TaskState::TaskLost);
+            }
+            testing::settle().await;
+            assert_eq!(listed(&cluster, "frameworks", "completed_tasks").await, [before]);
+            agent.post(ReregisterSlaveMessage {
+                slave: agent.info.clone(),
+                completed_frameworks: vec![archive::Framework {
+                    framework_info: framework_info(&scheduler.id),
+                    pid: None,
+                    tasks: vec![reported(&agent, &scheduler.id, TaskState::TaskKilled)],
+                }],
+                version: Some("1.11.0".into()),
+                agent_capabilities: capabilities(),
+                ..Default::default()
+            });
+            testing::settle().await;
+            assert_eq!(listed(&cluster, "frameworks", "completed_tasks").await, ["t TASK_KILLED"]);
+        }
+        assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 1);
     });
 }
 

@@ -1,0 +1,191 @@
+//! An operator who reads: now and then it asks some master for one of the things that there are to be read, by a call in
+//! either form or at an older endpoint. Who leads must answer, what is answered must be readable, and must agree with
+//! [itself](super::readings).
+//!
+//! Metrics are not asked for: some tell of the machine that the simulation runs on, and a seed's trace would not be the
+//! same again.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::Method;
+use libprocess::http::ClientResponse;
+use mesos::v1::master::Response;
+use mesos::{Enum, MediaType, codec};
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::cluster::Cluster;
+use super::decisions::Ask;
+use super::invariant::Invariant;
+use super::operator::request;
+use super::readings::Reading;
+
+/// Where it is.
+const ADDRESS: ([u8; 4], u16) = ([10, 4, 0, 4], 7000);
+/// How long until it asks again, in milliseconds. Reading all of a cluster is the most expensive thing in a simulation.
+const PAUSE: std::ops::Range<u64> = 10_000..40_000;
+/// The largest answer that it reads, in bytes.
+const LARGEST: usize = 1 << 24;
+
+/// The calls that change nothing.
+const CALLS: [&str; 16] = [
+    "GET_HEALTH",
+    "GET_FLAGS",
+    "GET_VERSION",
+    "GET_LOGGING_LEVEL",
+    "GET_STATE",
+    "GET_AGENTS",
+    "GET_FRAMEWORKS",
+    "GET_EXECUTORS",
+    "GET_OPERATIONS",
+    "GET_TASKS",
+    "GET_ROLES",
+    "GET_WEIGHTS",
+    "GET_MASTER",
+    "GET_MAINTENANCE_STATUS",
+    "GET_MAINTENANCE_SCHEDULE",
+    "GET_QUOTA",
+];
+
+/// The older endpoints that change nothing, and answer in JSON.
+const ENDPOINTS: [&str; 17] = [
+    "/master/state",
+    "/master/state-summary",
+    "/master/slaves",
+    "/master/slaves?slave_id={agent}",
+    "/master/frameworks",
+    "/master/frameworks?framework_id={framework}",
+    "/master/tasks",
+    "/master/tasks?limit=7&offset=3&order=asc&framework_id={framework}",
+    "/master/roles",
+    "/master/quota",
+    "/master/weights",
+    "/master/maintenance/schedule",
+    "/master/maintenance/status",
+    "/master/allocator/explain?framework={framework}",
+    "/master/allocator/offer_constraints_debug",
+    "/master/flags",
+    "/version",
+];
+
+/// What it asks.
+enum Question {
+    /// A call, and the form in which it wants the answer.
+    Call(&'static str, MediaType),
+    /// An endpoint, with the query.
+    Endpoint(String),
+}
+
+/// Reads until the end.
+///
+/// # Errors
+/// If its node does not start.
+pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
+    let address = SocketAddr::from(ADDRESS);
+    let node = cluster.network.node(address, "eye").start().await.map_err(|error| error.to_string())?;
+    let mut random = SmallRng::seed_from_u64(seed);
+    loop {
+        sleep(Duration::from_millis(random.random_range(PAUSE))).await;
+        let question = Question::draw(&cluster, &mut random);
+        let masters = cluster.master_addresses();
+        let any = masters.choose(&mut random).copied().filter(|_| random.random_range(0..4) == 0);
+        let master = any.unwrap_or_else(|| cluster.leading_address());
+        let Some(answer) = request(&node, master, &question.ask(), question.media()).await else { continue };
+        match question.read(answer).await {
+            Ok(what) => cluster.truth.count(what),
+            Err(wrong) => {
+                let text = format!("{master} answers {question}: {wrong}");
+                cluster.truth.violation(Invariant::ReadsAgree, text);
+            }
+        }
+    }
+}
+
+impl Question {
+    fn draw(cluster: &Cluster, random: &mut SmallRng) -> Question {
+        if random.random() {
+            let media = if random.random() { MediaType::Json } else { MediaType::Protobuf };
+            return Question::Call(CALLS.choose(random).copied().unwrap_or_default(), media);
+        }
+        let mut agents = Vec::new();
+        cluster.registry.told(|told| agents.extend(told.agents().map(ToString::to_string)));
+        let frameworks = cluster.books().filter_map(|(book, _)| book.lock().framework.clone());
+        let frameworks: Vec<String> = frameworks.map(|id| id.to_string()).collect();
+        let any = |ids: &[String], random: &mut SmallRng| ids.choose(random).cloned().unwrap_or_default();
+        let (agent, framework) = (any(&agents, random), any(&frameworks, random));
+        let path = ENDPOINTS.choose(random).copied().unwrap_or_default();
+        Question::Endpoint(path.replace("{agent}", &agent).replace("{framework}", &framework))
+    }
+
+    fn ask(&self) -> Ask {
+        match self {
+            Question::Call(kind, _) => Ask::call(json!({ "type": kind })),
+            Question::Endpoint(path) => Ask::bare(Method::GET, path.clone()),
+        }
+    }
+
+    /// In which form it is answered.
+    fn media(&self) -> MediaType {
+        match self {
+            Question::Call(_, media) => *media,
+            Question::Endpoint(_) => MediaType::Json,
+        }
+    }
+
+    /// The framework that it asks to be explained may not be known, or not any more.
+    fn may_be_of_nobody(&self) -> bool {
+        matches!(self, Question::Endpoint(path) if path.contains("/explain"))
+    }
+
+    /// What an answer is to be counted as.
+    ///
+    /// # Errors
+    /// What is wrong with it. That it breaks off is not.
+    async fn read(&self, answer: ClientResponse) -> Result<&'static str, String> {
+        match answer.status.as_u16() {
+            200 => {}
+            307 if answer.header("Location").is_some_and(|to| to.starts_with("//")) => {
+                return Ok("reads that were led on");
+            }
+            404 if self.may_be_of_nobody() => return Ok("reads of what is not there"),
+            503 => return Ok("reads that came too early"),
+            other => {
+                let text = answer.text(LARGEST).await.unwrap_or_default();
+                return Err(format!("{other} {text}"));
+            }
+        }
+        let (content, wanted) = (answer.header("Content-Type").map(str::to_owned), self.media().as_str());
+        if content.as_deref() != Some(wanted) {
+            return Err(format!("in the form {content:?}, asked for was {wanted}"));
+        }
+        let Ok(body) = answer.bytes(LARGEST).await else { return Ok("reads that broke off") };
+        let reading = match self {
+            Question::Call(kind, media) => {
+                let response: Response = codec::decode(*media, &body).map_err(|error| error.to_string())?;
+                if response.r#type().name() != *kind {
+                    return Err(format!("with {}", response.r#type().name()));
+                }
+                Reading::of_call(response)
+            }
+            Question::Endpoint(_) => {
+                let answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+                Reading::of_endpoint(&answer)
+            }
+        };
+        reading.contradiction().map_or(Ok("reads"), Err)
+    }
+}
+
+impl std::fmt::Display for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Question::Call(kind, media) => write!(f, "{kind} as {}", media.as_str()),
+            Question::Endpoint(path) => f.write_str(path),
+        }
+    }
+}
