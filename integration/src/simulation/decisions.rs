@@ -175,12 +175,12 @@ impl Ask {
         Ask::endpoint(Method::POST, CALLS, body)
     }
 
-    /// A request to an older endpoint that takes JSON.
+    /// A request that says something in JSON.
     fn endpoint(method: Method, path: impl Into<String>, body: Value) -> Ask {
         Ask { path: path.into(), method, content: "application/json", body: body.to_string() }
     }
 
-    /// A request to an older endpoint that takes a form.
+    /// A request that says something as a form.
     fn form(path: impl Into<String>, fields: &[(&str, &str)]) -> Ask {
         let field =
             |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));

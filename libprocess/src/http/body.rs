@@ -163,13 +163,9 @@ impl State {
     fn hold(&mut self, bytes: usize) -> bool {
         self.share.as_mut().is_none_or(|share| share.set(bytes).is_ok())
     }
-
-    /// Who reads is woken from now on.
-    fn read_by(&mut self, reader: &Waker) {
-        set(&mut self.reader, reader);
-    }
 }
 
+/// This task is woken from now on.
 fn set(place: &mut Option<Waker>, waker: &Waker) {
     match place {
         Some(known) => known.clone_from(waker),
@@ -360,7 +356,7 @@ impl BodyReceiver {
             return Poll::Ready(Some(slice));
         }
         let mut state = self.shared.state.lock();
-        state.read_by(cx.waker());
+        set(&mut state.reader, cx.waker());
         if let Some(bytes) = state.queue.pop_front() {
             state.queued -= bytes.len();
             let queued = state.queued;
@@ -389,7 +385,7 @@ impl BodyReceiver {
         if !state.aborted
             && let Some(slice) = beginning.next()
         {
-            state.read_by(reader);
+            set(&mut state.reader, reader);
             return Some(slice);
         }
         state.opening = false;

@@ -8,9 +8,10 @@
 //! | `parts` | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
 //!
 //! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes, also
-//! when they are asked at the same moment: they are rendered once, and compressed once ([`SharedBytes`]). The master does nothing of this: it gives a snapshot away.
-//! Where the cluster is large, rendering has a thread of its own, so that it does not hold up who asks for little. Which
-//! questions there are, and how an answer looks, is the affair of `http` and `operator`.
+//! when they are asked at the same moment: they are rendered once, and compressed once ([`SharedBytes`]). The master does
+//! nothing of this: it gives a snapshot away. Where the cluster is large, rendering has a thread of its own, so that it
+//! does not hold up who asks for little. Which questions there are, and how an answer looks, is the affair of `http` and
+//! `operator`.
 
 pub(crate) mod document;
 pub(crate) mod list;
@@ -202,13 +203,13 @@ impl Reader {
     ) -> SharedBytes {
         let Self { node, renderings, snapshot } = self;
         let edition = Edition::of(&snapshot);
-        let renderings_of_all = renderings.clone();
+        let answers = renderings.clone();
         let make = async move || {
             let is_large = snapshot.size() >= LARGE;
             let work = move || render(&renderings, &snapshot).complete();
             if is_large { node.blocking(work).await } else { work() }
         };
-        renderings_of_all.body(question, edition, make).await
+        answers.body(question, edition, make).await
     }
 }
 
