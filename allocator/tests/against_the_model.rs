@@ -3,22 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-mod model;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::common::*;
+use crate::model::Model;
 use allocator::core::{OfferConstraintsFilter, Scope};
 use allocator::{Core, FrameworkOptions, Options, Quota};
-use common::*;
 use mesos::resources::{ResourceConversion, conversions};
 use mesos::v1::framework_info::capability::Type;
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::resource::{self, ReservationInfo, disk_info, reservation_info};
 use mesos::v1::{self, agent_info};
 use mesos::{AgentId, FrameworkId, ResourceLimits, ResourceQuantities, Resources};
-use model::Model;
 use proptest::prelude::*;
 
 const TOTALS: usize = 10;

@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common::*;
 use allocator::core::constraints::{ConstraintsError, OfferConstraintsFilter, RegexLimits};
-use common::*;
 use mesos::v1;
 
 /// From JSON, as schedulers send it.

@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::common::*;
 use allocator::core::Scope;
 use allocator::core::constraints::{OfferConstraintsFilter, RegexLimits};
 use allocator::core::explain::{
@@ -14,7 +13,6 @@ use allocator::core::explain::{
 };
 use allocator::options::SorterKind;
 use allocator::{Options, Quota};
-use common::*;
 use mesos::v1::framework_info::capability::Type;
 use mesos::v1::{self, DomainInfo};
 use mesos::{ResourceLimits, ResourceQuantities};

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::*;
+use crate::common::*;
 use mesos::v1::framework_info::capability::Type;
 
 /// Ghodsi et al., "Dominant Resource Fairness", 4.1: 9 cpus and 18 GB; A's tasks need 1 cpu and 4 GB,

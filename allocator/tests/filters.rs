@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::common::*;
 use allocator::Options;
 use allocator::core::Scope;
-use common::*;
 use mesos::v1;
 
 /// Upstream: `OfferFilter`.

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::common::*;
 use allocator::{Options, SorterKind};
-use common::*;
 
 fn by_lot(role_sorter: SorterKind, framework_sorter: SorterKind) -> Cluster {
     Cluster::with(Options { role_sorter, framework_sorter, ..Options::default() })

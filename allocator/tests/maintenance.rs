@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::common::actor::MILLISECOND;
+use crate::common::*;
 use allocator::core::{InverseOffers, UnavailableResources};
 use allocator::messages::*;
 use allocator::{Allocator, EventError, Options};
-use common::actor::MILLISECOND;
-use common::*;
 use libprocess::{Node, Pid, Recipient, testing};
 use mesos::v1::allocator::{InverseOfferStatus, inverse_offer_status};
 use mesos::{Resources, v1};

@@ -5,15 +5,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::common::actor::{MILLISECOND, Setup};
+use crate::common::*;
 use allocator::core::ResourceUse;
 use allocator::messages::*;
 use allocator::{Options, Quota};
-use common::actor::{MILLISECOND, Setup};
-use common::*;
 use libprocess::testing;
 use mesos::v1::framework_info::capability::Type;
 

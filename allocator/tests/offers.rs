@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::common::*;
 use allocator::{EventError, Options};
-use common::*;
 use mesos::v1::framework_info::capability::Type;
 use mesos::v1::{self, DomainInfo};
 

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common::*;
 use allocator::EventError;
-use common::*;
 use mesos::Resources;
 use mesos::resources::{ResourceConversion, conversions};
 use mesos::v1::framework_info::capability::Type;

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::common::*;
 use allocator::core::Scope;
 use allocator::core::constraints::{OfferConstraintsFilter, RegexLimits};
 use allocator::core::explain::{Question, Reason};
 use allocator::{Options, Quota, SorterKind};
-use common::*;
 use mesos::{ResourceLimits, ResourceQuantities};
 use proptest::prelude::*;
 

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::common::*;
 use allocator::Quota;
-use common::*;
 
 /// Upstream: `QuotaProvidesGuarantee`.
 #[test]

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::*;
+use crate::common::*;
 use mesos::v1::framework_info::capability::Type;
 
 fn sharing(cluster: &mut Cluster, name: &str, role: &str) {

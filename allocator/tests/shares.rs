@@ -4,12 +4,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::common::*;
 use allocator::core::RoleView;
-use common::*;
 use mesos::Resources;
 use mesos::v1::framework_info::capability::Type;
 

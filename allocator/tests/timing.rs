@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod common;
-
+use crate::common::actor::{MILLISECOND, Setup};
+use crate::common::*;
 use allocator::Options;
 use allocator::messages::*;
-use common::actor::{MILLISECOND, Setup};
-use common::*;
 use libprocess::testing;
 
 #[test]

@@ -11,20 +11,20 @@ use mesos::v1;
 
 use super::*;
 
-pub const MILLISECOND: Duration = Duration::from_millis(1);
+pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// What was offered, and when.
-pub type Heard = Vec<(Duration, Vec<Offer>)>;
+pub(crate) type Heard = Vec<(Duration, Vec<Offer>)>;
 
 /// An allocator, and a master that notes what is offered and when.
-pub struct Setup {
-    pub node: Node,
-    pub allocator: Address<Allocator>,
+pub(crate) struct Setup {
+    pub(crate) node: Node,
+    pub(crate) allocator: Address<Allocator>,
     heard: Arc<Mutex<Heard>>,
 }
 
 impl Setup {
-    pub async fn new(options: Options) -> Setup {
+    pub(crate) async fn new(options: Options) -> Setup {
         let node = Node::builder().offline().start().await.unwrap();
         let allocator = node.spawn_numbered(Allocator::new());
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -37,11 +37,11 @@ impl Setup {
         Setup { node, allocator, heard }
     }
 
-    pub fn add_framework(&self, name: &str, role: &str) {
+    pub(crate) fn add_framework(&self, name: &str, role: &str) {
         self.add_framework_of(name, framework_info(&[role]));
     }
 
-    pub fn add_framework_of(&self, name: &str, info: v1::FrameworkInfo) {
+    pub(crate) fn add_framework_of(&self, name: &str, info: v1::FrameworkInfo) {
         self.allocator.tell(AddFramework {
             id: framework_id(name),
             info,
@@ -51,12 +51,12 @@ impl Setup {
         });
     }
 
-    pub fn add_agent(&self, name: &str) {
+    pub(crate) fn add_agent(&self, name: &str) {
         self.add_agent_using(name, "cpus:4;mem:1024", &[]);
     }
 
     /// `used`: framework, role, resources.
-    pub fn add_agent_using(&self, name: &str, total: &str, used: &[(&str, &str, &str)]) {
+    pub(crate) fn add_agent_using(&self, name: &str, total: &str, used: &[(&str, &str, &str)]) {
         let used = used
             .iter()
             .map(|(framework, role, text)| (framework_id(framework), resources(text).allocated_to(role)));
@@ -70,11 +70,11 @@ impl Setup {
         });
     }
 
-    pub fn set_quota(&self, role: &str, quota: Quota) {
+    pub(crate) fn set_quota(&self, role: &str, quota: Quota) {
         self.allocator.tell(UpdateQuota { role: role.into(), quota });
     }
 
-    pub fn recover(&self, offer: &Offer, text: &str, is_allocated: bool, refuse_seconds: Option<f64>) {
+    pub(crate) fn recover(&self, offer: &Offer, text: &str, is_allocated: bool, refuse_seconds: Option<f64>) {
         self.allocator.tell(RecoverResources {
             framework: framework_id(&offer.framework),
             agent: agent_id(&offer.agent),
@@ -85,35 +85,29 @@ impl Setup {
     }
 
     /// What was offered since the last call.
-    pub fn heard(&self) -> Heard {
+    pub(crate) fn heard(&self) -> Heard {
         std::mem::take(&mut self.heard.lock().unwrap())
     }
 
     /// The only offer that was made since the last call.
     #[track_caller]
-    pub fn only_heard(&self) -> Offer {
+    pub(crate) fn only_heard(&self) -> Offer {
         let offers: Vec<Offer> = self.heard().into_iter().flat_map(|(_, offers)| offers).collect();
         assert_eq!(offers.len(), 1, "{offers:?}");
         offers[0].clone()
     }
 
-    pub async fn pass(&self, time: Duration) {
+    pub(crate) async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;
         testing::settle().await;
     }
 
-    pub fn runs(&self) -> f64 {
+    pub(crate) fn runs(&self) -> f64 {
         self.node.metrics().value("allocator/mesos/allocation_runs").unwrap()
     }
 
     /// A metric of the allocator.
-    pub fn metric(&self, name: &str) -> Option<f64> {
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
         self.node.metrics().value(&format!("allocator/mesos/{name}"))
-    }
-
-    /// A metric, once figures have been counted anew, which every periodic run does.
-    pub async fn metric_later(&self, name: &str) -> Option<f64> {
-        self.pass(1100 * MILLISECOND).await;
-        self.metric(name)
     }
 }

@@ -1,56 +1,55 @@
 //! A cluster for tests of the core: agents and frameworks by name, offers as text.
 
-#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-pub mod actor;
+pub(crate) mod actor;
 mod make;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-pub use allocator::FrameworkOptions;
+pub(crate) use allocator::FrameworkOptions;
 use allocator::core::{Core, Scope};
 use allocator::{Offers, Options};
 use mesos::v1::{self, agent_info, framework_info};
 use mesos::{AgentId, FrameworkId, Resources};
 
-pub use make::*;
+pub(crate) use make::*;
 
 /// A second of the core's time.
-pub const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// One offer: framework, role, agent, resources without allocation info.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Offer {
-    pub framework: String,
-    pub role: String,
-    pub agent: String,
-    pub resources: Resources,
+pub(crate) struct Offer {
+    pub(crate) framework: String,
+    pub(crate) role: String,
+    pub(crate) agent: String,
+    pub(crate) resources: Resources,
 }
 
-pub struct Cluster {
-    pub core: Core,
-    pub now: Duration,
+pub(crate) struct Cluster {
+    pub(crate) core: Core,
+    pub(crate) now: Duration,
 }
 
-pub fn resources(text: &str) -> Resources {
+pub(crate) fn resources(text: &str) -> Resources {
     Resources::parse(text, "*").unwrap()
 }
 
-pub fn framework_id(name: &str) -> FrameworkId {
+pub(crate) fn framework_id(name: &str) -> FrameworkId {
     FrameworkId::from(name)
 }
 
-pub fn agent_id(name: &str) -> AgentId {
+pub(crate) fn agent_id(name: &str) -> AgentId {
     AgentId::from(name)
 }
 
-pub fn agent_info(name: &str) -> v1::AgentInfo {
+pub(crate) fn agent_info(name: &str) -> v1::AgentInfo {
     v1::AgentInfo { hostname: format!("{name}.example"), ..Default::default() }
 }
 
-pub fn agent_capabilities() -> Vec<agent_info::Capability> {
+pub(crate) fn agent_capabilities() -> Vec<agent_info::Capability> {
     use agent_info::capability::Type;
     [Type::MultiRole, Type::HierarchicalRole, Type::ReservationRefinement]
         .map(|kind| agent_info::Capability { r#type: Some(kind as i32) })
@@ -58,12 +57,12 @@ pub fn agent_capabilities() -> Vec<agent_info::Capability> {
 }
 
 /// A MULTI_ROLE framework in some roles.
-pub fn framework_info(roles: &[&str]) -> v1::FrameworkInfo {
+pub(crate) fn framework_info(roles: &[&str]) -> v1::FrameworkInfo {
     use framework_info::capability::Type;
     framework_with(roles, &[Type::MultiRole, Type::ReservationRefinement])
 }
 
-pub fn framework_with(
+pub(crate) fn framework_with(
     roles: &[&str],
     capabilities: &[framework_info::capability::Type],
 ) -> v1::FrameworkInfo {
@@ -78,16 +77,16 @@ pub fn framework_with(
     }
 }
 
-pub fn refuse(seconds: f64) -> v1::Filters {
+pub(crate) fn refuse(seconds: f64) -> v1::Filters {
     v1::Filters { refuse_seconds: Some(seconds) }
 }
 
-pub fn set(names: &[&str]) -> BTreeSet<String> {
+pub(crate) fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// What is in a run's result, one by one.
-pub fn list(offers: &Offers) -> Vec<Offer> {
+pub(crate) fn list(offers: &Offers) -> Vec<Offer> {
     let mut list = Vec::new();
     for (framework, by_role) in offers {
         for (role, by_agent) in by_role {
@@ -106,20 +105,20 @@ pub fn list(offers: &Offers) -> Vec<Offer> {
 }
 
 impl Cluster {
-    pub fn new() -> Cluster {
+    pub(crate) fn new() -> Cluster {
         Cluster::with(Options::default())
     }
 
-    pub fn with(options: Options) -> Cluster {
+    pub(crate) fn with(options: Options) -> Cluster {
         Cluster { core: Core::new(options, 0), now: SECOND }
     }
 
-    pub fn agent(&mut self, name: &str, total: &str) {
+    pub(crate) fn agent(&mut self, name: &str, total: &str) {
         self.agent_using(name, total, &[]);
     }
 
     /// `used`: framework, role, resources.
-    pub fn agent_using(&mut self, name: &str, total: &str, used: &[(&str, &str, &str)]) {
+    pub(crate) fn agent_using(&mut self, name: &str, total: &str, used: &[(&str, &str, &str)]) {
         let mut by_framework: BTreeMap<FrameworkId, Resources> = BTreeMap::new();
         for (framework, role, text) in used {
             *by_framework.entry(framework_id(framework)).or_default() += resources(text).allocated_to(role);
@@ -130,45 +129,45 @@ impl Cluster {
             .unwrap();
     }
 
-    pub fn framework(&mut self, name: &str, roles: &[&str]) {
+    pub(crate) fn framework(&mut self, name: &str, roles: &[&str]) {
         self.framework_of(name, &framework_info(roles));
     }
 
-    pub fn framework_of(&mut self, name: &str, info: &v1::FrameworkInfo) {
+    pub(crate) fn framework_of(&mut self, name: &str, info: &v1::FrameworkInfo) {
         self.core
             .add_framework(&framework_id(name), info, &BTreeMap::new(), true, &FrameworkOptions::default())
             .unwrap();
     }
 
     /// What events ask for.
-    pub fn run(&mut self) -> Vec<Offer> {
+    pub(crate) fn run(&mut self) -> Vec<Offer> {
         self.run_over(Scope::Marked)
     }
 
     /// A periodic run, one interval later.
-    pub fn tick(&mut self) -> Vec<Offer> {
+    pub(crate) fn tick(&mut self) -> Vec<Offer> {
         self.now += SECOND;
         self.run_over(Scope::All)
     }
 
-    pub fn run_over(&mut self, scope: Scope) -> Vec<Offer> {
+    pub(crate) fn run_over(&mut self, scope: Scope) -> Vec<Offer> {
         let grants = self.core.allocate(self.now, scope);
         assert!(self.core.balances(), "the books do not balance after a run");
         list(&self.core.offers(&grants))
     }
 
     /// The only offer of a periodic run.
-    pub fn only_offer(&mut self) -> Offer {
+    pub(crate) fn only_offer(&mut self) -> Offer {
         let mut offers = self.tick();
         assert_eq!(offers.len(), 1, "{offers:?}");
         offers.remove(0)
     }
 
-    pub fn decline(&mut self, offer: &Offer, seconds: f64) {
+    pub(crate) fn decline(&mut self, offer: &Offer, seconds: f64) {
         self.give_back(offer, &offer.resources.clone(), Some(refuse(seconds)));
     }
 
-    pub fn give_back(&mut self, offer: &Offer, part: &Resources, filters: Option<v1::Filters>) {
+    pub(crate) fn give_back(&mut self, offer: &Offer, part: &Resources, filters: Option<v1::Filters>) {
         let (framework, agent) = (framework_id(&offer.framework), agent_id(&offer.agent));
         let part = part.allocated_to(&offer.role);
         self.core.recover_resources(&framework, &agent, &part, filters.as_ref(), false, self.now).unwrap();
@@ -176,7 +175,7 @@ impl Cluster {
     }
 
     /// A framework launches a task out of an offer and declines the rest.
-    pub fn launch(&mut self, offer: &Offer, task: &str, refuse_seconds: f64) {
+    pub(crate) fn launch(&mut self, offer: &Offer, task: &str, refuse_seconds: f64) {
         let task = resources(task);
         assert!(offer.resources.contains(&task), "{} does not fit into {}", task, offer.resources);
         let used = task.allocated_to(&offer.role);
@@ -184,7 +183,7 @@ impl Cluster {
         self.give_back(offer, &(&offer.resources - &task), Some(refuse(refuse_seconds)));
     }
 
-    pub fn task_ends(&mut self, offer: &Offer, task: &str) {
+    pub(crate) fn task_ends(&mut self, offer: &Offer, task: &str) {
         let (framework, agent) = (framework_id(&offer.framework), agent_id(&offer.agent));
         let task = resources(task).allocated_to(&offer.role);
         self.core.recover_resources(&framework, &agent, &task, None, true, self.now).unwrap();
@@ -193,7 +192,7 @@ impl Cluster {
 }
 
 /// Offers as `framework/role@agent: resources`, in order.
-pub fn told(offers: &[Offer]) -> Vec<String> {
+pub(crate) fn told(offers: &[Offer]) -> Vec<String> {
     offers
         .iter()
         .map(|offer| format!("{}/{}@{}: {}", offer.framework, offer.role, offer.agent, offer.resources))
@@ -201,7 +200,7 @@ pub fn told(offers: &[Offer]) -> Vec<String> {
 }
 
 /// Who got how many offers.
-pub fn counts(offers: &[Offer]) -> BTreeMap<String, usize> {
+pub(crate) fn counts(offers: &[Offer]) -> BTreeMap<String, usize> {
     offers.iter().fold(BTreeMap::new(), |mut counts, offer| {
         *counts.entry(offer.framework.clone()).or_default() += 1;
         counts
