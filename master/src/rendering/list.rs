@@ -16,6 +16,9 @@ const WINDOW: usize = 8;
 /// Entities in a row that are not found near by, until all are looked up.
 const PATIENCE: usize = 64;
 
+/// After so many entities the core is given to a thread that waits for it: actors wait for less than rendering takes.
+const BREATH: usize = 64;
+
 /// After so many entities it is known how long they are.
 const SAMPLE: usize = 32;
 
@@ -74,6 +77,9 @@ impl<T> List<T> {
         // Neighbours that are still neighbours are copied at once, with what stands between them.
         let mut run: Option<(usize, usize)> = None;
         for (place, entry) in entries.iter().enumerate() {
+            if place % BREATH == BREATH - 1 {
+                std::thread::yield_now();
+            }
             if place == SAMPLE {
                 // They are alike: what is to come is about as long, and the buffer need not grow step by step.
                 bytes.reserve((bytes.len() / SAMPLE * entries.len()).saturating_sub(bytes.len()));
