@@ -3,13 +3,16 @@
 //! Tasks of a checkpointing framework, each with one update on its way at a time, as executors send them: the next one
 //! follows when the agent has said that the last one is stored. A framework acknowledges each as soon as it is
 //! forwarded, so that half of the records are acknowledgements. The real StatusUpdateManager with its journal, on the
-//! disk that the build is on.
+//! disk that the build is on, and on a node with threads as a daemon's, so that an update waits for the disk and for what is
+//! done meanwhile, as there.
 //!
 //! The first updates of all streams come at once, and bring copies along of what says whose they are: tasks are launched
 //! once, and report for long, so that their latency is a figure of its own. The others are counted from then on.
 //!
 //! The comparator, in turns with it: a loop that appends the records of such updates to the logs of 64 tasks, and syncs
-//! after each. (Upstream syncs twice for each update: its acknowledgement, too.)
+//! after each. (Upstream syncs twice for each update: its acknowledgement, too.) Beside them a loop that writes 40,000 bytes,
+//! as many as a group of 128 updates and acknowledgements has, over those of a file, and syncs: what the disk itself does to
+//! a group.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -42,7 +45,7 @@ fn main() -> ExitCode {
         "medians of {ROUNDS} rounds, {} s each; the clock of a latency runs from Deliver to Stored",
         TURN.as_secs()
     ));
-    let (directories, mut syncs) = (Directories::default(), Vec::new());
+    let (directories, mut syncs, mut groups) = (Directories::default(), Vec::new(), Vec::new());
     let mut latencies = STREAMS.map(|_| Latencies::default());
     let [one, many, more] = &mut latencies;
     let turns = in_turn(
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
             &mut || together(&directories, STREAMS[0], one),
             &mut || together(&directories, STREAMS[1], many),
             &mut || together(&directories, STREAMS[2], more),
+            &mut || grouped(&directories, &mut groups),
         ],
     );
     let sync = syncs.iter().sum::<f64>() / syncs.len() as f64;
@@ -60,6 +64,13 @@ fn main() -> ExitCode {
     report.figure("one sync in it, median", quantile(&syncs, 0.5), "ms", Target::None);
     let slow = quantile(&syncs, 0.99);
     report.figure("one sync in it, 99th percentile", slow, "ms", Target::None);
+    report.figure(
+        "one sync of 40,000 bytes, mean",
+        groups.iter().sum::<f64>() / groups.len() as f64,
+        "ms",
+        Target::None,
+    );
+    report.figure("one sync of 40,000 bytes, 99th percentile", quantile(&groups, 0.99), "ms", Target::None);
     for (index, (streams, latencies)) in STREAMS.into_iter().zip(&latencies).enumerate() {
         let shared = streams >= 64;
         let target = |target| if shared { target } else { Target::None };
@@ -174,6 +185,29 @@ fn alone(directories: &Directories, syncs: &mut Vec<f64>) -> f64 {
     written as f64 / began.elapsed().as_secs_f64()
 }
 
+/// Groups that are synced one by one in a file that has room for them: how many a second.
+fn grouped(directories: &Directories, syncs: &mut Vec<f64>) -> f64 {
+    const GROUP: u64 = 40_000;
+    const FILE: u64 = 64 << 20;
+    let file = directories.make().join("groups");
+    let zeros = vec![0; 1 << 20];
+    for at in (0..FILE).step_by(zeros.len()) {
+        HostDisk.write_at(&file, at, &zeros, Durability::Process).expect("the disk can be written");
+    }
+    HostDisk.sync_file(&file).expect("the disk can be written");
+    let group = vec![1; usize::try_from(GROUP).expect("it is small")];
+    let began = bench::now();
+    let mut written = 0_u64;
+    while began.elapsed() < TURN {
+        let before = bench::now();
+        let at = written % (FILE / GROUP) * GROUP;
+        HostDisk.write_at(&file, at, &group, Durability::Host).expect("the disk can be written");
+        syncs.push(before.elapsed().as_secs_f64() * 1e3);
+        written += 1;
+    }
+    written as f64 / began.elapsed().as_secs_f64()
+}
+
 /// How long updates took, in milliseconds.
 #[derive(Default)]
 struct Latencies {
@@ -217,8 +251,8 @@ impl Driver {
     }
 
     fn stored(&mut self, stored: &Stored) {
-        let found = self.streams.iter().position(|stream| stream.task == stored.task);
-        let index = found.expect("it was sent");
+        let number = stored.task.as_str().strip_prefix("task-").and_then(|number| number.parse().ok());
+        let index: usize = number.expect("it was sent");
         let stream = &mut self.streams[index];
         let latency = stream.began.elapsed().as_secs_f64() * 1e3;
         stream.stored += 1;
@@ -250,7 +284,7 @@ impl Driver {
 fn together(directories: &Directories, streams: usize, latencies: &mut Latencies) -> f64 {
     libprocess::run(async {
         let directory = directories.make();
-        let node = Node::builder().offline().start().await.expect("a node");
+        let node = Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.expect("a port is free");
         let manager = node.spawn_numbered(StatusUpdateManager::new());
         let (over, ended) = tokio::sync::oneshot::channel();
         let now = bench::now();

@@ -9,7 +9,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -52,6 +52,14 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// # Errors
     /// The system's.
     fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()>;
+
+    /// Writes over the bytes of a file from `offset` on, and beyond its end if they are more; makes it if there is none.
+    /// What lies between its end and the offset is zeros. Where nothing is added, syncing it is cheaper: the disk need not
+    /// learn of another length.
+    ///
+    /// # Errors
+    /// The system's.
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8], durability: Durability) -> io::Result<()>;
 
     /// Makes the content of a file durable that was written before.
     ///
@@ -185,6 +193,12 @@ impl Disk for HostDisk {
         HostDisk::put(OpenOptions::new().create(true).append(true).open(path)?, bytes, durability)
     }
 
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        HostDisk::put(file, bytes, durability)
+    }
+
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_data()
     }
@@ -290,6 +304,12 @@ pub(crate) mod tests {
         disk.append(&file, b"+two", Durability::Host).unwrap();
         assert_eq!(disk.read(&file).unwrap(), b"one+two");
         disk.truncate(&file, 3).unwrap();
+        let patched = root.join("a/patched");
+        disk.write_at(&patched, 2, b"cdef", Durability::Process).unwrap();
+        disk.write_at(&patched, 3, b"D", Durability::Host).unwrap();
+        disk.write_at(&patched, 5, b"FG", Durability::Host).unwrap();
+        assert_eq!(disk.read(&patched).unwrap(), b"\0\0cDeFG");
+        disk.remove(&patched).unwrap();
         disk.append(&root.join("a/new"), b"new", Durability::Process).unwrap();
         assert_eq!(disk.read(&root.join("a/new")).unwrap(), b"new");
         disk.rename(&file, &root.join("a/new")).unwrap();

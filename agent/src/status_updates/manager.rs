@@ -16,15 +16,15 @@
 //! | `SpillDue` | itself, a second after something was written | has the tasks' own logs written |
 //!
 //! What must be on the disk goes into the [`journal`] in groups: while one is being written and
-//! synced, the next one gathers. One thing is done to the journal at a time, on a thread for what blocks; only the
-//! sync of the whole file system, before old segments are removed, goes on beside. The tasks' own logs are written in
-//! parts, with groups between them: hundreds of files take longer than a sync.
+//! synced, the next one gathers, and it begins before what follows from the first is done. One thing is done to the journal
+//! at a time, on a thread for what blocks. Beside it, on other threads: the tasks' own logs are written, since hundreds of
+//! files take longer than a sync; and the whole file system is synced before old segments are removed.
 //!
 //! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use libprocess::disk::Disk;
@@ -207,8 +207,6 @@ enum Effect {
 enum Work {
     /// A group, and what happens once it is on the disk.
     Write(Vec<Record>, Vec<Effect>),
-    /// Some of the tasks' own logs are brought up to date.
-    Spill,
     /// A new segment is begun, and the old ones go.
     Rotate,
 }
@@ -231,9 +229,11 @@ pub struct StatusUpdateManager {
     journal: Option<Journal>,
     writing: bool,
     spill: Spill,
-    /// A part of the tasks' own logs was written last: now it is a group's turn.
-    spilled_last: bool,
-    /// Segments of the journal wait for the file system.
+    /// The tasks' own logs are being written.
+    spilling: bool,
+    /// They have been, and the journal does not know yet.
+    spilled: bool,
+    /// Segments of the journal wait for the tasks' own logs and the file system.
     retiring: bool,
     /// The disk has failed. What it has is unknown then, so that nothing is written or promised any more.
     failed: bool,
@@ -346,27 +346,34 @@ impl StatusUpdateManager {
         if self.writing || self.failed {
             return;
         }
-        let has_group = !self.unwritten.is_empty() || !self.effects.is_empty();
-        let (mut spill, mut rotate) = (false, false);
-        if let Some(journal) = &mut self.journal {
-            if self.spill == Spill::Idle && journal.has_unspilled() {
-                self.spill = Spill::Armed;
-                ctx.after(SPILL_AFTER, SpillDue);
-            }
-            if self.spill == Spill::Due || journal.must_spill() {
-                // A timer that is set may find nothing to do.
-                self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
-                journal.begin_spill();
-            }
-            spill = journal.is_spilling() && !(self.spilled_last && has_group);
-            rotate = journal.is_full() && !self.retiring;
+        let Some(journal) = &mut self.journal else { return self.write_group(ctx) };
+        if std::mem::take(&mut self.spilled) {
+            journal.end_spill();
         }
-        self.spilled_last = spill;
-        if spill {
-            self.start(Work::Spill, ctx);
-        } else if rotate {
-            self.start(Work::Rotate, ctx);
-        } else if has_group {
+        if self.spill == Spill::Idle && journal.has_unspilled() {
+            self.spill = Spill::Armed;
+            ctx.after(SPILL_AFTER, SpillDue);
+        }
+        let (is_full, is_flooded) = (journal.is_full(), journal.is_flooded());
+        let must_spill = self.spill == Spill::Due || journal.must_spill();
+        if is_full && !self.spilling && !self.retiring {
+            return self.start(Work::Rotate, ctx);
+        }
+        if must_spill && !self.spilling {
+            // A timer that is set may find nothing to do.
+            self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
+            self.spill(Vec::new(), ctx);
+        }
+        // What waits has a bound, and what is removed may not be written again.
+        if self.spilling && (is_flooded || self.unwritten.iter().any(Record::removes)) {
+            return;
+        }
+        self.write_group(ctx);
+    }
+
+    /// Writes all that waits as one group, if something does.
+    fn write_group(&mut self, ctx: &mut Context<Self>) {
+        if !self.unwritten.is_empty() || !self.effects.is_empty() {
             let records = std::mem::take(&mut self.unwritten);
             let effects = std::mem::take(&mut self.effects);
             self.start(Work::Write(records, effects), ctx);
@@ -390,19 +397,50 @@ impl StatusUpdateManager {
             manager.journal = journal;
             match done {
                 Ok(Done { effects, ended }) => {
-                    manager.retire(ended, ctx);
-                    for effect in effects {
-                        match effect {
-                            Effect::New(update, origin) => manager.store(*update, origin, ctx),
-                            Effect::Repeated(stored) => manager.tell_stored(stored),
-                            Effect::Over(acknowledged) => manager.tell_acknowledged(acknowledged),
-                            Effect::Vacated(vacated) => {
-                                if let Some(owner) = &manager.owner {
-                                    owner.vacated.tell(vacated);
-                                }
-                            }
-                        }
+                    if !ended.is_empty() {
+                        manager.retiring = true;
+                        manager.spill(ended, ctx);
                     }
+                    // The disk has something to do meanwhile.
+                    manager.work(ctx);
+                    for effect in effects {
+                        manager.take_effect(effect, ctx);
+                    }
+                }
+                Err(error) => manager.fail(error),
+            }
+        });
+    }
+
+    fn take_effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::New(update, origin) => self.store(*update, origin, ctx),
+            Effect::Repeated(stored) => self.tell_stored(stored),
+            Effect::Over(acknowledged) => self.tell_acknowledged(acknowledged),
+            Effect::Vacated(vacated) => {
+                if let Some(owner) = &self.owner {
+                    owner.vacated.tell(vacated);
+                }
+            }
+        }
+    }
+
+    /// Writes what waits for the tasks' own logs, then removes the segments of the journal that were `ended` before.
+    fn spill(&mut self, ended: Vec<PathBuf>, ctx: &mut Context<Self>) {
+        let Some(journal) = &mut self.journal else { return };
+        self.spilling = true;
+        let unspilled = journal.begin_spill();
+        let node = ctx.node().clone();
+        let spill = async move {
+            let disk = node.disk().clone();
+            node.blocking(move || journal::spill(&*disk, &unspilled)).await
+        };
+        ctx.defer(spill, |manager, spilled, ctx| {
+            manager.spilling = false;
+            manager.spilled = true;
+            match spilled {
+                Ok(()) => {
+                    manager.retire(ended, ctx);
                     manager.work(ctx);
                 }
                 Err(error) => manager.fail(error),
@@ -412,9 +450,11 @@ impl StatusUpdateManager {
 
     /// Removes segments of the journal once the disk has everything that is in them.
     fn retire(&mut self, segments: Vec<PathBuf>, ctx: &mut Context<Self>) {
-        let Some(journal) = self.journal.as_ref().filter(|_| !segments.is_empty()) else { return };
-        self.retiring = true;
-        let (node, directory) = (ctx.node().clone(), journal.directory().to_path_buf());
+        let Some(directory) = segments.first().and_then(|segment| segment.parent()).map(Path::to_path_buf)
+        else {
+            return;
+        };
+        let node = ctx.node().clone();
         let retire = async move {
             let disk = node.disk().clone();
             node.blocking(move || journal::retire(&*disk, &directory, &segments)).await
@@ -457,9 +497,8 @@ fn perform(disk: &dyn Disk, journal: &mut Option<Journal>, work: Work) -> Result
             }
             Ok(Done { effects, ..Done::default() })
         }
-        (Work::Spill, Some(journal)) => journal.spill(disk).map(|()| Done::default()),
         (Work::Rotate, Some(journal)) => journal.rotate(disk).map(|ended| Done { ended, ..Done::default() }),
-        (Work::Spill | Work::Rotate, None) => Ok(Done::default()),
+        (Work::Rotate, None) => Ok(Done::default()),
     }
 }
 

@@ -205,6 +205,10 @@ impl Disk for Mount {
         self.put(path, bytes, durability, Volume::append)
     }
 
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8], durability: Durability) -> io::Result<()> {
+        self.put(path, bytes, durability, |volume, path, bytes| volume.write_at(path, offset, bytes))
+    }
+
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         self.change(1, |volume, _| volume.sync_file(path))
     }
@@ -349,6 +353,35 @@ mod tests {
             }
         }
         assert!(torn > 50 && holes > 5 && names > 50 && whole > 0, "{torn} {holes} {names} {whole}");
+    }
+
+    #[test]
+    fn of_what_was_written_over_a_power_failure_takes_any_part_and_leaves_what_was_there_before() {
+        let (mut old, mut new, mut mixed, mut lengths) = (0, 0, 0, BTreeSet::new());
+        for seed in 0..200 {
+            let (disk, file) = (disk(seed), Path::new("/file"));
+            let mount = disk.mount();
+            mount.write(file, &[b'o'; 3000], Durability::Host).unwrap();
+            mount.sync_directory(Path::new("/")).unwrap();
+            mount.write_at(file, 1000, &[b's'; 100], Durability::Host).unwrap();
+            mount.write_at(file, 1100, &[b'n'; 2400], Durability::Process).unwrap();
+            let lost = disk.lose_power();
+            let left = mount.read(file).unwrap();
+            assert!((3000..=3500).contains(&left.len()), "{}", left.len());
+            assert!(
+                left[..1000].iter().all(|byte| *byte == b'o') && left[1000..1100].iter().all(|b| *b == b's')
+            );
+            assert!(left[1100..3000].iter().all(|byte| b"on".contains(byte)));
+            assert!(left[3000..].iter().all(|byte| b"\0n".contains(byte)));
+            let count = left.iter().filter(|byte| **byte == b'n').count();
+            assert_eq!(lost == Lost::default(), count == 2400);
+            old += usize::from(count == 0);
+            new += usize::from(count == 2400);
+            // Not even the first of it.
+            mixed += usize::from(left[1100] == b'o' && count > 0);
+            lengths.insert(left.len());
+        }
+        assert!(old > 5 && new > 5 && mixed > 20 && lengths.len() > 20, "{old} {new} {mixed} {lengths:?}");
     }
 
     /// Who cuts it dies before that is synced.

@@ -2,7 +2,8 @@
 //!
 //! A name or a byte that was not synced may be lost ([`Volume::lose_power`]): a file that was appended to keeps a part of
 //! what was not synced, cut anywhere, and perhaps with holes: a disk writes in any order, and what it had not written yet
-//! reads as zeros. One that was rewritten is as it was, empty, or a part of the new; and of the changes to the names in a
+//! reads as zeros. One that was written over has the old bytes or the new ones, at each place. One that was replaced or cut is
+//! as it was, empty, or a part of the new; and of the changes to the names in a
 //! directory that were not synced, the first few have happened. Links in the middle of a path are not followed. It knows nothing of processes: those are in [`super::disk`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,6 +90,8 @@ struct File {
     durable: Option<Vec<u8>>,
     /// The first so many bytes are in both, and were not written since: no power failure takes them.
     kept: usize,
+    /// It was replaced or cut since it was synced; otherwise every byte of `durable` has its place in `data`.
+    replaced: bool,
 }
 
 impl File {
@@ -100,8 +103,16 @@ impl File {
         }
     }
 
+    /// It has another content or length, in place of what it had.
+    fn replace(&mut self, kept: usize) {
+        self.unsynced();
+        self.kept = self.kept.min(kept);
+        self.replaced = true;
+    }
+
     fn sync(&mut self) {
         self.durable = None;
+        self.replaced = false;
     }
 }
 
@@ -213,8 +224,7 @@ impl Volume {
     /// Other bytes take the place of those of a file; makes it if there is none.
     pub(super) fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let file = self.open(path)?;
-        file.unsynced();
-        file.kept = 0;
+        file.replace(0);
         bytes.clone_into(&mut file.data);
         Ok(())
     }
@@ -232,9 +242,20 @@ impl Volume {
         let id = self.find(path)?;
         let file = self.file(id)?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        file.unsynced();
-        file.kept = file.kept.min(length);
+        file.replace(length);
         file.data.resize(length, 0);
+        Ok(())
+    }
+
+    /// Bytes in the place of those that a file has from `offset` on, or behind its end; makes it if there is none.
+    pub(super) fn write_at(&mut self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let file = self.open(path)?;
+        file.unsynced();
+        file.kept = file.kept.min(offset);
+        let end = offset + bytes.len();
+        file.data.resize(file.data.len().max(end), 0);
+        file.data[offset..end].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -338,7 +359,12 @@ impl Volume {
                 }
                 Kind::File(file) => {
                     let Some(durable) = file.durable.take() else { continue };
-                    let left = remains(&durable, &file.data, file.kept, random);
+                    let replaced = std::mem::take(&mut file.replaced);
+                    let left = if replaced || file.data.starts_with(&durable) {
+                        remains(&durable, &file.data, file.kept, random)
+                    } else {
+                        mixture(&durable, &file.data, file.kept, random)
+                    };
                     lost.files += usize::from(left != file.data);
                     file.data = left;
                 }
@@ -395,4 +421,27 @@ fn remains(durable: &[u8], data: &[u8], kept: usize, random: &mut SmallRng) -> V
         1 => data[..kept].to_vec(),
         _ => data[..random.random_range(kept..=data.len())].to_vec(),
     }
+}
+
+/// What a power failure leaves of a file that was written over, of which so many bytes are the same in any case: it is as
+/// long as it was, or longer, and each of its sectors has the old bytes, the new ones, or some of the new ones.
+fn mixture(durable: &[u8], data: &[u8], kept: usize, random: &mut SmallRng) -> Vec<u8> {
+    let share = match random.random_range(0..10) {
+        0 => 0.0,
+        1 => return data.to_vec(),
+        _ => random.random_range(0.0..1.0),
+    };
+    let length = random.random_range(durable.len()..=data.len());
+    let mut left = durable.to_vec();
+    left.resize(length, 0);
+    let mut at = kept;
+    while at < length {
+        let end = length.min((at / SECTOR + 1) * SECTOR);
+        if random.random_bool(share) {
+            let end = if random.random_bool(0.2) { random.random_range(at..=end) } else { end };
+            left[at..end].copy_from_slice(&data[at..end]);
+        }
+        at = (at / SECTOR + 1) * SECTOR;
+    }
+    left
 }

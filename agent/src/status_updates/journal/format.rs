@@ -1,8 +1,8 @@
 //! How the journal stands on the disk, byte by byte.
 //!
 //! ```text
-//! segment = "mesos-updates-1\n" frame*
-//! frame   = length (u32) | crc32 of the body (u32) | crc32 of those eight bytes (u32) | body     a group, or a part of one above 1 MiB: whole or not at all
+//! segment = "mesos-updates-2\n" frame* zero*                             zeros: room that the file has already
+//! frame   = length (u32) | crc32 of the body (u32) | crc32 of those eight bytes (u32) | body | end (u8)     a group, or a part of one above 1 MiB: whole or not at all
 //! body    = 5 (u8) | synced (u64) | entry*              so many bytes of the segment were on the disk for sure when it was written
 //! entry   = kind (u8) | path | text                     kind 1: an owner's content, 2: an owner that is a link
 //!         | 3 (u8)    | path | offset (u64) | text      bytes of a task's log
@@ -15,17 +15,26 @@
 //! `synced` tells that from the damage of what was promised. The first agents with a journal did not write it; they are
 //! read as if each frame had been synced before the next one was written.
 //!
+//! A process that dies while it writes leaves the first bytes of its frame, and zeros behind them. The `end` of a frame is
+//! no zero, so that this is told from a frame that was written as a whole, and damaged.
+//!
+//! Version 1 had neither zeros nor ends. It is read, and not gone on with: what follows is a segment of its own.
+//!
 //! Numbers are little endian. Pure.
 
 use crc32fast::hash;
 
 /// How every segment begins. The number counts versions of this format.
-pub const HEAD: &[u8] = b"mesos-updates-1\n";
+pub const HEAD: &[u8] = b"mesos-updates-2\n";
+/// How those of the version before begin.
+const HEAD_1: &[u8] = b"mesos-updates-1\n";
 /// What all versions have in common.
 const NAME: &[u8] = b"mesos-updates-";
 
 /// Bytes before the body of a frame.
 const FRAME_HEAD: usize = 12;
+/// The byte behind the body.
+const END: u8 = 0xff;
 
 /// The kind of what a body begins with.
 const SYNCED: u8 = 5;
@@ -87,8 +96,10 @@ pub struct Segment {
     pub entries: Vec<Entry>,
     /// How many bytes those take.
     pub whole: usize,
-    /// What follows them.
+    /// What follows them, if it is something else than room.
     pub fault: Option<Fault>,
+    /// It is of the version before.
+    pub is_old: bool,
 }
 
 /// A frame with these entries. So many bytes of its segment, from the start, are `synced` already.
@@ -104,6 +115,7 @@ pub fn frame(entries: &[Entry], synced: u64) -> Vec<u8> {
     head[4..8].copy_from_slice(&hash(body).to_le_bytes());
     let check = hash(&head[..8]);
     head[8..].copy_from_slice(&check.to_le_bytes());
+    bytes.push(END);
     bytes
 }
 
@@ -148,30 +160,34 @@ fn count(bytes: &[u8]) -> u32 {
 
 /// Reads a segment.
 pub fn read(bytes: &[u8]) -> Segment {
-    let mut segment = Segment { entries: Vec::new(), whole: 0, fault: None };
+    let mut segment =
+        Segment { entries: Vec::new(), whole: 0, fault: None, is_old: bytes.starts_with(HEAD_1) };
+    let version = if segment.is_old { Version::One } else { Version::Two };
+    let bytes = if segment.is_old { bytes } else { without_room(bytes) };
     if bytes.is_empty() {
         return segment;
     }
-    if !bytes.starts_with(HEAD) {
+    if !segment.is_old && !bytes.starts_with(HEAD) {
         segment.fault = Some(if HEAD.starts_with(bytes) {
             Fault::Short
         } else if bytes.starts_with(NAME) {
             Fault::Corrupt("it does not begin as a journal of this version does".to_owned())
         } else {
-            damaged(bytes, 0, "the head")
+            // Frames of both look alike to those who do not look at their ends.
+            damaged(bytes, 0, "the head", Version::One)
         });
         return segment;
     }
     segment.whole = HEAD.len();
     while segment.fault.is_none() && segment.whole < bytes.len() {
         let at = segment.whole;
-        match Frame::read(&bytes[at..]) {
+        match Frame::read(&bytes[at..], version) {
             Ok(frame) => {
                 segment.entries.extend(frame.entries);
                 segment.whole += frame.length;
             }
             Err(NoFrame::Short) => segment.fault = Some(Fault::Short),
-            Err(NoFrame::Damaged(what)) => segment.fault = Some(damaged(bytes, at, what)),
+            Err(NoFrame::Damaged(what)) => segment.fault = Some(damaged(bytes, at, what, version)),
             Err(NoFrame::Unknown) => {
                 let reason = format!("a group holds what this version does not know at byte {at}");
                 segment.fault = Some(Fault::Corrupt(reason));
@@ -181,11 +197,17 @@ pub fn read(bytes: &[u8]) -> Segment {
     segment
 }
 
+/// What was written into a file: all but the zeros at its end.
+fn without_room(bytes: &[u8]) -> &[u8] {
+    let last = bytes.iter().rposition(|byte| *byte != 0);
+    last.map_or(&[], |last| &bytes[..=last])
+}
+
 /// What it means that something else stands at a place than was written. A whole frame may follow which says that this
 /// had been synced when it was written itself.
-fn damaged(bytes: &[u8], at: usize, what: &str) -> Fault {
+fn damaged(bytes: &[u8], at: usize, what: &str, version: Version) -> Fault {
     let says_so = |later: usize| {
-        let frame = Frame::read(&bytes[later..]).ok();
+        let frame = Frame::read(&bytes[later..], version).ok();
         frame.is_some_and(|frame| frame.synced.unwrap_or(later as u64) > at as u64)
     };
     // Where the next one begins is not known if the length is damaged.
@@ -194,6 +216,14 @@ fn damaged(bytes: &[u8], at: usize, what: &str) -> Fault {
     } else {
         Fault::Torn
     }
+}
+
+/// How frames are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// Without an end, in a file that ends with the last of them.
+    One,
+    Two,
 }
 
 /// A whole frame.
@@ -215,7 +245,7 @@ enum NoFrame {
 
 impl Frame {
     /// The frame that begins here.
-    fn read(bytes: &[u8]) -> Result<Frame, NoFrame> {
+    fn read(bytes: &[u8], version: Version) -> Result<Frame, NoFrame> {
         let Some((head, rest)) = bytes.split_at_checked(FRAME_HEAD) else { return Err(NoFrame::Short) };
         let mut numbers = Reader(head);
         let (Some(length), Some(sum), Some(check)) = (numbers.u32(), numbers.u32(), numbers.u32()) else {
@@ -224,8 +254,12 @@ impl Frame {
         if hash(&head[..8]) != check {
             return Err(NoFrame::Damaged("the length of a group"));
         }
-        let Some(body) = rest.get(..length as usize) else { return Err(NoFrame::Short) };
-        if hash(body) != sum {
+        let Some((body, rest)) = rest.split_at_checked(length as usize) else { return Err(NoFrame::Short) };
+        let end = match version {
+            Version::One => &[][..],
+            Version::Two => rest.get(..1).ok_or(NoFrame::Short)?,
+        };
+        if hash(body) != sum || end.iter().any(|byte| *byte != END) {
             return Err(NoFrame::Damaged("a group"));
         }
         let mut reader = Reader(body);
@@ -239,7 +273,7 @@ impl Frame {
         while !reader.0.is_empty() {
             entries.push(reader.entry().ok_or(NoFrame::Unknown)?);
         }
-        Ok(Frame { entries, synced, length: FRAME_HEAD + body.len() })
+        Ok(Frame { entries, synced, length: FRAME_HEAD + body.len() + end.len() })
     }
 }
 
@@ -286,7 +320,29 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+
+    /// As the version before wrote it; the first agents with a journal did not say what was synced.
+    pub(crate) fn old_segment(groups: &[Vec<Entry>], says_synced: bool) -> Vec<u8> {
+        groups.iter().fold(HEAD_1.to_vec(), |mut bytes, group| {
+            let mut body = Vec::new();
+            if says_synced {
+                body.push(SYNCED);
+                body.extend((bytes.len() as u64).to_le_bytes());
+            }
+            group.iter().for_each(|entry| encode(entry, &mut body));
+            let mut head = [count(&body).to_le_bytes(), hash(&body).to_le_bytes()].concat();
+            head.extend(hash(&head).to_le_bytes());
+            bytes.extend([head, body].concat());
+            bytes
+        })
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use super::testing::old_segment;
     use super::*;
 
     fn groups() -> [Vec<Entry>; 3] {
@@ -307,25 +363,40 @@ mod tests {
         })
     }
 
-    /// As the first agents with a journal wrote it.
-    fn old_segment() -> Vec<u8> {
-        groups().iter().fold(HEAD.to_vec(), |mut bytes, group| {
-            let mut body = Vec::new();
-            group.iter().for_each(|entry| encode(entry, &mut body));
-            let mut head = [count(&body).to_le_bytes(), hash(&body).to_le_bytes()].concat();
-            head.extend(hash(&head).to_le_bytes());
-            bytes.extend([head, body].concat());
-            bytes
-        })
+    #[test]
+    fn what_was_written_is_read() {
+        for (bytes, is_old) in [
+            (segment_of(3), false),
+            (old_segment(&groups(), false), true),
+            (old_segment(&groups(), true), true),
+        ] {
+            let entries = groups().concat();
+            assert_eq!(read(&bytes), Segment { entries, whole: bytes.len(), fault: None, is_old });
+        }
+        for nothing in [&b""[..], &[0; 4096]] {
+            let entries = Vec::new();
+            assert_eq!(read(nothing), Segment { entries, whole: 0, fault: None, is_old: false });
+        }
     }
 
     #[test]
-    fn what_was_written_is_read() {
-        for bytes in [segment_of(3), old_segment()] {
-            let entries = groups().concat();
-            assert_eq!(read(&bytes), Segment { entries, whole: bytes.len(), fault: None });
+    fn what_is_room_is_not_read_and_what_a_process_left_in_it_that_died_costs_its_group_only() {
+        let bytes = segment_of(3);
+        let ends: Vec<usize> = (0..=3).map(|n| segment_of(n).len()).collect();
+        for length in 1..=bytes.len() {
+            let mut torn = bytes[..length].to_vec();
+            torn.resize(bytes.len() + 10_000, 0);
+            let segment = read(&torn);
+            let whole = ends.iter().rfind(|end| **end <= length).copied().unwrap_or_default();
+            // Zeros that were written look as if they were not.
+            let written = without_room(&torn).len();
+            assert_eq!(segment.whole, whole, "{length} bytes");
+            assert_eq!(segment.fault, (written > whole).then_some(Fault::Short), "{length} bytes");
         }
-        assert_eq!(read(b""), Segment { entries: Vec::new(), whole: 0, fault: None });
+        // The version before knew no room.
+        let mut old = old_segment(&groups(), true);
+        old.resize(old.len() + 100, 0);
+        assert_eq!(read(&old).fault, Some(Fault::Torn));
     }
 
     #[test]
@@ -342,9 +413,13 @@ mod tests {
 
     #[test]
     fn every_wrong_bit_is_noticed_and_only_in_the_last_group_can_a_power_failure_have_done_it() {
-        let old = old_segment();
-        let last_of_old = old.len() - FRAME_HEAD - 2 * (1 + 4 + "frameworks/F".len());
-        for (bytes, last) in [(segment_of(3), segment_of(2).len()), (old, last_of_old)] {
+        let old = |says_synced: bool| {
+            let bytes = old_segment(&groups(), says_synced);
+            let body = usize::from(says_synced) * 9 + 2 * (1 + 4 + "frameworks/F".len());
+            let last = bytes.len() - FRAME_HEAD - body;
+            (bytes, last)
+        };
+        for (bytes, last) in [(segment_of(3), segment_of(2).len()), old(false), old(true)] {
             for place in 0..bytes.len() {
                 let mut wrong = bytes.clone();
                 wrong[place] ^= 16;
@@ -354,9 +429,11 @@ mod tests {
                     other => panic!("byte {place}: {other:?}"),
                 }
             }
+            // All of it.
             let mut blank = bytes[..last].to_vec();
             blank.resize(bytes.len(), 0);
-            assert_eq!(read(&blank).fault, Some(Fault::Torn));
+            let read = read(&blank);
+            assert_eq!((read.fault, read.whole), (read.is_old.then_some(Fault::Torn), last));
         }
     }
 
@@ -387,7 +464,7 @@ mod tests {
 
     #[test]
     fn another_version_is_refused() {
-        let Some(Fault::Corrupt(reason)) = read(b"mesos-updates-2\n").fault else { panic!("it was read") };
+        let Some(Fault::Corrupt(reason)) = read(b"mesos-updates-3\n").fault else { panic!("it was read") };
         assert!(reason.contains("version"), "{reason}");
     }
 }

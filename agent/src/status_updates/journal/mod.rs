@@ -2,9 +2,9 @@
 //! durable that wait.
 //!
 //! ```text
-//! group of records --append, one sync--> updates.journal.<n>       promised: executors may forget them
-//!     --a second later, not synced-----> tasks/<task>/task.updates  for the eyes, and for the next agent
-//!     --every few MB: everything on the file system is synced-----> updates.journal.<n> is removed
+//! group of records --one write, one sync--> updates.journal.<n>        promised: executors may forget them
+//!     --a second later, beside, not synced-> tasks/<task>/task.updates  for the eyes, and for the next agent
+//!     --every 64 MiB, beside: everything on the file system is synced-> updates.journal.<n> is removed
 //! ```
 //!
 //! It is a redo log. The tasks' own logs, in upstream's layout, are what an agent reads when it starts
@@ -33,7 +33,7 @@ use crate::recovery::checkpoint::{DiskError, list};
 use crate::recovery::paths::journal_number;
 
 pub use redo::redo;
-pub use writer::{Journal, Record, retire};
+pub use writer::{Journal, Record, Unspilled, retire, spill};
 
 /// The numbers of the segments in an agent's directory, the oldest first.
 fn segments(disk: &dyn Disk, directory: &Path) -> Result<Vec<u64>, DiskError> {

@@ -36,7 +36,9 @@ pub fn redo(
         let bytes = disk.read(&path).map_err(DiskError::reading(&path))?;
         let segment = format::read(&bytes);
         let is_last = index + 1 == segments.len();
-        if let Some(fault) = segment.fault {
+        // Only the last segment has room behind its groups.
+        let has_room = segment.whole < bytes.len();
+        if let Some(fault) = segment.fault.or((has_room && !is_last).then_some(Fault::Short)) {
             let torn = is_last && (fault == Fault::Short || (fault == Fault::Torn && rebooted));
             if torn {
                 tracing::warn!(path = %path.display(), torn = bytes.len() - segment.whole, "cutting a torn group of status updates off the journal");

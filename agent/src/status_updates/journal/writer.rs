@@ -1,13 +1,17 @@
 //! Writing the journal: groups, the tasks' own logs, and the end of a segment.
+//!
+//! A segment has room beyond its last group, zeros that are on the disk: to sync a group there, the disk need not learn of
+//! another length of the file, which would be a write of its own (half the time of a sync, and two thirds of its tail). Room is made with the group
+//! for which there is none left.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry as Slot};
-use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
 use mesos::sabotage::{Bug, is_on};
 
-use super::format::{Entry, HEAD, frame};
+use super::format::{self, Entry, HEAD, frame};
 use super::segments;
 use crate::recovery::checkpoint::{DiskError, make_directory, sync_directory};
 use crate::recovery::paths::{Owner, UpdatesPath, journal_segment};
@@ -15,12 +19,13 @@ use crate::recovery::paths::{Owner, UpdatesPath, journal_segment};
 /// How long a segment gets before the next one is begun, in bytes: what a start has to do again at most (and as much
 /// again, while it is being retired).
 const SEGMENT: u64 = 64 << 20;
-/// How much waits in memory for the tasks' own logs, in bytes.
+/// How much room is made behind a group, in bytes: as much as there is in the segment, so that a journal of few updates
+/// stays small. More would make the group wait that makes it.
+const ROOM: std::ops::RangeInclusive<u64> = 16 << 10..=1 << 20;
+/// How much waits in memory for the tasks' own logs until they are written early, in bytes, and how much may wait while
+/// they are being written.
 const UNSPILLED: usize = 4 << 20;
-/// How many of the tasks' own logs are written in one go: whoever waits for the next group waits for that, too. With many
-/// of them, it is all in so many goes.
-const SPILLED_AT_ONCE: usize = 32;
-const GOES: usize = 8;
+const UNSPILLED_AT_MOST: usize = 16 << 20;
 /// A group is divided into frames of some such size, in bytes.
 const FRAME: usize = 1 << 20;
 
@@ -68,6 +73,18 @@ impl Record {
     pub(super) fn needs_sync(&self) -> bool {
         !matches!(self, Record::Log { sync: false, .. })
     }
+
+    /// Whether it takes away what may just be written to the tasks' own logs: a group with it waits for that.
+    pub fn removes(&self) -> bool {
+        matches!(self, Record::Remove { .. })
+    }
+}
+
+/// What is to be written to one of the tasks' own logs.
+#[derive(Debug)]
+pub struct Unspilled {
+    log: PathBuf,
+    bytes: Vec<u8>,
 }
 
 /// A log of which this process has written something.
@@ -87,8 +104,10 @@ pub struct Journal {
     /// The agent's.
     directory: PathBuf,
     segment: u64,
-    /// How long the segment is; 0 if there is none yet.
+    /// How long the segment is, without its room; 0 if there is none yet.
     length: u64,
+    /// How long its file is.
+    allocated: u64,
     /// How much of it is on the disk for sure.
     synced: u64,
     /// Segments before this one.
@@ -97,12 +116,9 @@ pub struct Journal {
     carried: BTreeSet<PathBuf>,
     logs: BTreeMap<PathBuf, Log>,
     /// Logs for which something waits, in the order in which it came.
-    waiting: VecDeque<PathBuf>,
+    waiting: Vec<PathBuf>,
     /// How many bytes wait.
     unspilled: usize,
-    /// How many of the logs that wait are being written, and how many of them in one go.
-    spilling: usize,
-    at_once: usize,
 }
 
 impl Journal {
@@ -113,11 +129,19 @@ impl Journal {
     /// The disk's, with the name of the file.
     pub fn open(disk: &dyn Disk, directory: &Path) -> Result<Journal, DiskError> {
         let mut numbers = segments(disk, directory)?;
-        let last = numbers.pop();
-        let (segment, length) = match last {
+        let (segment, length, allocated) = match numbers.last().copied() {
             Some(number) => {
                 let path = journal_segment(directory, number);
-                (number, disk.read(&path).map_err(DiskError::reading(&path))?.len() as u64)
+                let bytes = disk.read(&path).map_err(DiskError::reading(&path))?;
+                let found = format::read(&bytes);
+                if found.is_old {
+                    (number + 1, 0, 0)
+                } else {
+                    numbers.pop();
+                    // A torn group is not there any more (`redo`).
+                    let length = if found.fault.is_none() { found.whole } else { bytes.len() };
+                    (number, length as u64, bytes.len() as u64)
+                }
             }
             None => {
                 // What the logs have was not written through a journal: it must be on the disk before this one goes on
@@ -125,7 +149,7 @@ impl Journal {
                 if disk.exists(directory) {
                     disk.sync_all(directory).map_err(DiskError::writing(directory))?;
                 }
-                (1, 0)
+                (1, 0, 0)
             }
         };
         Ok(Journal {
@@ -133,14 +157,13 @@ impl Journal {
             directory: directory.to_path_buf(),
             segment,
             length,
+            allocated,
             // What was found was synced before it was used.
             synced: length,
             carried: BTreeSet::new(),
             logs: BTreeMap::new(),
-            waiting: VecDeque::new(),
+            waiting: Vec::new(),
             unspilled: 0,
-            spilling: 0,
-            at_once: 0,
         })
     }
 
@@ -179,7 +202,8 @@ impl Journal {
         }
         // The name of a new segment must be there as well, whoever asked first.
         let durability = if sync || is_new { Durability::Host } else { Durability::Process };
-        disk.append(&path, &bytes, durability).map_err(DiskError::writing(&path))?;
+        self.make_room(disk, &path, bytes.len() as u64)?;
+        disk.write_at(&path, self.length, &bytes, durability).map_err(DiskError::writing(&path))?;
         if is_new {
             sync_directory(disk, &self.directory)?;
         }
@@ -187,6 +211,19 @@ impl Journal {
         if durability == Durability::Host {
             self.synced = self.length;
         }
+        Ok(())
+    }
+
+    /// Lengthens the file of the segment if there is no room for so many bytes. Nothing is synced.
+    fn make_room(&mut self, disk: &dyn Disk, path: &Path, bytes: u64) -> Result<(), DiskError> {
+        let length = self.length + bytes;
+        if length <= self.allocated {
+            return Ok(());
+        }
+        let room = length.clamp(*ROOM.start(), *ROOM.end());
+        let zeros = vec![0; usize::try_from(room).unwrap_or(0)];
+        disk.write_at(path, length, &zeros, Durability::Process).map_err(DiskError::writing(path))?;
+        self.allocated = length + room;
         Ok(())
     }
 
@@ -215,7 +252,7 @@ impl Journal {
                 entries.push(Entry::Log { path: below, offset: log.length, bytes: bytes.clone() });
                 log.length += bytes.len() as u64;
                 if log.unspilled.is_empty() {
-                    self.waiting.push_back(path.to_path_buf());
+                    self.waiting.push(path.to_path_buf());
                 }
                 log.unspilled.extend_from_slice(bytes);
                 log.over = false;
@@ -238,7 +275,6 @@ impl Journal {
                 self.carried.retain(|owner| !owner.starts_with(path));
                 self.logs.retain(|log, _| !log.starts_with(path));
                 self.waiting.retain(|log| !log.starts_with(path));
-                self.spilling = self.spilling.min(self.waiting.len());
                 self.unspilled = self.logs.values().map(|log| log.unspilled.len()).sum();
                 entries.push(Entry::Removed { path: below });
                 Ok(0)
@@ -299,36 +335,26 @@ impl Journal {
         self.unspilled >= UNSPILLED
     }
 
-    /// What waits now is to be written to the tasks' own logs, by [`Journal::spill`].
-    pub fn begin_spill(&mut self) {
-        self.spilling = self.waiting.len();
-        self.at_once = self.spilling.div_ceil(GOES).max(SPILLED_AT_ONCE);
+    /// Whether so much does that no group should be added while the logs are being written.
+    pub fn is_flooded(&self) -> bool {
+        self.unspilled >= UNSPILLED_AT_MOST
     }
 
-    /// Whether some of that is left.
-    pub fn is_spilling(&self) -> bool {
-        self.spilling > 0
+    /// What waits now, to be written to the tasks' own logs by [`spill`]: the next group may be written beside that, but
+    /// for one that [removes](Record::removes) something. [`Journal::end_spill`] ends it.
+    pub fn begin_spill(&mut self) -> Vec<Unspilled> {
+        self.unspilled = 0;
+        let logs = std::mem::take(&mut self.waiting).into_iter();
+        logs.filter_map(|log| {
+            let bytes = std::mem::take(&mut self.logs.get_mut(&log)?.unspilled);
+            Some(Unspilled { log, bytes })
+        })
+        .collect()
     }
 
-    /// Writes to some of the tasks' own logs what waits for them, without a sync.
-    ///
-    /// # Errors
-    /// The disk's, with the name of the file.
-    pub fn spill(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        for _ in 0..self.at_once.min(self.spilling) {
-            self.spilling -= 1;
-            let Some(path) = self.waiting.pop_front() else { break };
-            let Some(log) = self.logs.get_mut(&path) else { continue };
-            // It was made with the task, unless that was deleted by hand.
-            make_directory(disk, path.parent().unwrap_or(Path::new(".")), Durability::Process)?;
-            let bytes = std::mem::take(&mut log.unspilled);
-            disk.append(&path, &bytes, Durability::Process).map_err(DiskError::writing(&path))?;
-            self.unspilled -= bytes.len();
-        }
-        if !self.is_spilling() {
-            self.logs.retain(|_, log| !log.over || !log.unspilled.is_empty());
-        }
-        Ok(())
+    /// What [`Journal::begin_spill`] gave is in the tasks' own logs.
+    pub fn end_spill(&mut self) {
+        self.logs.retain(|_, log| !log.over || !log.unspilled.is_empty());
     }
 
     /// Whether the segment is so long that the next one should begin.
@@ -336,8 +362,8 @@ impl Journal {
         self.length >= SEGMENT
     }
 
-    /// Ends a segment. Those that are returned are needed no longer once everything that was written until now is on
-    /// the disk ([`retire`]).
+    /// Ends a segment. Those that are returned are needed no longer once all that waits now, or is being written, is in the
+    /// tasks' own logs, and everything that was written until then is on the disk ([`retire`]).
     ///
     /// # Errors
     /// The disk's, with the name of the file.
@@ -346,18 +372,33 @@ impl Journal {
             return Ok(Vec::new());
         }
         let path = journal_segment(&self.directory, self.segment);
-        // Only the last segment may be torn.
-        disk.sync_file(&path).map_err(DiskError::writing(&path))?;
-        while self.has_unspilled() {
-            self.begin_spill();
-            self.spill(disk)?;
-        }
+        // Only the last segment may be torn, or have room. This syncs it, too.
+        disk.truncate(&path, self.length).map_err(DiskError::writing(&path))?;
         self.segment += 1;
-        (self.length, self.synced) = (0, 0);
+        (self.length, self.allocated, self.synced) = (0, 0, 0);
         self.carried.clear();
         self.older.push(path);
         Ok(std::mem::take(&mut self.older))
     }
+}
+
+/// Writes to the tasks' own logs what waited for them, without a sync.
+///
+/// # Errors
+/// The disk's, with the name of the file.
+pub fn spill(disk: &dyn Disk, unspilled: &[Unspilled]) -> Result<(), DiskError> {
+    for Unspilled { log, bytes } in unspilled {
+        let appended = match disk.append(log, bytes, Durability::Process) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // The directory was made with the task, and deleted by hand.
+                make_directory(disk, log.parent().unwrap_or(Path::new(".")), Durability::Process)?;
+                disk.append(log, bytes, Durability::Process)
+            }
+            appended => appended,
+        };
+        appended.map_err(DiskError::writing(log))?;
+    }
+    Ok(())
 }
 
 /// Removes a directory for good.
