@@ -24,16 +24,24 @@ use prost::Message as _;
 
 /// Changes whenever the bincode form changes although the descriptors do not (a new bincode, a
 /// different configuration), so that two builds that would misread each other never try.
-const CODEC_VERSION: u64 = 1;
+const CODEC_VERSION: u64 = 2;
 
-/// Large fields that most values of their message do not have: without a box each resource would take four times the room,
-/// and each task three times.
+/// The message that is written by hand, in `src/labels.rs`.
+const LABELS: &str = "mesos.v1.Labels";
+
+/// Large fields that most values of their message do not have: without a box each resource would take six times the room,
+/// and each task three times. (Most statuses have a container; there is one at a time of them for each task.)
 const BOXED: &[&str] = &[
     ".v1.Resource.disk",
+    ".v1.Resource.provider_id",
+    ".v1.Resource.reservation",
+    ".v1.Resource.set",
     ".v1.Task.container",
     ".v1.Task.health_check",
     ".v1.Task.check",
     ".v1.Task.discovery",
+    ".v1.TaskStatus.check_status",
+    ".v1.TaskStatus.container_status",
     ".v1.TaskInfo.container",
     ".v1.TaskInfo.health_check",
     ".v1.TaskInfo.check",
@@ -59,6 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut prost = prost_build::Config::new();
     prost.out_dir(&out).btree_map(["."]).compile_well_known_types();
+    prost.extern_path(".v1.Labels", "crate::labels::Labels");
     for field in BOXED {
         prost.boxed(field);
     }

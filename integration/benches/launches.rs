@@ -120,7 +120,7 @@ impl Launches {
                 ..Default::default()
             },
             resources: parse("cpus:0.1;mem:1"),
-            labels: v1::Labels { labels: vec![label] },
+            labels: v1::Labels::from_iter([label]),
             began: None,
             first: None,
             last: None,

@@ -97,7 +97,7 @@ impl Ends {
             resources: resources("cpus:3;mem:64"),
             command: self.executor.is_none().then_some(command),
             executor: self.executor.clone(),
-            labels: Some(v1::Labels { labels: vec![label] }),
+            labels: Some(v1::Labels::from_iter([label])),
             ..Default::default()
         }
     }

@@ -311,7 +311,7 @@ fn cluster(agents: usize) -> Cluster {
         key: format!("key{number}"),
         value: Some(format!("value{number}")),
     });
-    let labels = v1::Labels { labels: (0..10).map(label).collect() };
+    let labels: v1::Labels = (0..10).map(label).collect();
     for agent in 0..agents {
         let id = format!("agent{agent}");
         let info = v1::AgentInfo {

@@ -49,20 +49,17 @@ fn main() -> ExitCode {
         Target::AtMost(1_300.0),
     );
 
-    let mut other = empty();
-    (0..AGENTS).for_each(|number| other.add_agent(agent(number)));
-    let before = counting::in_use();
-    for bytes in (0..TASKS).filter_map(|number| running(&cluster, number)) {
-        let task = wire::decode(&bytes).expect("it was encoded by us");
-        other.add_task(Task::reported(task).expect("its resources were read before"));
-    }
-    let reported = each(before, TASKS);
+    let (other, bytes) = reported(&cluster, |_, _| {});
     report.figure(
         "a running task that was reported, beyond that",
-        reported - encoded,
+        bytes - encoded,
         "bytes",
         Target::AtMost(1_300.0),
     );
+    let (_, bytes) = reported(&cluster, |number, task| {
+        task.resources[1].scalar = Some(v1::value::Scalar { value: number as f64 + 1.0 });
+    });
+    report.figure("the same if no two use the same resources", bytes - encoded, "bytes", Target::None);
     report.figure(
         "of which growth of lists that nothing fills, launched",
         slack(&cluster),
@@ -85,6 +82,22 @@ fn main() -> ExitCode {
     report.verdict()
 }
 
+/// Another master's books, to which agents reported the tasks of these, each changed in some way, and the bytes that each
+/// takes there.
+fn reported(cluster: &Cluster, change: impl Fn(usize, &mut v1::Task)) -> (Cluster, f64) {
+    let mut other = empty();
+    (0..AGENTS).for_each(|number| other.add_agent(agent(number)));
+    let before = counting::in_use();
+    for number in 0..TASKS {
+        let Some(bytes) = running(cluster, number) else { continue };
+        let mut task = wire::decode(&bytes).expect("it was encoded by us");
+        change(number, &mut task);
+        other.add_task(Task::reported(task).expect("its resources were read before"));
+    }
+    let bytes = each(before, TASKS);
+    (other, bytes)
+}
+
 /// Bytes more than before, for each of so many.
 fn each(before: usize, count: usize) -> f64 {
     (counting::in_use() as f64 - before as f64) / count as f64
@@ -97,7 +110,7 @@ fn slack(cluster: &Cluster) -> f64 {
     }
     let tasks = (0..TASKS).filter_map(|number| cluster.task(&framework(), &id(number)));
     let of_task = |task: &v1::Task| {
-        let labels = task.labels.as_ref().map_or(0, |labels| unused(&labels.labels));
+        let labels = task.labels.as_ref().map_or(0, v1::Labels::unused);
         unused(&task.resources) + unused(&task.statuses) + labels
     };
     tasks.map(|task| of_task(&task.proto)).sum::<usize>() as f64 / TASKS as f64
@@ -157,7 +170,7 @@ fn launch(cluster: &mut Cluster, number: usize) {
         agent_id: v1::AgentId { value: agent_id(number % AGENTS) },
         resources: of_task.to_protos(),
         command: Some(v1::CommandInfo { value: Some("sleep".into()), ..Default::default() }),
-        labels: Some(v1::Labels { labels: (0..10).map(label).collect() }),
+        labels: Some((0..10).map(label).collect()),
         ..Default::default()
     };
     let info: v1::TaskInfo = wire::decode(&wire::encode(&info)).expect("it was encoded by us");

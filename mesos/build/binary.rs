@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use crate::model::{Kind, Message, Model};
 
 /// Messages whose bincode form is written by hand, in `src/bincode_codec.rs`.
-const BY_HAND: &[&str] = &["mesos.v1.ContainerID"];
+const BY_HAND: &[&str] = &["mesos.v1.ContainerID", crate::LABELS];
 
 /// The implementations, or the recursive message that nobody has provided for.
 pub(crate) fn render(model: &Model) -> Result<String, Box<dyn Error>> {

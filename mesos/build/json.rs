@@ -25,7 +25,7 @@ const LISTED_WHEN_EMPTY: &[(&str, &[&str])] = &[
 
 pub(crate) fn render(model: &Model) -> String {
     let mut out = String::new();
-    for message in model.messages.values() {
+    for message in model.messages.values().filter(|message| message.full_name != crate::LABELS) {
         write_serialize(&mut out, message, model);
         write_deserialize(&mut out, message, model);
     }

@@ -39,6 +39,9 @@ fn write_children(out: &mut String, node: &Node, path: &str) {
         let _ = writeln!(out, "pub mod {name} {{");
         if let Some(package) = &child.package {
             let _ = writeln!(out, "include!(concat!(env!(\"OUT_DIR\"), \"/{package}.rs\"));");
+            if package == "v1" {
+                let _ = writeln!(out, "pub use crate::labels::{{LabelRef, Labels}};");
+            }
         }
         write_children(out, child, &path);
         let _ = writeln!(out, "}}");

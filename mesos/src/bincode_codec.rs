@@ -9,7 +9,7 @@ use bincode::enc::{Encode, Encoder};
 use bincode::error::{DecodeError, EncodeError};
 
 use crate::proto::Message;
-use crate::v1::ContainerId;
+use crate::v1::{ContainerId, Labels};
 use crate::wire::MAX_MESSAGE_BYTES;
 
 /// How many containers can be nested in each other. It is protobuf's bound on nested messages.
@@ -99,6 +99,22 @@ mod generated {
     use super::{Decode, DecodeError, Decoder, Encode, EncodeError, Encoder};
     include!(concat!(env!("OUT_DIR"), "/binary.rs"));
 }
+
+// Labels are kept as protobuf, and stay so.
+
+impl Encode for Labels {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.encoded().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Labels {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Self::from_encoded(Vec::decode(decoder)?).ok_or(DecodeError::Other("malformed mesos.v1.Labels"))
+    }
+}
+
+bincode::impl_borrow_decode!(Labels);
 
 #[cfg(test)]
 mod tests {

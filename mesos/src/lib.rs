@@ -21,6 +21,7 @@
 //! of [`internal`] from actor to actor. [`codec`] reads calls with upstream's error texts, by
 //! [`MediaType`]. Names are prost's: `FrameworkID` is `v1::FrameworkId`, a nested `Offer.Operation`
 //! is `v1::offer::Operation`, an enum field is an `i32` with a getter (`task.state()`) and a setter.
+//! One message is written by hand, because it would take most of the memory: [`labels`].
 //! Nobody but this crate knows how a message becomes JSON.
 
 #![recursion_limit = "256"]
@@ -34,6 +35,7 @@ pub mod codec;
 pub mod fuzzing;
 pub mod ids;
 pub mod json;
+pub mod labels;
 mod machine;
 pub mod media;
 pub mod metrics;

@@ -125,7 +125,7 @@ pub fn health(task: &v1::Task) -> Option<bool> {
 /// The latest status of the task's container.
 #[must_use]
 pub fn container_status(task: &v1::Task) -> Option<&v1::ContainerStatus> {
-    task.statuses.iter().rev().find_map(|status| status.container_status.as_ref())
+    task.statuses.iter().rev().find_map(|status| status.container_status.as_deref())
 }
 
 /// A time as the protocol's floating point seconds since 1970; times before are 0.
@@ -225,7 +225,7 @@ impl NewStatus {
     /// The container's status.
     #[must_use]
     pub fn container_status(mut self, status: v1::ContainerStatus) -> Self {
-        self.update.status.container_status = Some(status);
+        self.update.status.container_status = Some(Box::new(status));
         self
     }
 

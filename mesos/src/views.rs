@@ -134,7 +134,7 @@ impl Serialize for Task<'_> {
         let statuses: Vec<_> = task.statuses.iter().map(Status).collect();
         map.serialize_entry("statuses", &statuses)?;
         optional(&mut map, "user", task.user.as_ref())?;
-        optional(&mut map, "labels", task.labels.as_ref().map(|labels| &labels.labels))?;
+        optional(&mut map, "labels", task.labels.as_ref().map(v1::Labels::list))?;
         optional(&mut map, "discovery", task.discovery.as_ref())?;
         optional(&mut map, "container", task.container.as_ref())?;
         optional(&mut map, "health_check", task.health_check.as_ref())?;
@@ -167,8 +167,8 @@ impl Serialize for Status<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("state", &name::<v1::TaskState>(status.state))?;
         map.serialize_entry("timestamp", &status.timestamp.unwrap_or_default())?;
-        optional(&mut map, "labels", status.labels.as_ref().map(|labels| &labels.labels))?;
-        optional(&mut map, "container_status", status.container_status.as_ref().map(ContainerStatus))?;
+        optional(&mut map, "labels", status.labels.as_ref().map(v1::Labels::list))?;
+        optional(&mut map, "container_status", status.container_status.as_deref().map(ContainerStatus))?;
         optional(&mut map, "healthy", status.healthy)?;
         map.end()
     }
@@ -198,7 +198,7 @@ impl Serialize for Network<'_> {
         let some = |empty: bool| if empty { None } else { Some(()) };
         let mut map = serializer.serialize_map(None)?;
         optional(&mut map, "groups", some(network.groups.is_empty()).map(|()| &network.groups))?;
-        optional(&mut map, "labels", network.labels.as_ref().map(|labels| &labels.labels))?;
+        optional(&mut map, "labels", network.labels.as_ref().map(v1::Labels::list))?;
         let addresses = &network.ip_addresses;
         optional(&mut map, "ip_addresses", some(addresses.is_empty()).map(|()| addresses))?;
         optional(&mut map, "name", network.name.as_ref())?;
@@ -256,7 +256,7 @@ impl Serialize for Executor<'_> {
         if !info.resources.is_empty() {
             map.serialize_entry("role", role(&info.resources))?;
         }
-        optional(&mut map, "labels", info.labels.as_ref().map(|labels| &labels.labels))?;
+        optional(&mut map, "labels", info.labels.as_ref().map(v1::Labels::list))?;
         optional(&mut map, "type", info.r#type.and_then(name::<v1::executor_info::Type>))?;
         optional(&mut map, "slave_id", self.agent)?;
         map.end()

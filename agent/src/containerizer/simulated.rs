@@ -143,10 +143,7 @@ impl SimulatedContainerizer {
 
 /// How long a task runs, and how it ends, as its labels say.
 pub fn plan(task: &v1::TaskInfo) -> (Duration, TaskState) {
-    let label = |key: &str| {
-        let labels = task.labels.as_ref()?;
-        labels.labels.iter().find(|label| label.key == key)?.value.as_deref()
-    };
+    let label = |key: &str| task.labels.as_ref()?.value(key);
     let runs = label(DURATION_LABEL).and_then(|text| duration::parse(text).ok());
     let ends = label(STATE_LABEL).and_then(TaskState::from_str_name);
     (runs.unwrap_or(DEFAULT_DURATION), ends.unwrap_or(TaskState::TaskFinished))

@@ -56,7 +56,7 @@ fn validate_update(call: &Call, status: &v1::TaskStatus) -> Result<(), String> {
             call.framework_id.value
         ));
     }
-    status.check_status.as_ref().map_or(Ok(()), validate_check)
+    status.check_status.as_deref().map_or(Ok(()), validate_check)
 }
 
 fn validate_check(check: &v1::CheckStatusInfo) -> Result<(), String> {

@@ -185,7 +185,7 @@ impl Serialize for ExecutorView {
             map.serialize_entry("role", role.unwrap_or_default())?;
         }
         if let Some(labels) = &info.labels {
-            map.serialize_entry("labels", &labels.labels)?;
+            map.serialize_entry("labels", &labels.list())?;
         }
         if let Some(kind) = info.r#type {
             map.serialize_entry("type", &views::name::<v1::executor_info::Type>(kind))?;

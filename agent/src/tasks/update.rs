@@ -324,7 +324,7 @@ fn host_network(ip: String) -> v1::NetworkInfo {
 /// Adds what the containerizer knows to what the executor said of the task's container.
 fn complete_container_status(status: &mut v1::TaskStatus, known: &v1::ContainerStatus) {
     match &mut status.container_status {
-        None => status.container_status = Some(known.clone()),
+        None => status.container_status = Some(Box::new(known.clone())),
         Some(said) => {
             if said.container_id.is_none() {
                 said.container_id = known.container_id.clone();

@@ -18,7 +18,7 @@ fn labelled(mut task: mesos::v1::TaskInfo, labels: &[(&str, &str)]) -> mesos::v1
     let labels = labels
         .iter()
         .map(|(key, value)| mesos::v1::Label { key: (*key).into(), value: Some((*value).into()) });
-    task.labels = Some(mesos::v1::Labels { labels: labels.collect() });
+    task.labels = Some(labels.collect());
     task
 }
 

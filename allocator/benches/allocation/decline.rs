@@ -42,14 +42,14 @@ fn labelled(mut cluster: Cluster, agents: usize, frameworks: usize) -> Cluster {
     for at in 0..agents {
         let reserved = |which: usize| {
             let label = |key: String, value: String| v1::Label { key, value: Some(value) };
-            let mut labels: Vec<v1::Label> =
+            let mut labels: v1::Labels =
                 (0..11).map(|at| label(format!("key{at}"), format!("value{at}"))).collect();
-            labels.push(label(format!("unique_key_{which}"), format!("value_{at}")));
+            labels.extend([label(format!("unique_key_{which}"), format!("value_{at}"))]);
             let reservation = ReservationInfo {
                 r#type: Some(reservation_info::Type::Dynamic as i32),
                 role: Some(ROLE.to_owned()),
                 principal: Some("principal1".into()),
-                labels: Some(v1::Labels { labels }),
+                labels: Some(labels),
             };
             let reserved = resources("cpus:8").push_reservation(&reservation);
             reserved.expect("what is unreserved can be reserved")

@@ -32,7 +32,7 @@ fn reservations(role: &str, at: usize) -> Resources {
         let reservation = ReservationInfo {
             r#type: Some(reservation_info::Type::Dynamic as i32),
             role: Some(role.to_owned()),
-            labels: Some(v1::Labels { labels: vec![label] }),
+            labels: Some(v1::Labels::from_iter([label])),
             ..Default::default()
         };
         resources(text).push_reservation(&reservation).expect("what is unreserved can be reserved")

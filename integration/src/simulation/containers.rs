@@ -329,8 +329,7 @@ impl SimulatedExecutor {
 
 /// The tasks of the group that a task belongs to, by its own account.
 fn group_of(task: &v1::TaskInfo) -> Option<&str> {
-    let label = task.labels.as_ref()?.labels.iter().find(|label| label.key == GROUP_LABEL)?;
-    label.value.as_deref()
+    task.labels.as_ref()?.value(GROUP_LABEL)
 }
 
 impl Executor for SimulatedExecutor {

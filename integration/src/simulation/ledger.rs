@@ -164,8 +164,7 @@ fn names(resource: &Resource) -> impl Iterator<Item = &str> {
 
 /// The label of a reservation.
 pub fn name_of(reservation: &v1::resource::ReservationInfo) -> Option<&str> {
-    let label = reservation.labels.as_ref()?.labels.iter().find(|label| label.key == LABEL)?;
-    label.value.as_deref()
+    reservation.labels.as_ref()?.value(LABEL)
 }
 
 #[cfg(test)]
@@ -179,7 +178,7 @@ mod tests {
         let reservation = v1::resource::ReservationInfo {
             r#type: Some(v1::resource::reservation_info::Type::Dynamic.into()),
             role: Some("r".to_owned()),
-            labels: Some(v1::Labels { labels: vec![label] }),
+            labels: Some(v1::Labels::from_iter([label])),
             ..Default::default()
         };
         let parsed = Resources::parse("disk:1", "*").unwrap().to_protos().remove(0);

@@ -31,7 +31,7 @@ pub fn reserved(part_of: &v1::Resource, role: &str, name: &str) -> v1::Resource 
     let reservation = ReservationInfo {
         r#type: Some(reservation_info::Type::Dynamic.into()),
         role: Some(role.to_owned()),
-        labels: Some(v1::Labels { labels: vec![label] }),
+        labels: Some(v1::Labels::from_iter([label])),
         ..Default::default()
     };
     v1::Resource { reservations: vec![reservation], ..sized(part_of, AMOUNT) }

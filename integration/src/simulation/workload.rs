@@ -336,12 +336,10 @@ impl Workload {
             max_completion_time: wish.limit.map(|limit| v1::DurationInfo {
                 nanoseconds: i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX),
             }),
-            labels: Some(v1::Labels {
-                labels: vec![
-                    label(DURATION_LABEL, format!("{}ms", wish.runs.as_millis())),
-                    label(STATE_LABEL, wish.ends.as_str_name().to_owned()),
-                ],
-            }),
+            labels: Some(v1::Labels::from_iter([
+                label(DURATION_LABEL, format!("{}ms", wish.runs.as_millis())),
+                label(STATE_LABEL, wish.ends.as_str_name().to_owned()),
+            ])),
             ..Default::default()
         }
     }
@@ -440,7 +438,7 @@ fn launch_group(executor: v1::ExecutorInfo, mut tasks: Vec<v1::TaskInfo>) -> Ope
     let group = v1::Label { key: GROUP_LABEL.to_owned(), value: Some(names.join(",")) };
     for task in &mut tasks {
         task.executor = None;
-        task.labels.get_or_insert_default().labels.push(group.clone());
+        task.labels.get_or_insert_default().extend([group.clone()]);
     }
     let task_group = v1::TaskGroupInfo { tasks };
     Operation {

@@ -21,7 +21,7 @@ pub(crate) fn message(agent: usize, frameworks: usize, tasks: usize) -> Reregist
         ..Default::default()
     };
     let label = |number| v1::Label { key: format!("key{number}"), value: Some(format!("value{number}")) };
-    let labels = v1::Labels { labels: (0..10).map(label).collect() };
+    let labels: v1::Labels = (0..10).map(label).collect();
     let of_task = resources("cpus:0.1;mem:5");
     for framework in 0..frameworks {
         let framework = v1::FrameworkId { value: format!("framework{framework}") };

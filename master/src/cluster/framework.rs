@@ -10,6 +10,7 @@ use mesos::tasks::framework_roles;
 use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resource, Resources, TaskId, v1};
 
 use super::Limits;
+use super::kinds::Kinds;
 use super::persistent::{History, Map, Ordered, map, ordered};
 use super::task::Task;
 
@@ -62,6 +63,8 @@ pub struct Framework {
     pub reregistered: SystemTime,
     /// When it was removed.
     pub unregistered: Option<SystemTime>,
+    /// What its latest kinds of tasks use.
+    pub(super) kinds: Kinds,
     /// Its live tasks, and those whose end it has not acknowledged.
     pub tasks: Map<TaskId, Arc<Task>>,
     /// Tasks on agents that became unreachable.
@@ -100,6 +103,7 @@ impl Framework {
             registered: now,
             reregistered: now,
             unregistered: None,
+            kinds: Kinds::default(),
             tasks: map(),
             unreachable_tasks: History::new(Limits::default().unreachable_tasks),
             completed_tasks: History::new(Limits::default().completed_tasks),

@@ -12,6 +12,7 @@ pub mod agent;
 mod agents;
 pub mod books;
 pub mod framework;
+mod kinds;
 mod machines;
 pub mod offer;
 pub mod operations;
@@ -392,6 +393,7 @@ impl Cluster {
             if active {
                 framework.used += &task.resources;
             }
+            task.resources = framework.kinds.share(task.resources);
             framework.tasks.insert_mut(task.id.clone(), Arc::new(task));
         }
     }

@@ -60,6 +60,6 @@ pub fn repeated(
         status.healthy = last.healthy;
         status.check_status.clone_from(&last.check_status);
     }
-    status.container_status = container_status(&task.proto).cloned();
+    status.container_status = container_status(&task.proto).cloned().map(Box::new);
     status
 }

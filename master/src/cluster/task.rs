@@ -72,9 +72,8 @@ impl Task {
         // What decoding made the lists grow to is more than half of such a task.
         fit(&mut proto.statuses);
         fit(&mut proto.resources);
-        if let Some(labels) = &mut proto.labels {
-            fit(&mut labels.labels);
-        }
+        // A clone has no such room.
+        proto.labels = proto.labels.map(|labels| if labels.unused() > 0 { labels.clone() } else { labels });
         Ok(Self {
             id: TaskId::from(&proto.task_id),
             framework: FrameworkId::from(&proto.framework_id),
@@ -209,12 +208,13 @@ mod tests {
     fn a_task_in_the_books_has_no_room_that_nothing_fills() {
         let mut proto = testing::task("t", "cpus:1;mem:1").proto;
         let label = v1::Label { key: "key".into(), value: None };
-        proto.labels = Some(v1::Labels { labels: vec![label; 3] });
+        proto.labels = Some((0..9).map(|_| label.clone()).collect());
         proto.statuses.push(status(TaskState::TaskRunning));
-        proto.labels.as_mut().unwrap().labels.reserve(13);
-        let mut task = Task::reported(proto.clone()).unwrap();
-        assert_eq!(task.proto, proto);
-        assert_eq!(task.proto.labels.as_ref().unwrap().labels.capacity(), 3);
+        assert_ne!(proto.labels.as_ref().unwrap().unused(), 0);
+        let shown = proto.clone();
+        let mut task = Task::reported(proto).unwrap();
+        assert_eq!(task.proto, shown);
+        assert_eq!(task.proto.labels.as_ref().unwrap().unused(), 0);
         assert_eq!(task.proto.statuses.capacity(), 1);
         task.update(&status(TaskState::TaskKilling), None);
         assert_eq!((task.proto.statuses.len(), task.proto.statuses.capacity()), (2, 2));

@@ -63,7 +63,7 @@ impl Serialize for Description<'_> {
         }
         let offers = framework.offers.keys().filter_map(|id| self.offers.get(id));
         map.serialize_entry("offers", &offers.map(|offer| OfferView(offer)).collect::<Vec<_>>())?;
-        optional(&mut map, "labels", info.labels.as_ref().map(|labels| &labels.labels))?;
+        optional(&mut map, "labels", info.labels.as_ref().map(v1::Labels::list))?;
         map.serialize_entry("offer_constraints", &*framework.offer_constraints)?;
         map.end()
     }

@@ -14,6 +14,7 @@ use serde::ser::{SerializeMap as _, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::proto::{Enum, Message, MessageDescriptor, Presence};
+use crate::v1::{Label, Labels};
 
 // ---- writing
 
@@ -452,6 +453,32 @@ impl Visitor<'_> for FieldIndex {
     }
     fn visit_str<E>(self, name: &str) -> Result<usize, E> {
         Ok(self.0.index_of(name).unwrap_or(usize::MAX))
+    }
+}
+
+/// Labels are read as if they were generated. (They are written in `labels.rs`.)
+impl FromJson for Labels {
+    const REQUIRED: u64 = 0;
+
+    fn read_field<'de, A: MapAccess<'de>>(
+        &mut self,
+        field: usize,
+        _missing: &mut u64,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        if field != 0 {
+            return skip(map);
+        }
+        let mut labels = Vec::new();
+        repeated::<Label, Plain<_>, A>(map, &mut labels)?;
+        *self = labels.into_iter().collect();
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_message(deserializer)
     }
 }
 

@@ -59,9 +59,14 @@ impl Resources {
 
     /// Adds many, which may have identities in common.
     fn add_many(&mut self, resources: impl Iterator<Item = Resource>) {
+        // There are many short lists, those of tasks, and they are there for long: with room for what is in them.
+        let most = resources.size_hint().1.filter(|most| self.is_empty() && *most <= MANY);
         let mut index = None;
         for resource in resources.filter(|resource| !resource.is_empty()) {
             if self.len() <= MANY {
+                if let Some(most) = most.filter(|_| self.is_empty()) {
+                    self.entries_mut().reserve_exact(most);
+                }
                 self.add_one(resource);
                 continue;
             }

@@ -39,7 +39,8 @@ impl Resources {
         if protos.len() > MAX_IN_MESSAGE {
             return Err(ResourceError::TooMany(protos.len()));
         }
-        let read = |proto| Resource::try_from(proto).map_err(|error| validate::in_list(proto, error));
+        let mut role = None;
+        let read = |proto| Resource::read(proto, &mut role).map_err(|error| validate::in_list(proto, error));
         protos.iter().map(read).collect()
     }
 
@@ -47,7 +48,8 @@ impl Resources {
     /// constructor does.
     #[must_use]
     pub fn from_valid_protos(protos: &[v1::Resource]) -> Self {
-        protos.iter().filter_map(|proto| Resource::try_from(proto).ok()).collect()
+        let mut role = None;
+        protos.iter().filter_map(|proto| Resource::read(proto, &mut role).ok()).collect()
     }
 
     /// The protocol's messages, in the format after reservation refinement.

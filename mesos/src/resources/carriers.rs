@@ -112,7 +112,7 @@ pub fn operation_provider(operation: &Operation) -> Result<Option<ResourceProvid
         Type::DestroyDisk => operation.destroy_disk.as_ref().map(|p| &p.source),
     };
     let Some(first) = first else { return wrong("Operation contains no resources".into()) };
-    Ok(first.provider_id.as_ref().map(Into::into))
+    Ok(first.provider_id.as_deref().map(Into::into))
 }
 
 impl Resources {
@@ -141,7 +141,7 @@ impl Resources {
             return None;
         }
         let (mine, theirs) = (self.iter().next()?.reservations(), other.iter().next()?.reservations());
-        let common = mine.iter().zip(theirs).take_while(|(a, b)| super::resource::same_reservation(a, b));
+        let common = mine.iter().zip(theirs).take_while(|(a, b)| super::descriptor::same_reservation(a, b));
         common.map(|(reservation, _)| reservation).try_fold(bare, |bag, r| bag.push_reservation(r).ok())
     }
 }

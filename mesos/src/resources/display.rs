@@ -20,10 +20,10 @@ pub(super) struct LabelList<'a>(pub(super) &'a Labels);
 impl fmt::Display for LabelList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("{")?;
-        for (index, label) in self.0.labels.iter().enumerate() {
+        for (index, label) in self.0.iter().enumerate() {
             f.write_str(if index > 0 { ", " } else { "" })?;
-            f.write_str(&label.key)?;
-            if let Some(value) = &label.value {
+            f.write_str(label.key)?;
+            if let Some(value) = label.value {
                 write!(f, ": {value}")?;
             }
         }

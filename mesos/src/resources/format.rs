@@ -26,7 +26,7 @@ pub(super) fn implied_reservation(resource: &v1::Resource) -> Option<Reservation
     if resource.role() == roles::UNRESERVED {
         return None;
     }
-    let mut reservation = resource.reservation.clone().unwrap_or_default();
+    let mut reservation = resource.reservation.as_deref().cloned().unwrap_or_default();
     let kind = match resource.reservation {
         Some(_) => reservation_info::Type::Dynamic,
         None => reservation_info::Type::Static,
@@ -79,8 +79,8 @@ pub fn to_endpoint(resource: &mut v1::Resource) {
         [reservation] => {
             resource.role = Some(reservation.role().to_owned());
             if reservation.r#type() == reservation_info::Type::Dynamic {
-                resource.reservation =
-                    Some(ReservationInfo { r#type: None, role: None, ..reservation.clone() });
+                let old = ReservationInfo { r#type: None, role: None, ..reservation.clone() };
+                resource.reservation = Some(Box::new(old));
             }
         }
         _ => {}

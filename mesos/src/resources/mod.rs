@@ -8,6 +8,7 @@ mod arithmetic;
 mod bag;
 mod carriers;
 mod conversion;
+mod descriptor;
 mod display;
 mod error;
 mod format;

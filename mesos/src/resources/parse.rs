@@ -110,7 +110,7 @@ pub fn resource_from_text(name: &str, value: &str, role: &str) -> Result<v1::Res
         }
         ParsedValue::Set(item) => {
             resource.set_type(value::Type::Set);
-            resource.set = Some(value::Set { item });
+            resource.set = Some(Box::new(value::Set { item }));
         }
         ParsedValue::Text(_) => {
             return Err(ResourceError::TextValue {

@@ -1,18 +1,19 @@
 //! One resource: a value and its identity. The identity that rarely changes (the descriptor) is
-//! shared behind an `Arc`, so that resources clone cheaply and mostly compare by pointer; the role
-//! it is allocated to stands beside it, because allocating is what happens most.
+//! shared, so that resources clone cheaply and mostly compare by pointer; the role it is allocated to
+//! stands beside it, because allocating is what happens most.
 
-use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Arc, OnceLock},
+use std::sync::Arc;
+
+use super::{
+    ResourceError,
+    descriptor::{Descriptor, SharedDescriptor},
+    format, validate,
 };
-
-use super::{ResourceError, format, validate};
 use crate::{
     ids::ResourceProviderId,
     roles,
     v1::{
-        self, Labels,
+        self,
         resource::{DiskInfo, ReservationInfo, disk_info::source, reservation_info},
     },
     values::{Ranges, Scalar, Set},
@@ -75,129 +76,10 @@ impl ResourceValue {
     }
 }
 
-/// What makes a resource this one, apart from its value and its allocation.
-#[derive(Clone, Debug)]
-pub(super) struct Descriptor {
-    pub(super) name: String,
-    /// Outermost first; each is a refinement of the one before.
-    pub(super) reservations: Vec<ReservationInfo>,
-    pub(super) disk: Option<Box<DiskInfo>>,
-    pub(super) revocable: bool,
-    pub(super) shared: bool,
-    pub(super) provider_id: Option<ResourceProviderId>,
-    pub(super) fingerprint: Fingerprint,
-}
-
-/// A number that equal identities have in common, and different ones hardly ever: large bags look at
-/// it before they compare. Worked out when it is first asked for.
-#[derive(Debug, Default)]
-pub(super) struct Fingerprint(OnceLock<u64>);
-
-/// A descriptor is copied to be changed: the copy has none yet.
-impl Clone for Fingerprint {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl Descriptor {
-    /// See [`Fingerprint`]. Must not look at anything that [`Self::same_as`] does not look at.
-    fn fingerprint(&self) -> u64 {
-        *self.fingerprint.0.get_or_init(|| {
-            let mut hasher = DefaultHasher::new();
-            (&self.name, self.revocable, self.shared, self.provider_id.is_some()).hash(&mut hasher);
-            for reservation in &self.reservations {
-                (reservation.r#type() as i32, &reservation.role, &reservation.principal).hash(&mut hasher);
-                labels_fingerprint(reservation.labels.as_ref()).hash(&mut hasher);
-            }
-            if let Some(disk) = &self.disk {
-                disk.persistence.as_ref().map(|persistence| &persistence.id).hash(&mut hasher);
-                let source = disk.source.as_ref();
-                source.map(|source| (source.r#type() as i32, &source.id, &source.profile)).hash(&mut hasher);
-            }
-            hasher.finish()
-        })
-    }
-
-    fn same_as(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.revocable == other.revocable
-            && self.shared == other.shared
-            && self.reservations.len() == other.reservations.len()
-            && self.reservations.iter().zip(&other.reservations).all(|(a, b)| same_reservation(a, b))
-            && same_disk(self.disk.as_deref(), other.disk.as_deref())
-            && self.provider_id == other.provider_id
-    }
-
-    /// Whether equal identities are nevertheless different things that do not add up: whole disks
-    /// and persistent volumes.
-    fn is_exclusive(&self) -> bool {
-        let Some(disk) = &self.disk else { return false };
-        let whole_disk = disk.source.as_ref().is_some_and(|source| match source.r#type() {
-            source::Type::Mount | source::Type::Block => true,
-            source::Type::Raw => source.id.is_some(),
-            source::Type::Path | source::Type::Unknown => false,
-        });
-        whole_disk || disk.persistence.is_some()
-    }
-}
-
-/// Reservations are equal whatever the order of their labels.
-pub(super) fn same_reservation(left: &ReservationInfo, right: &ReservationInfo) -> bool {
-    left.r#type() == right.r#type()
-        && left.role == right.role
-        && left.principal == right.principal
-        && same_labels(left.labels.as_ref(), right.labels.as_ref())
-}
-
-pub(super) fn same_labels(left: Option<&Labels>, right: Option<&Labels>) -> bool {
-    let (Some(left), Some(right)) = (left, right) else { return left.is_none() && right.is_none() };
-    if left.labels.len() != right.labels.len() {
-        return false;
-    }
-    let sorted = |labels: &Labels| {
-        let mut pairs: Vec<_> = labels.labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect();
-        pairs.sort_unstable();
-        pairs
-    };
-    left.labels == right.labels || sorted(left) == sorted(right)
-}
-
-/// The same whatever the order of the labels.
-fn labels_fingerprint(labels: Option<&Labels>) -> Option<u64> {
-    let fingerprint = |label: &v1::Label| {
-        let mut hasher = DefaultHasher::new();
-        (&label.key, &label.value).hash(&mut hasher);
-        hasher.finish()
-    };
-    labels.map(|labels| labels.labels.iter().map(fingerprint).fold(0, u64::wrapping_add))
-}
-
-/// The volume says how a task uses the disk, not which disk it is: it does not count. Of the
-/// persistence only the id does (upstream: `operator==` of `DiskInfo`).
-fn same_disk(left: Option<&DiskInfo>, right: Option<&DiskInfo>) -> bool {
-    let (Some(left), Some(right)) = (left, right) else { return left.is_none() && right.is_none() };
-    let persistence = |disk: &DiskInfo| disk.persistence.as_ref().map(|p| p.id.clone());
-    let source = match (&left.source, &right.source) {
-        (None, None) => true,
-        (Some(l), Some(r)) => {
-            l.r#type() == r.r#type()
-                && l.path == r.path
-                && l.mount == r.mount
-                && l.vendor == r.vendor
-                && l.id == r.id
-                && same_labels(l.metadata.as_ref(), r.metadata.as_ref())
-                && l.profile == r.profile
-        }
-        _ => false,
-    };
-    source && persistence(left) == persistence(right)
-}
-
 /// One valid resource. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Resource {
-    pub(super) descriptor: Arc<Descriptor>,
+    pub(super) descriptor: SharedDescriptor,
     pub(super) allocation: Option<Arc<str>>,
     pub(super) value: ResourceValue,
     /// How often a shared resource is in the bag; 1 for others.
@@ -357,17 +239,8 @@ impl Resource {
     /// A plain scalar resource, unreserved.
     #[must_use]
     pub fn from_scalar(name: &str, amount: Scalar) -> Self {
-        let descriptor = Descriptor {
-            name: name.to_owned(),
-            reservations: Vec::new(),
-            disk: None,
-            revocable: false,
-            shared: false,
-            provider_id: None,
-            fingerprint: Fingerprint::default(),
-        };
         Self {
-            descriptor: Arc::new(descriptor),
+            descriptor: SharedDescriptor::plain(name),
             allocation: None,
             value: ResourceValue::Scalar(amount),
             copies: 1,
@@ -382,7 +255,7 @@ impl Resource {
         let descriptor = &*self.descriptor;
         let mut proto = v1::Resource {
             name: descriptor.name.clone(),
-            provider_id: descriptor.provider_id.as_ref().map(Into::into),
+            provider_id: descriptor.provider_id.as_ref().map(|id| Box::new(id.into())),
             reservations: descriptor.reservations.clone(),
             disk: descriptor.disk.clone(),
             revocable: descriptor.revocable.then(Default::default),
@@ -404,17 +277,15 @@ impl Resource {
             }
             ResourceValue::Set(set) => {
                 proto.set_type(Type::Set);
-                proto.set = Some(set.into());
+                proto.set = Some(Box::new(set.into()));
             }
         }
         proto
     }
 
     pub(super) fn with_reservations(&self, reservations: Vec<ReservationInfo>) -> Self {
-        Self {
-            descriptor: Arc::new(Descriptor { reservations, ..(*self.descriptor).clone() }),
-            ..self.clone()
-        }
+        let descriptor = Descriptor { reservations, ..(*self.descriptor).clone() };
+        Self { descriptor: descriptor.into(), ..self.clone() }
     }
 
     pub(super) fn with_value(&self, value: ResourceValue) -> Self {
@@ -430,15 +301,22 @@ impl Resource {
             disk
         });
         descriptor.shared = false;
-        Self { descriptor: Arc::new(descriptor), copies: 1, ..self.clone() }
+        Self { descriptor: descriptor.into(), copies: 1, ..self.clone() }
     }
 
     /// Whether everything but the value is equal.
     pub(super) fn same_identity(&self, other: &Self) -> bool {
         self.value.same_kind(&other.value)
             && self.allocation == other.allocation
-            && (Arc::ptr_eq(&self.descriptor, &other.descriptor)
-                || self.descriptor.same_as(&other.descriptor))
+            && self.descriptor.same_as(&other.descriptor)
+    }
+
+    /// See [`super::Resources::is_alike`].
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        std::ptr::eq(&*self.descriptor, &*other.descriptor)
+            && self.allocation == other.allocation
+            && self.value == other.value
+            && self.copies == other.copies
     }
 
     /// The same for all of one identity, whatever they are allocated to.
@@ -486,21 +364,41 @@ impl TryFrom<&v1::Resource> for Resource {
     type Error = ResourceError;
 
     fn try_from(proto: &v1::Resource) -> Result<Self, ResourceError> {
+        Self::read(proto, &mut None)
+    }
+}
+
+impl Resource {
+    /// As `try_from`, for one of a list: they are mostly allocated to the same role, whose name then is there once.
+    /// `role` is that of the one before.
+    pub(super) fn read(proto: &v1::Resource, role: &mut Option<Arc<str>>) -> Result<Self, ResourceError> {
         let value = validate::checked_value(proto)?;
+        let allocated = proto.allocation_info.as_ref().and_then(|info| info.role.as_deref());
+        if role.as_deref() != allocated {
+            *role = allocated.map(Arc::from);
+        }
         let mut reservations = proto.reservations.clone();
         if reservations.is_empty() {
             reservations.extend(format::implied_reservation(proto));
         }
-        let descriptor = Descriptor {
-            name: proto.name.clone(),
-            reservations,
-            disk: proto.disk.clone(),
-            revocable: proto.revocable.is_some(),
-            shared: proto.shared.is_some(),
-            provider_id: proto.provider_id.as_ref().map(Into::into),
-            fingerprint: Fingerprint::default(),
+        let is_plain = reservations.is_empty()
+            && proto.disk.is_none()
+            && proto.revocable.is_none()
+            && proto.shared.is_none()
+            && proto.provider_id.is_none();
+        let descriptor = if is_plain {
+            SharedDescriptor::plain(&proto.name)
+        } else {
+            let descriptor = Descriptor {
+                reservations,
+                disk: proto.disk.clone(),
+                revocable: proto.revocable.is_some(),
+                shared: proto.shared.is_some(),
+                provider_id: proto.provider_id.as_deref().map(Into::into),
+                ..Descriptor::plain(&proto.name)
+            };
+            descriptor.into()
         };
-        let allocation = proto.allocation_info.as_ref().and_then(|info| info.role.as_deref()).map(Arc::from);
-        Ok(Self { descriptor: Arc::new(descriptor), allocation, value, copies: 1 })
+        Ok(Self { descriptor, allocation: role.clone(), value, copies: 1 })
     }
 }

@@ -48,6 +48,14 @@ impl Resources {
             && (std::ptr::eq(self.entries(), other.entries()) || self.entries() == other.entries())
     }
 
+    /// Whether one of the bags can stand for both: they have the same entries in the same order, the parts of a disk that do
+    /// not count for equality included. Cheap, and answered with yes only for plain resources with usual names, which most
+    /// tasks have and nothing else, or for copies of one bag.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().zip(other).all(|(mine, theirs)| mine.is_alike(theirs))
+    }
+
     /// Whether one entry contains this resource.
     #[must_use]
     pub fn contains_resource(&self, resource: &Resource) -> bool {

@@ -1,7 +1,7 @@
 //! What makes a message a resource (upstream: `Resources::validate`), with upstream's texts and in
 //! its order of checks, except that lists are checked in n log n.
 
-use super::{Resource, ResourceError, ResourceValue, display, resource::same_labels};
+use super::{Resource, ResourceError, ResourceValue, descriptor::same_labels, display};
 use crate::{
     roles,
     v1::{
@@ -53,7 +53,7 @@ pub(super) fn checked_value(resource: &v1::Resource) -> Result<ResourceValue, Re
 
 fn value_of(resource: &v1::Resource) -> Result<ResourceValue, ResourceError> {
     let kind = value::Type::try_from(resource.r#type).map_err(|_| ResourceError::UnknownType)?;
-    match (kind, &resource.scalar, &resource.ranges, &resource.set) {
+    match (kind, &resource.scalar, &resource.ranges, resource.set.as_deref()) {
         (value::Type::Scalar, Some(scalar), None, None) => {
             checked_scalar(scalar.value).map(ResourceValue::Scalar)
         }

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn disks_are_made_by_resource_providers_only() {
         let source = |provider: Option<&str>| v1::Resource {
-            provider_id: provider.map(|id| v1::ResourceProviderId { value: id.into() }),
+            provider_id: provider.map(|id| Box::new(v1::ResourceProviderId { value: id.into() })),
             ..disk("*", 64.0)
         };
         for kind in [Type::CreateDisk, Type::DestroyDisk] {

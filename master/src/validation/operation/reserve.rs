@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn all_resources_are_of_one_provider() {
         let of = |provider: Option<&str>| v1::Resource {
-            provider_id: provider.map(|id| v1::ResourceProviderId { value: id.into() }),
+            provider_id: provider.map(|id| Box::new(v1::ResourceProviderId { value: id.into() })),
             ..reserved(disk("*", 8.0), "a", None)
         };
         for (providers, expected) in [

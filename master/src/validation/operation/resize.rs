@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn provided(resource: v1::Resource) -> v1::Resource {
-        v1::Resource { provider_id: Some(v1::ResourceProviderId { value: "p".into() }), ..resource }
+        v1::Resource { provider_id: Some(Box::new(v1::ResourceProviderId { value: "p".into() })), ..resource }
     }
 
     fn grown(volume: v1::Resource, addition: v1::Resource) -> Result<(), String> {

@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn all_volumes_are_of_one_provider() {
         let provided = |id: &str, provider: &str| v1::Resource {
-            provider_id: Some(v1::ResourceProviderId { value: provider.into() }),
+            provider_id: Some(Box::new(v1::ResourceProviderId { value: provider.into() })),
             ..volume("a", id, 8.0)
         };
         let volumes = vec![provided("v", "p"), provided("w", "q")];

@@ -95,7 +95,7 @@ fn reservations_that_differ_anywhere_are_different() {
 fn providers_revocability_and_allocation_are_part_of_the_identity() {
     let plain = proto("cpus:2");
     let mut provided = plain.clone();
-    provided.provider_id = Some(v1::ResourceProviderId { value: "rp".into() });
+    provided.provider_id = Some(Box::new(v1::ResourceProviderId { value: "rp".into() }));
     let mut revocable = plain.clone();
     revocable.revocable = Some(Default::default());
     let all = bag(&[&plain, &provided, &revocable]);

@@ -7,13 +7,27 @@ fn refusal(resource: &v1::Resource) -> String {
 }
 
 #[test]
+fn each_resource_of_a_list_keeps_the_role_that_it_is_allocated_to() {
+    let list = [("a", Some("r")), ("b", Some("r")), ("c", None), ("d", Some("s")), ("cpus", Some("r"))];
+    let allocated = |(name, role): (&str, Option<&str>)| {
+        let allocation_info = role.map(|role| v1::resource::AllocationInfo { role: Some(role.to_owned()) });
+        v1::Resource { allocation_info, ..proto(&format!("{name}:1")) }
+    };
+    let protos = list.map(allocated);
+    for bag in [Resources::try_from_protos(&protos).unwrap(), Resources::from_valid_protos(&protos)] {
+        let read: Vec<_> = bag.iter().map(|each| (each.name(), each.allocation_role())).collect();
+        assert_eq!(read, list);
+    }
+}
+
+#[test]
 fn the_old_format_says_role_and_dynamic_reservation() {
     let mut old = v1::Resource { role: Some("*".into()), ..proto("cpus:555.5") };
     assert_eq!(validate(&old), Ok(()));
     assert_eq!(bag(&[&old]), resources("cpus:555.5"));
     old.role = Some("foo".into());
     assert_eq!(bag(&[&old]), resources("cpus(foo):555.5"));
-    old.reservation = Some(ReservationInfo { principal: Some("p".into()), ..Default::default() });
+    old.reservation = Some(Box::new(ReservationInfo { principal: Some("p".into()), ..Default::default() }));
     assert_eq!(bag(&[&old]), bag(&[&reserved("cpus:555.5", dynamic("foo", "p"))]));
     old.role = None;
     assert_eq!(refusal(&old), "Invalid reservation: role \"*\" cannot be dynamically reserved");

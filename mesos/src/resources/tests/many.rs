@@ -7,11 +7,12 @@ use crate::{resources::lookup::MANY, values::Scalar};
 
 /// A reservation with labels, which differ from others' in the last place.
 fn labelled(label: u32, swapped: bool) -> ReservationInfo {
-    let mut labels = labels(&[("key", "value"), ("unique", &label.to_string())]);
+    let label = label.to_string();
+    let mut pairs = [("key", "value"), ("unique", &*label)];
     if swapped {
-        labels.labels.reverse();
+        pairs.reverse();
     }
-    ReservationInfo { labels: Some(labels), ..dynamic("a", "p") }
+    ReservationInfo { labels: Some(labels(&pairs)), ..dynamic("a", "p") }
 }
 
 fn some_resource() -> impl Strategy<Value = v1::Resource> {

@@ -31,7 +31,7 @@ fn proto(text: &str) -> v1::Resource {
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     let label = |&(key, value): &(&str, &str)| Label { key: key.into(), value: Some(value.into()) };
-    Labels { labels: pairs.iter().map(label).collect() }
+    pairs.iter().map(label).collect()
 }
 
 fn dynamic(role: &str, principal: &str) -> ReservationInfo {

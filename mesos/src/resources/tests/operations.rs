@@ -118,7 +118,7 @@ fn operations_without_conversion_say_so() {
 #[test]
 fn operations_from_outside_are_checked_and_brought_into_the_new_format() {
     let mut old = v1::Resource { role: Some("role".into()), ..proto("cpus:1") };
-    old.reservation = Some(ReservationInfo { principal: Some("p".into()), ..Default::default() });
+    old.reservation = Some(Box::new(ReservationInfo { principal: Some("p".into()), ..Default::default() }));
     let mut operation = reserve(&[old]);
     validate_and_upgrade_operation(&mut operation).unwrap();
     assert_eq!(operation, reserve(&[reserved("cpus:1", dynamic("role", "p"))]));
@@ -188,7 +188,7 @@ fn every_resource_of_an_operation_is_given_its_role_and_loses_it_again() {
 #[test]
 fn the_provider_is_the_one_of_all_resources() {
     let mut provided = proto("cpus:1");
-    provided.provider_id = Some(v1::ResourceProviderId { value: "rp".into() });
+    provided.provider_id = Some(Box::new(v1::ResourceProviderId { value: "rp".into() }));
     assert_eq!(operation_provider(&reserve(&[provided.clone()])), Ok(Some("rp".into())));
     assert_eq!(operation_provider(&reserve(&[proto("cpus:1")])), Ok(None));
     assert!(operation_provider(&reserve(&[])).is_err());

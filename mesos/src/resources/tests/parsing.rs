@@ -122,7 +122,7 @@ fn printing_shows_everything_that_tells_resources_apart() {
     resource.disk = None;
     let mut refined = dynamic("alice/refined", "hdfs-p");
     refined.labels = Some(labels(&[("foo", "bar")]));
-    refined.labels.as_mut().unwrap().labels.push(Label { key: "foo".into(), value: None });
+    refined.labels.as_mut().unwrap().extend([Label { key: "foo".into(), value: None }]);
     resource.reservations.push(refined);
     let expected = "disk(reservations: [(STATIC,alice),(DYNAMIC,alice/refined,hdfs-p,{foo: bar, foo})]):1";
     assert_eq!(print(&resource), expected);
