@@ -18,7 +18,8 @@
 //! What must be on the disk goes into the [`journal`] in groups: while one is being written and
 //! synced, the next one gathers, and it begins before what follows from the first is done. One thing is done to the journal
 //! at a time, on a thread for what blocks. Beside it, on other threads: the tasks' own logs are written, since hundreds of
-//! files take longer than a sync; and the whole file system is synced before old segments are removed.
+//! files take longer than a sync, a few with each group, or their processor time would be missed by the groups; and the
+//! whole file system is synced before old segments are removed.
 //!
 //! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.
@@ -34,7 +35,7 @@ use mesos::sabotage::{Bug, is_on};
 use mesos::{ExecutorId, FrameworkId, TaskId};
 use uuid::Uuid;
 
-use super::journal::{self, Journal, Record};
+use super::journal::{self, Journal, Record, Unspilled};
 use super::log;
 use super::stream::{AcknowledgementRefused, Received, Stream, uuid_of};
 use crate::recovery::checkpoint::DiskError;
@@ -181,6 +182,10 @@ type Key = (FrameworkId, TaskId);
 /// starts looks into the journal first.
 const SPILL_AFTER: Duration = Duration::from_secs(1);
 
+/// How many of the tasks' own logs are written with a group. With many of them, it is all with so many groups.
+const SPILLED_AT_ONCE: usize = 8;
+const PARTS: usize = 64;
+
 struct Entry {
     stream: Stream,
     log: Option<UpdatesPath>,
@@ -229,8 +234,8 @@ pub struct StatusUpdateManager {
     journal: Option<Journal>,
     writing: bool,
     spill: Spill,
-    /// The tasks' own logs are being written.
-    spilling: bool,
+    /// While the tasks' own logs are being written.
+    spilling: Option<Spilling>,
     /// They have been, and the journal does not know yet.
     spilled: bool,
     /// Segments of the journal wait for the tasks' own logs and the file system.
@@ -247,6 +252,18 @@ enum Spill {
     /// The timer is set.
     Armed,
     Due,
+}
+
+/// What is being written to the tasks' own logs.
+struct Spilling {
+    /// What is left.
+    unspilled: Vec<Unspilled>,
+    /// How many of them are written at once.
+    at_once: usize,
+    /// Some are being written now.
+    writing: bool,
+    /// Segments of the journal that may go afterwards.
+    ended: Vec<PathBuf>,
 }
 
 impl StatusUpdateManager {
@@ -354,21 +371,22 @@ impl StatusUpdateManager {
             self.spill = Spill::Armed;
             ctx.after(SPILL_AFTER, SpillDue);
         }
-        let (is_full, is_flooded) = (journal.is_full(), journal.is_flooded());
         let must_spill = self.spill == Spill::Due || journal.must_spill();
-        if is_full && !self.spilling && !self.retiring {
+        if journal.is_full() && self.spilling.is_none() && !self.retiring {
             return self.start(Work::Rotate, ctx);
         }
-        if must_spill && !self.spilling {
+        if must_spill && self.spilling.is_none() {
             // A timer that is set may find nothing to do.
             self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
-            self.spill(Vec::new(), ctx);
+            self.spill(Vec::new());
         }
         // What waits has a bound, and what is removed may not be written again.
-        if self.spilling && (is_flooded || self.unwritten.iter().any(Record::removes)) {
-            return;
+        let is_flooded = self.journal.as_ref().is_some_and(Journal::is_flooded);
+        let must_wait = is_flooded || self.unwritten.iter().any(Record::removes);
+        if self.spilling.is_none() || !must_wait {
+            self.write_group(ctx);
         }
-        self.write_group(ctx);
+        self.spill_part(ctx);
     }
 
     /// Writes all that waits as one group, if something does.
@@ -399,7 +417,7 @@ impl StatusUpdateManager {
                 Ok(Done { effects, ended }) => {
                     if !ended.is_empty() {
                         manager.retiring = true;
-                        manager.spill(ended, ctx);
+                        manager.spill(ended);
                     }
                     // The disk has something to do meanwhile.
                     manager.work(ctx);
@@ -425,27 +443,49 @@ impl StatusUpdateManager {
         }
     }
 
-    /// Writes what waits for the tasks' own logs, then removes the segments of the journal that were `ended` before.
-    fn spill(&mut self, ended: Vec<PathBuf>, ctx: &mut Context<Self>) {
+    /// Begins to write what waits for the tasks' own logs; then the segments of the journal go that were `ended` before.
+    fn spill(&mut self, ended: Vec<PathBuf>) {
         let Some(journal) = &mut self.journal else { return };
-        self.spilling = true;
         let unspilled = journal.begin_spill();
+        let at_once = unspilled.len().div_ceil(PARTS).max(SPILLED_AT_ONCE);
+        self.spilling = Some(Spilling { unspilled, at_once, writing: false, ended });
+    }
+
+    /// Writes to the next few of the tasks' own logs, unless that is being done.
+    fn spill_part(&mut self, ctx: &mut Context<Self>) {
+        let Some(spilling) = self.spilling.as_mut().filter(|spilling| !spilling.writing) else { return };
+        if self.failed {
+            return;
+        }
+        spilling.writing = true;
+        let count = spilling.at_once.min(spilling.unspilled.len());
+        let part: Vec<Unspilled> = spilling.unspilled.drain(..count).collect();
         let node = ctx.node().clone();
         let spill = async move {
             let disk = node.disk().clone();
-            node.blocking(move || journal::spill(&*disk, &unspilled)).await
+            node.blocking(move || journal::spill(&*disk, &part)).await
         };
-        ctx.defer(spill, |manager, spilled, ctx| {
-            manager.spilling = false;
-            manager.spilled = true;
-            match spilled {
-                Ok(()) => {
-                    manager.retire(ended, ctx);
-                    manager.work(ctx);
-                }
-                Err(error) => manager.fail(error),
-            }
+        ctx.defer(spill, |manager, spilled, ctx| match spilled {
+            Ok(()) => manager.spilled_part(ctx),
+            Err(error) => manager.fail(error),
         });
+    }
+
+    fn spilled_part(&mut self, ctx: &mut Context<Self>) {
+        let Some(spilling) = &mut self.spilling else { return };
+        spilling.writing = false;
+        if !spilling.unspilled.is_empty() {
+            // Otherwise the end of the group has the next part written.
+            if !self.writing {
+                self.spill_part(ctx);
+            }
+            return;
+        }
+        let ended = std::mem::take(&mut spilling.ended);
+        self.spilling = None;
+        self.spilled = true;
+        self.retire(ended, ctx);
+        self.work(ctx);
     }
 
     /// Removes segments of the journal once the disk has everything that is in them.
