@@ -14,6 +14,7 @@
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
 //! | `SpillDue` | itself, a second after something was written | has the tasks' own logs written |
+//! | `PartDue` | itself, if no group comes | goes on with that |
 //!
 //! What must be on the disk goes into the [`journal`] in groups: while one is being written and
 //! synced, the next one gathers, and it begins before what follows from the first is done. One thing is done to the journal
@@ -156,10 +157,12 @@ pub struct RestoredStream {
 pub struct RetryDue;
 /// Time to write what is only in the journal to the tasks' own logs.
 pub struct SpillDue;
+/// Time to write to the next few of them, if so many are left.
+pub struct PartDue(usize);
 
 libprocess::messages! {
     Deliver; Stored; Refused; Vacate; Vacated; Acknowledge; Acknowledged; Forward; StorageFailed;
-    Initialize; Pause; Resume; Cleanup; Restore; RetryDue; SpillDue;
+    Initialize; Pause; Resume; Cleanup; Restore; RetryDue; SpillDue; PartDue;
 }
 
 /// Those who hear from the manager (the Agent, in daemons).
@@ -182,9 +185,11 @@ type Key = (FrameworkId, TaskId);
 /// starts looks into the journal first.
 const SPILL_AFTER: Duration = Duration::from_secs(1);
 
-/// How many of the tasks' own logs are written with a group. With many of them, it is all with so many groups.
+/// How many of the tasks' own logs are written with a group, or without one after a pause. With many of them, it is all in
+/// so many parts.
 const SPILLED_AT_ONCE: usize = 8;
 const PARTS: usize = 64;
+const PART_AFTER: Duration = Duration::from_millis(5);
 
 struct Entry {
     stream: Stream,
@@ -236,6 +241,8 @@ pub struct StatusUpdateManager {
     spill: Spill,
     /// While the tasks' own logs are being written.
     spilling: Option<Spilling>,
+    /// A group waits for that.
+    waits: bool,
     /// They have been, and the journal does not know yet.
     spilled: bool,
     /// Segments of the journal wait for the tasks' own logs and the file system.
@@ -383,7 +390,8 @@ impl StatusUpdateManager {
         // What waits has a bound, and what is removed may not be written again.
         let is_flooded = self.journal.as_ref().is_some_and(Journal::is_flooded);
         let must_wait = is_flooded || self.unwritten.iter().any(Record::removes);
-        if self.spilling.is_none() || !must_wait {
+        self.waits = self.spilling.is_some() && must_wait;
+        if !self.waits {
             self.write_group(ctx);
         }
         self.spill_part(ctx);
@@ -475,9 +483,11 @@ impl StatusUpdateManager {
         let Some(spilling) = &mut self.spilling else { return };
         spilling.writing = false;
         if !spilling.unspilled.is_empty() {
-            // Otherwise the end of the group has the next part written.
-            if !self.writing {
+            if self.waits {
                 self.spill_part(ctx);
+            } else {
+                // The next group may be first, and has the next part written.
+                ctx.after(PART_AFTER, PartDue(spilling.unspilled.len()));
             }
             return;
         }
@@ -700,6 +710,14 @@ impl Handle<SpillDue> for StatusUpdateManager {
     fn handle(&mut self, _: SpillDue, _: &Pid, ctx: &mut Context<Self>) {
         self.spill = Spill::Due;
         self.work(ctx);
+    }
+}
+
+impl Handle<PartDue> for StatusUpdateManager {
+    fn handle(&mut self, PartDue(left): PartDue, _: &Pid, ctx: &mut Context<Self>) {
+        if self.spilling.as_ref().is_some_and(|spilling| spilling.unspilled.len() == left) {
+            self.spill_part(ctx);
+        }
     }
 }
 
