@@ -14,11 +14,13 @@
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
 //! | `SpillDue` | itself, a second after something was written | has the tasks' own logs written |
+//! | `PartDue` | itself, if no group comes | goes on with that |
 //!
 //! What must be on the disk goes into the [`journal`] in groups: while one is being written and
 //! synced, the next one gathers, and it begins before what follows from the first is done. One thing is done to the journal
 //! at a time, on a thread for what blocks. Beside it, on other threads: the tasks' own logs are written, since hundreds of
-//! files take longer than a sync; and the whole file system is synced before old segments are removed.
+//! files take longer than a sync, a few with each group, or their processor time would be missed by the groups; and the
+//! whole file system is synced before old segments are removed.
 //!
 //! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.
@@ -34,7 +36,7 @@ use mesos::sabotage::{Bug, is_on};
 use mesos::{ExecutorId, FrameworkId, TaskId};
 use uuid::Uuid;
 
-use super::journal::{self, Journal, Record};
+use super::journal::{self, Journal, Record, Unspilled};
 use super::log;
 use super::stream::{AcknowledgementRefused, Received, Stream, uuid_of};
 use crate::recovery::checkpoint::DiskError;
@@ -155,10 +157,12 @@ pub struct RestoredStream {
 pub struct RetryDue;
 /// Time to write what is only in the journal to the tasks' own logs.
 pub struct SpillDue;
+/// Time to write to the next few of them, if so many are left.
+pub struct PartDue(usize);
 
 libprocess::messages! {
     Deliver; Stored; Refused; Vacate; Vacated; Acknowledge; Acknowledged; Forward; StorageFailed;
-    Initialize; Pause; Resume; Cleanup; Restore; RetryDue; SpillDue;
+    Initialize; Pause; Resume; Cleanup; Restore; RetryDue; SpillDue; PartDue;
 }
 
 /// Those who hear from the manager (the Agent, in daemons).
@@ -180,6 +184,12 @@ type Key = (FrameworkId, TaskId);
 /// How long what is in the journal may be missing in the tasks' own logs: for those who read them. An agent that
 /// starts looks into the journal first.
 const SPILL_AFTER: Duration = Duration::from_secs(1);
+
+/// How many of the tasks' own logs are written with a group, or without one after a pause. With many of them, it is all in
+/// so many parts.
+const SPILLED_AT_ONCE: usize = 8;
+const PARTS: usize = 64;
+const PART_AFTER: Duration = Duration::from_millis(5);
 
 struct Entry {
     stream: Stream,
@@ -229,8 +239,10 @@ pub struct StatusUpdateManager {
     journal: Option<Journal>,
     writing: bool,
     spill: Spill,
-    /// The tasks' own logs are being written.
-    spilling: bool,
+    /// While the tasks' own logs are being written.
+    spilling: Option<Spilling>,
+    /// A group waits for that.
+    waits: bool,
     /// They have been, and the journal does not know yet.
     spilled: bool,
     /// Segments of the journal wait for the tasks' own logs and the file system.
@@ -247,6 +259,18 @@ enum Spill {
     /// The timer is set.
     Armed,
     Due,
+}
+
+/// What is being written to the tasks' own logs.
+struct Spilling {
+    /// What is left.
+    unspilled: Vec<Unspilled>,
+    /// How many of them are written at once.
+    at_once: usize,
+    /// Some are being written now.
+    writing: bool,
+    /// Segments of the journal that may go afterwards.
+    ended: Vec<PathBuf>,
 }
 
 impl StatusUpdateManager {
@@ -354,21 +378,23 @@ impl StatusUpdateManager {
             self.spill = Spill::Armed;
             ctx.after(SPILL_AFTER, SpillDue);
         }
-        let (is_full, is_flooded) = (journal.is_full(), journal.is_flooded());
         let must_spill = self.spill == Spill::Due || journal.must_spill();
-        if is_full && !self.spilling && !self.retiring {
+        if journal.is_full() && self.spilling.is_none() && !self.retiring {
             return self.start(Work::Rotate, ctx);
         }
-        if must_spill && !self.spilling {
+        if must_spill && self.spilling.is_none() {
             // A timer that is set may find nothing to do.
             self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
-            self.spill(Vec::new(), ctx);
+            self.spill(Vec::new());
         }
         // What waits has a bound, and what is removed may not be written again.
-        if self.spilling && (is_flooded || self.unwritten.iter().any(Record::removes)) {
-            return;
+        let is_flooded = self.journal.as_ref().is_some_and(Journal::is_flooded);
+        let must_wait = is_flooded || self.unwritten.iter().any(Record::removes);
+        self.waits = self.spilling.is_some() && must_wait;
+        if !self.waits {
+            self.write_group(ctx);
         }
-        self.write_group(ctx);
+        self.spill_part(ctx);
     }
 
     /// Writes all that waits as one group, if something does.
@@ -399,7 +425,7 @@ impl StatusUpdateManager {
                 Ok(Done { effects, ended }) => {
                     if !ended.is_empty() {
                         manager.retiring = true;
-                        manager.spill(ended, ctx);
+                        manager.spill(ended);
                     }
                     // The disk has something to do meanwhile.
                     manager.work(ctx);
@@ -425,27 +451,51 @@ impl StatusUpdateManager {
         }
     }
 
-    /// Writes what waits for the tasks' own logs, then removes the segments of the journal that were `ended` before.
-    fn spill(&mut self, ended: Vec<PathBuf>, ctx: &mut Context<Self>) {
+    /// Begins to write what waits for the tasks' own logs; then the segments of the journal go that were `ended` before.
+    fn spill(&mut self, ended: Vec<PathBuf>) {
         let Some(journal) = &mut self.journal else { return };
-        self.spilling = true;
         let unspilled = journal.begin_spill();
+        let at_once = unspilled.len().div_ceil(PARTS).max(SPILLED_AT_ONCE);
+        self.spilling = Some(Spilling { unspilled, at_once, writing: false, ended });
+    }
+
+    /// Writes to the next few of the tasks' own logs, unless that is being done.
+    fn spill_part(&mut self, ctx: &mut Context<Self>) {
+        let Some(spilling) = self.spilling.as_mut().filter(|spilling| !spilling.writing) else { return };
+        if self.failed {
+            return;
+        }
+        spilling.writing = true;
+        let count = spilling.at_once.min(spilling.unspilled.len());
+        let part: Vec<Unspilled> = spilling.unspilled.drain(..count).collect();
         let node = ctx.node().clone();
         let spill = async move {
             let disk = node.disk().clone();
-            node.blocking(move || journal::spill(&*disk, &unspilled)).await
+            node.blocking(move || journal::spill(&*disk, &part)).await
         };
-        ctx.defer(spill, |manager, spilled, ctx| {
-            manager.spilling = false;
-            manager.spilled = true;
-            match spilled {
-                Ok(()) => {
-                    manager.retire(ended, ctx);
-                    manager.work(ctx);
-                }
-                Err(error) => manager.fail(error),
-            }
+        ctx.defer(spill, |manager, spilled, ctx| match spilled {
+            Ok(()) => manager.spilled_part(ctx),
+            Err(error) => manager.fail(error),
         });
+    }
+
+    fn spilled_part(&mut self, ctx: &mut Context<Self>) {
+        let Some(spilling) = &mut self.spilling else { return };
+        spilling.writing = false;
+        if !spilling.unspilled.is_empty() {
+            if self.waits {
+                self.spill_part(ctx);
+            } else {
+                // The next group may be first, and has the next part written.
+                ctx.after(PART_AFTER, PartDue(spilling.unspilled.len()));
+            }
+            return;
+        }
+        let ended = std::mem::take(&mut spilling.ended);
+        self.spilling = None;
+        self.spilled = true;
+        self.retire(ended, ctx);
+        self.work(ctx);
     }
 
     /// Removes segments of the journal once the disk has everything that is in them.
@@ -660,6 +710,14 @@ impl Handle<SpillDue> for StatusUpdateManager {
     fn handle(&mut self, _: SpillDue, _: &Pid, ctx: &mut Context<Self>) {
         self.spill = Spill::Due;
         self.work(ctx);
+    }
+}
+
+impl Handle<PartDue> for StatusUpdateManager {
+    fn handle(&mut self, PartDue(left): PartDue, _: &Pid, ctx: &mut Context<Self>) {
+        if self.spilling.as_ref().is_some_and(|spilling| spilling.unspilled.len() == left) {
+            self.spill_part(ctx);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod reaching_a_master;
 mod reboots;
 mod restarts;
 mod simulated;
-mod slow_logs;
+mod spilling;
 mod status_updates;
 mod task_groups;
 mod tasks;

@@ -4,8 +4,7 @@
 //! another length of the file, which would be a write of its own (half the time of a sync, and two thirds of its tail). Room is made with the group
 //! for which there is none left.
 
-use std::collections::BTreeSet;
-use std::collections::btree_map::{BTreeMap, Entry as Slot};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
@@ -90,6 +89,8 @@ pub struct Unspilled {
 /// A log of which this process has written something.
 #[derive(Debug)]
 struct Log {
+    /// Where it is.
+    path: PathBuf,
     /// Its length, with what waits.
     length: u64,
     /// What waits to be written to the log itself.
@@ -114,9 +115,10 @@ pub struct Journal {
     older: Vec<PathBuf>,
     /// Owners of which this segment has a copy.
     carried: BTreeSet<PathBuf>,
-    logs: BTreeMap<PathBuf, Log>,
+    /// By their paths below the agent's directory: texts, which are compared faster than paths.
+    logs: BTreeMap<String, Log>,
     /// Logs for which something waits, in the order in which it came.
-    waiting: Vec<PathBuf>,
+    waiting: Vec<String>,
     /// How many bytes wait.
     unspilled: usize,
 }
@@ -242,30 +244,31 @@ impl Journal {
                 }
                 let path = log.path();
                 let below = self.below(path)?;
-                let log = match self.logs.entry(path.to_path_buf()) {
-                    Slot::Occupied(slot) => slot.into_mut(),
-                    Slot::Vacant(slot) => {
-                        let length = length_of(disk, path)?;
-                        slot.insert(Log { length, unspilled: Vec::new(), over: false })
-                    }
-                };
-                entries.push(Entry::Log { path: below, offset: log.length, bytes: bytes.clone() });
-                log.length += bytes.len() as u64;
-                if log.unspilled.is_empty() {
-                    self.waiting.push(path.to_path_buf());
+                if !self.logs.contains_key(&below) {
+                    let length = length_of(disk, path)?;
+                    let log = Log { path: path.to_path_buf(), length, unspilled: Vec::new(), over: false };
+                    self.logs.insert(below.clone(), log);
                 }
-                log.unspilled.extend_from_slice(bytes);
-                log.over = false;
-                self.unspilled += bytes.len();
+                if let Some(log) = self.logs.get_mut(&below) {
+                    if log.unspilled.is_empty() {
+                        self.waiting.push(below.clone());
+                    }
+                    let offset = log.length;
+                    log.length += bytes.len() as u64;
+                    log.unspilled.extend_from_slice(bytes);
+                    log.over = false;
+                    self.unspilled += bytes.len();
+                    entries.push(Entry::Log { path: below, offset, bytes: bytes.clone() });
+                }
                 Ok(size)
             }
             Record::Forget { path, .. } => {
-                entries.push(Entry::Forget { path: self.below(path)? });
-                for (_, log) in
-                    self.logs.range_mut(path.clone()..).take_while(|(log, _)| log.starts_with(path))
-                {
+                let below = self.below(path)?;
+                let logs = self.logs.range_mut(format!("{below}/")..);
+                for (_, log) in logs.take_while(|(log, _)| is_below(log, &below)) {
                     log.over = true;
                 }
+                entries.push(Entry::Forget { path: below });
                 Ok(0)
             }
             Record::Remove { path, .. } => {
@@ -273,8 +276,8 @@ impl Journal {
                 // First, and for good: an agent that dies in between finds nothing there, and no other task either.
                 remove(disk, path)?;
                 self.carried.retain(|owner| !owner.starts_with(path));
-                self.logs.retain(|log, _| !log.starts_with(path));
-                self.waiting.retain(|log| !log.starts_with(path));
+                self.logs.retain(|log, _| !is_below(log, &below));
+                self.waiting.retain(|log| !is_below(log, &below));
                 self.unspilled = self.logs.values().map(|log| log.unspilled.len()).sum();
                 entries.push(Entry::Removed { path: below });
                 Ok(0)
@@ -346,8 +349,8 @@ impl Journal {
         self.unspilled = 0;
         let logs = std::mem::take(&mut self.waiting).into_iter();
         logs.filter_map(|log| {
-            let bytes = std::mem::take(&mut self.logs.get_mut(&log)?.unspilled);
-            Some(Unspilled { log, bytes })
+            let log = self.logs.get_mut(&log)?;
+            Some(Unspilled { log: log.path.clone(), bytes: std::mem::take(&mut log.unspilled) })
         })
         .collect()
     }
@@ -399,6 +402,11 @@ pub fn spill(disk: &dyn Disk, unspilled: &[Unspilled]) -> Result<(), DiskError> 
         appended.map_err(DiskError::writing(log))?;
     }
     Ok(())
+}
+
+/// Whether a log is below a directory; both are below the agent's.
+fn is_below(log: &str, directory: &str) -> bool {
+    log.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Removes a directory for good.
