@@ -26,7 +26,7 @@
 //! Upstream: `slave/task_status_update_manager.cpp`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use libprocess::disk::Disk;
@@ -500,14 +500,13 @@ impl StatusUpdateManager {
 
     /// Removes segments of the journal once the disk has everything that is in them.
     fn retire(&mut self, segments: Vec<PathBuf>, ctx: &mut Context<Self>) {
-        let Some(directory) = segments.first().and_then(|segment| segment.parent()).map(Path::to_path_buf)
-        else {
+        if segments.is_empty() {
             return;
-        };
+        }
         let node = ctx.node().clone();
         let retire = async move {
             let disk = node.disk().clone();
-            node.blocking(move || journal::retire(&*disk, &directory, &segments)).await
+            node.blocking(move || journal::retire(&*disk, &segments)).await
         };
         ctx.defer(retire, |manager, retired, ctx| {
             manager.retiring = false;

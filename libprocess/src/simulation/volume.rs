@@ -2,9 +2,10 @@
 //!
 //! A name or a byte that was not synced may be lost ([`Volume::lose_power`]): a file that was appended to keeps a part of
 //! what was not synced, cut anywhere, and perhaps with holes: a disk writes in any order, and what it had not written yet
-//! reads as zeros. One that was written over has the old bytes or the new ones, at each place. One that was replaced or cut is
-//! as it was, empty, or a part of the new; and of the changes to the names in a
-//! directory that were not synced, the first few have happened. Links in the middle of a path are not followed. It knows nothing of processes: those are in [`super::disk`].
+//! reads as zeros. One that was written over has the old bytes or the new ones, at each place. One that was replaced or cut
+//! is as it was, empty, or a part of the new; and of the changes to the names in a directory that were not synced, the
+//! first few have happened. Links in the middle of a path are not followed. It knows nothing of processes: those are in
+//! [`super::disk`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};

@@ -232,7 +232,7 @@ impl World {
                         spill(disk, &unspilled)?;
                         journal.end_spill();
                     } else if !retiring.is_empty() {
-                        retire(disk, &directory, &std::mem::take(&mut retiring))?;
+                        retire(disk, &std::mem::take(&mut retiring))?;
                     }
                 }
                 3 => {
@@ -404,7 +404,7 @@ fn the_tasks_own_logs_get_what_the_journal_has_and_the_journal_ends() {
     assert_eq!((replay.updates.len(), replay.acknowledged.len()), (1, 1));
     let ended = journal.rotate(&host.mount).unwrap();
     assert_eq!(ended, [segment_of(&host, 1)]);
-    retire(&host.mount, journal.directory(), &ended).unwrap();
+    retire(&host.mount, &ended).unwrap();
     assert!(!host.mount.exists(&ended[0]));
     host.disk.lose_power();
     assert_eq!(replay_of(&host), replay);
@@ -451,9 +451,9 @@ fn a_journal_does_not_grow_without_end() {
         let ended = journal.rotate(&host.mount).unwrap();
         spill_all(&mut journal, &host);
         assert_eq!(ended, [segment_of(&host, round + 1)]);
-        retire(&host.mount, journal.directory(), &ended).unwrap();
+        retire(&host.mount, &ended).unwrap();
     }
-    assert!(segments(&host.mount, journal.directory()).unwrap().is_empty());
+    assert!(segments(&host.mount, segment_of(&host, 1).parent().unwrap()).unwrap().is_empty());
 }
 
 /// Growing is what makes a sync slow.

@@ -1,8 +1,8 @@
 //! Writing the journal: groups, the tasks' own logs, and the end of a segment.
 //!
 //! A segment has room beyond its last group, zeros that are on the disk: to sync a group there, the disk need not learn of
-//! another length of the file, which would be a write of its own (half the time of a sync, and two thirds of its tail). Room is made with the group
-//! for which there is none left.
+//! another length of the file, which would be a write of its own (half the time of a sync: docs/performance.md). Room is
+//! made with the group for which there is none left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -167,11 +167,6 @@ impl Journal {
             waiting: Vec::new(),
             unspilled: 0,
         })
-    }
-
-    /// The agent's directory.
-    pub fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// Writes a group of records of this agent, in order, with one sync if any asks for it. After an error the end of
@@ -437,7 +432,8 @@ fn length_of(disk: &dyn Disk, path: &Path) -> Result<u64, DiskError> {
 ///
 /// # Errors
 /// The disk's, with the name of the file.
-pub fn retire(disk: &dyn Disk, directory: &Path, segments: &[PathBuf]) -> Result<(), DiskError> {
+pub fn retire(disk: &dyn Disk, segments: &[PathBuf]) -> Result<(), DiskError> {
+    let Some(directory) = segments.first().and_then(|segment| segment.parent()) else { return Ok(()) };
     disk.sync_all(directory).map_err(DiskError::writing(directory))?;
     for segment in segments {
         disk.remove(segment).map_err(DiskError::writing(segment))?;
