@@ -1,8 +1,8 @@
-//! Writes `Serialize` and `Deserialize` of every message, in Mesos's JSON dialect.
+//! Writes `Serialize` of every message, in Mesos's JSON dialect: a line for each field.
 //!
-//! The impls are thin: a line for each field that calls the codec of its kind in `crate::json`.
-//! serde's own derive is not used because it takes an array for a struct, refuses a repeated key,
-//! and has no way to say "unset" for `null`; upstream does otherwise in all three.
+//! serde's own derive is not used because six hundred macro expansions cost seconds in every build, and because upstream
+//! writes enums by name, bytes in base64, and some defaults. (Reading needs no code of its own for each message: see
+//! `crate::json`.)
 
 use std::fmt::Write as _;
 
@@ -27,7 +27,6 @@ pub(crate) fn render(model: &Model) -> String {
     let mut out = String::new();
     for message in model.messages.values().filter(|message| message.full_name != crate::LABELS) {
         write_serialize(&mut out, message, model);
-        write_deserialize(&mut out, message, model);
     }
     out
 }
@@ -107,65 +106,5 @@ fn default_literal(field: &Field) -> String {
         Kind::Uint64 => format!("{default}u64"),
         Kind::Bool => default.to_owned(),
         _ => format!("{default:?}"),
-    }
-}
-
-fn write_deserialize(out: &mut String, message: &Message, model: &Model) {
-    let required: Vec<&Field> =
-        message.fields.iter().filter(|field| field.presence == Presence::Required).collect();
-    assert!(required.len() <= 64, "{}: `missing` has 64 bits", message.full_name);
-    let all = if required.is_empty() { 0 } else { u64::MAX >> (64 - required.len()) };
-    let _ = writeln!(
-        out,
-        "impl FromJson for {rust} {{\n\
-         const REQUIRED: u64 = {all:#x};\n\
-         fn read_field<'de, A: MapAccess<'de>>(&mut self, field: usize, missing: &mut u64, map: &mut A) -> Result<(), A::Error> {{\n\
-         let _ = &missing;\n\
-         match field {{",
-        rust = message.rust
-    );
-    let mut bit = 0;
-    for (index, field) in message.fields.iter().enumerate() {
-        let statement = reader(field, model, 1u64 << (bit % 64));
-        if field.presence == Presence::Required {
-            bit += 1;
-        }
-        let _ = writeln!(out, "{index} => {statement}");
-    }
-    let _ = writeln!(
-        out,
-        "_ => skip(map)?,\n}}\nOk(())\n}}\n}}\n\
-         impl<'de> Deserialize<'de> for {rust} {{\n\
-         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {{\n\
-         read_message(deserializer)\n}}\n}}",
-        rust = message.rust
-    );
-}
-
-/// The match arm's expression that reads one field.
-fn reader(field: &Field, model: &Model, bit: u64) -> String {
-    let member = format!("self.{}", field.rust);
-    let codec = match &field.kind {
-        Kind::Bool => "LenientBool".to_owned(),
-        Kind::Int32 => "Number<i32>".to_owned(),
-        Kind::Int64 => "Number<i64>".to_owned(),
-        Kind::Uint32 => "Number<u32>".to_owned(),
-        Kind::Uint64 => "Number<u64>".to_owned(),
-        Kind::Double => "Number<f64>".to_owned(),
-        Kind::String => "Plain<String>".to_owned(),
-        Kind::Bytes => "FromBase64".to_owned(),
-        Kind::Enum(name) if field.presence == Presence::Required => {
-            format!("FromEnumName<{}, true>", model.enums[name].rust)
-        }
-        Kind::Enum(name) => format!("FromEnumName<{}, false>", model.enums[name].rust),
-        Kind::Message(_) => "Plain<_>".to_owned(),
-    };
-    match field.presence {
-        Presence::Required => {
-            format!("required::<_, {codec}, A>(map, &mut {member}, missing, {bit:#x})?,")
-        }
-        Presence::Optional => format!("optional::<_, {codec}, A>(map, &mut {member})?,"),
-        Presence::Repeated => format!("repeated::<_, {codec}, A>(map, &mut {member})?,"),
-        Presence::Map => format!("string_map::<_, {codec}, A>(map, &mut {member})?,"),
     }
 }

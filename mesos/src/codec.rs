@@ -74,7 +74,11 @@ pub fn decode_agent_call<T: Message>(media: MediaType, body: &[u8]) -> Result<T,
 /// Writes a message in that encoding.
 pub fn encode<T: Message>(media: MediaType, message: &T) -> Bytes {
     match media {
-        MediaType::Json => json::to_vec(message).into(),
+        MediaType::Json => {
+            let mut text = Vec::with_capacity(256);
+            message.write_json(&mut text);
+            text.into()
+        }
         MediaType::Protobuf => wire::encode(message).into(),
     }
 }

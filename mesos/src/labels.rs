@@ -201,7 +201,7 @@ impl Serialize for List<'_> {
     }
 }
 
-/// As those of generated messages; reading is beside theirs, in `json/codec.rs`.
+/// As those of generated messages.
 impl Serialize for Labels {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -7,7 +7,6 @@
 //! message means.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use tables::{ENUMS, MESSAGES};
 
@@ -15,6 +14,9 @@ pub use tables::{ENUMS, MESSAGES};
 ///
 /// Implemented by the build script for every generated struct. The name on the wire is declared
 /// here and does not follow from the Rust path.
+///
+/// How it is read and written stands here, and not only in generic functions ([`crate::json`], [`crate::wire`]), because
+/// a generic function is compiled once more in each crate that calls it, and so is what it does to all messages within.
 pub trait Message:
     prost::Message
     + std::fmt::Debug
@@ -22,7 +24,6 @@ pub trait Message:
     + Clone
     + PartialEq
     + Serialize
-    + DeserializeOwned
     + bincode::Encode
     + bincode::Decode<()>
     + Send
@@ -35,6 +36,15 @@ pub trait Message:
     const NAME: &'static str;
     /// Names, numbers and kinds of the fields.
     fn descriptor() -> &'static MessageDescriptor;
+    /// Appends its JSON. ([`crate::json::write`] does, for anything.)
+    fn write_json(&self, text: &mut Vec<u8>);
+    /// Reads protobuf, and does not ask whether anything is lacking. ([`crate::wire::decode`] does.)
+    ///
+    /// # Errors
+    /// prost's.
+    fn read_protobuf(bytes: &[u8]) -> Result<Self, prost::DecodeError>;
+    /// Its protobuf, without what [`crate::wire::encode`] adds.
+    fn write_protobuf(&self) -> Vec<u8>;
 }
 
 /// An enum of the protocol. In messages it is an `i32`, because the wire may carry numbers that

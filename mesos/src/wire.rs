@@ -32,7 +32,7 @@ pub enum Error {
 
 /// The message in protobuf.
 pub fn encode<T: Message>(message: &T) -> Vec<u8> {
-    let bytes = message.encode_to_vec();
+    let bytes = message.write_protobuf();
     if T::descriptor().quotas { zeroes::complete(T::descriptor(), bytes) } else { bytes }
 }
 
@@ -46,8 +46,7 @@ pub fn decode<T: Message>(bytes: &[u8]) -> Result<T, Error> {
     }
     let refused = |source| Error::Refused { message: T::FULL_NAME, source };
     required::check(T::descriptor(), bytes).map_err(refused)?;
-    <T as prost::Message>::decode(bytes)
-        .map_err(|error| refused(required::Error::Malformed(error.to_string())))
+    T::read_protobuf(bytes).map_err(|error| refused(required::Error::Malformed(error.to_string())))
 }
 
 /// Lets actors send a message to other nodes, under the name that upstream's processes know.

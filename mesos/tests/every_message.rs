@@ -7,6 +7,7 @@ mod support;
 
 use mesos::proto::MessageDescriptor;
 use mesos::{Message, bincode_codec, json, required, wire};
+use serde_json::{Value, json};
 use support::{Fields, Random, message};
 
 /// Random messages of each kind.
@@ -120,6 +121,60 @@ fn no_bytes_make_a_reader_panic() {
     mesos::for_each_message!(check);
     // The damage must be real: at least a quarter of it is noticed.
     assert!(refused * 4 > kinds * ROUNDS * 3, "{refused} of {}", kinds * ROUNDS * 3);
+}
+
+/// Puts something else in the place of some value.
+fn exchange(value: &mut Value, random: &mut Random) {
+    let inner = match value {
+        Value::Object(object) => object.values_mut().collect::<Vec<_>>(),
+        Value::Array(items) => items.iter_mut().collect(),
+        _ => Vec::new(),
+    };
+    let count = inner.len();
+    if count > 0 && random.below(4) > 0 {
+        let at = random.below(count);
+        return inner.into_iter().nth(at).into_iter().for_each(|value| exchange(value, random));
+    }
+    let kept = value.take();
+    *value = match random.below(10) {
+        0 => Value::Null,
+        1 => json!(true),
+        2 => json!("true"),
+        3 => json!(-1),
+        4 => json!("7"),
+        5 => json!(1.5),
+        6 => json!("\u{8}\u{1}"),
+        7 => json!({ "value": kept }),
+        8 => json!([kept]),
+        _ => json!([[kept, null]]),
+    };
+}
+
+/// Whatever stands in a field, the quick way takes it only as the slow way does. Whether it was taken.
+fn agrees<T: Message>(seed: u64) -> bool {
+    let mut random = Random(seed);
+    let bytes = message(T::descriptor(), &mut random, Fields::Some, 3);
+    let sound: T = wire::decode(&bytes).unwrap();
+    let mut value = json::to_value(&sound);
+    exchange(&mut value, &mut random);
+    let text = value.to_string();
+    let (quick, slow) = (json::from_slice::<T>(text.as_bytes()), json::from_value::<T>(&value));
+    assert_eq!(quick, slow, "{} from seed {seed}: {text}", T::FULL_NAME);
+    quick.is_ok()
+}
+
+#[test]
+fn both_ways_to_read_json_make_the_same_of_what_is_not_regular() {
+    let (mut kinds, mut taken) = (0, 0);
+    macro_rules! check {
+        ($message:ty) => {
+            kinds += 1;
+            taken += (0..ROUNDS).filter(|round| agrees::<$message>(kinds * 3331 + round)).count() as u64;
+        };
+    }
+    mesos::for_each_message!(check);
+    let all = kinds * ROUNDS;
+    assert!(taken * 5 > all && (all - taken) * 5 > all, "{taken} of {all} were taken");
 }
 
 /// Every message that has a required field is refused without it, with all that is missing named.

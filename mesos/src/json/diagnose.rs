@@ -1,8 +1,8 @@
 //! The slow way to read a message from JSON: over a parsed value, led by the descriptor's table.
 //!
 //! It does what upstream's parser does, field by field in upstream's order (keys sorted), and so
-//! finds upstream's error, or a value in the regular form that the generated code reads. It is
-//! taken only when the generated code has refused the text.
+//! finds upstream's error, or a value in the regular form that `reader` reads. It is
+//! taken only when `reader` has refused the text.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -11,7 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::Error;
-use super::codec::Numeric;
+use super::numeric::Numeric;
 use crate::proto::{FieldDescriptor, Kind, Message, MessageDescriptor, Presence};
 
 /// Reads a message from a JSON value.
@@ -27,12 +27,10 @@ pub fn from_value<T: Message>(value: &Value) -> Result<T, Error> {
     if !missing.is_empty() {
         return Err(Error::Missing(missing));
     }
-    // By way of text: reading from values too would compile every message's reader a second time.
-    let text = Value::Object(regular).to_string();
-    serde_json::from_str(&text).map_err(|error| Error::Mismatch(error.to_string()))
+    super::read_regular(Value::Object(regular).to_string().as_bytes())
 }
 
-/// The object with only known fields, each in the form that the generated code reads.
+/// The object with only known fields, each in the form that `reader` reads.
 fn regular_message(
     descriptor: &'static MessageDescriptor,
     object: &Map<String, Value>,

@@ -6,15 +6,17 @@
 //! and booleans parse, `1.0` is an integer, unknown fields are ignored, an unknown enum name is
 //! dropped unless the field is required. (upstream: `3rdparty/stout/include/stout/protobuf.hpp`)
 //!
-//! Every message implements serde's traits (generated, with the codecs of `codec`), so that it
-//! can stand inside any serde type. The functions here are the front door: they add upstream's
-//! number format and upstream's error texts. `diagnose` is the slow way that is taken only when
-//! the quick one refuses.
+//! Every message implements serde's `Serialize` (generated, see `writer`), so that it can stand inside whatever serde
+//! writes. It is read by way of its protobuf, by one `reader` for all. The functions here are the front door: they add
+//! upstream's number format and upstream's error texts. `diagnose` is the slow way that is taken only when the quick one
+//! refuses.
 
-mod codec;
 mod diagnose;
 mod format;
+mod numeric;
+mod reader;
 pub mod schema;
+mod writer;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -43,11 +45,18 @@ pub enum Error {
 /// # Errors
 /// What is wrong, in upstream's words where upstream has any.
 pub fn from_slice<T: Message>(text: &[u8]) -> Result<T, Error> {
-    match serde_json::from_slice(text) {
+    match read_regular(text) {
         Ok(message) => Ok(message),
         // Either wrong, or right in a way that upstream accepts and the quick way does not.
         Err(_) => from_value(&parse(text)?),
     }
+}
+
+/// Reads a message from JSON in its regular form.
+fn read_regular<T: Message>(text: &[u8]) -> Result<T, Error> {
+    let bytes =
+        reader::to_protobuf(T::descriptor(), text).map_err(|error| Error::Mismatch(error.to_string()))?;
+    T::read_protobuf(&bytes).map_err(|error| Error::Mismatch(error.to_string()))
 }
 
 /// Parses JSON of any shape, with upstream's words for what is none.
