@@ -13,32 +13,25 @@
 //! | [`Cleanup`] | the Agent, of a framework that has nothing here any more | forgets its streams; those that wait for an acknowledgement only if it is over |
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
-//! | `SpillDue` | itself, a second after something was written | has the tasks' own logs written |
-//! | `PartDue` | itself, if no group comes | goes on with that |
 //!
-//! What must be on the disk goes into the [`journal`] in groups: while one is being written and
-//! synced, the next one gathers, and it begins before what follows from the first is done. One thing is done to the journal
-//! at a time, on a thread for what blocks. Beside it, on other threads: the tasks' own logs are written, since hundreds of
-//! files take longer than a sync, a few with each group, or their processor time would be missed by the groups; and the
-//! whole file system is synced before old segments are removed.
+//! How what must be on the disk comes there is in [`writing`](super::writing).
 //!
 //! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use libprocess::disk::Disk;
 use libprocess::{Context, Handle, Pid, Process, Recipient, Timer};
 use mesos::internal::StatusUpdate;
 use mesos::sabotage::{Bug, is_on};
 use mesos::{ExecutorId, FrameworkId, TaskId};
 use uuid::Uuid;
 
-use super::journal::{self, Journal, Record, Unspilled};
+use super::journal::Record;
 use super::log;
 use super::stream::{AcknowledgementRefused, Received, Stream, uuid_of};
+use super::writing::Writing;
 use crate::recovery::checkpoint::DiskError;
 use crate::recovery::paths::UpdatesPath;
 
@@ -155,14 +148,9 @@ pub struct RestoredStream {
 
 /// Time to look for updates whose acknowledgement is overdue.
 pub struct RetryDue;
-/// Time to write what is only in the journal to the tasks' own logs.
-pub struct SpillDue;
-/// Time to write to the next few of them, if so many are left.
-pub struct PartDue(usize);
-
 libprocess::messages! {
     Deliver; Stored; Refused; Vacate; Vacated; Acknowledge; Acknowledged; Forward; StorageFailed;
-    Initialize; Pause; Resume; Cleanup; Restore; RetryDue; SpillDue; PartDue;
+    Initialize; Pause; Resume; Cleanup; Restore; RetryDue;
 }
 
 /// Those who hear from the manager (the Agent, in daemons).
@@ -181,16 +169,6 @@ pub struct Owner {
 
 type Key = (FrameworkId, TaskId);
 
-/// How long what is in the journal may be missing in the tasks' own logs: for those who read them. An agent that
-/// starts looks into the journal first.
-const SPILL_AFTER: Duration = Duration::from_secs(1);
-
-/// How many of the tasks' own logs are written with a group, or without one after a pause. With many of them, it is all in
-/// so many parts.
-const SPILLED_AT_ONCE: usize = 8;
-const PARTS: usize = 64;
-const PART_AFTER: Duration = Duration::from_millis(5);
-
 struct Entry {
     stream: Stream,
     log: Option<UpdatesPath>,
@@ -202,7 +180,7 @@ struct Entry {
 }
 
 /// What happens once a group of records is on the disk.
-enum Effect {
+pub(super) enum Effect {
     /// A new update.
     New(Box<StatusUpdate>, Origin),
     /// A repetition of one whose record is in this group or an earlier one.
@@ -211,14 +189,6 @@ enum Effect {
     Over(Acknowledged),
     /// A task's id is free again.
     Vacated(Vacated),
-}
-
-/// What is done to the journal.
-enum Work {
-    /// A group, and what happens once it is on the disk.
-    Write(Vec<Record>, Vec<Effect>),
-    /// A new segment is begun, and the old ones go.
-    Rotate,
 }
 
 /// See the module.
@@ -232,45 +202,7 @@ pub struct StatusUpdateManager {
     retries: BTreeMap<(Duration, u64), Key>,
     next_retry: u64,
     armed: Option<(Duration, Timer)>,
-    /// Records that wait for the disk. Bounded by what executors send before they are acknowledged.
-    unwritten: Vec<Record>,
-    effects: Vec<Effect>,
-    /// Not here while something is done to it; `None` as well before the first group.
-    journal: Option<Journal>,
-    writing: bool,
-    spill: Spill,
-    /// While the tasks' own logs are being written.
-    spilling: Option<Spilling>,
-    /// A group waits for that.
-    waits: bool,
-    /// They have been, and the journal does not know yet.
-    spilled: bool,
-    /// Segments of the journal wait for the tasks' own logs and the file system.
-    retiring: bool,
-    /// The disk has failed. What it has is unknown then, so that nothing is written or promised any more.
-    failed: bool,
-}
-
-/// Whether the tasks' own logs are to be written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Spill {
-    #[default]
-    Idle,
-    /// The timer is set.
-    Armed,
-    Due,
-}
-
-/// What is being written to the tasks' own logs.
-struct Spilling {
-    /// What is left.
-    unspilled: Vec<Unspilled>,
-    /// How many of them are written at once.
-    at_once: usize,
-    /// Some are being written now.
-    writing: bool,
-    /// Segments of the journal that may go afterwards.
-    ended: Vec<PathBuf>,
+    pub(super) writing: Writing,
 }
 
 impl StatusUpdateManager {
@@ -301,9 +233,9 @@ impl StatusUpdateManager {
 
     /// Says that an update is stored whose record, if it has one, was written before.
     fn tell_repeated(&mut self, stored: Stored) {
-        if self.writing || !self.effects.is_empty() {
+        if !self.writing.is_done() {
             // Its first copy may still be on the way to the disk.
-            self.effects.push(Effect::Repeated(stored));
+            self.writing.then(Effect::Repeated(stored));
         } else {
             self.tell_stored(stored);
         }
@@ -365,80 +297,13 @@ impl StatusUpdateManager {
         entry.log
     }
 
-    /// Does the next thing to the journal, unless one is being done: then it follows. All that waits is one group.
-    fn work(&mut self, ctx: &mut Context<Self>) {
-        if self.writing || self.failed {
-            return;
-        }
-        let Some(journal) = &mut self.journal else { return self.write_group(ctx) };
-        if std::mem::take(&mut self.spilled) {
-            journal.end_spill();
-        }
-        if self.spill == Spill::Idle && journal.has_unspilled() {
-            self.spill = Spill::Armed;
-            ctx.after(SPILL_AFTER, SpillDue);
-        }
-        let must_spill = self.spill == Spill::Due || journal.must_spill();
-        if journal.is_full() && self.spilling.is_none() && !self.retiring {
-            return self.start(Work::Rotate, ctx);
-        }
-        if must_spill && self.spilling.is_none() {
-            // A timer that is set may find nothing to do.
-            self.spill = if self.spill == Spill::Due { Spill::Idle } else { self.spill };
-            self.spill(Vec::new());
-        }
-        // What waits has a bound, and what is removed may not be written again.
-        let is_flooded = self.journal.as_ref().is_some_and(Journal::is_flooded);
-        let must_wait = is_flooded || self.unwritten.iter().any(Record::removes);
-        self.waits = self.spilling.is_some() && must_wait;
-        if !self.waits {
-            self.write_group(ctx);
-        }
-        self.spill_part(ctx);
-    }
-
-    /// Writes all that waits as one group, if something does.
-    fn write_group(&mut self, ctx: &mut Context<Self>) {
-        if !self.unwritten.is_empty() || !self.effects.is_empty() {
-            let records = std::mem::take(&mut self.unwritten);
-            let effects = std::mem::take(&mut self.effects);
-            self.start(Work::Write(records, effects), ctx);
+    pub(super) fn tell_failed(&self, error: DiskError) {
+        if let Some(owner) = &self.owner {
+            owner.failed.tell(StorageFailed(error));
         }
     }
 
-    fn start(&mut self, work: Work, ctx: &mut Context<Self>) {
-        self.writing = true;
-        let node = ctx.node().clone();
-        let mut journal = self.journal.take();
-        let work = async move {
-            let disk = node.disk().clone();
-            node.blocking(move || {
-                let done = perform(&*disk, &mut journal, work);
-                (journal, done)
-            })
-            .await
-        };
-        ctx.defer(work, |manager, (journal, done), ctx| {
-            manager.writing = false;
-            manager.journal = journal;
-            match done {
-                Ok(Done { effects, ended }) => {
-                    if !ended.is_empty() {
-                        manager.retiring = true;
-                        manager.spill(ended);
-                    }
-                    // The disk has something to do meanwhile.
-                    manager.work(ctx);
-                    for effect in effects {
-                        manager.take_effect(effect, ctx);
-                    }
-                }
-                Err(error) => manager.fail(error),
-            }
-        });
-    }
-
-    fn take_effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+    pub(super) fn take_effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
             Effect::New(update, origin) => self.store(*update, origin, ctx),
             Effect::Repeated(stored) => self.tell_stored(stored),
@@ -449,105 +314,6 @@ impl StatusUpdateManager {
                 }
             }
         }
-    }
-
-    /// Begins to write what waits for the tasks' own logs; then the segments of the journal go that were `ended` before.
-    fn spill(&mut self, ended: Vec<PathBuf>) {
-        let Some(journal) = &mut self.journal else { return };
-        let unspilled = journal.begin_spill();
-        let at_once = unspilled.len().div_ceil(PARTS).max(SPILLED_AT_ONCE);
-        self.spilling = Some(Spilling { unspilled, at_once, writing: false, ended });
-    }
-
-    /// Writes to the next few of the tasks' own logs, unless that is being done.
-    fn spill_part(&mut self, ctx: &mut Context<Self>) {
-        let Some(spilling) = self.spilling.as_mut().filter(|spilling| !spilling.writing) else { return };
-        if self.failed {
-            return;
-        }
-        spilling.writing = true;
-        let count = spilling.at_once.min(spilling.unspilled.len());
-        let part: Vec<Unspilled> = spilling.unspilled.drain(..count).collect();
-        let node = ctx.node().clone();
-        let spill = async move {
-            let disk = node.disk().clone();
-            node.blocking(move || journal::spill(&*disk, &part)).await
-        };
-        ctx.defer(spill, |manager, spilled, ctx| match spilled {
-            Ok(()) => manager.spilled_part(ctx),
-            Err(error) => manager.fail(error),
-        });
-    }
-
-    fn spilled_part(&mut self, ctx: &mut Context<Self>) {
-        let Some(spilling) = &mut self.spilling else { return };
-        spilling.writing = false;
-        if !spilling.unspilled.is_empty() {
-            if self.waits {
-                self.spill_part(ctx);
-            } else {
-                // The next group may be first, and has the next part written.
-                ctx.after(PART_AFTER, PartDue(spilling.unspilled.len()));
-            }
-            return;
-        }
-        let ended = std::mem::take(&mut spilling.ended);
-        self.spilling = None;
-        self.spilled = true;
-        self.retire(ended, ctx);
-        self.work(ctx);
-    }
-
-    /// Removes segments of the journal once the disk has everything that is in them.
-    fn retire(&mut self, segments: Vec<PathBuf>, ctx: &mut Context<Self>) {
-        if segments.is_empty() {
-            return;
-        }
-        let node = ctx.node().clone();
-        let retire = async move {
-            let disk = node.disk().clone();
-            node.blocking(move || journal::retire(&*disk, &segments)).await
-        };
-        ctx.defer(retire, |manager, retired, ctx| {
-            manager.retiring = false;
-            match retired {
-                Ok(()) => manager.work(ctx),
-                Err(error) => manager.fail(error),
-            }
-        });
-    }
-
-    fn fail(&mut self, error: DiskError) {
-        self.failed = true;
-        if let Some(owner) = &self.owner {
-            owner.failed.tell(StorageFailed(error));
-        }
-    }
-}
-
-/// What came of a [`Work`].
-#[derive(Default)]
-struct Done {
-    effects: Vec<Effect>,
-    /// Segments that were ended.
-    ended: Vec<PathBuf>,
-}
-
-/// Does one thing to the journal, which is opened for the first group.
-fn perform(disk: &dyn Disk, journal: &mut Option<Journal>, work: Work) -> Result<Done, DiskError> {
-    match (work, journal) {
-        (Work::Write(records, effects), journal) => {
-            if let Some(record) = records.first() {
-                let journal = match journal {
-                    Some(journal) => journal,
-                    None => journal.insert(Journal::open(disk, record.agent())?),
-                };
-                journal.write(disk, &records)?;
-            }
-            Ok(Done { effects, ..Done::default() })
-        }
-        (Work::Rotate, Some(journal)) => journal.rotate(disk).map(|ended| Done { ended, ..Done::default() }),
-        (Work::Rotate, None) => Ok(Done::default()),
     }
 }
 
@@ -570,8 +336,8 @@ impl Handle<Deliver> for StatusUpdateManager {
             Received::New => match &entry.log {
                 Some(path) => {
                     let first = !std::mem::replace(&mut entry.written, true);
-                    self.unwritten.push(log::update_record(path.clone(), &update, first));
-                    self.effects.push(Effect::New(Box::new(update), origin));
+                    self.writing.add(log::update_record(path.clone(), &update, first));
+                    self.writing.then(Effect::New(Box::new(update), origin));
                     self.work(ctx);
                 }
                 None => self.store(update, origin, ctx),
@@ -602,10 +368,10 @@ impl Handle<Vacate> for StatusUpdateManager {
             let key = (framework.clone(), task);
             if let Some(log) = log.filter(|_| !self.streams.contains_key(&key)) {
                 let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
-                self.unwritten.push(Record::Remove { agent, path });
+                self.writing.add(Record::Remove { agent, path });
             }
         }
-        self.effects.push(Effect::Vacated(Vacated { framework }));
+        self.writing.then(Effect::Vacated(Vacated { framework }));
         self.work(ctx);
     }
 }
@@ -622,7 +388,7 @@ impl Handle<Acknowledge> for StatusUpdateManager {
         let Ok(last) = acknowledged.result else { return self.tell_acknowledged(acknowledged) };
         let log = self.streams.get(&key).and_then(|entry| entry.log.clone());
         if let Some(log) = &log {
-            self.unwritten.push(log::acknowledgement_record(log.clone(), uuid));
+            self.writing.add(log::acknowledgement_record(log.clone(), uuid));
         }
         if last {
             self.drop_stream(&key);
@@ -637,8 +403,8 @@ impl Handle<Acknowledge> for StatusUpdateManager {
             // What is kept of the task may be deleted from now on, and must not be brought back then.
             Some(log) if last => {
                 let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
-                self.unwritten.push(Record::Forget { agent, path });
-                self.effects.push(Effect::Over(acknowledged));
+                self.writing.add(Record::Forget { agent, path });
+                self.writing.then(Effect::Over(acknowledged));
             }
             _ => self.tell_acknowledged(acknowledged),
         }
@@ -679,7 +445,7 @@ impl Handle<Cleanup> for StatusUpdateManager {
         let logs = keys.iter().filter_map(|key| self.drop_stream(key)).last();
         if let Some(log) = logs {
             let (agent, path) = (log.agent().to_path_buf(), log.framework().to_path_buf());
-            self.unwritten.push(Record::Forget { agent, path });
+            self.writing.add(Record::Forget { agent, path });
             self.work(ctx);
         }
     }
@@ -694,7 +460,7 @@ impl Handle<Restore> for StatusUpdateManager {
                 if restored.in_journal {
                     let (agent, path) =
                         (restored.log.agent().to_path_buf(), restored.log.task().to_path_buf());
-                    self.unwritten.push(Record::Forget { agent, path });
+                    self.writing.add(Record::Forget { agent, path });
                 }
                 continue;
             }
@@ -702,21 +468,6 @@ impl Handle<Restore> for StatusUpdateManager {
             self.streams.insert((restored.framework, restored.task), entry);
         }
         self.work(ctx);
-    }
-}
-
-impl Handle<SpillDue> for StatusUpdateManager {
-    fn handle(&mut self, _: SpillDue, _: &Pid, ctx: &mut Context<Self>) {
-        self.spill = Spill::Due;
-        self.work(ctx);
-    }
-}
-
-impl Handle<PartDue> for StatusUpdateManager {
-    fn handle(&mut self, PartDue(left): PartDue, _: &Pid, ctx: &mut Context<Self>) {
-        if self.spilling.as_ref().is_some_and(|spilling| spilling.unspilled.len() == left) {
-            self.spill_part(ctx);
-        }
     }
 }
 
