@@ -99,7 +99,7 @@ fn write_message(out: &mut String, message: &Message, checked: bool, quotas: boo
          const FULL_NAME: &'static str = {:?};\n\
          const NAME: &'static str = {name:?};\n\
          fn descriptor() -> &'static MessageDescriptor {{ &{id} }}\n\
-         #[inline(never)] fn write_json(&self, text: &mut Vec<u8>) {{ crate::json::write(self, text) }}\n\
+         #[inline(never)] fn write_json(&self) -> Vec<u8> {{ crate::json::to_vec(self) }}\n\
          #[inline(never)] fn read_protobuf(bytes: &[u8]) -> Result<Self, prost::DecodeError> {{ prost::Message::decode(bytes) }}\n\
          #[inline(never)] fn write_protobuf(&self) -> Vec<u8> {{ prost::Message::encode_to_vec(self) }}\n}}",
         message.rust, message.full_name,

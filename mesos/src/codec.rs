@@ -74,11 +74,7 @@ pub fn decode_agent_call<T: Message>(media: MediaType, body: &[u8]) -> Result<T,
 /// Writes a message in that encoding.
 pub fn encode<T: Message>(media: MediaType, message: &T) -> Bytes {
     match media {
-        MediaType::Json => {
-            let mut text = Vec::with_capacity(256);
-            message.write_json(&mut text);
-            text.into()
-        }
+        MediaType::Json => message.write_json().into(),
         MediaType::Protobuf => wire::encode(message).into(),
     }
 }

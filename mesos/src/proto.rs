@@ -36,8 +36,8 @@ pub trait Message:
     const NAME: &'static str;
     /// Names, numbers and kinds of the fields.
     fn descriptor() -> &'static MessageDescriptor;
-    /// Appends its JSON. ([`crate::json::write`] does, for anything.)
-    fn write_json(&self, text: &mut Vec<u8>);
+    /// Its JSON. ([`crate::json::to_vec`] writes anything.)
+    fn write_json(&self) -> Vec<u8>;
     /// Reads protobuf, and does not ask whether anything is lacking. ([`crate::wire::decode`] does.)
     ///
     /// # Errors

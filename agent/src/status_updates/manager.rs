@@ -148,6 +148,7 @@ pub struct RestoredStream {
 
 /// Time to look for updates whose acknowledgement is overdue.
 pub struct RetryDue;
+
 libprocess::messages! {
     Deliver; Stored; Refused; Vacate; Vacated; Acknowledge; Acknowledged; Forward; StorageFailed;
     Initialize; Pause; Resume; Cleanup; Restore; RetryDue;
@@ -202,6 +203,7 @@ pub struct StatusUpdateManager {
     retries: BTreeMap<(Duration, u64), Key>,
     next_retry: u64,
     armed: Option<(Duration, Timer)>,
+    /// What must be on the disk first.
     pub(super) writing: Writing,
 }
 
@@ -297,12 +299,14 @@ impl StatusUpdateManager {
         entry.log
     }
 
+    /// The disk has failed.
     pub(super) fn tell_failed(&self, error: DiskError) {
         if let Some(owner) = &self.owner {
             owner.failed.tell(StorageFailed(error));
         }
     }
 
+    /// What follows from a group that is on the disk.
     pub(super) fn take_effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
             Effect::New(update, origin) => self.store(*update, origin, ctx),
