@@ -24,6 +24,8 @@ pub fn master_settings() -> master::Settings {
     master::Settings {
         hostname_lookup: false,
         agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
+        // The two are equal by default: who has not come back then is not waited for either.
+        allocator_recovery_timeout: AGENT_REREGISTER_TIMEOUT,
         ..master::Settings::default()
     }
 }

@@ -243,6 +243,8 @@ impl Workload {
                     book.tasks.iter().filter(|(_, entry)| entry.state == Some(TaskState::TaskRunning));
                 let running: Vec<String> = running.map(|(id, _)| id.clone()).collect();
                 book.ask(running, self.network.elapsed());
+                drop(book);
+                calls::send_description(self, driver);
             } else {
                 self.reconcile(driver);
             }

@@ -101,7 +101,8 @@ impl State {
             self.lose(id, side, [parcel]);
             return;
         }
-        let arrival = Instant::now() + self.weather.one_way(&mut self.random);
+        let within_host = pipe.end(side).address.ip() == pipe.end(side.other()).address.ip();
+        let arrival = Instant::now() + self.weather.one_way(within_host, &mut self.random);
         pipe.end_mut(side).lane.queue.push_back((arrival, parcel));
         self.schedule(arrival, Step::Arrive(id, side));
     }
@@ -287,7 +288,7 @@ impl State {
             }
         }
         for (id, side) in free {
-            let after = self.weather.one_way(&mut self.random);
+            let after = self.weather.one_way(false, &mut self.random);
             self.schedule(Instant::now() + after, Step::Arrive(id, side));
         }
     }

@@ -5,6 +5,10 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
+/// What one way takes between processes of one host, whatever the weather. Nothing waits there for long: a process that
+/// was killed is not heard of seconds later, when its successor has begun.
+const WITHIN_HOST: (u64, u64) = (0, 2);
+
 /// Delays, in whole milliseconds (the grain of the clock). The defaults are those of a data centre on a normal day.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Weather {
@@ -30,7 +34,10 @@ impl Weather {
         Weather { delay: (1, 300), slow_one_in: 20, slow_delay: (500, 8_000), ..Weather::default() }
     }
 
-    pub(super) fn one_way(&self, random: &mut SmallRng) -> Duration {
+    pub(super) fn one_way(&self, within_host: bool, random: &mut SmallRng) -> Duration {
+        if within_host {
+            return draw(WITHIN_HOST, random);
+        }
         let slow = self.slow_one_in > 0 && random.random_range(0..self.slow_one_in) == 0;
         draw(if slow { self.slow_delay } else { self.delay }, random)
     }
