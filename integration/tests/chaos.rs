@@ -42,10 +42,10 @@ fn under_fire(test: &str, start: impl AsyncFnOnce() -> Option<Store>) {
 
 #[test]
 fn nothing_is_lost_with_zookeeper() {
-    under_fire("nothing_is_lost_with_zookeeper", Store::zookeeper);
+    under_fire("chaos::nothing_is_lost_with_zookeeper", Store::zookeeper);
 }
 
 #[test]
 fn nothing_is_lost_with_etcd() {
-    under_fire("nothing_is_lost_with_etcd", Store::etcd);
+    under_fire("chaos::nothing_is_lost_with_etcd", Store::etcd);
 }

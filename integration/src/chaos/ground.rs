@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use crate::chaos::say;
 use crate::ports::{self, Port};
 
-/// Set in the test that runs in namespaces of its own.
+/// Set in the test that runs in namespaces of its own: the file that says that it has run.
 const INSIDE: &str = "MESOS_TEST_INSIDE";
 
 /// Programs that make namespaces and what is in them (Debian's packages util-linux and iproute2).
@@ -36,29 +36,35 @@ pub struct Ground {
     hosts: u8,
 }
 
-/// Runs a test of this name on a ground: inside of namespaces of its own, where that is possible.
+/// Runs a test on a ground: inside of namespaces of its own, where that is possible. `test` is its name as the harness has
+/// it, with the modules that it is in.
 ///
 /// # Panics
-/// When the test fails there.
+/// When the test fails there, or there is none of that name.
 pub fn on_ground(test: &str, run: impl FnOnce(Ground)) {
-    if std::env::var_os(INSIDE).is_some() {
-        return run(Ground::within());
+    if let Some(has_run) = std::env::var_os(INSIDE) {
+        run(Ground::within());
+        return std::fs::write(has_run, test).expect("the folder is the test's");
     }
     if let Some(reason) = cannot_have_namespaces() {
         say(&format!("partitions and full disks are skipped: {reason}"));
         return run(Ground { namespaces: false, hosts: 0 });
     }
+    let folder = tempfile::tempdir().expect("there is a folder for what is temporary");
+    let has_run = folder.path().join("has-run");
     // The shell is the namespace's first process: when it ends all others do. It also waits for orphans.
     let status = Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "--"])
         .args(["bash", "-c", "\"$@\"; exit $?", "bash"])
         .arg(std::env::current_exe().expect("a test knows its own program"))
         .args(["--exact", test, "--nocapture", "--test-threads", "1"])
-        .env(INSIDE, "1")
+        .env(INSIDE, &has_run)
         .env(ports::ADDRESS, Ipv4Addr::from(address(1)).to_string())
         .status()
         .expect("unshare was there a moment ago");
     assert!(status.success(), "{test} failed in its namespaces; what it said stands above");
+    // A harness that finds no test of a name is content.
+    assert!(has_run.exists(), "{test} was not run in its namespaces: is that its name?");
 }
 
 /// Why there can be no namespaces, if so.
