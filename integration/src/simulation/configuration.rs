@@ -10,6 +10,7 @@ use agent::recovery::paths::Paths;
 use election::simulated::SimulatedGroup;
 use election::{MasterUrl, SharedGroup};
 use libprocess::simulation::Mount;
+use master::settings::Rate;
 use mesos::internal::slave::ResourceState;
 use mesos::settings::{Outcome, Sources, load};
 use mesos::{Resource, Resources, v1};
@@ -26,9 +27,15 @@ pub fn master_settings() -> master::Settings {
         agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
         // The two are equal by default: who has not come back then is not waited for either.
         allocator_recovery_timeout: AGENT_REREGISTER_TIMEOUT,
+        // Schedulers that stand still keep offers for longer.
+        offer_timeout: Some(Duration::from_secs(30)),
+        agent_removal_rate_limit: Some(Rate { count: 1, period: Duration::from_secs(2) }),
         ..master::Settings::default()
     }
 }
+
+/// What an offer must have at least for a framework that [demands](Style::demands) something.
+pub const LEAST_CPUS: f64 = 0.5;
 
 const WORK_DIR: &str = "/var/lib/mesos";
 
@@ -99,6 +106,14 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
     if style.refines {
         capabilities.push(Type::ReservationRefinement);
     }
+    let least = v1::offer_filters::ResourceQuantities {
+        quantities: [("cpus".to_owned(), v1::value::Scalar { value: LEAST_CPUS })].into(),
+    };
+    let filters = v1::OfferFilters {
+        min_allocatable_resources: Some(v1::offer_filters::MinAllocatableResources {
+            quantities: vec![least],
+        }),
+    };
     v1::FrameworkInfo {
         user: "nobody".to_owned(),
         name: format!("f{number}"),
@@ -107,6 +122,11 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
         failover_timeout: Some(24.0 * 3600.0),
         checkpoint: Some(style.checkpoint),
         roles: roles(number).iter().map(|role| (*role).to_owned()).collect(),
+        offer_filters: roles(number)
+            .iter()
+            .filter(|_| style.demands)
+            .map(|role| ((*role).to_owned(), filters.clone()))
+            .collect(),
         capabilities: capabilities.into_iter().map(|kind| Capability { r#type: Some(kind.into()) }).collect(),
         ..Default::default()
     }

@@ -62,6 +62,7 @@ impl OfferChecks {
             }
         }
         self.excluded(cluster, snapshot, &new, now);
+        too_small(cluster, snapshot, &new);
         // An agent that came back brought what tasks of the role use on it.
         let agents = || snapshot.agents.iter().map(|(id, agent)| (id, &agent.total));
         let same_agents = agents().eq(&self.agents);
@@ -188,6 +189,29 @@ impl OfferChecks {
                 }
             }
         }
+    }
+}
+
+/// No framework is offered less than the least that it has asked for.
+fn too_small(cluster: &Cluster, snapshot: &Snapshot, new: &[&Offer]) {
+    for offer in new {
+        let Some(framework) = snapshot.frameworks.get(&offer.framework) else { continue };
+        let filters = framework.info.offer_filters.get(&offer.role);
+        let Some(least) = filters.and_then(|filters| filters.min_allocatable_resources.as_ref()) else {
+            continue;
+        };
+        let offered = ResourceQuantities::from_scalar_resources(&offer.resources);
+        let is_enough = least.quantities.iter().any(|least| {
+            least
+                .quantities
+                .iter()
+                .all(|(name, least)| offered.get(name) >= mesos::Scalar::from_f64(least.value))
+        });
+        if !is_enough {
+            let text = format!("framework {} was offered no more than {offered}", offer.framework);
+            cluster.truth.violation(Invariant::SuppressedIsQuiet, text);
+        }
+        cluster.truth.count("offers above a minimum");
     }
 }
 

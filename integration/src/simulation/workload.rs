@@ -78,6 +78,8 @@ pub struct Style {
     pub reserves: bool,
     /// It suppresses its roles when it has nothing to launch; else it refuses what it is offered.
     pub suppresses: bool,
+    /// It wants no offers with less than some cpus.
+    pub demands: bool,
 }
 
 impl Style {
@@ -92,6 +94,7 @@ impl Style {
             driver: number % 5 == 1,
             reserves: number.is_multiple_of(2) && number % 5 != 1,
             suppresses: number % 3 != 1,
+            demands: number % 5 == 3,
         }
     }
 }
@@ -342,6 +345,11 @@ impl Workload {
                 label(DURATION_LABEL, format!("{}ms", wish.runs.as_millis())),
                 label(STATE_LABEL, wish.ends.as_str_name().to_owned()),
             ])),
+            discovery: Some(Box::new(v1::DiscoveryInfo {
+                visibility: v1::discovery_info::Visibility::Cluster.into(),
+                name: Some(wish.id.clone()),
+                ..Default::default()
+            })),
             ..Default::default()
         }
     }
