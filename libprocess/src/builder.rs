@@ -94,7 +94,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Wall time at the start. Default: now, or a fixed time in a test.
+    /// Wall time at the start, with which the node's clock goes on by itself. Default: the machine's clock, or a fixed
+    /// time in a test.
     #[must_use]
     pub fn epoch(mut self, epoch: SystemTime) -> NodeBuilder {
         self.epoch = Some(epoch);
@@ -244,7 +245,7 @@ impl NodeBuilder {
             None if testing::is_inside() => Random::seeded(0),
             None => Random::from_os(),
         };
-        let epoch = self.epoch.unwrap_or_else(wall_clock);
+        let epoch = self.epoch.or_else(|| testing::is_inside().then(|| SystemTime::UNIX_EPOCH + TEST_EPOCH));
         let settings = self.settings;
         let node = Node::assemble(Parts {
             address,
@@ -261,11 +262,6 @@ impl NodeBuilder {
         }
         Ok(node)
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "the node's clock begins with the real one")]
-fn wall_clock() -> SystemTime {
-    if testing::is_inside() { SystemTime::UNIX_EPOCH + TEST_EPOCH } else { SystemTime::now() }
 }
 
 fn listen(address: SocketAddr) -> Result<(SocketAddr, Listener), StartError> {

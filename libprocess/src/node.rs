@@ -69,8 +69,8 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) arbiters: Arbiters,
     pub(crate) random: Random,
-    /// Wall time when `started` was.
-    pub(crate) epoch: SystemTime,
+    /// Wall time when `started` was, if it is not the machine's.
+    pub(crate) epoch: Option<SystemTime>,
     pub(crate) started: Instant,
     pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) disk: Arc<dyn Disk>,
@@ -120,7 +120,7 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) arbiters: Arbiters,
     pub(crate) random: Random,
-    pub(crate) epoch: SystemTime,
+    pub(crate) epoch: Option<SystemTime>,
     pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) disk: Arc<dyn Disk>,
 }
@@ -169,9 +169,11 @@ impl Node {
         Pid::new(id, self.0.address)
     }
 
-    /// Wall time.
+    /// Wall time: what the machine's clock says now, which may have been set meanwhile, also back. In a test and in a
+    /// simulation it goes with [`Node::elapsed`].
+    #[allow(clippy::disallowed_methods, reason = "this is what others ask")]
     pub fn now(&self) -> SystemTime {
-        self.0.epoch + self.elapsed()
+        self.0.epoch.map_or_else(SystemTime::now, |epoch| epoch + self.elapsed())
     }
 
     /// Time since the node started. Monotonic; a test's paused clock moves it.

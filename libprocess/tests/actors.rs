@@ -490,3 +490,20 @@ fn a_test_repeats_its_chance_and_its_wall_clock() {
     };
     assert_eq!(draw(), draw());
 }
+
+/// It may be set while a daemon runs: a node that counted on from its start would be wrong from then on.
+#[test]
+#[allow(clippy::disallowed_methods, reason = "the machine's clock is what is compared")]
+fn a_daemons_wall_clock_is_the_machines() {
+    libprocess::run(async {
+        let node = Node::builder().offline().start().await.unwrap();
+        for _ in 0..1000 {
+            let before = std::time::SystemTime::now();
+            let said = node.now();
+            assert!(before <= said && said <= std::time::SystemTime::now(), "{before:?} {said:?}");
+        }
+        let epoch = std::time::SystemTime::UNIX_EPOCH;
+        let elsewhere = Node::builder().offline().epoch(epoch).start().await.unwrap();
+        assert!(elsewhere.now().duration_since(epoch).unwrap() < Duration::from_secs(60));
+    });
+}

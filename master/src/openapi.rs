@@ -32,6 +32,15 @@ struct Change {
     is_read: bool,
 }
 
+/// What an answer (200) holds, where it is a message; a stream holds one after the other, each with its length before it.
+const ANSWERS: &[(&str, fn(&str, &mut Schemas) -> Value)] = &[
+    ("/api/v1", schema::reference::<v1::master::Response>),
+    ("/api/v1/scheduler", schema::reference::<v1::scheduler::Event>),
+];
+
+/// Where a call belongs to a stream of events, which this header names; all but those that open one have it.
+const STREAM_ID: (&str, &str) = ("/api/v1/scheduler", "Mesos-Stream-Id");
+
 /// A body.
 enum Takes {
     Json(fn(&mut Schemas) -> Value),
@@ -104,14 +113,8 @@ fn document(endpoints: &[Described]) -> Value {
             insert(&mut paths, &endpoint.path, method, described(endpoint));
         }
     }
-    // What comes back, for those who want to read it.
-    for add in [
-        schema::reference::<v1::master::Response>,
-        schema::reference::<v1::master::Event>,
-        schema::reference::<v1::scheduler::Event>,
-    ] {
-        add(SCHEMAS, &mut schemas);
-    }
+    // What the stream holds that an operator's SUBSCRIBE opens.
+    schema::reference::<v1::master::Event>(SCHEMAS, &mut schemas);
     json!({
         "openapi": "3.1.0",
         "info": { "title": "Mesos master", "version": mesos::version() },
@@ -167,6 +170,14 @@ fn operation(change: &Change, endpoint: &Described, schemas: &mut Schemas) -> Va
         }
         Takes::Nothing => {}
     }
+    if let Some((_, answer)) = ANSWERS.iter().find(|(path, _)| *path == change.path) {
+        let answer = answer(SCHEMAS, schemas);
+        operation["responses"]["200"]["content"] = json!({ "application/json": { "schema": answer } });
+    }
+    if STREAM_ID.0 == change.path {
+        operation["parameters"] =
+            json!([{ "name": STREAM_ID.1, "in": "header", "schema": { "type": "string" } }]);
+    }
     if let Some((_, name)) = change.path.split_once('{') {
         let name = name.trim_end_matches('}');
         operation["parameters"] = json!([{ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }]);
@@ -197,6 +208,7 @@ mod tests {
             endpoint("/state", &[]),
             endpoint("/quota", &[]),
             endpoint("/api/v1", &[]),
+            endpoint("/api/v1/scheduler", &[]),
             endpoint("/teardown", &[]),
             endpoint("/logging/toggle", &[Method::GET, Method::POST]),
         ]);
@@ -211,6 +223,11 @@ mod tests {
         let call =
             &document["paths"]["/api/v1"]["post"]["requestBody"]["content"]["application/json"]["schema"];
         assert!(call["anyOf"].as_array().unwrap().iter().any(|choice| choice["title"] == "UPDATE_QUOTA"));
+        let answer = &document["paths"]["/api/v1"]["post"]["responses"]["200"]["content"]["application/json"];
+        let scheduler = &document["paths"]["/api/v1/scheduler"]["post"];
+        assert_eq!(scheduler["parameters"][0]["name"], "Mesos-Stream-Id");
+        let of_answer = answer["schema"]["$ref"].as_str().unwrap().trim_start_matches(SCHEMAS);
+        assert!(document["components"]["schemas"][of_answer].is_object(), "{of_answer}");
     }
 
     /// What is said of a path that nobody serves would be said in vain.
