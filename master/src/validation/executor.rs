@@ -75,11 +75,11 @@ pub fn validate_launch(
     }
     let resources = resource::parse(&executor.resources)
         .map_err(|error| error.within("Executor uses invalid resources"))?;
-    resource::validate_unique_persistence_ids(&executor.resources)
+    resource::validate_unique_persistence_ids(&resources)
         .map_err(|error| error.within("Executor uses duplicate persistence ID"))?;
     resource::validate_single_role(&executor.resources)
         .map_err(|error| error.within("Invalid executor resources"))?;
-    resource::validate_revocability(&executor.resources)
+    resource::validate_revocability(&resources)
         .map_err(|error| error.within("Executor mixes revocable and non-revocable resources"))?;
     let key = (framework.id.clone(), ExecutorId::from(&executor.executor_id));
     match agent.executors.get(&key) {

@@ -43,7 +43,7 @@ pub fn validate(
         tasks.push(validate_task(task, framework, agent).map_err(within)?);
     }
     let executor_resources = validate_executor(group, info, framework, agent)?;
-    validate_together(group, info, &tasks, &executor_resources)?;
+    validate_together(&tasks, &executor_resources)?;
     let runs = agent.has_executor(&framework.id, &ExecutorId::from(&info.executor_id));
     let new_executor = (!runs).then_some(executor_resources);
     let total: Resources = tasks.iter().chain(&new_executor).sum();
@@ -123,25 +123,19 @@ fn validate_executor(
 }
 
 /// Tasks and executor must not claim the same port, or the same volume.
-fn validate_together(
-    group: &v1::TaskGroupInfo,
-    info: &v1::ExecutorInfo,
-    tasks: &[Resources],
-    executor: &Resources,
-) -> Checked {
-    let all: Vec<v1::Resource> =
-        group.tasks.iter().flat_map(|task| &task.resources).chain(&info.resources).cloned().collect();
-    resource::validate_unique_persistence_ids(&all)
+fn validate_together(tasks: &[Resources], executor: &Resources) -> Checked {
+    let together: Resources = tasks.iter().chain([executor]).sum();
+    resource::validate_unique_persistence_ids(&together)
         .map_err(|error| error.within("Task group and executor use duplicate persistence ID"))?;
-    resource::validate_revocability(&all)
+    resource::validate_revocability(&together)
         .map_err(|error| error.within("Task group and executor mix revocable and non-revocable resources"))?;
-    // Quantities add up unless ranges or sets overlap.
+    // Quantities add up unless ranges or sets overlap. What is shared may: upstream, which counts equal shared volumes
+    // once when they are together, takes them for an overlap.
     let mut apart = ResourceQuantities::default();
     for resources in tasks.iter().chain([executor]) {
-        apart += &ResourceQuantities::from_resources(resources);
+        apart += &ResourceQuantities::from_resources(&resources.non_shared());
     }
-    let together: Resources = tasks.iter().chain([executor]).sum();
-    refuse_if_with(apart != ResourceQuantities::from_resources(&together), || {
+    refuse_if_with(apart != ResourceQuantities::from_resources(&together.non_shared()), || {
         let tasks: Vec<String> = tasks.iter().map(ToString::to_string).collect();
         format!(
             "There are overlapping resources in the task group's task resources {} and/or executor resources {executor}",
@@ -188,6 +182,7 @@ fn validate_cgroups(
 mod tests {
     use super::*;
     use crate::cluster::testing;
+    use crate::validation::operation::testing::{allocated, shared, volume};
 
     const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
 
@@ -247,6 +242,35 @@ mod tests {
         assert!(text.starts_with("There are overlapping resources"), "{text}");
         let text = check(vec![member("t", "cpus:1"), member("t", "cpus:1")], &executor()).unwrap_err();
         assert_eq!(text, "Task 't' is invalid: Task has duplicate ID: t");
+    }
+
+    /// A member that uses this volume, too.
+    fn with_volume(id: &str, volume: &v1::Resource) -> v1::TaskInfo {
+        let mut task = member(id, "cpus:1");
+        task.resources.push(allocated(volume.clone(), "*"));
+        task
+    }
+
+    #[test]
+    fn a_volume_is_used_by_one_task_unless_it_is_shared() {
+        let volume = volume("r", "v", 8.0);
+        let both = |volume: &v1::Resource, copies: usize| {
+            let offered = testing::allocated("cpus:4;mem:1024;disk:1024").to_protos();
+            let copies = vec![allocated(volume.clone(), "*"); copies];
+            let offered = Resources::try_from_protos(&[offered, copies].concat()).unwrap();
+            let (framework, agent) = (testing::framework("f"), testing::agent("a", "cpus:4"));
+            let group = v1::TaskGroupInfo { tasks: vec![with_volume("t", volume), with_volume("u", volume)] };
+            validate(&group, &executor(), &framework, &agent, &offered).map_err(|error| error.0)
+        };
+        assert_eq!(
+            both(&volume, 2).unwrap_err(),
+            "Task group and executor use duplicate persistence ID: Persistence ID 'v' is not unique"
+        );
+        let share = shared(volume);
+        assert_eq!(both(&share, 2).unwrap().tasks.len(), 2);
+        // Each task needs a copy of its own. (Of tasks that are no group one copy is enough, as upstream.)
+        let text = both(&share, 1).unwrap_err();
+        assert!(text.contains("are more than available"), "{text}");
     }
 
     /// Upstream: `ExecutorUsesDockerContainerInfo`, `ExecutorWithoutFrameworkId`, `TaskUsesDifferentExecutor`,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mesos::{Resources, v1};
+use mesos::{Resource, Resources, v1};
 
 use super::{Checked, Invalid, id, refuse_if, refuse_if_with};
 
@@ -50,21 +50,15 @@ fn validate_reservation(resource: &v1::Resource) -> Checked {
     })
 }
 
-/// No two persistent volumes of a role may have the same id.
-pub fn validate_unique_persistence_ids(resources: &[v1::Resource]) -> Checked {
+/// No two persistent volumes of a role may have the same id. Equal shared ones are one in a bag: several tasks may use it.
+pub fn validate_unique_persistence_ids<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Checked {
     let mut seen = BTreeSet::new();
     for resource in resources {
-        let Some(persistence) = resource.disk.as_ref().and_then(|disk| disk.persistence.as_ref()) else {
-            continue;
-        };
-        let role = match resource.reservations.last() {
-            Some(reservation) => reservation.role(),
-            None => resource.role(),
-        };
-        refuse_if(
-            !seen.insert((role, persistence.id.as_str())),
-            format!("Persistence ID '{}' is not unique", persistence.id),
-        )?;
+        let persistence = resource.disk().and_then(|disk| disk.persistence.as_ref());
+        let Some(id) = persistence.map(|persistence| persistence.id.as_str()) else { continue };
+        refuse_if_with(!seen.insert((resource.reservation_role(), id)), || {
+            format!("Persistence ID '{id}' is not unique")
+        })?;
     }
     Ok(())
 }
@@ -92,15 +86,11 @@ pub fn validate_single_role(resources: &[v1::Resource]) -> Checked {
 }
 
 /// Revocable and non-revocable resources of one name do not mix.
-pub fn validate_revocability(resources: &[v1::Resource]) -> Checked {
-    let of = |revocable: bool| {
-        resources
-            .iter()
-            .filter(move |resource| resource.revocable.is_some() == revocable)
-            .map(|resource| resource.name.as_str())
-            .collect::<BTreeSet<_>>()
-    };
-    match of(true).intersection(&of(false)).next() {
+pub fn validate_revocability(resources: &Resources) -> Checked {
+    let (revocable, others): (Vec<_>, Vec<_>) =
+        resources.iter().partition(|resource| resource.is_revocable());
+    let revocable: BTreeSet<&str> = revocable.into_iter().map(Resource::name).collect();
+    match others.into_iter().map(Resource::name).filter(|name| revocable.contains(name)).min() {
         Some(name) => {
             Err(Invalid(format!("Cannot use both revocable and non-revocable '{name}' at the same time")))
         }
@@ -154,8 +144,9 @@ mod tests {
     fn revocable_and_other_cpus_do_not_mix() {
         let mut cpus = resources(CPU);
         cpus.push(v1::Resource { revocable: Some(Default::default()), ..cpus[0].clone() });
-        assert!(validate_revocability(&cpus).is_err());
-        assert!(validate_revocability(&cpus[1..]).is_ok());
+        let parsed = |resources| Resources::try_from_protos(resources).unwrap();
+        assert!(validate_revocability(&parsed(&cpus)).is_err());
+        assert!(validate_revocability(&parsed(&cpus[1..])).is_ok());
     }
 
     /// A disk of 128 MB with these fields.

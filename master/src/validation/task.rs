@@ -111,11 +111,11 @@ fn validate_resources(task: &v1::TaskInfo) -> Result<Resources, Invalid> {
     refuse_if(task.resources.is_empty(), "Task uses no resources")?;
     let resources =
         resource::parse(&task.resources).map_err(|error| error.within("Task uses invalid resources"))?;
-    resource::validate_unique_persistence_ids(&task.resources)
+    resource::validate_unique_persistence_ids(&resources)
         .map_err(|error| error.within("Task uses duplicate persistence ID"))?;
     resource::validate_single_role(&task.resources)
         .map_err(|error| error.within("Invalid task resources"))?;
-    resource::validate_revocability(&task.resources)
+    resource::validate_revocability(&resources)
         .map_err(|error| error.within("Task mixes revocable and non-revocable resources"))?;
     Ok(resources)
 }
@@ -180,38 +180,24 @@ fn validate_executor(
         shares_cgroups == Some(true),
         "The 'share_cgroups' field cannot be set to 'true' on executor containers",
     )?;
-    validate_together(task, info, &resources, &executor_resources)?;
+    validate_together(&resources, &executor_resources)?;
     let runs = agent.has_executor(&framework.id, &ExecutorId::from(&info.executor_id));
     Ok(Launchable { task: resources, new_executor: (!runs).then_some(executor_resources) })
 }
 
 /// A task and its executor must not claim the same port, or the same volume.
-fn validate_together(
-    task: &v1::TaskInfo,
-    executor: &v1::ExecutorInfo,
-    task_resources: &Resources,
-    executor_resources: &Resources,
-) -> Checked {
+fn validate_together(task: &Resources, executor: &Resources) -> Checked {
     // Quantities add up unless ranges or sets overlap.
-    let apart = ResourceQuantities::from_resources(task_resources)
-        + &ResourceQuantities::from_resources(executor_resources);
-    let together = ResourceQuantities::from_resources(&(task_resources + executor_resources));
-    refuse_if_with(apart != together, || {
+    let apart = ResourceQuantities::from_resources(task) + &ResourceQuantities::from_resources(executor);
+    let together = task + executor;
+    refuse_if_with(apart != ResourceQuantities::from_resources(&together), || {
         format!(
-            "There are overlapping resources in the task resources {task_resources} and executor \
-             resources {executor_resources}"
+            "There are overlapping resources in the task resources {task} and executor resources {executor}"
         )
     })?;
-    let has_special = |resources: &[v1::Resource]| {
-        resources.iter().any(|resource| resource.disk.is_some() || resource.revocable.is_some())
-    };
-    if !has_special(&task.resources) && !has_special(&executor.resources) {
-        return Ok(());
-    }
-    let all = [task.resources.as_slice(), executor.resources.as_slice()].concat();
-    resource::validate_unique_persistence_ids(&all)
+    resource::validate_unique_persistence_ids(&together)
         .map_err(|error| error.within("Task and its executor use duplicate persistence ID"))?;
-    resource::validate_revocability(&all)
+    resource::validate_revocability(&together)
         .map_err(|error| error.within("Task and its executor mix revocable and non-revocable resources"))
 }
 
@@ -219,6 +205,7 @@ fn validate_together(
 mod tests {
     use super::*;
     use crate::cluster::testing;
+    use crate::validation::operation::testing::{allocated, shared, volume};
 
     fn check(task: &v1::TaskInfo, available: &str) -> Result<Launchable, String> {
         let (framework, agent) = (testing::framework("f"), testing::agent("a", "cpus:4;mem:1024"));
@@ -382,10 +369,8 @@ mod tests {
         assert_eq!(mixed([cpus.clone(), revocable(&cpus)].concat()).unwrap_err(), text);
 
         let together = |task: &[v1::Resource], executor: &[v1::Resource]| {
-            let info = v1::ExecutorInfo { resources: executor.to_vec(), ..Default::default() };
             let parsed = |resources: &[v1::Resource]| Resources::try_from_protos(resources).unwrap();
-            let task_info = v1::TaskInfo { resources: task.to_vec(), ..Default::default() };
-            validate_together(&task_info, &info, &parsed(task), &parsed(executor)).map_err(|error| error.0)
+            validate_together(&parsed(task), &parsed(executor)).map_err(|error| error.0)
         };
         assert_eq!(together(&cpus, &cpus), Ok(()));
         assert_eq!(together(&revocable(&cpus), &revocable(&cpus)), Ok(()));
@@ -393,6 +378,32 @@ mod tests {
             let text = together(task, executor).unwrap_err();
             assert!(text.starts_with("Task and its executor mix revocable"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_volume_is_used_once_unless_it_is_shared() {
+        let uses = |volume: &v1::Resource, task: usize, executor: usize| {
+            let mut info = testing::executor_task("t", "a", "e", "cpus:1", "cpus:1");
+            let executor = vec![allocated(volume.clone(), "*"); executor];
+            info.resources.extend(vec![allocated(volume.clone(), "*"); task]);
+            info.executor.as_mut().unwrap().resources.extend(executor);
+            let offered = [testing::allocated("cpus:4").to_protos(), info.resources.clone()].concat();
+            let offered = Resources::try_from_protos(&offered).unwrap();
+            let (framework, agent) = (testing::framework("f"), testing::agent("a", "cpus:4"));
+            validate(&info, &framework, &agent, &offered).map(|_| ()).map_err(|error| error.0)
+        };
+        let volume = volume("r", "v", 8.0);
+        for ((task, executor), text) in [
+            ((2, 0), "Task uses duplicate persistence ID: Persistence ID 'v' is not unique"),
+            ((0, 2), "Executor uses duplicate persistence ID: Persistence ID 'v' is not unique"),
+            ((1, 1), "Task and its executor use duplicate persistence ID: Persistence ID 'v' is not unique"),
+        ] {
+            assert_eq!(uses(&volume, task, executor), Err(text.to_owned()));
+        }
+        let share = shared(volume);
+        assert_eq!(uses(&share, 2, 0), Ok(()));
+        let text = uses(&share, 0, 1).unwrap_err();
+        assert!(text.ends_with("should not contain any shared resources"), "{text}");
     }
 
     /// Upstream: `TaskValidationTest.TaskInfoAllocatedResources`.

@@ -7,7 +7,7 @@
 mod reserve;
 mod resize;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod volumes;
 
 use std::collections::BTreeSet;

@@ -43,13 +43,13 @@ pub(super) fn reserved(resource: v1::Resource, role: &str, principal: Option<&st
     v1::Resource { reservations, ..resource }
 }
 
-pub(super) fn allocated(resource: v1::Resource, role: &str) -> v1::Resource {
+pub(in crate::validation) fn allocated(resource: v1::Resource, role: &str) -> v1::Resource {
     let allocation_info = Some(v1::resource::AllocationInfo { role: Some(role.into()) });
     v1::Resource { allocation_info, ..resource }
 }
 
 /// A volume on a reserved disk.
-pub(super) fn volume(role: &str, id: &str, megabytes: f64) -> v1::Resource {
+pub(in crate::validation) fn volume(role: &str, id: &str, megabytes: f64) -> v1::Resource {
     let persistence = disk_info::Persistence { id: id.into(), principal: None };
     let mut place = v1::Volume { container_path: "path".into(), ..v1::Volume::default() };
     place.set_mode(v1::volume::Mode::Rw);
@@ -57,7 +57,7 @@ pub(super) fn volume(role: &str, id: &str, megabytes: f64) -> v1::Resource {
     v1::Resource { disk: Some(info.into()), ..disk(role, megabytes) }
 }
 
-pub(super) fn shared(volume: v1::Resource) -> v1::Resource {
+pub(in crate::validation) fn shared(volume: v1::Resource) -> v1::Resource {
     v1::Resource { shared: Some(v1::resource::SharedInfo {}), ..volume }
 }
 

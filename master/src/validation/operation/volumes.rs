@@ -14,8 +14,9 @@ pub(super) fn create(create: &Create, requester: Requester<'_>, agent: &Agent) -
     let volumes = checked(&create.volumes, "Invalid resources")?;
     validate_single_provider(&volumes).map_err(|error| error.within("Invalid resources"))?;
     validate_volumes(&volumes).map_err(|error| error.within("Not a persistent volume"))?;
-    let with_old = [agent.checkpointed.to_protos(), create.volumes.clone()].concat();
-    resource::validate_unique_persistence_ids(&with_old)?;
+    // One by one. Upstream lets a shared volume that equals one of an operator's be made once more: it is counted twice,
+    // of a disk that the agent has once.
+    resource::validate_unique_persistence_ids(agent.checkpointed.iter().chain(&volumes))?;
     for volume in &volumes {
         if let Requester::Framework(framework) = requester {
             refuse_if_with(volume.is_shared() && !framework.capabilities.shared_resources, || {
@@ -109,6 +110,9 @@ mod tests {
         let again = check(vec![two], OPERATOR, &agent_with(&one));
         assert_eq!(again.unwrap_err(), "Persistence ID 'v' is not unique");
         assert_eq!(check(vec![volume("b", "v", 8.0)], OPERATOR, &agent_with(&one)), Ok(()));
+        let share = shared(one);
+        let again = check(vec![share.clone()], OPERATOR, &agent_with(&share));
+        assert_eq!(again.unwrap_err(), "Persistence ID 'v' is not unique");
     }
 
     /// Upstream: `CreateOperationValidationTest.NonMatchingPrincipal`.
