@@ -109,17 +109,22 @@ fn validate_executor(
             format!("The `ExecutorInfo` of task '{}' is different from executor '{id}'", task.task_id.value)
         })?;
     }
-    let shown = |amount: Option<Scalar>| amount.map_or("None".to_owned(), |amount| amount.to_string());
     refuse_if_with(resources.cpus().is_none_or(|cpus| cpus < MIN_CPUS), || {
-        let cpus = shown(resources.cpus());
+        let cpus = resources.cpus().map_or("None".to_owned(), |cpus| cpus.to_string());
         format!("Executor '{id}' uses less CPUs ({cpus}) than the minimum required ({MIN_CPUS})")
     })?;
     refuse_if_with(resources.mem().is_none_or(|mem| mem < MIN_MEM), || {
-        let mem = shown(resources.mem());
-        format!("Executor '{id}' uses less memory ({mem}) than the minimum required ({MIN_MEM}MB)")
+        let mem = resources.mem().map_or("None".to_owned(), as_bytes);
+        format!("Executor '{id}' uses less memory ({mem}) than the minimum required ({})", as_bytes(MIN_MEM))
     })?;
     refuse_if_with(resources.disk().is_none(), || format!("Executor '{id}' uses no disk"))?;
     Ok(resources)
+}
+
+/// `16MB`. Upstream makes bytes of whole megabytes.
+fn as_bytes(mem: Scalar) -> String {
+    let megabytes = u64::try_from(mem.millis() / 1000).unwrap_or(0);
+    mesos::bytes::format(megabytes.saturating_mul(1 << 20))
 }
 
 /// Tasks and executor must not claim the same port, or the same volume.
@@ -285,6 +290,8 @@ mod tests {
             "'ExecutorInfo.framework_id' must be set"
         );
         assert_eq!(refused_executor(|info| info.r#type = None), "'ExecutorInfo.type' must be set");
+        let unknown = |info: &mut v1::ExecutorInfo| info.set_type(executor_info::Type::Unknown);
+        assert_eq!(refused_executor(unknown), "Unknown executor type");
         let text = refused_executor(|info| {
             info.set_type(executor_info::Type::Default);
             info.command = None;
@@ -304,7 +311,9 @@ mod tests {
         let resources = |text: &str| testing::allocated(text).to_protos();
         for (given, expected) in [
             ("mem:32;disk:32", "uses less CPUs (None) than the minimum required (0.01)"),
-            ("cpus:0.1;mem:16;disk:32", "uses less memory (16) than the minimum required (32MB)"),
+            ("cpus:0.1;mem:16.5;disk:32", "uses less memory (16MB) than the minimum required (32MB)"),
+            ("cpus:0.1;mem:0.5;disk:32", "uses less memory (0B) than the minimum required (32MB)"),
+            ("cpus:0.1;disk:32", "uses less memory (None) than the minimum required (32MB)"),
             ("cpus:0.1;mem:32", "uses no disk"),
         ] {
             let text = refused_executor(|info| info.resources = resources(given));
