@@ -156,18 +156,92 @@ mod tests {
         }
     }
 
+    const REFERENCE: &str = r#""reference":{"name":"n"}"#;
+    /// An `x`.
+    const DATA: &str = r#""value":{"data":"eA=="}"#;
+
     #[test]
-    fn a_variable_needs_the_value_of_its_type() {
-        let variable = |value: Option<&str>| v1::environment::Variable {
-            name: "X".into(),
-            value: value.map(str::to_owned),
-            ..Default::default()
+    fn a_secret_has_what_its_type_says_and_nothing_else() {
+        let check = |json: &str| {
+            let secret = crate::json::from_slice(json.as_bytes()).unwrap();
+            validate_secret(&secret).map_err(|error| error.0)
         };
-        let environment = |variable| v1::Environment { variables: vec![variable] };
-        assert_eq!(validate_environment(&environment(variable(Some("1")))), Ok(()));
-        assert_eq!(
-            validate_environment(&environment(variable(None))).unwrap_err().to_string(),
-            "Environment variable 'X' of type 'VALUE' must have a value set"
-        );
+        for fine in [
+            format!(r#"{{"type":"REFERENCE",{REFERENCE}}}"#),
+            format!(r#"{{"type":"VALUE",{DATA}}}"#),
+            // Of a type that is not known nothing is asked.
+            format!(r#"{{"type":"UNKNOWN",{REFERENCE},{DATA}}}"#),
+            "{}".to_owned(),
+        ] {
+            assert_eq!(check(&fine), Ok(()), "{fine}");
+        }
+        for (json, text) in [
+            (
+                format!(r#"{{"type":"REFERENCE",{DATA}}}"#),
+                "Secret of type REFERENCE must have the 'reference' field set",
+            ),
+            (
+                format!(r#"{{"type":"REFERENCE",{REFERENCE},{DATA}}}"#),
+                "Secret 'n' of type REFERENCE must not have the 'value' field set",
+            ),
+            (
+                format!(r#"{{"type":"VALUE",{REFERENCE}}}"#),
+                "Secret of type VALUE must have the 'value' field set",
+            ),
+            (
+                format!(r#"{{"type":"VALUE",{REFERENCE},{DATA}}}"#),
+                "Secret of type VALUE must not have the 'reference' field set",
+            ),
+        ] {
+            assert_eq!(check(&json), Err(text.to_owned()), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_variable_has_the_value_of_its_type_and_nothing_else() {
+        let check = |rest: &str| {
+            let json = format!(r#"{{"variables":[{{"name":"X"{rest}}}]}}"#);
+            validate_environment(&crate::json::from_slice(json.as_bytes()).unwrap()).map_err(|error| error.0)
+        };
+        let secret = format!(r#","secret":{{"type":"VALUE",{DATA}}}"#);
+        for fine in [
+            r#","value":"1""#.to_owned(),
+            r#","type":"VALUE","value":"""#.to_owned(),
+            format!(r#","type":"SECRET"{secret}"#),
+        ] {
+            assert_eq!(check(&fine), Ok(()), "{fine}");
+        }
+        let with_nul = r#","type":"SECRET","secret":{"type":"VALUE","value":{"data":"eAB4"}}"#;
+        for (rest, text) in [
+            (String::new(), "Environment variable 'X' of type 'VALUE' must have a value set"),
+            (
+                format!(r#","value":"1"{secret}"#),
+                "Environment variable 'X' of type 'VALUE' must not have a secret set",
+            ),
+            (
+                r#","type":"SECRET","value":"1""#.to_owned(),
+                "Environment variable 'X' of type 'SECRET' must have a secret set",
+            ),
+            (
+                format!(r#","type":"SECRET","value":"1"{secret}"#),
+                "Environment variable 'X' of type 'SECRET' must not have a value set",
+            ),
+            (
+                r#","type":"SECRET","secret":{"type":"VALUE"}"#.to_owned(),
+                "Environment variable 'X' specifies an invalid secret: Secret of type VALUE must have the 'value' \
+                 field set",
+            ),
+            (
+                with_nul.to_owned(),
+                "Environment variable 'X' specifies a secret containing null bytes, which is not allowed in the \
+                 environment",
+            ),
+            (
+                r#","type":"UNKNOWN","value":"1""#.to_owned(),
+                "Environment variable of type 'UNKNOWN' is not allowed",
+            ),
+        ] {
+            assert_eq!(check(&rest), Err(text.to_owned()), "{rest}");
+        }
     }
 }

@@ -50,13 +50,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_volume_has_one_origin() {
-        let json = r#"{"type":"MESOS","volumes":[{"mode":"RW","container_path":"p"}]}"#;
-        let container: v1::ContainerInfo = mesos::json::from_slice(json.as_bytes()).unwrap();
-        assert_eq!(
-            validate_container(&container).unwrap_err().0,
-            "Invalid volume: Only one of them should be set: 'host_path', 'image' and 'source'"
-        );
+    fn a_volume_has_one_origin_and_what_that_needs() {
+        let check = |origin: &str| {
+            let volume = format!(r#"{{"mode":"RW","container_path":"p"{origin}}}"#);
+            let json = format!(r#"{{"type":"MESOS","volumes":[{volume}]}}"#);
+            let container = mesos::json::from_slice(json.as_bytes()).unwrap();
+            validate_container(&container).map_err(|error| error.0)
+        };
+        for fine in [
+            r#","host_path":"h""#,
+            r#","source":{"type":"HOST_PATH","host_path":{"path":"h"}}"#,
+            r#","source":{"type":"SANDBOX_PATH","sandbox_path":{"type":"SELF","path":"s"}}"#,
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        let one = "Only one of them should be set: 'host_path', 'image' and 'source'";
+        for (origin, text) in [
+            ("", one),
+            (r#","host_path":"h","source":{"type":"HOST_PATH","host_path":{"path":"h"}}"#, one),
+            (
+                r#","source":{"type":"DOCKER_VOLUME"}"#,
+                "'source.docker_volume' is not set for DOCKER_VOLUME volume",
+            ),
+            (r#","source":{"type":"HOST_PATH"}"#, "'source.host_path' is not set for HOST_PATH volume"),
+            (
+                r#","source":{"type":"SANDBOX_PATH"}"#,
+                "'source.sandbox_path' is not set for SANDBOX_PATH volume",
+            ),
+            (r#","source":{"type":"SECRET"}"#, "'source.secret' is not set for SECRET volume"),
+            (r#","source":{"type":"CSI_VOLUME"}"#, "'source.csi_volume' is not set for CSI volume"),
+            (
+                r#","source":{"type":"CSI_VOLUME","csi_volume":{"plugin_name":"c"}}"#,
+                "'source.csi_volume.static_provisioning' is not set for CSI volume",
+            ),
+            (r#","source":{"type":"UNKNOWN"}"#, "'source.type' is unknown"),
+            (r#","source":{}"#, "'source.type' is unknown"),
+        ] {
+            assert_eq!(check(origin), Err(format!("Invalid volume: {text}")), "{origin}");
+        }
     }
 
     /// Upstream: `TaskValidationTest.TaskMissingDockerInfo`, `TaskSettingDockerParameterName`.

@@ -87,32 +87,91 @@ fn not_negative(field: &str, value: Option<f64>) -> Checked {
 mod tests {
     use super::*;
 
-    fn refusal(json: &str) -> String {
-        let check: v1::HealthCheck = mesos::json::from_slice(json.as_bytes()).unwrap();
-        validate_health_check(&check).unwrap_err().0
-    }
+    /// Without a value for its variable.
+    const COMMAND: &str = r#"{"value":"x","environment":{"variables":[{"name":"A"}]}}"#;
+    const VARIABLE: &str = "Environment variable 'A' of type 'VALUE' must have a value set";
 
     #[test]
     fn a_health_check_is_refused_with_what_it_lacks() {
-        assert_eq!(refusal("{}"), "HealthCheck must specify 'type'");
-        assert_eq!(
-            refusal(r#"{"type":"COMMAND","command":{}}"#),
-            "Command health check must contain 'shell command'"
-        );
-        assert_eq!(
-            refusal(r#"{"type":"HTTP","http":{"port":1,"path":"x"}}"#),
-            "The path 'x' of HTTP health check must start with '/'"
-        );
-        assert_eq!(
-            refusal(r#"{"type":"TCP","tcp":{"port":1},"delay_seconds":-1}"#),
-            "Expecting 'delay_seconds' to be non-negative"
-        );
+        let check = |json: &str| {
+            let check = mesos::json::from_slice(json.as_bytes()).unwrap();
+            validate_health_check(&check).map_err(|error| error.0)
+        };
+        for fine in [
+            r#"{"type":"COMMAND","command":{"value":"x"}}"#,
+            r#"{"type":"HTTP","http":{"port":1}}"#,
+            r#"{"type":"HTTP","http":{"port":1,"scheme":"https","path":"/x"}}"#,
+            r#"{"type":"TCP","tcp":{"port":1},"delay_seconds":0,"grace_period_seconds":0,"interval_seconds":0,
+                "timeout_seconds":0}"#,
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        let invalid = format!("Health check's `CommandInfo` is invalid: {VARIABLE}");
+        for (json, text) in [
+            ("{}", "HealthCheck must specify 'type'"),
+            (r#"{"type":"UNKNOWN"}"#, "'UNKNOWN' is not a valid health check type"),
+            (r#"{"type":"COMMAND"}"#, "Expecting 'command' to be set for COMMAND health check"),
+            (r#"{"type":"COMMAND","command":{}}"#, "Command health check must contain 'shell command'"),
+            (
+                r#"{"type":"COMMAND","command":{"shell":false}}"#,
+                "Command health check must contain 'executable path'",
+            ),
+            (&format!(r#"{{"type":"COMMAND","command":{COMMAND}}}"#), &invalid),
+            (r#"{"type":"HTTP"}"#, "Expecting 'http' to be set for HTTP health check"),
+            (
+                r#"{"type":"HTTP","http":{"port":1,"scheme":"ftp"}}"#,
+                "Unsupported HTTP health check scheme: 'ftp'",
+            ),
+            (
+                r#"{"type":"HTTP","http":{"port":1,"path":"x"}}"#,
+                "The path 'x' of HTTP health check must start with '/'",
+            ),
+            (r#"{"type":"TCP"}"#, "Expecting 'tcp' to be set for TCP health check"),
+        ] {
+            assert_eq!(check(json), Err(text.to_owned()), "{json}");
+        }
+        for time in ["delay_seconds", "grace_period_seconds", "interval_seconds", "timeout_seconds"] {
+            let json = format!(r#"{{"type":"TCP","tcp":{{"port":1}},"{time}":-1}}"#);
+            assert_eq!(check(&json), Err(format!("Expecting '{time}' to be non-negative")));
+        }
     }
 
     #[test]
     fn a_check_is_refused_with_what_it_lacks() {
-        let check: v1::CheckInfo =
-            mesos::json::from_slice(br#"{"type":"COMMAND","command":{"command":{"shell":false}}}"#).unwrap();
-        assert_eq!(validate_check(&check).unwrap_err().0, "Command check must contain 'executable path'");
+        let check = |json: &str| {
+            let check = mesos::json::from_slice(json.as_bytes()).unwrap();
+            validate_check(&check).map_err(|error| error.0)
+        };
+        for fine in [
+            r#"{"type":"COMMAND","command":{"command":{"value":"x"}}}"#,
+            r#"{"type":"HTTP","http":{"port":1,"path":"/x"}}"#,
+            r#"{"type":"TCP","tcp":{"port":1},"delay_seconds":0,"interval_seconds":0,"timeout_seconds":0}"#,
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        let invalid = format!("Check's `CommandInfo` is invalid: {VARIABLE}");
+        for (json, text) in [
+            ("{}", "CheckInfo must specify 'type'"),
+            (r#"{"type":"UNKNOWN"}"#, "'UNKNOWN' is not a valid check type"),
+            (r#"{"type":"COMMAND"}"#, "Expecting 'command' to be set for COMMAND check"),
+            (r#"{"type":"COMMAND","command":{"command":{}}}"#, "Command check must contain 'shell command'"),
+            (
+                r#"{"type":"COMMAND","command":{"command":{"shell":false}}}"#,
+                "Command check must contain 'executable path'",
+            ),
+            (&format!(r#"{{"type":"COMMAND","command":{{"command":{COMMAND}}}}}"#), &invalid),
+            (r#"{"type":"HTTP"}"#, "Expecting 'http' to be set for HTTP check"),
+            (
+                r#"{"type":"HTTP","http":{"port":1,"path":"x"}}"#,
+                "The path 'x' of HTTP check must start with '/'",
+            ),
+            (r#"{"type":"TCP"}"#, "Expecting 'tcp' to be set for TCP check"),
+        ] {
+            assert_eq!(check(json), Err(text.to_owned()), "{json}");
+        }
+        for time in ["delay_seconds", "interval_seconds", "timeout_seconds"] {
+            let json = format!(r#"{{"type":"TCP","tcp":{{"port":1}},"{time}":-1}}"#);
+            assert_eq!(check(&json), Err(format!("Expecting '{time}' to be non-negative")));
+        }
     }
 }
