@@ -17,6 +17,8 @@ pub fn parse(resources: &[v1::Resource]) -> Result<Resources, Invalid> {
         .map_err(|error| Invalid::from(error).within("Invalid 'gpus' resource"))?;
     for resource in resources {
         validate_disk(resource).map_err(|error| error.within("Invalid DiskInfo"))?;
+    }
+    for resource in resources {
         validate_reservation(resource).map_err(|error| error.within("Invalid ReservationInfo"))?;
     }
     Ok(parsed)
@@ -46,7 +48,9 @@ fn validate_reservation(resource: &v1::Resource) -> Checked {
     let dynamic = resource.reservation.is_some()
         || resource.reservations.last().is_some_and(|last| last.r#type() == Type::Dynamic);
     refuse_if_with(dynamic && resource.revocable.is_some(), || {
-        format!("Dynamically reserved resource {} cannot be created from revocable resources", resource.name)
+        let shown =
+            Resource::try_from(resource).map_or_else(|_| resource.name.clone(), |read| read.to_string());
+        format!("Dynamically reserved resource {shown} cannot be created from revocable resources")
     })
 }
 
@@ -182,7 +186,8 @@ mod tests {
         for (fields, text) in [
             (
                 format!(r#"{DYNAMIC},"revocable":{{}}"#),
-                "Invalid ReservationInfo: Dynamically reserved resource disk cannot be created from revocable resources",
+                "Invalid ReservationInfo: Dynamically reserved resource disk(reservations: [(DYNAMIC,r,p)]){REV}:128 \
+                 cannot be created from revocable resources",
             ),
             (
                 VOLUME.to_owned(),
