@@ -50,13 +50,16 @@ fn uuid(bytes: &[u8]) -> Checked {
     refuse_if(!mesos::is_uuid(bytes), "Not a valid UUID")
 }
 
+/// An id that is absent equals one that is empty.
+fn id_of(id: &Option<mesos::v1::FrameworkId>) -> &str {
+    id.as_ref().map_or("", |id| &id.value)
+}
+
 fn subscribe(call: &Call, principal: Option<&str>) -> Checked {
     let Some(subscribe) = &call.subscribe else { return present(false, "subscribe") };
     let info = &subscribe.framework_info;
-    // An id that is absent equals one that is empty.
-    let id = |id: &Option<mesos::v1::FrameworkId>| id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
     refuse_if(
-        id(&info.id) != id(&call.framework_id),
+        id_of(&info.id) != id_of(&call.framework_id),
         "'framework_id' differs from 'subscribe.framework_info.id'",
     )?;
     match (principal, &info.principal) {
@@ -71,18 +74,24 @@ fn subscribe(call: &Call, principal: Option<&str>) -> Checked {
 fn update_framework(call: &Call) -> Checked {
     let Some(update) = &call.update_framework else { return present(false, "update_framework") };
     refuse_if(
-        call.framework_id != update.framework_info.id,
+        id_of(&call.framework_id) != id_of(&update.framework_info.id),
         "'framework_id' differs from 'update_framework.framework_info.id'",
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use mesos::Enum as _;
+
     use super::*;
 
+    fn check(json: &str, principal: Option<&str>) -> Result<(), String> {
+        let call = mesos::json::from_slice(json.as_bytes()).unwrap();
+        validate(&call, principal).map_err(|error| error.0)
+    }
+
     fn refusal(json: &str) -> String {
-        let call: Call = mesos::json::from_slice(json.as_bytes()).unwrap();
-        validate(&call, None).unwrap_err().0
+        check(json, None).unwrap_err()
     }
 
     /// The texts of `recorded/scheduler.jsonl`.
@@ -91,9 +100,12 @@ mod tests {
         assert_eq!(refusal("{}"), "Expecting 'type' to be present");
         assert_eq!(refusal(r#"{"type":"FOO"}"#), "Expecting 'type' to be present");
         assert_eq!(refusal(r#"{"type":"UNKNOWN"}"#), "Expecting 'framework_id' to be present");
-        for kind in ["accept", "decline", "kill", "reconcile", "request", "update_framework"] {
-            let json = format!(r#"{{"type":"{}","framework_id":{{"value":"x"}}}}"#, kind.to_uppercase());
-            assert_eq!(refusal(&json), format!("Expecting '{kind}' to be present"));
+        // A call's part has the name of its type.
+        for (name, _) in Type::descriptor().values {
+            let json = format!(r#"{{"type":"{name}","framework_id":{{"value":"x"}}}}"#);
+            let alone = matches!(*name, "UNKNOWN" | "TEARDOWN" | "REVIVE" | "SUPPRESS");
+            let text = (!alone).then(|| format!("Expecting '{}' to be present", name.to_lowercase()));
+            assert_eq!(check(&json, None).err(), text);
         }
     }
 
@@ -103,14 +115,52 @@ mod tests {
         let subscribe = format!(r#""type":"SUBSCRIBE","subscribe":{{"framework_info":{info}}}"#);
         let with_id = format!(r#"{{"framework_id":{{"value":"a"}},{subscribe}}}"#);
         assert_eq!(refusal(&with_id), "'framework_id' differs from 'subscribe.framework_info.id'");
-        let call: Call = mesos::json::from_slice(format!("{{{subscribe}}}").as_bytes()).unwrap();
-        assert_eq!(validate(&call, Some("anybody")), Ok(()));
+        assert_eq!(check(&format!("{{{subscribe}}}"), Some("anybody")), Ok(()));
     }
 
     #[test]
-    fn an_acknowledgement_needs_a_uuid_of_sixteen_bytes() {
-        let json = r#"{"type":"ACKNOWLEDGE","framework_id":{"value":"x"},"acknowledge":
-            {"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"AAAA"}}"#;
-        assert_eq!(refusal(json), "Not a valid UUID");
+    fn a_framework_is_subscribed_by_whom_it_names() {
+        let json =
+            r#"{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"u","name":"n","principal":"p"}}}"#;
+        for fine in [None, Some("p")] {
+            assert_eq!(check(json, fine), Ok(()), "{fine:?}");
+        }
+        let text = "Authenticated principal 'q' does not match principal 'p' set in `FrameworkInfo`";
+        assert_eq!(check(json, Some("q")), Err(text.to_owned()));
+    }
+
+    #[test]
+    fn a_framework_changes_itself_only() {
+        let update = |framework: &str, id: &str| {
+            let info = format!(r#"{{"user":"u","name":"n"{id}}}"#);
+            let part = format!(r#""update_framework":{{"framework_info":{info}}}"#);
+            let of = format!(r#""framework_id":{{"value":"{framework}"}}"#);
+            check(&format!(r#"{{"type":"UPDATE_FRAMEWORK",{of},{part}}}"#), None)
+        };
+        assert_eq!(update("x", r#","id":{"value":"x"}"#), Ok(()));
+        assert_eq!(update("", ""), Ok(()), "no id is an empty one");
+        let text = "'framework_id' differs from 'update_framework.framework_info.id'";
+        for other in [r#","id":{"value":"y"}"#, ""] {
+            assert_eq!(update("x", other), Err(text.to_owned()), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_needs_a_uuid_of_sixteen_bytes_and_one_of_an_operation_its_agent() {
+        let good = "QUFBQUFBQUFBQUFBQUFBQQ==";
+        let acknowledge = |part: &str, rest: &str, uuid: &str| {
+            let kind = format!(r#""type":"{}","framework_id":{{"value":"x"}}"#, part.to_uppercase());
+            check(&format!(r#"{{{kind},"{part}":{{{rest},"uuid":"{uuid}"}}}}"#), None)
+        };
+        let task = r#""agent_id":{"value":"a"},"task_id":{"value":"t"}"#;
+        assert_eq!(acknowledge("acknowledge", task, good), Ok(()));
+        assert_eq!(acknowledge("acknowledge", task, "AAAA"), Err("Not a valid UUID".to_owned()));
+        let operation = |rest: &str, uuid: &str| {
+            let rest = format!(r#""operation_id":{{"value":"o"}}{rest}"#);
+            acknowledge("acknowledge_operation_status", &rest, uuid)
+        };
+        assert_eq!(operation(r#","agent_id":{"value":"a"}"#, good), Ok(()));
+        assert_eq!(operation("", "AAAA"), Err("Not a valid UUID".to_owned()));
+        assert_eq!(operation("", good), Err("Expecting 'agent_id' to be present".to_owned()));
     }
 }
