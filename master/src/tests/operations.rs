@@ -62,6 +62,28 @@ fn a_framework_hears_of_its_operation_and_acknowledges_it() {
     });
 }
 
+/// Upstream: `Master::accept`, which knows changed reservations from operators only.
+#[test]
+fn a_framework_cannot_change_one_reservation_into_another() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        let mut change = named("x");
+        change["reserve"]["source"] = json!([reserved(scalar("cpus", 1.0), "r")]);
+        scheduler.accept(&offer, json!([change])).await;
+        let status = scheduler.operation_status().await;
+        assert_eq!(status.state(), OperationState::OperationError);
+        assert_eq!(
+            status.message(),
+            "Operation attempted with invalid resources: Reservation updates are not yet implemented for the \
+             scheduler API."
+        );
+        assert!(agent.applied().await.is_empty());
+    });
+}
+
 #[test]
 fn an_acknowledgement_that_names_another_agent_than_the_operations_is_invalid() {
     testing::run(async {

@@ -226,8 +226,22 @@ mod tests {
         assert_eq!(both(task("g", "a", "e")).unwrap_err(), "Task has an invalid FrameworkID 'g'");
         assert_eq!(both(task("f", "a", "x")).unwrap_err(), "Task has an invalid ExecutorID 'x'");
         assert_eq!(
+            both(task("f", "a", "e").replace(r#"{"value":"t"}"#, r#"{"value":"t/"}"#)).unwrap_err(),
+            "Task has an invalid TaskID: 't/' contains invalid characters"
+        );
+        let negative = r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":-1}}]"#;
+        let using =
+            |task: String| task.replace(r#""name":"t","#, &format!(r#""name":"t","resources":{negative},"#));
+        let text = both(using(task("f", "a", "e"))).unwrap_err();
+        assert!(text.starts_with("Task uses invalid resources: Resource 'cpus"), "{text}");
+        assert_eq!(
             reregistration(&format!(r#""executor_infos":[{executor},{executor}]"#)).unwrap_err(),
             "Framework 'f' has a duplicate ExecutorID 'e'"
+        );
+        assert_eq!(
+            reregistration(&format!(r#""executor_infos":[{}]"#, executor.replace(r#""f""#, r#""g""#)))
+                .unwrap_err(),
+            "Executor has an invalid FrameworkID 'g'"
         );
         // Executors of two frameworks may have the same id.
         let of = |id: &str| v1::FrameworkInfo {
@@ -252,5 +266,8 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(validate_reregistration(&message), Ok(()));
+        let twice = ReregisterSlaveMessage { frameworks: vec![of("f"), of("f")], ..message };
+        let text = validate_reregistration(&twice).unwrap_err().0;
+        assert_eq!(text, "Framework has a duplicate FrameworkID: 'f'");
     }
 }

@@ -115,6 +115,7 @@ pub fn validate_role_options(
     )?;
     let constrained = constraints.map(|constraints| constraints.role_constraints.keys());
     match constrained.into_iter().flatten().find(|role| !roles.contains(*role)) {
+        // Upstream forgets the blank after the role.
         Some(role) => Err(Invalid(format!(
             "Offer constraints specify `role_constraints` for a role '{role}' not contained in the \
              set of roles"
@@ -219,17 +220,32 @@ mod tests {
     /// Upstream: `FrameworkInfoValidationTest.ValidateOfferFilters`.
     #[test]
     fn the_least_that_a_framework_wants_to_be_offered_is_an_amount() {
-        let wanting = |amount: f64| {
-            let quantities = format!(r#"{{"quantities":{{"cpus":{{"value":{amount}}}}}}}"#);
-            validate(&info(&format!(
-                r#""offer_filters":{{"*":{{"min_allocatable_resources":{{"quantities":[{quantities}]}}}}}}"#
-            )))
+        use v1::offer_filters::{MinAllocatableResources, ResourceQuantities};
+
+        let wanting = |amount: Option<f64>| {
+            let amount = amount.map(|value| ("cpus".to_owned(), v1::value::Scalar { value }));
+            let quantities = vec![ResourceQuantities { quantities: amount.into_iter().collect() }];
+            let minimum = MinAllocatableResources { quantities };
+            let filters = v1::OfferFilters { min_allocatable_resources: Some(minimum) };
+            let mut info = info(r#""role":"a""#);
+            info.offer_filters.insert("a".into(), filters);
+            validate(&info).map_err(|error| error.0)
         };
-        assert_eq!(wanting(2.0), Ok(()));
-        assert_eq!(
-            wanting(-2.0).unwrap_err().0,
-            "Invalid resource quantity for 'cpus': Negative values not supported"
-        );
+        for fine in [2.0, 0.0, -0.0] {
+            assert_eq!(wanting(Some(fine)), Ok(()), "{fine}");
+        }
+        for (wrong, text) in [
+            (-2.0, "Negative values not supported"),
+            (f64::INFINITY, "Infinite values not supported"),
+            (f64::NEG_INFINITY, "Infinite values not supported"),
+            (f64::NAN, "NaN not supported"),
+            (f64::MIN_POSITIVE / 2.0, "Subnormal values not supported"),
+        ] {
+            let text = format!("Invalid resource quantity for 'cpus': {text}");
+            assert_eq!(wanting(Some(wrong)), Err(text), "{wrong}");
+        }
+        let text = "Resource quantities must contain at least one quantity";
+        assert_eq!(wanting(None), Err(text.to_owned()));
     }
 
     /// Upstream: `MasterTest.RejectFrameworkWithInvalidFailoverTimeout`.

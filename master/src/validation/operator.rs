@@ -76,3 +76,50 @@ fn validate_reservations(call: &Call) -> Checked {
         "Expecting 'agent_id' to be present; only agent default resources are supported right now",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use mesos::Enum as _;
+
+    use super::*;
+
+    fn check(json: &str) -> Result<Type, String> {
+        validate(&mesos::json::from_slice(json.as_bytes()).unwrap()).map_err(|error| error.0)
+    }
+
+    /// A call's part has the name of its type.
+    #[test]
+    fn what_a_call_needs_must_be_there() {
+        for (name, _) in Type::descriptor().values {
+            let alone = matches!(*name, "UNKNOWN" | "SUBSCRIBE");
+            let alone = alone || (name.starts_with("GET_") && *name != "GET_METRICS");
+            let text = (!alone).then(|| format!("Expecting '{}' to be present", name.to_lowercase()));
+            assert_eq!(check(&format!(r#"{{"type":"{name}"}}"#)).err(), text);
+        }
+        assert_eq!(check("{}").unwrap_err(), "Expecting 'type' to be present");
+    }
+
+    #[test]
+    fn what_is_reserved_are_resources_and_what_is_resized_is_of_an_agent() {
+        let negative = r#"[{"name":"cpus","type":"SCALAR","scalar":{"value":-1}}]"#;
+        for part in ["reserve_resources", "unreserve_resources"] {
+            let json = format!(
+                r#"{{"type":"{}","{part}":{{"agent_id":{{"value":"a"}},"resources":{negative}}}}}"#,
+                part.to_uppercase()
+            );
+            let text = check(&json).unwrap_err();
+            assert!(text.starts_with("Resource 'cpus"), "{text}");
+        }
+        let disk = r#"{"name":"disk","type":"SCALAR","scalar":{"value":1}}"#;
+        for (part, amount) in [
+            ("grow_volume", format!(r#""addition":{disk}"#)),
+            ("shrink_volume", r#""subtract":{"value":1}"#.to_owned()),
+        ] {
+            let json =
+                format!(r#"{{"type":"{}","{part}":{{"volume":{disk},{amount}}}}}"#, part.to_uppercase());
+            let text =
+                "Expecting 'agent_id' to be present; only agent default resources are supported right now";
+            assert_eq!(check(&json), Err(text.to_owned()));
+        }
+    }
+}

@@ -141,6 +141,7 @@ fn validate_limits(task: &v1::TaskInfo, resources: &Resources, agent: &Agent) ->
             "The cpu limit must be greater than or equal to the cpu request",
         )?;
     }
+    // Upstream looks at whole megabytes, and lets a limit be less than what is asked for by a part of one.
     if let Some(limit) = task.limits.get("mem") {
         let Some(request) = resources.mem() else {
             return Err("When a memory limit is specified, a memory request must also be specified".into());
@@ -265,6 +266,10 @@ mod tests {
                     Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: -1 }) });
             }),
             "Task's 'kill_policy.grace_period' must be non-negative"
+        );
+        assert_eq!(
+            task(|task| task.max_completion_time = Some(v1::DurationInfo { nanoseconds: -1 })),
+            "Task's `max_completion_time` must be non-negative"
         );
         let both = "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present";
         assert_eq!(
