@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libprocess::disk::{Disk, HostDisk};
+use libprocess::system::LogControl;
 use libprocess::testing::settle;
 use libprocess::{Context, Handle, Install, Node, Pid, Process, Promise, Recipient, WireMessage};
 use mesos::internal::{self, SlaveRegisteredMessage};
@@ -252,6 +253,7 @@ impl World {
             .delegate("slave(1)")
             .offline()
             .disk(disk)
+            .log_control(LogControl::new(|_| Ok(())))
             .start()
             .await
             .unwrap();

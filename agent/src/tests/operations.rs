@@ -17,6 +17,7 @@ use mesos::v1::{self, OperationState, TaskState};
 use mesos::{FrameworkId, Resources};
 
 use super::harness::*;
+use super::operator_api::get;
 use super::restarts::reregistration;
 use crate::Ended;
 use crate::operations::volumes::testing::{reserved_disk, volume};
@@ -135,6 +136,22 @@ fn an_outcome_is_told_again_until_it_is_acknowledged() {
         acknowledge(&world).await;
         world.pass(Duration::from_secs(3600)).await;
         assert_eq!(told(&world), []);
+    });
+}
+
+/// Upstream: `AgentAPITest.GetOperations`, there of a resource provider.
+#[test]
+fn operators_are_shown_an_operation_until_its_outcome_is_acknowledged() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.master_says(reserve(1)).await;
+        let shown = get(&world, "GET_OPERATIONS").await;
+        let operation = &shown["operations"][0];
+        assert_eq!(operation["info"]["id"]["value"], "o1");
+        assert_eq!(operation["latest_status"]["state"], "OPERATION_FINISHED");
+        acknowledge(&world).await;
+        assert_eq!(get(&world, "GET_OPERATIONS").await.to_string(), "{}");
     });
 }
 

@@ -1,15 +1,19 @@
 //! `POST /api/v1` (upstream: the agent's part of `api_tests.cpp`). Its answers are compared with genuine ones in
 //! `integration/tests/recorded.rs`.
 
+use std::time::Duration;
+
 use ::http::{HeaderName, HeaderValue, Method};
 use libprocess::http::{Request, Response, dispatch};
 use libprocess::testing::run;
+use mesos::internal::ShutdownFrameworkMessage;
 use mesos::v1::TaskState::{TaskFinished, TaskRunning};
 use mesos::v1::agent::response::Type;
-use mesos::{Enum, MediaType, codec, v1};
+use mesos::{Enum, FrameworkId, MediaType, codec, v1};
 use serde_json::{Value, json};
 
 use super::harness::*;
+use crate::containerizer::Termination;
 
 async fn send(world: &World, headers: &[(&str, &str)], body: &str) -> Response {
     let mut request = Request::new(Method::POST, "/api/v1");
@@ -27,7 +31,7 @@ async fn call(world: &World, call: Value) -> (u16, String) {
     (status, String::from_utf8(response.body.collect().await.to_vec()).unwrap())
 }
 
-async fn get(world: &World, kind: &str) -> Value {
+pub(super) async fn get(world: &World, kind: &str) -> Value {
     let (status, text) = call(world, json!({ "type": kind })).await;
     assert_eq!(status, 200, "{kind}: {text}");
     let value: Value = serde_json::from_str(&text).unwrap();
@@ -39,6 +43,7 @@ fn ids(tasks: &Value) -> Vec<&str> {
     tasks.as_array().unwrap().iter().map(|task| task["task_id"]["value"].as_str().unwrap()).collect()
 }
 
+/// Upstream: `AgentAPITest.GetTasks`, `GetState`, `GetExecutors`, `GetFrameworks`, `GetContainers`.
 #[test]
 fn tasks_are_told_by_what_has_become_of_them() {
     run(async {
@@ -68,6 +73,9 @@ fn tasks_are_told_by_what_has_become_of_them() {
         assert_eq!(state["get_frameworks"], get(&world, "GET_FRAMEWORKS").await);
         assert_eq!(state["get_executors"]["executors"].as_array().unwrap().len(), 2);
         assert_eq!(state["get_executors"]["completed_executors"], json!([]));
+        let framework = &state["get_frameworks"]["frameworks"][0]["framework_info"];
+        assert_eq!(framework["id"]["value"], FRAMEWORK);
+        assert_eq!(state["get_frameworks"]["completed_frameworks"], json!([]));
 
         let headers = [("Content-Type", "application/json"), ("Accept", "application/x-protobuf")];
         let response = send(&world, &headers, r#"{"type":"GET_STATE"}"#).await;
@@ -85,6 +93,84 @@ fn tasks_are_told_by_what_has_become_of_them() {
     });
 }
 
+/// Upstream: `AgentAPITest.GetStateWithNonTerminalCompletedTask`, `TeardownAndGetStateWithNonTerminalCompletedTask`.
+#[test]
+fn a_task_is_over_with_its_executor_whatever_it_was_last_said_to_do() {
+    async fn check(world: &World) {
+        let state = get(world, "GET_STATE").await;
+        assert_eq!(state["get_frameworks"]["frameworks"], json!([]));
+        assert_eq!(state["get_frameworks"]["completed_frameworks"].as_array().unwrap().len(), 1);
+        assert_eq!(state["get_executors"]["executors"], json!([]));
+        assert_eq!(state["get_executors"]["completed_executors"].as_array().unwrap().len(), 1);
+        let tasks = &state["get_tasks"];
+        assert_eq!(tasks["launched_tasks"], json!([]));
+        assert_eq!(ids(&tasks["terminated_tasks"]), ["t"]);
+        assert_eq!(tasks["terminated_tasks"][0]["state"], "TASK_RUNNING");
+    }
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        world.subscribe("e").await.update("t", TaskRunning).await;
+        let framework_id = FrameworkId::from(FRAMEWORK).to_proto();
+        world.master_says(ShutdownFrameworkMessage { framework_id }).await;
+        world.end(&world.container("e"), Termination::default()).await;
+        check(&world).await;
+        world.crash().await;
+        check(&World::registered(directory.path()).await).await;
+    });
+}
+
+/// Upstream: `AgentAPITest.GetLoggingLevel`, `SetLoggingLevel`.
+#[test]
+fn more_is_logged_for_as_long_as_an_operator_wants() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let level = async || get(&world, "GET_LOGGING_LEVEL").await["level"].clone();
+        assert_eq!(level().await, 0);
+        let more = json!({ "level": 1, "duration": { "nanoseconds": 60_000_000_000_i64 } });
+        let set = json!({ "type": "SET_LOGGING_LEVEL", "set_logging_level": more });
+        assert_eq!(call(&world, set).await, (200, String::new()));
+        assert_eq!(level().await, 1);
+        world.pass(Duration::from_secs(61)).await;
+        assert_eq!(level().await, 0);
+    });
+}
+
+/// Upstream: `AgentAPITest.ListFiles`, `ListFilesInvalidPath`, `ReadFile`, `ReadFileInvalidPath`.
+#[test]
+fn a_sandbox_can_be_listed_and_read() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let sandbox = world.containers.lock().launched[0].1.directory.clone();
+        std::fs::write(sandbox.join("stdout"), "hello\n").unwrap();
+        let path = |below: &str| format!("{}/{below}", sandbox.display());
+
+        let list = async |path: String| {
+            call(&world, json!({ "type": "LIST_FILES", "list_files": { "path": path } })).await
+        };
+        let (status, text) = list(path("")).await;
+        assert_eq!(status, 200, "{text}");
+        let listed: Value = serde_json::from_str(&text).unwrap();
+        let files = listed["list_files"]["file_infos"].as_array().unwrap();
+        assert_eq!(files.len(), 1, "{text}");
+        assert_eq!((&files[0]["path"], &files[0]["size"]), (&json!(path("stdout")), &json!(6)));
+        assert_eq!(list("/nope".into()).await, (404, String::new()));
+
+        let read = async |path: String, offset: u64, length: u64| {
+            let part = json!({ "path": path, "offset": offset, "length": length });
+            call(&world, json!({ "type": "READ_FILE", "read_file": part })).await
+        };
+        let answer = r#"{"type":"READ_FILE","read_file":{"size":6,"data":"ZWxs"}}"#;
+        assert_eq!(read(path("stdout"), 1, 3).await, (200, answer.to_owned()));
+        assert_eq!(read(path("nope"), 1, 2).await, (404, String::new()));
+    });
+}
+
+/// Upstream: `AgentAPITest.GetFlags`, `GetHealth`, `GetVersion`, `GetMetrics`, `GetAgent`.
 #[test]
 fn what_the_agent_is_and_how_it_is_set() {
     run(async {
@@ -103,6 +189,7 @@ fn what_the_agent_is_and_how_it_is_set() {
     });
 }
 
+/// Upstream: `AgentAPITest.HeaderValidation`, `DefaultAccept`.
 #[test]
 fn what_is_wrong_with_a_call_is_said() {
     run(async {
@@ -144,6 +231,9 @@ fn what_is_wrong_with_a_call_is_said() {
         ] {
             let response = send(&world, headers, r#"{"type":"GET_HEALTH"}"#).await;
             assert_eq!(response.status.as_u16(), status, "{headers:?}");
+            if status == 200 {
+                assert_eq!(response.headers["content-type"], "application/json");
+            }
         }
     });
 }
