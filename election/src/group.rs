@@ -1,5 +1,5 @@
 //! Group membership, as elections need it: the seam between the actors of this crate and a
-//! coordination service (ZooKeeper now, others later, a simulated one in tests).
+//! coordination service (ZooKeeper or etcd; a simulated one in tests).
 //!
 //! A *member* is an ephemeral node with a sequence number: it vanishes when the session that made
 //! it ends. The first member, by sequence number, leads. A session outlives its connection for its
