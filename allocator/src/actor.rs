@@ -7,7 +7,8 @@
 //! | `AddFramework`, `ActivateFramework`, `ReviveOffers`, `UpdateFramework` | the master | changes the books; all agents are looked at at once, if somebody wants offers who did not before |
 //! | `RemoveFramework`, `DeactivateFramework`, `SuppressOffers` | the master | changes the books; what a removed framework held is offered at once |
 //! | `AddAgent`, `UpdateAgent`, `AddResourceProvider`, `ActivateAgent`, `UpdateUnavailability` | the master | changes the books; the agent is looked at at once |
-//! | `RemoveAgent`, `DeactivateAgent`, `UpdateWhitelist` | the master | changes the books |
+//! | `RemoveAgent`, `DeactivateAgent` | the master | changes the books |
+//! | `UpdateWhitelist` | the master's whitelist watcher | changes the books |
 //! | `RecoverResources` | the master | frees resources, sets a filter; those of ended tasks are offered at once |
 //! | `UpdateAllocation`, `TransitionOfferedToAllocated`, `UpdateWeights`, `UpdateQuota` | the master | changes the books |
 //! | `Pause`, `Resume` | the master | stops allocation; goes on, and serves at once what happened meanwhile |

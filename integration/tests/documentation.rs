@@ -177,8 +177,8 @@ the two: `UPDATE_DOCS=1 cargo test -p integration --test main documentation` wri
 
 A flag can be given in four places. The later wins: built-in default, config file (`--config FILE` or
 `MESOS_CONFIG`, TOML, `name = value`), environment (`MESOS_NAME`), command line (`--name=value`). Older names mean
-the same. A value `file:///path` stands for the content of that file. A name that nobody knows stops the start; in
-the environment it gives a warning, since it may be another program's.
+the same. A value `file:///path` stands for the content of that file; where a path is wanted, for the path. A name that
+nobody knows stops the start; in the environment it gives a warning, since it may be another program's.
 
 Upstream's variables `LIBPROCESS_*` are read by all commands of `mesos`: those of TLS as `docs/tls.md` says, the others as
 `docs/nodes.md` says. `--ip`, `--port`, `--advertise_ip` and `--advertise_port` go before them.

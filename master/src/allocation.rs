@@ -13,7 +13,7 @@ use allocator::messages::{
     GetInverseOfferStatuses, Initialize, MakeInverseOffers, MakeOffers, Recover, RecoverResources,
     RemoveAgent, RemoveFramework, ReportConstraints, RequestResources, ReviveOffers, SuppressOffers,
     TransitionOfferedToAllocated, UpdateAgent, UpdateAllocation, UpdateAvailable, UpdateFramework,
-    UpdateInverseOffer, UpdateQuota, UpdateUnavailability, UpdateWeights,
+    UpdateInverseOffer, UpdateQuota, UpdateUnavailability, UpdateWeights, UpdateWhitelist,
 };
 use allocator::{Allocator, FrameworkOptions, Quota};
 use libprocess::{Address, Gone, Recipient};
@@ -38,6 +38,11 @@ impl Allocation {
         inverse_offers: Recipient<MakeInverseOffers>,
     ) {
         self.0.tell(Initialize { options, offers, inverse_offers: Some(inverse_offers) });
+    }
+
+    /// Who says which agents may be offered tells it here, once it is initialized.
+    pub(crate) fn whitelist(&self) -> Recipient<UpdateWhitelist> {
+        self.0.recipient()
     }
 
     /// A new master leads; so many agents are expected to come back, and these roles have quotas.

@@ -10,6 +10,7 @@
 //! | [`agents`] | how agents come, are watched, and are lost |
 //! | `operator` | the operator API: what operators ask and change |
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
+//! | `whitelist` | which agents may be offered, by their host names |
 //! | `operations` | reservations and volumes, from the call to the acknowledged outcome |
 //! | [`validation`] | what is accepted, pure |
 //! | [`authorization`] | who may do what |
@@ -47,6 +48,7 @@ pub mod startup;
 mod tests;
 mod updates;
 pub mod validation;
+mod whitelist;
 
 pub use master::{EndReason, Master, TakeSnapshot};
 pub use settings::{Settings, UNSUPPORTED};

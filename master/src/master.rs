@@ -54,9 +54,10 @@ use crate::operator::subscribe::Subscribers;
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::rendering::Renderings;
 use crate::settings::Settings;
+use crate::whitelist::WhitelistWatcher;
 use crate::{
     calls, driver, frameworks, http, inverse_offers, leadership, offers, openapi, operations, operator,
-    updates,
+    updates, whitelist,
 };
 
 /// Why a master ended by itself. Its process must end, too: another master leads.
@@ -154,6 +155,8 @@ pub struct Master {
     pub(crate) streams: IndexMap<FrameworkId, Stream, FixedState>,
     pub(crate) agents: Agents,
     pub(crate) allocation: Allocation,
+    /// Tells the allocator which agents may be offered, with `--whitelist`.
+    whitelist: Option<Address<WhitelistWatcher>>,
     pub(crate) metrics: Metrics,
     pub(crate) ids: Ids,
     /// Timers of `--offer_timeout`.
@@ -205,6 +208,7 @@ impl Master {
             inverse_offers: InverseOffers::default(),
             quotas_under_way: quota::UnderWay::default(),
             allocation: Allocation::new(peers.allocator),
+            whitelist: None,
             authorizer: peers.authorizer,
             registrar: peers.registrar,
             detector: peers.detector,
@@ -299,12 +303,17 @@ impl Process for Master {
         let options = self.settings.allocator_options();
         let me = ctx.address();
         self.allocation.initialize(options, me.recipient(), me.recipient());
+        let listed = self.allocation.whitelist();
+        self.whitelist = whitelist::watch(self.settings.whitelist.as_deref(), listed, ctx.node());
         self.contend(ctx);
         self.detector.tell(WatchLeader(ctx.address().recipient()));
     }
 
     fn stopping(&mut self, exit: &libprocess::Exit, _: &mut Context<Self>) {
         self.agents.stop_observers();
+        if let Some(watcher) = self.whitelist.take() {
+            watcher.kill();
+        }
         if let Some(ended) = self.ended.take() {
             ended.set(EndReason::Ended(format!("{exit:?}")));
         }

@@ -95,6 +95,9 @@ mesos::settings! {
             require_agent_domain: bool = false,
             /// The fault domain of this master, as JSON of a DomainInfo.
             domain: Option<ProtoJson<v1::DomainInfo>>,
+            /// File with the host names of the agents that may be offered, one a line. It is read again every 5secs. All
+            /// agents if unset.
+            whitelist: Option<PathBuf>,
         }
         "Frameworks" {
             /// Accept frameworks of user root.
@@ -529,7 +532,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     ignore("log_auto_initialize", "there is no replicated log to initialize"),
     refuse_on("registry_strict", "it was experimental in upstream and is not implemented"),
     ignore("webui_dir", "there are no web pages yet"),
-    refuse("whitelist", "a list of agents is not implemented yet: every agent is offered"),
     with_aliases(
         refuse_on("authenticate_frameworks", "authentication is not implemented yet"),
         &["authenticate"],

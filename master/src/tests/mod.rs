@@ -36,6 +36,7 @@ mod teardown;
 mod update_framework;
 mod volumes;
 mod weights;
+mod whitelist;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -311,7 +312,13 @@ impl Cluster {
 
     /// A registered agent.
     pub(crate) async fn agent(&self, resources: &str) -> Agent {
+        self.agent_at("host", resources).await
+    }
+
+    /// A registered agent of this host.
+    pub(crate) async fn agent_at(&self, hostname: &str, resources: &str) -> Agent {
         let mut agent = self.stranger(resources);
+        agent.info.hostname = hostname.to_owned();
         agent.post(RegisterSlaveMessage {
             slave: agent.info.clone(),
             version: Some("1.11.0".into()),
