@@ -189,7 +189,7 @@ impl Master {
         ended: Promise<EndReason>,
     ) -> Self {
         let cluster = Cluster::new(settings.history_limits());
-        let metrics = Metrics::new(node, &cluster);
+        let metrics = Metrics::new(node, &cluster, settings.publish_per_framework_metrics);
         Self {
             renderings: Arc::new(Renderings::new(metrics.http_cache_hits.clone())),
             files: peers.files,

@@ -2,7 +2,8 @@
 //!
 //! Counters are held here and counted where things happen. Gauges are read from the cluster's
 //! [`Tally`] when somebody asks. Each framework has counters of its own below
-//! `master/frameworks/<name>/<id>/`, for as long as the cluster remembers it: also after its end.
+//! `master/frameworks/<name>/<id>/`, for as long as the cluster remembers it: also after its end. With
+//! `--no-publish_per_framework_metrics` they count all the same, and nobody sees them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,6 +30,8 @@ macro_rules! counters {
         pub(crate) struct Metrics {
             $(pub(crate) $field: Counter,)*
             node: libprocess::Metrics,
+            /// Where frameworks' own metrics are: the node's, or some that are not shown.
+            of_frameworks: libprocess::Metrics,
             /// Of frameworks that are registered, and of those that are over and are remembered.
             frameworks: IndexMap<FrameworkId, FrameworkMetrics, FixedState>,
             /// `master/task_lost/source_master/reason_invalid_offers` and its like. There is no more of them than the
@@ -42,18 +45,19 @@ macro_rules! counters {
         }
 
         impl Metrics {
-            /// Registers everything.
-            pub(crate) fn new(node: &Node, cluster: &Cluster) -> Self {
+            /// Registers everything, and will register what belongs to a framework if that is to be published.
+            pub(crate) fn new(node: &Node, cluster: &Cluster, publish_per_framework: bool) -> Self {
                 let metrics = node.metrics();
                 mesos::metrics::describe(metrics);
                 register_gauges(node, cluster.tally());
                 register_deprecated(metrics);
                 Self {
                     $($field: metrics.counter(counters!(@name $field $(= $name)?)),)*
+                    of_frameworks: if publish_per_framework { metrics.clone() } else { libprocess::Metrics::new() },
                     node: metrics.clone(),
                     frameworks: IndexMap::default(),
                     reasons: IndexMap::default(),
-                    nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new(), None),
+                    nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new()),
                     elected: metrics.gauge("master/elected"),
                     operator_event_stream_subscribers: metrics
                         .gauge("master/operator_event_stream_subscribers"),
@@ -174,8 +178,13 @@ impl Metrics {
     /// A framework is registered.
     pub(crate) fn add_framework(&mut self, id: &FrameworkId, info: &v1::FrameworkInfo) {
         let prefix = format!("master/frameworks/{}/{id}/", encoded(&info.name));
-        let principal = info.principal.clone();
-        let metrics = FrameworkMetrics::new(self.node.clone(), prefix, principal);
+        let mut metrics = FrameworkMetrics::new(self.of_frameworks.clone(), prefix);
+        if let Some(principal) = &info.principal {
+            // A principal's are not one framework's: they are always shown.
+            let counter = |name: &&str| self.node.counter(&of_principal(principal, name));
+            metrics.of_principal = PRINCIPALS_COUNTERS.iter().map(counter).collect();
+            metrics.principal = Some(principal.clone());
+        }
         self.frameworks.insert(id.clone(), metrics);
     }
 
@@ -185,11 +194,11 @@ impl Metrics {
         metrics.is_over = true;
         metrics.set_subscribed(false);
         // Several frameworks may have one principal.
-        let (node, principal) = (metrics.node.clone(), metrics.principal.clone());
+        let principal = metrics.principal.clone();
         let has_it = |other: &FrameworkMetrics| !other.is_over && other.principal == principal;
         if let Some(name) = principal.as_ref().filter(|_| !self.frameworks.values().any(has_it)) {
             for counter in PRINCIPALS_COUNTERS {
-                node.remove(&of_principal(name, counter));
+                self.node.remove(&of_principal(name, counter));
             }
         }
     }
@@ -197,7 +206,7 @@ impl Metrics {
     /// A framework that is over is not remembered any more.
     pub(crate) fn forget_framework(&mut self, id: &FrameworkId) {
         if let Some(metrics) = self.frameworks.swap_remove(id) {
-            metrics.node.remove_prefix(&metrics.prefix);
+            metrics.home.remove_prefix(&metrics.prefix);
         }
     }
 }
@@ -213,7 +222,8 @@ fn of_principal(principal: &str, name: &str) -> String {
 /// The counters of one framework. All are there from the start, as upstream's are: what monitors them sees 0, not
 /// nothing.
 pub(crate) struct FrameworkMetrics {
-    node: libprocess::Metrics,
+    /// Where they are registered.
+    home: libprocess::Metrics,
     prefix: String,
     is_over: bool,
     pub(crate) offers_sent: Counter,
@@ -241,10 +251,8 @@ fn names<E: Enum>() -> impl Iterator<Item = &'static str> {
 }
 
 impl FrameworkMetrics {
-    fn new(node: libprocess::Metrics, prefix: String, principal: Option<String>) -> Self {
-        let counter = |name: &str| node.counter(&format!("{prefix}{name}"));
-        let counters =
-            |principal: &String| PRINCIPALS_COUNTERS.map(|name| node.counter(&of_principal(principal, name)));
+    fn new(home: libprocess::Metrics, prefix: String) -> Self {
+        let counter = |name: &str| home.counter(&format!("{prefix}{name}"));
         let mut metrics = Self {
             offers_sent: counter("offers/sent"),
             offers_accepted: counter("offers/accepted"),
@@ -253,14 +261,14 @@ impl FrameworkMetrics {
             calls_total: counter("calls"),
             events_total: counter("events"),
             operations_total: counter("operations"),
-            subscribed: node.gauge(&format!("{prefix}subscribed")),
-            of_principal: principal.as_ref().map(counters).into_iter().flatten().collect(),
-            principal,
+            subscribed: home.gauge(&format!("{prefix}subscribed")),
+            of_principal: Vec::new(),
+            principal: None,
             by_name: IndexMap::default(),
             active: IndexMap::default(),
             suppressed: BTreeMap::new(),
             is_over: false,
-            node,
+            home,
             prefix,
         };
         metrics.register_names();
@@ -289,26 +297,26 @@ impl FrameworkMetrics {
     /// Which roles it has, and which of them it has suppressed.
     pub(crate) fn set_roles(&mut self, roles: &BTreeSet<String>, suppressed: &BTreeSet<String>) {
         let name = |prefix: &str, role: &str| format!("{prefix}roles/{role}/suppressed");
-        let (node, prefix) = (&self.node, &self.prefix);
+        let (home, prefix) = (&self.home, &self.prefix);
         self.suppressed.retain(|role, _| {
             let kept = roles.contains(role);
             if !kept {
-                node.remove(&name(prefix, role));
+                home.remove(&name(prefix, role));
             }
             kept
         });
         for role in roles {
             let gauge =
-                self.suppressed.entry(role.clone()).or_insert_with(|| node.gauge(&name(prefix, role)));
+                self.suppressed.entry(role.clone()).or_insert_with(|| home.gauge(&name(prefix, role)));
             gauge.set(if suppressed.contains(role) { 1.0 } else { 0.0 });
         }
     }
 
     fn by_name(&mut self, group: &'static str, name: &'static str) -> Counter {
-        let (node, prefix) = (&self.node, &self.prefix);
+        let (home, prefix) = (&self.home, &self.prefix);
         self.by_name
             .entry((group, name))
-            .or_insert_with(|| node.counter(&format!("{prefix}{group}{}", name.to_lowercase())))
+            .or_insert_with(|| home.counter(&format!("{prefix}{group}{}", name.to_lowercase())))
             .clone()
     }
 
@@ -365,9 +373,9 @@ impl FrameworkMetrics {
     }
 
     fn active(&mut self, state: TaskState) -> &Gauge {
-        let (node, prefix) = (&self.node, &self.prefix);
+        let (home, prefix) = (&self.home, &self.prefix);
         self.active.entry(state.as_str_name()).or_insert_with(|| {
-            node.gauge(&format!("{prefix}tasks/active/{}", state.as_str_name().to_lowercase()))
+            home.gauge(&format!("{prefix}tasks/active/{}", state.as_str_name().to_lowercase()))
         })
     }
 }

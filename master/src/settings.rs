@@ -136,6 +136,8 @@ mesos::settings! {
         "Information" {
             /// A name for the cluster, shown to its users.
             cluster: Option<String>,
+            /// Show the metrics below master/frameworks/, dozens for each framework.
+            publish_per_framework_metrics: bool = true,
             /// Directory for log files.
             log_dir: Option<String>,
             /// Log nothing to standard error.
@@ -566,7 +568,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     refuse("master_detector", "there are no loadable modules: use --zk"),
     refuse_on("memory_profiling", "there is no memory profiler"),
     refuse("ip_discovery_command", "use --ip or --advertise_ip"),
-    ignore("publish_per_framework_metrics", "they are always published"),
     ignore("logbufsecs", "logs are never buffered"),
     ignore("initialize_driver_logging", "it concerns upstream's drivers"),
     ignore("external_log_file", "logs of others are not shown"),
@@ -619,6 +620,8 @@ mod tests {
             "--no-root_submissions",
             "--user_sorter=random",
             "--offer_constraints_re2_max_mem=8KB",
+            "--whitelist=file:///etc/agents",
+            "--no-publish_per_framework_metrics",
         ];
         let settings = from(&args).unwrap();
         assert_eq!(settings.port, 5051);
@@ -630,6 +633,8 @@ mod tests {
         assert_eq!(settings.allocator_options().role_sorter, SorterKind::Random);
         assert_eq!(settings.allocator_options().framework_sorter, SorterKind::Drf);
         assert_eq!(settings.regex_limits(), RegexLimits { max_mem: 8192, max_program_size: 100 });
+        assert_eq!(settings.whitelist, Some(PathBuf::from("/etc/agents")));
+        assert!(!settings.publish_per_framework_metrics);
         assert_eq!(settings.to_flags()["agent_removal_rate_limit"], "1/10mins");
         let zk = Settings { zk: Some(ElectionText("zk://jake:secret@h:1/m".into())), ..Settings::default() };
         assert_eq!(zk.to_flags()["zk"], "zk://h:1/m");

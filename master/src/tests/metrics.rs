@@ -113,3 +113,36 @@ fn what_was_counted_of_a_framework_is_there_while_it_is_remembered() {
         assert_eq!(metric(&ended[1], "calls/teardown"), Some(1.0));
     });
 }
+
+/// Upstream: `--[no-]publish_per_framework_metrics`, which says nothing of what belongs to principals.
+#[test]
+fn metrics_of_each_framework_are_shown_unless_they_are_not_to_be() {
+    for published in [true, false] {
+        testing::run(async move {
+            let settings = Settings { publish_per_framework_metrics: published, ..Settings::default() };
+            let cluster = Cluster::with(settings).await;
+            let _agent = cluster.agent("cpus:2;mem:1024").await;
+            let mut described = info();
+            described["principal"] = json!("p");
+            let mut scheduler = cluster.subscribe(described).await;
+            scheduler.offer().await;
+            let metrics = cluster.node.metrics();
+            let shown =
+                |what: &str| metrics.value(&format!("master/frameworks/test/{}/{what}", scheduler.id));
+            let if_published = |value: f64| published.then_some(value);
+            assert_eq!(shown("subscribed"), if_published(1.0));
+            assert_eq!(shown("offers/sent"), if_published(1.0));
+            assert_eq!(shown("events/offers"), if_published(1.0));
+            assert_eq!(shown("roles/*/suppressed"), if_published(0.0));
+            let snapshot = metrics.snapshot();
+            let any = snapshot.values().iter().any(|(name, _)| name.starts_with("master/frameworks/"));
+            assert_eq!(any, published);
+            assert_eq!(metrics.value("frameworks/p/messages_received"), Some(1.0));
+            assert_eq!(scheduler.call("TEARDOWN", json!(null)).await.0, 202);
+            testing::settle().await;
+            assert_eq!(shown("calls/teardown"), if_published(1.0));
+            assert_eq!(metrics.value("frameworks/p/messages_received"), None);
+            assert_eq!(metrics.value("master/frameworks_active"), Some(0.0));
+        });
+    }
+}
