@@ -50,7 +50,10 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     flag("fetcher_cache_dir", Ignore("files are fetched anew for each container; there is no cache yet")),
     flag("runtime_dir", Ignore("what must be known of containers is in the work directory")),
     flag("hadoop_home", Ignore("files are not fetched from HDFS")),
-    flag("volume_gid_range", Refuse("there are no shared volumes yet")),
+    flag(
+        "volume_gid_range",
+        Refuse("a shared volume belongs to the user of its first task, not to a group of its own"),
+    ),
     flag("http_heartbeat_interval", Ignore("there are no streaming operator calls yet, to which it belongs")),
     flag("authentication_backoff_factor", AUTHENTICATION_DETAIL),
     flag("authentication_timeout_min", AUTHENTICATION_DETAIL),
@@ -69,7 +72,10 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     flag("cgroups_net_cls_secondary_handles", CGROUPS),
     flag("allowed_devices", CGROUPS),
     renamed("agent_subsystems", &["slave_subsystems"], CGROUPS),
-    flag("host_path_volume_force_creation", Refuse("there are no volumes yet")),
+    flag(
+        "host_path_volume_force_creation",
+        Refuse("there is no volume/host_path isolator: the only volumes are persistent ones"),
+    ),
     flag("nvidia_gpu_devices", Refuse("GPUs are not isolated; name them in --resources")),
     flag("perf_events", Refuse("there is no perf isolator")),
     flag("perf_interval", Ignore("there is no perf isolator, to which it belongs")),
