@@ -1,5 +1,7 @@
 //! The metrics that every master has from its start, and some of frameworks (upstream: `master_tests.cpp`).
 
+use std::collections::BTreeSet;
+
 use libprocess::testing;
 use mesos::v1::TaskState;
 use serde_json::json;
@@ -21,16 +23,26 @@ const OF_THE_MASTER: &str = "uptime_secs elected slaves_connected slaves_disconn
     messages_suppress_offers messages_reconcile_operations messages_reconcile_tasks \
     messages_framework_to_executor messages_executor_to_framework messages_register_slave \
     messages_reregister_slave messages_unregister_slave messages_status_update messages_exited_executor \
-    messages_update_slave messages_authenticate valid_framework_to_executor_messages \
+    messages_update_slave messages_authenticate messages_operation_status_update \
+    messages_operation_status_update_acknowledgement valid_framework_to_executor_messages \
     invalid_framework_to_executor_messages valid_executor_to_framework_messages \
     invalid_executor_to_framework_messages valid_status_updates invalid_status_updates \
-    valid_status_update_acknowledgements invalid_status_update_acknowledgements recovery_slave_removals \
+    valid_status_update_acknowledgements invalid_status_update_acknowledgements valid_operation_status_updates \
+    invalid_operation_status_updates valid_operation_status_update_acknowledgements \
+    invalid_operation_status_update_acknowledgements recovery_slave_removals slave_registrations \
+    slave_reregistrations slave_removals slave_removals/reason_unhealthy slave_removals/reason_unregistered \
+    slave_removals/reason_registered slave_shutdowns_scheduled slave_shutdowns_completed slave_shutdowns_canceled \
     event_queue_messages event_queue_dispatches event_queue_http_requests slave_unreachable_scheduled \
     slave_unreachable_completed slave_unreachable_canceled cpus_total cpus_used cpus_percent \
     cpus_revocable_total cpus_revocable_used cpus_revocable_percent gpus_total gpus_used gpus_percent \
     gpus_revocable_total gpus_revocable_used gpus_revocable_percent mem_total mem_used mem_percent \
     mem_revocable_total mem_revocable_used mem_revocable_percent disk_total disk_used disk_percent \
     disk_revocable_total disk_revocable_used disk_revocable_percent";
+
+/// After `master/operations/`: of all operations, and of each kind.
+const OF_OPERATIONS: &str =
+    "total pending recovering unreachable finished failed error dropped gone_by_operator";
+const KINDS: &str = "reserve unreserve create destroy grow_volume shrink_volume create_disk destroy_disk";
 
 const OF_OTHERS: [&str; 6] = [
     "registrar/queued_operations",
@@ -41,15 +53,29 @@ const OF_OTHERS: [&str; 6] = [
     "allocator/mesos/event_queue_dispatches",
 ];
 
-/// Upstream: `MasterTest.MetricsInMetricsEndpoint`.
+/// What a master shows of itself when it has just been elected.
+fn of_the_master() -> BTreeSet<String> {
+    let plain = OF_THE_MASTER.split_whitespace().map(|name| format!("master/{name}"));
+    let kinds = std::iter::once(String::new()).chain(KINDS.split_whitespace().map(|kind| format!("{kind}/")));
+    let operations = kinds.flat_map(|kind| {
+        OF_OPERATIONS.split_whitespace().map(move |name| format!("master/operations/{kind}{name}"))
+    });
+    plain.chain(operations).collect()
+}
+
+/// Upstream: `MasterTest.MetricsInMetricsEndpoint`, which does not look for all of them.
 #[test]
 fn a_master_has_all_its_metrics_from_the_start() {
     testing::run(async {
         let cluster = Cluster::start().await;
-        let names = OF_THE_MASTER.split_whitespace().map(|name| format!("master/{name}"));
         let metrics = cluster.node.metrics();
-        let all = names.chain(OF_OTHERS.map(str::to_owned));
-        let missing: Vec<String> = all.filter(|name| metrics.value(name).is_none()).collect();
+        let snapshot = metrics.snapshot();
+        let shown = snapshot.values().into_iter().map(|(name, _)| name.into_owned());
+        let shown: BTreeSet<String> = shown.filter(|name| name.starts_with("master/")).collect();
+        let expected = of_the_master();
+        let differing: Vec<&String> = shown.symmetric_difference(&expected).collect();
+        assert!(differing.is_empty(), "{differing:?}");
+        let missing: Vec<&str> = OF_OTHERS.into_iter().filter(|name| metrics.value(name).is_none()).collect();
         assert!(missing.is_empty(), "{missing:?}");
         assert_eq!(metrics.value("master/elected"), Some(1.0));
     });
