@@ -72,7 +72,7 @@ pub struct Programs {
 pub struct Cluster {
     /// What keeps its daemons running.
     pub init: Init,
-    /// The masters. The last one's work directory may be filled.
+    /// The masters.
     pub masters: Vec<Place>,
     /// The agents. The last one's work directory may be filled.
     pub agents: Vec<Place>,
@@ -107,7 +107,7 @@ impl Cluster {
         for index in 1..=MASTERS {
             let mut arguments = vec!["master".to_owned(), format!("--zk={url}")];
             arguments.extend(MASTER_FLAGS.map(String::from));
-            let master = cluster.place(ground, &format!("master-{index}"), arguments, index == MASTERS);
+            let master = cluster.place(ground, &format!("master-{index}"), arguments, false);
             cluster.masters.push(master);
         }
         for index in 1..=AGENTS {

@@ -34,7 +34,7 @@ pub enum Deed {
     CutOff,
     /// What it sends to one of the agents gets lost.
     LoseAgent,
-    /// Its disk is full.
+    /// Its disk is full: an agent's. What these masters have to remember is in the store.
     FillDisk,
 }
 
@@ -45,8 +45,6 @@ pub enum Victim {
     Leader,
     /// A master that does not.
     Standby,
-    /// Any master: the one with the small disk.
-    Master,
     /// An agent.
     Agent,
     /// An executor.
@@ -83,12 +81,8 @@ const CLIENTS: [Fault; 6] = [
 const STORE: [Fault; 3] =
     [(Kill, Victim::StoreLeader), (Pause, Victim::StoreLeader), (Freeze, Victim::StoreLeader)];
 /// And those that need a divided ground.
-const MASTERS_DIVIDED: [Fault; 4] = [
-    (CutOff, Victim::Leader),
-    (CutOff, Victim::Standby),
-    (LoseAgent, Victim::Leader),
-    (FillDisk, Victim::Master),
-];
+const MASTERS_DIVIDED: [Fault; 3] =
+    [(CutOff, Victim::Leader), (CutOff, Victim::Standby), (LoseAgent, Victim::Leader)];
 const AGENTS_DIVIDED: [Fault; 2] = [(CutOff, Victim::Agent), (FillDisk, Victim::Agent)];
 
 /// How long each lane rests between two faults, in milliseconds. The store rests longer: whenever etcd changes its
@@ -172,10 +166,6 @@ impl Lane<'_> {
                 let standby = others[self.chance.random_range(0..others.len())];
                 let index = if victim == Victim::Leader { leader } else { standby };
                 self.strike_daemon(deed, &self.cluster.masters[index], SESSION).await;
-            }
-            Victim::Master => {
-                let last = self.cluster.masters.len() - 1;
-                self.fill(&self.cluster.masters[last].work_dir).await;
             }
             Victim::Agent if deed == Deed::FillDisk => {
                 let last = self.cluster.agents.len() - 1;
@@ -302,7 +292,6 @@ impl fmt::Display for Shown {
         let victim = match victim {
             Victim::Leader => "leader",
             Victim::Standby => "standby",
-            Victim::Master => "master",
             Victim::Agent => "agent",
             Victim::Executor => "executor",
             Victim::Scheduler => "scheduler",
