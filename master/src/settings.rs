@@ -645,11 +645,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_by_name() {
+        // What an operator of Mesos is to use instead.
+        let instead = "there is no replicated log: several masters keep their registry in the ZooKeeper or etcd of --zk";
         for (flag, said) in [
             ("--agent_reregister_timeout=1mins", "10mins"),
             ("--weights=a=-1", "'a'"),
-            ("--registry=replicated_log", "there is no replicated log"),
-            ("--quorum=1", "there is no replicated log"),
+            ("--registry=replicated_log", instead),
+            ("--quorum=1", instead),
             ("--authenticate_frameworks", "not implemented"),
             ("--recovery_agent_removal_limit=120%", "recovery_agent_removal_limit"),
             ("--prot=1", "prot"),

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use election::simulated::SimulatedGroup;
+use libprocess::http::{Request, dispatch};
 use libprocess::{Node, testing};
 use mesos::v1::scheduler::event::Type;
 use mesos::v1::{self, TaskState};
 use serde_json::json;
 
+use super::shelf::{Shelf, patient};
 use super::{Cluster, Got, info};
 use crate::{EndReason, Settings};
 
@@ -97,18 +99,106 @@ pub(super) async fn wait_until_recovered(cluster: &Cluster) {
     panic!("the master did not recover");
 }
 
+/// A master of several that does not lead: nobody does, since nobody is at the address where they elect.
+async fn standby() -> Cluster {
+    let node = Node::builder().offline().delegate("master").start().await.unwrap();
+    let settings = Settings {
+        zk: Some(crate::settings::ElectionText("zk://127.0.0.1:1/mesos".into())),
+        registry: Some(crate::settings::RegistryKind::InMemory),
+        ..Settings::default()
+    };
+    let running = crate::start(&node, settings).await.unwrap();
+    Cluster { node, running }
+}
+
+/// It hears that another master leads, at `leader:5055`.
+fn another_leads(cluster: &Cluster) {
+    let mut leader = cluster.running.info.clone();
+    leader.id = "another".into();
+    leader.hostname = Some("leader".into());
+    leader.port = 5055;
+    cluster.running.master.tell(election::LeaderChanged { leader: Some(leader), node: None });
+}
+
+/// Status, `Location` and text of the answer to a request.
+async fn answer(cluster: &Cluster, (method, path): (http::Method, &str)) -> (u16, String, String) {
+    let response = dispatch(&cluster.node, Request::new(method, path)).await;
+    let location = response.headers.get("Location").map_or("", |value| value.to_str().unwrap()).to_owned();
+    let status = response.status.as_u16();
+    (status, location, String::from_utf8(response.body.collect().await.to_vec()).unwrap())
+}
+
+/// Upstream: `Http::redirect`, `Http::api` and `Http::scheduler` in `master/http.cpp`.
+#[test]
+fn what_a_master_answers_that_does_not_serve() {
+    use http::Method;
+    // What is asked, and where at the leader that is. The base of `/redirect` is all that it leads to.
+    let table = [
+        (Method::GET, "/state", "/master/state"),
+        (Method::GET, "/master/state", "/master/state"),
+        (Method::GET, "/tasks?framework_id=a%2Fb&limit=3", "/master/tasks?framework_id=a%2Fb&limit=3"),
+        (Method::POST, "/api/v1", "/master/api/v1"),
+        (Method::POST, "/api/v1/scheduler", "/master/api/v1/scheduler"),
+        // Before anybody looks at the method.
+        (Method::GET, "/api/v1/scheduler", "/master/api/v1/scheduler"),
+        (Method::GET, "/redirect", ""),
+        (Method::GET, "/master/redirect", ""),
+    ];
+    let is_redirect = |path: &str| path.ends_with("/redirect");
+    testing::run(async {
+        let standby = standby().await;
+        for (method, path, _) in &table {
+            let said = answer(&standby, (method.clone(), path)).await;
+            assert_eq!(
+                said,
+                (503, String::new(), "No leader elected".into()),
+                "nobody leads: {method} {path}"
+            );
+        }
+        another_leads(&standby);
+        for (method, path, at_leader) in &table {
+            let said = answer(&standby, (method.clone(), path)).await;
+            let expected = (307, format!("//leader:5055{at_leader}"), String::new());
+            assert_eq!(said, expected, "another leads: {method} {path}");
+        }
+        // It would lead there again, and so on.
+        assert_eq!(answer(&standby, (Method::GET, "/redirect/state")).await.0, 404);
+        // Its own.
+        for path in ["/flags", "/health"] {
+            assert_eq!(answer(&standby, (Method::GET, path)).await.0, 200, "{path}");
+        }
+        standby.running.shutdown().await;
+
+        let shelf = Shelf::default();
+        shelf.hold();
+        let node = Node::builder().offline().delegate("master").start().await.unwrap();
+        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
+        let running = crate::start_in_group(&node, patient(), group, Box::new(shelf.clone())).await;
+        let leader = Cluster { node, running };
+        while shelf.waiting() == 0 {
+            testing::settle().await;
+        }
+        let early = "Master has not finished recovery".to_owned();
+        for (method, path, _) in &table {
+            let said = answer(&leader, (method.clone(), path)).await;
+            if is_redirect(path) {
+                let info = &leader.running.info;
+                let own = format!("//{}:{}", info.hostname(), info.port);
+                assert_eq!(said, (307, own, String::new()), "it leads itself");
+            } else {
+                assert_eq!(said, (503, String::new(), early.clone()), "not recovered: {method} {path}");
+            }
+        }
+        shelf.release().await;
+        assert_eq!(answer(&leader, (Method::GET, "/state")).await.0, 200);
+    });
+}
+
 #[test]
 fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
     testing::run(async {
-        let node = Node::builder().offline().delegate("master").start().await.unwrap();
-        let settings = Settings {
-            zk: Some(crate::settings::ElectionText("zk://127.0.0.1:1/mesos".into())),
-            registry: Some(crate::settings::RegistryKind::InMemory),
-            ..Settings::default()
-        };
-        // Nobody is at that address: there is no leader.
-        let running = crate::start(&node, settings).await.unwrap();
-        let cluster = Cluster { node: node.clone(), running };
+        let cluster = standby().await;
+        let node = &cluster.node;
         let response = cluster.post(&super::JSON, "{}").await;
         assert_eq!(response.status, http::StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.body.collect().await, "No leader elected");
@@ -118,11 +208,7 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
         testing::settle().await;
         assert_eq!(node.metrics().value("master/dropped_messages"), Some(1.0));
 
-        let mut leader = cluster.running.info.clone();
-        leader.id = "another".into();
-        leader.hostname = Some("leader".into());
-        leader.port = 5055;
-        cluster.running.master.tell(election::LeaderChanged { leader: Some(leader), node: None });
+        another_leads(&cluster);
         let response = cluster.post(&super::JSON, "{}").await;
         assert_eq!(response.status, http::StatusCode::TEMPORARY_REDIRECT);
         assert_eq!(response.headers["Location"], "//leader:5055/master/api/v1/scheduler");
