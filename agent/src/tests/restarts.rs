@@ -13,9 +13,9 @@ use mesos::v1::task_status::Reason;
 use super::harness::*;
 use crate::containerizer::Termination;
 use crate::recovery::checkpoint::touch;
-use crate::recovery::paths::{Paths, Run};
+use crate::recovery::paths::{Paths, Run, journal_segment};
 use crate::recovery::state;
-use crate::status_updates::journal::Journal;
+use crate::status_updates::journal::{Journal, format};
 use crate::status_updates::log::acknowledgement_record;
 
 /// A world with a checkpointing framework, whose task runs and is acknowledged.
@@ -506,6 +506,39 @@ fn an_agent_that_has_changed_does_not_start_and_says_what_to_do() {
         let world = World::with(directory.path(), &arguments).await;
         world.pass(Duration::from_secs(1)).await;
         assert!(matches!(world.hears()[0], Heard::Register(_)));
+    });
+}
+
+/// Nobody was promised what is torn; what is damaged, somebody was (`docs/recovery.md`).
+#[test]
+fn a_damaged_journal_stops_a_strict_agent_and_is_counted_by_another() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        world.subscribe("e").await.update("t", TaskFinished).await;
+        // By then the task's own log has both updates.
+        world.pass(Duration::from_secs(2)).await;
+        world.crash().await;
+        let journal = journal_segment(&Paths::new(directory.path()).agent_meta(&AGENT.into()), 1);
+        let mut bytes = std::fs::read(&journal).unwrap();
+        // In the first group: it brings along whose task it is.
+        let middle = format::read(&bytes).whole / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&journal, &bytes).unwrap();
+
+        let mut world = World::new(directory.path()).await;
+        let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it runs") };
+        assert!(reason.contains(&*journal.to_string_lossy()) && reason.contains("corrupt"), "{reason}");
+        world.crash().await;
+        assert_eq!(std::fs::read(&journal).unwrap(), bytes, "it was left as it is");
+
+        let world = World::with(directory.path(), &["--no-strict"]).await;
+        world.subscribe("e").await;
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.metric("slave/recovery_errors"), 1.0);
+        let message = reregistration(&world).unwrap();
+        assert_eq!((message.slave.id.unwrap().value.as_str(), message.tasks.len()), (AGENT, 1));
+        assert_eq!(world.states("t"), [TaskFinished]);
     });
 }
 
