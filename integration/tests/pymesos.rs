@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use integration::api_scheduler::{ApiScheduler, framework, scalars};
@@ -140,5 +140,68 @@ fn an_executor_of_pymesos_goes_on_at_the_next_agent() {
         assert_eq!(status["message"], process, "{status}");
         std::fs::write(&two, "").unwrap();
         scheduler.state("t2", "TASK_FINISHED").await;
+    });
+}
+
+/// What an operator does with PyMesos: each call of its driver once, and its events.
+#[test]
+fn pymesos_operates_a_master() {
+    libprocess::run(async {
+        let Some(python) = python() else { return };
+        let mut cluster = Cluster::empty();
+        let log_dir = format!("--log_dir={}", cluster.folder().join("log").display());
+        cluster.add_master(&[&log_dir]).await;
+        cluster.add_agent(&AgentSpec::new("cpus:4;mem:1024;disk:512"));
+        cluster.wait_for_agents(1).await;
+        let mut scheduler =
+            ApiScheduler::subscribe(cluster.master(), framework("steady", Duration::from_secs(600))).await;
+        let offer = scheduler.offer().await;
+        let never = cluster.folder().join("never");
+        scheduler.launch(&offer, &[waiting_task("t", &python, &offer, &never)], 3600.0).await;
+        scheduler.state("t", "TASK_RUNNING").await;
+
+        let operator = Command::new(&python)
+            .arg(binary::workspace().join("integration/pymesos/operator_api.py"))
+            .arg(cluster.master().to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait::until("the operator to listen", async || {
+            let metrics = cluster.get_at(cluster.master(), "/metrics/snapshot").await?;
+            let listening = &metrics["master/operator_event_stream_subscribers"];
+            if *listening == 1.0 { Ok(()) } else { Err(listening.to_string()) }
+        })
+        .await;
+        cluster.add_agent(&AgentSpec::new("cpus:1;mem:128;disk:16"));
+        cluster.wait_for_agents(2).await;
+        let mut execute = Command::new(binary::mesos());
+        execute.args(["execute", "--name=passing", "--resources=cpus:0.1;mem:32", "--command=true"]);
+        execute.arg(format!("--master={}", cluster.master()));
+        let executed = integration::beside(move || execute.output().unwrap()).await;
+        assert!(executed.status.success(), "{}", String::from_utf8_lossy(&executed.stderr));
+        let output = integration::beside(move || operator.wait_with_output().unwrap()).await;
+        let printed = String::from_utf8_lossy(&output.stdout);
+        println!("{printed}");
+        assert!(output.status.success(), "{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+
+        let get = async |path: &str| cluster.get_at(cluster.master(), path).await.unwrap();
+        assert_eq!(get("/weights").await, json!([{ "role": "left", "weight": 2.5 }]));
+        let quotas = get("/quota").await;
+        assert_eq!(
+            (quotas["infos"].as_array().unwrap().len(), &quotas["infos"][0]["role"]),
+            (1, &json!("left"))
+        );
+        let schedule = get("/maintenance/schedule").await;
+        assert_eq!(schedule["windows"][0]["machine_ids"][0]["hostname"], "elsewhere");
+        let agents = get("/slaves").await["slaves"].take();
+        assert_eq!(agents.as_array().unwrap().len(), 1, "the other one is gone");
+        let reserved = agents[0]["reserved_resources"].as_object().unwrap();
+        assert_eq!((reserved.len(), &reserved["left"]["disk"]), (1, &json!(96.0)));
+        let reserved = agents[0]["reserved_resources_full"]["left"].as_array().unwrap();
+        let volumes: Vec<&Value> = reserved.iter().filter(|resource| resource["disk"].is_object()).collect();
+        assert_eq!((volumes.len(), &volumes[0]["disk"]["persistence"]["id"]), (1, &json!("left")));
+        scheduler.reconcile(&["t"]).await;
+        scheduler.state("t", "TASK_RUNNING").await;
     });
 }
