@@ -99,17 +99,16 @@ impl Cluster {
 
     /// Starts one more master, which may end before it ever answers, and says where it is to listen.
     pub fn start_master(&mut self, flags: &[&str]) -> SocketAddr {
-        let index = self.masters.len() + 1;
+        let index = self.masters.len();
         let port = Port::reserve().expect("the kernel has a port");
         let mut arguments = vec!["master".to_owned()];
         arguments.extend(listen_on(port.address()));
-        arguments
-            .push(format!("--work_dir={}", self.folder.path().join(format!("master-{index}")).display()));
+        arguments.push(format!("--work_dir={}", self.master_work_dir(index).display()));
         if let Some(url) = &self.leader_url {
             arguments.push(format!("--zk={url}"));
         }
         arguments.extend(flags.iter().map(ToString::to_string));
-        let daemon = self.launch(&format!("master-{index}"), arguments);
+        let daemon = self.launch(&format!("master-{}", index + 1), arguments);
         let address = port.address();
         self.masters.push((daemon, port));
         address
@@ -117,16 +116,16 @@ impl Cluster {
 
     /// Starts one more agent; does not wait for it.
     pub fn add_agent(&mut self, spec: &AgentSpec) {
-        let index = self.agents.len() + 1;
+        let index = self.agents.len();
         let port = Port::reserve().expect("the kernel has a port");
         let master = self.leader_url.clone().unwrap_or_else(|| self.master().to_string());
         let mut arguments = vec!["agent".to_owned(), format!("--master={master}")];
         arguments.extend(listen_on(port.address()));
-        arguments.push(format!("--work_dir={}", self.folder.path().join(format!("agent-{index}")).display()));
+        arguments.push(format!("--work_dir={}", self.agent_work_dir(index).display()));
         arguments.push("--hostname=localhost".to_owned());
         arguments.push(format!("--resources={}", spec.resources));
         arguments.extend(spec.flags.iter().cloned());
-        let daemon = self.launch(&format!("agent-{index}"), arguments);
+        let daemon = self.launch(&format!("agent-{}", index + 1), arguments);
         self.agents.push((daemon, port));
     }
 
@@ -198,6 +197,11 @@ impl Cluster {
     /// The folder that holds the work directories and logs.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The work directory of master `index`.
+    pub fn master_work_dir(&self, index: usize) -> PathBuf {
+        self.folder.path().join(format!("master-{}", index + 1))
     }
 
     /// The work directory of agent `index`.

@@ -16,6 +16,7 @@ pub mod binary;
 pub mod chaos;
 pub mod cluster;
 pub mod daemon;
+pub mod disk;
 pub mod etcd;
 pub mod libmesos;
 pub mod mode;

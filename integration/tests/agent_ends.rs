@@ -1,12 +1,10 @@
 //! How an agent ends: told to by an operator, or by its disk.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use integration::api_scheduler::{ApiScheduler, command_task, framework};
+use integration::disk::SmallDisk;
 use integration::{AgentSpec, Cluster, wait};
 use rustix::process::Signal;
 use serde_json::json;
@@ -90,43 +88,13 @@ fn an_agent_that_only_cleans_up_ends_what_its_predecessor_has_left() {
     });
 }
 
-/// A small file system of its own, until it is dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path) -> SmallDisk {
-        std::fs::create_dir(at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(at).status();
-        assert!(mounted.unwrap().success());
-        SmallDisk(at.to_path_buf())
-    }
-
-    /// Writes a file until nothing more fits.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("full");
-        let mut file = std::fs::File::create(&path).unwrap();
-        while file.write_all(&[0; 512]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[test]
 fn an_agent_whose_disk_is_full_ends_and_loses_no_update() {
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can mount a small disk");
-        return;
-    }
     // More than the last pages of the files that are there can hold.
     const TASKS: usize = 20;
     libprocess::run(async {
         let mut cluster = Cluster::start(&[], &[]).await;
-        let disk = SmallDisk::mount(&cluster.folder().join("agent-1"));
+        let Some(disk) = SmallDisk::mount(&cluster.agent_work_dir(0)) else { return };
         cluster.add_agent(&AgentSpec::new("cpus:4;mem:2048"));
         cluster.wait_for_agents(1).await;
         let mut scheduler =

@@ -24,6 +24,7 @@ mod registry;
 mod registry_command;
 mod sharing;
 mod simulation;
+mod single_master;
 mod tls;
 mod upgrade;
 mod users;
