@@ -4,21 +4,21 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A small file system, until it is dropped.
+/// A small file system, mounted until it is dropped.
 #[derive(Debug)]
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one of 8 MiB at `folder`, which is made. `None` where mounts are impossible, with the reason printed: the
-    /// caller's test is skipped then.
-    pub fn mount(folder: &Path) -> Option<Self> {
+    /// Mounts one of so many MiB at `folder`, which is made. `None` where mounts are impossible, with the reason printed:
+    /// the caller's test is skipped then.
+    pub fn mount(folder: &Path, size: u32) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             println!("skipped: only root can mount a small disk");
             return None;
         }
-        std::fs::create_dir(folder).expect("the test's folder is ours");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(folder).output();
+        std::fs::create_dir_all(folder).expect("the test's folder is ours");
+        let size = format!("size={size}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
         match mounted {
             Ok(output) if output.status.success() => Some(Self(folder.to_path_buf())),
             Ok(output) => {
@@ -50,6 +50,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
+        // Whatever still has a file open on it: the mount is gone from the tree at once.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }

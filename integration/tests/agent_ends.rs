@@ -94,7 +94,7 @@ fn an_agent_whose_disk_is_full_ends_and_loses_no_update() {
     const TASKS: usize = 20;
     libprocess::run(async {
         let mut cluster = Cluster::start(&[], &[]).await;
-        let Some(disk) = SmallDisk::mount(&cluster.agent_work_dir(0)) else { return };
+        let Some(disk) = SmallDisk::mount(&cluster.agent_work_dir(0), 8) else { return };
         cluster.add_agent(&AgentSpec::new("cpus:4;mem:2048"));
         cluster.wait_for_agents(1).await;
         let mut scheduler =

@@ -115,7 +115,7 @@ fn a_master_whose_disk_is_full_ends_and_loses_nothing_that_it_acknowledged() {
     const TRIES: usize = 5000;
     libprocess::run(async {
         let mut cluster = Cluster::empty();
-        let Some(disk) = SmallDisk::mount(&cluster.master_work_dir(0)) else { return };
+        let Some(disk) = SmallDisk::mount(&cluster.master_work_dir(0), 8) else { return };
         cluster.add_master(&LOCAL).await;
         cluster.add_agent(&AgentSpec::new("cpus:4;mem:2048"));
         cluster.wait_for_agents(1).await;

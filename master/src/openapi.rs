@@ -32,8 +32,11 @@ struct Change {
     is_read: bool,
 }
 
+/// Gives a reference to a message's schema.
+type Refer = fn(&str, &mut Schemas) -> Value;
+
 /// What an answer (200) holds, where it is a message; a stream holds one after the other, each with its length before it.
-const ANSWERS: &[(&str, fn(&str, &mut Schemas) -> Value)] = &[
+const ANSWERS: &[(&str, Refer)] = &[
     ("/api/v1", schema::reference::<v1::master::Response>),
     ("/api/v1/scheduler", schema::reference::<v1::scheduler::Event>),
 ];

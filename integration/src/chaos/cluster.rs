@@ -15,11 +15,12 @@ use libprocess::subprocess::{kill_tree, process_table};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::ground::{Ground, Host, SmallDisk};
+use super::ground::{Ground, Host};
 use super::init::{Init, Name};
 use super::journal::{self, Record};
 use super::say;
 use super::scheduler::Orders;
+use crate::disk::SmallDisk;
 use crate::{Daemon, binary, wait};
 
 const MASTERS: usize = 3;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::chaos::say;
+use crate::disk::SmallDisk;
 use crate::ports::{self, Port};
 
 /// Set in the test that runs in namespaces of its own: the file that says that it has run.
@@ -26,8 +27,8 @@ const NETWORK: [u8; 3] = [10, 77, 0];
 /// Whose link layer address nobody has (locally administered).
 const NOBODY: &str = "02:00:00:00:00:01";
 
-/// The size of a disk that is to be full now and then: enough for an agent until somebody fills it.
-const SMALL_DISK: &str = "size=32m";
+/// The size of a disk that is to be full now and then, in MiB: enough for an agent until somebody fills it.
+const SMALL_DISK: u32 = 32;
 
 /// What [`on_ground`] gives a test.
 #[derive(Debug)]
@@ -74,8 +75,15 @@ fn cannot_have_namespaces() -> Option<String> {
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let there = |tool: &str| std::env::split_paths(&paths).any(|folder| folder.join(tool).exists());
-    let missing = TOOLS.into_iter().find(|tool| !there(tool))?;
-    Some(format!("there is no program '{missing}' (Debian's packages util-linux and iproute2 have it)"))
+    if let Some(missing) = TOOLS.into_iter().find(|tool| !there(tool)) {
+        return Some(format!(
+            "there is no program '{missing}' (Debian's packages util-linux and iproute2 have it)"
+        ));
+    }
+    // Root of a container may not.
+    let tried = Command::new("unshare").args(["--net", "--mount", "true"]).output();
+    let tried = tried.expect("unshare was there a moment ago");
+    (!tried.status.success()).then(|| String::from_utf8_lossy(&tried.stderr).trim().to_owned())
 }
 
 fn address(host: u8) -> [u8; 4] {
@@ -127,22 +135,8 @@ impl Ground {
 
     /// Makes `folder` a disk of its own that is small, if the ground is divided.
     pub fn small_disk(&self, folder: &Path) -> Option<SmallDisk> {
-        self.namespaces.then(|| {
-            std::fs::create_dir_all(folder).expect("the test's folder is ours");
-            must("mount", &format!("-t tmpfs -o {SMALL_DISK} tmpfs {}", folder.display()));
-            SmallDisk(folder.to_owned())
-        })
-    }
-}
-
-/// A mounted disk; dropping it unmounts it, so that its folder can be removed.
-#[derive(Debug)]
-pub struct SmallDisk(PathBuf);
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Whatever still has a file open on it: the mount is gone from the tree at once.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        self.namespaces
+            .then(|| SmallDisk::mount(folder, SMALL_DISK).expect("the namespace of mounts is the test's"))
     }
 }
 
