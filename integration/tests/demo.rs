@@ -66,9 +66,9 @@ impl Demo {
     fn left_nothing(&self) {
         let processes = self.processes();
         assert!(processes.is_empty(), "processes are left: {processes:?}");
-        let files: Vec<PathBuf> =
-            self.temporary.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert!(files.is_empty(), "files are left: {files:?}");
+        let mut files = Vec::new();
+        below(self.temporary.path(), &mut files);
+        assert!(files.is_empty(), "files are left: {files:#?}");
     }
 
     /// All processes of it: daemons have its folder in their environment, and executors work in it.
@@ -85,6 +85,15 @@ impl Demo {
             .filter(|process| is_ours(process))
             .map(|process| std::fs::read_to_string(process.join("cmdline")).unwrap_or_default())
             .collect()
+    }
+}
+
+/// All that is below a folder.
+fn below(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in folder.read_dir().into_iter().flatten() {
+        let path = entry.unwrap().path();
+        files.push(path.clone());
+        below(&path, files);
     }
 }
 
@@ -190,9 +199,10 @@ fn ctrl_c_ends_it_at_any_moment() {
         // Under nohup these tests ignore SIGHUP, and so does what they start.
         let how = if how == Signal::HUP && ignores_hangup() { Signal::TERM } else { how };
         signal(&child, how);
-        let (_, out, err) = ended(child);
+        let (code, out, err) = ended(child);
         assert!(!err.contains("panicked"), "after {wait} ms: {err}");
         printed += usize::from(!out.is_empty());
+        println!("{how:?} after {wait} ms: status {code:?}, {err:?}, {out:?}");
         demo.left_nothing();
     }
     assert!(printed > 0, "it was always ended before it had begun");

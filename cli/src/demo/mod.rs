@@ -46,18 +46,18 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     // The frameworks run in this process: what they have to say goes through the progress line.
     logging::start_tool("ERROR");
     run(async {
-        // Before there is a folder to remove.
-        let interrupted = signals::interrupted();
+        // Before there is a folder to remove, and the same to the end: no signal falls between two.
+        let mut interrupted = std::pin::pin!(signals::interrupted());
         let node = client_node(COMMAND, &Environment::new()).await?;
         let mut cluster = DemoCluster::prepare(node.client().clone(), &folder, ports.as_deref())?;
         let result = tokio::select! {
             biased;
-            () = interrupted => Err(Failure::of(COMMAND, "interrupted; everything is stopped")),
+            () = &mut interrupted => Err(Failure::of(COMMAND, "interrupted; everything is stopped")),
             result = show(&node, &mut cluster) => result,
         };
         if result.is_ok() && settings.keep {
             say!("\nThe cluster runs until Ctrl-C.");
-            signals::interrupted().await;
+            interrupted.await;
         }
         cluster.stop().await;
         node.shutdown().await;
