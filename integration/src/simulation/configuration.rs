@@ -35,7 +35,7 @@ pub fn master_settings() -> master::Settings {
 }
 
 /// What an offer must have at least for a framework that [demands](Style::demands) something.
-pub const LEAST_CPUS: f64 = 0.5;
+const LEAST_CPUS: f64 = 0.5;
 
 const WORK_DIR: &str = "/var/lib/mesos";
 
