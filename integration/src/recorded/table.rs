@@ -17,13 +17,14 @@ use super::stream::Api;
 const BEGINNING: &str = "\
 # What Mesos answers, and what we answer
 
-Genuine Apache Mesos (its last commit, which calls itself 1.12.0) was asked what stands below; its answers are in
-`integration/recorded`. A test (`integration/tests/recorded.rs`) asks our master and our agent the same, in the same
-order, and compares status, headers, the words of each error, and the keys and types of each JSON or protobuf body. What
-differs is listed in `integration/recorded/differences.tsv`, and nothing else may differ. This file is made of the two:
-`UPDATE_DOCS=1 cargo test -p integration --test main recorded` writes it anew.
+Genuine Apache Mesos (its last commit, which calls itself 1.12.0; for a scheduler's `TEARDOWN` its release 1.11.0) was
+asked what stands below; its answers are in `integration/recorded`. A test (`integration/tests/recorded.rs`) asks our master and our
+agent the same, in the same order, and compares status, headers, the words of each error, and the keys and types of each
+JSON or protobuf body. What differs is listed in `integration/recorded/differences.tsv`, and nothing else may differ. This
+file is made of the two: `UPDATE_DOCS=1 cargo test -p integration --test main recorded` writes it anew.
 
-- *Answers*: status and content type of Mesos's answers. *Keys*: those at the top of the body. *Texts*: what errors say.
+- *Answers*: status and content type of Mesos's answers, and headers that only some have. *Keys*: those at the top of the
+  body. *Texts*: what errors say.
 - *Ours*: *same*, or how many of the recorded answers differ, and why: *on purpose*, or *pending*.
 - Texts have the recording's ids, addresses and ports in them. Which flags `flags` shows is told in
   [flags.md](flags.md).
@@ -129,11 +130,32 @@ fn path(pair: &Pair) -> String {
 struct Row {
     pairs: usize,
     methods: BTreeSet<String>,
-    answers: BTreeSet<(u16, String)>,
+    /// Status, content type, and other headers.
+    answers: BTreeSet<(u16, String, Vec<String>)>,
     keys: BTreeSet<String>,
     texts: BTreeSet<String>,
     /// Kind and reason, and how many pairs differ for it.
     differences: BTreeMap<(String, String), usize>,
+}
+
+/// The headers of an answer that tell more than how its body is sent. Of one that is another each time, the name.
+fn telling_headers(pair: &Pair) -> Vec<String> {
+    const PLAIN: [&str; 3] = ["Content-Type", "Content-Length", "Transfer-Encoding"];
+    let mut telling: Vec<String> = pair
+        .headers
+        .iter()
+        .map(|header| match header.split_once(':') {
+            Some((name, _)) if name.eq_ignore_ascii_case("Mesos-Stream-Id") => name,
+            _ => header,
+        })
+        .filter(|header| {
+            let name = header.split(':').next().unwrap_or_default();
+            !PLAIN.iter().any(|plain| plain.eq_ignore_ascii_case(name))
+        })
+        .map(str::to_owned)
+        .collect();
+    telling.sort();
+    telling
 }
 
 /// More keys than these are counted.
@@ -144,7 +166,8 @@ impl Row {
         self.pairs += 1;
         self.methods.insert(pair.request.method.clone());
         let content_type = recorded_header(pair, "Content-Type").unwrap_or_default();
-        self.answers.insert((pair.status, content_type.trim_end_matches("; charset=utf-8").to_owned()));
+        let content_type = content_type.trim_end_matches("; charset=utf-8").to_owned();
+        self.answers.insert((pair.status, content_type, telling_headers(pair)));
         let text = String::from_utf8_lossy(&pair.body).trim().to_owned();
         if pair.status >= 400 && !pair.left_out && !text.is_empty() {
             self.texts.insert(text);
@@ -163,9 +186,12 @@ impl Row {
         let list = |items: Vec<String>, separator: &str| items.join(separator);
         let methods = list(self.methods.iter().cloned().collect(), ", ");
         let subject = if with_methods { format!("{methods} {subject}") } else { subject.to_owned() };
-        let answers = self.answers.iter().map(|(status, content_type)| match status {
-            0 => "none".to_owned(),
-            _ => format!("{status} {content_type}").trim_end().to_owned(),
+        let answers = self.answers.iter().map(|(status, content_type, headers)| {
+            let headers: String = headers.iter().map(|header| format!(" {}", escape(header))).collect();
+            match status {
+                0 => "none".to_owned(),
+                _ => format!("{status} {content_type}").trim_end().to_owned() + &headers,
+            }
         });
         let keys: Vec<String> = self.keys.iter().map(|key| format!("`{key}`")).collect();
         let keys = if keys.len() > SHOWN_KEYS { format!("{} names", keys.len()) } else { keys.join(" ") };
@@ -251,7 +277,10 @@ mod tests {
             body: body.into(),
             raw: None,
         };
-        let headers = vec!["Content-Type: application/json".to_owned()];
+        let headers = match status {
+            405 => vec!["Content-Type: text/plain; charset=utf-8".to_owned(), "Allow: POST".to_owned()],
+            _ => vec!["Content-Type: application/json".to_owned(), format!("Mesos-Stream-Id: {body}")],
+        };
         let (group, name) = ("g".into(), format!("001-{body}"));
         let body = answer.into();
         Pair { group, name, request, status, headers, body, left_out: false, no_update: false }
@@ -267,12 +296,17 @@ mod tests {
 
     #[test]
     fn a_row_says_what_differs_and_why() {
-        let pairs = [pair("/x", "a", 200, r#"{"k":1}"#), pair("/x", "b", 400, "bad | worse")];
+        let pairs = [
+            pair("/x", "a", 200, r#"{"k":1}"#),
+            pair("/x", "b", 400, "bad | worse"),
+            pair("/x", "c", 405, ""),
+        ];
         let id = ("g".to_owned(), "001-b".to_owned());
         let differs = Difference { kind: "pending".into(), reason: "Because.".into(), what: "x".into() };
         let out = render(&pairs, &Differences::from([(id, differs)]));
-        let row = "| POST `/x` | 200 application/json<br>400 application/json | `k` | `bad \\| worse` | 1 of 2, pending: Because. |";
+        let row = "| POST `/x` | 200 application/json `Mesos-Stream-Id`<br>400 application/json `Mesos-Stream-Id`\
+            <br>405 text/plain `Allow: POST` | `k` | `bad \\| worse` | 1 of 3, pending: Because. |";
         assert!(out.contains(row), "{out}");
-        assert!(out.contains("| `g` | 2 | 1 | 0 | 1 |"), "{out}");
+        assert!(out.contains("| `g` | 3 | 2 | 0 | 1 |"), "{out}");
     }
 }
