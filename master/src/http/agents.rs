@@ -98,8 +98,8 @@ pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, query: &Query
     let mut body = Document::new(MediaType::Json);
     match query.get("slave_id") {
         None => {
-            body.list(("slaves", 0), [parts.agents(snapshot).into()]);
-            body.list(("recovered_slaves", 0), [parts.recovered(snapshot).into()]);
+            body.list(("slaves", 0), [parts.agents(snapshot)]);
+            body.list(("recovered_slaves", 0), [parts.recovered(snapshot)]);
         }
         Some(wanted) => {
             let id = AgentId::from(wanted);

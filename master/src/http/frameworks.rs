@@ -89,10 +89,10 @@ impl Serialize for OfferView<'_> {
 /// A framework with everything that belongs to it.
 pub(super) fn whole(parts: &mut Parts<V0>, framework: &Arc<Framework>, snapshot: &Snapshot) -> Pieces {
     let mut body = Document::beginning_with(&parts.framework(framework, snapshot));
-    body.list(("tasks", 0), [parts.tasks(framework, Tasks::Live).into()]);
-    body.list(("unreachable_tasks", 0), [parts.tasks(framework, Tasks::Unreachable).into()]);
-    body.list(("completed_tasks", 0), [parts.tasks(framework, Tasks::Completed).into()]);
-    body.list(("executors", 0), [parts.executors(framework).into()]);
+    body.list(("tasks", 0), [parts.tasks(framework, Tasks::Live)]);
+    body.list(("unreachable_tasks", 0), [parts.tasks(framework, Tasks::Unreachable)]);
+    body.list(("completed_tasks", 0), [parts.tasks(framework, Tasks::Completed)]);
+    body.list(("executors", 0), [parts.executors(framework)]);
     body.complete()
 }
 

@@ -17,8 +17,8 @@ pub(crate) fn render(renderings: &Renderings, snapshot: &Snapshot, _: &Query) ->
     let mut parts = renderings.v0.lock();
     parts.forget_others(snapshot);
     let mut body = Document::beginning_with(&json(&Master(snapshot)));
-    body.list(("slaves", 0), [parts.agents(snapshot).into()]);
-    body.list(("recovered_slaves", 0), [parts.recovered(snapshot).into()]);
+    body.list(("slaves", 0), [parts.agents(snapshot)]);
+    body.list(("recovered_slaves", 0), [parts.recovered(snapshot)]);
     let registered = snapshot.frameworks.values();
     body.list(("frameworks", 0), registered.map(|framework| whole(&mut parts, framework, snapshot)));
     let completed = snapshot.completed_frameworks.iter();

@@ -95,14 +95,14 @@ fn tasks(parts: &mut Parts<V1>, snapshot: &Snapshot) -> Document {
         (field::UNREACHABLE_TASKS, Tasks::Unreachable),
         (field::COMPLETED_TASKS, Tasks::Completed),
     ] {
-        tasks.list(field, all(snapshot).map(|framework| parts.tasks(framework, which).into()));
+        tasks.list(field, all(snapshot).map(|framework| parts.tasks(framework, which)));
     }
     tasks
 }
 
 fn executors(parts: &mut Parts<V1>, snapshot: &Snapshot) -> Document {
     let mut executors = Document::new(parts.form.0);
-    executors.list(field::EXECUTORS, all(snapshot).map(|framework| parts.executors(framework).into()));
+    executors.list(field::EXECUTORS, all(snapshot).map(|framework| parts.executors(framework)));
     executors
 }
 
@@ -121,7 +121,7 @@ fn frameworks(parts: &mut Parts<V1>, snapshot: &Snapshot) -> Document {
 
 fn agents(parts: &mut Parts<V1>, snapshot: &Snapshot) -> Document {
     let mut agents = Document::new(parts.form.0);
-    agents.list(field::AGENTS, [parts.agents(snapshot).into()]);
-    agents.list(field::RECOVERED_AGENTS, [parts.recovered(snapshot).into()]);
+    agents.list(field::AGENTS, [parts.agents(snapshot)]);
+    agents.list(field::RECOVERED_AGENTS, [parts.recovered(snapshot)]);
     agents
 }

@@ -3,12 +3,19 @@
 //! An entity of the cluster is behind an [`Arc`] and never changes while somebody holds it: what the master changes, it
 //! changes in a copy. So an entity at the same place in memory is rendered as before. The list keeps weak references,
 //! which hold the places but not the entities: the master still changes in place what no reader holds.
+//!
+//! The bytes are in chunks, and a chunk whose entities are all as they were is shared with the renderings of before. So
+//! a change costs the chunk that it is in, however long the list is.
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use libprocess::FixedState;
+
+use super::Pieces;
+use super::breath::{Breath, RENDERED};
 
 /// How far ahead an entity is looked for where others were removed before it.
 const WINDOW: usize = 8;
@@ -16,8 +23,12 @@ const WINDOW: usize = 8;
 /// Entities in a row that are not found near by, until all are looked up.
 const PATIENCE: usize = 64;
 
-/// After so many entities the core is given to a thread that waits for it: actors wait for less than rendering takes.
-const BREATH: usize = 64;
+/// A chunk with so many bytes is closed: to copy as much takes some 10 µs.
+const CHUNK: usize = 64 << 10;
+
+/// A chunk with fewer bytes is not kept as it is, but goes with its neighbour: else a list would fall to crumbs, change
+/// by change. [`Pieces`] shares from here on.
+const CRUMB: usize = CHUNK / 4;
 
 /// After so many entities it is known how long they are.
 const SAMPLE: usize = 32;
@@ -25,6 +36,12 @@ const SAMPLE: usize = 32;
 /// The rendering of the entities that were there the last time.
 #[derive(Debug)]
 pub(crate) struct List<T> {
+    chunks: Vec<Chunk<T>>,
+}
+
+/// Entities in a row, a separator before each.
+#[derive(Debug)]
+struct Chunk<T> {
     bytes: Bytes,
     items: Vec<Item<T>>,
 }
@@ -34,11 +51,23 @@ pub(crate) struct List<T> {
 struct Item<T> {
     /// Of no entity, if it must not be used again.
     of: Weak<T>,
-    begin: usize,
+    /// Where it ends in its chunk. It begins where the one before it ends.
     end: usize,
 }
 
+impl<T> Item<T> {
+    fn is_of<C>(&self, entry: &Entry<'_, T, C>) -> bool {
+        entry.is_pure && self.of.as_ptr() == Arc::as_ptr(entry.entity)
+    }
+}
+
 impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new() }
+    }
+}
+
+impl<T> Default for Chunk<T> {
     fn default() -> Self {
         Self { bytes: Bytes::new(), items: Vec::new() }
     }
@@ -66,102 +95,182 @@ impl<T> List<T> {
         entries: &[Entry<'_, T, C>],
         separator: &[u8],
         mut write: impl FnMut(&T, C, &mut Vec<u8>),
-    ) -> Bytes {
-        if self.is_of(entries) {
-            return self.bytes.clone();
+    ) -> Pieces {
+        if !self.is_of(entries) {
+            let mut old = Search::among(take(&mut self.chunks));
+            // What grows behind a chunk of before has room in it, and does not move all that follow.
+            let full = if old.chunks.is_empty() { CHUNK } else { 2 * CHUNK };
+            let mut open = Open::default();
+            let mut rest = entries;
+            let mut breath = Breath::default();
+            while let Some((entry, behind)) = rest.split_first() {
+                let found = if entry.is_pure { old.find(entry.entity) } else { None };
+                if let Some(place) = found
+                    && (open.items.is_empty() || open.bytes.len() >= CRUMB)
+                    && let Some(chunk) = old.take_whole(place, rest)
+                {
+                    self.close(&mut open);
+                    breath.spend(chunk.items.len());
+                    rest = rest.get(chunk.items.len()..).unwrap_or_default();
+                    self.chunks.push(chunk);
+                    continue;
+                }
+                open.make_room(rest.len(), full);
+                let last = match found.and_then(|place| old.get(place)) {
+                    Some((bytes, is_last)) => {
+                        open.bytes.extend_from_slice(bytes);
+                        is_last
+                    }
+                    None => {
+                        open.bytes.extend_from_slice(separator);
+                        write(entry.entity, entry.with, &mut open.bytes);
+                        breath.spend(RENDERED);
+                        false
+                    }
+                };
+                open.end(if entry.is_pure { Arc::downgrade(entry.entity) } else { Weak::new() });
+                if open.bytes.len() >= full || last && open.bytes.len() >= CRUMB {
+                    self.close(&mut open);
+                }
+                rest = behind;
+            }
+            self.close(&mut open);
         }
-        let old = std::mem::take(self);
-        let mut search = Search { items: &old.items, next: 0, missed: 0, places: None };
-        let mut bytes = Vec::with_capacity(old.bytes.len() + old.bytes.len() / 16);
-        let mut items = Vec::with_capacity(entries.len());
-        // Neighbours that are still neighbours are copied at once, with what stands between them.
-        let mut run: Option<(usize, usize)> = None;
-        for (place, entry) in entries.iter().enumerate() {
-            if place % BREATH == BREATH - 1 {
-                std::thread::yield_now();
-            }
-            if place == SAMPLE {
-                // They are alike: what is to come is about as long, and the buffer need not grow step by step.
-                bytes.reserve((bytes.len() / SAMPLE * entries.len()).saturating_sub(bytes.len()));
-            }
-            let found = if entry.is_pure { search.find(entry.entity) } else { None };
-            let continued = match (run, found) {
-                (Some((_, last)), Some(found)) => found == last + 1,
-                _ => false,
-            };
-            if !continued {
-                copy(&old, run.take(), &mut bytes);
-                if !items.is_empty() {
-                    bytes.extend_from_slice(separator);
-                }
-            }
-            match found.and_then(|found| Some((found, old.items.get(found)?))) {
-                Some((found, item)) => {
-                    let first = run.map_or(found, |(first, _)| first);
-                    let base = old.items.get(first).map_or(0, |first| first.begin);
-                    let begin = bytes.len() + item.begin - base;
-                    run = Some((first, found));
-                    items.push(Item { of: item.of.clone(), begin, end: begin + item.end - item.begin });
-                }
-                None => {
-                    let begin = bytes.len();
-                    write(entry.entity, entry.with, &mut bytes);
-                    let of = if entry.is_pure { Arc::downgrade(entry.entity) } else { Weak::new() };
-                    items.push(Item { of, begin, end: bytes.len() });
-                }
-            }
-        }
-        copy(&old, run, &mut bytes);
-        *self = Self { bytes: bytes.into(), items };
-        self.bytes.clone()
+        self.pieces(separator)
     }
 
     /// Whether the last rendering is that of these entities.
     fn is_of<C>(&self, entries: &[Entry<'_, T, C>]) -> bool {
-        let same = |(item, entry): (&Item<T>, &Entry<'_, T, C>)| {
-            entry.is_pure && item.of.as_ptr() == Arc::as_ptr(entry.entity)
-        };
-        self.items.len() == entries.len() && self.items.iter().zip(entries).all(same)
+        let items = || self.chunks.iter().flat_map(|chunk| &chunk.items);
+        let length: usize = self.chunks.iter().map(|chunk| chunk.items.len()).sum();
+        length == entries.len() && items().zip(entries).all(|(item, entry)| item.is_of(entry))
+    }
+
+    fn close(&mut self, open: &mut Open<T>) {
+        if !open.items.is_empty() {
+            self.chunks.push(open.close());
+        }
+    }
+
+    /// All of it, but for the separator before the first entity.
+    fn pieces(&self, separator: &[u8]) -> Pieces {
+        let mut pieces = Pieces::new();
+        for (place, chunk) in self.chunks.iter().enumerate() {
+            let begin = if place == 0 { separator.len() } else { 0 };
+            pieces.share(&chunk.bytes.slice(begin..));
+        }
+        pieces
     }
 }
 
-fn copy<T>(old: &List<T>, run: Option<(usize, usize)>, bytes: &mut Vec<u8>) {
-    let Some((first, last)) = run else { return };
-    if let (Some(first), Some(last)) = (old.items.get(first), old.items.get(last)) {
-        bytes.extend_from_slice(&old.bytes[first.begin..last.end]);
+/// The chunk that is being written.
+struct Open<T> {
+    bytes: Vec<u8>,
+    items: Vec<Item<T>>,
+    /// Of the chunks before it.
+    written: usize,
+    entities: usize,
+}
+
+impl<T> Default for Open<T> {
+    fn default() -> Self {
+        Self { bytes: Vec::new(), items: Vec::new(), written: 0, entities: 0 }
     }
 }
+
+impl<T> Open<T> {
+    /// For as many entities as are to come, but no more than fit a chunk: they are about as long as those before.
+    fn make_room(&mut self, to_come: usize, full: usize) {
+        let entities = self.entities + self.items.len();
+        if self.items.is_empty() && entities >= SAMPLE || entities == SAMPLE {
+            let length = (self.written + self.bytes.len()) / entities;
+            let wanted = length.saturating_mul(to_come + 1).min(full + 2 * length);
+            self.bytes.reserve(wanted.saturating_sub(self.bytes.len()));
+        }
+    }
+
+    fn end(&mut self, of: Weak<T>) {
+        self.items.push(Item { of, end: self.bytes.len() });
+    }
+
+    fn close(&mut self) -> Chunk<T> {
+        self.written += self.bytes.len();
+        self.entities += self.items.len();
+        let (mut bytes, mut items) = (take(&mut self.bytes), take(&mut self.items));
+        // It may be kept for long.
+        bytes.shrink_to_fit();
+        items.shrink_to_fit();
+        Chunk { bytes: bytes.into(), items }
+    }
+}
+
+/// A chunk of before and one of its items.
+type Place = (usize, usize);
 
 /// Finds entities among those of the last time. Mostly the next one is where the last one was found.
-struct Search<'a, T> {
-    items: &'a [Item<T>],
-    next: usize,
+struct Search<T> {
+    chunks: Vec<Chunk<T>>,
+    next: Place,
     /// How many in a row were not found near by.
     missed: usize,
     /// All of them, once it is worth it.
-    places: Option<HashMap<*const T, usize, FixedState>>,
+    places: Option<HashMap<*const T, Place, FixedState>>,
 }
 
-impl<T> Search<'_, T> {
-    fn find(&mut self, entity: &Arc<T>) -> Option<usize> {
+impl<T> Search<T> {
+    fn among(chunks: Vec<Chunk<T>>) -> Self {
+        Self { chunks, next: (0, 0), missed: 0, places: None }
+    }
+
+    fn find(&mut self, entity: &Arc<T>) -> Option<Place> {
         let wanted = Arc::as_ptr(entity);
-        let is_it = |place: &usize| self.items.get(*place).is_some_and(|item| item.of.as_ptr() == wanted);
-        let near = (self.next..self.next + WINDOW).find(is_it);
+        let mut ahead = self.ahead(self.next).take(WINDOW);
+        let near = ahead.find(|(_, item)| item.of.as_ptr() == wanted).map(|(place, _)| place);
+        drop(ahead);
         let found = near.or_else(|| self.look_up(wanted));
         self.missed = if near.is_some() { 0 } else { self.missed + 1 };
-        if let Some(found) = found {
-            self.next = found + 1;
+        if let Some((chunk, item)) = found {
+            self.next = (chunk, item + 1);
         }
         found
     }
 
-    fn look_up(&mut self, wanted: *const T) -> Option<usize> {
+    /// The items from a place on.
+    fn ahead(&self, (chunk, item): Place) -> impl Iterator<Item = (Place, &Item<T>)> {
+        self.chunks.iter().enumerate().skip(chunk).flat_map(move |(place, found)| {
+            let from = if place == chunk { item } else { 0 };
+            let items = found.items.get(from..).unwrap_or_default();
+            items.iter().enumerate().map(move |(item, of)| ((place, from + item), of))
+        })
+    }
+
+    fn look_up(&mut self, wanted: *const T) -> Option<Place> {
         if self.missed < PATIENCE {
             return None;
         }
-        let items = self.items;
-        let all = || items.iter().enumerate().map(|(place, item)| (item.of.as_ptr(), place)).collect();
-        self.places.get_or_insert_with(all).get(&wanted).copied()
+        if self.places.is_none() {
+            self.places = Some(self.ahead((0, 0)).map(|(place, item)| (item.of.as_ptr(), place)).collect());
+        }
+        self.places.as_ref()?.get(&wanted).copied()
+    }
+
+    /// The bytes of an item with its separator, and whether it is the last of its chunk.
+    fn get(&self, (chunk, item): Place) -> Option<(&[u8], bool)> {
+        let Chunk { bytes, items } = self.chunks.get(chunk)?;
+        let begin = if item == 0 { 0 } else { items.get(item - 1)?.end };
+        Some((bytes.get(begin..items.get(item)?.end)?, item + 1 == items.len()))
+    }
+
+    /// The chunk, if it begins here, the next entities are those in it, and it is large enough or the last one.
+    fn take_whole<C>(&mut self, (chunk, item): Place, entries: &[Entry<'_, T, C>]) -> Option<Chunk<T>> {
+        let whole = self.chunks.get_mut(chunk).filter(|_| item == 0)?;
+        let (these, others) = entries.split_at_checked(whole.items.len())?;
+        let is_kept = whole.bytes.len() >= CRUMB || others.is_empty();
+        if !is_kept || !whole.items.iter().zip(these).all(|(item, entry)| item.is_of(entry)) {
+            return None;
+        }
+        self.next = (chunk + 1, 0);
+        Some(take(whole))
     }
 }
 
@@ -179,7 +288,7 @@ mod tests {
             written += 1;
             bytes.extend_from_slice(entity.as_bytes());
         });
-        (String::from_utf8(bytes.to_vec()).unwrap(), written)
+        (String::from_utf8(bytes.into_pieces().concat()).unwrap(), written)
     }
 
     fn entities(count: usize) -> Vec<Arc<String>> {
@@ -205,6 +314,45 @@ mod tests {
         assert!(render(&mut list, &all).1 <= PATIENCE);
     }
 
+    /// The chunks that a rendering shares with the one before it, and all of them.
+    fn shared(list: &mut List<String>, entities: &[Arc<String>]) -> (usize, usize) {
+        let places =
+            |list: &List<String>| list.chunks.iter().map(|chunk| chunk.bytes.as_ptr()).collect::<Vec<_>>();
+        let before = places(list);
+        render(list, entities);
+        let after = places(list);
+        (after.iter().filter(|place| before.contains(place)).count(), after.len())
+    }
+
+    #[test]
+    fn a_change_costs_the_chunk_that_it_is_in() {
+        let mut list = List::default();
+        let mut all: Vec<_> = (0..1000).map(|n| Arc::new(format!("{n:01000}"))).collect();
+        assert_eq!(shared(&mut list, &all), (0, 16));
+        Arc::make_mut(&mut all[500]).push('!');
+        assert_eq!(shared(&mut list, &all), (15, 16));
+        all.remove(700);
+        assert_eq!(shared(&mut list, &all), (15, 16));
+        all.insert(0, Arc::new("first".into()));
+        assert_eq!(shared(&mut list, &all), (15, 16));
+        // What grows at its end, one by one, becomes no crumbs: two chunks are being written at most.
+        for n in 0..200 {
+            all.push(Arc::new(format!("{n:01000}")));
+            let (kept, chunks) = shared(&mut list, &all);
+            assert!(chunks - kept <= 2, "{kept} of {chunks}");
+        }
+        assert!(list.chunks.len() <= 16 + 200 * 1000 / CRUMB + 1, "{}", list.chunks.len());
+        // Nor does what shrinks everywhere.
+        let mut n = 0;
+        while all.len() > 100 {
+            n = (n + 13) % all.len();
+            all.remove(n);
+            render(&mut list, &all);
+        }
+        let small = list.chunks.iter().filter(|chunk| chunk.bytes.len() < CRUMB).count();
+        assert!(small <= 1, "{small} of {}", list.chunks.len());
+    }
+
     #[test]
     fn what_depends_on_more_than_its_entity_is_rendered_each_time() {
         let mut list = List::default();
@@ -213,7 +361,7 @@ mod tests {
             let entries = [Entry { entity: &entity, with: state, is_pure: false }];
             let bytes =
                 list.render(&entries, b",", |_, state, bytes| bytes.extend_from_slice(state.as_bytes()));
-            assert_eq!(bytes, state);
+            assert_eq!(bytes.into_pieces().concat(), state.as_bytes());
         }
     }
 

@@ -3,6 +3,7 @@
 //! | file | what is there |
 //! |---|---|
 //! | `pieces` | a body made of parts that others share |
+//! | `breath` | long work that gives its core away now and then |
 //! | `list` | a list of entities; what has not changed since the last time is copied, not rendered |
 //! | `document` | an object or a message made of rendered fields |
 //! | `parts` | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
@@ -13,6 +14,7 @@
 //! does not hold up who asks for little. Which questions there are, and how an answer looks, is the affair of `http` and
 //! `operator`.
 
+mod breath;
 pub(crate) mod document;
 pub(crate) mod list;
 pub(crate) mod parts;

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, OfferId, v1};
 
+use super::Pieces;
+use super::breath::Breath;
 use super::list::{Entry, List};
 use crate::cluster::{Agent, Executor, Framework, Map, Offer, Snapshot, Task};
 use crate::registrar::Activation;
@@ -51,39 +53,39 @@ pub(crate) struct Parts<F> {
     frameworks: BTreeMap<FrameworkId, OfFramework>,
 }
 
-/// What is as its framework is.
+/// What is as its framework is: an `R` that is made with the help of what it was made of the last time.
 #[derive(Debug)]
-struct Owned<T> {
+struct Owned<T, R> {
     of: Weak<Framework>,
     past: T,
-    bytes: Bytes,
+    rendering: R,
 }
 
-impl<T: Default> Default for Owned<T> {
+impl<T: Default, R: Default> Default for Owned<T, R> {
     fn default() -> Self {
-        Self { of: Weak::new(), past: T::default(), bytes: Bytes::new() }
+        Self { of: Weak::new(), past: T::default(), rendering: R::default() }
     }
 }
 
-impl<T> Owned<T> {
+impl<T, R: Clone> Owned<T, R> {
     /// As it was, if the framework is; else as `render` makes it.
-    fn get(&mut self, of: &Arc<Framework>, render: impl FnOnce(&mut T) -> Bytes) -> Bytes {
+    fn get(&mut self, of: &Arc<Framework>, render: impl FnOnce(&mut T) -> R) -> R {
         if self.of.as_ptr() != Arc::as_ptr(of) {
-            self.bytes = render(&mut self.past);
+            self.rendering = render(&mut self.past);
             self.of = Arc::downgrade(of);
         }
-        self.bytes.clone()
+        self.rendering.clone()
     }
 }
 
 /// What belongs to one framework.
 #[derive(Debug, Default)]
 struct OfFramework {
-    itself: Owned<()>,
-    live: Owned<List<Task>>,
-    unreachable: Owned<List<Task>>,
-    completed: Owned<List<Task>>,
-    executors: Owned<List<Executor>>,
+    itself: Owned<(), Bytes>,
+    live: Owned<List<Task>, Pieces>,
+    unreachable: Owned<List<Task>, Pieces>,
+    completed: Owned<List<Task>, Pieces>,
+    executors: Owned<List<Executor>, Pieces>,
 }
 
 impl<F: Form> Parts<F> {
@@ -100,7 +102,7 @@ impl<F: Form> Parts<F> {
     }
 
     /// The registered agents.
-    pub(crate) fn agents(&mut self, snapshot: &Snapshot) -> Bytes {
+    pub(crate) fn agents(&mut self, snapshot: &Snapshot) -> Pieces {
         let entries: Vec<_> = snapshot
             .agents
             .values()
@@ -115,7 +117,7 @@ impl<F: Form> Parts<F> {
     }
 
     /// The agents that have not come back yet.
-    pub(crate) fn recovered(&mut self, snapshot: &Snapshot) -> Bytes {
+    pub(crate) fn recovered(&mut self, snapshot: &Snapshot) -> Pieces {
         let entries: Vec<_> = snapshot.recovered_agents.values().map(Entry::of).collect();
         let form = &self.form;
         self.recovered.render(&entries, form.separator(), |info, (), out| form.recovered(info, out))
@@ -125,8 +127,8 @@ impl<F: Form> Parts<F> {
     pub(crate) fn framework(&mut self, framework: &Arc<Framework>, snapshot: &Snapshot) -> Bytes {
         let form = &self.form;
         let parts = self.frameworks.entry(framework.id.clone()).or_default();
-        if is_on(Bug::ShowsStale) && !parts.itself.bytes.is_empty() {
-            return parts.itself.bytes.clone();
+        if is_on(Bug::ShowsStale) && !parts.itself.rendering.is_empty() {
+            return parts.itself.rendering.clone();
         }
         parts.itself.get(framework, |()| {
             let mut out = Vec::new();
@@ -136,7 +138,7 @@ impl<F: Form> Parts<F> {
     }
 
     /// Tasks of a framework, live ones by their ids, the others as they ended.
-    pub(crate) fn tasks(&mut self, framework: &Arc<Framework>, which: Tasks) -> Bytes {
+    pub(crate) fn tasks(&mut self, framework: &Arc<Framework>, which: Tasks) -> Pieces {
         let form = &self.form;
         let parts = self.frameworks.entry(framework.id.clone()).or_default();
         let owned = match which {
@@ -146,12 +148,8 @@ impl<F: Form> Parts<F> {
         };
         owned.get(framework, |list| {
             let entries: Vec<_> = match which {
-                Tasks::Live => {
-                    // The book is hashed; a reader wants an order.
-                    let mut live: Vec<_> = framework.tasks.values().collect();
-                    live.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-                    live.into_iter().map(Entry::of).collect()
-                }
+                // The book is hashed; a reader wants an order.
+                Tasks::Live => by_id(framework.tasks.values()).into_iter().map(Entry::of).collect(),
                 Tasks::Unreachable => framework.unreachable_tasks.iter().map(Entry::of).collect(),
                 Tasks::Completed => framework.completed_tasks.iter().map(Entry::of).collect(),
             };
@@ -160,7 +158,7 @@ impl<F: Form> Parts<F> {
     }
 
     /// The executors of a framework.
-    pub(crate) fn executors(&mut self, framework: &Arc<Framework>) -> Bytes {
+    pub(crate) fn executors(&mut self, framework: &Arc<Framework>) -> Pieces {
         let form = &self.form;
         let parts = self.frameworks.entry(framework.id.clone()).or_default();
         parts.executors.get(framework, |list| {
@@ -173,5 +171,57 @@ impl<F: Form> Parts<F> {
                 form.executor(executor, agent, out)
             })
         })
+    }
+}
+
+/// The tasks in the order of their ids.
+///
+/// Most ids of a framework begin alike: what decides between two is what comes behind that, and it is kept at hand in
+/// place of being read from two tasks for each comparison.
+fn by_id<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>) -> Vec<&'a Arc<Task>> {
+    struct Keyed<'a> {
+        key: u64,
+        id: &'a [u8],
+        task: &'a Arc<Task>,
+    }
+    let mut breath = Breath::default();
+    let mut keyed: Vec<_> = tasks
+        .map(|task| {
+            breath.spend(1);
+            Keyed { key: 0, id: task.id.as_str().as_bytes(), task }
+        })
+        .collect();
+    let first = keyed.first().map_or(&[][..], |first| first.id);
+    let alike = keyed.iter().fold(first.len(), |alike, Keyed { id, .. }| {
+        first.iter().zip(*id).take(alike).take_while(|(a, b)| a == b).count()
+    });
+    for Keyed { key, id, .. } in &mut keyed {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(id.iter().skip(alike)).for_each(|(to, from)| *to = *from);
+        *key = u64::from_be_bytes(bytes);
+    }
+    keyed.sort_unstable_by(|a, b| {
+        breath.spend(1);
+        a.key.cmp(&b.key).then_with(|| a.id.cmp(b.id))
+    });
+    keyed.into_iter().map(|keyed| keyed.task).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cluster::testing::task;
+
+    proptest! {
+        #[test]
+        fn tasks_are_in_the_order_of_their_ids(prefix in "[a-z-]{0,9}", ids in proptest::collection::vec("[\\x00a-c]{0,12}", 0..40)) {
+            let mut ids: Vec<String> = ids.into_iter().map(|id| prefix.clone() + &id).collect();
+            let tasks: Vec<Arc<Task>> = ids.iter().map(|id| Arc::new(task(id, "cpus:1"))).collect();
+            let ordered: Vec<&str> = by_id(tasks.iter()).iter().map(|task| task.id.as_str()).collect();
+            ids.sort();
+            prop_assert_eq!(ordered, ids);
+        }
     }
 }

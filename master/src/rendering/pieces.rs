@@ -7,7 +7,7 @@ use libprocess::http::SharedBytes;
 const SHARED_FROM: usize = 16 << 10;
 
 /// A body in the making.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Pieces {
     closed: Vec<Bytes>,
     /// What goes behind them.
