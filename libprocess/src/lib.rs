@@ -21,6 +21,7 @@
 mod accept;
 mod address;
 mod arbiters;
+mod background;
 mod budget;
 mod builder;
 mod cell;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::address::{Address, ended};
 use crate::arbiters::Arbiters;
+use crate::background;
 use crate::budget::Budget;
 use crate::builder::NodeBuilder;
 use crate::cell::{Cell, panic_text};
@@ -481,13 +482,17 @@ impl Node {
             return work();
         }
         #[allow(clippy::disallowed_methods, reason = "this is the one place that may")]
-        match tokio::task::spawn_blocking(work).await {
-            Ok(value) => value,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends; whoever waits ends with it.
-                Err(_) => futures::future::pending().await,
-            },
+        finished(tokio::task::spawn_blocking(work)).await
+    }
+
+    /// As [`Node::blocking`], for what computes for long: it gives way to all other threads of the process.
+    pub async fn background<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        if self.is_single() {
+            return work();
+        }
+        match background::spawn(work) {
+            Ok(handle) => finished(handle).await,
+            Err(work) => self.blocking(work).await,
         }
     }
 
@@ -542,6 +547,18 @@ impl Node {
     /// Whether the node does nothing for a while, in a simulation; then the task is woken when it goes on.
     pub(crate) fn is_frozen(&self, task: &std::task::Context<'_>) -> bool {
         self.0.settings.site.as_ref().is_some_and(|site| site.is_frozen(task))
+    }
+}
+
+/// What a thread of its own has computed; a panic in it is the caller's.
+async fn finished<T>(computing: tokio::task::JoinHandle<T>) -> T {
+    match computing.await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime ends; whoever waits ends with it.
+            Err(_) => futures::future::pending().await,
+        },
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn pack_for(node: &Node, pieces: &[Bytes]) -> Option<Bytes> {
         return pack(pieces, FAST);
     }
     let pieces = pieces.to_vec();
-    node.blocking(move || pack(&pieces, FAST)).await
+    node.background(move || pack(&pieces, FAST)).await
 }
 
 #[cfg(test)]

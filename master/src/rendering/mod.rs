@@ -10,8 +10,8 @@
 //!
 //! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes, also
 //! when they are asked at the same moment: they are rendered once, and compressed once ([`SharedBytes`]). The master does
-//! nothing of this: it gives a snapshot away. Where the cluster is large, rendering has a thread of its own, so that it
-//! does not hold up who asks for little. Which questions there are, and how an answer looks, is the affair of `http` and
+//! nothing of this: it gives a snapshot away. Where the cluster is large, rendering has a thread of its own, which gives
+//! way to all others, so that it does not hold up who asks for little. Which questions there are, and how an answer looks, is the affair of `http` and
 //! `operator`.
 
 mod breath;
@@ -209,7 +209,7 @@ impl Reader {
         let make = async move || {
             let is_large = snapshot.size() >= LARGE;
             let work = move || render(&renderings, &snapshot).complete();
-            if is_large { node.blocking(work).await } else { work() }
+            if is_large { node.background(work).await } else { work() }
         };
         answers.body(question, edition, make).await
     }
