@@ -371,7 +371,8 @@ mod tests {
         fn a_rendering_is_what_it_would_be_without_a_past(
             rounds in proptest::collection::vec(proptest::collection::vec((0usize..40, any::<bool>()), 0..60), 1..6)
         ) {
-            let mut pool = entities(40);
+            // So long that there are many chunks.
+            let mut pool: Vec<_> = (0..40).map(|n| Arc::new(format!("{n:05000}"))).collect();
             let mut list = List::default();
             for round in rounds {
                 for (index, changed) in &round {
@@ -383,6 +384,8 @@ mod tests {
                 let (text, _) = render(&mut list, &chosen);
                 let expected: Vec<_> = chosen.iter().map(|entity| entity.as_str()).collect();
                 prop_assert_eq!(text, expected.join(","));
+                let crumbs = list.chunks.iter().rev().skip(1).any(|chunk| chunk.bytes.len() < CRUMB);
+                prop_assert!(!crumbs);
             }
         }
     }
