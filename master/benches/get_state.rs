@@ -14,7 +14,7 @@ mod support;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use actix_web::HttpResponse;
@@ -28,6 +28,7 @@ use master::cluster::{
 use master::rendering::Renderings;
 use mesos::v1::{self, TaskState};
 use mesos::{FrameworkId, MediaType, Resources};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -44,8 +45,8 @@ const FRAMEWORKS: usize = 5;
 const TASKS: usize = 2;
 /// How often what does not depend on the size is measured.
 const ROUNDS: usize = 5;
-/// Bodies that a client reads in one measurement.
-const REQUESTS: usize = 20;
+/// What a client reads in one measurement, in bytes; two bodies at least.
+const READ: usize = 256 << 20;
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -80,10 +81,7 @@ fn main() -> ExitCode {
             decoded(&whole(&Read::V1(MediaType::Protobuf).render(&fresh(), &snapshot(&cluster))));
         for (name, read) in READS {
             rendered(&mut report, (name, read), rounds, &mut cluster, &structure);
-        }
-        if agents == SIZES[0].0 {
-            let pieces = Read::V0.render(&fresh(), &snapshot(&cluster));
-            served(&mut report, pieces);
+            served(&mut report, name, rounds, read.render(&fresh(), &snapshot(&cluster)));
         }
     }
     report.verdict()
@@ -166,11 +164,11 @@ fn seconds<T>(work: impl FnOnce() -> T) -> f64 {
 }
 
 /// The answer that is there already, over loopback, against bare actix-web.
-fn served(report: &mut Report, pieces: Vec<Bytes>) {
-    let _ = BODY.set(whole(&pieces));
-    let length = BODY.get().map_or(0, Bytes::len);
+fn served(report: &mut Report, name: &str, rounds: usize, pieces: Vec<Bytes>) {
+    *BODY.lock() = whole(&pieces);
+    let length = BODY.lock().len();
     let turns = in_turn(
-        ROUNDS,
+        rounds,
         [
             &mut || {
                 libprocess::run(async {
@@ -192,16 +190,22 @@ fn served(report: &mut Report, pieces: Vec<Bytes>) {
             },
         ],
     );
-    report.figure("bare actix-web, the same bytes", turns.median(1), "/s", Target::None);
-    report.figure("v0 /state, rendered before", turns.median(0), "/s", Target::None);
-    report.figure("v0 /state, for each of bare actix-web", turns.ratio(0, 1), "", Target::AtLeast(0.8));
+    *BODY.lock() = Bytes::new();
+    report.figure(&format!("{name}: served by bare actix-web"), turns.median(1), "/s", Target::None);
+    report.figure(&format!("{name}: rendered before"), turns.median(0), "/s", Target::None);
+    report.figure(
+        &format!("{name}: rendered before, for each of bare actix-web"),
+        turns.ratio(0, 1),
+        "",
+        Target::AtLeast(0.8),
+    );
 }
 
 /// What the bare server serves.
-static BODY: OnceLock<Bytes> = OnceLock::new();
+static BODY: Mutex<Bytes> = Mutex::new(Bytes::new());
 
 fn body() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(BODY.get().cloned().unwrap_or_default())
+    HttpResponse::Ok().content_type("application/json").body(BODY.lock().clone())
 }
 
 /// Answers as the master does that has the pieces.
@@ -225,7 +229,8 @@ async fn rate(to: SocketAddr, length: usize) -> f64 {
     let mut stream = TcpStream::connect(to).await.expect("the server listens");
     let mut buffer = vec![0; 1 << 20];
     let began = bench::now();
-    for _ in 0..REQUESTS {
+    let requests = (READ / length).max(2);
+    for _ in 0..requests {
         stream.write_all(b"GET /shown/state HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
         let (mut received, mut head) = (0, None);
         while head.is_none_or(|head| received < head + length) {
@@ -237,7 +242,7 @@ async fn rate(to: SocketAddr, length: usize) -> f64 {
             received += read;
         }
     }
-    REQUESTS as f64 / began.elapsed().as_secs_f64()
+    requests as f64 / began.elapsed().as_secs_f64()
 }
 
 fn fresh() -> Renderings {
