@@ -6,7 +6,7 @@
 /// What it costs to render an entity, roughly; to look at one costs 1.
 pub(super) const RENDERED: usize = 32;
 
-/// After so much work the core is given to a thread that waits for it: some 50 µs.
+/// After so much work the core is given to a thread that waits for it: some 0.1 ms.
 const WORK: usize = 64 * RENDERED;
 
 /// How much was done since the core was given away.

@@ -5,7 +5,7 @@
 //! which hold the places but not the entities: the master still changes in place what no reader holds.
 //!
 //! The bytes are in chunks, and a chunk whose entities are all as they were is shared with the renderings of before. So
-//! a change costs the chunk that it is in, however long the list is.
+//! a change writes the chunk that it is in, however long the list is; all entities are looked at.
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -23,7 +23,7 @@ const WINDOW: usize = 8;
 /// Entities in a row that are not found near by, until all are looked up.
 const PATIENCE: usize = 64;
 
-/// A chunk with so many bytes is closed: to copy as much takes some 10 µs.
+/// A chunk with so many bytes is closed: so much is copied for a change.
 const CHUNK: usize = 64 << 10;
 
 /// A chunk with fewer bytes is not kept as it is, but goes with its neighbour: else a list would fall to crumbs, change
