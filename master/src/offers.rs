@@ -18,12 +18,17 @@ pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<M
         let mut sent = Vec::new();
         for (role, agents) in roles {
             for (agent, resources) in agents {
-                let offered = capabilities.and_then(|capabilities| {
+                let full = is_full(master, &agent);
+                let offered = capabilities.filter(|_| !full).and_then(|capabilities| {
                     make_one(master, &framework, capabilities, &role, &agent, &resources, ctx)
                 });
                 match offered {
                     Some(offer) => sent.push(offer),
-                    None => master.allocation.recover_offered(&framework, &agent, resources, None),
+                    None => {
+                        // Of a full agent the allocator would make the same offer at once: not for 5 s, the default.
+                        let filters = full.then(v1::Filters::default);
+                        master.allocation.recover_offered(&framework, &agent, resources, filters);
+                    }
                 }
             }
         }
@@ -33,6 +38,20 @@ pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<M
             master.send(&framework, events::offers(sent), ctx);
         }
     }
+}
+
+/// Whether an agent has as many executors as `--max_executors_per_agent` allows, or more. A task that brings no executor
+/// of its own is none to the master. (Upstream asks this only if it is built with the port mapping isolator.)
+fn is_full(master: &Master, agent: &AgentId) -> bool {
+    let (Some(most), Some(agent)) = (master.settings.max_executors_per_agent, master.cluster.agent(agent))
+    else {
+        return false;
+    };
+    let full = agent.executors.size() >= most;
+    if full {
+        tracing::info!(agent_id = %agent.id, most, "not offering an agent that has its maximum of executors");
+    }
+    full
 }
 
 /// Makes one offer; as it is sent to the framework. `None` if the agent is not there any more, or does not have this any

@@ -98,6 +98,8 @@ mesos::settings! {
             /// File with the host names of the agents that may be offered, one a line. It is read again every 5secs. All
             /// agents if unset.
             whitelist: Option<PathBuf>,
+            /// An agent with so many executors that frameworks have described is not offered; no limit if unset.
+            max_executors_per_agent | max_executors_per_slave: Option<usize>,
         }
         "Frameworks" {
             /// Accept frameworks of user root.
@@ -552,10 +554,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     refuse("credentials", "authentication is not implemented yet"),
     refuse("acls", "authorization is not implemented yet"),
     refuse("rate_limits", "rate limits of frameworks are not implemented yet"),
-    with_aliases(
-        ignore("max_executors_per_agent", "upstream heeds it only with port mapping"),
-        &["max_executors_per_slave"],
-    ),
     refuse("modules", "there are no loadable modules"),
     refuse("modules_dir", "there are no loadable modules"),
     only("authenticators", &["crammd5"], "there is no authentication yet"),

@@ -12,7 +12,7 @@ use election::{MasterUrl, SharedGroup};
 use libprocess::simulation::Mount;
 use master::settings::Rate;
 use mesos::internal::slave::ResourceState;
-use mesos::settings::{Outcome, Sources, load};
+use mesos::settings::{Outcome, ProtoJson, Sources, load};
 use mesos::{Resource, Resources, v1};
 
 use super::workload::{Book, Style, roles};
@@ -30,6 +30,7 @@ pub fn master_settings() -> master::Settings {
         // Schedulers that stand still keep offers for longer.
         offer_timeout: Some(Duration::from_secs(30)),
         agent_removal_rate_limit: Some(Rate { count: 1, period: Duration::from_secs(2) }),
+        domain: Some(ProtoJson(domain(HOME, 0))),
         ..master::Settings::default()
     }
 }
@@ -67,21 +68,52 @@ fn reservations(number: usize) -> &'static str {
     }
 }
 
+/// The region of the masters and of most agents.
+pub const HOME: &str = "home";
+
+fn domain(region: &str, zone: usize) -> v1::DomainInfo {
+    use v1::domain_info::FaultDomain;
+    use v1::domain_info::fault_domain::{RegionInfo, ZoneInfo};
+    let (region, zone) = (RegionInfo { name: region.to_owned() }, ZoneInfo { name: format!("z{zone}") });
+    v1::DomainInfo { fault_domain: Some(FaultDomain { region, zone }) }
+}
+
+/// Where an agent is: one in seven in another region, and one in seven nowhere that it would know of.
+fn domain_of_agent(number: usize) -> Option<v1::DomainInfo> {
+    match number % 7 {
+        6 => Some(domain("abroad", 0)),
+        2 => None,
+        _ => Some(domain(HOME, number % 3)),
+    }
+}
+
+/// The GPUs of an agent.
+fn gpus(number: usize) -> &'static str {
+    if number % 7 == 5 { ";gpus:2" } else { "" }
+}
+
 /// The settings of the agent of this number, which was given more resources so many times.
 ///
 /// # Errors
 /// If they are none.
 pub fn agent_settings(group: &SimulatedGroup, number: usize, grown: u32) -> Result<agent::Settings, String> {
     let (cpus, memory) = (4 + grown, 4096 + 512 * grown);
-    let arguments = [
+    let mut arguments = vec![
         "--master=127.0.0.1:5050".to_owned(),
         format!("--work_dir={WORK_DIR}"),
-        format!("--resources=cpus:{cpus};mem:{memory};disk:8192;ports:[31000-32000]{}", reservations(number)),
+        format!(
+            "--resources=cpus:{cpus};mem:{memory};disk:8192;ports:[31000-32000]{}{}",
+            gpus(number),
+            reservations(number)
+        ),
         format!("--hostname=a{number}"),
         "--no-switch_user".to_owned(),
         "--containerizers=simulated".to_owned(),
         format!("--reconfiguration_policy={}", if grown > 0 { "additive" } else { "equal" }),
     ];
+    arguments.extend(
+        domain_of_agent(number).map(|domain| format!("--domain={}", mesos::json::to_string(&domain))),
+    );
     match load(Sources::arguments(arguments), agent::UNSUPPORTED).map_err(|error| error.to_string())? {
         Outcome::Run(loaded) => {
             let url = MasterUrl::Group(SharedGroup(Arc::new(group.clone())));
@@ -105,6 +137,12 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
     }
     if style.refines {
         capabilities.push(Type::ReservationRefinement);
+    }
+    if style.gpus {
+        capabilities.push(Type::GpuResources);
+    }
+    if style.region_aware {
+        capabilities.push(Type::RegionAware);
     }
     let least = v1::offer_filters::ResourceQuantities {
         quantities: [("cpus".to_owned(), v1::value::Scalar { value: LEAST_CPUS })].into(),

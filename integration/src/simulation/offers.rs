@@ -11,6 +11,7 @@ use mesos::v1::scheduler::OfferConstraints;
 use mesos::{AgentId, FrameworkId, OfferId, ResourceQuantities, Resources};
 
 use super::cluster::Cluster;
+use super::configuration::HOME;
 use super::invariant::Invariant;
 
 /// What the allocator has decided before it heard of a change may arrive so long after it.
@@ -63,6 +64,7 @@ impl OfferChecks {
         }
         self.excluded(cluster, snapshot, &new, now);
         too_small(cluster, snapshot, &new);
+        not_for_everybody(cluster, snapshot, &new);
         // An agent that came back brought what tasks of the role use on it.
         let agents = || snapshot.agents.iter().map(|(id, agent)| (id, &agent.total));
         let same_agents = agents().eq(&self.agents);
@@ -212,6 +214,42 @@ fn too_small(cluster: &Cluster, snapshot: &Snapshot, new: &[&Offer]) {
             cluster.truth.violation(Invariant::SuppressedIsQuiet, text);
         }
         cluster.truth.count("offers above a minimum");
+    }
+}
+
+/// No framework is offered an agent with GPUs, or one in another region, that has not said that it knows of such.
+fn not_for_everybody(cluster: &Cluster, snapshot: &Snapshot, new: &[&Offer]) {
+    use mesos::v1::framework_info::capability::Type;
+    for offer in new {
+        let (Some(framework), Some(agent)) =
+            (snapshot.frameworks.get(&offer.framework), snapshot.agents.get(&offer.agent))
+        else {
+            continue;
+        };
+        let knows =
+            |what: Type| framework.info.capabilities.iter().any(|capability| capability.r#type() == what);
+        let domain = agent.info.domain.as_ref().and_then(|domain| domain.fault_domain.as_ref());
+        let has_gpus =
+            ResourceQuantities::from_scalar_resources(&agent.total).get("gpus") > mesos::Scalar::ZERO;
+        for (is_special, what, count) in [
+            (has_gpus, Type::GpuResources, "offers with GPUs"),
+            (
+                domain.is_some_and(|domain| domain.region.name != HOME),
+                Type::RegionAware,
+                "offers from abroad",
+            ),
+        ] {
+            if is_special {
+                cluster.truth.count(count);
+            }
+            if is_special && !knows(what) {
+                let text = format!(
+                    "framework {} without {what:?} was offered {}",
+                    framework.id, agent.info.hostname
+                );
+                cluster.truth.violation(Invariant::SuppressedIsQuiet, text);
+            }
+        }
     }
 }
 

@@ -32,8 +32,8 @@ const PAUSE: std::ops::Range<u64> = 10_000..40_000;
 /// The largest answer that it reads, in bytes.
 const LARGEST: usize = 1 << 24;
 
-/// The calls that change nothing.
-const CALLS: [&str; 16] = [
+/// The calls that change nothing of the cluster.
+const CALLS: [&str; 19] = [
     "GET_HEALTH",
     "GET_FLAGS",
     "GET_VERSION",
@@ -50,6 +50,9 @@ const CALLS: [&str; 16] = [
     "GET_MAINTENANCE_STATUS",
     "GET_MAINTENANCE_SCHEDULE",
     "GET_QUOTA",
+    "LIST_FILES",
+    "READ_FILE",
+    "SET_LOGGING_LEVEL",
 ];
 
 /// The older endpoints that change nothing, and answer in JSON.
@@ -124,6 +127,16 @@ impl Question {
 
     fn ask(&self) -> Ask {
         match self {
+            Question::Call(kind @ "LIST_FILES", _) => {
+                Ask::call(json!({ "type": kind, "list_files": { "path": "/master" } }))
+            }
+            Question::Call(kind @ "READ_FILE", _) => Ask::call(
+                json!({ "type": kind, "read_file": { "path": "/master/log", "offset": 0, "length": 100 } }),
+            ),
+            Question::Call(kind @ "SET_LOGGING_LEVEL", _) => {
+                let duration = json!({ "nanoseconds": 5_000_000_000_u64 });
+                Ask::call(json!({ "type": kind, "set_logging_level": { "level": 1, "duration": duration } }))
+            }
             Question::Call(kind, _) => Ask::call(json!({ "type": kind })),
             Question::Endpoint(path) => Ask::bare(Method::GET, path.clone()),
         }
@@ -137,9 +150,17 @@ impl Question {
         }
     }
 
-    /// The framework that it asks to be explained may not be known, or not any more.
+    /// The framework that it asks to be explained may not be known, or not any more; and simulated masters write no files.
     fn may_be_of_nobody(&self) -> bool {
-        matches!(self, Question::Endpoint(path) if path.contains("/explain"))
+        match self {
+            Question::Endpoint(path) => path.contains("/explain"),
+            Question::Call(kind, _) => matches!(*kind, "LIST_FILES" | "READ_FILE"),
+        }
+    }
+
+    /// All processes of a simulation share one log.
+    fn may_be_fixed(&self) -> bool {
+        matches!(self, Question::Call("SET_LOGGING_LEVEL", _))
     }
 
     /// What an answer is to be counted as.
@@ -153,6 +174,7 @@ impl Question {
                 return Ok("reads that were led on");
             }
             404 if self.may_be_of_nobody() => return Ok("reads of what is not there"),
+            501 if self.may_be_fixed() => return Ok("logging levels that stay as they are"),
             503 => return Ok("reads that came too early"),
             other => {
                 let text = answer.text(LARGEST).await.unwrap_or_default();

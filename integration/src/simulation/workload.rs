@@ -80,6 +80,10 @@ pub struct Style {
     pub suppresses: bool,
     /// It wants no offers with less than some cpus.
     pub demands: bool,
+    /// It is offered agents with GPUs, and uses them.
+    pub gpus: bool,
+    /// It is offered agents in other regions.
+    pub region_aware: bool,
 }
 
 impl Style {
@@ -95,6 +99,8 @@ impl Style {
             reserves: number.is_multiple_of(2) && number % 5 != 1,
             suppresses: number % 3 != 1,
             demands: number % 5 == 3,
+            gpus: number.is_multiple_of(3),
+            region_aware: number % 5 < 2,
         }
     }
 }
@@ -114,6 +120,8 @@ pub struct Wish {
     pub killed_after: Option<Duration>,
     /// How long it may run at most.
     pub limit: Option<Duration>,
+    /// Whether it says how it is checked. (Its executor does not do it.)
+    pub checked: bool,
 }
 
 /// The tasks of a framework, from chance.
@@ -133,6 +141,7 @@ pub fn wishes(framework: usize, size: &Size, random: &mut SmallRng) -> Vec<Wish>
             .then(|| Duration::from_millis(random.random_range(0..60_000))),
         limit: (random.random_range(0..8) == 0)
             .then(|| Duration::from_millis(random.random_range(1_000..90_000))),
+        checked: random.random_range(0..3) == 0,
     };
     let mut wishes: Vec<Wish> = (0..count).map(wish).collect();
     wishes.sort_by_key(|wish| wish.at);
@@ -293,6 +302,7 @@ impl Workload {
         };
         // What is reserved for the role goes first. Not for an executor: all its tasks must describe it alike.
         let (wanted, executor) = (allocated(TASK, &role), allocated(EXECUTOR, "*"));
+        let gpu = allocated("gpus:1", "*");
         while tasks.len() < AT_ONCE && self.is_due() {
             if self.style.shares_executor {
                 if !left.contains(&executor) {
@@ -300,8 +310,12 @@ impl Workload {
                 }
                 left -= &executor;
             }
-            let Some(task) = left.find(&wanted) else { break };
+            let Some(mut task) = left.find(&wanted) else { break };
             left -= &task;
+            if let Some(gpu) = left.find(&gpu).filter(|_| self.style.gpus) {
+                left -= &gpu;
+                task += &gpu;
+            }
             let mut book = self.book.lock();
             let wish = &self.wishes[book.launched()];
             book.tasks
@@ -345,6 +359,8 @@ impl Workload {
                 label(DURATION_LABEL, format!("{}ms", wish.runs.as_millis())),
                 label(STATE_LABEL, wish.ends.as_str_name().to_owned()),
             ])),
+            check: wish.checked.then(|| Box::new(check())),
+            health_check: wish.checked.then(|| Box::new(health_check())),
             discovery: Some(Box::new(v1::DiscoveryInfo {
                 visibility: v1::discovery_info::Visibility::Cluster.into(),
                 name: Some(wish.id.clone()),
@@ -432,6 +448,26 @@ impl Workload {
 /// Whether an operation was refused because no resource provider could do it.
 fn is_without_provider(status: &v1::OperationStatus) -> bool {
     status.state() == OperationState::OperationError && status.message().contains("resource provider")
+}
+
+fn check() -> v1::CheckInfo {
+    let command = v1::CommandInfo { value: Some("is it there?".to_owned()), ..Default::default() };
+    v1::CheckInfo {
+        r#type: Some(v1::check_info::Type::Command.into()),
+        command: Some(v1::check_info::Command { command }),
+        interval_seconds: Some(10.0),
+        ..Default::default()
+    }
+}
+
+fn health_check() -> v1::HealthCheck {
+    let command = v1::CommandInfo { value: Some("is it well?".to_owned()), ..Default::default() };
+    v1::HealthCheck {
+        r#type: Some(v1::health_check::Type::Command.into()),
+        command: Some(command),
+        grace_period_seconds: Some(20.0),
+        ..Default::default()
+    }
 }
 
 fn launch(task_infos: Vec<v1::TaskInfo>) -> Operation {

@@ -272,3 +272,31 @@ fn two_executors_of_a_framework_run_on_one_agent() {
         }
     });
 }
+
+/// Upstream: `MasterTest.MaxExecutorsPerSlave`, which allows none.
+#[test]
+fn an_agent_with_its_maximum_of_executors_is_not_offered_until_one_of_them_ends() {
+    testing::run(async {
+        let settings = Settings { max_executors_per_agent: Some(1), ..Settings::default() };
+        let cluster = Cluster::with(settings).await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        // A task without an executor of its own does not count.
+        scheduler.launch(&[&offer], json!([task("0", &agent, 1.0, 32.0)])).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("1", &agent, "e", 1.0)])).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let events = scheduler.pending().await;
+        assert!(events.iter().all(|event| event.r#type() == Type::Heartbeat), "{events:?}");
+        let other = cluster.agent("cpus:1;mem:64").await;
+        assert_eq!(scheduler.offer().await.agent_id, other.info.id.clone().unwrap());
+        agent.post(mesos::internal::ExitedExecutorMessage {
+            slave_id: agent.info.id.clone().unwrap(),
+            framework_id: mesos::v1::FrameworkId { value: scheduler.id.clone() },
+            executor_id: mesos::v1::ExecutorId { value: "e".into() },
+            status: 0,
+        });
+        assert_eq!(scheduler.offer().await.agent_id, agent.info.id.clone().unwrap());
+    });
+}
