@@ -128,30 +128,30 @@ mod tests {
         KeptResources { resources: Resources::try_from_protos(&protos).unwrap(), operations: Vec::new() }
     }
 
-    /// Upstream: what `syncCheckpointedResources` promises.
+    /// Upstream: what `syncCheckpointedResources` promises. The next agent may die, too, by a power failure.
     #[test]
     fn an_agent_that_dies_between_any_two_steps_leaves_volumes_that_the_next_one_knows() {
         let paths = Paths::new(Path::new("/work"));
         let of = |id: &str| Path::new("/work/volumes/roles/r").join(id);
-        for died_before_commit in [false, true] {
-            let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
-            let mount = disk.mount();
-            let (before, after) = (keeps(&["a"]), keeps(&["b"]));
-            write(&mount, &paths, &Resources::default(), &before).unwrap();
-            mount.write(&of("a").join("data"), b"x", Durability::Host).unwrap();
-            if died_before_commit {
-                let state = ResourceState { resources: after.resources.to_protos(), ..Default::default() };
-                let target = paths.resource_state_target();
-                checkpoint::write_message(&mount, &target, &state, Durability::Host).unwrap();
-                assert!(mount.exists(&of("a")));
-            } else {
-                write(&mount, &paths, &before.resources, &after).unwrap();
+        let (nothing, before, after) = (KeptResources::default(), keeps(&["a"]), keeps(&["b"]));
+        for (from, to) in [(&nothing, &before), (&before, &after), (&before, &nothing)] {
+            for (steps, seed) in (0..50).flat_map(|steps| (0..4).map(move |seed| (steps, seed))) {
+                let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
+                write(&disk.mount(), &paths, &Resources::default(), from).unwrap();
+                disk.kill_after(steps, false, |_| {});
+                let written = write(&disk.mount(), &paths, &from.resources, to);
+                disk.spare();
+                let read_by_next = |disk: &SimulatedDisk| read(&disk.mount(), &paths).unwrap().unwrap();
+                let kept = read_by_next(&disk);
+                assert!(written.is_err() || kept == *to, "after {steps} steps");
+                disk.lose_power();
+                assert_eq!(read_by_next(&disk), kept, "after {steps} steps");
+                for (id, keeping) in [("a", &before), ("b", &after)] {
+                    let exists = disk.mount().exists(&of(id));
+                    assert_eq!(exists, kept == *keeping, "{id} after {steps} steps, seed {seed}");
+                }
+                assert!(!disk.mount().exists(&paths.resource_state_target()));
             }
-            disk.lose_power();
-            let mount = disk.mount();
-            assert_eq!(read(&mount, &paths).unwrap(), Some(keeps(&["b"])));
-            assert!(mount.exists(&of("b")) && !mount.exists(&of("a")));
-            assert!(!mount.exists(&paths.resource_state_target()));
         }
     }
 

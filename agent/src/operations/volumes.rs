@@ -20,6 +20,9 @@ use mesos::{Resource, Resources};
 
 use crate::recovery::checkpoint::{self, DiskError};
 
+/// How many directories are made for a volume at most: `volumes`, `roles`, the role's, and its own.
+const MADE: usize = 4;
+
 /// Where a volume is; `None` for what is no volume, or on a disk that is not mounted.
 pub fn path_of(work_dir: &Path, volume: &Resource) -> Option<PathBuf> {
     let role = volume.reservation_role()?.replace('/', " ");
@@ -38,7 +41,8 @@ pub fn path_of(work_dir: &Path, volume: &Resource) -> Option<PathBuf> {
 }
 
 /// Makes the directories of new volumes, and removes those of volumes that are no more, with all that is in them. What
-/// is there already stays.
+/// is there already stays. All names are synced, also those that were there: the agent that made them may have died before
+/// it did so (found by simulation).
 ///
 /// # Errors
 /// The disk's, with the name of the directory.
@@ -49,8 +53,13 @@ pub fn sync(
     after: &Resources,
 ) -> Result<(), DiskError> {
     let (before, after) = (paths(work_dir, before), paths(work_dir, after));
-    for path in after.keys().filter(|path| !before.contains_key(*path) && !disk.exists(path)) {
+    for (path, is_mount) in after.iter().filter(|(path, _)| !before.contains_key(*path)) {
         checkpoint::make_directory(disk, path, Durability::Host)?;
+        // The mount point itself belongs to the host.
+        let made = if *is_mount { 0 } else { MADE };
+        for parent in path.ancestors().skip(1).take(made) {
+            checkpoint::sync_directory(disk, parent)?;
+        }
     }
     for (path, is_mount) in before.iter().filter(|(path, _)| !after.contains_key(*path)) {
         tracing::info!(path = %path.display(), "removing a persistent volume");
@@ -59,8 +68,12 @@ pub fn sync(
             for name in disk.list(path).map_err(DiskError::reading(path))? {
                 remove(disk, &path.join(name))?;
             }
+            checkpoint::sync_directory(disk, path)?;
         } else {
             remove(disk, path)?;
+            if let Some(parent) = path.parent().filter(|parent| disk.exists(parent)) {
+                checkpoint::sync_directory(disk, parent)?;
+            }
         }
     }
     Ok(())
