@@ -27,6 +27,12 @@ impl Handle<ApplyOperationMessage> for Agent {
             tracing::warn!(phase = %self.phase, "ignoring an operation");
             return;
         }
+        // Nor is one that an earlier life of this master has sent, and that comes only now: it is for resources as they were
+        // before (found by simulation).
+        if !self.is_current(Some(&message.resource_version_uuid)) {
+            tracing::warn!("ignoring an operation for an earlier version of the agent's resources");
+            return;
+        }
         let Some(uuid) = uuid_of(&message.operation_uuid) else {
             tracing::warn!("ignoring an operation whose uuid is none");
             return;

@@ -9,8 +9,9 @@ use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::run;
 use mesos::internal::slave::ResourceState;
 use mesos::internal::{
-    AcknowledgeOperationStatusMessage, ApplyOperationMessage, DrainSlaveMessage, ReconcileOperationsMessage,
-    UpdateOperationStatusMessage, reconcile_operations_message,
+    AcknowledgeOperationStatusMessage, ApplyOperationMessage, DrainSlaveMessage, PingSlaveMessage,
+    ReconcileOperationsMessage, ResourceVersionUuid, UpdateOperationStatusMessage,
+    reconcile_operations_message,
 };
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::{self, OperationState, TaskState};
@@ -107,6 +108,36 @@ fn volumes_are_directories_while_they_exist() {
         world.master_says(destroy(3)).await;
         assert_eq!(states(&world), [(3, FINISHED)]);
         assert!(!place.exists());
+    });
+}
+
+/// An earlier life of the master has sent it, to the same address.
+#[test]
+fn an_operation_that_was_on_its_way_when_the_agent_registered_again_is_ignored() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let Heard::Register(message) = world.hears().remove(0) else { panic!("{:?}", world.hears()) };
+        let of_version = |message: ApplyOperationMessage, version: &v1::Uuid| ApplyOperationMessage {
+            resource_version_uuid: ResourceVersionUuid { resource_provider_id: None, uuid: version.clone() },
+            ..message
+        };
+        let before = message.resource_version_uuid.unwrap();
+        world.master_says(of_version(reserve(1), &before)).await;
+        assert_eq!(states(&world), [(1, FINISHED)]);
+        acknowledge(&world).await;
+        world.forget();
+        world.master_says(PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        let since = reregistration(&world).unwrap().resource_version_uuid.unwrap();
+        world.forget();
+        world.master_says(of_version(create(2), &before)).await;
+        world.pass(Duration::from_secs(60)).await;
+        assert_eq!(told(&world), []);
+        assert!(!place(directory.path()).exists());
+        world.master_says(of_version(create(2), &since)).await;
+        assert_eq!(states(&world), [(2, FINISHED)]);
+        assert!(place(directory.path()).exists());
     });
 }
 
