@@ -12,24 +12,28 @@ use allocator::Quota;
 use election::group::Membership;
 use election::{CandidacyEnded, LeaderChanged};
 use libprocess::http::{Request, Response};
-use libprocess::{Context, promise};
+use libprocess::{Address, Context, promise};
 use mesos::internal::Registry;
 use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, v1};
 
 use crate::cluster::MasterView;
 use crate::master::{EndReason, Master, Timeout};
+use crate::pulse::{self, Pulse, StoodStill, Watch};
 use crate::registrar::{Activation, Maintenance, Operation, Recover, RegistrarError};
 
 /// What a master knows of the election.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Leadership {
     leader: Option<v1::MasterInfo>,
     /// The leader's node in the group of masters.
     node: Option<Membership>,
     elected: Option<SystemTime>,
-    /// The registry is read: this master serves.
+    /// The registry is read.
     recovered: bool,
+    /// Whether this process has stood still since it was elected, if others could lead since.
+    watch: Option<Watch>,
+    pulse: Option<Address<Pulse>>,
 }
 
 impl Leadership {
@@ -40,7 +44,19 @@ impl Leadership {
 
     /// Whether this master leads and knows the registry.
     pub(crate) fn is_serving(&self) -> bool {
-        self.recovered
+        self.recovered && !self.is_in_doubt()
+    }
+
+    /// Whether another master may lead by now, because this one has stood still.
+    fn is_in_doubt(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::has_stood_still) && !is_on(Bug::LeadsOn)
+    }
+
+    /// This master ends.
+    pub(crate) fn stop(&mut self) {
+        if let Some(pulse) = self.pulse.take() {
+            pulse.kill();
+        }
     }
 }
 
@@ -55,6 +71,12 @@ pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &
             tracing::info!(master_id = %master.info.id, "elected as the leading master");
             master.leadership.elected = Some(ctx.now());
             master.metrics.set_elected();
+            if master.leadership.node.is_some() {
+                let timeout = master.settings.zk_session_timeout;
+                let (watch, pulse) = pulse::watch(ctx.node(), timeout, ctx.address().recipient());
+                master.leadership.watch = Some(watch);
+                master.leadership.pulse = Some(pulse);
+            }
             recover(master, ctx);
         }
         (true, false) if !is_on(Bug::LeadsOn) => {
@@ -85,6 +107,14 @@ pub(crate) fn candidacy_ended(master: &mut Master, message: CandidacyEnded, ctx:
             let reason = failure.unwrap_or_else(|| "the candidacy was lost".to_owned());
             master.end(EndReason::LostLeadership(reason), ctx);
         }
+    }
+}
+
+/// This process was stopped: another master leads by now, or will soon.
+pub(crate) fn stood_still(master: &mut Master, _: StoodStill, ctx: &mut Context<Master>) {
+    if master.leadership.is_in_doubt() {
+        let reason = "this process has stood still for longer than its session lives".to_owned();
+        master.end(EndReason::LostLeadership(reason), ctx);
     }
 }
 
@@ -184,6 +214,9 @@ pub(crate) fn view(master: &Master) -> MasterView {
 pub(crate) fn refusal(master: &Master, request: &Request) -> Option<Response> {
     if !master.leadership.is_elected() {
         return Some(redirect(master, request));
+    }
+    if master.leadership.is_in_doubt() {
+        return Some(Response::service_unavailable("This master has stood still: another may lead"));
     }
     let serves = master.leadership.is_serving();
     (!serves).then(|| Response::service_unavailable("Master has not finished recovery"))

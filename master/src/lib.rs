@@ -10,6 +10,7 @@
 //! | [`agents`] | how agents come, are watched, and are lost |
 //! | `operator` | the operator API: what operators ask and change |
 //! | `frameworks`, `offers`, `updates` | streams and ends of frameworks; offers; what tasks report |
+//! | `pulse` | whether this process was stopped for so long that another master may lead |
 //! | `whitelist` | which agents may be offered, by their host names |
 //! | `operations` | reservations and volumes, from the call to the acknowledged outcome |
 //! | [`validation`] | what is accepted, pure |
@@ -40,6 +41,7 @@ mod offers;
 mod openapi;
 mod operations;
 mod operator;
+mod pulse;
 pub mod registrar;
 pub mod rendering;
 pub mod settings;

@@ -51,6 +51,7 @@ use crate::leadership::Leadership;
 use crate::metrics::{Metrics, register_queue};
 use crate::operator::quota;
 use crate::operator::subscribe::Subscribers;
+use crate::pulse::StoodStill;
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::rendering::Renderings;
 use crate::settings::Settings;
@@ -311,6 +312,7 @@ impl Process for Master {
 
     fn stopping(&mut self, exit: &libprocess::Exit, _: &mut Context<Self>) {
         self.agents.stop_observers();
+        self.leadership.stop();
         if let Some(watcher) = self.whitelist.take() {
             watcher.kill();
         }
@@ -378,6 +380,7 @@ macro_rules! local {
 local! {
     LeaderChanged => leadership::leader_changed;
     CandidacyEnded => leadership::candidacy_ended;
+    StoodStill => leadership::stood_still;
     MakeOffers => offers::make;
     MakeInverseOffers => inverse_offers::make;
     Health => agents::unreachable::health_changed;

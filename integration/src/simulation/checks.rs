@@ -173,6 +173,11 @@ fn out_of_service(cluster: &Cluster, master: SocketAddr, snapshot: &Snapshot) {
         let drained = activation.drain.is_some_and(|drain| drain.state() == DrainState::Drained);
         let mut unfinished = 0;
         for (framework, task) in agent.tasks.keys() {
+            // An agent that was away when its framework was torn down and it was drained brings its tasks to a new leader, and
+            // is told to end them.
+            if cluster.truth.is_torn(framework) {
+                continue;
+            }
             let framework = snapshot.frameworks.get(framework);
             let task = framework.and_then(|framework| framework.tasks.get(task));
             // One that is over may be there: a leader that has died had not told the agent that its end is acknowledged.

@@ -282,3 +282,32 @@ fn a_standby_leads_when_the_leaders_session_is_gone() {
         assert!(early.is_err(), "the new leader goes on: {early:?}");
     });
 }
+
+/// What waited while the process was stopped is not answered from books that are old: another may lead.
+#[test]
+fn a_leader_that_has_stood_still_answers_nobody() {
+    testing::run(async {
+        let node = Node::builder().offline().delegate("master").start().await.unwrap();
+        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
+        let storage = Box::new(crate::registrar::InMemory);
+        let running = crate::start_in_group(&node, Settings::default(), group, storage).await;
+        let mut leader = Cluster { node, running };
+        testing::settle().await;
+        let register = || {
+            let slave = v1::AgentInfo { hostname: "h".into(), ..Default::default() };
+            let message = mesos::internal::RegisterSlaveMessage { slave, ..Default::default() };
+            leader.node.post(&libprocess::Pid::nobody(), &leader.node.pid("master"), message);
+        };
+        let metric = |name: &str| leader.node.metrics().value(name);
+        register();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(metric("master/messages_register_slave"), Some(1.0));
+        register();
+        tokio::time::advance(Duration::from_secs(30)).await;
+        testing::settle().await;
+        assert_eq!(metric("master/messages_register_slave"), Some(1.0));
+        assert_eq!(metric("master/dropped_messages"), Some(1.0));
+        let reason = leader.running.wait().await;
+        assert!(matches!(reason, EndReason::LostLeadership(_)), "{reason}");
+    });
+}
