@@ -199,7 +199,7 @@ pub struct Framework {
     /// Its scheduler, if that is an actor of its own; messages go through the master otherwise.
     pub pid: Option<Pid>,
     /// What waits for directories, in the order in which it came.
-    pub pending: Vec<PendingLaunch>,
+    pub pending: VecDeque<PendingLaunch>,
     /// Whether an answer about directories is awaited.
     pub unscheduling: bool,
     /// Its executors.
@@ -219,7 +219,7 @@ impl Framework {
             id,
             info: Arc::new(info),
             pid,
-            pending: Vec::new(),
+            pending: VecDeque::new(),
             unscheduling: false,
             executors: BTreeMap::new(),
             executor_of_task: BTreeMap::new(),

@@ -55,10 +55,11 @@ impl Agent {
         if framework.phase == FrameworkPhase::Terminating {
             return;
         }
-        if let Some(position) =
-            framework.pending.iter().position(|pending| pending.tasks.iter().any(|pending| is(pending, task)))
-        {
-            let pending = framework.pending.remove(position);
+        let position = framework
+            .pending
+            .iter()
+            .position(|pending| pending.tasks.iter().any(|pending| is(pending, task)));
+        if let Some(pending) = position.and_then(|position| framework.pending.remove(position)) {
             let executor = ExecutorId::from(&pending.executor.executor_id);
             if pending.launch_executor == Some(true) {
                 self.send_exited(framework_id, &executor, None, ctx);

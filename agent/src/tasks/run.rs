@@ -252,7 +252,7 @@ impl Agent {
         let agent = self.agent_id();
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
         if framework.unscheduling {
-            framework.pending.push(pending);
+            framework.pending.push_back(pending);
             return;
         }
         let executor = ExecutorId::from(&pending.executor.executor_id);
@@ -271,7 +271,8 @@ impl Agent {
         }
         if let Some(framework) = self.frameworks.get_mut(framework_id) {
             framework.unscheduling = true;
-            framework.pending.push(pending);
+            // Before those that came later.
+            framework.pending.push_front(pending);
         }
         let id = framework_id.clone();
         ctx.defer(OptionFuture::from(unscheduled), move |agent, _, ctx| match vacate {
@@ -313,7 +314,6 @@ impl Agent {
     fn launch_pending(&mut self, framework_id: &FrameworkId, ctx: &mut Context<Self>) {
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
         framework.unscheduling = false;
-        let pending = std::mem::take(&mut framework.pending);
         // What was written there before may be deleted.
         let checkpointed = match self.frameworks.get(framework_id) {
             Some(framework) => self.checkpoint_framework(framework),
@@ -323,14 +323,20 @@ impl Agent {
             self.fail(error.to_string(), ctx);
             return;
         }
-        let mut waiting = pending.into_iter();
-        if let Some(first) = waiting.next() {
+        if let Some(first) = self.next_pending(framework_id) {
             self.launch(framework_id, first, ctx);
         }
-        for pending in waiting {
+        while let Some(pending) = self.next_pending(framework_id) {
             self.unschedule_or_launch(framework_id, pending, Vec::new(), ctx);
         }
         self.remove_framework_if_idle(framework_id, ctx);
+    }
+
+    /// What may be launched next. The others stay where they are: their framework is not idle, and is not removed if this
+    /// one is dropped (found by simulation: they were lost).
+    fn next_pending(&mut self, framework_id: &FrameworkId) -> Option<PendingLaunch> {
+        let framework = self.frameworks.get_mut(framework_id).filter(|framework| !framework.unscheduling)?;
+        framework.pending.pop_front()
     }
 
     fn launch(&mut self, framework_id: &FrameworkId, pending: PendingLaunch, ctx: &mut Context<Self>) {

@@ -1,13 +1,16 @@
 //! Tasks: run, killed.
 
+use std::time::Duration;
+
 use libprocess::testing::run;
 use mesos::internal::KillTaskMessage;
-use mesos::v1::TaskState::{TaskDropped, TaskFinished, TaskKilled, TaskRunning};
+use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskKilled, TaskRunning};
 use mesos::v1::executor::event::Type;
 use mesos::v1::task_status::{Reason, Source};
 use mesos::{FrameworkId, TaskId};
 
 use super::harness::*;
+use crate::containerizer::Termination;
 
 fn kill(task: &str) -> KillTaskMessage {
     KillTaskMessage {
@@ -104,13 +107,35 @@ fn a_task_whose_executor_is_not_there_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
         let world = World::registered(directory.path()).await;
         world.run_expecting(&framework(false), task("t", "e"), Some(false)).await;
-        // The framework has nothing here, so nobody is told: the master finds out by itself.
         assert!(world.containers.lock().launched.is_empty());
+        assert_eq!(world.states("t"), [TaskDropped]);
         world.run(&framework(false), task("t0", "other")).await;
         world.run_expecting(&framework(false), task("t1", "e"), Some(false)).await;
         let update = world.updates("t1").remove(0);
         assert_eq!(update.status.state(), TaskDropped);
         assert_eq!(update.status.reason(), Reason::ExecutorTerminated);
+    });
+}
+
+/// Their framework has been here before: all wait until its directories are safe from the garbage collector, and it must
+/// not be over when the first of them is dropped.
+#[test]
+fn each_of_several_tasks_whose_executor_is_not_there_is_dropped() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let info = framework(true);
+        world.run(&info, task("t", "e")).await;
+        world.end(&world.container("e"), Termination::default()).await;
+        assert_eq!(world.states("t"), [TaskFailed]);
+        world.acknowledge("t").await;
+        for id in ["t1", "t2", "t3"] {
+            world.master_goes_on(run_task(&info, task(id, "e"), Some(false)));
+        }
+        world.pass(Duration::from_secs(1)).await;
+        for id in ["t1", "t2", "t3"] {
+            assert_eq!(world.states(id), [TaskDropped], "{id}");
+        }
     });
 }
 
