@@ -7,7 +7,7 @@
 //!
 //! [`recorded`] repeats conversations that genuine Mesos had.
 //!
-//! All but [`simulation`] knows the daemons only as a user does: by their command line, their HTTP endpoints
+//! All modules but [`simulation`] know the daemons only as a user does: by their command line, their HTTP endpoints
 //! and their logs ([`chaos::promises`] reads agents' checkpoints, too).
 
 pub mod api_scheduler;

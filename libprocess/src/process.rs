@@ -59,7 +59,8 @@ pub trait Handle<M: Message>: Process {
 /// How an actor ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    /// By [`Context::terminate`] or [`crate::Address::terminate`]: after what was sent before.
+    /// By [`crate::Address::terminate`], after what was sent before; or by [`Context::terminate`], after the handler that
+    /// called it: what waited was dropped.
     Terminated,
     /// By [`crate::Address::kill`], or because its node or thread ended: what waited was dropped.
     Killed,

@@ -4,13 +4,14 @@
 //! |---|---|---|
 //! | `LeaderChanged` | the detector | leads, follows, or ends when it has lost (`leadership`) |
 //! | `CandidacyEnded` | the contender | ends (`leadership`) |
+//! | `StoodStill` | `pulse(1)` | ends: another master may lead (`leadership`) |
 //! | `MakeOffers`, `MakeInverseOffers` | the allocator | makes offers and inverse offers (`offers`, `inverse_offers`) |
 //! | `Health` | an agent's observer | marks the agent unreachable, or spares it (`agents::unreachable`) |
 //! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | (`agents`) |
 //! | `UpdateOperationStatusMessage` | an agent | notes what became of an operation (`operations`) |
 //! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework (`updates`) |
 //! | `scheduler.Call` and the messages before it | a scheduler of the first API | (`driver`) |
-//! | `Timeout` | itself, later | one of the deadlines listed there |
+//! | `Timeout` | itself, later | one of the deadlines that it lists |
 //! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks`) |
 //! | [`TakeSnapshot`] | whoever started it | answers with the state |
 //! | HTTP | schedulers, operators | `calls`, `operator`, `http` |

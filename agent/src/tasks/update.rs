@@ -2,7 +2,7 @@
 //! StatusUpdateManager, to the master, and back as an acknowledgement.
 //!
 //! ```text
-//! executor --UPDATE--> Agent: books --(terminal: after the container gave the resources back)-->
+//! executor --UPDATE--> Agent: waits for what the containerizer says of the container; books --(terminal: after the container gave the resources back)-->
 //!     StatusUpdateManager --Stored--> Agent --ACKNOWLEDGED--> executor
 //!                         --Forward-> Agent --StatusUpdateMessage--> master ... framework
 //! framework ... master --StatusUpdateAcknowledgementMessage--> Agent --> StatusUpdateManager
@@ -32,7 +32,7 @@ impl Agent {
         self.status_update(update, Origin::Agent, ctx);
     }
 
-    /// An update enters the books.
+    /// An update has come: it is checked, and waits until it is known what it says of its container.
     pub(crate) fn status_update(
         &mut self,
         mut update: StatusUpdate,

@@ -4,6 +4,7 @@ use mesos::v1::{self, ExecutorInfo, executor_info::Type};
 use mesos::validation::validate_command;
 use mesos::{ExecutorId, Resources};
 
+use super::same_executor::is_same_but_resources;
 use super::{Checked, Invalid, container, id, refuse_if, resource};
 use crate::cluster::{Agent, Executor, Framework};
 
@@ -90,13 +91,10 @@ pub fn validate_launch(
     }
 }
 
-/// Whether a running executor is the one described; the order of resources does not matter.
+/// Whether a running executor is the one described.
 fn is_same(existing: &Executor, info: &ExecutorInfo, resources: &Resources) -> bool {
-    if existing.info == *info {
-        return true;
-    }
-    let stripped = |info: &ExecutorInfo| ExecutorInfo { resources: Vec::new(), ..info.clone() };
-    existing.resources == *resources && stripped(&existing.info) == stripped(info)
+    existing.info == *info
+        || (existing.resources == *resources && is_same_but_resources(&existing.info, info))
 }
 
 fn incompatible(existing: &ExecutorInfo, new: &ExecutorInfo) -> Invalid {

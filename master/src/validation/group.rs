@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use mesos::v1::{self, container_info, executor_info, health_check};
 use mesos::{ExecutorId, ResourceQuantities, Resources, Scalar};
 
+use super::same_executor::is_same_but_resources;
 use super::{Checked, Invalid, executor, refuse_if, refuse_if_with, resource, task};
 use crate::cluster::{Agent, Framework};
 
@@ -104,8 +105,13 @@ fn validate_executor(
         info.container.as_ref().is_some_and(|container| container.r#type() == container_info::Type::Docker);
     refuse_if(docker, "Docker ContainerInfo is not supported on the executor")?;
     let id = &info.executor_id.value;
+    let is_other = |executor: &v1::ExecutorInfo| {
+        executor != info
+            && !(is_same_but_resources(executor, info)
+                && Resources::from_valid_protos(&executor.resources) == resources)
+    };
     for task in &group.tasks {
-        refuse_if_with(task.executor.as_ref().is_some_and(|executor| executor != info), || {
+        refuse_if_with(task.executor.as_ref().is_some_and(is_other), || {
             format!("The `ExecutorInfo` of task '{}' is different from executor '{id}'", task.task_id.value)
         })?;
     }

@@ -17,6 +17,7 @@ pub mod operation;
 pub mod operator;
 pub mod quota;
 pub mod resource;
+mod same_executor;
 pub mod task;
 
 /// Why something was refused, in upstream's words.
