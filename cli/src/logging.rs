@@ -36,7 +36,7 @@ pub(crate) fn start_with_file(
     Ok(start_to(level, quiet, format, Some(file)))
 }
 
-/// Starts logging at this level (upstream's names; `quiet` logs nothing), and returns what changes the level
+/// Starts logging at this level (upstream's names; `quiet` writes nothing to standard error), and returns what changes the level
 /// later. A second call in one process changes nothing.
 pub(crate) fn start(level: &str, quiet: bool, format: LogFormat) -> LogControl {
     start_to(level, quiet, format, None)
@@ -48,9 +48,9 @@ pub(crate) fn start_tool(level: &str) {
 }
 
 fn start_to(level: &str, quiet: bool, format: LogFormat, file: Option<File>) -> LogControl {
-    let level = if quiet { LevelFilter::OFF } else { level_of(level) };
+    let level = if quiet && file.is_none() { LevelFilter::OFF } else { level_of(level) };
     let (filter, handle) = reload::Layer::new(level);
-    let to_standard_error = lines(format, std::io::stderr, std::io::stderr().is_terminal());
+    let to_standard_error = (!quiet).then(|| lines(format, std::io::stderr, std::io::stderr().is_terminal()));
     let to_file = file.map(|file| lines(format, Arc::new(file), false));
     // It calls it an error of ours when a client sends what is no HTTP.
     let ours = filter_fn(|metadata| !metadata.target().starts_with("actix_http"));
