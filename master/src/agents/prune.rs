@@ -9,6 +9,7 @@ use libprocess::Context;
 use mesos::tasks::time_info;
 use mesos::{AgentId, v1};
 
+use super::reregister::forget_unreachable_tasks;
 use crate::cluster::Ordered;
 use crate::master::Master;
 use crate::registrar::Operation;
@@ -38,6 +39,8 @@ pub(crate) fn prune(master: &mut Master, ctx: &mut Context<Master>) {
             if !master.agents.marking_unreachable.contains(agent) {
                 if master.cluster.agent(agent).is_none() {
                     master.cluster.forget_activation(agent);
+                    // Their ids may be used again, and nobody is shown them.
+                    forget_unreachable_tasks(master, agent);
                 }
                 master.cluster.forget_unreachable_agent(agent);
             }

@@ -221,7 +221,7 @@ fn add(
     add_executors(master, &id, brought.executors);
     add_tasks(master, &id, &pid, brought.tasks, ctx);
     if !awaited {
-        forget_unreachable(master, &id);
+        forget_unreachable_tasks(master, &id);
     }
     add_completed(master, &id, brought.completed);
     if let Some(agent) = master.cluster.agent(&id) {
@@ -302,7 +302,7 @@ fn add_tasks(
 }
 
 /// None of the agent's tasks is unreachable any more.
-fn forget_unreachable(master: &mut Master, agent: &AgentId) {
+pub(super) fn forget_unreachable_tasks(master: &mut Master, agent: &AgentId) {
     for framework in master.cluster.frameworks_with_unreachable_tasks(agent) {
         master.cluster.forget_past_of(&framework, agent, &[]);
     }

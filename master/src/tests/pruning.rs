@@ -127,6 +127,9 @@ fn an_agent_that_was_forgotten_returns_with_its_tasks() {
         lose(&agent, &mut scheduler).await;
         tokio::time::sleep(15 * MINUTE).await;
         assert!(!shelf.has("unreachable", &agent.id()) && !shelf.has("agent", &agent.id()));
+        // Nobody is shown what ran there, and its id may be used again (upstream: `_doRegistryGc`).
+        assert_eq!(listed(&cluster, "frameworks", "unreachable_tasks").await, [""; 0]);
+        assert_eq!(cluster.metric("master/tasks_unreachable"), 0.0);
         let task = reported(&agent, &scheduler.id, TaskState::TaskRunning);
         bring_back(&agent, &scheduler.id, vec![task]).await;
         let status = scheduler.status().await;
