@@ -26,6 +26,13 @@ pub(crate) fn lose(
             master.send(&framework, events::operation_update(lost), ctx);
         }
         master.cluster.remove_operation(agent, uuid);
-        master.metrics.operations.removed(operation.info.r#type(), operation.latest_status.state());
+        let (kind, was) = (operation.info.r#type(), operation.latest_status.state());
+        match outcome {
+            // It is over, and is counted for ever.
+            Some((gone @ OperationState::OperationGoneByOperator, _)) => {
+                master.metrics.operations.changed(kind, was, gone);
+            }
+            _ => master.metrics.operations.removed(kind, was),
+        }
     }
 }
