@@ -106,7 +106,7 @@ pub(crate) enum Timeout {
         known: usize,
     },
     /// An agent's turn to be removed has come (`--agent_removal_rate_limit`).
-    Removal(agents::unreachable::Removal),
+    Removal,
     /// A framework's stream wants its next heartbeat.
     Heartbeat(FrameworkId, uuid::Uuid),
     /// The same, of an operator.
@@ -400,7 +400,7 @@ fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
             agents::unreachable::reregistration_timed_out(master, &agent, ctx);
         }
         Timeout::Recovery { known } => agents::unreachable::recovery_timed_out(master, known, ctx),
-        Timeout::Removal(removal) => agents::unreachable::removal_due(master, removal, ctx),
+        Timeout::Removal => agents::unreachable::take_turns(master, ctx),
         Timeout::Heartbeat(framework, stream) => {
             frameworks::stream::heartbeat(master, framework, stream, ctx);
         }

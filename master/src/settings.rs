@@ -11,7 +11,9 @@ use std::time::Duration;
 use allocator::SorterKind;
 use allocator::core::constraints::RegexLimits;
 use election::{EtcdUrl, ZooKeeperUrl};
-use mesos::settings::{Declared, LogFormat, Policy, ProtoJson, SettingValue, Unsupported, Values, within};
+use mesos::settings::{
+    Declared, DisabledEndpoints, LogFormat, Policy, ProtoJson, SettingValue, Unsupported, Values, within,
+};
 use mesos::{bytes, duration, roles, v1};
 
 use crate::agents::limiter::RemovalLimiter;
@@ -40,7 +42,7 @@ mesos::settings! {
             /// Find out the host name from the address, if none is given. Off: use the address itself.
             hostname_lookup: bool = true,
             /// Paths that are answered with 403, as JSON: {"disabled_endpoints": {"paths": ["/files/browse"]}}.
-            firewall_rules: Option<serde_json::Value>,
+            firewall_rules: Option<DisabledEndpoints>,
         }
         "Election" {
             /// ZooKeeper or etcd that elects one of several masters: zk://host1:port1,host2:port2/path, or
@@ -109,7 +111,7 @@ mesos::settings! {
             /// Weights of roles, like 'web=2,batch=1'. Used only if the registry has none.
             weights: Weights = Weights::default(),
             /// After how long an offer that is not answered is taken back; never if unset.
-            offer_timeout: Option<Duration>,
+            offer_timeout: Option<Duration> => |timeout| longer_than_nothing(*timeout),
         }
         "Allocation" {
             /// How often all agents are looked at.
@@ -241,6 +243,14 @@ fn at_least_ten_minutes(timeout: &Duration) -> Result<(), String> {
     match *timeout >= MIN_AGENT_REREGISTER_TIMEOUT {
         true => Ok(()),
         false => Err("expected at least 10mins".to_owned()),
+    }
+}
+
+/// Upstream: `Master::initialize`. An offer that ends as it is made could not be used.
+fn longer_than_nothing(timeout: Option<Duration>) -> Result<(), String> {
+    match timeout {
+        Some(Duration::ZERO) => Err("expected more than 0".to_owned()),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -471,7 +481,7 @@ impl Settings {
         PingLimits { interval: self.agent_ping_timeout, missed: self.max_agent_ping_timeouts }
     }
 
-    pub(crate) fn removal_limiter(&self) -> Option<RemovalLimiter> {
+    pub(crate) fn removal_limiter<T>(&self) -> Option<RemovalLimiter<T>> {
         self.agent_removal_rate_limit.map(|rate| RemovalLimiter::new(rate.count, rate.period))
     }
 
@@ -515,9 +525,7 @@ impl Settings {
 
     /// Paths that are answered with 403.
     pub fn disabled_paths(&self) -> Vec<String> {
-        let rules = self.firewall_rules.as_ref();
-        let paths = rules.and_then(|rules| rules.get("disabled_endpoints")?.get("paths")?.as_array());
-        paths.into_iter().flatten().filter_map(|path| path.as_str().map(str::to_owned)).collect()
+        self.firewall_rules.as_ref().map_or_else(Vec::new, |rules| rules.0.clone())
     }
 }
 
@@ -626,7 +634,7 @@ mod tests {
         assert_eq!(settings.ping_limits().total(), Duration::from_secs(50));
         assert_eq!(settings.recovery_agent_removal_limit, Percentage(20.0));
         assert_eq!(settings.weights.0.get("b"), Some(&0.5));
-        assert!(settings.removal_limiter().is_some());
+        assert!(settings.removal_limiter::<()>().is_some());
         assert!(!settings.root_submissions);
         assert_eq!(settings.allocator_options().role_sorter, SorterKind::Random);
         assert_eq!(settings.allocator_options().framework_sorter, SorterKind::Drf);
@@ -654,6 +662,9 @@ mod tests {
             ("--recovery_agent_removal_limit=120%", "recovery_agent_removal_limit"),
             ("--prot=1", "prot"),
             ("--role_sorter=fair", "drf or random"),
+            ("--offer_timeout=0secs", "more than 0"),
+            (r#"--firewall_rules={"disabled_endpoints":{"paths":"/files/browse"}}"#, "firewall_rules"),
+            (r#"--firewall_rules=["/teardown"]"#, "firewall_rules"),
         ] {
             let message = from(&[flag]).unwrap_err();
             assert!(message.contains(said), "{flag}: {message}");

@@ -8,11 +8,11 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mesos::settings::{self, LogFormat, ProtoJson};
+use mesos::settings::{self, DisabledEndpoints, LogFormat, ProtoJson};
 use mesos::v1::DomainInfo;
 
 pub use unsupported::UNSUPPORTED;
-pub use values::{Containers, DisabledEndpoints, Master, Recover, Variables};
+pub use values::{Containers, Master, Recover, Variables};
 
 use crate::recovery::compatible::Policy;
 

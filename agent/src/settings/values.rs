@@ -134,27 +134,6 @@ impl SettingValue for Variables {
     }
 }
 
-/// Paths that are answered with 403.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DisabledEndpoints(pub Vec<String>);
-
-impl SettingValue for DisabledEndpoints {
-    const PLACEHOLDER: &'static str = "JSON";
-    const ALLOWED: &'static str = "{\"disabled_endpoints\": {\"paths\": [...]}}";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let paths = value.pointer("/disabled_endpoints/paths").and_then(Value::as_array);
-        let paths = paths.ok_or_else(String::new)?;
-        let texts = paths.iter().map(|path| path.as_str().map(str::to_owned));
-        texts.collect::<Option<Vec<_>>>().map(DisabledEndpoints).ok_or_else(String::new)
-    }
-
-    fn print(&self) -> Option<String> {
-        Some(serde_json::json!({ "disabled_endpoints": { "paths": self.0 } }).to_string())
-    }
-}
-
 /// Checks that a text, if there is one, is an IP address.
 pub(super) fn address(text: Option<&str>) -> Result<(), String> {
     match text.map(str::parse::<IpAddr>) {

@@ -1,27 +1,50 @@
 //! How fast agents may be removed (`--agent_removal_rate_limit`), so that an operator has time to act
 //! when a network failure makes many agents look dead. Pure: time is an argument.
+//!
+//! Whoever waits and is not to be removed any more costs nothing (upstream: permits that are discarded, in
+//! `RateLimiterProcess`): when the network is whole again, an agent that really dies does not wait behind all that had
+//! seemed to.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Spaces removals evenly.
+/// Spaces removals evenly, in the order in which they were asked for.
 #[derive(Debug, Clone)]
-pub struct RemovalLimiter {
+pub struct RemovalLimiter<T> {
     spacing: Duration,
     /// When the next removal may happen, as the node's elapsed time.
     next: Duration,
+    waiting: VecDeque<T>,
 }
 
-impl RemovalLimiter {
+impl<T> RemovalLimiter<T> {
     /// At most `removals` in each `period`.
     pub fn new(removals: u32, period: Duration) -> Self {
-        Self { spacing: period / removals.max(1), next: Duration::ZERO }
+        Self { spacing: period / removals.max(1), next: Duration::ZERO, waiting: VecDeque::new() }
     }
 
-    /// Takes the next permit; how long to wait for it.
-    pub fn acquire(&mut self, now: Duration) -> Duration {
-        let at = self.next.max(now);
-        self.next = at + self.spacing;
-        at - now
+    /// A removal waits for its turn.
+    pub fn wait(&mut self, removal: T) {
+        self.waiting.push_back(removal);
+    }
+
+    /// The removal whose turn it is now, if it is anybody's. Those that are not wanted any more are passed over.
+    pub fn take(&mut self, now: Duration, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
+        if now < self.next {
+            return None;
+        }
+        while let Some(removal) = self.waiting.pop_front() {
+            if is_wanted(&removal) {
+                self.next = now + self.spacing;
+                return Some(removal);
+            }
+        }
+        None
+    }
+
+    /// How long until the next turn; `None` if nobody waits for it.
+    pub fn next_turn(&self, now: Duration) -> Option<Duration> {
+        (!self.waiting.is_empty()).then(|| self.next.saturating_sub(now))
     }
 }
 
@@ -29,12 +52,39 @@ impl RemovalLimiter {
 mod tests {
     use super::*;
 
+    const fn second(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
     fn removals_are_spaced_evenly() {
-        let mut limiter = RemovalLimiter::new(2, Duration::from_secs(60));
-        let now = Duration::from_secs(100);
-        let waits: Vec<u64> = (0..3).map(|_| limiter.acquire(now).as_secs()).collect();
-        assert_eq!(waits, [0, 30, 60]);
-        assert_eq!(limiter.acquire(Duration::from_secs(1000)).as_secs(), 0);
+        let mut limiter = RemovalLimiter::new(2, second(60));
+        for agent in ["a", "b", "c"] {
+            limiter.wait(agent);
+        }
+        let mut taken = Vec::new();
+        let mut now = second(100);
+        while let Some(wait) = limiter.next_turn(now) {
+            now += wait;
+            taken.push((limiter.take(now, |_| true).unwrap(), now.as_secs()));
+            assert_eq!(limiter.take(now, |_| true), None);
+        }
+        assert_eq!(taken, [("a", 100), ("b", 130), ("c", 160)]);
+        limiter.wait("d");
+        assert_eq!(limiter.next_turn(second(1000)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn those_that_are_spared_cost_nothing() {
+        let mut limiter = RemovalLimiter::new(1, second(600));
+        for agent in 0..200 {
+            limiter.wait(agent);
+        }
+        assert_eq!(limiter.take(second(0), |_| true), Some(0));
+        // All others answer again.
+        assert_eq!(limiter.take(second(600), |_| false), None);
+        assert_eq!(limiter.next_turn(second(600)), None);
+        limiter.wait(7);
+        assert_eq!(limiter.take(second(700), |_| true), Some(7));
     }
 }

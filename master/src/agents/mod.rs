@@ -44,6 +44,7 @@ use mesos::{AgentId, v1};
 use self::limiter::RemovalLimiter;
 use self::observer::{AgentObserver, Connection, PingLimits};
 use self::reregister::Report;
+use self::unreachable::Removal;
 use crate::frameworks::events;
 use crate::master::Master;
 use crate::settings::Settings;
@@ -61,11 +62,13 @@ pub(crate) struct Agents {
     pub(crate) removing: BTreeSet<AgentId>,
     /// Agents that wait for the registry to be gone.
     pub(crate) marking_gone: BTreeSet<AgentId>,
-    /// Unhealthy agents whose turn to be marked unreachable has not come, with the timer of it.
-    pub(crate) unhealthy: IndexMap<AgentId, Timer, FixedState>,
+    /// Unhealthy agents whose turn to be marked unreachable has not come.
+    pub(crate) unhealthy: BTreeSet<AgentId>,
     /// Disconnected agents, with the timer of their return.
     pub(crate) reregistration_timers: IndexMap<AgentId, Timer, FixedState>,
-    pub(crate) limiter: Option<RemovalLimiter>,
+    pub(crate) limiter: Option<RemovalLimiter<Removal>>,
+    /// Whether a timer runs to the limiter's next turn.
+    pub(crate) awaits_turn: bool,
     observers: IndexMap<AgentId, Address<AgentObserver>, FixedState>,
 }
 
@@ -78,9 +81,10 @@ impl Agents {
             marking_unreachable: BTreeSet::new(),
             removing: BTreeSet::new(),
             marking_gone: BTreeSet::new(),
-            unhealthy: IndexMap::default(),
+            unhealthy: BTreeSet::new(),
             reregistration_timers: IndexMap::default(),
             limiter: settings.removal_limiter(),
+            awaits_turn: false,
             observers: IndexMap::default(),
         }
     }
@@ -112,8 +116,8 @@ impl Agents {
         if let Some(observer) = self.observers.swap_remove(agent) {
             observer.kill();
         }
-        let timers = [self.unhealthy.swap_remove(agent), self.reregistration_timers.swap_remove(agent)];
-        for timer in timers.into_iter().flatten() {
+        self.unhealthy.remove(agent);
+        if let Some(timer) = self.reregistration_timers.swap_remove(agent) {
             ctx.cancel(timer);
         }
     }

@@ -5,6 +5,8 @@
 //! partition-aware, TASK_LOST for others; they may be running all the same, and are what they are when
 //! the agent returns.
 
+use std::time::Duration;
+
 use libprocess::Context;
 use mesos::sabotage::{Bug, is_on};
 use mesos::tasks::time_info;
@@ -38,12 +40,11 @@ enum Cause {
 pub(crate) fn health_changed(master: &mut Master, message: Health, ctx: &mut Context<Master>) {
     let Health { agent, healthy } = message;
     if !healthy {
-        if !master.agents.unhealthy.contains_key(&agent) {
+        if master.agents.unhealthy.insert(agent.clone()) {
             schedule(master, Removal { agent, cause: Cause::Unhealthy }, ctx);
         }
-    } else if let Some(timer) = master.agents.unhealthy.swap_remove(&agent) {
+    } else if master.agents.unhealthy.remove(&agent) {
         tracing::info!(agent_id = %agent, "the agent answers again; it is not marked unreachable");
-        ctx.cancel(timer);
         master.metrics.slave_unreachable_canceled.increment();
     }
 }
@@ -74,27 +75,46 @@ pub(crate) fn recovery_timed_out(master: &mut Master, known: usize, ctx: &mut Co
 /// Marks the agent unreachable when the rate limit allows it: at once without a limit.
 fn schedule(master: &mut Master, removal: Removal, ctx: &mut Context<Master>) {
     master.metrics.slave_unreachable_scheduled.increment();
-    let now = ctx.node().elapsed();
-    let wait = master.agents.limiter.as_mut().map(|limiter| limiter.acquire(now));
-    match wait.filter(|wait| !wait.is_zero()) {
+    match &mut master.agents.limiter {
         None => removal_due(master, removal, ctx),
-        Some(wait) => {
-            tracing::info!(agent_id = %removal.agent, ?wait, "the agent will be marked unreachable");
-            let timer = ctx.after(wait, Timeout::Removal(removal.clone()));
-            if removal.cause == Cause::Unhealthy {
-                master.agents.unhealthy.insert(removal.agent, timer);
+        Some(limiter) => {
+            tracing::info!(agent_id = %removal.agent, "the agent will be marked unreachable in its turn");
+            limiter.wait(removal);
+            if !master.agents.awaits_turn {
+                take_turns(master, ctx);
             }
         }
     }
 }
 
+/// Marks those agents unreachable whose turn has come, and waits for the next turn.
+pub(crate) fn take_turns(master: &mut Master, ctx: &mut Context<Master>) {
+    let now = ctx.node().elapsed();
+    while let Some(removal) = next_removal(master, now) {
+        removal_due(master, removal, ctx);
+    }
+    let wait = master.agents.limiter.as_ref().and_then(|limiter| limiter.next_turn(now));
+    master.agents.awaits_turn = wait.is_some();
+    if let Some(wait) = wait {
+        ctx.after(wait, Timeout::Removal);
+    }
+}
+
+fn next_removal(master: &mut Master, now: Duration) -> Option<Removal> {
+    let agents = &mut master.agents;
+    let unhealthy = &agents.unhealthy;
+    let is_wanted =
+        |removal: &Removal| removal.cause != Cause::Unhealthy || unhealthy.contains(&removal.agent);
+    agents.limiter.as_mut()?.take(now, is_wanted)
+}
+
 /// Its turn has come, unless it has come back.
-pub(crate) fn removal_due(master: &mut Master, removal: Removal, ctx: &mut Context<Master>) {
+fn removal_due(master: &mut Master, removal: Removal, ctx: &mut Context<Master>) {
     let Removal { agent, cause } = removal;
     let timeout = mesos::duration::format(master.settings.agent_reregister_timeout);
     let message = match cause {
         Cause::Unhealthy => {
-            master.agents.unhealthy.swap_remove(&agent);
+            master.agents.unhealthy.remove(&agent);
             "health check timed out".to_owned()
         }
         Cause::Disconnected => {

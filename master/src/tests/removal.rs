@@ -80,6 +80,39 @@ fn agents_that_fail_their_pings_are_marked_as_the_rate_limit_permits() {
     });
 }
 
+/// Upstream: `RateLimiterProcess` passes over permits that were discarded.
+#[test]
+fn an_agent_that_dies_does_not_wait_behind_those_that_only_seemed_to() {
+    testing::run(async {
+        let settings = Settings {
+            agent_removal_rate_limit: Some(Rate { count: 1, period: Duration::from_secs(600) }),
+            ..Settings::default()
+        };
+        let cluster = Cluster::with(settings).await;
+        let mut agents = Vec::new();
+        for _ in 0..10 {
+            agents.push(cluster.agent("disk:1").await);
+        }
+        let mut scheduler = cluster.subscribe(info()).await;
+        for agent in &agents {
+            *agent.healthy.lock() = false;
+        }
+        scheduler.next_of(Type::Failure).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(cluster.metric("master/slave_unreachable_scheduled"), 10.0);
+        for agent in &agents {
+            *agent.healthy.lock() = true;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(cluster.metric("master/slave_unreachable_canceled"), 9.0);
+        // One of them dies, and its turn is the next.
+        *agents[9].healthy.lock() = false;
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(600)).await, 1);
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(3600)).await, 0);
+        assert_eq!(cluster.get("/slaves").await["slaves"].as_array().unwrap().len(), 8);
+    });
+}
+
 /// Upstream: `MasterTest.RateLimitRecoveredSlaveRemoval`, `MasterTest.CancelRecoveredSlaveRemoval`,
 /// `MasterTest.RecoveredSlaveReregisters`.
 #[test]

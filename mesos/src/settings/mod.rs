@@ -46,7 +46,7 @@ mod value;
 pub use declare::{Declared, Setting, printed_default};
 pub use error::{Origin, SettingsError};
 pub use load::{Check, Loaded, Outcome, Policy, Sources, Unsupported, Values, load};
-pub use value::{LogFormat, ProtoJson, SettingValue, within};
+pub use value::{DisabledEndpoints, LogFormat, ProtoJson, SettingValue, within};
 
 #[cfg(test)]
 mod tests;

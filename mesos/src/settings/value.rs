@@ -201,6 +201,28 @@ impl<M: crate::Message + serde::Serialize> SettingValue for ProtoJson<M> {
     }
 }
 
+/// Paths that are answered with 403 (`--firewall_rules`; upstream: the message `Firewall`). What is written otherwise stops
+/// the start: who closes a path must know that it is closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DisabledEndpoints(pub Vec<String>);
+
+impl SettingValue for DisabledEndpoints {
+    const PLACEHOLDER: &'static str = "JSON";
+    const ALLOWED: &'static str = "{\"disabled_endpoints\": {\"paths\": [...]}}";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let paths = value.pointer("/disabled_endpoints/paths").and_then(serde_json::Value::as_array);
+        let paths = paths.ok_or_else(String::new)?;
+        let texts = paths.iter().map(|path| path.as_str().map(str::to_owned));
+        texts.collect::<Option<Vec<_>>>().map(DisabledEndpoints).ok_or_else(String::new)
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(serde_json::json!({ "disabled_endpoints": { "paths": self.0 } }).to_string())
+    }
+}
+
 /// How a log is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum LogFormat {
