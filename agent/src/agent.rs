@@ -16,7 +16,7 @@
 //! | `POST /api/v1/executor`, [`ExecutorCall`] | executors | `executors/api.rs`, `executors/subscribe.rs` |
 //! | `Heartbeat` | its own clock | `executors/subscribe.rs` |
 //! | `ReregistrationOverdue` | its own clock | `recovery/recover.rs` |
-//! | `GET /state`, `/flags`, `/health`, `/containers`, `/monitor/statistics`; `POST /api/v1` | anybody | `http/` |
+//! | `GET /state`, `/flags`, `/health`, `/containers`, `/monitor/statistics`, `/containerizer/debug`; `POST /api/v1` | anybody | `http/` |
 //! | `RefreshGauges` | its own clock | `metrics.rs` |
 //! | `CheckDisk` | its own clock | `housekeeping.rs` |
 //!

@@ -280,15 +280,6 @@ impl Agent {
         v1::Uuid { value: self.resource_version.as_bytes().to_vec() }
     }
 
-    /// Whether a master that sends something for this agent's resources knows them as they are. One that does not say is
-    /// believed.
-    pub(crate) fn is_current(&self, believed: Option<&internal::ResourceVersionUuid>) -> bool {
-        believed.is_none_or(|version| {
-            let uuid = &version.uuid.value;
-            uuid.is_empty() || uuid == self.resource_version.as_bytes()
-        })
-    }
-
     /// What the master may not know yet of this agent's resources. It is sent after every
     /// (re-)registration, as every agent that can have resource providers does.
     fn send_resource_update(&mut self, id: &AgentId, ctx: &mut Context<Self>) {

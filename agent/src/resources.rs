@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use libprocess::disk::Disk;
+use mesos::internal::ResourceVersionUuid;
 use mesos::{ResourceError, Resources};
 
 const MEGABYTE: u64 = 1 << 20;
@@ -80,8 +81,17 @@ fn names(given: &str) -> Vec<String> {
     given.split(';').map(name).collect()
 }
 
+/// Whether a master knows the agent's resources as they are: `believed` are the versions that it sends with what it wants
+/// done with them. One that does not say is believed.
+pub(crate) fn versions_agree(ours: uuid::Uuid, believed: &[ResourceVersionUuid]) -> bool {
+    let of_agent = believed.iter().find(|version| version.resource_provider_id.is_none());
+    of_agent.is_none_or(|version| version.uuid.value.is_empty() || version.uuid.value == ours.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
+    use mesos::v1;
+
     use super::*;
 
     const HOST: Host = Host { cpus: 2, memory: 8 * GIGABYTE, disk: 100 * GIGABYTE };
@@ -123,5 +133,17 @@ mod tests {
     fn this_host_has_something() {
         let host = Host::probe(&libprocess::disk::HostDisk, Path::new("/"));
         assert!(host.cpus > 0 && host.memory > 0 && host.disk > 0, "{host:?}");
+    }
+
+    #[test]
+    fn a_master_with_an_old_view_of_the_resources_is_recognised() {
+        let ours = uuid::Uuid::from_u128(1);
+        let version = |uuid: u128| ResourceVersionUuid {
+            resource_provider_id: None,
+            uuid: v1::Uuid { value: uuid::Uuid::from_u128(uuid).as_bytes().to_vec() },
+        };
+        assert!(versions_agree(ours, &[]));
+        assert!(versions_agree(ours, &[version(1)]));
+        assert!(!versions_agree(ours, &[version(2)]));
     }
 }

@@ -26,9 +26,9 @@
 //! maintenance, in one `MakeInverseOffers`.
 //!
 //! **When it runs.** Upstream's events wait for nothing, but what came back waits for the interval, up to
-//! a second. Here both are served within milliseconds (`PAUSE`), by one run for all events that wait in the queue: an event
-//! marks agents, and asks for a run unless one is asked for already. What was declined is not marked; it
-//! waits for the interval, or a framework that refuses for 0 seconds would be offered the same again as
+//! a second. Here both are served within milliseconds (`PAUSE`), by one run for all events that wait in the
+//! queue: an event marks agents, and asks for a run unless one is asked for already. What was declined is not
+//! marked; it waits for the interval, or a framework that refuses for 0 seconds would be offered the same again as
 //! fast as messages travel.
 //!
 //! It decides nothing itself (the core does), and knows neither tasks nor offers.

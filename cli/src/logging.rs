@@ -36,8 +36,8 @@ pub(crate) fn start_with_file(
     Ok(start_to(level, quiet, format, Some(file)))
 }
 
-/// Starts logging at this level (upstream's names; `quiet` writes nothing to standard error), and returns what changes the level
-/// later. A second call in one process changes nothing.
+/// Starts logging at this level (upstream's names; `quiet` writes nothing to standard error), and returns what changes
+/// the level later. A second call in one process changes nothing.
 pub(crate) fn start(level: &str, quiet: bool, format: LogFormat) -> LogControl {
     start_to(level, quiet, format, None)
 }

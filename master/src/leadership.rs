@@ -33,6 +33,7 @@ pub(crate) struct Leadership {
     recovered: bool,
     /// Whether this process has stood still since it was elected, if others could lead since.
     watch: Option<Watch>,
+    /// Notes that it runs, for the watch.
     pulse: Option<Address<Pulse>>,
 }
 

@@ -43,13 +43,10 @@ pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<M
 /// Whether an agent has as many executors as `--max_executors_per_agent` allows, or more. A task that brings no executor
 /// of its own is none to the master. (Upstream asks this only if it is built with the port mapping isolator.)
 fn is_full(master: &Master, agent: &AgentId) -> bool {
-    let (Some(most), Some(agent)) = (master.settings.max_executors_per_agent, master.cluster.agent(agent))
-    else {
-        return false;
-    };
-    let full = agent.executors.size() >= most;
+    let Some(most) = master.settings.max_executors_per_agent else { return false };
+    let full = master.cluster.agent(agent).is_some_and(|agent| agent.executors.size() >= most);
     if full {
-        tracing::info!(agent_id = %agent.id, most, "not offering an agent that has its maximum of executors");
+        tracing::info!(agent_id = %agent, most, "not offering an agent that has its maximum of executors");
     }
     full
 }

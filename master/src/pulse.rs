@@ -1,9 +1,10 @@
 //! Notes that this process runs, so that a leader that was stopped knows it before it answers anybody.
 //!
-//! Who is stopped (SIGSTOP, a machine that is suspended) for longer than a session with the group of masters lives has
-//! been deposed meanwhile. The group will say so, but not at once. What others have asked waits in the connections, and
-//! would be answered from books that are old: that a task is gone which runs under the next leader (found by simulation;
-//! upstream answers).
+//! Who is stopped (SIGSTOP, a machine that stands still) for longer than a session with the group of masters lives has
+//! been deposed meanwhile. The session counts its own time (`election`), but its end comes to the master as a message,
+//! behind what others have asked meanwhile: that would be answered from books that are old, that a task is gone, say,
+//! which runs under the next leader (found by simulation; upstream answers). How long a session lives is taken from
+//! `--zk_session_timeout`; of one that ZooKeeper has agreed to for less, a shorter stop is not seen here.
 //!
 //! | receives | from | does |
 //! |---|---|---|
@@ -33,7 +34,6 @@ messages! { Beat; StoodStill; }
 pub(crate) struct Pulse {
     watch: Watch,
     master: Recipient<StoodStill>,
-    told: bool,
 }
 
 /// Says whether the process has stood still; for the master, before it answers.
@@ -60,7 +60,7 @@ pub(crate) fn watch(
 ) -> (Watch, Address<Pulse>) {
     let watch = Watch { node: node.clone(), limit: session_timeout + INTERVAL, shared: Arc::default() };
     watch.note();
-    let pulse = Pulse { watch: watch.clone(), master, told: false };
+    let pulse = Pulse { watch: watch.clone(), master };
     (watch, node.spawn_numbered(pulse))
 }
 
@@ -74,7 +74,6 @@ impl Watch {
         self.shared.stopped.load(Ordering::Acquire)
     }
 
-    /// In this order: who looks in between sees the stop.
     fn note(&self) {
         let now = u64::try_from(self.node.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.shared.noted.store(now, Ordering::Release);
@@ -90,12 +89,13 @@ impl Process for Pulse {
 }
 
 impl Handle<Beat> for Pulse {
-    fn handle(&mut self, _: Beat, _: &Pid, _: &mut Context<Self>) {
-        let stood_still = self.watch.has_stood_still();
-        self.watch.note();
-        if stood_still && !self.told {
-            self.told = true;
+    fn handle(&mut self, _: Beat, _: &Pid, ctx: &mut Context<Self>) {
+        // First: a stop that was noted over would be forgotten.
+        if self.watch.has_stood_still() {
             self.master.tell(StoodStill);
+            ctx.terminate();
+        } else {
+            self.watch.note();
         }
     }
 }

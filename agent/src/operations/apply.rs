@@ -15,6 +15,7 @@ use v1::offer::Operation;
 
 use super::{uuid_of, uuid_proto};
 use crate::agent::{Agent, Phase};
+use crate::resources::versions_agree;
 
 impl Handle<ApplyOperationMessage> for Agent {
     fn handle(&mut self, message: ApplyOperationMessage, from: &Pid, ctx: &mut Context<Self>) {
@@ -29,7 +30,7 @@ impl Handle<ApplyOperationMessage> for Agent {
         }
         // Nor is one that an earlier life of this master has sent, and that comes only now: it is for resources as they were
         // before (found by simulation).
-        if !self.is_current(Some(&message.resource_version_uuid)) {
+        if !versions_agree(self.resource_version, std::slice::from_ref(&message.resource_version_uuid)) {
             tracing::warn!("ignoring an operation for an earlier version of the agent's resources");
             return;
         }

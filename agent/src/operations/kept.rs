@@ -138,6 +138,9 @@ mod tests {
             for (steps, seed) in (0..50).flat_map(|steps| (0..4).map(move |seed| (steps, seed))) {
                 let disk = SimulatedDisk::new(seed, SystemTime::UNIX_EPOCH);
                 write(&disk.mount(), &paths, &Resources::default(), from).unwrap();
+                if from == &before {
+                    disk.mount().write(&of("a").join("data"), b"x", Durability::Host).unwrap();
+                }
                 disk.kill_after(steps, false, |_| {});
                 let written = write(&disk.mount(), &paths, &from.resources, to);
                 disk.spare();

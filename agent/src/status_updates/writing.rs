@@ -3,8 +3,8 @@
 //! They go into the [`journal`] in groups: while one is being written and synced, the next one gathers,
 //! and it begins before what follows from the first is done. One thing is done to the journal at a time, on a thread for
 //! what blocks. Beside it, on other threads: the tasks' own logs are written, since hundreds of files take longer than a
-//! sync, only a few with each group, or they would take the processor time that the groups need; and the whole file system is synced
-//! before old segments are removed.
+//! sync, only a few with each group, or they would take the processor time that the groups need; and the whole file
+//! system is synced before old segments are removed.
 //!
 //! | receives | from | does |
 //! |---|---|---|

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures::future::OptionFuture;
 use libprocess::{Context, Handle, Pid};
-use mesos::internal::{ResourceVersionUuid, RunTaskGroupMessage, RunTaskMessage};
+use mesos::internal::{RunTaskGroupMessage, RunTaskMessage};
 use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, v1};
 use v1::task_status::Reason;
 
@@ -23,6 +23,7 @@ use crate::executors::executor::{
 };
 use crate::recovery::checkpoint::{self, Durability};
 use crate::recovery::paths::UpdatesPath;
+use crate::resources::versions_agree;
 use crate::status_updates::manager::{Vacate, Vacated};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
@@ -81,11 +82,6 @@ fn place(executor: Option<ExecutorPhase>, launch_executor: Option<bool>, command
     }
 }
 
-/// The version that a master believes the agent's own resources to have.
-fn of_agent(versions: &[ResourceVersionUuid]) -> Option<&ResourceVersionUuid> {
-    versions.iter().find(|version| version.resource_provider_id.is_none())
-}
-
 /// Resources that do not say for whom they are get the framework's only role (from masters that do
 /// not know multi-role frameworks).
 fn add_allocation(resources: &mut [v1::Resource], role: &str) {
@@ -117,7 +113,7 @@ impl Handle<RunTaskMessage> for Agent {
             executor,
             generated,
             launch_executor,
-            outdated: !self.is_current(of_agent(&resource_version_uuids)),
+            outdated: !versions_agree(self.resource_version, &resource_version_uuids),
         };
         self.run(framework, &framework_id, pid, pending, ctx);
     }
@@ -149,7 +145,7 @@ impl Handle<RunTaskGroupMessage> for Agent {
             executor,
             generated: false,
             launch_executor,
-            outdated: !self.is_current(of_agent(&resource_version_uuids)),
+            outdated: !versions_agree(self.resource_version, &resource_version_uuids),
         };
         // Frameworks that launch groups speak HTTP.
         self.run(framework, &framework_id, None, pending, ctx);

@@ -2,7 +2,8 @@
 //! StatusUpdateManager, to the master, and back as an acknowledgement.
 //!
 //! ```text
-//! executor --UPDATE--> Agent: waits for what the containerizer says of the container; books --(terminal: after the container gave the resources back)-->
+//! executor --UPDATE--> Agent: waits for what the containerizer says of the container; then the books
+//!     --(terminal: after the container gave the resources back)-->
 //!     StatusUpdateManager --Stored--> Agent --ACKNOWLEDGED--> executor
 //!                         --Forward-> Agent --StatusUpdateMessage--> master ... framework
 //! framework ... master --StatusUpdateAcknowledgementMessage--> Agent --> StatusUpdateManager

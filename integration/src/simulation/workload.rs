@@ -312,7 +312,7 @@ impl Workload {
             }
             let Some(mut task) = left.find(&wanted) else { break };
             left -= &task;
-            if let Some(gpu) = left.find(&gpu).filter(|_| self.style.gpus) {
+            if let Some(gpu) = self.style.gpus.then(|| left.find(&gpu)).flatten() {
                 left -= &gpu;
                 task += &gpu;
             }

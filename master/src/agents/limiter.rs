@@ -42,9 +42,14 @@ impl<T> RemovalLimiter<T> {
         None
     }
 
+    /// Whether anybody waits.
+    pub fn is_awaited(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// How long until the next turn; `None` if nobody waits for it.
     pub fn next_turn(&self, now: Duration) -> Option<Duration> {
-        (!self.waiting.is_empty()).then(|| self.next.saturating_sub(now))
+        self.is_awaited().then(|| self.next.saturating_sub(now))
     }
 }
 

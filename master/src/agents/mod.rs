@@ -67,8 +67,6 @@ pub(crate) struct Agents {
     /// Disconnected agents, with the timer of their return.
     pub(crate) reregistration_timers: IndexMap<AgentId, Timer, FixedState>,
     pub(crate) limiter: Option<RemovalLimiter<Removal>>,
-    /// Whether a timer runs to the limiter's next turn.
-    pub(crate) awaits_turn: bool,
     observers: IndexMap<AgentId, Address<AgentObserver>, FixedState>,
 }
 
@@ -84,7 +82,6 @@ impl Agents {
             unhealthy: BTreeSet::new(),
             reregistration_timers: IndexMap::default(),
             limiter: settings.removal_limiter(),
-            awaits_turn: false,
             observers: IndexMap::default(),
         }
     }

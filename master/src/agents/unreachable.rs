@@ -79,8 +79,10 @@ fn schedule(master: &mut Master, removal: Removal, ctx: &mut Context<Master>) {
         None => removal_due(master, removal, ctx),
         Some(limiter) => {
             tracing::info!(agent_id = %removal.agent, "the agent will be marked unreachable in its turn");
+            let is_first = !limiter.is_awaited();
             limiter.wait(removal);
-            if !master.agents.awaits_turn {
+            // For others that wait a timer runs already.
+            if is_first {
                 take_turns(master, ctx);
             }
         }
@@ -93,9 +95,7 @@ pub(crate) fn take_turns(master: &mut Master, ctx: &mut Context<Master>) {
     while let Some(removal) = next_removal(master, now) {
         removal_due(master, removal, ctx);
     }
-    let wait = master.agents.limiter.as_ref().and_then(|limiter| limiter.next_turn(now));
-    master.agents.awaits_turn = wait.is_some();
-    if let Some(wait) = wait {
+    if let Some(wait) = master.agents.limiter.as_ref().and_then(|limiter| limiter.next_turn(now)) {
         ctx.after(wait, Timeout::Removal);
     }
 }

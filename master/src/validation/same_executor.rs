@@ -21,9 +21,9 @@ pub(super) fn is_same_but_resources(one: &ExecutorInfo, other: &ExecutorInfo) ->
 fn described(info: &ExecutorInfo) -> impl PartialEq + use<> {
     let executor = (info.r#type, info.executor_id.clone(), info.framework_id.clone());
     let texts = (info.data().to_vec(), info.name().to_owned(), info.source().to_owned());
-    let command = command(&info.command.clone().unwrap_or_default());
-    let container = container(&info.container.clone().unwrap_or_default());
-    let discovery = discovery(&info.discovery.clone().unwrap_or_default());
+    let command = command(info.command.as_ref().unwrap_or(&CommandInfo::default()));
+    let container = container(info.container.as_ref().unwrap_or(&ContainerInfo::default()));
+    let discovery = discovery(info.discovery.as_ref().unwrap_or(&DiscoveryInfo::default()));
     (executor, texts, command, container, discovery)
 }
 
@@ -38,7 +38,7 @@ fn command(info: &CommandInfo) -> impl PartialEq + use<> {
 fn container(info: &ContainerInfo) -> impl PartialEq + use<> {
     let volume =
         |volume: &Volume| (volume.container_path.clone(), volume.host_path().to_owned(), volume.mode);
-    let docker = docker(&info.docker.clone().unwrap_or_default());
+    let docker = docker(info.docker.as_ref().unwrap_or(&DockerInfo::default()));
     (info.r#type, info.hostname().to_owned(), sorted(&info.volumes, volume), docker)
 }
 

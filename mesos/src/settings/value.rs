@@ -184,7 +184,7 @@ impl SettingValue for serde_json::Value {
     }
 }
 
-/// A message of the protocol, given as JSON (`acls`, `domain`, `firewall_rules` ...).
+/// A message of the protocol, given as JSON (`domain` ...).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ProtoJson<M>(pub M);
 
