@@ -410,6 +410,41 @@ fn a_command_runs_and_its_status_is_told() {
     });
 }
 
+/// As when its run is not among what the agent has kept.
+#[test]
+fn a_command_does_not_outlive_an_executor_that_its_agent_does_not_know_any_more() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let directory = tempfile::tempdir().unwrap();
+        let pid_file = directory.path().join("pid");
+        let executor = world.run_command(world.checkpointing());
+        world.subscribe().await;
+        world.launch(shell(&format!("echo $$ > {}; exec sleep 1000", pid_file.display())));
+        let pid = soon(async {
+            loop {
+                match std::fs::read_to_string(&pid_file) {
+                    Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
+                    _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        })
+        .await;
+        for state in [TaskState::TaskStarting, TaskState::TaskRunning] {
+            assert_eq!(world.state().await.0, state);
+        }
+
+        *world.shared.refuse.lock() = Some(Response::bad_request("Executor cannot be found"));
+        world.shared.stream.lock().take().unwrap().close();
+        world.subscribe().await;
+        let refused = Error::Refused("400: Executor cannot be found".into());
+        assert_eq!(soon(executor).await.unwrap(), Err(CommandExecutorError::Executor(refused)));
+        // Whoever is its parent may not have waited for it yet.
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
+        world.end().await;
+    });
+}
+
 #[test]
 fn a_command_that_fails_says_how() {
     libprocess::run(async {

@@ -68,6 +68,8 @@ pub struct ExecutorDriver<E: Executor> {
     unacknowledged: Unacknowledged,
     /// Runs while the agent is gone.
     recovery: Option<Timer>,
+    /// Why the agent did not let it subscribe (again).
+    refusal: Option<String>,
     shutting_down: bool,
     ending: bool,
 }
@@ -87,6 +89,7 @@ impl<E: Executor> ExecutorDriver<E> {
             link: Link::new(),
             unacknowledged: Unacknowledged::default(),
             recovery: None,
+            refusal: None,
             shutting_down: false,
             ending: false,
         }
@@ -132,6 +135,7 @@ impl<E: Executor> ExecutorDriver<E> {
     fn finish(&mut self, error: Option<Error>, ctx: &mut Context<Self>) {
         self.ending = true;
         self.link.close();
+        let error = self.refusal.take().map(Error::Refused).or(error);
         if let (Some(promise), Some(executor)) = (self.result.take(), self.executor.take()) {
             promise.set(match error {
                 None => Ok(executor),
@@ -180,10 +184,18 @@ impl<E: Executor> ExecutorDriver<E> {
         }
     }
 
+    /// An agent that came back does not know the executor any more, or never knew it. What it runs must not outlive it.
     fn refused(&mut self, message: String, ctx: &mut Context<Self>) {
         warn!(%message, "the agent refused the subscription");
         self.with(ctx, |executor, driver| executor.error(driver, &message));
-        self.finish(Some(Error::Refused(message)), ctx);
+        self.refusal = Some(message);
+        match self.recovery {
+            Some(_) => {
+                self.link.close();
+                self.shut_down(ctx);
+            }
+            None => self.finish(None, ctx),
+        }
     }
 
     /// The agent is gone. With checkpoints it may come back; without, this is the end.
