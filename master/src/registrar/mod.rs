@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Recover`] | the master, once, when it is elected | reads the registry, stores the new leader in it, answers with what it found |
 //! | [`Apply`] | the master | queues one [`Operation`]; answers, when its batch is stored, whether it was possible |
-//! | `GET /registry` | operators | shows the registry as JSON |
+//! | `GET /registry` | operators | shows the registry as JSON, as it is stored |
 //!
 //! While one batch is being stored the next one gathers: a thousand operations cost two writes, not a thousand.
 //! An operation that "fails" (an agent that is admitted already, say) is an answer of `false`; an `Err` means
@@ -16,12 +16,13 @@ mod operations;
 mod storage;
 pub mod transfer;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use election::group::Membership;
 use libprocess::http::{Reply, Request, Response};
 use libprocess::metrics::{Gauge, Metrics, TimerMetric};
-use libprocess::{Context, Handle, Install, Message, Pid, Process, Promise, Recipient};
+use libprocess::{Context, FixedState, Handle, Install, Message, Pid, Process, Promise, Recipient, promise};
 use mesos::internal::Registry;
 use mesos::sabotage::{Bug, is_on};
 use mesos::v1;
@@ -137,6 +138,25 @@ struct Measures {
     store: TimerMetric,
 }
 
+/// How large the records in the store are.
+#[derive(Default)]
+struct Sizes {
+    /// By their keys, in bytes.
+    records: HashMap<String, usize, FixedState>,
+    total: usize,
+}
+
+impl Sizes {
+    /// A record was stored, or deleted.
+    fn set(&mut self, key: String, size: Option<usize>) {
+        let before = match size {
+            Some(size) => self.records.insert(key, size),
+            None => self.records.remove(&key),
+        };
+        self.total = self.total + size.unwrap_or(0) - before.unwrap_or(0);
+    }
+}
+
 /// The actor.
 pub struct Registrar {
     storage: Box<dyn Storage>,
@@ -144,8 +164,11 @@ pub struct Registrar {
     measures: Measures,
     entries: Entries,
     recovered: bool,
-    /// A batch is being stored.
+    /// A batch is being stored: the entries are ahead of the store.
     storing: bool,
+    /// Who wants to see the registry as it will be stored then.
+    viewers: Vec<Promise<Registry>>,
+    sizes: Sizes,
     queue: Vec<Apply>,
 }
 
@@ -164,6 +187,8 @@ impl Registrar {
             entries: Entries::default(),
             recovered: false,
             storing: false,
+            viewers: Vec::new(),
+            sizes: Sizes::default(),
             queue: Vec::new(),
         }
     }
@@ -202,9 +227,8 @@ impl Registrar {
             return then(self, Ok(()), ctx);
         }
         self.storing = true;
-        self.measures
-            .size
-            .add(changes.iter().map(|change| change.value.as_ref().map_or(0.0, |v| v.len() as f64)).sum());
+        let sizes: Vec<_> =
+            changes.iter().map(|change| (change.key.clone(), change.value.as_ref().map(Vec::len))).collect();
         let (place, limit) = (self.storage.name(), self.timeouts.store);
         let storing = tokio::time::timeout(limit, self.storage.store(changes));
         let began = ctx.node().elapsed();
@@ -212,7 +236,17 @@ impl Registrar {
             this.storing = false;
             this.measures.store.record(ctx.node().elapsed().saturating_sub(began));
             let timeout = RegistrarError::Timeout { place, limit, what: "store" };
-            then(this, stored.map_or(Err(timeout), |result| Ok(result?)), ctx);
+            let stored: Result<(), RegistrarError> = stored.map_or(Err(timeout), |result| Ok(result?));
+            let viewers = std::mem::take(&mut this.viewers);
+            if stored.is_ok() {
+                sizes.into_iter().for_each(|(key, size)| this.sizes.set(key, size));
+                this.measures.size.set(this.sizes.total as f64);
+                if !viewers.is_empty() {
+                    let registry = this.entries.to_registry();
+                    viewers.into_iter().for_each(|viewer| viewer.set(registry.clone()));
+                }
+            }
+            then(this, stored, ctx);
         });
     }
 }
@@ -242,8 +276,19 @@ impl Registrar {
         if !self.recovered {
             return Response::json("{}").into();
         }
+        let show = move |registry: &Registry| Response::jsonp(&request.query, mesos::json::to_vec(registry));
+        if self.storing {
+            let (viewer, stored) = promise();
+            self.viewers.push(viewer);
+            return Reply::later(async move {
+                match stored.await {
+                    Ok(registry) => show(&registry),
+                    Err(_) => Response::service_unavailable("The registry could not be stored"),
+                }
+            });
+        }
         let registry = self.entries.to_registry();
-        Reply::render(move || Response::jsonp(&request.query, mesos::json::to_vec(&registry)))
+        Reply::render(move || show(&registry))
     }
 }
 
@@ -264,7 +309,7 @@ impl Handle<Recover> for Registrar {
             if let Some(missing) = missing_capabilities(&message.info, &records) {
                 return message.reply.set(Err(RegistrarError::Incapable { place, missing }));
             }
-            this.measures.size.set(records.iter().map(|(_, value)| value.len() as f64).sum());
+            records.iter().for_each(|(key, value)| this.sizes.set(key.clone(), Some(value.len())));
             match Entries::from_records(records) {
                 Ok(entries) => this.entries = entries,
                 Err(corrupt) => {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use libprocess::http::{Request, dispatch};
 use libprocess::{Address, Node, promise};
 use mesos::AgentId;
 
@@ -109,6 +110,49 @@ fn what_waits_is_stored_in_batches_of_a_bounded_size() {
         assert!(answers.into_iter().all(|answer| answer.unwrap()));
         // The leader, the first operation, two full batches, and the one that is left.
         assert_eq!(writes.load(Relaxed), 5);
+        node.shutdown().await;
+    });
+}
+
+async fn shown(node: &Node) -> (u16, serde_json::Value) {
+    let response = dispatch(node, Request::new(http::Method::GET, "/registrar(1)/registry")).await;
+    let status = response.status.as_u16();
+    (status, serde_json::from_slice(&response.body.collect().await).unwrap_or_default())
+}
+
+#[test]
+fn the_registry_is_shown_as_it_is_stored_and_its_size_is_that_of_what_is_there() {
+    libprocess::testing::run(async {
+        let node = offline().await;
+        let storage = Slow { writes: Arc::default(), fail_at: 5 };
+        let registrar =
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        assert_eq!(shown(&node).await, (200, serde_json::json!({})));
+        recover(&registrar).await.unwrap();
+        let size = || node.metrics().value("registrar/registry_size_bytes").unwrap();
+        let empty = size();
+        assert!(empty > 0.0, "the leader is in it");
+
+        let (began, admitting) = (node.elapsed(), apply(&registrar, admit("a")));
+        let (admitted, (_, registry)) = futures::future::join(admitting, shown(&node)).await;
+        assert!(admitted.unwrap());
+        assert_eq!(node.elapsed() - began, Duration::from_secs(1), "it was waited for");
+        assert_eq!(registry["slaves"]["slaves"][0]["info"]["id"]["value"], "a");
+        let one = size();
+        assert!(one > empty);
+        for id in ["b", "a"] {
+            let operation = match id {
+                "b" => admit(id),
+                _ => Operation::RemoveAgent { id: id.into() },
+            };
+            assert!(apply(&registrar, operation).await.unwrap());
+        }
+        assert_eq!(size(), one);
+
+        let (failed, (status, _)) = futures::future::join(apply(&registrar, admit("c")), shown(&node)).await;
+        assert!(failed.is_err());
+        assert_eq!(status, 503);
+        assert_eq!(size(), one);
         node.shutdown().await;
     });
 }
