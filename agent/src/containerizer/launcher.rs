@@ -187,9 +187,21 @@ pub(super) async fn reap(mut child: Child) -> Option<i32> {
     child.wait().await.ok().map(ExitStatusExt::into_raw)
 }
 
-/// Whether `pid` is a process that was started in `directory`, or descends from one: pids are used again, but no
-/// two containers have one sandbox.
+/// Whether `pid` is the first process of the container whose sandbox is `directory`: pids are used again, but no two
+/// containers have one sandbox. One that has overwritten its environment (`setproctitle`, `env -i`) is known by its session
+/// and by where it works, or where what it prints goes.
 pub(super) fn is_container(pid: i32, directory: &Path) -> bool {
+    let leads = rustix::process::Pid::from_raw(pid)
+        .is_some_and(|pid| rustix::process::getsid(Some(pid)).is_ok_and(|sid| sid == pid));
+    let leads_into = |name: &&str| {
+        std::fs::read_link(format!("/proc/{pid}/{name}")).is_ok_and(|target| target.starts_with(directory))
+    };
+    stems_from(pid, directory) || (leads && ["cwd", "fd/1", "fd/2"].iter().any(leads_into))
+}
+
+/// Whether `pid` is a process that was started in a container whose sandbox is `directory`, or descends from one, as its
+/// environment says.
+pub(super) fn stems_from(pid: i32, directory: &Path) -> bool {
     let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
     environment
         .split(|byte| *byte == 0)

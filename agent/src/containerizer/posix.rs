@@ -121,7 +121,7 @@ impl PosixContainerizer {
 /// its `MESOS_DIRECTORY`, whatever session it is in.
 fn kill_strays(directory: &Path) {
     for entry in process_table() {
-        if !entry.zombie && launcher::is_container(entry.pid, directory) {
+        if !entry.zombie && launcher::stems_from(entry.pid, directory) {
             kill_tree(entry.pid, Signal::KILL);
         }
     }
@@ -418,9 +418,7 @@ mod tests {
             }
             let strays = || {
                 let table = process_table().into_iter();
-                table
-                    .filter(|entry| !entry.zombie && launcher::is_container(entry.pid, sandbox.path()))
-                    .count()
+                table.filter(|entry| !entry.zombie && launcher::stems_from(entry.pid, sandbox.path())).count()
             };
             let pid = executor.id();
             executor.kill().unwrap();
@@ -493,19 +491,30 @@ mod tests {
                 executor: v1::ExecutorInfo::default(),
                 resources: Resources::default(),
             };
+            // One that keeps nothing of it; and somebody who only looks at the sandbox, from a session of their own.
+            let without = |program: &str, arguments: &[&str]| {
+                let mut command = std::process::Command::new(program);
+                command.args(arguments).current_dir(sandbox.path()).spawn().unwrap()
+            };
+            let mut cleared = without("setsid", &["env", "-i", "sleep", "1000"]);
+            let mut visitor = without("sleep", &["1000"]);
             // Between fork and exec the environment is still ours.
-            while !launcher::is_container(earlier.id() as i32, sandbox.path()) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+            for pid in [earlier.id(), cleared.id()] {
+                while !launcher::is_container(pid as i32, sandbox.path()) {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
             }
             let found = vec![
                 recovered("alive", Some(earlier.id())),
+                recovered("cleared", Some(cleared.id())),
+                recovered("visitor", Some(visitor.id())),
                 // A pid that is somebody else's by now.
                 recovered("reused", Some(std::process::id())),
                 recovered("gone", None),
             ];
             containers.recover(found).await.unwrap().unwrap();
-            assert_eq!(containers.containers().await, [ContainerId::new("alive")]);
-            for gone in ["reused", "gone"] {
+            assert_eq!(containers.containers().await, ["alive", "cleared"].map(ContainerId::new));
+            for gone in ["visitor", "reused", "gone"] {
                 let termination = containers.wait(ContainerId::new(gone)).await.unwrap();
                 assert_eq!(termination.unwrap().status, None, "{gone}");
             }
@@ -513,6 +522,12 @@ mod tests {
             let termination = containers.wait(ContainerId::new("alive")).await.unwrap();
             assert_eq!(termination.unwrap().status, None, "only a parent learns the status");
             earlier.wait().unwrap();
+            containers.destroy(ContainerId::new("cleared"));
+            containers.wait(ContainerId::new("cleared")).await.unwrap();
+            cleared.wait().unwrap();
+            assert!(visitor.try_wait().unwrap().is_none(), "it is nobody's to end");
+            visitor.kill().unwrap();
+            visitor.wait().unwrap();
             node.shutdown().await;
         });
     }
