@@ -11,13 +11,14 @@
 //! Upstream: `Slave::detected`, `registered`, `reregistered`, `doReliableRegistration`, `ping` in
 //! `slave/slave.cpp`. It knows nothing of how a leader is elected.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use election::{LeaderChanged, WatchLeader};
 use libprocess::{Context, Handle, Node, Pid, Timer};
 use mesos::capabilities::AgentCapabilities;
 use mesos::sabotage::{Bug, is_on};
-use mesos::{AgentId, FrameworkId, TaskId, internal, v1};
+use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, internal, v1};
 
 use crate::agent::{Agent, Phase};
 use crate::executors::executor::ExecutorPhase;
@@ -42,6 +43,8 @@ pub(crate) const CAPABILITIES: AgentCapabilities = AgentCapabilities {
 const WINDOW_MAX: Duration = Duration::from_secs(60);
 /// A ping that comes sooner after an attempt does not tell whether its answer is still on the way.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How many directories an agent makes to keep its id in: the work directory, `meta`, `slaves`, and its own.
+const MADE: usize = 4;
 /// How long the agent does without pings if the master does not say: 5 of 15 s.
 const PING_TIMEOUT: Duration = Duration::from_secs(75);
 
@@ -247,6 +250,13 @@ impl Agent {
             message.frameworks.push((*framework.info).clone());
             let staging = |info| mesos::tasks::new_task(info, v1::TaskState::TaskStaging, &framework.id);
             message.tasks.extend(framework.pending_tasks().map(staging));
+            // Without them the master would take those for lost that are launched in a moment.
+            let brought = framework.pending.iter().filter(|pending| pending.brings_executor());
+            let brought =
+                brought.map(|pending| (ExecutorId::from(&pending.executor.executor_id), &pending.executor));
+            let coming: BTreeMap<_, _> =
+                brought.filter(|(id, _)| !framework.executors.contains_key(id)).collect();
+            message.executor_infos.extend(coming.into_values().map(|info| of_framework(info, &framework.id)));
             for executor in framework.executors.values() {
                 let tasks = executor.tasks.launched().chain(executor.tasks.terminated());
                 let tasks = tasks.map(|(_, task)| (**task).clone());
@@ -257,9 +267,7 @@ impl Agent {
                 // The master does not know of executors that the agent has made up, and ended ones
                 // hold nothing.
                 if !executor.generated && executor.phase != ExecutorPhase::Terminated {
-                    let mut info = (*executor.info).clone();
-                    info.framework_id.get_or_insert_with(|| framework.id.to_proto());
-                    message.executor_infos.push(info);
+                    message.executor_infos.push(of_framework(&executor.info, &framework.id));
                 }
             }
         }
@@ -319,7 +327,8 @@ impl Agent {
         let disk = &*self.disk;
         checkpoint::write_message(disk, &self.paths.agent_info(id), &self.info, Durability::Host)?;
         let name = std::path::Path::new(id.as_str());
-        checkpoint::replace_link(disk, &self.paths.latest_agent(), name, Durability::Host)
+        checkpoint::replace_link(disk, &self.paths.latest_agent(), name, Durability::Host)?;
+        checkpoint::sync_names(disk, &self.paths.agent_meta(id), MADE)
     }
 
     /// The master believes in tasks that this agent does not know: they are dropped.
@@ -346,6 +355,13 @@ impl Agent {
             self.deliver(update, Origin::Agent, None);
         }
     }
+}
+
+/// Frameworks need not say whose their executors are.
+fn of_framework(info: &v1::ExecutorInfo, framework: &FrameworkId) -> v1::ExecutorInfo {
+    let mut info = info.clone();
+    info.framework_id.get_or_insert_with(|| framework.to_proto());
+    info
 }
 
 /// A random part of `window`.
@@ -388,6 +404,14 @@ impl Handle<internal::SlaveRegisteredMessage> for Agent {
         self.take_ping_timeout(message.connection.as_ref());
         let id = AgentId::from(message.slave_id);
         match self.phase {
+            // A registration that came late, after the master had forgotten the agent that it admitted for the one before.
+            // What runs here, runs under that agent's id, and there is no other one. (Upstream takes the new id.)
+            Phase::Disconnected if self.id.as_ref().is_some_and(|known| *known != id) => {
+                let known = self.agent_id();
+                tracing::warn!(master = %from, agent_id = %known, other_id = %id, "refusing a second id");
+                ctx.post(from, internal::UnregisterSlaveMessage { slave_id: id.to_proto() });
+                return;
+            }
             Phase::Disconnected => {
                 tracing::info!(master = %from, agent_id = %id, "registered");
                 self.info.id = Some(id.to_proto());

@@ -10,7 +10,7 @@
 //! | `RemoveAgent`, `DeactivateAgent` | the master | changes the books |
 //! | `UpdateWhitelist` | the master's whitelist watcher | changes the books |
 //! | `RecoverResources` | the master | frees resources, sets a filter; those of ended tasks are offered at once |
-//! | `UpdateAllocation`, `TransitionOfferedToAllocated`, `UpdateWeights`, `UpdateQuota` | the master | changes the books |
+//! | `UpdateAllocation`, `TransitionOfferedToAllocated`, `TrackAllocatedResources`, `UpdateWeights`, `UpdateQuota` | the master | changes the books |
 //! | `Pause`, `Resume` | the master | stops allocation; goes on, and serves at once what happened meanwhile |
 //! | `UpdateInverseOffer` | the master | notes the answer to an inverse offer |
 //! | `GetInverseOfferStatuses` | the master | answers with those answers |
@@ -320,6 +320,8 @@ events! {
     RecoverResources => |core, m, now|
         core.recover_resources(&m.framework, &m.agent, &m.resources, m.filters.as_ref(), m.is_allocated, now);
     TransitionOfferedToAllocated => |core, m, _now| core.transition_offered_to_allocated(&m.agent, &m.resources);
+    TrackAllocatedResources => |core, m, _now|
+        core.track_allocated_resources(&m.agent, &m.framework, &m.resources);
     SuppressOffers => |core, m, _now| core.suppress_offers(&m.framework, &m.roles);
     ReviveOffers => |core, m, _now| core.revive_offers(&m.framework, &m.roles);
     UpdateWeights => |core, m, _now| {

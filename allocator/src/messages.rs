@@ -201,6 +201,17 @@ pub struct TransitionOfferedToAllocated {
     pub resources: Resources,
 }
 
+/// The master has learnt that an agent uses resources that nobody has been offered.
+#[derive(Clone, Debug)]
+pub struct TrackAllocatedResources {
+    /// For whom.
+    pub framework: FrameworkId,
+    /// The agent.
+    pub agent: AgentId,
+    /// Which resources.
+    pub resources: Resources,
+}
+
 /// A framework wants no offers for some roles; for all of its roles if none is named.
 #[derive(Clone, Debug)]
 pub struct SuppressOffers {
@@ -312,7 +323,7 @@ messages! {
     UpdateAllocation;
     UpdateAvailable => Result<(), EventError>;
     RecoverResources;
-    TransitionOfferedToAllocated;
+    TransitionOfferedToAllocated; TrackAllocatedResources;
     SuppressOffers;
     ReviveOffers;
     RequestResources;

@@ -56,6 +56,32 @@ fn a_provider_that_reports_more_use_than_it_has_takes_it_from_the_agent() {
     assert_eq!(held["role"], resources("cpus:2;mem:200;disk:20"));
 }
 
+/// What the master learns of later is used like what an agent brings: it is not offered, and is free when it is over, even
+/// if others had it on offer.
+#[test]
+fn resources_that_are_used_without_an_offer_are_not_offered_until_they_are_given_back() {
+    let mut cluster = Cluster::new();
+    cluster.agent("agent", "cpus:4");
+    cluster.inactive_framework("F", "role");
+    let used = resources("cpus:3").allocated_to("role");
+    let (framework, agent) = (framework_id("F"), agent_id("agent"));
+    cluster.core.track_allocated_resources(&agent, &framework, &used).unwrap();
+    cluster.core.activate_framework(&framework).unwrap();
+    let offer = cluster.only_offer();
+    assert_offer(&offer, "F", "role", "agent", &resources("cpus:1"));
+    // Now more is used than there is.
+    cluster.core.track_allocated_resources(&agent, &framework, &used).unwrap();
+    assert!(cluster.core.balances());
+    let now = cluster.now;
+    for _ in 0..2 {
+        cluster.core.recover_resources(&framework, &agent, &used, None, true, now).unwrap();
+    }
+    assert!(cluster.core.balances());
+    assert_eq!(told(&cluster.run()), ["F/role@agent: cpus:3"]);
+    let gone = cluster.core.track_allocated_resources(&agent_id("S"), &framework, &used);
+    assert_eq!(gone, Err(allocator::EventError::UnknownAgent(agent_id("S"))));
+}
+
 #[test]
 fn what_a_provider_brings_is_offered_at_once() {
     let mut cluster = Cluster::new();

@@ -12,8 +12,8 @@ use allocator::messages::{
     ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework, Explain,
     GetInverseOfferStatuses, Initialize, MakeInverseOffers, MakeOffers, Recover, RecoverResources,
     RemoveAgent, RemoveFramework, ReportConstraints, RequestResources, ReviveOffers, SuppressOffers,
-    TransitionOfferedToAllocated, UpdateAgent, UpdateAllocation, UpdateAvailable, UpdateFramework,
-    UpdateInverseOffer, UpdateQuota, UpdateUnavailability, UpdateWeights, UpdateWhitelist,
+    TrackAllocatedResources, TransitionOfferedToAllocated, UpdateAgent, UpdateAllocation, UpdateAvailable,
+    UpdateFramework, UpdateInverseOffer, UpdateQuota, UpdateUnavailability, UpdateWeights, UpdateWhitelist,
 };
 use allocator::{Allocator, FrameworkOptions, Quota};
 use libprocess::{Address, Gone, Recipient};
@@ -196,6 +196,12 @@ impl Allocation {
     /// Something that was offered is used now.
     pub(crate) fn allocate(&self, agent: &AgentId, resources: Resources) {
         self.0.tell(TransitionOfferedToAllocated { agent: agent.clone(), resources });
+    }
+
+    /// Something is used that nobody was offered: the executor of a framework, of which an agent has told.
+    pub(crate) fn track(&self, framework: &FrameworkId, agent: &AgentId, resources: Resources) {
+        let (framework, agent) = (framework.clone(), agent.clone());
+        self.0.tell(TrackAllocatedResources { framework, agent, resources });
     }
 
     pub(crate) fn suppress(&self, framework: &FrameworkId, roles: BTreeSet<String>) {

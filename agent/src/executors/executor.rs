@@ -188,6 +188,13 @@ pub struct PendingLaunch {
     pub outdated: bool,
 }
 
+impl PendingLaunch {
+    /// Whether the master has an executor in its books that is launched for this one.
+    pub fn brings_executor(&self) -> bool {
+        !self.generated && self.launch_executor == Some(true)
+    }
+}
+
 /// A framework with executors on this agent.
 pub struct Framework {
     /// Where it is in its life here.

@@ -20,8 +20,8 @@ use mesos::{Resource, Resources};
 
 use crate::recovery::checkpoint::{self, DiskError};
 
-/// How many directories are made for a volume at most: `volumes`, `roles`, the role's, and its own.
-const MADE: usize = 4;
+/// How many directories are made for a volume at most: the root of its disk, `volumes`, `roles`, the role's, and its own.
+const MADE: usize = 5;
 
 /// Where a volume is; `None` for what is no volume, or on a disk that is not mounted.
 pub fn path_of(work_dir: &Path, volume: &Resource) -> Option<PathBuf> {
@@ -41,8 +41,7 @@ pub fn path_of(work_dir: &Path, volume: &Resource) -> Option<PathBuf> {
 }
 
 /// Makes the directories of new volumes, and removes those of volumes that are no more, with all that is in them. What
-/// is there already stays. All names are synced, also those that were there: the agent that made them may have died before
-/// it did so (found by simulation).
+/// is there already stays. All names are synced.
 ///
 /// # Errors
 /// The disk's, with the name of the directory.
@@ -56,10 +55,7 @@ pub fn sync(
     for (path, is_mount) in after.iter().filter(|(path, _)| !before.contains_key(*path)) {
         checkpoint::make_directory(disk, path, Durability::Host)?;
         // The mount point itself belongs to the host.
-        let made = if *is_mount { 0 } else { MADE };
-        for parent in path.ancestors().skip(1).take(made) {
-            checkpoint::sync_directory(disk, parent)?;
-        }
+        checkpoint::sync_names(disk, path, if *is_mount { 0 } else { MADE })?;
     }
     for (path, is_mount) in before.iter().filter(|(path, _)| !after.contains_key(*path)) {
         tracing::info!(path = %path.display(), "removing a persistent volume");

@@ -37,6 +37,7 @@ pub(super) enum Heard {
     Update(internal::StatusUpdate),
     Operation(internal::UpdateOperationStatusMessage),
     Exited(internal::ExitedExecutorMessage),
+    Unregister(internal::UnregisterSlaveMessage),
     ToFramework(internal::ExecutorToFrameworkMessage),
     Pong,
 }
@@ -63,6 +64,7 @@ impl Process for FakeMaster {
         install.message::<internal::StatusUpdateMessage>();
         install.message::<internal::UpdateOperationStatusMessage>();
         install.message::<internal::ExitedExecutorMessage>();
+        install.message::<internal::UnregisterSlaveMessage>();
         install.message::<internal::ExecutorToFrameworkMessage>();
         install.message::<internal::PongSlaveMessage>();
     }
@@ -106,6 +108,7 @@ hears! {
     internal::UpdateOperationStatusMessage => Heard::Operation;
     internal::StatusUpdateMessage => |message: internal::StatusUpdateMessage| Heard::Update(message.update);
     internal::ExitedExecutorMessage => Heard::Exited;
+    internal::UnregisterSlaveMessage => Heard::Unregister;
     internal::ExecutorToFrameworkMessage => Heard::ToFramework;
     internal::PongSlaveMessage => |_| Heard::Pong;
 }

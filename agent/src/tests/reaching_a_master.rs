@@ -293,6 +293,31 @@ fn what_was_said_of_a_dropped_task_is_repeated_when_its_framework_has_ended_ever
     });
 }
 
+/// The master had forgotten the agent when its first message reached it once more.
+#[test]
+fn a_disconnected_agent_keeps_its_id() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        *world.admits.lock() = false;
+        world.master_says(internal::PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_secs(1)).await;
+        let mut other = registered();
+        other.slave_id.value = "M-S1".into();
+        world.forget();
+        world.master_says(other).await;
+        world.pass(Duration::from_millis(100)).await;
+        assert_eq!(world.metric("slave/registered"), 0.0);
+        let Heard::Unregister(message) = world.hears().remove(0) else { panic!("{:?}", world.hears()) };
+        assert_eq!(message.slave_id.value, "M-S1");
+        world.master_says(registered()).await;
+        world.pass(Duration::from_millis(100)).await;
+        assert_eq!(world.metric("slave/registered"), 1.0);
+        world.run(&framework(false), task("t", "e")).await;
+        assert_eq!(world.containers.lock().launched.len(), 1);
+    });
+}
+
 #[test]
 fn an_agent_with_two_ids_stops() {
     run(async {

@@ -170,18 +170,39 @@ impl Core {
             self.mark(agent);
         }
         for (framework, resources) in used {
-            for (role, resources) in resources.allocations() {
-                let used = Bundle::split(&resources, &mut self.names);
-                if used.is_empty() {
-                    continue;
-                }
-                let framework = self.intern_framework(framework);
-                let member = self.intern_member(framework, &role);
-                self.give(agent, member, &used, true);
-                self.allocate_loose(agent, self.members[member].role, &used.loose());
-            }
+            self.track(agent, framework, resources);
         }
         Ok(())
+    }
+
+    /// An agent uses resources for a framework that nobody has been offered: the master has learnt of something that runs
+    /// there. They are added to what the framework has of the agent; if that is more than is free, what is missing is
+    /// made up for when resources come back.
+    ///
+    /// # Errors
+    /// [`EventError::UnknownAgent`].
+    pub fn track_allocated_resources(
+        &mut self,
+        id: &AgentId,
+        framework: &FrameworkId,
+        resources: &Resources,
+    ) -> Result<(), EventError> {
+        let agent = self.agent(id)?;
+        self.track(agent, framework, resources);
+        Ok(())
+    }
+
+    fn track(&mut self, agent: AgentIdx, framework: &FrameworkId, resources: &Resources) {
+        for (role, resources) in resources.allocations() {
+            let used = Bundle::split(&resources, &mut self.names);
+            if used.is_empty() {
+                continue;
+            }
+            let framework = self.intern_framework(framework);
+            let member = self.intern_member(framework, &role);
+            self.give(agent, member, &used, true);
+            self.allocate_loose(agent, self.members[member].role, &used.loose());
+        }
     }
 
     fn note_region(&mut self, agent: AgentIdx) {

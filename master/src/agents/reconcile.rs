@@ -2,9 +2,10 @@
 //! `reconcileKnownSlave`).
 //!
 //! Tasks that only the master knows may have been lost on their way, or may be on it still: the agent
-//! is asked, and answers with status updates. Executors that only the master knows are gone. Tasks
-//! that were to be killed, and are alive, are killed again. What only the agent knows was given up when its connection
-//! broke, and its framework was told so: it is ended. (Upstream takes for granted that there is no such thing.)
+//! is asked, and answers with status updates. Executors that only the master knows are gone, and
+//! are taken back if a later report has them. Tasks that were to be killed, and are alive, are killed again. What else only
+//! the agent knows was given up when its connection broke, and its framework was told so: it is ended. (Upstream takes for
+//! granted that there is no such thing.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -16,10 +17,10 @@ use mesos::internal::{
 use mesos::tasks::is_terminal;
 use mesos::v1;
 use mesos::v1::task_status::Reason;
-use mesos::{AgentId, FrameworkId, TaskId};
+use mesos::{AgentId, ExecutorId, FrameworkId, TaskId};
 
 use super::activation;
-use super::reregister::keys_of;
+use super::reregister::{add_executor, keys_of};
 use crate::cluster::{Agent, Introduction, status};
 use crate::master::Master;
 use crate::operations::apply;
@@ -54,6 +55,7 @@ pub(super) fn known(
         }
     }
     remove_lost_executors(master, &id, executors);
+    take_executors_back(master, &id, executors, ctx);
     end_unwanted(master, &id, &pid, executors, tasks, ctx);
     if !was_connected {
         if let Some(timer) = master.agents.reregistration_timers.swap_remove(&id) {
@@ -120,6 +122,37 @@ fn remove_lost_executors(master: &mut Master, agent: &AgentId, executors: &[v1::
     for (framework, executor) in lost {
         tracing::warn!(agent_id = %agent, executor_id = %executor, "the agent does not know an executor (any more)");
         updates::remove_executor(master, &framework, agent, &executor);
+    }
+}
+
+/// An executor that the master does not know was taken for lost: a report that came late, and was made before the executor
+/// was launched, did not have it. It has been running all the while. (Upstream does not count it from then on.) Executors
+/// of frameworks that do not checkpoint are another matter: see [`end_unwanted`].
+fn take_executors_back(
+    master: &mut Master,
+    agent: &AgentId,
+    executors: &[v1::ExecutorInfo],
+    ctx: &mut Context<Master>,
+) {
+    let Some(state) = master.cluster.agent(agent) else { return };
+    let is_missing = |info: &&v1::ExecutorInfo| {
+        info.framework_id.as_ref().map(FrameworkId::from).is_some_and(|framework| {
+            let checkpoints = master.cluster.framework(&framework).is_some_and(|it| it.info.checkpoint());
+            checkpoints && !state.has_executor(&framework, &ExecutorId::from(&info.executor_id))
+        })
+    };
+    let missing: Vec<_> = executors.iter().filter(is_missing).cloned().collect();
+    if missing.is_empty() {
+        return;
+    }
+    // What they use was free meanwhile.
+    offers::rescind_of_agent(master, agent, ctx);
+    for info in missing {
+        let executor = info.executor_id.value.clone();
+        if let Some((framework, resources)) = add_executor(master, agent, info) {
+            tracing::warn!(agent_id = %agent, framework_id = %framework, executor_id = executor, "an executor that was taken for lost is back");
+            master.allocation.track(&framework, agent, resources);
+        }
     }
 }
 

@@ -218,7 +218,9 @@ fn add(
     master.cluster.set_agent_reregistered(&id, ctx.now());
     master.metrics.slave_reregistrations.increment();
     watch(master, &id, &pid, ctx);
-    add_executors(master, &id, brought.executors);
+    for executor in brought.executors {
+        add_executor(master, &id, executor);
+    }
     add_tasks(master, &id, &pid, brought.tasks, ctx);
     if !awaited {
         forget_unreachable_tasks(master, &id);
@@ -246,17 +248,18 @@ fn add(
     }
 }
 
-fn add_executors(master: &mut Master, agent: &AgentId, infos: Vec<v1::ExecutorInfo>) {
-    for mut info in infos {
-        let Some(framework) = info.framework_id.as_ref().map(FrameworkId::from) else { continue };
-        allocate_to_only_role(master, &framework, &mut info.resources);
-        if master.cluster.framework(&framework).is_none() {
-            continue;
-        }
-        if let Ok(resources) = Resources::try_from_protos(&info.resources) {
-            master.cluster.add_executor(&framework, agent, Executor { info, resources });
-        }
-    }
+/// Enters an executor of a framework that is known into the books. What it uses, and for whom.
+pub(super) fn add_executor(
+    master: &mut Master,
+    agent: &AgentId,
+    mut info: v1::ExecutorInfo,
+) -> Option<(FrameworkId, Resources)> {
+    let framework = FrameworkId::from(info.framework_id.as_ref()?);
+    allocate_to_only_role(master, &framework, &mut info.resources);
+    master.cluster.framework(&framework)?;
+    let resources = Resources::try_from_protos(&info.resources).ok()?;
+    master.cluster.add_executor(&framework, agent, Executor { info, resources: resources.clone() });
+    Some((framework, resources))
 }
 
 /// Tasks of removed frameworks are not added: these are shut down on the agent. Nor is one whose id the framework has

@@ -8,7 +8,7 @@ use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 use serde_json::json;
 
-use super::{Agent, Cluster, Got, Scheduler, executor_task, info, task};
+use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, task};
 
 /// A framework with one running task.
 pub(super) async fn running_task<'a>(
@@ -294,6 +294,40 @@ fn what_the_master_knows_goes_on_when_the_agent_is_back() {
         agent.reregister_with(tasks, vec![framework_info(&scheduler.id)], vec![executor]);
         let got = agent.taken().await;
         assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::UpdateFramework(_)]), "{got:?}");
+    });
+}
+
+/// The agent's second report was on its way when a task was launched that it got after it had heard the answer to the first.
+#[test]
+fn an_executor_that_a_late_report_lacks_is_taken_back_with_the_next() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("u", &agent, "e", 1.0)])).await;
+        let launched = agent.launched().await.remove(0);
+        let used = async || cluster.get("/state").await["slaves"][0]["used_resources"]["cpus"].clone();
+        assert_eq!(used().await, 2.5);
+
+        let id = scheduler.id.clone();
+        let framework = || vec![framework_info(&id)];
+        let running = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+        agent.reregister_with(vec![running.clone()], framework(), Vec::new());
+        agent.taken().await;
+        assert_eq!(used().await, 2.0, "the executor is taken for lost");
+        scheduler.offer().await;
+
+        let mut executor = launched.task.executor.unwrap();
+        executor.framework_id = framework()[0].id.clone();
+        let (task_id, executor_id) = (launched.task.task_id, Some(executor.executor_id.clone()));
+        let tasks = vec![running.clone(), v1::Task { task_id, executor_id, ..running }];
+        agent.reregister_with(tasks, framework(), vec![executor]);
+        let got = agent.taken().await;
+        assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::UpdateFramework(_)]), "{got:?}");
+        assert_eq!(used().await, 2.5);
+        scheduler.next_of(Type::Rescind).await;
+        assert_eq!(amount(&scheduler.offer().await.resources, "cpus"), 1.5);
     });
 }
 
