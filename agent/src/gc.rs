@@ -184,7 +184,8 @@ impl GarbageCollector {
     }
 }
 
-/// Removes each path, tells who wanted to know, and returns which are gone.
+/// Removes each path, tells who wanted to know, and returns which are gone: for good, for the journal of status updates has
+/// forgotten what it would have to tell of a task that a power failure brings back.
 fn remove_all(disk: &dyn Disk, paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Vec<(PathBuf, bool)> {
     let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(disk, &path) {
         Ok(()) => {
@@ -198,7 +199,14 @@ fn remove_all(disk: &dyn Disk, paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Ve
             (path, false)
         }
     };
-    paths.into_iter().map(remove).collect()
+    let done: Vec<_> = paths.into_iter().map(remove).collect();
+    let parents: BTreeSet<&Path> = done.iter().filter_map(|(path, _)| path.parent()).collect();
+    for parent in parents.into_iter().filter(|parent| disk.exists(parent)) {
+        if let Err(error) = disk.sync_directory(parent) {
+            tracing::warn!(path = %parent.display(), %error, "what was removed may come back after a power failure");
+        }
+    }
+    done
 }
 
 /// A path that is gone already counts as removed.

@@ -10,7 +10,8 @@
 //! Tasks are behind `Arc`, so that a rendering of `/state` shares them instead of copying; a change
 //! copies a task only while such a snapshot is alive.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -37,6 +38,10 @@ pub enum UpdateRefused {
     Unknown,
 }
 
+fn hash(id: &TaskId) -> u64 {
+    FixedState::default().hash_one(id)
+}
+
 /// What is sent to an executor in one event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
@@ -55,6 +60,8 @@ pub struct TaskBook {
     launched: BTreeMap<TaskId, Arc<v1::Task>>,
     terminated: BTreeMap<TaskId, Arc<v1::Task>>,
     completed: VecDeque<Arc<v1::Task>>,
+    /// Hashes of the ids of all that were completed.
+    ended: HashSet<u64, FixedState>,
     /// What queued and launched tasks hold.
     held: Resources,
     /// Whether some task ever asked for limits beyond its resources; most agents never see one.
@@ -239,11 +246,17 @@ impl TaskBook {
     /// The last update of a terminated task was acknowledged. `false` if it was not terminated.
     pub fn complete(&mut self, id: &TaskId) -> bool {
         let Some(task) = self.terminated.remove(id) else { return false };
+        self.ended.insert(hash(id));
         if self.completed.len() == MAX_COMPLETED_TASKS {
             self.completed.pop_front();
         }
         self.completed.push_back(task);
         true
+    }
+
+    /// Whether a task of this id was completed, be it long ago; of others it may be said, too, once in a very long time.
+    pub fn has_had(&self, id: &TaskId) -> bool {
+        self.ended.contains(&hash(id))
     }
 
     /// What runs can no longer be told of (its framework is going away): it counts as over.

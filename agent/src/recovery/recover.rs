@@ -291,18 +291,21 @@ impl Agent {
         }
     }
 
-    /// Directories of ids that this agent no longer has may be deleted.
+    /// Directories of ids that this agent no longer has may be deleted. While it has no id, one of them may have been its
+    /// own until now (the host has booted and is another, or somebody has removed the link to it): their times of
+    /// modification do not tell. (Upstream counts from each start anew.)
     fn collect_old_agents(&self) {
         let Some(gc) = &self.colleagues.gc else { return };
+        let used = if self.id.is_none() { Used::UntilNow } else { Used::Before };
         let work = checkpoint::list(&*self.disk, &self.paths.slaves()).unwrap_or_default();
         let meta_root = self.paths.meta_dir().join("slaves");
         let meta = checkpoint::list(&*self.disk, &meta_root).unwrap_or_default();
         let old = |name: &String| name != "latest" && self.id.as_ref().is_none_or(|id| id.as_str() != name);
         for name in work.into_iter().filter(old) {
-            gc.schedule(self.paths.slaves().join(name), Used::Before, Vec::new());
+            gc.schedule(self.paths.slaves().join(name), used, Vec::new());
         }
         for name in meta.into_iter().filter(old) {
-            gc.schedule(meta_root.join(name), Used::Before, Vec::new());
+            gc.schedule(meta_root.join(name), used, Vec::new());
         }
     }
 }

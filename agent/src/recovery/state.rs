@@ -13,7 +13,7 @@ use libprocess::Pid;
 use libprocess::disk::Disk;
 use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
 
-use super::checkpoint::{DiskError, list, read_message, read_text};
+use super::checkpoint::{DiskError, list, read_message, read_text, sync_names};
 use super::paths::{Paths, Run};
 use crate::operations::kept::{self, KeptResources};
 use crate::status_updates::journal;
@@ -172,6 +172,7 @@ impl Reader<'_> {
             && let Some(directory) = path.parent()
         {
             self.disk.remove(directory).map_err(DiskError::writing(directory))?;
+            sync_names(self.disk, directory, 1)?;
         }
         Ok(info)
     }

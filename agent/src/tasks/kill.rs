@@ -61,9 +61,7 @@ impl Agent {
             .position(|pending| pending.tasks.iter().any(|pending| is(pending, task)));
         if let Some(pending) = position.and_then(|position| framework.pending.remove(position)) {
             let executor = ExecutorId::from(&pending.executor.executor_id);
-            if pending.launch_executor == Some(true) {
-                self.send_exited(framework_id, &executor, None, ctx);
-            }
+            self.say_not_launched(framework_id, &executor, pending.launch_executor, ctx);
             for task in &pending.tasks {
                 self.killed_before_delivery(framework_id, &TaskId::from(&task.task_id), &executor, ctx);
             }

@@ -47,8 +47,8 @@ enum Placement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mend {
     Nothing,
-    /// Tell it that the executor it expects is not there.
-    SayExited,
+    /// Tell it that the executor it expects is not there, if that is so.
+    SayNotLaunched,
     /// Shut down an executor that it does not know.
     ShutDown,
 }
@@ -66,7 +66,7 @@ fn place(executor: Option<ExecutorPhase>, launch_executor: Option<bool>, command
         },
         (Some(phase), Some(true)) => {
             let mend = match phase {
-                Terminated => Mend::SayExited,
+                Terminated => Mend::SayNotLaunched,
                 Terminating => Mend::Nothing,
                 Registering | Running => Mend::ShutDown,
             };
@@ -301,7 +301,11 @@ impl Agent {
         let holder = framework.executor_of_task.get(task).and_then(|id| framework.executors.get(id));
         let same = framework.executors.get(executor).filter(|executor| executor.checkpoint);
         let log = same.map(|executor| self.paths.task_updates(&self.run_of(framework_id, executor), task));
-        let log = log.filter(|log| self.disk.exists(log.task()));
+        // Where the garbage collector was quicker, the journal of status updates still has what it was.
+        let was_here = |log: &UpdatesPath| {
+            same.is_some_and(|executor| executor.tasks.has_had(task)) || self.disk.exists(log.task())
+        };
+        let log = log.filter(was_here);
         let is_over = holder.is_none_or(|executor| executor.tasks.is_terminated(task));
         (is_over && (holder.is_some() || log.is_some())).then(|| (task.clone(), log))
     }
@@ -348,9 +352,7 @@ impl Agent {
         }
         if framework.phase == FrameworkPhase::Terminating {
             // Nobody would acknowledge an update. The master's book is put right all the same.
-            if launch_executor == Some(true) {
-                self.send_exited(framework_id, &executor_id, None, ctx);
-            }
+            self.say_not_launched(framework_id, &executor_id, launch_executor, ctx);
             self.remove_framework_if_idle(framework_id, ctx);
             return;
         }
@@ -359,13 +361,13 @@ impl Agent {
             Placement::Drop {
                 reason: Reason::AgentDraining,
                 message: "Task was received while agent was already draining",
-                mend: if launch_executor == Some(true) { Mend::SayExited } else { Mend::Nothing },
+                mend: Mend::SayNotLaunched,
             }
         } else if outdated {
             Placement::Drop {
                 reason: Reason::InvalidOffers,
                 message: "Task assumes outdated resource state",
-                mend: if launch_executor == Some(true) { Mend::SayExited } else { Mend::Nothing },
+                mend: Mend::SayNotLaunched,
             }
         } else {
             place(existing, launch_executor, generated)
@@ -375,7 +377,9 @@ impl Agent {
                 self.drop_tasks(framework_id, &tasks, &executor_id, (reason, message), ctx);
                 match mend {
                     Mend::Nothing => {}
-                    Mend::SayExited => self.send_exited(framework_id, &executor_id, None, ctx),
+                    Mend::SayNotLaunched => {
+                        self.say_not_launched(framework_id, &executor_id, launch_executor, ctx);
+                    }
                     Mend::ShutDown => self.shut_down_executor(framework_id, &executor_id, ctx),
                 }
                 self.remove_framework_if_idle(framework_id, ctx);
@@ -390,12 +394,26 @@ impl Agent {
                     let message = error.to_string();
                     let why = (Reason::ExecutorTerminated, message.as_str());
                     self.drop_tasks(framework_id, &tasks, &executor_id, why, ctx);
-                    if launch_executor == Some(true) {
-                        self.send_exited(framework_id, &executor_id, None, ctx);
-                    }
+                    self.say_not_launched(framework_id, &executor_id, launch_executor, ctx);
                     self.remove_framework_if_idle(framework_id, ctx);
                 }
             },
+        }
+    }
+
+    /// Tells the master that an executor which it expects was not launched: it has it in its books. One of that id that is
+    /// there all the same (the launch came twice, or late) is what those books mean; it has not ended.
+    pub(crate) fn say_not_launched(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        launch_executor: Option<bool>,
+        ctx: &Context<Self>,
+    ) {
+        let is_there =
+            self.executor(framework_id, executor_id).is_some_and(|it| it.phase != ExecutorPhase::Terminated);
+        if launch_executor == Some(true) && !is_there {
+            self.send_exited(framework_id, executor_id, None, ctx);
         }
     }
 
@@ -527,7 +545,7 @@ mod tests {
     fn a_task_is_dropped_when_master_and_agent_disagree_about_its_executor() {
         assert_eq!(mend(place(None, Some(false), false)), Some(Mend::Nothing));
         assert_eq!(mend(place(Some(Running), Some(true), false)), Some(Mend::ShutDown));
-        assert_eq!(mend(place(Some(Terminated), Some(true), false)), Some(Mend::SayExited));
+        assert_eq!(mend(place(Some(Terminated), Some(true), false)), Some(Mend::SayNotLaunched));
         assert_eq!(mend(place(Some(Terminating), Some(true), false)), Some(Mend::Nothing));
     }
 

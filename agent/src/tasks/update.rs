@@ -68,7 +68,11 @@ impl Agent {
         if let Some(draining) = self.draining {
             draining.explain(&framework.info, &mut update.status);
         }
-        let Some(executor) = framework.executor_with(&task) else {
+        let holder = framework.executor_with(&task);
+        // Of a task that is over the agent has nothing to say: this one is a later task's with the same id, which is over
+        // before it has come to an executor.
+        let holder = holder.filter(|it| origin != Origin::Agent || !it.tasks.is_terminated(&task));
+        let Some(executor) = holder else {
             // Made for a task that never had an executor, sent by another executor, or repeated by
             // one whose earlier copy was acknowledged long ago: the stream knows.
             self.deliver(update, origin, None);

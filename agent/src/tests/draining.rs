@@ -116,6 +116,19 @@ fn a_task_that_ends_by_itself_is_what_it_is() {
     });
 }
 
+#[test]
+fn an_executor_whose_connection_was_broken_is_told_when_it_is_back() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let earlier = running(&world, &framework(false), slow_task("t", "e")).await;
+        world.master_says(drain(Some(Duration::from_secs(5)), false)).await;
+        assert_eq!(kills(&earlier), [Some(5_000_000_000)]);
+        let executor = world.subscribe("e").await;
+        assert_eq!(kills(&executor), [Some(5_000_000_000)]);
+    });
+}
+
 /// `DrainAgentKillsQueuedTask`.
 #[test]
 fn a_queued_task_is_killed_before_its_executor_comes() {

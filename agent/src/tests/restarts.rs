@@ -187,7 +187,8 @@ fn an_update_that_was_not_acknowledged_is_sent_again_with_the_same_uuid() {
 #[test]
 fn a_task_with_the_id_of_an_earlier_one_of_its_executor_is_not_taken_for_it() {
     run(async {
-        for pause in [0, 3] {
+        // In the last case, what the first has left has been deleted, but for the journal.
+        for pause in [0, 3, 15] {
             let directory = tempfile::tempdir().unwrap();
             let world = World::with(directory.path(), &["--gc_delay=10secs"]).await.once_registered().await;
             world.run(&framework(true), task("t", "e")).await;

@@ -205,3 +205,43 @@ fn a_task_whose_resources_have_changed_is_dropped() {
         assert!(world.hears().iter().any(|heard| matches!(heard, Heard::Exited(_))));
     });
 }
+
+/// It came twice, or late: the executor that it is for runs, and the master has it in its books.
+#[test]
+fn an_executor_that_runs_has_not_exited_whatever_becomes_of_a_launch() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run_expecting(&framework(false), task("t", "e"), Some(true)).await;
+        world.subscribe("e").await;
+        let uuid = mesos::v1::Uuid { value: vec![1; 16] };
+        let version = mesos::internal::ResourceVersionUuid { resource_provider_id: None, uuid };
+        let launch = run_task(&framework(false), task("late", "e"), Some(true));
+        let launch = mesos::internal::RunTaskMessage { resource_version_uuids: vec![version], ..launch };
+        world.master_says(launch).await;
+        assert_eq!(world.states("late"), [TaskDropped]);
+        assert!(!world.hears().iter().any(|heard| matches!(heard, Heard::Exited(_))), "{:?}", world.hears());
+    });
+}
+
+/// While the acknowledgement of the earlier one's end is on its way to the disk, the later one waits.
+#[test]
+fn a_task_that_is_killed_before_its_predecessor_of_the_same_id_is_forgotten_is_reported() {
+    run(async {
+        for checkpoint in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::registered(directory.path()).await;
+            world.run(&framework(checkpoint), task("t", "e")).await;
+            world.subscribe("e").await.update("t", TaskFinished).await;
+            world.master_goes_on(world.acknowledgement("t"));
+            world.master_goes_on(run_task(&framework(checkpoint), task("t", "e"), Some(false)));
+            world.master_says(kill("t")).await;
+            world.pass(Duration::from_secs(1)).await;
+            assert_eq!(world.states("t"), [TaskFinished, TaskKilled], "{checkpoint}");
+            world.acknowledge("t").await;
+            world.run_expecting(&framework(checkpoint), task("t", "e"), Some(false)).await;
+            world.pass(Duration::from_secs(60)).await;
+            assert_eq!(world.states("t"), [TaskFinished, TaskKilled], "{checkpoint}");
+        }
+    });
+}

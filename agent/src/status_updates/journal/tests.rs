@@ -241,6 +241,7 @@ impl World {
                         let path = self.log(name).task().to_path_buf();
                         if disk.exists(&path) {
                             disk.remove(&path).map_err(DiskError::writing(&path))?;
+                            crate::recovery::checkpoint::sync_names(disk, &path, 1)?;
                         }
                     }
                 }

@@ -410,7 +410,7 @@ fn remove(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(DiskError::writing(path)(error));
         }
-        // The garbage collector may have been first, and does not sync.
+        // The garbage collector may have been first, and not have synced yet.
         _ => {}
     }
     let parent = path.parent().unwrap_or(Path::new("/"));
