@@ -45,11 +45,7 @@ impl Agent {
         let Some(framework) = self.frameworks.get(framework_id) else { return Ok(()) };
         info.framework_id.get_or_insert_with(|| framework_id.to_proto());
         let container = ContainerId::new(self.metrics.node().random().uuid().to_string());
-        let user = self.settings.switch_user.then(|| {
-            let command = info.command.as_ref();
-            command.and_then(|command| command.user.clone()).unwrap_or_else(|| framework.info.user.clone())
-        });
-        let user = user.filter(|user| !user.is_empty());
+        let user = self.user_of(&framework.info, &info);
         let checkpoint = framework.checkpoint();
         let mut executor =
             Executor::new(info, container, std::path::PathBuf::new(), user, checkpoint, generated);
@@ -66,6 +62,19 @@ impl Agent {
             framework.executors.insert(executor.id.clone(), executor);
         }
         Ok(())
+    }
+
+    /// Who an executor runs as: as its command says, or its framework. `None` is the agent's own user.
+    pub(crate) fn user_of(
+        &self,
+        framework: &v1::FrameworkInfo,
+        executor: &v1::ExecutorInfo,
+    ) -> Option<String> {
+        if !self.settings.switch_user {
+            return None;
+        }
+        let own = executor.command.as_ref().and_then(|command| command.user.clone());
+        Some(own.unwrap_or_else(|| framework.user.clone())).filter(|user| !user.is_empty())
     }
 
     fn checkpoint_executor(

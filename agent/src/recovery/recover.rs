@@ -161,7 +161,7 @@ impl Agent {
         }
         let run = run(kept.run.container.clone());
         let directory = self.paths.sandbox(&run);
-        let user = self.settings.switch_user.then(|| framework.info.user.clone());
+        let user = self.user_of(&framework.info, &kept.info);
         let container = kept.run.container.clone();
         let mut executor = Executor::new(kept.info, container, directory.clone(), user, true, kept.generated);
         executor.launched = true;

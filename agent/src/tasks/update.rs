@@ -200,7 +200,7 @@ impl Agent {
         if executor.phase == ExecutorPhase::Terminated || !executor.launched {
             // There is no container (yet).
             let after = std::mem::take(&mut executor.changes.next);
-            self.resources_changed(framework_id, executor_id, after, ctx);
+            self.resources_changed(framework_id, executor_id, after, true, ctx);
             return;
         }
         self.start_resource_change(framework_id, executor_id, ctx);
@@ -230,10 +230,10 @@ impl Agent {
                 Ok(Err(error)) => Some(error.to_string()),
                 Err(_) => Some("the containerizer has ended".to_owned()),
             };
-            if let Some(error) = error {
-                agent.resource_change_failed(&framework_id, &executor_id, &error);
+            if let Some(error) = &error {
+                agent.resource_change_failed(&framework_id, &executor_id, error);
             }
-            agent.resources_changed(&framework_id, &executor_id, after, ctx);
+            agent.resources_changed(&framework_id, &executor_id, after, error.is_none(), ctx);
             let more = agent
                 .executor(&framework_id, &executor_id)
                 .is_some_and(|executor| !executor.changes.in_flight && !executor.changes.next.is_empty());
@@ -258,17 +258,20 @@ impl Agent {
         });
     }
 
+    /// What waits for the change goes on: updates in any case, tasks only if the container has `succeeded` in getting what
+    /// they need. Otherwise they stay queued, and end with their executor.
     fn resources_changed(
         &mut self,
         framework_id: &FrameworkId,
         executor_id: &ExecutorId,
         after: Vec<AfterUpdate>,
+        succeeded: bool,
         ctx: &mut Context<Self>,
     ) {
         let mut send = false;
         for after in after {
             match after {
-                AfterUpdate::SendQueued => send = true,
+                AfterUpdate::SendQueued => send = succeeded,
                 AfterUpdate::Report(waiting) => {
                     self.report_update(framework_id, executor_id, *waiting);
                 }

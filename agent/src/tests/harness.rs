@@ -131,6 +131,8 @@ pub(super) struct ContainerBook {
     waits: BTreeMap<ContainerId, Vec<Promise<Option<Termination>>>>,
     /// Launches fail with this.
     pub(super) refuse: Option<String>,
+    /// Changes of resources fail with this.
+    pub(super) refuse_updates: Option<String>,
     /// Destroying does not end a container.
     pub(super) immortal: bool,
 }
@@ -154,8 +156,12 @@ impl Handle<Launch> for FakeContainerizer {
 }
 impl Handle<Update> for FakeContainerizer {
     fn handle(&mut self, update: Update, _: &Pid, _: &mut Context<Self>) {
-        self.0.lock().updates.push((update.container_id, update.resources));
-        update.reply.set(Ok(()));
+        let mut book = self.0.lock();
+        book.updates.push((update.container_id, update.resources));
+        update.reply.set(match book.refuse_updates.clone() {
+            Some(refusal) => Err(crate::containerizer::UpdateError(refusal)),
+            None => Ok(()),
+        });
     }
 }
 impl Handle<Wait> for FakeContainerizer {

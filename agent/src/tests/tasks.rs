@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libprocess::testing::run;
 use mesos::internal::KillTaskMessage;
-use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskKilled, TaskRunning};
+use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskRunning};
 use mesos::v1::executor::event::Type;
 use mesos::v1::task_status::{Reason, Source};
 use mesos::{FrameworkId, TaskId};
@@ -136,6 +136,27 @@ fn each_of_several_tasks_whose_executor_is_not_there_is_dropped() {
         for id in ["t1", "t2", "t3"] {
             assert_eq!(world.states(id), [TaskDropped], "{id}");
         }
+    });
+}
+
+/// Upstream: `SlaveTest.ContainerUpdatedBeforeTaskReachesExecutor`, and what `___run` says.
+#[test]
+fn a_task_is_not_sent_to_an_executor_whose_container_cannot_have_its_resources() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        world.containers.lock().refuse_updates = Some("no such cgroup".into());
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.kinds(), [Type::Subscribed]);
+        let container = world.container("e");
+        assert_eq!(world.containers.lock().destroyed, [container]);
+        let update = world.updates("t").remove(0);
+        assert_eq!(
+            (update.status.state(), update.status.reason()),
+            (TaskGone, Reason::ContainerUpdateFailed)
+        );
+        assert!(update.status.message().contains("no such cgroup"), "{}", update.status.message());
     });
 }
 
