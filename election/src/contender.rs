@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use crate::{
     DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL,
-    group::{self, Backoff, Connection, Group, GroupError, Membership, Session},
+    group::{self, Connection, Group, GroupError, Membership, Session},
     info,
     url::MasterUrl,
 };
@@ -133,7 +133,7 @@ async fn join(
     data: &[u8],
 ) -> Result<Option<Membership>, GroupError> {
     let trying = async {
-        let mut backoff = Backoff::default();
+        let mut backoff = group::backoff();
         let mut doubtful = false;
         loop {
             let joined = match doubtful {
@@ -176,7 +176,7 @@ async fn rejoin(session: &dyn Session, data: &[u8]) -> Result<Membership, GroupE
 
 /// Returns when the member is no longer in the group (an operator may remove a node).
 async fn removed(session: &dyn Session, member: &Membership) {
-    let mut backoff = Backoff::default();
+    let mut backoff = group::backoff();
     loop {
         match session.members().await {
             Ok((members, changed)) => {

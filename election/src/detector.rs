@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL, file,
-    group::{self, Backoff, Changed, Group, GroupError, Membership, Session},
+    group::{self, Changed, Group, GroupError, Membership, Session},
     info,
     url::{MasterFile, MasterUrl},
 };
@@ -171,7 +171,7 @@ impl Handle<Detected> for Detector {
 /// nothing else.
 async fn resolve(address: String, id: String) -> MasterInfo {
     let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).to_owned();
-    let mut backoff = Backoff::default();
+    let mut backoff = group::backoff();
     loop {
         match look_up(&address).await {
             Ok(found) => return info::from_address(id, host, found),
@@ -219,7 +219,7 @@ async fn follow_file(node: &Node, file: &MasterFile, timeout: Duration, detector
 
 /// Follows the group for ever, and tells the detector what it sees.
 async fn follow(group: &dyn Group, detector: &Address<Detector>) {
-    let mut backoff = Backoff::default();
+    let mut backoff = group::backoff();
     loop {
         match group::connect(group).await {
             Ok(session) => {
@@ -243,7 +243,7 @@ async fn follow(group: &dyn Group, detector: &Address<Detector>) {
 
 /// Follows the group within one session; returns when the session is over.
 async fn follow_session(session: &dyn Session, detector: &Address<Detector>) {
-    let mut backoff = Backoff::default();
+    let mut backoff = group::backoff();
     let mut seen: Option<Membership> = None;
     loop {
         match look(session, seen.as_ref()).await {

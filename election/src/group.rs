@@ -11,6 +11,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
+use libprocess::Backoff;
 use thiserror::Error;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -94,36 +95,22 @@ impl Membership {
     }
 }
 
-/// The waits between tries: 2 s, doubling to 60 s
+/// The waits between tries of something in a group: 2 s, doubling to 60 s
 /// (upstream: `GroupProcess::RETRY_INTERVAL` and `retry`).
-#[derive(Debug, Default)]
-pub struct Backoff {
-    tries: u32,
+pub(crate) fn backoff() -> Backoff {
+    Backoff::new(Duration::from_secs(2), Duration::from_secs(60))
 }
 
-impl Backoff {
-    const FIRST: Duration = Duration::from_secs(2);
-    const LONGEST: Duration = Duration::from_secs(60);
-
-    /// How long to wait before the next try.
-    pub fn wait(&mut self) -> Duration {
-        let wait = Self::FIRST * 2_u32.pow(self.tries.min(5));
-        self.tries = self.tries.saturating_add(1);
-        wait.min(Self::LONGEST)
-    }
-
-    /// It worked: the next wait is short again.
-    pub fn reset(&mut self) {
-        self.tries = 0;
-    }
-}
+/// The longest wait between tries to connect: whoever takes part is back soon after the service is, however long it was
+/// away (upstream leaves that to ZooKeeper's client, which tries without a pause).
+const LONGEST_WAIT_TO_CONNECT: Duration = Duration::from_secs(5);
 
 /// Starts a session, trying until it works.
 ///
 /// # Errors
 /// Only [`GroupError::Fatal`]: when trying again cannot help.
 pub async fn connect(group: &dyn Group) -> Result<Box<dyn Session>, GroupError> {
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_WAIT_TO_CONNECT);
     loop {
         match group.connect().await {
             Ok(session) => {
@@ -192,16 +179,37 @@ mod tests {
 
     #[test]
     fn waits_double_from_two_seconds_to_a_minute() {
-        let mut backoff = Backoff::default();
+        let mut backoff = backoff();
         let waits = [0; 7].map(|_| backoff.wait().as_secs());
         assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60]);
-        backoff.reset();
-        assert_eq!(backoff.wait().as_secs(), 2);
+    }
+
+    /// Out of reach until then; it says something else from then on.
+    struct Away {
+        until: tokio::time::Instant,
+    }
+
+    impl Group for Away {
+        fn connect(&self) -> BoxFuture<'static, Result<Box<dyn Session>, GroupError>> {
+            let is_back = tokio::time::Instant::now() >= self.until;
+            let error =
+                if is_back { GroupError::Fatal("back".into()) } else { GroupError::Retry("away".into()) };
+            Box::pin(async move { Err(error) })
+        }
+
+        fn name(&self) -> String {
+            "away".into()
+        }
     }
 
     #[test]
-    fn waits_stay_at_a_minute_for_ever() {
-        let mut backoff = Backoff { tries: u32::MAX };
-        assert_eq!(backoff.wait().as_secs(), 60);
+    fn a_group_that_was_away_for_long_is_found_soon_after_it_is_back() {
+        libprocess::testing::run(async {
+            let began = tokio::time::Instant::now();
+            let until = began + Duration::from_secs(3600);
+            let found = connect(&Away { until }).await;
+            assert_eq!(found.err(), Some(GroupError::Fatal("back".into())));
+            assert!(until.elapsed() <= Duration::from_secs(5), "{:?} late", until.elapsed());
+        });
     }
 }

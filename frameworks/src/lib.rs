@@ -14,7 +14,6 @@
 //! The crate speaks to masters and agents only through their HTTP APIs, version 1. It reads neither
 //! the environment nor the command line: who starts a framework hands it typed options.
 
-mod backoff;
 mod later;
 mod link;
 mod stream;

@@ -22,6 +22,7 @@ mod accept;
 mod address;
 mod arbiters;
 mod background;
+mod backoff;
 mod budget;
 mod builder;
 mod cell;
@@ -70,6 +71,7 @@ struct Readme;
 use std::future::Future;
 
 pub use address::{Address, Recipient};
+pub use backoff::Backoff;
 pub use builder::{NodeBuilder, StartError};
 pub use context::Context;
 pub use environment::Environment;

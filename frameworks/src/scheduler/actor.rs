@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use election::{Detector, LeaderChanged, WatchLeader, info};
 use libprocess::{
-    Address, Context, Exit, Handle, Message, Pid, Process, Promise, Timer,
+    Address, Backoff, Context, Exit, Handle, Message, Pid, Process, Promise, Timer,
     http::{ClientError, PipelineResponse},
 };
 use mesos::{
@@ -35,7 +35,6 @@ use tracing::{debug, info, warn};
 
 use super::{Driver, Error, Options, Scheduler, driver::typed, gauges::QueueGauges};
 use crate::{
-    backoff::Backoff,
     later::Then,
     link::{Link, Phase},
     stream::{self, Opened, StreamError, Subscription},
