@@ -89,10 +89,11 @@ fn make_one(
     Some(sent)
 }
 
-/// Whether an agent can offer this beside what is used of it. Shared resources never run out.
+/// Whether an agent can offer this beside what is used of it. Shared resources never run out, but may have been destroyed.
 pub(crate) fn can_offer(agent: &Agent, resources: &Resources) -> bool {
     let used: Resources = agent.used.values().sum();
-    (agent.total.non_shared() - &used.unallocated()).contains(&resources.non_shared().unallocated())
+    resources.shared().unallocated().iter().all(|resource| agent.total.count(resource) > 0)
+        && (agent.total.non_shared() - &used.unallocated()).contains(&resources.non_shared().unallocated())
 }
 
 fn describe(
@@ -206,5 +207,30 @@ pub(crate) fn rescind_of_agent(master: &mut Master, agent: &AgentId, ctx: &mut C
         master.cluster.agent(agent).map(|agent| agent.offers.keys().cloned().collect());
     for offer in offers.unwrap_or_default() {
         rescind(master, &offer, ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesos::Resource;
+
+    use super::*;
+    use crate::cluster::testing::agent;
+
+    #[test]
+    fn a_shared_volume_is_offered_as_often_as_it_is_wanted_while_it_is_there() {
+        let volume = serde_json::json!({
+            "name": "disk", "type": "SCALAR", "scalar": { "value": 64.0 }, "shared": {},
+            "reservations": [{ "type": "DYNAMIC", "role": "r" }],
+            "disk": { "persistence": { "id": "v" }, "volume": { "container_path": "path", "mode": "RW" } },
+        });
+        let volume: v1::Resource = mesos::json::from_slice(volume.to_string().as_bytes()).unwrap();
+        let volume = Resources::from(Resource::try_from(&volume).unwrap());
+        let wanted = volume.allocated_to("r") + volume.allocated_to("r/s");
+        let mut agent = agent("a", "cpus:4");
+        assert!(!can_offer(&agent, &wanted));
+        agent.total += &volume;
+        assert!(can_offer(&agent, &wanted));
+        assert!(!can_offer(&agent, &(wanted + Resources::parse("cpus:5", "*").unwrap())));
     }
 }
