@@ -18,10 +18,10 @@ use election::{LeaderChanged, WatchLeader};
 use libprocess::{Context, Handle, Node, Pid, Timer};
 use mesos::capabilities::AgentCapabilities;
 use mesos::sabotage::{Bug, is_on};
-use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, internal, v1};
+use mesos::{AgentId, FrameworkId, TaskId, internal, v1};
 
 use crate::agent::{Agent, Phase};
-use crate::executors::executor::ExecutorPhase;
+use crate::executors::executor::{Executor, ExecutorPhase, Framework};
 use crate::recovery::checkpoint::{self, Durability};
 use crate::status_updates::manager::{Origin, Pause, Resume};
 use crate::tasks::status::{AgentUpdate, dropped_state};
@@ -250,13 +250,7 @@ impl Agent {
             message.frameworks.push((*framework.info).clone());
             let staging = |info| mesos::tasks::new_task(info, v1::TaskState::TaskStaging, &framework.id);
             message.tasks.extend(framework.pending_tasks().map(staging));
-            // Without them the master would take those for lost that are launched in a moment.
-            let brought = framework.pending.iter().filter(|pending| pending.brings_executor());
-            let brought =
-                brought.map(|pending| (ExecutorId::from(&pending.executor.executor_id), &pending.executor));
-            let coming: BTreeMap<_, _> =
-                brought.filter(|(id, _)| !framework.executors.contains_key(id)).collect();
-            message.executor_infos.extend(coming.into_values().map(|info| of_framework(info, &framework.id)));
+            message.executor_infos.extend(executors_of(framework));
             for executor in framework.executors.values() {
                 let tasks = executor.tasks.launched().chain(executor.tasks.terminated());
                 let tasks = tasks.map(|(_, task)| (**task).clone());
@@ -264,11 +258,6 @@ impl Agent {
                     tasks.filter(|task| !is_on(Bug::HidesUnheard) || task.status_update_state.is_some()),
                 );
                 message.tasks.extend(executor.tasks.queued().map(|(_, info)| staging(info)));
-                // The master does not know of executors that the agent has made up, and ended ones
-                // hold nothing.
-                if !executor.generated && executor.phase != ExecutorPhase::Terminated {
-                    message.executor_infos.push(of_framework(&executor.info, &framework.id));
-                }
             }
         }
         for framework in &self.completed {
@@ -357,11 +346,23 @@ impl Agent {
     }
 }
 
-/// Frameworks need not say whose their executors are.
-fn of_framework(info: &v1::ExecutorInfo, framework: &FrameworkId) -> v1::ExecutorInfo {
-    let mut info = info.clone();
-    info.framework_id.get_or_insert_with(|| framework.to_proto());
-    info
+/// The executors of a framework that the master has in its books, or should have: those that are launched in a moment
+/// among them, which it would take for lost otherwise. It does not know of executors that the agent has made up, and ended
+/// ones hold nothing.
+fn executors_of(framework: &Framework) -> Vec<v1::ExecutorInfo> {
+    let counts = |executor: &&Executor| !executor.generated && executor.phase != ExecutorPhase::Terminated;
+    let here = framework.executors.values().filter(counts).map(|executor| &*executor.info);
+    let coming = framework.pending.iter().filter(|pending| pending.brings_executor());
+    // One that is here has come first.
+    let all = coming.map(|pending| &pending.executor).chain(here);
+    let by_id: BTreeMap<&str, &v1::ExecutorInfo> =
+        all.map(|info| (info.executor_id.value.as_str(), info)).collect();
+    let of_framework = |info: &v1::ExecutorInfo| {
+        let mut info = info.clone();
+        info.framework_id.get_or_insert_with(|| framework.id.to_proto());
+        info
+    };
+    by_id.into_values().map(of_framework).collect()
 }
 
 /// A random part of `window`.
@@ -534,6 +535,7 @@ impl Handle<internal::ShutdownMessage> for Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executors::executor::PendingLaunch;
 
     #[test]
     fn windows_are_one_second_then_two_doubling_to_a_minute() {
@@ -545,6 +547,47 @@ mod tests {
         backoff.restart();
         assert!(!backoff.has_grown());
         assert_eq!(backoff.next(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn executors_are_told_of_that_run_or_are_launched_in_a_moment() {
+        let info = |id: &str, name: &str| v1::ExecutorInfo {
+            executor_id: v1::ExecutorId { value: id.into() },
+            name: Some(name.into()),
+            ..Default::default()
+        };
+        let mut framework = Framework::new(v1::FrameworkInfo::default(), "f".into(), None);
+        for (id, generated, phase) in [
+            ("running", false, ExecutorPhase::Running),
+            ("made", true, ExecutorPhase::Running),
+            ("over", false, ExecutorPhase::Terminated),
+            ("again", false, ExecutorPhase::Terminated),
+        ] {
+            let container = mesos::ContainerId::new(id);
+            let mut executor = Executor::new(info(id, "here"), container, "".into(), None, true, generated);
+            executor.phase = phase;
+            framework.executors.insert(id.into(), executor);
+        }
+        for (id, generated, launch_executor) in [
+            ("again", false, Some(true)),
+            ("new", false, Some(true)),
+            ("running", false, Some(true)),
+            ("joined", false, Some(false)),
+            ("command", true, Some(true)),
+        ] {
+            framework.pending.push_back(PendingLaunch {
+                tasks: Vec::new(),
+                is_group: false,
+                executor: info(id, "coming"),
+                generated,
+                launch_executor,
+                outdated: false,
+            });
+        }
+        let told = executors_of(&framework);
+        assert!(told.iter().all(|info| info.framework_id.as_ref().is_some_and(|id| id.value == "f")));
+        let told: Vec<_> = told.iter().map(|info| (info.executor_id.value.as_str(), info.name())).collect();
+        assert_eq!(told, [("again", "coming"), ("new", "coming"), ("running", "here")]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// A wait that doubles with each failure. Where a thousand clients lose the same server at once, each waits for a random
-/// part of it.
+/// A wait that doubles with each failure. Schedulers wait for a random part of it, so that a thousand do not come back to a
+/// new master at once.
 #[derive(Debug)]
 pub struct Backoff {
     first: Duration,

@@ -231,8 +231,12 @@ impl TaskBook {
     }
 
     /// Remembers which state the master has been told of, for re-registration, and answers the
-    /// latest state; `None` for a task that is neither launched nor terminated.
+    /// latest state; `None` for a task that is neither launched nor terminated. An end that a terminated task does not have
+    /// is a later task's of the same id, which has ended before it came to an executor.
     pub fn forwarded(&mut self, id: &TaskId, state: v1::TaskState, uuid: &[u8]) -> Option<v1::TaskState> {
+        if is_terminal(state) && self.is_terminated(id) && !self.has_status(id, Some(uuid)) {
+            return Some(state);
+        }
         let task = match self.launched.get_mut(id) {
             Some(task) => task,
             None => self.terminated.get_mut(id)?,

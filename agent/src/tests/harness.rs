@@ -270,8 +270,10 @@ impl World {
         let master = node.spawn_as("master", FakeMaster { heard: heard.clone(), admits: admits.clone() });
         let (containerizer, serve) = containers(&node);
         let work_dir = format!("--work_dir={}", work_dir.display());
-        let mut all =
-            vec!["--master=127.0.0.1:5051", "--hostname=localhost", "--no-switch_user", work_dir.as_str()];
+        let mut all = vec!["--master=127.0.0.1:5051", "--hostname=localhost", work_dir.as_str()];
+        if !arguments.contains(&"--switch_user") {
+            all.push("--no-switch_user");
+        }
         if !arguments.iter().any(|argument| argument.starts_with("--resources")) {
             all.push("--resources=cpus:4;mem:4096;disk:1000;ports:[31000-31100]");
         }

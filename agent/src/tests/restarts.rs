@@ -183,6 +183,35 @@ fn an_update_that_was_not_acknowledged_is_sent_again_with_the_same_uuid() {
     });
 }
 
+#[test]
+fn an_executor_keeps_the_user_that_its_command_names() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can run something as another user");
+        return;
+    }
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::with(directory.path(), &["--switch_user"]).await.once_registered().await;
+        let mut own = task("t", "own");
+        own.executor.as_mut().unwrap().command.as_mut().unwrap().user = Some("nobody".into());
+        world.run(&framework(true), own).await;
+        world.run(&framework(true), task("u", "other")).await;
+        let users = |world: &World| {
+            let book = world.containers.lock();
+            let launched = book.launched.iter().map(|(_, config)| config.user.clone().unwrap());
+            let recovered = book.recovered.iter().map(|container| container.user.clone().unwrap());
+            (launched.collect::<Vec<_>>(), recovered.collect::<Vec<_>>())
+        };
+        assert_eq!(users(&world).0, ["nobody", "root"]);
+        world.crash().await;
+        let world = World::with(directory.path(), &["--switch_user"]).await;
+        world.pass(Duration::from_millis(1)).await;
+        let mut recovered = users(&world).1;
+        recovered.sort();
+        assert_eq!(recovered, ["nobody", "root"]);
+    });
+}
+
 /// Upstream's schedulers may use the id of a task again that is over.
 #[test]
 fn a_task_with_the_id_of_an_earlier_one_of_its_executor_is_not_taken_for_it() {

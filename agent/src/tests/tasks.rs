@@ -259,6 +259,9 @@ fn a_task_that_is_killed_before_its_predecessor_of_the_same_id_is_forgotten_is_r
             world.master_says(kill("t")).await;
             world.pass(Duration::from_secs(1)).await;
             assert_eq!(world.states("t"), [TaskFinished, TaskKilled], "{checkpoint}");
+            // What the earlier one was is not said of it.
+            let latest = world.updates("t")[1].latest_state;
+            assert!(latest.is_none_or(|state| state == TaskKilled as i32), "{latest:?}");
             world.acknowledge("t").await;
             world.run_expecting(&framework(checkpoint), task("t", "e"), Some(false)).await;
             world.pass(Duration::from_secs(60)).await;

@@ -74,7 +74,8 @@ pub trait Executor: Sized + Send + 'static {
 /// Why an executor ended otherwise than by [`Driver::stop`].
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Error {
-    /// The agent refuses the subscription.
+    /// The agent refuses the subscription. If it had subscribed before, it was told to shut down first, and may not have
+    /// stopped in time: who started it should end the process.
     #[error("the agent refused the subscription: {0}")]
     Refused(String),
     /// It was told to shut down and did not end in time. Who started it should end the process.

@@ -43,7 +43,7 @@ use mesos::{AgentId, v1};
 
 use self::limiter::RemovalLimiter;
 use self::observer::{AgentObserver, Connection, PingLimits};
-use self::reregister::Report;
+use self::reregister::Meanwhile;
 use self::unreachable::Removal;
 use crate::frameworks::events;
 use crate::master::Master;
@@ -54,8 +54,8 @@ pub(crate) struct Agents {
     limits: PingLimits,
     /// New agents that wait for the registry.
     pub(crate) registering: BTreeSet<Pid>,
-    /// Returning agents that wait for the registry, each with what it has said since.
-    pub(crate) reregistering: BTreeMap<AgentId, Option<Report>>,
+    /// Returning agents that wait for the registry, each with what was heard of it since.
+    pub(crate) reregistering: BTreeMap<AgentId, Meanwhile>,
     /// Agents that wait for the registry to be unreachable.
     pub(crate) marking_unreachable: BTreeSet<AgentId>,
     /// Agents that wait for the registry to be removed.

@@ -126,8 +126,9 @@ fn remove_lost_executors(master: &mut Master, agent: &AgentId, executors: &[v1::
 }
 
 /// An executor that the master does not know was taken for lost: a report that came late, and was made before the executor
-/// was launched, did not have it. It has been running all the while. (Upstream does not count it from then on.) Executors
-/// of frameworks that do not checkpoint are another matter: see [`end_unwanted`].
+/// was launched, did not have it. It has been running all the while. (Upstream does not count it from then on.) Where the
+/// framework does not checkpoint, the master may have given it up, too (see [`end_unwanted`]); then its tasks were given up
+/// with it, and none of them is in the books.
 fn take_executors_back(
     master: &mut Master,
     agent: &AgentId,
@@ -137,8 +138,15 @@ fn take_executors_back(
     let Some(state) = master.cluster.agent(agent) else { return };
     let is_missing = |info: &&v1::ExecutorInfo| {
         info.framework_id.as_ref().map(FrameworkId::from).is_some_and(|framework| {
-            let checkpoints = master.cluster.framework(&framework).is_some_and(|it| it.info.checkpoint());
-            checkpoints && !state.has_executor(&framework, &ExecutorId::from(&info.executor_id))
+            let executor = ExecutorId::from(&info.executor_id);
+            let has_task = || {
+                let tasks = state.tasks.keys().filter(|(of, _)| *of == framework);
+                let mut tasks = tasks.filter_map(|(of, id)| master.cluster.task(of, id.as_str()));
+                tasks.any(|task| task.executor().as_ref() == Some(&executor))
+            };
+            let known = master.cluster.framework(&framework);
+            known.is_some_and(|it| it.is_checkpointing() || has_task())
+                && !state.has_executor(&framework, &executor)
         })
     };
     let missing: Vec<_> = executors.iter().filter(is_missing).cloned().collect();

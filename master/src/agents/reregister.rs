@@ -11,6 +11,8 @@
 //! a broken network kept since an earlier leadership arrives before those of today. So the last one counts that has
 //! come when the registry agrees (found by simulation; upstream takes the first).
 
+use std::collections::BTreeSet;
+
 use libprocess::{Context, Pid};
 use mesos::internal::{
     KillTaskMessage, ReregisterSlaveMessage, ShutdownFrameworkMessage, SlaveReregisteredMessage,
@@ -39,6 +41,26 @@ pub(crate) struct Report {
     message: ReregisterSlaveMessage,
 }
 
+/// What is heard of an agent while the registry is written for its return.
+#[derive(Debug, Default)]
+pub(crate) struct Meanwhile {
+    newest: Option<Report>,
+    /// The executors that have ended since its last report.
+    exited: BTreeSet<(FrameworkId, ExecutorId)>,
+}
+
+/// An executor has ended: a report that still waits is not to bring it back.
+pub(crate) fn note_exit(
+    master: &mut Master,
+    agent: &AgentId,
+    framework: &FrameworkId,
+    executor: &ExecutorId,
+) {
+    if let Some(meanwhile) = master.agents.reregistering.get_mut(agent) {
+        meanwhile.exited.insert((framework.clone(), executor.clone()));
+    }
+}
+
 /// Takes an agent back. It repeats its message until it is answered.
 pub(crate) fn reregister(
     master: &mut Master,
@@ -48,8 +70,9 @@ pub(crate) fn reregister(
 ) {
     master.metrics.messages_reregister_slave.increment();
     let Some(id) = message.slave.id.as_ref().map(AgentId::from) else { return };
-    if let Some(newest) = master.agents.reregistering.get_mut(&id) {
-        *newest = Some(Report { from: from.clone(), message });
+    if let Some(meanwhile) = master.agents.reregistering.get_mut(&id) {
+        *meanwhile =
+            Meanwhile { newest: Some(Report { from: from.clone(), message }), ..Meanwhile::default() };
         return;
     }
     if master.agents.marking_unreachable.contains(&id) || master.agents.marking_gone.contains(&id) {
@@ -90,14 +113,14 @@ pub(crate) fn reregister(
         }
     };
     tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
-    let report = Report { from: from.clone(), message };
+    let mut report = Report { from: from.clone(), message };
     let was_known = master.cluster.agent(&id).is_some();
     match registry_change(master, &id, &report.message.slave) {
         None => proceed(master, id, report, has, ctx),
         Some(operation) => {
-            master.agents.reregistering.insert(id.clone(), None);
+            master.agents.reregistering.insert(id.clone(), Meanwhile::default());
             master.apply(operation, ctx, move |master, possible, ctx| {
-                let newest = master.agents.reregistering.remove(&id).flatten();
+                let Meanwhile { newest, exited } = master.agents.reregistering.remove(&id).unwrap_or_default();
                 if !possible {
                     tracing::warn!(agent_id = %id, "the registry does not know the agent; it will try again");
                 } else if master.agents.marking_gone.contains(&id) {
@@ -108,13 +131,32 @@ pub(crate) fn reregister(
                     && !is_repeated(&mut message, &report.message)
                 {
                     tracing::info!(agent_id = %id, "what the agent runs has changed while it re-registered");
+                    leave_out(master, &mut message, &id, &exited);
                     reregister(master, message, &from, ctx);
                 } else {
+                    leave_out(master, &mut report.message, &id, &exited);
                     proceed(master, id, report, has, ctx);
                 }
             });
         }
     }
+}
+
+/// Takes from a report those of its executors that have ended since, unless they were launched anew.
+fn leave_out(
+    master: &Master,
+    message: &mut ReregisterSlaveMessage,
+    agent: &AgentId,
+    exited: &BTreeSet<(FrameworkId, ExecutorId)>,
+) {
+    let state = master.cluster.agent(agent);
+    message.executor_infos.retain(|info| {
+        let key =
+            info.framework_id.as_ref().map(|id| (FrameworkId::from(id), ExecutorId::from(&info.executor_id)));
+        key.is_none_or(|key| {
+            !exited.contains(&key) || state.is_some_and(|it| it.has_executor(&key.0, &key.1))
+        })
+    });
 }
 
 /// Whether the agent has only said the same once more.

@@ -301,8 +301,47 @@ fn what_the_master_knows_goes_on_when_the_agent_is_back() {
 #[test]
 fn an_executor_that_a_late_report_lacks_is_taken_back_with_the_next() {
     testing::run(async {
+        for checkpoint in [true, false] {
+            let cluster = Cluster::start().await;
+            let agent = cluster.agent("cpus:4;mem:1024").await;
+            let mut described = info();
+            described["checkpoint"] = json!(checkpoint);
+            let mut scheduler = running_task(&cluster, &agent, described).await;
+            let offer = scheduler.offer().await;
+            scheduler.launch(&[&offer], json!([executor_task("u", &agent, "e", 1.0)])).await;
+            let launched = agent.launched().await.remove(0);
+            let used = async || cluster.get("/state").await["slaves"][0]["used_resources"]["cpus"].clone();
+            assert_eq!(used().await, 2.5);
+
+            let id = scheduler.id.clone();
+            let framework =
+                || vec![v1::FrameworkInfo { checkpoint: Some(checkpoint), ..framework_info(&id) }];
+            let running = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+            agent.reregister_with(vec![running.clone()], framework(), Vec::new());
+            agent.taken().await;
+            assert_eq!(used().await, 2.0, "the executor is taken for lost");
+            scheduler.offer().await;
+
+            let mut executor = launched.task.executor.unwrap();
+            executor.framework_id = framework()[0].id.clone();
+            let (task_id, executor_id) = (launched.task.task_id, Some(executor.executor_id.clone()));
+            let tasks = vec![running.clone(), v1::Task { task_id, executor_id, ..running }];
+            agent.reregister_with(tasks, framework(), vec![executor]);
+            let got = agent.taken().await;
+            assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::UpdateFramework(_)]), "{got:?}");
+            assert_eq!(used().await, 2.5);
+            scheduler.next_of(Type::Rescind).await;
+            assert_eq!(amount(&scheduler.offer().await.resources, "cpus"), 1.5);
+        }
+    });
+}
+
+/// Its agent has said before that it runs; the registry is still being written for that.
+#[test]
+fn an_executor_that_ends_while_its_agent_returns_does_not_come_back() {
+    testing::run(async {
         let cluster = Cluster::start().await;
-        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
         let mut scheduler = running_task(&cluster, &agent, info()).await;
         let offer = scheduler.offer().await;
         scheduler.launch(&[&offer], json!([executor_task("u", &agent, "e", 1.0)])).await;
@@ -310,24 +349,26 @@ fn an_executor_that_a_late_report_lacks_is_taken_back_with_the_next() {
         let used = async || cluster.get("/state").await["slaves"][0]["used_resources"]["cpus"].clone();
         assert_eq!(used().await, 2.5);
 
-        let id = scheduler.id.clone();
-        let framework = || vec![framework_info(&id)];
-        let running = reported(&agent, &scheduler.id, TaskState::TaskRunning);
-        agent.reregister_with(vec![running.clone()], framework(), Vec::new());
-        agent.taken().await;
-        assert_eq!(used().await, 2.0, "the executor is taken for lost");
-        scheduler.offer().await;
-
+        let framework = framework_info(&scheduler.id);
         let mut executor = launched.task.executor.unwrap();
-        executor.framework_id = framework()[0].id.clone();
+        executor.framework_id = framework.id.clone();
+        let running = reported(&agent, &scheduler.id, TaskState::TaskRunning);
         let (task_id, executor_id) = (launched.task.task_id, Some(executor.executor_id.clone()));
         let tasks = vec![running.clone(), v1::Task { task_id, executor_id, ..running }];
-        agent.reregister_with(tasks, framework(), vec![executor]);
+        // The registry is to know of it.
+        agent.info.attributes = mesos::Attributes::parse("rack:1").unwrap().to_protos();
+        let exited = mesos::internal::ExitedExecutorMessage {
+            slave_id: agent.info.id.clone().unwrap(),
+            framework_id: framework.id.clone().unwrap(),
+            executor_id: executor.executor_id.clone(),
+            status: 0,
+        };
+        agent.reregister_with(tasks, vec![framework], vec![executor]);
+        agent.post(exited);
         let got = agent.taken().await;
         assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::UpdateFramework(_)]), "{got:?}");
-        assert_eq!(used().await, 2.5);
-        scheduler.next_of(Type::Rescind).await;
-        assert_eq!(amount(&scheduler.offer().await.resources, "cpus"), 1.5);
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["attributes"]["rack"], 1.0);
+        assert_eq!(used().await, 2.0);
     });
 }
 

@@ -7,6 +7,7 @@ use mesos::internal::{ExecutorToFrameworkMessage, ExitedExecutorMessage};
 use mesos::{AgentId, ExecutorId, FrameworkId};
 
 use super::remove_executor;
+use crate::agents::reregister;
 use crate::frameworks::events;
 use crate::master::Master;
 
@@ -21,6 +22,7 @@ pub(crate) fn exited(
     let agent = AgentId::from(message.slave_id);
     let framework = FrameworkId::from(message.framework_id);
     let executor = ExecutorId::from(message.executor_id);
+    reregister::note_exit(master, &agent, &framework, &executor);
     if !remove_executor(master, &framework, &agent, &executor) {
         tracing::warn!(agent = %from, executor_id = %executor, "ignoring the exit of an unknown executor");
         return;
