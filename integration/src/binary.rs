@@ -8,11 +8,11 @@ pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// The path of the binary: `MESOS_TEST_BINARY`, or `target/release/mesos`.
+/// The path of the binary: `MESOS_TEST_BINARY`, which `./test` sets to the one that it has built, or `target/release/mesos`.
 ///
 /// # Panics
 /// When there is none, or when a source file of it is newer than it: a test against yesterday's binary proves
-/// nothing. `./test` builds it first.
+/// nothing.
 #[allow(clippy::panic, reason = "without the right binary every process test has failed")]
 pub fn mesos() -> PathBuf {
     if let Some(named) = std::env::var_os("MESOS_TEST_BINARY") {
@@ -22,11 +22,11 @@ pub fn mesos() -> PathBuf {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
     let binary = target.join("release/mesos");
     let Some(built) = modified(&binary) else {
-        panic!("{} does not exist: run `cargo build --release` (or `./test`, which does)", binary.display());
+        panic!("{} does not exist: run `cargo build --release`, or set MESOS_TEST_BINARY", binary.display());
     };
     if let Some(newer) = newer_source(&binary, built) {
         panic!(
-            "{} is older than {}: run `cargo build --release` (or `./test`, which does)",
+            "{} is older than {}: run `cargo build --release`, or set MESOS_TEST_BINARY",
             binary.display(),
             newer.display()
         );
