@@ -182,6 +182,14 @@ mod tests {
         let mut backoff = backoff();
         let waits = [0; 7].map(|_| backoff.wait().as_secs());
         assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60]);
+        backoff.reset();
+        assert_eq!(backoff.wait().as_secs(), 2);
+    }
+
+    #[test]
+    fn waits_stay_at_a_minute_for_ever() {
+        let mut backoff = backoff();
+        assert_eq!((0..1000).map(|_| backoff.wait().as_secs()).last(), Some(60));
     }
 
     /// Out of reach until then; it says something else from then on.

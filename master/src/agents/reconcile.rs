@@ -17,10 +17,10 @@ use mesos::internal::{
 use mesos::tasks::is_terminal;
 use mesos::v1;
 use mesos::v1::task_status::Reason;
-use mesos::{AgentId, ExecutorId, FrameworkId, TaskId};
+use mesos::{AgentId, FrameworkId, TaskId};
 
 use super::activation;
-use super::reregister::{add_executor, keys_of};
+use super::reregister::{add_executor, key_of, keys_of};
 use crate::cluster::{Agent, Introduction, status};
 use crate::master::Master;
 use crate::operations::apply;
@@ -128,7 +128,7 @@ fn remove_lost_executors(master: &mut Master, agent: &AgentId, executors: &[v1::
 /// An executor that the master does not know was taken for lost: a report that came late, and was made before the executor
 /// was launched, did not have it. It has been running all the while. (Upstream does not count it from then on.) Where the
 /// framework does not checkpoint, the master may have given it up, too (see [`end_unwanted`]); then its tasks were given up
-/// with it, and none of them is in the books.
+/// with it, and none of them is in the books. One that has no task at that moment cannot be told from those.
 fn take_executors_back(
     master: &mut Master,
     agent: &AgentId,
@@ -137,8 +137,7 @@ fn take_executors_back(
 ) {
     let Some(state) = master.cluster.agent(agent) else { return };
     let is_missing = |info: &&v1::ExecutorInfo| {
-        info.framework_id.as_ref().map(FrameworkId::from).is_some_and(|framework| {
-            let executor = ExecutorId::from(&info.executor_id);
+        key_of(info).is_some_and(|(framework, executor)| {
             let has_task = || {
                 let tasks = state.tasks.keys().filter(|(of, _)| *of == framework);
                 let mut tasks = tasks.filter_map(|(of, id)| master.cluster.task(of, id.as_str()));

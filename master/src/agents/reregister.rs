@@ -151,9 +151,7 @@ fn leave_out(
 ) {
     let state = master.cluster.agent(agent);
     message.executor_infos.retain(|info| {
-        let key =
-            info.framework_id.as_ref().map(|id| (FrameworkId::from(id), ExecutorId::from(&info.executor_id)));
-        key.is_none_or(|key| {
+        key_of(info).is_none_or(|key| {
             !exited.contains(&key) || state.is_some_and(|it| it.has_executor(&key.0, &key.1))
         })
     });
@@ -413,10 +411,12 @@ pub(crate) fn update_message(framework: &Framework) -> UpdateFrameworkMessage {
     }
 }
 
+/// The framework of an executor, if it says so, and its id.
+pub(super) fn key_of(info: &v1::ExecutorInfo) -> Option<(FrameworkId, ExecutorId)> {
+    Some((FrameworkId::from(info.framework_id.as_ref()?), ExecutorId::from(&info.executor_id)))
+}
+
 /// The executors of an agent, by framework and id.
 pub(super) fn keys_of(executors: &[v1::ExecutorInfo]) -> Vec<(FrameworkId, ExecutorId)> {
-    let key = |info: &v1::ExecutorInfo| {
-        Some((FrameworkId::from(info.framework_id.as_ref()?), ExecutorId::from(&info.executor_id)))
-    };
-    executors.iter().filter_map(key).collect()
+    executors.iter().filter_map(key_of).collect()
 }
