@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
-use libprocess::subprocess::{Child, Subprocess};
+use libprocess::subprocess::{Child, Subprocess, session_of};
 use mesos::v1::CommandInfo;
 use rustix::fs::{Mode, OFlags};
 
@@ -191,8 +191,7 @@ pub(super) async fn reap(mut child: Child) -> Option<i32> {
 /// containers have one sandbox. One that has overwritten its environment (`setproctitle`, `env -i`) is known by its session
 /// and by where it works, or where what it prints goes.
 pub(super) fn is_container(pid: i32, directory: &Path) -> bool {
-    let leads = rustix::process::Pid::from_raw(pid)
-        .is_some_and(|pid| rustix::process::getsid(Some(pid)).is_ok_and(|sid| sid == pid));
+    let leads = session_of(pid) == Some(pid);
     let leads_into = |name: &&str| {
         std::fs::read_link(format!("/proc/{pid}/{name}")).is_ok_and(|target| target.starts_with(directory))
     };

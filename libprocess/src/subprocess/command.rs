@@ -293,8 +293,8 @@ mod tests {
         #[allow(unsafe_code, reason = "what is tested")]
         let program = unsafe {
             shell("true").session().before_exec(|| {
-                let own = rustix::process::getpid();
-                if rustix::process::getsid(None) == Ok(own) {
+                let own = std::process::id() as i32;
+                if super::super::session_of(own) == Some(own) {
                     Err(io::Error::from_raw_os_error(95))
                 } else {
                     Ok(())

@@ -16,4 +16,4 @@ mod tree;
 pub use child::{Child, Output};
 pub use command::{Stream, Subprocess};
 pub use reaper::{reap, watch};
-pub use tree::{ProcessEntry, descendants, kill_tree, process_table, send_signal, session_lives};
+pub use tree::{ProcessEntry, descendants, kill_tree, process_table, send_signal, session_lives, session_of};

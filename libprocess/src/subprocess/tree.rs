@@ -110,16 +110,19 @@ fn joining(tree: &BTreeSet<i32>, known: &[i32], table: &[ProcessEntry]) -> Vec<i
         .collect()
 }
 
+/// The session of a process: the pid of its leader, or 0 for a kernel thread and for a session that was opened outside of
+/// this PID namespace (what `docker exec` starts). `None` when there is no such process. Not rustix's `getsid`, whose
+/// result cannot be 0.
+pub fn session_of(pid: i32) -> Option<i32> {
+    nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
+}
+
 /// Whether anybody is left in the session that `leader` leads or led. It asks the kernel about each process: reading
 /// all of `/proc/*/stat` instead took an eighth of the CPU time that a short command task costs.
 pub fn session_lives(leader: i32) -> bool {
     let Ok(directory) = std::fs::read_dir("/proc") else { return false };
     let mut pids = directory.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    // Kernel threads have session 0, which rustix cannot express.
-    pids.any(|pid| {
-        nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid)))
-            .is_ok_and(|session| session.as_raw() == leader)
-    })
+    pids.any(|pid| session_of(pid) == Some(leader))
 }
 
 /// Sends one signal; false when there is no such process (any more) or it is not ours.
@@ -150,6 +153,32 @@ mod tests {
         let mut found = below(2, &table);
         found.sort_unstable();
         assert_eq!(found, [3, 4, 6]);
+    }
+
+    #[test]
+    fn every_process_has_the_session_that_its_line_names() {
+        // Kernel threads, and what was started into a container from outside, are in session 0.
+        let mut child =
+            std::process::Command::new("setsid").args(["sleep", "60"]).spawn().expect("setsid starts");
+        let leader = i32::try_from(child.id()).expect("a pid fits");
+        while session_of(leader) != Some(leader) {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        let table = process_table();
+        assert!(table.contains(&ProcessEntry { session: leader, ..of(&table, leader) }));
+        for entry in table.iter().filter(|entry| !entry.zombie) {
+            // One that has ended since, or has opened a session of its own.
+            let session = session_of(entry.pid);
+            let moved = session.is_none() || session == Some(entry.pid);
+            assert!(session == Some(entry.session) || moved, "{entry:?}: {session:?}");
+        }
+        child.kill().expect("the child is ours");
+        child.wait().expect("the child is ours");
+        assert_eq!(session_of(leader), None);
+    }
+
+    fn of(table: &[ProcessEntry], pid: i32) -> ProcessEntry {
+        *table.iter().find(|entry| entry.pid == pid).expect("it runs")
     }
 
     #[test]
