@@ -1,7 +1,7 @@
 //! From the leader's SIGKILL to the first offer of the new one, with 1,000 agents.
 //!
-//! Two masters are processes of their own; a real ZooKeeper elects, and keeps the registry. The time-out of the dead
-//! leader's session is left out: its node is removed as soon as it is dead. The agents are actors in this process, which
+//! Two masters are processes of their own. A real ZooKeeper of three servers elects, and keeps the registry; then a real etcd
+//! of three does. The time-out of the dead leader's session is left out: its node is removed as soon as it is dead. The agents are actors in this process, which
 //! speak the protocol as agents do: they find the leader themselves, pause for up to a second
 //! (`--registration_backoff_factor`), and re-register. The framework uses our library, without its pause before it
 //! connects to a new leader (`connection_delay_max`). The clock stops at the first offer that it is made.
@@ -12,13 +12,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use election::group::Membership;
+use election::etcd;
+use election::etcd::api::{Operation, Range, TxnRequest};
 use election::zookeeper::ZooKeeperClient;
 use election::zookeeper::client::Step;
 use election::{Detector, LeaderChanged, MasterUrl, WatchLeader};
 use frameworks::scheduler::{Driver, Options, Scheduler, run};
 use integration::bench::{self, Report, Target, median};
-use integration::zookeeper::ZooKeeper;
+use integration::chaos::store::Store;
 use integration::{Cluster, wait};
 use libprocess::http::{Client, ClientRequest};
 use libprocess::{Context, Handle, Install, Node, Pid, Process};
@@ -39,19 +40,32 @@ const SESSION: Duration = Duration::from_secs(10);
 fn main() -> ExitCode {
     let mut report =
         Report::new("failover", "the leader's SIGKILL to the first offer of the next, 1,000 agents");
-    let Some((offers, gets)) = libprocess::run(measure()) else { return report.verdict() };
-    report.note(format!("{FAILOVERS} leaders killed"));
-    report.figure("GET /health there and back, median", median(&gets) * 1e3, "ms", Target::None);
-    report.figure("SIGKILL to offer, median", median(&offers), "s", Target::AtMost(1.0));
-    report.figure("SIGKILL to offer, slowest", bench::quantile(&offers, 1.0), "s", Target::None);
+    report.note(format!("{FAILOVERS} leaders killed in each"));
+    libprocess::run(async {
+        if let Some(store) = Store::zookeeper().await {
+            note(&mut report, &store).await;
+        }
+        if let Some(store) = Store::etcd().await {
+            note(&mut report, &store).await;
+        }
+    });
     report.verdict()
 }
 
+async fn note(report: &mut Report, store: &Store) {
+    let (offers, gets) = measure(store).await;
+    let mut figure = |what: &str, value, unit, target| {
+        report.figure(&format!("{}: {what}", store.name()), value, unit, target);
+    };
+    figure("GET /health there and back, median", median(&gets) * 1e3, "ms", Target::None);
+    figure("SIGKILL to offer, median", median(&offers), "s", Target::AtMost(1.0));
+    figure("SIGKILL to offer, slowest", bench::quantile(&offers, 1.0), "s", Target::None);
+}
+
 /// Seconds from kills to offers, and of the comparator.
-async fn measure() -> Option<(Vec<f64>, Vec<f64>)> {
-    let zookeeper = ZooKeeper::start().await?;
-    let url: MasterUrl = zookeeper.url().parse().expect("the URL is one");
-    let mut cluster = Cluster::found_at(&zookeeper.url());
+async fn measure(store: &Store) -> (Vec<f64>, Vec<f64>) {
+    let url: MasterUrl = store.url().parse().expect("the URL is one");
+    let mut cluster = Cluster::found_at(&store.url());
     cluster.add_master(&[]).await;
     cluster.add_master(&[]).await;
     let (stop, agents) = start_agents(url.clone());
@@ -70,21 +84,19 @@ async fn measure() -> Option<(Vec<f64>, Vec<f64>)> {
     let scheduler = Watch { offered: offered.clone() };
     let running = async {
         let client = Client::new();
-        let zookeeper = match &url {
-            MasterUrl::ZooKeeper(url) => ZooKeeperClient::connect(url, SESSION).await.expect("it is there"),
-            other => unreachable!("{other} is a ZooKeeper's"),
-        };
+        let group = url.group(SESSION).expect("masters are elected");
+        let session = group.connect().await.expect("it is there");
         let (mut offers, mut gets) = (Vec::new(), Vec::new());
         for _ in 0..FAILOVERS {
             wait::until("offers", async || offered.lock().map(|_| ()).ok_or_else(|| "none".to_owned())).await;
             cluster.wait_for_agents(AGENTS).await;
             let leader = cluster.leader_index().await;
-            let node = leading_node(&zookeeper).await;
+            let (members, _) = session.members().await.expect("it answers");
+            let node = members.into_iter().min().expect("somebody leads").name;
             *offered.lock() = None;
             let killed = bench::now();
             cluster.master_process(leader).crash();
-            let path = format!("/mesos/{}", node.name);
-            zookeeper.transaction(&[Step::Delete { path }]).await.expect("its node is there");
+            remove(&url, format!("/mesos/{node}")).await;
             wait::until("offers", async || offered.lock().map(|_| ()).ok_or_else(|| "none".to_owned())).await;
             let first = offered.lock().expect("it was there a moment ago");
             offers.push(first.duration_since(killed).as_secs_f64());
@@ -104,14 +116,23 @@ async fn measure() -> Option<(Vec<f64>, Vec<f64>)> {
     node.shutdown().await;
     let _ = stop.send(());
     agents.join().expect("the agents' thread ends");
-    Some(figures)
+    figures
 }
 
-/// The leader's node.
-async fn leading_node(zookeeper: &ZooKeeperClient) -> Membership {
-    let names = zookeeper.list("/mesos").await.expect("the masters have made it");
-    let members = names.iter().filter_map(|name| Membership::parse(name));
-    members.filter(|member| member.label == election::MASTER_INFO_LABEL).min().expect("somebody leads")
+/// Removes a node of the masters' group.
+async fn remove(url: &MasterUrl, path: String) {
+    match url {
+        MasterUrl::ZooKeeper(url) => {
+            let client = ZooKeeperClient::connect(url, SESSION).await.expect("it is there");
+            client.transaction(&[Step::Delete { path }]).await.expect("the node is there");
+        }
+        MasterUrl::Etcd(url) => {
+            let success = vec![Operation::Delete(Range::key(path))];
+            let request = TxnRequest { success, ..TxnRequest::default() };
+            etcd::Client::new(url, SESSION).txn(&request).await.expect("it answers");
+        }
+        other => unreachable!("{other} elects nobody"),
+    }
 }
 
 /// Notes when it is made an offer, and keeps all.

@@ -1,4 +1,5 @@
-//! A real etcd from Debian's package, one server or an ensemble, on ports that the kernel gave.
+//! A real etcd, one server or an ensemble, on ports that the kernel gave: the one of Debian's package, or another that
+//! `MESOS_TEST_ETCD` names.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,9 @@ use crate::{Daemon, wait};
 
 /// Where Debian's package `etcd-server` has its program.
 const BINARY: &str = "/usr/bin/etcd";
+
+/// Names another program than that.
+const OTHER: &str = "MESOS_TEST_ETCD";
 
 /// How long a server may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -66,7 +70,10 @@ impl Etcd {
             println!("skipped: ./test --quick leaves etcd out");
             return None;
         }
-        if !Path::new(BINARY).exists() {
+        let named = std::env::var_os(OTHER).map(PathBuf::from);
+        let binary = named.clone().unwrap_or_else(|| PathBuf::from(BINARY));
+        if !binary.exists() {
+            assert_eq!(named, None, "what {OTHER} names is not there");
             println!("skipped: there is no etcd on this machine (Debian's package is called etcd-server)");
             return None;
         }
@@ -84,8 +91,7 @@ impl Etcd {
             let mut arguments =
                 arguments(&name(index), &data, &port, &peers, &members.join(","), tls.is_some());
             arguments.extend(tls.map(files).unwrap_or_default());
-            let process =
-                Daemon::start(&name(index), &PathBuf::from(BINARY), arguments, Vec::new(), folder.path());
+            let process = Daemon::start(&name(index), &binary, arguments, Vec::new(), folder.path());
             Server { process, port, _peers: peers }
         });
         let client =
