@@ -3,7 +3,7 @@
 //! | receives | from | does (module) |
 //! |---|---|---|
 //! | `LeaderChanged` | the detector | leads, follows, or ends when it has lost (`leadership`) |
-//! | `CandidacyEnded` | the contender | ends (`leadership`) |
+//! | `CandidacyEnded` | the contender | ends if it led; a standby stands for election again (`leadership`) |
 //! | `StoodStill` | `pulse(1)` | ends: another master may lead (`leadership`) |
 //! | `MakeOffers`, `MakeInverseOffers` | the allocator | makes offers and inverse offers (`offers`, `inverse_offers`) |
 //! | `Health` | an agent's observer | marks the agent unreachable, or spares it (`agents::unreachable`) |
@@ -33,14 +33,15 @@ use libprocess::{Address, Context, FixedState, Handle, Install, Pid, Process, Pr
 use mesos::internal::{
     AuthenticateMessage, DeactivateFrameworkMessage, ExecutorToFrameworkMessage, ExitedExecutorMessage,
     FrameworkToExecutorMessage, KillTaskMessage, LaunchTasksMessage, ReconcileTasksMessage,
-    RegisterFrameworkMessage, RegisterSlaveMessage, ReregisterFrameworkMessage, ReregisterSlaveMessage,
-    ResourceRequestMessage, ReviveOffersMessage, StatusUpdateAcknowledgementMessage, StatusUpdateMessage,
-    UnregisterFrameworkMessage, UnregisterSlaveMessage, UpdateOperationStatusMessage, UpdateSlaveMessage,
+    RegisterFrameworkMessage, RegisterSlaveMessage, ReregisterFrameworkMessage, ResourceRequestMessage,
+    ReviveOffersMessage, StatusUpdateAcknowledgementMessage, StatusUpdateMessage, UnregisterFrameworkMessage,
+    UnregisterSlaveMessage, UpdateOperationStatusMessage, UpdateSlaveMessage,
 };
 use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, OfferId, v0, v1};
 
 use crate::agents::observer::Health;
+use crate::agents::report::Report;
 use crate::agents::{self, Agents};
 use crate::allocation::Allocation;
 use crate::authorization::Authorizer;
@@ -286,7 +287,7 @@ impl Process for Master {
 
     fn install(install: &mut Install<Self>) {
         install.message::<RegisterSlaveMessage>();
-        install.message::<ReregisterSlaveMessage>();
+        install.message::<Report>();
         install.message::<UnregisterSlaveMessage>();
         install.message::<UpdateSlaveMessage>();
         install.message::<UpdateOperationStatusMessage>();
@@ -345,7 +346,7 @@ macro_rules! from_peers {
 
 from_peers! {
     RegisterSlaveMessage => agents::register::register;
-    ReregisterSlaveMessage => agents::reregister::reregister;
+    Report => agents::reregister::reregister;
     UnregisterSlaveMessage => agents::remove::unregister;
     UpdateSlaveMessage => agents::update::update;
     UpdateOperationStatusMessage => operations::update::update;

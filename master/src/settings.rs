@@ -41,7 +41,8 @@ mesos::settings! {
             hostname: Option<String>,
             /// Find out the host name from the address, if none is given. Off: use the address itself.
             hostname_lookup: bool = true,
-            /// Paths that are answered with 403, as JSON: {"disabled_endpoints": {"paths": ["/files/browse"]}}.
+            /// Paths that are answered with 403, as JSON: {"disabled_endpoints": {"paths": ["/master/teardown"]}}. A path begins
+            /// with the actor: /teardown alone closes nothing. A closed path is closed in its short form, too.
             firewall_rules: Option<DisabledEndpoints>,
         }
         "Election" {
@@ -146,7 +147,7 @@ mesos::settings! {
             log_dir: Option<String>,
             /// Log nothing to standard error.
             quiet: bool = false,
-            /// The least important messages that are logged: INFO, WARNING or ERROR.
+            /// The least important messages that are logged: DEBUG, INFO, WARNING or ERROR.
             logging_level: String = "INFO".to_owned() => |level| level_is_known(level),
             /// How the log is written: text, for people, or json, an object a line. (Not in upstream.)
             logging_format: LogFormat = LogFormat::Text,

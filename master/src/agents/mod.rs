@@ -3,7 +3,8 @@
 //! | file | what happens there |
 //! |---|---|
 //! | `register` | a new agent is admitted |
-//! | `reregister` | an agent comes back, to this master or after another one |
+//! | `report` | what an agent says that comes back is made ready |
+//! | `reregister` | it comes back, to this master or after another one |
 //! | `reconcile` | a known agent that comes back is compared with the books |
 //! | `update` | it reports other resources |
 //! | `observer` | its pings |
@@ -30,6 +31,7 @@ pub(crate) mod prune;
 pub(crate) mod reconcile;
 pub(crate) mod register;
 pub(crate) mod remove;
+pub(crate) mod report;
 pub(crate) mod reregister;
 pub(crate) mod unreachable;
 pub(crate) mod update;

@@ -8,6 +8,7 @@
 //! granted that there is no such thing.)
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use libprocess::{Context, Pid};
@@ -21,7 +22,7 @@ use mesos::{AgentId, FrameworkId, TaskId};
 
 use super::activation;
 use super::reregister::{add_executor, key_of, keys_of};
-use crate::cluster::{Agent, Introduction, status};
+use crate::cluster::{Agent, Introduction, Task, status};
 use crate::master::Master;
 use crate::operations::apply;
 use crate::operations::reconcile::forget_unacknowledged;
@@ -32,7 +33,7 @@ pub(super) fn known(
     master: &mut Master,
     introduction: Introduction,
     executors: &[v1::ExecutorInfo],
-    tasks: &[v1::Task],
+    tasks: &[Arc<Task>],
     ctx: &mut Context<Master>,
 ) {
     let (id, pid) = (introduction.id.clone(), introduction.pid.clone());
@@ -79,9 +80,9 @@ fn gives_feedback(master: &Master, agent: &AgentId) -> bool {
 }
 
 /// Answers, with the tasks that the agent did not mention.
-fn answer(master: &Master, agent: &Agent, tasks: &[v1::Task], ctx: &Context<Master>) {
+fn answer(master: &Master, agent: &Agent, tasks: &[Arc<Task>], ctx: &Context<Master>) {
     let mentioned: BTreeSet<(&str, &str)> =
-        tasks.iter().map(|task| (task.framework_id.value.as_str(), task.task_id.value.as_str())).collect();
+        tasks.iter().map(|task| (task.framework.as_str(), task.id.as_str())).collect();
     let mut missing: BTreeMap<&FrameworkId, Vec<v1::TaskStatus>> = BTreeMap::new();
     for (framework, task) in agent.tasks.keys() {
         if !mentioned.contains(&(framework.as_str(), task.as_str())) {
@@ -170,7 +171,7 @@ fn end_unwanted(
     agent: &AgentId,
     pid: &Pid,
     executors: &[v1::ExecutorInfo],
-    tasks: &[v1::Task],
+    tasks: &[Arc<Task>],
     ctx: &Context<Master>,
 ) {
     let Some(state) = master.cluster.agent(agent) else { return };
@@ -187,15 +188,15 @@ fn end_unwanted(
         }
     }
     for task in tasks.iter().filter(|task| !is_terminal(task.state())) {
-        let key = (FrameworkId::from(&task.framework_id), TaskId::from(&task.task_id));
+        let key = (task.framework.clone(), task.id.clone());
         let given_up = is_known(&key.0) && !state.tasks.contains_key(&key);
         if given_up {
             tracing::warn!(agent_id = %agent, framework_id = %key.0, task_id = %key.1, "ending a task that was given up");
         }
         if given_up || state.killed_tasks.contains(&key) {
             let kill = KillTaskMessage {
-                framework_id: task.framework_id.clone(),
-                task_id: task.task_id.clone(),
+                framework_id: task.framework.to_proto(),
+                task_id: task.id.to_proto(),
                 kill_policy: None,
             };
             ctx.post(pid, kill);

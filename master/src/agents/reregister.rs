@@ -12,18 +12,19 @@
 //! come when the registry agrees (found by simulation; upstream takes the first).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use libprocess::{Context, Pid};
 use mesos::internal::{
     KillTaskMessage, ReregisterSlaveMessage, ShutdownFrameworkMessage, SlaveReregisteredMessage,
-    UpdateFrameworkMessage, archive,
+    UpdateFrameworkMessage,
 };
-use mesos::resources;
 use mesos::sabotage::{Bug, is_on};
 use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::watch;
+use super::report::{Completed, Report, Said};
 use super::{activation, check_domain, maintenance, reconcile, shut_down};
 use crate::authorization::registration;
 use crate::cluster::{Agent, AgentResources, Executor, Framework, Introduction, Task, status};
@@ -32,19 +33,12 @@ use crate::master::Master;
 use crate::operator::news;
 use crate::registrar::Operation;
 use crate::updates;
-use crate::validation::{self, Invalid, resource};
-
-/// A re-registration, and who sent it.
-#[derive(Debug)]
-pub(crate) struct Report {
-    from: Pid,
-    message: ReregisterSlaveMessage,
-}
+use crate::validation::{Invalid, resource};
 
 /// What is heard of an agent while the registry is written for its return.
 #[derive(Debug, Default)]
 pub(crate) struct Meanwhile {
-    newest: Option<Report>,
+    newest: Option<(Pid, Report)>,
     /// The executors that have ended since its last report.
     exited: BTreeSet<(FrameworkId, ExecutorId)>,
 }
@@ -62,17 +56,11 @@ pub(crate) fn note_exit(
 }
 
 /// Takes an agent back. It repeats its message until it is answered.
-pub(crate) fn reregister(
-    master: &mut Master,
-    mut message: ReregisterSlaveMessage,
-    from: &Pid,
-    ctx: &mut Context<Master>,
-) {
+pub(crate) fn reregister(master: &mut Master, report: Report, from: &Pid, ctx: &mut Context<Master>) {
     master.metrics.messages_reregister_slave.increment();
-    let Some(id) = message.slave.id.as_ref().map(AgentId::from) else { return };
+    let Some(id) = report.said.message.slave.id.as_ref().map(AgentId::from) else { return };
     if let Some(meanwhile) = master.agents.reregistering.get_mut(&id) {
-        *meanwhile =
-            Meanwhile { newest: Some(Report { from: from.clone(), message }), ..Meanwhile::default() };
+        *meanwhile = Meanwhile { newest: Some((from.clone(), report)), ..Meanwhile::default() };
         return;
     }
     if master.agents.marking_unreachable.contains(&id) || master.agents.marking_gone.contains(&id) {
@@ -84,27 +72,28 @@ pub(crate) fn reregister(
         shut_down(from, "Agent has been marked gone", ctx);
         return;
     }
-    upgrade(&mut message);
-    if let Err(error) = validate(master, &message) {
+    let slave = &report.said.message.slave;
+    if let Err(error) = validate(master, &report) {
         tracing::warn!(agent_id = %id, agent = %from, %error, "ignoring an agent's re-registration");
         return;
     }
-    if let Err(error) = master.authorize(None, registration(&message.slave)) {
+    if let Err(error) = master.authorize(None, registration(slave)) {
         tracing::warn!(agent_id = %id, agent = %from, %error, "ignoring an agent's re-registration");
         return;
     }
     if let Some(known) = master.cluster.agent(&id)
-        && (known.pid.address().ip() != from.address().ip() || known.info.hostname != message.slave.hostname)
+        && (known.pid.address().ip() != from.address().ip() || known.info.hostname != slave.hostname)
     {
         tracing::warn!(agent_id = %id, agent = %from, "refusing a re-registration from another machine");
         shut_down(from, "Agent attempted to reregister with different IP / hostname", ctx);
         return;
     }
-    if maintenance::refuse_if_down(master, &message.slave, from, ctx) {
+    if maintenance::refuse_if_down(master, slave, from, ctx) {
         return;
     }
     // Before the registry is written: an agent that is in it and not in the books would be awaited by every later leader.
-    let has = match validation::agent::resources(&message.slave, &message.checkpointed_resources) {
+    let Report { mut said, resources, .. } = report;
+    let has = match resources {
         Ok(has) => has,
         Err(error) => {
             tracing::warn!(agent_id = %id, agent = %from, %error, "refusing a re-registration");
@@ -112,11 +101,12 @@ pub(crate) fn reregister(
             return;
         }
     };
-    tracing::info!(agent_id = %id, agent = %from, hostname = message.slave.hostname, "an agent re-registers");
-    let mut report = Report { from: from.clone(), message };
+    let slave = &said.message.slave;
+    tracing::info!(agent_id = %id, agent = %from, hostname = slave.hostname, "an agent re-registers");
+    let pid = from.clone();
     let was_known = master.cluster.agent(&id).is_some();
-    match registry_change(master, &id, &report.message.slave) {
-        None => proceed(master, id, report, has, ctx),
+    match registry_change(master, &id, slave) {
+        None => proceed(master, id, pid, said, has, ctx),
         Some(operation) => {
             master.agents.reregistering.insert(id.clone(), Meanwhile::default());
             master.apply(operation, ctx, move |master, possible, ctx| {
@@ -127,15 +117,15 @@ pub(crate) fn reregister(
                     tracing::info!(agent_id = %id, "the agent is marked gone while it re-registers");
                 } else if was_known && master.cluster.agent(&id).is_none() {
                     tracing::warn!(agent_id = %id, "the agent was removed while it re-registered; it will try again");
-                } else if let Some(Report { from, mut message }) = newest
-                    && !is_repeated(&mut message, &report.message)
+                } else if let Some((from, mut report)) = newest
+                    && !said.is_repeated_by(&report.said)
                 {
                     tracing::info!(agent_id = %id, "what the agent runs has changed while it re-registered");
-                    leave_out(master, &mut message, &id, &exited);
-                    reregister(master, message, &from, ctx);
+                    leave_out(master, &mut report.said.message, &id, &exited);
+                    reregister(master, report, &from, ctx);
                 } else {
-                    leave_out(master, &mut report.message, &id, &exited);
-                    proceed(master, id, report, has, ctx);
+                    leave_out(master, &mut said.message, &id, &exited);
+                    proceed(master, id, pid, said, has, ctx);
                 }
             });
         }
@@ -157,12 +147,6 @@ fn leave_out(
     });
 }
 
-/// Whether the agent has only said the same once more.
-fn is_repeated(newer: &mut ReregisterSlaveMessage, older: &ReregisterSlaveMessage) -> bool {
-    upgrade(newer);
-    newer == older
-}
-
 /// What has to be stored first. Nothing, if the agent is admitted and has not changed.
 fn registry_change(master: &Master, id: &AgentId, info: &v1::AgentInfo) -> Option<Operation> {
     let known = master.cluster.agent(id).map(|agent| &*agent.info);
@@ -174,23 +158,9 @@ fn registry_change(master: &Master, id: &AgentId, info: &v1::AgentInfo) -> Optio
     }
 }
 
-/// All resources in the form that the master works with.
-fn upgrade(message: &mut ReregisterSlaveMessage) {
-    resources::upgrade_all(&mut message.slave.resources);
-    resources::upgrade_all(&mut message.checkpointed_resources);
-    for executor in &mut message.executor_infos {
-        resources::upgrade_all(&mut executor.resources);
-    }
-    let archived = message.completed_frameworks.iter_mut().flat_map(|framework| &mut framework.tasks);
-    for task in message.tasks.iter_mut().chain(archived) {
-        resources::upgrade_all(&mut task.resources);
-    }
-}
-
-fn validate(master: &Master, message: &ReregisterSlaveMessage) -> Result<(), Invalid> {
-    validation::agent::validate_reregistration(message)?;
-    validation::agent::validate_version(message.version())?;
-    check_domain(master, &message.slave)?;
+fn validate(master: &Master, report: &Report) -> Result<(), Invalid> {
+    report.validity.clone()?;
+    check_domain(master, &report.said.message.slave)?;
     Ok(())
 }
 
@@ -198,11 +168,12 @@ fn validate(master: &Master, message: &ReregisterSlaveMessage) -> Result<(), Inv
 fn proceed(
     master: &mut Master,
     id: AgentId,
-    report: Report,
+    pid: Pid,
+    said: Said,
     resources: AgentResources,
     ctx: &mut Context<Master>,
 ) {
-    let Report { from: pid, message } = report;
+    let Said { message, tasks, completed } = said;
     let introduction = Introduction {
         id: id.clone(),
         info: message.slave,
@@ -213,13 +184,9 @@ fn proceed(
         resources,
     };
     if master.cluster.agent(&id).is_some() {
-        reconcile::known(master, introduction, &message.executor_infos, &message.tasks, ctx);
+        reconcile::known(master, introduction, &message.executor_infos, &tasks, ctx);
     } else {
-        let brought = Brought {
-            executors: message.executor_infos,
-            tasks: message.tasks,
-            completed: message.completed_frameworks,
-        };
+        let brought = Brought { executors: message.executor_infos, tasks, completed };
         add(master, introduction, brought, &message.frameworks, ctx);
     }
     update_frameworks(master, &pid, message.frameworks, ctx);
@@ -229,8 +196,8 @@ fn proceed(
 /// What an agent brings.
 struct Brought {
     executors: Vec<v1::ExecutorInfo>,
-    tasks: Vec<v1::Task>,
-    completed: Vec<archive::Framework>,
+    tasks: Vec<Arc<Task>>,
+    completed: Vec<Completed>,
 }
 
 /// Adds an agent that this master does not know (any more).
@@ -243,7 +210,8 @@ fn add(
 ) {
     let awaited = master.cluster.recovered_agents().contains_key(&introduction.id);
     let unreachable = master.cluster.unreachable_agents().contains_key(&introduction.id);
-    let agent = Agent::new(introduction, ctx.now());
+    let now = ctx.now();
+    let agent = Agent { reregistered: Some(now), ..Agent::new(introduction, now) };
     let (id, pid) = (agent.id.clone(), agent.pid.clone());
     // Before its tasks, which belong to them.
     for info in frameworks {
@@ -254,14 +222,19 @@ fn add(
             frameworks::recover::recover(master, info.clone());
         }
     }
-    master.cluster.add_agent(agent);
-    master.cluster.set_agent_reregistered(&id, ctx.now());
+    let executors = brought.executors.into_iter().filter_map(|info| executor(master, info));
+    let executors = executors.collect();
+    let tasks = brought.tasks.into_iter().filter_map(|task| allocated(master, task)).collect();
+    let entered = master.cluster.add_agent_with(agent, executors, tasks);
     master.metrics.slave_reregistrations.increment();
     watch(master, &id, &pid, ctx);
-    for executor in brought.executors {
-        add_executor(master, &id, executor);
+    for (framework, task, state) in entered.added {
+        master.metrics.framework(&framework).task_added(state);
+        if !is_on(Bug::HidesReturned) {
+            news::task_added(master, &framework, task.as_str());
+        }
     }
-    add_tasks(master, &id, &pid, brought.tasks, ctx);
+    end_namesakes(master, &pid, &entered.refused, ctx);
     if !awaited {
         forget_unreachable_tasks(master, &id);
     }
@@ -288,59 +261,54 @@ fn add(
     }
 }
 
-/// Enters an executor of a framework that is known into the books. What it uses, and for whom.
-pub(super) fn add_executor(
-    master: &mut Master,
-    agent: &AgentId,
-    mut info: v1::ExecutorInfo,
-) -> Option<(FrameworkId, Resources)> {
+/// An executor of a framework that is known.
+fn executor(master: &Master, mut info: v1::ExecutorInfo) -> Option<Executor> {
     let framework = FrameworkId::from(info.framework_id.as_ref()?);
     allocate_to_only_role(master, &framework, &mut info.resources);
     master.cluster.framework(&framework)?;
     let resources = Resources::try_from_protos(&info.resources).ok()?;
-    master.cluster.add_executor(&framework, agent, Executor { info, resources: resources.clone() });
+    Some(Executor { info, resources })
+}
+
+/// Enters an executor of a framework that is known into the books. What it uses, and for whom.
+pub(super) fn add_executor(
+    master: &mut Master,
+    agent: &AgentId,
+    info: v1::ExecutorInfo,
+) -> Option<(FrameworkId, Resources)> {
+    let framework = FrameworkId::from(info.framework_id.as_ref()?);
+    let executor = executor(master, info)?;
+    let resources = executor.resources.clone();
+    master.cluster.add_executor(&framework, agent, executor);
     Some((framework, resources))
 }
 
-/// Tasks of removed frameworks are not added: these are shut down on the agent. Nor is one whose id the framework has
-/// given to a task on another agent since (a new leader may have forgotten this agent, and said so to the framework):
-/// the books have one task of an id, and the agent is told to end its own. (Upstream aborts there.)
-fn add_tasks(
-    master: &mut Master,
-    agent: &AgentId,
-    pid: &Pid,
-    tasks: Vec<v1::Task>,
-    ctx: &mut Context<Master>,
-) {
-    for mut proto in tasks {
-        let framework = FrameworkId::from(&proto.framework_id);
-        if master.cluster.framework(&framework).is_none() {
-            continue;
-        }
-        if let Some(other) = master.cluster.task(&framework, &proto.task_id.value) {
-            tracing::warn!(
-                framework_id = %framework, task_id = %proto.task_id.value, agent_id = %agent, runs_on = %other.agent,
-                "killing a task whose id is another task's by now"
-            );
-            let kill = KillTaskMessage {
-                framework_id: proto.framework_id,
-                task_id: proto.task_id,
-                kill_policy: None,
-            };
-            ctx.post(pid, kill);
-            continue;
-        }
-        // What was lost with the agent is back.
-        master.cluster.forget_past_of(&framework, agent, &[&proto.task_id.value]);
-        allocate_to_only_role(master, &framework, &mut proto.resources);
-        if let Ok(task) = Task::reported(proto) {
-            master.metrics.framework(&framework).task_added(task.state());
-            let id = task.id.clone();
-            master.cluster.add_task(task);
-            if !is_on(Bug::HidesReturned) {
-                news::task_added(master, &framework, id.as_str());
-            }
-        }
+/// A task, with what it uses allocated to a role.
+fn allocated(master: &Master, mut task: Arc<Task>) -> Option<Arc<Task>> {
+    if task.proto.resources.iter().any(|resource| resource.allocation_info.is_none()) {
+        let task = Arc::make_mut(&mut task);
+        allocate_to_only_role(master, &task.framework, &mut task.proto.resources);
+        task.resources = Resources::try_from_protos(&task.proto.resources).ok()?;
+    }
+    Some(task)
+}
+
+/// Ends the tasks of an agent whose ids their frameworks have given to tasks on another agent since (a new leader may have
+/// forgotten this agent, and said so to the framework): the books have one task of an id. (Upstream aborts there.)
+fn end_namesakes(master: &Master, pid: &Pid, tasks: &[Arc<Task>], ctx: &Context<Master>) {
+    for task in tasks {
+        let other = master.cluster.task(&task.framework, task.id.as_str());
+        tracing::warn!(
+            framework_id = %task.framework, task_id = %task.id, agent_id = %task.agent,
+            runs_on = other.map(|other| other.agent.as_str()),
+            "killing a task whose id is another task's by now"
+        );
+        let kill = KillTaskMessage {
+            framework_id: task.framework.to_proto(),
+            task_id: task.id.to_proto(),
+            kill_policy: None,
+        };
+        ctx.post(pid, kill);
     }
 }
 
@@ -361,11 +329,11 @@ fn allocate_to_only_role(master: &Master, framework: &FrameworkId, resources: &m
 
 /// An agent calls a framework completed when nothing of it runs there any more. What this master knows already, it does not
 /// list twice.
-fn add_completed(master: &mut Master, agent: &AgentId, completed: Vec<archive::Framework>) {
-    for archived in completed {
-        let Some(framework) = archived.framework_info.id.as_ref().map(FrameworkId::from) else { continue };
-        let tasks = archived.tasks.into_iter().filter_map(|task| Task::reported(task).ok()).collect();
-        master.cluster.add_completed_tasks_of(agent, &framework, tasks);
+fn add_completed(master: &mut Master, agent: &AgentId, completed: Vec<Completed>) {
+    for Completed { framework, tasks } in completed {
+        if let Some(id) = framework.framework_info.id.as_ref().map(FrameworkId::from) {
+            master.cluster.add_completed_tasks_of(agent, &id, tasks);
+        }
     }
 }
 

@@ -71,13 +71,6 @@ impl Cluster {
         }
     }
 
-    /// When an agent re-registered that was not registered (any more).
-    pub fn set_agent_reregistered(&mut self, id: &AgentId, now: SystemTime) {
-        if let Some(agent) = self.agent_mut(id) {
-            agent.reregistered = Some(now);
-        }
-    }
-
     /// An agent's connection broke or came back, or its resources are (no longer) offered.
     pub fn set_agent_connection(&mut self, id: &AgentId, connected: bool, active: bool) {
         let tally = self.tally.clone();

@@ -11,6 +11,7 @@
 pub mod agent;
 mod agents;
 pub mod books;
+mod enter;
 pub mod framework;
 mod kinds;
 mod machines;
@@ -41,6 +42,7 @@ use crate::registrar::{Activation, Maintenance};
 
 pub use agent::{Agent, AgentResources, Introduction, machine_of};
 pub use books::Books;
+pub use enter::Brought;
 pub use framework::{Connection, Executor, Framework};
 pub use machines::Machines;
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
@@ -368,36 +370,6 @@ fn in_state_unreachable(task: &Arc<Task>) -> i64 {
 
 /// Tasks and executors.
 impl Cluster {
-    /// Adds a task to its framework and its agent, both of which are known. A task that is over
-    /// already uses nothing. The framework must have no task of that id: see [`Cluster::task`].
-    pub fn add_task(&mut self, mut task: Task) {
-        debug_assert!(self.task(&task.framework, task.id.as_str()).is_none(), "a task is added once");
-        let active = task.is_active();
-        self.tally.count_task(task.state(), 1);
-        if active {
-            self.tally.change_used(&task.resources, 1);
-        }
-        // The texts of ids are shared with those whose they are.
-        if let Some(framework) = self.framework(&task.framework) {
-            task.framework = framework.id.clone();
-        }
-        if let Some(agent) = self.agent_mut(&task.agent.clone()) {
-            task.agent = agent.id.clone();
-            agent.tasks.insert_mut((task.framework.clone(), task.id.clone()), ());
-            if active {
-                agent.use_resources(&task.framework, &task.resources);
-            }
-        }
-        let id = task.framework.clone();
-        if let Some(framework) = self.framework_mut(&id) {
-            if active {
-                framework.used += &task.resources;
-            }
-            task.resources = framework.kinds.share(task.resources);
-            framework.tasks.insert_mut(task.id.clone(), Arc::new(task));
-        }
-    }
-
     /// Remembers what a task's framework is being told.
     pub fn task_sent(&mut self, framework: &FrameworkId, status: &v1::TaskStatus) {
         let task = self
@@ -524,28 +496,13 @@ impl Cluster {
     }
 
     /// Remembers tasks that an agent knows to be over, in place of what was remembered of them.
-    pub fn add_completed_tasks_of(&mut self, agent: &AgentId, id: &FrameworkId, tasks: Vec<Task>) {
+    pub fn add_completed_tasks_of(&mut self, agent: &AgentId, id: &FrameworkId, tasks: Vec<Arc<Task>>) {
         let Some(framework) = self.framework_mut(id) else { return };
         let ids: BTreeSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
         let is_told = |task: &Task| &task.agent == agent && ids.contains(task.id.as_str());
         framework.completed_tasks.retain(|task| !is_told(task));
         for task in tasks {
-            framework.completed_tasks.push(task.into());
-        }
-    }
-
-    /// Adds a framework's own executor.
-    pub fn add_executor(&mut self, framework: &FrameworkId, agent: &AgentId, executor: Executor) {
-        let executor_id = ExecutorId::from(&executor.info.executor_id);
-        let executor = Arc::new(executor);
-        self.tally.change_used(&executor.resources, 1);
-        if let Some(agent) = self.agent_mut(agent) {
-            agent.use_resources(framework, &executor.resources);
-            agent.executors.insert_mut((framework.clone(), executor_id.clone()), executor.clone());
-        }
-        if let Some(framework) = self.framework_mut(framework) {
-            framework.used += &executor.resources;
-            framework.executors.insert_mut((agent.clone(), executor_id), executor);
+            framework.completed_tasks.push(task);
         }
     }
 

@@ -101,6 +101,91 @@ fn tasks_that_count_as_unreachable_are_counted_also_when_the_oldest_is_forgotten
 }
 
 #[test]
+fn what_an_agent_brings_is_in_the_books_as_if_it_were_added_piece_by_piece() {
+    let executor = |id: &str, framework: &str| {
+        let mut info = testing::executor_task("t", "b", id, "cpus:1", "cpus:0.5").executor.unwrap();
+        info.framework_id = Some(v1::FrameworkId { value: framework.into() });
+        Executor { info, resources: allocated("cpus:0.5") }
+    };
+    let task = |id: &str, framework: &str, state: TaskState| {
+        let mut task = task_of(id, framework, "b", "cpus:1;mem:32");
+        task.proto.state = state.into();
+        task
+    };
+    use TaskState::{TaskFinished as Over, TaskRunning as Runs};
+    let of_f = || vec![task("1", "f", Runs), task("2", "f", Over), task("3", "f", Runs)];
+    let of_g = || vec![task("1", "g", Runs)];
+
+    let mut pieces = cluster(&["f", "g"], &["a", "b"]);
+    pieces.add_executor(&f(), &"b".into(), executor("e", "f"));
+    of_f().into_iter().chain(of_g()).for_each(|task| pieces.add_task(task));
+    pieces.add_task(task_of("4", "f", "a", "cpus:1"));
+
+    let mut whole = cluster(&["f", "g"], &["a"]);
+    whole.add_task(task_of("4", "f", "a", "cpus:1"));
+    let [first, second, third] = of_f().try_into().unwrap();
+    let tasks = of_g().into_iter().chain([
+        first,
+        second,
+        task("4", "f", Runs),
+        task("5", "unknown", Runs),
+        third,
+        // Twice in one report.
+        task("3", "f", Runs),
+    ]);
+    let executors = vec![executor("e", "f"), executor("e", "unknown")];
+    let tasks = tasks.map(Arc::new).collect();
+    let brought = whole.add_agent_with(testing::agent("b", "cpus:4;mem:4096"), executors, tasks);
+    let added: Vec<_> =
+        brought.added.iter().map(|(of, id, state)| (of.as_str(), id.as_str(), *state)).collect();
+    assert_eq!(added, [("f", "1", Runs), ("f", "2", Over), ("f", "3", Runs), ("g", "1", Runs)]);
+    let refused: Vec<_> = brought.refused.iter().map(|task| task.id.as_str()).collect();
+    assert_eq!(refused, ["4", "3"]);
+
+    let books = |cluster: &Cluster| {
+        let frameworks = cluster.frameworks().values().map(|state| {
+            let mut tasks: Vec<_> = state.tasks.keys().cloned().collect();
+            tasks.sort();
+            let executors: Vec<_> = state.executors.keys().cloned().collect();
+            (state.id.clone(), state.used.clone(), tasks, executors)
+        });
+        let agents = cluster.agents().values().map(|state| {
+            let mut tasks: Vec<_> = state.tasks.keys().cloned().collect();
+            tasks.sort();
+            let used: Vec<_> = state.used.iter().map(|(of, used)| (of.clone(), used.clone())).collect();
+            let executors: Vec<_> = state.executors.keys().cloned().collect();
+            (state.id.clone(), used, tasks, executors)
+        });
+        let tally = cluster.tally();
+        let counts = [tally.tasks(Runs), tally.tasks(Over), tally.agents_connected.load(Relaxed)];
+        let gauges = [tally.used.get(0), tally.used.get(2), tally.total.get(0)];
+        (frameworks.collect::<Vec<_>>(), agents.collect::<Vec<_>>(), counts, gauges)
+    };
+    assert_eq!(books(&whole), books(&pieces));
+    let (_, _, counts, gauges) = books(&whole);
+    assert_eq!((counts, gauges), ([3, 1, 2], [4.5, 96.0, 8.0]));
+}
+
+#[test]
+fn what_is_remembered_of_an_agents_tasks_is_forgotten_when_it_brings_them() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    for id in ["t", "u"] {
+        cluster.add_task(task_of(id, "f", "a", "cpus:1"));
+        update(&mut cluster, id, TaskState::TaskUnreachable).unwrap();
+        cluster.remove_task(&f(), &TaskId::from(id), true);
+    }
+    cluster.add_task(task_of("v", "f", "a", "cpus:1"));
+    cluster.remove_task(&f(), &TaskId::from("v"), false);
+    cluster.remove_agent(&a());
+    let tasks = ["t", "v"].map(|id| Arc::new(task_of(id, "f", "a", "cpus:1"))).to_vec();
+    cluster.add_agent_with(testing::agent("a", "cpus:4"), Vec::new(), tasks);
+    let framework = cluster.framework(&f()).unwrap();
+    assert_eq!((framework.unreachable_tasks.len(), framework.completed_tasks.len()), (0, 0));
+    assert_eq!(cluster.tally().tasks_unreachable.load(Relaxed), 0);
+    assert!(cluster.frameworks_with_unreachable_tasks(&a()).is_empty());
+}
+
+#[test]
 fn an_executor_uses_resources_until_it_is_removed() {
     let mut cluster = cluster(&["f"], &["a"]);
     let task = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.5");

@@ -2,7 +2,7 @@
 //!
 //! | module | where | who uses it |
 //! |---|---|---|
-//! | [`memory`] | nowhere | tests, `mesos local` |
+//! | [`memory`] | nowhere | tests, a single master without `--work_dir`, whoever says `--registry=in_memory` |
 //! | [`local`] | one file that survives a power failure | a single master |
 //! | [`zookeeper`] | nodes in the ZooKeeper that elects the leader | several masters |
 //! | [`etcd`] | the etcd that elects the leader | several masters |
