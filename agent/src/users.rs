@@ -104,7 +104,10 @@ mod tests {
 
     #[test]
     fn one_need_not_become_who_one_is() {
-        let own = unistd::User::from_uid(Uid::effective()).unwrap().unwrap().name;
+        let Some(own) = unistd::User::from_uid(Uid::effective()).unwrap().map(|user| user.name) else {
+            println!("skipped: this user has no name");
+            return;
+        };
         assert!(Identity::of(&own).unwrap().is_none());
         if Uid::effective().is_root() {
             assert!(Identity::of("nobody").unwrap().is_some());

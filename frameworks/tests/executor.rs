@@ -512,7 +512,8 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace_and_a_second_kill_ca
         let _executor = world.run_command(world.environment());
         world.subscribe().await;
         // The message says that the trap is set.
-        let file = std::env::temp_dir().join(format!("mesos-trap-{}", std::process::id()));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trap-is-set");
         world.launch(shell(&format!("trap '' TERM; touch {}; while :; do sleep 0.1; done", file.display())));
         world.state().await;
         world.state().await;
@@ -522,7 +523,6 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace_and_a_second_kill_ca
             }
         })
         .await;
-        std::fs::remove_file(&file).unwrap();
         world.send(&kill(Some(Duration::from_secs(3600))));
         world.send(&kill(Some(Duration::from_millis(100))));
         let (state, message) = world.state().await;

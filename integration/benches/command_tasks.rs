@@ -75,7 +75,7 @@ fn spawn_and_wait(executor: &Path) -> f64 {
 /// Tasks in a second.
 async fn measure(report: &Report, cluster: &mut Cluster) -> f64 {
     let node = Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.expect("a port is free");
-    let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
+    let user = integration::own_user();
     let framework = v1::FrameworkInfo { user, name: "command tasks".into(), ..Default::default() };
     let mut options = Options::new(cluster.master().to_string().parse().expect("host:port"), framework);
     options.connection_delay_max = Duration::ZERO;

@@ -215,7 +215,7 @@ pub fn post(master: SocketAddr, call: &Value) -> ClientRequest {
 /// A FrameworkInfo for tests: partition-aware, checkpointing, with this failover timeout.
 pub fn framework(name: &str, failover_timeout: Duration) -> Value {
     json!({
-        "user": std::env::var("USER").unwrap_or_else(|_| "root".to_owned()),
+        "user": crate::own_user(),
         "name": name,
         "checkpoint": true,
         "failover_timeout": failover_timeout.as_secs_f64(),

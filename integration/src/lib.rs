@@ -32,6 +32,13 @@ pub use api_scheduler::ApiScheduler;
 pub use cluster::{AgentSpec, Cluster};
 pub use daemon::Daemon;
 
+/// The name of the user who runs the tests, which their tasks run as. (`USER` may lack, or be another's.)
+pub fn own_user() -> String {
+    let id = nix::unistd::Uid::effective();
+    let user = nix::unistd::User::from_uid(id).expect("users can be looked up");
+    user.expect("whoever runs the tests has a name on this host").name
+}
+
 /// Runs a blocking call on a thread of its own, so that the cluster's own tasks go on.
 pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = tokio::sync::oneshot::channel();

@@ -239,7 +239,7 @@ impl NodeBuilder {
         };
         let (ip, port) = parts(self.advertise);
         let Environment { advertise_ip, advertise_port, .. } = self.environment;
-        let address = advertised(ip.or(advertise_ip), port.or(advertise_port), bound);
+        let address = advertised(ip.or(advertise_ip), port.or(advertise_port), bound, self.offline);
         let random = match self.seed {
             Some(seed) => Random::seeded(seed),
             None if testing::is_inside() => Random::seeded(0),
@@ -297,9 +297,14 @@ fn bind_address(said: Option<SocketAddr>, environment: &Environment) -> SocketAd
 }
 
 /// The address that pids carry, if `ip` and `port` are said. Who listens on all interfaces is known by the address of
-/// its host name, as upstream does (src/process.cpp, `initialize`), or else by loopback.
-fn advertised(ip: Option<IpAddr>, port: Option<u16>, bound: SocketAddr) -> SocketAddr {
-    let heard_on = || if bound.ip().is_unspecified() { host_ip() } else { bound.ip() };
+/// its host name, as upstream does (src/process.cpp, `initialize`), or else by loopback; who does not listen, by loopback
+/// (a name may take long to look up).
+fn advertised(ip: Option<IpAddr>, port: Option<u16>, bound: SocketAddr, offline: bool) -> SocketAddr {
+    let heard_on = || match bound.ip() {
+        ip if !ip.is_unspecified() => ip,
+        _ if offline => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        _ => host_ip(),
+    };
     SocketAddr::new(ip.unwrap_or_else(heard_on), port.unwrap_or(bound.port()))
 }
 

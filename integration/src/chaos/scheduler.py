@@ -9,6 +9,7 @@ import http.client
 import json
 import logging
 import os
+import pwd
 import sys
 import threading
 import time
@@ -192,7 +193,7 @@ def main(orders):
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     work = Work(orders)
     framework = {
-        "user": os.environ.get("USER", "root"),
+        "user": pwd.getpwuid(os.geteuid()).pw_name,
         "name": orders["name"],
         "checkpoint": True,
         "failover_timeout": FAILOVER_TIMEOUT,

@@ -93,7 +93,7 @@ impl Work {
         let capability = v1::framework_info::capability::Type::PartitionAware;
         let capability = v1::framework_info::Capability { r#type: Some(capability.into()) };
         let framework = v1::FrameworkInfo {
-            user: std::env::var("USER").unwrap_or_else(|_| "root".into()),
+            user: crate::own_user(),
             name: orders.name.clone(),
             id,
             checkpoint: Some(true),

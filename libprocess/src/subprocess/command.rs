@@ -194,9 +194,12 @@ mod tests {
     }
 
     async fn until(is_so: impl Fn() -> bool) {
-        while !is_so() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it comes within a minute");
     }
 
     #[tokio::test]

@@ -29,8 +29,12 @@ pub fn process_table() -> Vec<ProcessEntry> {
     directory
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| parse_stat(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
+        .filter_map(look_up)
         .collect()
+}
+
+fn look_up(pid: i32) -> Option<ProcessEntry> {
+    parse_stat(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// `pid (name) state ppid pgrp session ...`; the name may hold blanks and parentheses, so the fields are
@@ -117,12 +121,13 @@ pub fn session_of(pid: i32) -> Option<i32> {
     nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
-/// Whether anybody is left in the session that `leader` leads or led. It asks the kernel about each process: reading
-/// all of `/proc/*/stat` instead took an eighth of the CPU time that a short command task costs.
+/// Whether anybody is left in the session that `leader` leads or led, who has not ended and only waits to be reaped. It asks
+/// the kernel about each process: reading all of `/proc/*/stat` instead took an eighth of the CPU time that a short command
+/// task costs.
 pub fn session_lives(leader: i32) -> bool {
     let Ok(directory) = std::fs::read_dir("/proc") else { return false };
     let mut pids = directory.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.any(|pid| session_of(pid) == Some(leader))
+    pids.any(|pid| session_of(pid) == Some(leader) && look_up(pid).is_some_and(|entry| !entry.zombie))
 }
 
 /// Sends one signal; false when there is no such process (any more) or it is not ours.
@@ -172,7 +177,12 @@ mod tests {
             let moved = session.is_none() || session == Some(entry.pid);
             assert!(session == Some(entry.session) || moved, "{entry:?}: {session:?}");
         }
+        assert!(session_lives(leader));
         child.kill().expect("the child is ours");
+        while session_lives(leader) {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        assert_eq!(session_of(leader), Some(leader), "nobody has reaped it");
         child.wait().expect("the child is ours");
         assert_eq!(session_of(leader), None);
     }
