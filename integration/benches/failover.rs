@@ -1,9 +1,9 @@
 //! From the leader's SIGKILL to the first offer of the new one, with 1,000 agents.
 //!
 //! Two masters are processes of their own. A real ZooKeeper of three servers elects, and keeps the registry; then a real etcd
-//! of three does. The time-out of the dead leader's session is left out: its node is removed as soon as it is dead. The agents are actors in this process, which
-//! speak the protocol as agents do: they find the leader themselves, pause for up to a second
-//! (`--registration_backoff_factor`), and re-register. The framework uses our library, without its pause before it
+//! of three does. The time-out of the dead leader's session is left out: its node is removed as soon as it is dead. The
+//! agents are actors in this process, which speak the protocol as agents do: they find the leader themselves, pause for up
+//! to a second (`--registration_backoff_factor`), and re-register. The framework uses our library, without its pause before it
 //! connects to a new leader (`connection_delay_max`). The clock stops at the first offer that it is made.
 //!
 //! The comparator in the same run: a GET of the new leader's `/health`, there and back.

@@ -121,9 +121,9 @@ pub fn session_of(pid: i32) -> Option<i32> {
     nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).ok().map(nix::unistd::Pid::as_raw)
 }
 
-/// Whether anybody is left in the session that `leader` leads or led, who has not ended and only waits to be reaped. It asks
-/// the kernel about each process: reading all of `/proc/*/stat` instead took an eighth of the CPU time that a short command
-/// task costs.
+/// Whether anybody is left in the session that `leader` leads or led. Who has ended, and only waits to be reaped, does not
+/// count. It asks the kernel about each process: reading all of `/proc/*/stat` instead took an eighth of the CPU time that a
+/// short command task costs.
 pub fn session_lives(leader: i32) -> bool {
     let Ok(directory) = std::fs::read_dir("/proc") else { return false };
     let mut pids = directory.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());

@@ -2,8 +2,8 @@
 //!
 //! All agents come back to a new leader at once, each with all that runs on it. What can be done of that without the
 //! master's books is done by the thread of the agent's connection: resources are brought into the form that the master
-//! works with, everything is checked, and tasks are made of their descriptions. It is most of the work. (Upstream has all
-//! but the decoding done by the master's process.)
+//! works with, everything is checked, and tasks are made of their descriptions. (Upstream has all but the decoding done by
+//! the master's process.)
 
 use std::sync::Arc;
 

@@ -10,9 +10,9 @@ use mesos::{AgentId, ExecutorId, FrameworkId, Resources, TaskId};
 
 use super::{Agent, Cluster, Executor, Framework, Tally, Task};
 
-/// What became of the tasks that an agent brought.
+/// What became of the tasks that an agent entered.
 #[derive(Debug, Default)]
-pub struct Brought {
+pub struct Entered {
     /// These are in the books now, those of one framework one after the other, in the order in which they were reported.
     pub added: Vec<(FrameworkId, TaskId, TaskState)>,
     /// These are not: their frameworks have other tasks of the same ids.
@@ -51,8 +51,8 @@ impl Cluster {
         mut agent: Agent,
         executors: Vec<Executor>,
         mut tasks: Vec<Arc<Task>>,
-    ) -> Brought {
-        let mut brought = Brought::default();
+    ) -> Entered {
+        let mut entered = Entered::default();
         let Self { frameworks, tally, .. } = self;
         for executor in executors {
             let owner = executor.info.framework_id.as_ref();
@@ -73,20 +73,20 @@ impl Cluster {
             let mut used = Resources::default();
             for task in of_framework {
                 if framework.tasks.contains_key(&task.id) {
-                    brought.refused.push(task);
+                    entered.refused.push(task);
                 } else {
-                    brought.added.push((framework.id.clone(), task.id.clone(), task.state()));
+                    entered.added.push((framework.id.clone(), task.id.clone(), task.state()));
                     used += &enter_task(framework, &mut agent, tally, task);
                 }
             }
             use_resources(framework, &mut agent, tally, &used);
         }
-        for of_framework in brought.added.chunk_by(|left, right| left.0 == right.0) {
+        for of_framework in entered.added.chunk_by(|left, right| left.0 == right.0) {
             let ids: Vec<&str> = of_framework.iter().map(|(_, id, _)| id.as_str()).collect();
             self.forget_past_of(&of_framework[0].0, &agent.id, &ids);
         }
         self.add_agent(agent);
-        brought
+        entered
     }
 }
 

@@ -42,7 +42,7 @@ use crate::registrar::{Activation, Maintenance};
 
 pub use agent::{Agent, AgentResources, Introduction, machine_of};
 pub use books::Books;
-pub use enter::Brought;
+pub use enter::Entered;
 pub use framework::{Connection, Executor, Framework};
 pub use machines::Machines;
 pub use mesos::capabilities::{AgentCapabilities, FrameworkCapabilities};
