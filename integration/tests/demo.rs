@@ -137,6 +137,7 @@ fn shows_the_results(output: &Output) {
         "10/10  tasks done",
         "π = 3.14159",
         "ln 2 = 0.693147",
+        "/                for a browser",
         "/state",
         "/version",
         "/__processes__",

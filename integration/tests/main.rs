@@ -17,6 +17,7 @@ mod failures;
 mod libmesos;
 mod mesoshttp;
 mod openapi;
+mod pages;
 mod pymesos;
 mod recorded;
 mod refusals;

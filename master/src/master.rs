@@ -47,6 +47,7 @@ use crate::allocation::Allocation;
 use crate::authorization::Authorizer;
 use crate::cluster::{Cluster, Snapshot};
 use crate::frameworks::stream::Stream;
+use crate::http::pages::Pages;
 use crate::ids::Ids;
 use crate::inverse_offers::InverseOffers;
 use crate::leadership::Leadership;
@@ -173,6 +174,8 @@ pub struct Master {
     pub(crate) subscribers: Subscribers,
     /// What was rendered for readers.
     pub(crate) renderings: Arc<Renderings>,
+    /// What a browser is shown.
+    pub(crate) pages: Pages,
     pub(crate) authorizer: Box<dyn Authorizer>,
     registrar: RegistrarHandle,
     detector: Address<Detector>,
@@ -184,17 +187,19 @@ pub struct Master {
 
 impl Master {
     /// A master that has not been elected. `ended` is set when it ends by itself.
-    pub fn new(
+    pub(crate) fn new(
         node: &libprocess::Node,
         settings: Arc<Settings>,
         info: v1::MasterInfo,
         peers: Peers,
+        pages: Pages,
         ended: Promise<EndReason>,
     ) -> Self {
         let cluster = Cluster::new(settings.history_limits());
         let metrics = Metrics::new(node, &cluster, settings.publish_per_framework_metrics);
         Self {
             renderings: Arc::new(Renderings::new(metrics.http_cache_hits.clone())),
+            pages,
             files: peers.files,
             subscribers: Subscribers::new(
                 settings.max_operator_event_stream_subscribers,

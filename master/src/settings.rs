@@ -141,6 +141,9 @@ mesos::settings! {
         "Information" {
             /// A name for the cluster, shown to its users.
             cluster: Option<String>,
+            /// Directory with other web pages than the master's own: index.html, and the directories app and assets. It is read
+            /// once.
+            webui_dir: Option<PathBuf>,
             /// Show the metrics below master/frameworks/, dozens for each framework.
             publish_per_framework_metrics: bool = true,
             /// Directory for log files.
@@ -544,7 +547,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     ),
     ignore("log_auto_initialize", "there is no replicated log to initialize"),
     refuse_on("registry_strict", "it was experimental in upstream and is not implemented"),
-    ignore("webui_dir", "there are no web pages yet"),
     with_aliases(
         refuse_on("authenticate_frameworks", "authentication is not implemented yet"),
         &["authenticate"],

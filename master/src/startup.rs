@@ -16,6 +16,7 @@ use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1;
 
 use crate::authorization::{Authorizer, permits_all};
+use crate::http::pages::Pages;
 use crate::master::{EndReason, Master, Peers};
 use crate::registrar::{
     InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, shared,
@@ -34,6 +35,9 @@ pub enum StartError {
     /// The registry's storage could not be opened.
     #[error(transparent)]
     Registry(#[from] StorageError),
+    /// The web pages could not be read.
+    #[error("--webui_dir: {0}")]
+    Pages(std::io::Error),
 }
 
 /// A master that runs. It leads when it is elected.
@@ -110,7 +114,9 @@ pub async fn start_with_authorizer(
     let url = election_url(&settings)?;
     let storage = open_storage(node, registry, &settings, url.as_ref())?;
     let election = url.and_then(|url| url.group(timeout)).map_or(Election::Single, Election::Group);
-    Ok(start_with(node, settings, authorizer, storage, election).await)
+    let pages = settings.webui_dir.as_deref().map(Pages::read).transpose().map_err(StartError::Pages)?;
+    let means = Means { authorizer, storage, pages: pages.unwrap_or_else(Pages::ours) };
+    Ok(start_with(node, settings, means, election).await)
 }
 
 /// Starts one of several masters that elect their leader in `group` and share the registry in `storage`, whatever
@@ -121,7 +127,8 @@ pub async fn start_in_group(
     group: Arc<dyn Group>,
     storage: Box<dyn Storage>,
 ) -> Running {
-    start_with(node, settings, Box::new(permits_all), storage, Election::Group(group)).await
+    let means = Means { authorizer: Box::new(permits_all), storage, pages: Pages::ours() };
+    start_with(node, settings, means, Election::Group(group)).await
 }
 
 /// How the leader is found.
@@ -132,13 +139,14 @@ enum Election {
     Group(Arc<dyn Group>),
 }
 
-async fn start_with(
-    node: &Node,
-    settings: Settings,
+/// What was read or opened for a master before it starts.
+struct Means {
     authorizer: Box<dyn Authorizer>,
     storage: Box<dyn Storage>,
-    election: Election,
-) -> Running {
+    pages: Pages,
+}
+
+async fn start_with(node: &Node, settings: Settings, means: Means, election: Election) -> Running {
     let info = describe(node, &settings).await;
 
     // What others may look at.
@@ -155,7 +163,7 @@ async fn start_with(
     // The registrar, with its storage.
     let timeouts =
         Timeouts { fetch: settings.registry_fetch_timeout, store: settings.registry_store_timeout };
-    let registrar = node.spawn_numbered(Registrar::new(storage, timeouts, node.metrics()));
+    let registrar = node.spawn_numbered(Registrar::new(means.storage, timeouts, node.metrics()));
 
     // The contender and the detector.
     let (contender, detector) = match &election {
@@ -179,9 +187,9 @@ async fn start_with(
         detector: detector.clone(),
         contender: contender.clone(),
         files: files.clone(),
-        authorizer,
+        authorizer: means.authorizer,
     };
-    let master = Master::new(node, Arc::new(settings), info.clone(), peers, promise);
+    let master = Master::new(node, Arc::new(settings), info.clone(), peers, means.pages, promise);
     let master = node.spawn(master);
 
     let others = Others { allocator, registrar, contender, detector, files };

@@ -146,6 +146,9 @@ impl DemoCluster {
         say!("\nWhere to look (with --keep the cluster stays up):");
         for plan in std::iter::once(&self.master).chain(&self.agents) {
             say!("  {}", plan.name);
+            if plan.name == self.master.name {
+                say!("    http://{0}/                for a browser", plan.address);
+            }
             for path in ["/state", "/version", "/__processes__"] {
                 say!("    http://{0}{path:<16}  curl http://{0}{path}", plan.address);
             }

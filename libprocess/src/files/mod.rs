@@ -140,7 +140,7 @@ impl Files {
             let json: Vec<Value> = listing.iter().map(file_info_json).collect();
             Ok(Response::jsonp(&request.query, Value::Array(json).to_string()))
         });
-        answer.unwrap_or_else(|refusal| refusal).into()
+        answer.unwrap_or_else(Response::readable).into()
     }
 
     fn read(&mut self, request: Request, _: &mut Context<Self>) -> Reply {
@@ -150,7 +150,7 @@ impl Files {
             let offset = span.offset.unwrap_or(size);
             Ok(Response::jsonp(&request.query, piece_json(&data, offset)))
         });
-        answer.unwrap_or_else(|refusal| refusal).into()
+        answer.unwrap_or_else(Response::readable).into()
     }
 
     fn download(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {

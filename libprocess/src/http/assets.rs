@@ -2,9 +2,14 @@
 //!
 //! They do not change while the program runs: each is hashed once and compressed at most once. A browser asks again
 //! with `If-None-Match` and is told 304, so that a new version of the program is seen at once. The actor is not asked;
-//! the connection's thread answers. (Upstream's `provide` reads them from a directory: process.hpp.)
+//! the connection's thread answers.
+//!
+//! Those of a directory of the host ([`Assets::read`]) are read once, too, and served by whoever has read them. (Upstream's
+//! `provide` opens them for each request: process.hpp.)
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use ::http::StatusCode;
@@ -20,6 +25,10 @@ const INDEX: &str = "index.html";
 
 /// Bytes of the hash that an `ETag` shows.
 const TAG_BYTES: usize = 12;
+
+/// Files that [`Assets::read`] takes, and their bytes together. Upstream's web pages are 30 files of 1.1 MB.
+const MAX_FILES: usize = 1_000;
+const MAX_BYTES: usize = 32 << 20;
 
 /// A file, or a directory of files.
 #[derive(Debug, Default)]
@@ -54,8 +63,39 @@ impl Assets {
         Assets { files: made.collect() }
     }
 
-    /// Answers a request for the file of this path.
-    pub(crate) fn answer(&self, path: &str, request: &Request) -> Response {
+    /// The files of a directory of the host and of those in it, as they are now. What is called like one of `parts`, and what
+    /// is below it, is read; the rest is not looked at.
+    ///
+    /// # Errors
+    /// When something cannot be read (the message names it), and when there are more than 1,000 files or 32 MiB.
+    pub fn read(directory: &Path, parts: &[&str]) -> io::Result<Assets> {
+        let mut assets = Assets::default();
+        let mut left = MAX_BYTES;
+        let mut pending: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+        while let Some(path) = pending.pop() {
+            let real = directory.join(&path);
+            let names =
+                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", real.display()));
+            if real.is_dir() {
+                for entry in std::fs::read_dir(&real).map_err(names)? {
+                    let name = entry.map_err(names)?.file_name();
+                    // A path that is no text could not be asked for.
+                    pending.extend(name.to_str().map(|name| format!("{path}/{name}")));
+                }
+            } else {
+                let bytes = std::fs::read(&real).map_err(names)?;
+                left = left.checked_sub(bytes.len()).ok_or_else(|| too_much(directory))?;
+                assets.files.insert(path.clone(), File::new(media_type(&path), bytes.into()));
+            }
+            if assets.files.len() + pending.len() > MAX_FILES {
+                return Err(too_much(directory));
+            }
+        }
+        Ok(assets)
+    }
+
+    /// Answers a request for the file of this path, which is relative to where the files are provided.
+    pub fn answer(&self, path: &str, request: &Request) -> Response {
         let path = path.trim_matches('/');
         let index = if path.is_empty() { INDEX.to_owned() } else { format!("{path}/{INDEX}") };
         match self.files.get(path).or_else(|| self.files.get(&index)) {
@@ -63,6 +103,14 @@ impl Assets {
             None => Response::not_found(),
         }
     }
+}
+
+fn too_much(directory: &Path) -> io::Error {
+    io::Error::other(format!(
+        "{}: more than {MAX_FILES} files or {} MiB",
+        directory.display(),
+        MAX_BYTES >> 20
+    ))
 }
 
 impl File {
@@ -177,6 +225,33 @@ mod tests {
             assert_eq!(again.body.as_bytes(), Some(&b""[..]));
         }
         assert_eq!(get("/js/app.js", &[("if-none-match", "\"x\"")]).status, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_directory_is_read_with_what_is_below_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| std::fs::write(directory.path().join(path), text).unwrap();
+        std::fs::create_dir_all(directory.path().join("app/deep")).unwrap();
+        write("index.html", "<p>root");
+        write("app/deep/view.js", "view();");
+        write("secret", "not asked for");
+
+        let read = Assets::read(directory.path(), &["index.html", "app"]).unwrap();
+        let body = |path: &str| {
+            let answer = read.answer(path, &Request::new(Method::GET, path));
+            (answer.status.as_u16(), answer.body.as_bytes().unwrap().to_vec())
+        };
+        assert_eq!(body("/"), (200, b"<p>root".to_vec()));
+        assert_eq!(body("app/deep/view.js"), (200, b"view();".to_vec()));
+        for path in ["/secret", "/app/../secret", "/app"] {
+            assert_eq!(body(path).0, 404, "{path}");
+        }
+
+        let missing = Assets::read(directory.path(), &["index.html", "assets"]).unwrap_err();
+        assert!(missing.to_string().contains("/assets: No such file"), "{missing}");
+        std::fs::File::create(directory.path().join("app/large")).unwrap().set_len(33 << 20).unwrap();
+        let large = Assets::read(directory.path(), &["app"]).unwrap_err();
+        assert!(large.to_string().ends_with("more than 1000 files or 32 MiB"), "{large}");
     }
 
     #[test]

@@ -45,9 +45,9 @@ impl Response {
     }
 
     /// 200 with a JSON document, or with a call of the function that `?jsonp=` names (upstream: the
-    /// second argument of `http::OK`).
+    /// second argument of `http::OK`). Pages of other origins may read it ([`Response::readable`]).
     pub fn jsonp(query: &Query, body: impl Into<Bytes>) -> Response {
-        match query.get("jsonp") {
+        let answer = match query.get("jsonp") {
             Some(function) => {
                 let body: Bytes = body.into();
                 let mut text = Vec::with_capacity(function.len() + body.len() + 3);
@@ -58,7 +58,15 @@ impl Response {
                 Response::ok("text/javascript", text)
             }
             None => Response::json(body),
-        }
+        };
+        answer.readable()
+    }
+
+    /// Lets scripts of every origin read this answer (Fetch Standard, `Access-Control-Allow-Origin`): the page that a master
+    /// has served shows what its agents say. What has `jsonp` can be had by every page anyway, which then runs what it is
+    /// sent; so it only need not run it.
+    pub fn readable(self) -> Response {
+        self.header("access-control-allow-origin", "*")
     }
 
     /// A text of any status (`text/plain; charset=utf-8`).

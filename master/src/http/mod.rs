@@ -2,11 +2,12 @@
 //!
 //! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it.
 //! Whether this master answers at all is decided in one place, `leadership::refusal`. Nothing here changes the cluster.
-//! `explain` asks the allocator. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
+//! `explain` asks the allocator; `pages` shows all of it in a browser. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
 
 mod agents;
 mod explain;
 mod frameworks;
+pub(crate) mod pages;
 pub(crate) mod roles;
 pub(crate) mod state;
 mod summary;
@@ -86,6 +87,7 @@ pub(crate) fn install(install: &mut Install<Master>) {
             offer_constraints,
         )
         .realm(Realm::ReadOnly);
+    pages::install(install);
     install.route(&[], "/redirect", "Leads to the leading master.", |master, request, _| {
         leadership::redirect(master, &request).into()
     });
@@ -128,7 +130,7 @@ fn finish(query: &Query, document: SharedBytes) -> Response {
         }
     };
     let response = Response { body: Body::shared(document), ..Response::new(http::StatusCode::OK) };
-    response.header("content-type", media)
+    response.header("content-type", media).readable()
 }
 
 /// The form of the v0 endpoints.

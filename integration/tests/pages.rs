@@ -1,0 +1,119 @@
+//! The web pages (`web/`) in a browser, Debian's Chromium: what a person sees of a cluster. `./test` installs it.
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::ffi::OsString;
+use std::process::Command;
+use std::time::Duration;
+
+use integration::api_scheduler::{ApiScheduler, command_task, framework};
+use integration::{AgentSpec, Cluster, beside};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tempfile::TempDir;
+
+fn browser() -> Option<OsString> {
+    let browser = std::env::var_os("MESOS_TEST_BROWSER");
+    if browser.is_none() {
+        println!("skipped: MESOS_TEST_BROWSER names no Chromium (./test installs one)");
+    }
+    browser
+}
+
+/// What the browser makes of a page of the master, as HTML: after ten seconds, which pass at once where nobody is waited for.
+async fn see(cluster: &Cluster, browser: &OsString, page: &str) -> String {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new("timeout");
+    command.arg("60").arg(browser);
+    command.args([
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+    ]);
+    command.arg(format!("--user-data-dir={}", folder.path().display()));
+    command.args(["--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"]);
+    command.arg(format!("http://{}/{page}", cluster.master()));
+    let output = beside(move || command.output().unwrap()).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{page}: {}\n{errors}", output.status);
+    // What scripts and the page's own rules complain of.
+    assert!(!errors.contains("CONSOLE"), "{page}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_browser_shows_the_cluster_and_what_its_tasks_print() {
+    libprocess::run(async {
+        let Some(browser) = browser() else { return };
+        let cluster = Cluster::start(&["--cluster=Köln"], &[AgentSpec::new("cpus:2;mem:512")]).await;
+        // Names are shown as they are, whatever they would be as HTML.
+        let mut scheduler =
+            ApiScheduler::subscribe(cluster.master(), framework("<b>prints", Duration::ZERO)).await;
+        let offer = scheduler.offer().await;
+        let (number, agent) = (scheduler.framework_id.clone(), offer["agent_id"]["value"].as_str().unwrap());
+        let command = "seq 1 30000; echo 'the <end>'; sleep 1000";
+        scheduler.launch(&offer, &[command_task("<i>t", &offer, 1.0, 64.0, command)], 1000.0).await;
+        scheduler.state("<i>t", "TASK_RUNNING").await;
+
+        let overview = see(&cluster, &browser, "").await;
+        let framework = format!("<a href=\"#/frameworks/{number}\">&lt;b&gt;prints</a>");
+        for part in [
+            "<title>Köln</title>",
+            "<strong id=\"cluster\">Köln</strong>",
+            "class=\"live\">live</span>",
+            "<h2>Active tasks</h2><span class=\"quiet\">1 task</span>",
+            &framework,
+            "<td>&lt;i&gt;t</td>",
+            "<span class=\"state running\">running</span></td><td>cpus 1, mem 64 MB</td>",
+            "<strong>cpus</strong> 2",
+            "1 used, 1 free",
+        ] {
+            assert!(overview.contains(part), "'{part}' is not in {overview}");
+        }
+
+        // By the rest of the address. What is said of files comes from the agent, which is of another origin.
+        let sandbox = format!("/frameworks/{number}/executors/<i>t/runs/latest");
+        let at = |page: &str, path: &str| {
+            format!("#/{page}?agent={agent}&path={}", utf8_percent_encode(path, NON_ALPHANUMERIC))
+        };
+        let pages: [(String, &[&str]); 10] = [
+            ("#/frameworks".to_owned(), &[&framework, "<td>active</td>"]),
+            (
+                format!("#/frameworks/{number}?explain"),
+                &[
+                    "<h1>&lt;b&gt;prints</h1>",
+                    "Offers to role *",
+                    "1 of 1 agent: refused by it; the last filter ends in 16 min",
+                ],
+            ),
+            ("#/agents".to_owned(), &["1 agent</span>", "1 of 2</td>", "64 MB of 512 MB</td>"]),
+            (
+                format!("#/agents/{agent}"),
+                &[
+                    "<h2>Executors</h2><span class=\"quiet\">1 executor</span>",
+                    "<td>Command Executor (Task: &lt;i&gt;t)",
+                ],
+            ),
+            ("#/roles".to_owned(), &["<td>*</td><td class=\"number\">1</td>", "<td>cpus 1, mem 64 MB</td>"]),
+            ("#/offers".to_owned(), &["0 offers"]),
+            ("#/maintenance".to_owned(), &["0 windows", "0 machines"]),
+            (at("directory", &sandbox), &["2 files", ">stdout</a>", ">stderr</a>", ">download</a>"]),
+            (
+                at("file", &format!("{sandbox}/stdout")),
+                // The last 64 KB, and where there is more.
+                &[
+                    "29999\n30000\nthe &lt;end&gt;\n</pre>",
+                    "the last 64 KB of 164.9 KB",
+                    "<button type=\"button\">Earlier",
+                ],
+            ),
+            (at("file", "/nowhere"), &["/nowhere is not to be had: 404 Not Found"]),
+        ];
+        for (page, parts) in pages {
+            let seen = see(&cluster, &browser, &page).await;
+            for part in parts {
+                assert!(seen.contains(part), "'{part}' is not in {page}: {seen}");
+            }
+        }
+    });
+}

@@ -1,0 +1,65 @@
+// The master's /state, with what the pages look up in it.
+
+/** Resources that are shown as amounts of the whole. */
+export const SCALARS = ["cpus", "gpus", "mem", "disk"];
+
+/** The cluster at one moment. */
+export class Cluster {
+  /** `state` is the body of /state. */
+  constructor(state) {
+    this.state = state;
+    this.agents = new Map(state.slaves.map((agent) => [agent.id, agent]));
+    this.frameworks = new Map();
+    /** Lists of { task, framework, agent }; `agent` is undefined if it has gone. */
+    this.active = [];
+    this.unreachable = [];
+    this.completed = [];
+    for (const framework of [...state.completed_frameworks, ...state.frameworks]) {
+      this.frameworks.set(framework.id, framework);
+      const row = (task) => ({ task, framework, agent: this.agents.get(task.slave_id) });
+      this.active.push(...framework.tasks.map(row));
+      this.unreachable.push(...framework.unreachable_tasks.map(row));
+      this.completed.push(...framework.completed_tasks.map(row));
+    }
+  }
+
+  /** Whether a framework has not been removed. */
+  isRegistered(framework) {
+    return this.state.frameworks.includes(framework);
+  }
+
+  /** All offers that nobody has answered, each with its framework and its agent. */
+  get offers() {
+    return this.state.frameworks.flatMap((framework) =>
+      framework.offers.map((offer) => ({ offer, framework, agent: this.agents.get(offer.slave_id) })));
+  }
+
+  /** { total, used, offered } of a scalar resource on all agents. */
+  sum(name) {
+    const of = (field) => this.state.slaves.reduce((sum, agent) => sum + (agent[field][name] ?? 0), 0);
+    return { total: of("resources"), used: of("used_resources"), offered: of("offered_resources") };
+  }
+}
+
+/** The roles of a framework, which has one or several. */
+export function rolesOf(framework) {
+  return framework.roles ?? [framework.role];
+}
+
+/** How an agent is, in a word. */
+export function conditionOf(agent) {
+  if (agent.drain_info) return agent.drain_info.state.toLowerCase();
+  if (agent.deactivated) return "deactivated";
+  return agent.active ? "active" : "disconnected";
+}
+
+/** When a task was first in a state of these. */
+export function since(task, states) {
+  return task.statuses.find((status) => states.includes(status.state))?.timestamp;
+}
+
+/** Where a task's sandbox is among its agent's files. */
+export function sandboxOf(task) {
+  const executor = task.executor_id || task.id;
+  return `/frameworks/${task.framework_id}/executors/${executor}/runs/latest`;
+}

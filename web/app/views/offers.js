@@ -1,0 +1,32 @@
+// What is offered, and not answered yet.
+
+import { link } from "../dom.js";
+import { resources, short } from "../format.js";
+import { Table } from "../table.js";
+
+const COLUMNS = [
+  { name: "Offer", of: ({ offer }) => offer.id, show: ({ offer }) => short(offer.id) },
+  {
+    name: "Framework",
+    of: ({ framework }) => framework.name,
+    show: ({ framework }) => link(["frameworks", framework.id], framework.name || framework.id),
+  },
+  { name: "Role", of: ({ offer }) => offer.allocation_info.role },
+  {
+    name: "Agent",
+    of: ({ agent, offer }) => agent?.hostname ?? offer.slave_id,
+    show: ({ agent, offer }) => (agent ? link(["agents", agent.id], agent.hostname) : short(offer.slave_id)),
+  },
+  { name: "Resources", of: ({ offer }) => resources(offer.resources) },
+];
+
+/** A table of offers; columns named in `without` are left out. */
+export function offerTable(without = []) {
+  const columns = COLUMNS.filter((column) => !without.includes(column.name));
+  return new Table({ title: "Offers", what: "offer", columns, sort: "Offer" });
+}
+
+export function offers() {
+  const table = offerTable();
+  return { title: "Offers", element: table.element, update: (cluster) => table.update(cluster.offers) };
+}
