@@ -135,9 +135,10 @@ impl Metrics {
         self.elected.set(1.0);
     }
 
-    /// A task became terminal (or unreachable, which is counted by a gauge).
-    pub(crate) fn task_ended(&mut self, status: &v1::TaskStatus) {
-        let counter = match status.state() {
+    /// A task became terminal (or unreachable, which is counted by a gauge). The state is that of the task: where an agent has
+    /// overtaken the update that says so, upstream goes by the update's and counts nothing.
+    pub(crate) fn task_ended(&mut self, state: TaskState) {
+        let counter = match state {
             TaskState::TaskFinished => &self.tasks_finished,
             TaskState::TaskFailed => &self.tasks_failed,
             TaskState::TaskKilled => &self.tasks_killed,
@@ -146,14 +147,13 @@ impl Metrics {
             TaskState::TaskDropped => &self.tasks_dropped,
             TaskState::TaskGone => &self.tasks_gone,
             TaskState::TaskGoneByOperator => &self.tasks_gone_by_operator,
-            _ => return self.task_reason(status),
+            _ => return,
         };
         counter.increment();
-        self.task_reason(status);
     }
 
     /// Why a task ended. The metric is there from the first such end on.
-    fn task_reason(&mut self, status: &v1::TaskStatus) {
+    pub(crate) fn task_reason(&mut self, status: &v1::TaskStatus) {
         if status.reason.is_none() {
             return;
         }

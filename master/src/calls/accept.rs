@@ -271,6 +271,7 @@ pub(super) fn refuse_task(
     let agent = AgentId::from(&task.agent_id);
     let id = TaskId::from(&task.task_id);
     let status = status::by_master(&id, Some(&agent), state, reason, text, ctx.now());
-    master.metrics.task_ended(&status);
+    master.metrics.task_ended(state);
+    master.metrics.task_reason(&status);
     updates::forward(master, framework, status, ctx);
 }

@@ -32,6 +32,9 @@ pub struct Change {
     pub to: TaskState,
     /// The task became terminal or unreachable just now: its resources are free.
     pub released: bool,
+    /// The update is the first of the state that the task is over with (or unreachable): it has the reason. Another one may
+    /// have released it before, which the agent had overtaken.
+    pub last: bool,
     /// Watchers have to be told: a state they had not seen, or the result of a check.
     pub notable: bool,
 }
@@ -133,6 +136,9 @@ impl Task {
                 status.reason(),
                 Reason::TaskCheckStatusUpdated | Reason::TaskHealthCheckStatusUpdated
             );
+        let to = self.state();
+        let told = |state: TaskState| self.proto.statuses.iter().any(|status| status.state() == state);
+        let last = is_released(to) && status.state() == to && !told(to);
         let repeated = self.proto.statuses.last().is_some_and(|last| last.state == status.state);
         if repeated {
             self.proto.statuses.pop();
@@ -143,8 +149,9 @@ impl Task {
         self.proto.statuses.push(v1::TaskStatus { data: None, ..status.clone() });
         Change {
             from,
-            to: self.state(),
+            to,
             released: !is_released(from) && is_released(next),
+            last,
             notable: check || !repeated,
         }
     }
@@ -179,11 +186,15 @@ mod tests {
         let mut task = testing::task("t", "cpus:1");
         let change = task.update(&status(TaskState::TaskRunning), Some(TaskState::TaskFinished));
         assert_eq!(change.to, TaskState::TaskFinished);
-        assert!(change.released);
+        assert!(change.released && !change.last);
         // The framework has only heard of TASK_RUNNING: its acknowledgement does not end the task.
         task.sent(&status(TaskState::TaskRunning));
         assert_eq!(task.told_state(), TaskState::TaskRunning);
         assert!(!task.is_ended_by(&[7; 16]));
+        // The last update comes behind; it has the reason, once.
+        let change = task.update(&status(TaskState::TaskFinished), None);
+        assert!(change.last && !change.released);
+        assert!(!task.update(&status(TaskState::TaskFinished), None).last);
     }
 
     #[test]

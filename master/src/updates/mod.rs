@@ -55,7 +55,10 @@ pub(crate) fn apply(
             master.allocation.recover_used(freed.clone());
         }
         master.allocation.recover_used(freed);
-        master.metrics.task_ended(status);
+        master.metrics.task_ended(change.to);
+    }
+    if change.last {
+        master.metrics.task_reason(status);
     }
 }
 
