@@ -78,7 +78,7 @@ pub use environment::Environment;
 pub use hasher::FixedState;
 pub use install::{Declared, Install};
 pub use limiter::{Rate, RateError, RateLimiter};
-pub use limits::Limits;
+pub use limits::{Limits, raise_file_limit};
 pub use metrics::Metrics;
 pub use node::{Node, WeakNode};
 pub use pid::{Pid, PidError};

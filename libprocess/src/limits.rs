@@ -1,7 +1,10 @@
 //! What strangers may cost a node, all together; each Unix socket beside its port counts its connections for itself. What one request may have is said where it is read
 //! (`http/server.rs`, `http/gate.rs`, `transport/format.rs`); how slow it may be, in `pace.rs`.
 
-use rustix::process::{Resource, getrlimit};
+use std::io;
+use std::sync::OnceLock;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Bounds of what the connections that others open may cost; see [`crate::NodeBuilder::limits`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,4 +37,29 @@ impl Default for Limits {
             answers: 4 << 30,
         }
     }
+}
+
+/// How many files this process might have open before it raised that.
+static AT_FIRST: OnceLock<Rlimit> = OnceLock::new();
+
+/// Lets this process open as many files as the system allows at all (the hard limit): each connection is one, and the soft limit
+/// of 1,024 that services usually start with is there for programs that use select(2). What is started with
+/// [`crate::subprocess::Subprocess`] has the limit of before. For daemons, before they start a node, whose [`Limits`] follow from it.
+///
+/// # Errors
+/// The system refuses; the limit is as before.
+pub fn raise_file_limit() -> io::Result<()> {
+    let before = getrlimit(Resource::Nofile);
+    if before.current == before.maximum {
+        return Ok(());
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: before.maximum, maximum: before.maximum })?;
+    // The first time, which is what was there before all.
+    let _ = AT_FIRST.set(before);
+    Ok(())
+}
+
+/// The limit to give back to a child, if this process has raised it.
+pub(crate) fn file_limit_at_first() -> Option<Rlimit> {
+    AT_FIRST.get().cloned()
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use agent::{Settings, UNSUPPORTED};
 
-use super::{run, start_node};
+use super::{run_daemon, start_node};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -29,7 +29,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    run(async move {
+    run_daemon(async move {
         let builder = agent::node(&settings).map_err(|error| Failure::of(COMMAND, error))?;
         let node = start_node(COMMAND, builder.log_control(control), &call.environment).await?;
         let mut running = agent::start(&node, settings).await.map_err(|error| Failure::of(COMMAND, error))?;

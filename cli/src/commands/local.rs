@@ -7,7 +7,7 @@ use libprocess::Node;
 use mesos::settings::{Declared, LogFormat, Sources, Unsupported};
 use tempfile::TempDir;
 
-use super::{Environment, run, start_node};
+use super::{Environment, run_daemon, start_node};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -53,7 +53,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     };
     let folder =
         temporary.as_ref().map(TempDir::path).or(settings.work_dir.as_deref()).unwrap_or(Path::new("."));
-    run(async {
+    run_daemon(async {
         let flags = [
             format!("--ip={}", settings.ip),
             format!("--port={}", settings.port),

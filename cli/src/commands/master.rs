@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use master::{Settings, UNSUPPORTED};
 
-use super::{run, start_node};
+use super::{run_daemon, start_node};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -30,7 +30,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    run(async move {
+    run_daemon(async move {
         let node =
             start_node(COMMAND, master::startup::node(&settings).log_control(control), &call.environment)
                 .await?;

@@ -57,6 +57,17 @@ pub(crate) async fn start_node(
     })
 }
 
+/// Runs a daemon to its end on libprocess's runtime, with as many open files as the system allows.
+pub(crate) fn run_daemon<F>(future: F) -> Result<ExitCode, Failure>
+where
+    F: Future<Output = Result<ExitCode, Failure>>,
+{
+    if let Err(error) = libprocess::raise_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is, and with it that of connections");
+    }
+    run(future)
+}
+
 /// Runs a command to its end on libprocess's runtime.
 pub(crate) fn run<F>(future: F) -> Result<ExitCode, Failure>
 where

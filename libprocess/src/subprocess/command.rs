@@ -10,9 +10,11 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::process::{Resource, setrlimit};
 use tokio::process::Command;
 
 use super::child::{Child, Ending, Output};
+use crate::limits;
 
 /// Where a standard stream leads.
 #[derive(Debug)]
@@ -144,7 +146,12 @@ impl Subprocess {
     /// # Errors
     /// The program or the directory is not there or may not be used; no process can be made; a step before the program
     /// failed.
+    #[allow(unsafe_code, reason = "only the child itself can have another limit than we")]
     pub fn start(mut self) -> io::Result<Child> {
+        if let Some(limit) = limits::file_limit_at_first() {
+            // SAFETY: one system call, which allocates nothing and locks nothing.
+            unsafe { self.command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit.clone())?)) };
+        }
         // The kernel's zombies are tokio's to reap, if nobody waits for this child.
         self.command.kill_on_drop(!self.outlives);
         let ending = match (self.outlives, self.leads_session) {
