@@ -81,6 +81,11 @@ impl Daemon {
         Self::of::<agent::Settings>("agent", agent::UNSUPPORTED, try_load::<agent::Settings>)
     }
 
+    /// Loads a config file.
+    fn read(&self, file: &Path) -> Result<(), SettingsError> {
+        (self.load)(vec![format!("--config={}", file.display())])
+    }
+
     /// Loads with the required settings and one more flag.
     fn refusal(&self, flag: Option<&str>) -> Result<(), SettingsError> {
         let required = self.required.iter().map(|(name, value)| format!("--{name}={value}"));
@@ -280,6 +285,27 @@ fn unnamed(flag: &Flag, name: &str, aliases: &[&str]) -> Vec<String> {
     let lacking = flag.older.iter().filter(|older| !aliases.contains(older));
     wrong.extend(lacking.map(|older| format!("{} lacks its older name {older}", flag.name)));
     wrong
+}
+
+#[test]
+fn the_example_config_files_are_understood() {
+    let mut read = 0;
+    for entry in std::fs::read_dir(workspace().join("config")).unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            let daemon = if name.starts_with("master") { Daemon::master() } else { Daemon::agent() };
+            daemon.read(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+            read += 1;
+        }
+    }
+    assert_eq!(read, 6);
+    // What its README shows of tables.
+    let text = std::fs::read_to_string(workspace().join("config/README.md")).unwrap();
+    let table = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), table).unwrap();
+    Daemon::master().read(file.path()).unwrap();
 }
 
 #[test]
