@@ -67,6 +67,7 @@ fn a_browser_shows_the_cluster_and_what_its_tasks_print() {
             "<span class=\"state running\">running</span></td><td>cpus 1, mem 64 MB</td>",
             "<strong>cpus</strong> 2",
             "1 used, 1 free",
+            "running</span></dt><dd>1</dd>",
         ] {
             assert!(overview.contains(part), "'{part}' is not in {overview}");
         }
@@ -91,7 +92,7 @@ fn a_browser_shows_the_cluster_and_what_its_tasks_print() {
                 format!("#/agents/{agent}"),
                 &[
                     "<h2>Executors</h2><span class=\"quiet\">1 executor</span>",
-                    "<td>Command Executor (Task: &lt;i&gt;t)",
+                    ">Command Executor (Task: &lt;i&gt;t)",
                 ],
             ),
             ("#/roles".to_owned(), &["<td>*</td><td class=\"number\">1</td>", "<td>cpus 1, mem 64 MB</td>"]),
@@ -107,7 +108,7 @@ fn a_browser_shows_the_cluster_and_what_its_tasks_print() {
                     "<button type=\"button\">Earlier",
                 ],
             ),
-            (at("file", "/nowhere"), &["/nowhere is not to be had: 404 Not Found"]),
+            (at("file", "/nowhere"), &["/nowhere could not be read: 404 Not Found"]),
         ];
         for (page, parts) in pages {
             let seen = see(&cluster, &browser, &page).await;

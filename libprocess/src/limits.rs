@@ -61,5 +61,5 @@ pub fn raise_file_limit() -> io::Result<()> {
 
 /// The limit to give back to a child, if this process has raised it.
 pub(crate) fn file_limit_at_first() -> Option<Rlimit> {
-    AT_FIRST.get().cloned()
+    AT_FIRST.get().copied()
 }

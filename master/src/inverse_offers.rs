@@ -11,6 +11,7 @@ use libprocess::{Context, FixedState, Timer};
 use mesos::v1::allocator::InverseOfferStatus;
 use mesos::{AgentId, FrameworkId, OfferId, v1};
 
+use crate::agents::maintenance;
 use crate::frameworks::events;
 use crate::master::{Master, Timeout};
 use crate::offers::url;
@@ -55,7 +56,7 @@ fn make_one(
     ctx: &mut Context<Master>,
 ) -> Option<v1::InverseOffer> {
     let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
-    master.cluster.maintenance().unavailability(&state.machine())?;
+    maintenance::unavailability(state, master.cluster.maintenance())?;
     let url = url(state, ctx.node().scheme());
     let id = master.ids.offer();
     let proto = v1::InverseOffer {

@@ -6,6 +6,7 @@ use libprocess::Context;
 use mesos::resources;
 use mesos::{AgentId, FrameworkId, OfferId, Resources, v1};
 
+use crate::agents::maintenance;
 use crate::cluster::{Agent, FrameworkCapabilities, Offer};
 use crate::frameworks::events;
 use crate::master::{Master, Timeout};
@@ -68,10 +69,7 @@ fn make_one(
         return None;
     }
     let id = master.ids.offer();
-    let maintenance = master.cluster.maintenance();
-    // Few machines have any: their names are not put together for nothing.
-    let planned = !maintenance.machines.is_empty();
-    let unavailability = planned.then(|| maintenance.unavailability(&state.machine())).flatten();
+    let unavailability = maintenance::unavailability(state, master.cluster.maintenance());
     let proto = describe(&id, framework, role, state, resources, unavailability, ctx.node().scheme());
     let sent = as_sent(&proto, capabilities);
     master.cluster.add_offer(Offer {

@@ -13,18 +13,24 @@ pub struct MachineKey {
 }
 
 impl MachineKey {
+    /// That of a machine with a host name and an address.
+    #[must_use]
+    pub fn new(hostname: &str, ip: String) -> Self {
+        Self { ip, hostname: hostname.to_lowercase() }
+    }
+
     /// From the text that [`fmt::Display`] gives.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         // An address holds no slash; a host name is whatever the operator wrote.
         let (ip, hostname) = text.split_once('/')?;
-        Some(Self { ip: ip.to_owned(), hostname: hostname.to_lowercase() })
+        Some(Self::new(hostname, ip.to_owned()))
     }
 }
 
 impl From<&v1::MachineId> for MachineKey {
     fn from(id: &v1::MachineId) -> Self {
-        Self { ip: id.ip().to_owned(), hostname: id.hostname().to_lowercase() }
+        Self::new(id.hostname(), id.ip().to_owned())
     }
 }
 

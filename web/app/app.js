@@ -1,12 +1,13 @@
 // The frame of the pages: which one is shown, and when the cluster is asked.
 //
 // A page is made by a function of the rest of its address and its query; it gives { title, element, update }. `update` is called
-// with each new state of the cluster, and may ask for more. Nothing is asked while nobody looks.
+// with each new state of the cluster, and may ask for more; it is not called again before it has what it asked for. Nothing is
+// asked while nobody looks.
 
 import { Cluster } from "./cluster.js";
 import { fill, h } from "./dom.js";
 import { duration } from "./format.js";
-import { get } from "./requests.js";
+import { getState } from "./requests.js";
 import { agent, agents } from "./views/agents.js";
 import { directory, file } from "./views/files.js";
 import { framework, frameworks } from "./views/frameworks.js";
@@ -19,13 +20,13 @@ import { roles } from "./views/roles.js";
 const PERIOD = 5_000;
 const PATIENCE = 10;
 
-/** By the first part of the address, and whether more follows. */
-const PAGES = {
+/** By the first part of the address, with a slash if more follows. */
+const PAGES = new Map(Object.entries({
   "": overview,
   frameworks, "frameworks/": framework,
   agents, "agents/": agent,
   roles, offers, maintenance, directory, file,
-};
+}));
 
 const view = document.getElementById("view");
 const notice = document.getElementById("notice");
@@ -33,34 +34,60 @@ const freshness = document.getElementById("freshness");
 
 let page;
 let cluster;
+let period = PERIOD;
 let answered;
 let timer;
 let isAsking = false;
+/** The reader has marked something to copy it: what is shown stays as it is. */
+let isHeld = false;
+/** What is wrong with the cluster, and with the page. */
+const troubles = { cluster: null, page: null };
 
 function show() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?", 2);
-  const [first, ...rest] = path.split("/").map(decodeURIComponent);
-  const make = PAGES[rest.length > 0 ? `${first}/` : first];
-  page = make?.(rest.join("/"), new URLSearchParams(query)) ?? {
-    title: "Nothing here",
-    element: h("p", {}, "There is no such page. ", h("a", { href: "#/" }, "Overview")),
-    update() {},
-  };
+  const [first, ...rest] = path.split("/").map(decoded);
+  const make = PAGES.get(rest.length > 0 ? `${first}/` : first) ?? nothing;
+  page = make(rest.join("/"), new URLSearchParams(query));
   for (const link of document.querySelectorAll("nav a")) {
-    const current = link.getAttribute("href") === `#/${first}`;
-    if (current) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    const isCurrent = link.getAttribute("href") === `#/${first}`;
+    if (isCurrent) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
   fill(view, page.element);
   scrollTo(0, 0);
+  tell("page", null);
   update();
 }
 
-function update() {
-  if (!cluster) return;
-  const name = cluster.state.cluster ?? "Mesos";
-  document.getElementById("cluster").textContent = name;
-  document.title = page.title ? `${page.title} – ${name}` : name;
-  page.update(cluster);
+function nothing() {
+  const element = h("p", {}, "There is no such page. ", h("a", { href: "#/" }, "Overview"));
+  return { title: "Nothing here", element, update() {} };
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+async function update() {
+  const shown = page;
+  if (!cluster || shown.isBusy) return;
+  shown.isBusy = true;
+  try {
+    const done = shown.update(cluster);
+    const name = cluster.state.cluster ?? "Mesos";
+    document.getElementById("cluster").textContent = name;
+    document.title = shown.title ? `${shown.title} – ${name}` : name;
+    await done;
+    if (shown === page) tell("page", null);
+  } catch (error) {
+    console.error(error);
+    if (shown === page) tell("page", `This page could not be brought up to date: ${error.message}`);
+  } finally {
+    shown.isBusy = false;
+  }
 }
 
 async function refresh() {
@@ -69,35 +96,51 @@ async function refresh() {
   clearTimeout(timer);
   const began = performance.now();
   try {
-    const { value, url } = await get("state");
-    cluster = new Cluster(value);
+    const { state, leader } = await getState();
+    cluster = new Cluster(state);
     answered = Date.now();
-    const leader = new URL(url).origin;
-    tell(leader !== location.origin
-      && ["This master follows. What is shown is the leader's, ", h("a", { href: `${leader}/` }, leader), "."]);
-    // Who has marked something to copy it would lose it.
-    if (document.getSelection().isCollapsed) update();
+    tell("cluster", leader
+      && ["This is not the leading master. Shown is the state of ", h("a", { href: leader }, leader), "."]);
+    isHeld = isMarked();
+    if (!isHeld) update();
   } catch (error) {
-    tell(`The state of the cluster is not to be had: ${error.message}`);
+    tell("cluster", `The state of the cluster could not be read: ${error.message}`);
   }
-  age();
   isAsking = false;
-  timer = setTimeout(refresh, Math.max(PERIOD, PATIENCE * (performance.now() - began)));
+  period = Math.max(PERIOD, PATIENCE * (performance.now() - began));
+  timer = setTimeout(refresh, period);
+  age();
 }
 
-function tell(message) {
-  notice.hidden = !message;
-  fill(notice, message);
+/** Says what is wrong; it is read out where that is wanted, and so only written when it changes. */
+function tell(about, message) {
+  const before = h("div", {}, troubles.cluster, " ", troubles.page).textContent;
+  troubles[about] = message;
+  const said = h("div", {}, troubles.cluster, " ", troubles.page);
+  notice.hidden = said.textContent.trim() === "";
+  if (said.textContent !== before) fill(notice, [...said.childNodes]);
+}
+
+function isMarked() {
+  const selection = getSelection();
+  return !selection.isCollapsed && selection.containsNode(view, true);
 }
 
 function age() {
   const seconds = answered && (Date.now() - answered) / 1000;
-  freshness.textContent = !answered ? "" : seconds < 2 * PERIOD / 1000 ? "live" : `${duration(seconds)} old`;
-  freshness.className = freshness.textContent === "live" ? "live" : "";
+  const isLive = seconds < period / 1000 + 5;
+  const text = !answered ? "" : isHeld ? "paused while text is marked" : isLive ? "live" : `${duration(seconds)} old`;
+  if (freshness.textContent !== text) freshness.textContent = text;
+  freshness.className = text === "live" ? "live" : "";
 }
 
 addEventListener("hashchange", show);
 document.addEventListener("visibilitychange", refresh);
+document.addEventListener("selectionchange", () => {
+  if (!isHeld || isMarked()) return;
+  isHeld = false;
+  update();
+});
 setInterval(age, 1_000);
 show();
 refresh();

@@ -17,9 +17,9 @@ export class Cluster {
     for (const framework of [...state.completed_frameworks, ...state.frameworks]) {
       this.frameworks.set(framework.id, framework);
       const row = (task) => ({ task, framework, agent: this.agents.get(task.slave_id) });
-      this.active.push(...framework.tasks.map(row));
-      this.unreachable.push(...framework.unreachable_tasks.map(row));
-      this.completed.push(...framework.completed_tasks.map(row));
+      for (const task of framework.tasks) this.active.push(row(task));
+      for (const task of framework.unreachable_tasks) this.unreachable.push(row(task));
+      for (const task of framework.completed_tasks) this.completed.push(row(task));
     }
   }
 
@@ -46,9 +46,10 @@ export function rolesOf(framework) {
   return framework.roles ?? [framework.role];
 }
 
-/** How an agent is, in a word. */
+/** How an agent is, in a word or two. */
 export function conditionOf(agent) {
-  if (agent.drain_info) return agent.drain_info.state.toLowerCase();
+  const drain = agent.drain_info?.state.toLowerCase();
+  if (drain) return drain;
   if (agent.deactivated) return "deactivated";
   return agent.active ? "active" : "disconnected";
 }

@@ -25,9 +25,9 @@ export function amount(name, value) {
   return IN_MEGABYTES.has(name) ? bytes(value * 1024 * 1024) : number(value);
 }
 
-/** Resources in a line: "cpus 2, mem 1 GB, ports [31000-32000]". Those that are 0 are left out. */
-export function resources(all = {}) {
-  const some = Object.entries(all).filter(([, value]) => value !== 0);
+/** Resources in a line: "cpus 2, mem 1 GB, ports [31000-32000]". Those that are 0 are left out, but for limits. */
+export function resources(all = {}, { zeros = false } = {}) {
+  const some = Object.entries(all).filter(([, value]) => zeros || value !== 0);
   return some.map(([name, value]) => `${name} ${amount(name, value)}`).join(", ");
 }
 
@@ -52,11 +52,6 @@ export function time(seconds) {
   const past = Date.now() / 1000 - seconds;
   const text = past >= 0 ? `${duration(past)} ago` : `in ${duration(-past)}`;
   return h("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, text);
-}
-
-/** A moment as text that sorts. */
-export function stamp(seconds) {
-  return seconds ? new Date(seconds * 1000).toISOString() : "";
 }
 
 /** A task's state: "running" for TASK_RUNNING, with a colour. */

@@ -20,7 +20,7 @@ use crate::agent::{Agent, Phase};
 pub(crate) fn install(install: &mut Install<Agent>) {
     install.route(&[], "/state", "What this agent is and runs.", |agent, request, ctx| {
         if agent.phase == Phase::Recovering {
-            return Response::service_unavailable("Agent has not finished recovery").into();
+            return Response::service_unavailable("Agent has not finished recovery").readable().into();
         }
         let snapshot = agent.snapshot(ctx);
         Reply::render(move || Response::jsonp(&request.query, snapshot.render()))

@@ -6,10 +6,12 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use bytes::Bytes;
 use http::StatusCode;
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use crate::http::{Body, Response, StreamSender, stream};
 use crate::node::Node;
@@ -76,12 +78,13 @@ pub(super) fn send(node: &Node, mut file: File, path: &Path, size: u64, range: O
         node.spawn_task(pump(node.clone(), file, length, sender));
         body
     };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = path.file_name().unwrap_or_default().as_bytes();
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let media_type = TYPES.iter().find(|(e, _)| *e == extension).map(|(_, t)| *t);
     let mut response = Response::new(status)
         .header("content-type", media_type.unwrap_or("application/octet-stream"))
-        .header("content-disposition", format!("attachment; filename={name}"));
+        .header("content-disposition", attachment(name))
+        .header("x-content-type-options", "nosniff");
     if matches!(body, Body::Stream(_)) {
         response = response.header("content-length", length.to_string());
     }
@@ -90,6 +93,16 @@ pub(super) fn send(node: &Node, mut file: File, path: &Path, size: u64, range: O
     }
     response.body = body;
     response
+}
+
+/// Says that a browser is to save the file under its name, and never to show it: it is a stranger's, and a page would be one of
+/// this node's. Upstream writes the name as it is; one that a header cannot have in that form is encoded (RFC 6266).
+fn attachment(name: &[u8]) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(byte);
+    match std::str::from_utf8(name) {
+        Ok(plain) if name.iter().all(is_plain) => format!("attachment; filename={plain}"),
+        _ => format!("attachment; filename*=UTF-8''{}", percent_encode(name, NON_ALPHANUMERIC)),
+    }
 }
 
 /// Reads the file piece by piece as the peer takes them. A file that was cut meanwhile ends early, which
@@ -144,6 +157,21 @@ fn parse_range(text: &str, size: u64) -> Option<Result<Range<u64>, ()>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_saved_under_its_name_whatever_that_is() {
+        assert_eq!(attachment(b"std-out.1_a"), "attachment; filename=std-out.1_a");
+        for (name, encoded) in [
+            (&b"x\ny.html"[..], "x%0Ay%2Ehtml"),
+            ("\u{fc}.html".as_bytes(), "%C3%BC%2Ehtml"),
+            (b"a;b\"c d", "a%3Bb%22c%20d"),
+            (b"\xff", "%FF"),
+        ] {
+            let value = attachment(name);
+            assert_eq!(value, format!("attachment; filename*=UTF-8''{encoded}"));
+            assert!(http::HeaderValue::from_str(&value).is_ok());
+        }
+    }
 
     #[test]
     fn ranges_are_read_as_the_rfc_says() {

@@ -150,7 +150,7 @@ impl Subprocess {
     pub fn start(mut self) -> io::Result<Child> {
         if let Some(limit) = limits::file_limit_at_first() {
             // SAFETY: one system call, which allocates nothing and locks nothing.
-            unsafe { self.command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit.clone())?)) };
+            unsafe { self.command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
         }
         // The kernel's zombies are tokio's to reap, if nobody waits for this child.
         self.command.kill_on_drop(!self.outlives);

@@ -6,13 +6,15 @@
 //! over. The registry is written before any of this.
 
 use libprocess::{Context, Pid};
+use mesos::v1::machine_info::Mode;
 use mesos::v1::maintenance::Schedule;
 use mesos::{AgentId, MachineKey, v1};
 
 use super::remove::{self, Cause};
 use super::shut_down;
-use crate::cluster::machine_of;
+use crate::cluster::{Agent, planned_for};
 use crate::master::Master;
+use crate::registrar::Maintenance;
 use crate::{inverse_offers, offers};
 
 /// The registry has it: this is planned, in place of what was planned before.
@@ -66,6 +68,15 @@ pub(crate) fn stop(master: &mut Master, machines: &[v1::MachineId]) {
     master.cluster.set_maintenance(maintenance);
 }
 
+/// When an agent will be unavailable, if that is planned.
+pub(crate) fn unavailability(agent: &Agent, maintenance: &Maintenance) -> Option<v1::Unavailability> {
+    agent.planned(maintenance)?.unavailability
+}
+
+fn is_down(planned: Option<&v1::MachineInfo>) -> bool {
+    planned.is_some_and(|machine| machine.mode() == Mode::Down)
+}
+
 /// An agent on a machine that is down is told to end. Whether that was so.
 pub(super) fn refuse_if_down(
     master: &Master,
@@ -73,7 +84,7 @@ pub(super) fn refuse_if_down(
     pid: &Pid,
     ctx: &Context<Master>,
 ) -> bool {
-    let down = master.cluster.maintenance().is_down(&machine_of(info, pid));
+    let down = is_down(planned_for(info, pid, master.cluster.maintenance()));
     if down {
         tracing::warn!(agent = %pid, hostname = info.hostname, "refusing an agent: its machine is down for maintenance");
         shut_down(pid, "Machine is `DOWN`", ctx);
@@ -84,7 +95,7 @@ pub(super) fn refuse_if_down(
 /// An agent that has just come into the books leaves them again if its machine has gone down since it asked.
 pub(super) fn leave_if_down(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
     let Some(state) = master.cluster.agent(agent) else { return };
-    if master.cluster.maintenance().is_down(&state.machine()) {
+    if is_down(state.planned(master.cluster.maintenance())) {
         shut_down(&state.pid, Cause::MachineDown.text(), ctx);
         remove::remove(master, agent, Cause::MachineDown, ctx);
     }

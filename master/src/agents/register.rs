@@ -97,7 +97,7 @@ fn admit(master: &mut Master, introduction: Introduction, ctx: &mut Context<Mast
     master.cluster.add_agent(agent);
     watch(master, &id, &pid, ctx);
     if let Some(agent) = master.cluster.agent(&id) {
-        let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
+        let unavailability = maintenance::unavailability(agent, master.cluster.maintenance());
         master.allocation.add_agent(agent, unavailability);
     }
     news::agent_added(master, &id);

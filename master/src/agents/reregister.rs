@@ -241,7 +241,7 @@ fn add(
     add_completed(master, &id, brought.completed);
     if let Some(agent) = master.cluster.agent(&id) {
         tracing::info!(agent_id = %id, agent = %pid, resources = %agent.total, "re-registered an agent");
-        let unavailability = master.cluster.maintenance().unavailability(&agent.machine());
+        let unavailability = maintenance::unavailability(agent, master.cluster.maintenance());
         master.allocation.add_agent(agent, unavailability);
     }
     news::agent_added(master, &id);

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::framework::Executor;
 use super::persistent::{Map, Ordered, map, ordered};
+use crate::registrar::Maintenance;
 
 /// A registered agent.
 #[derive(Debug, Clone)]
@@ -190,10 +191,27 @@ impl Agent {
     pub fn machine(&self) -> MachineKey {
         machine_of(&self.info, &self.pid)
     }
+
+    /// What is planned for its machine.
+    pub fn planned<'a>(&self, maintenance: &'a Maintenance) -> Option<&'a v1::MachineInfo> {
+        planned_for(&self.info, &self.pid, maintenance)
+    }
 }
 
 /// The machine of an agent that describes itself so and is there: by its host name and its address, both.
-pub fn machine_of(info: &v1::AgentInfo, pid: &Pid) -> MachineKey {
-    (&v1::MachineId { hostname: Some(info.hostname.clone()), ip: Some(pid.address().ip().to_string()) })
-        .into()
+fn machine_of(info: &v1::AgentInfo, pid: &Pid) -> MachineKey {
+    MachineKey::new(&info.hostname, pid.address().ip().to_string())
+}
+
+/// What is planned for the machine of an agent that describes itself so and is there. Few machines have any maintenance: their
+/// names are not put together for nothing.
+pub fn planned_for<'a>(
+    info: &v1::AgentInfo,
+    pid: &Pid,
+    maintenance: &'a Maintenance,
+) -> Option<&'a v1::MachineInfo> {
+    if maintenance.machines.is_empty() {
+        return None;
+    }
+    maintenance.machines.get(&machine_of(info, pid))
 }

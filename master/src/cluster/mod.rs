@@ -40,7 +40,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 use self::unreachable::UnreachableTasks;
 use crate::registrar::{Activation, Maintenance};
 
-pub use agent::{Agent, AgentResources, Introduction, machine_of};
+pub use agent::{Agent, AgentResources, Introduction, planned_for};
 pub use books::Books;
 pub use enter::Entered;
 pub use framework::{Connection, Executor, Framework};

@@ -77,7 +77,11 @@ fn show(pages: &Pages, request: Request) -> Reply {
     Reply::render(move || {
         // `/master/app/app.js`: the actor, and the file.
         let below = request.path.trim_start_matches('/').split_once('/').map_or("", |(_, below)| below);
-        assets.answer(below, &request)
+        // No other page may hold these in a frame, and no file is taken for what it does not say that it is.
+        let answer = assets.answer(below, &request);
+        answer
+            .header("content-security-policy", "frame-ancestors 'self'")
+            .header("x-content-type-options", "nosniff")
     })
 }
 

@@ -64,7 +64,7 @@ pub(super) fn drain(
     master.authorize(principal, [Action::DrainAgent(&id)].into_iter().chain(gone))?;
     if let Some(agent) = master.cluster.agent(&id) {
         // As far as it is known: an agent that is not registered may be on such a machine, or of an old version.
-        if let Some(machine) = master.cluster.maintenance().machines.get(&agent.machine()) {
+        if let Some(machine) = agent.planned(master.cluster.maintenance()) {
             return Err(Response::bad_request(format!(
                 "Agent {id} is part of a maintenance schedule under Machine {}",
                 machine_text(&machine.id)

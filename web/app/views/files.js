@@ -3,12 +3,16 @@
 // The query says which: `agent` (an id; without it the master) and `path`, as /files has it.
 
 import { fill, h, link } from "../dom.js";
-import { bytes, stamp, time } from "../format.js";
-import { get, getFromAgent, linkToAgent } from "../requests.js";
+import { bytes, time } from "../format.js";
+import { askAgent, askMaster, fromMaster, linkToAgent } from "../requests.js";
 import { Table } from "../table.js";
 
 /** The most that /files/read gives at once. */
 const PIECE = 64 * 1024;
+/** With more that is new, a file is shown from near its end. */
+const SKIPPED_FROM = 16 * PIECE;
+/** What is shown of a file at most; what came first goes. */
+const KEPT = 64 * PIECE;
 /** How often a file is asked for what is new, in milliseconds. */
 const PERIOD = 1_000;
 
@@ -21,14 +25,13 @@ class Source {
 
   /** What /files answers at `endpoint`. */
   async ask(cluster, endpoint, more = {}) {
-    const path = `/files/${endpoint}?${new URLSearchParams({ path: this.path, ...more })}`;
-    if (!this.agent) return (await get(path.slice(1))).value;
-    return getFromAgent(this.found(cluster), path);
+    const path = `files/${endpoint}?${new URLSearchParams({ path: this.path, ...more })}`;
+    return this.agent ? askAgent(this.found(cluster), `/${path}`) : askMaster(path);
   }
 
   found(cluster) {
     const agent = cluster.agents.get(this.agent);
-    if (!agent) throw new Error(`No agent ${this.agent} is registered.`);
+    if (!agent) throw new Error(`agent ${this.agent} is not registered`);
     return agent;
   }
 
@@ -36,18 +39,21 @@ class Source {
     return link([page], text, this.agent ? { agent: this.agent, path } : { path });
   }
 
-  /** The address of the whole file. */
+  /** The address of a whole file, if it has one. */
   download(cluster, path) {
-    const asked = `/files/download?${new URLSearchParams({ path })}`;
-    return this.agent ? linkToAgent(this.found(cluster), asked) : asked.slice(1);
+    const asked = `files/download?${new URLSearchParams({ path })}`;
+    if (!this.agent) return fromMaster(asked);
+    const agent = cluster.agents.get(this.agent);
+    return agent && linkToAgent(agent, `/${asked}`);
   }
 
   /** Where the file is: each directory above it is a link, from the sandbox on. */
   heading(cluster) {
     const parts = this.path.split("/").filter(Boolean);
-    const sandbox = parts.lastIndexOf("runs") + 1;
+    const [sandbox = ""] = /^.*?\/executors\/[^/]+\/runs\/[^/]+/.exec(this.path) ?? [];
+    const depth = sandbox.split("/").filter(Boolean).length;
     const crumbs = parts.map((part, index) =>
-      (index < sandbox || index === parts.length - 1 || sandbox === 0
+      (depth === 0 || index < depth - 1 || index === parts.length - 1
         ? part
         : this.link("directory", `/${parts.slice(0, index + 1).join("/")}`, part)));
     const agent = this.agent && cluster.agents.get(this.agent);
@@ -72,14 +78,17 @@ export function directory(_, query) {
       { name: "User", of: (file) => file.uid },
       { name: "Group", of: (file) => file.gid },
       { name: "Size", of: (file) => file.size, show: (file) => bytes(file.size), numeric: true },
-      { name: "Changed", of: (file) => stamp(file.mtime), show: (file) => time(file.mtime) },
+      { name: "Changed", of: (file) => file.mtime, text: () => "", show: (file) => time(file.mtime) },
       {
         name: "Name",
         of: name,
-        show: (file) => source.link(isDirectory(file) ? "directory" : "file", file.path, name(file) + (isDirectory(file) ? "/" : "")),
+        show: (file) => {
+          const [page, mark] = isDirectory(file) ? ["directory", "/"] : ["file", ""];
+          return source.link(page, file.path, name(file) + mark);
+        },
       },
       {
-        name: "Whole",
+        name: "Download",
         of: () => "",
         show: (file) => !isDirectory(file) && h("a", { href: source.download(known, file.path) }, "download"),
       },
@@ -92,10 +101,10 @@ export function directory(_, query) {
       known = cluster;
       fill(heading, source.heading(cluster));
       try {
-        table.update(await source.ask(cluster, "browse"));
+        table.update(await (await source.ask(cluster, "browse")).json());
         fill(trouble);
       } catch (error) {
-        fill(trouble, `${source.path} is not to be had: ${error.message}`);
+        fill(trouble, `${source.path} could not be read: ${error.message}`);
       }
     },
   };
@@ -110,45 +119,76 @@ export function file(_, query) {
   const follow = h("input", { type: "checkbox", checked: true });
   const earlier = h("button", { type: "button", hidden: true, onclick: () => later(before) }, "Earlier");
   const size = h("span", { class: "quiet" });
-  // The bytes that are shown: [first, end).
+  const element = h("div", {}, heading, trouble,
+    h("p", { class: "pager" }, earlier, size, whole, h("label", {}, follow, " follow")), text);
+  // The bytes that are shown: [first, end). In pieces of { node, length }.
   let first;
   let end;
+  let pieces = [];
+  // A character may lie across two pieces.
+  let decoder;
   let cluster;
   let queue = Promise.resolve();
-  const element = h("div", {}, heading, trouble,
-    h("p", { class: "pager" }, earlier, " ", size, " ", whole, " ", h("label", {}, follow, " follow")), text);
 
   /** One after the other: what is shown must stay in order. */
   function later(step) {
     queue = queue.then(step).then(() => fill(trouble), (error) => {
-      fill(trouble, `${source.path} is not to be had: ${error.message}`);
+      fill(trouble, `${source.path} could not be read: ${error.message}`);
     });
     return queue;
   }
 
-  /** Shows what is new. Sizes are in bytes, as the agent counts them; what is no UTF-8 would be counted wrongly here. */
+  /** Shows what is new. */
   async function more() {
-    const { offset: now } = await source.ask(cluster, "read", { offset: -1 });
-    if (end === undefined || now < end) {
-      // It is shown from near its end; one that has become shorter is another one.
-      first = end = Math.max(0, now - PIECE);
-      fill(text);
-    }
-    while (end < now) {
-      const length = Math.min(PIECE, now - end);
-      const { data } = await source.ask(cluster, "read", { offset: end, length });
-      text.append(data);
-      end += length;
+    const { offset: now } = await read({ offset: -1 });
+    // One that has become shorter is another one.
+    if (end === undefined || now < end || now - end > SKIPPED_FROM) beginAt(Math.max(0, now - PIECE));
+    while (end < now && element.isConnected) {
+      const { data } = await read({ offset: end, length: Math.min(PIECE, now - end) });
+      if (data.length === 0) break;
+      const isFirst = pieces.length === 0 && first > 0;
+      const cut = isFirst ? continuation(data) : 0;
+      if (isFirst) first += cut;
+      const node = document.createTextNode(decoder.decode(data.subarray(cut), { stream: true }));
+      text.append(node);
+      pieces.push({ node, length: data.length - cut });
+      end += data.length;
+      while (end - first > KEPT && pieces.length > 1) {
+        const oldest = pieces.shift();
+        oldest.node.remove();
+        first += oldest.length;
+      }
     }
     shown(now);
   }
 
+  function beginAt(offset) {
+    first = end = offset;
+    pieces = [];
+    decoder = new TextDecoder();
+    fill(text);
+  }
+
   async function before() {
     const from = Math.max(0, first - PIECE);
-    const { data } = await source.ask(cluster, "read", { offset: from, length: first - from });
-    text.prepend(data);
-    first = from;
+    const { data } = await read({ offset: from, length: first - from });
+    const cut = from > 0 ? continuation(data) : 0;
+    const node = document.createTextNode(new TextDecoder().decode(data.subarray(cut)));
+    const height = text.scrollHeight;
+    text.prepend(node);
+    text.scrollTop += text.scrollHeight - height;
+    pieces.unshift({ node, length: data.length - cut });
+    first = from + cut;
     shown(end);
+  }
+
+  /** A piece of the file: its JSON has the bytes as they are, whatever they mean. */
+  async function read(span) {
+    const raw = new Uint8Array(await (await source.ask(cluster, "read", span)).arrayBuffer());
+    let json = "";
+    for (let at = 0; at < raw.length; at += 4096) json += String.fromCharCode(...raw.subarray(at, at + 4096));
+    const { data, offset } = JSON.parse(json);
+    return { offset, data: Uint8Array.from(data, (character) => character.charCodeAt(0)) };
   }
 
   function shown(now) {
@@ -159,10 +199,10 @@ export function file(_, query) {
   async function watch() {
     if (!element.isConnected) return;
     if (follow.checked && !document.hidden) {
-      const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < 40;
+      const isAtEnd = text.scrollHeight - text.scrollTop - text.clientHeight < 40;
       const had = end;
       await later(more);
-      if (atEnd && end !== had) text.scrollTop = text.scrollHeight;
+      if (isAtEnd && end !== had) text.scrollTop = text.scrollHeight;
     }
     setTimeout(watch, PERIOD);
   }
@@ -174,8 +214,17 @@ export function file(_, query) {
       const isFirst = !cluster;
       cluster = latest;
       fill(heading, source.heading(cluster));
-      whole.href = source.download(cluster, source.path);
+      const url = source.download(cluster, source.path);
+      whole.hidden = !url;
+      if (url) whole.href = url;
       if (isFirst) watch();
     },
   };
+}
+
+/** Bytes at the beginning that belong to a character before (UTF-8: 10xxxxxx, at most three). */
+function continuation(data) {
+  let count = 0;
+  while (count < 3 && count < data.length && (data[count] & 0xc0) === 0x80) count += 1;
+  return count;
 }

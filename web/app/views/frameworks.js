@@ -2,7 +2,7 @@
 
 import { rolesOf } from "../cluster.js";
 import { facts, fill, h, link, outside, section } from "../dom.js";
-import { amount, count, duration, number, resources, short, stamp, time } from "../format.js";
+import { amount, count, duration, number, resources, short, time } from "../format.js";
 import { get } from "../requests.js";
 import { Table } from "../table.js";
 import { offerTable } from "./offers.js";
@@ -17,7 +17,7 @@ const used = (name) => ({
 
 const name = {
   name: "Name",
-  of: (framework) => `${framework.name} ${framework.id}`,
+  of: (framework) => framework.name,
   show: (framework) => link(["frameworks", framework.id], framework.name || framework.id),
 };
 const id = { name: "ID", of: (framework) => framework.id, show: (framework) => short(framework.id) };
@@ -25,7 +25,8 @@ const user = { name: "User", of: (framework) => framework.user };
 const roles = { name: "Roles", of: (framework) => rolesOf(framework).join(", ") };
 const registered = {
   name: "Registered",
-  of: (framework) => stamp(framework.registered_time),
+  of: (framework) => framework.registered_time,
+  text: () => "",
   show: (framework) => time(framework.registered_time),
 };
 const completedTasks = { name: "Completed tasks", of: (framework) => framework.completed_tasks.length, numeric: true };
@@ -44,14 +45,15 @@ const COMPLETED = [
   name, id, user, roles, completedTasks, registered,
   {
     name: "Ended",
-    of: (framework) => stamp(framework.unregistered_time),
+    of: (framework) => framework.unregistered_time,
+    text: () => "",
     show: (framework) => time(framework.unregistered_time),
   },
 ];
 
 /** How a framework that has not been removed is, in a word. */
 function condition(framework) {
-  if (framework.recovered) return "not back since the election";
+  if (framework.recovered) return "recovered, not re-registered";
   if (!framework.connected) return "disconnected";
   return framework.active ? "active" : "inactive";
 }
@@ -82,7 +84,7 @@ export function framework(id, query) {
   const tables = new TaskTables(["Framework"]);
   const page = { title: "Framework", element: h("div", {}, heading), update };
 
-  function update(cluster) {
+  async function update(cluster) {
     const it = cluster.frameworks.get(id);
     if (!it) {
       fill(page.element, h("p", {}, `The master knows no framework ${id}.`));
@@ -93,11 +95,11 @@ export function framework(id, query) {
     fill(heading, it.name || id);
     fill(about, described(it, isRegistered));
     why.hidden = !isRegistered;
-    if (isAsked && isRegistered) explain(id, answer);
     offers.update(cluster.offers.filter((row) => row.framework === it));
     offers.element.hidden = offers.rows.length === 0;
     tables.update(cluster, (row) => row.framework === it);
     if (!about.isConnected) fill(page.element, heading, about, why, offers.element, tables.elements);
+    if (isAsked && isRegistered) await explain(id, answer);
   }
   return page;
 }
@@ -110,32 +112,50 @@ function described(it, isRegistered) {
     ["User", it.user],
     ["Principal", it.principal],
     ["Host", it.hostname],
-    ["Its own page", it.webui_url && outside(it.webui_url)],
+    ["Web UI", it.webui_url && outside(it.webui_url)],
     ["Registered", time(it.registered_time)],
-    ["Registered again", time(it.reregistered_time)],
+    ["Re-registered", time(it.reregistered_time)],
     ["Ended", time(it.unregistered_time)],
     ["Failover timeout", duration(it.failover_timeout)],
-    ["Checkpoints", it.checkpoint ? "yes" : "no"],
+    ["Checkpoint", it.checkpoint ? "yes" : "no"],
     ["Capabilities", it.capabilities.join(", ").toLowerCase().replaceAll("_", " ")],
     ["Labels", it.labels?.map(({ key, value }) => `${key}=${value ?? ""}`).join(", ")],
-    ["Uses", resources(it.used_resources)],
-    ["Is offered", resources(it.offered_resources)],
+    ["Used", resources(it.used_resources)],
+    ["Offered", resources(it.offered_resources)],
   ]);
 }
 
 /** Asks the allocator, as `mesos explain` does, and shows its reasons for each role. */
 async function explain(id, answer) {
   try {
-    const { value } = await get(`allocator/explain?framework=${encodeURIComponent(id)}`);
-    fill(answer, value.roles.map((role) => section(`Offers to role ${role.role}`, h("ul", {},
-      role.obstacles.map((obstacle) => h("li", {}, OBSTACLES[obstacle.obstacle](obstacle))),
-      role.reasons.map((group) =>
-        h("li", {}, `${number(group.agents)} of ${count(role.agents_in_all, "agent")}: ${REASONS[group.reason](group)}. `,
-          h("span", { class: "quiet" }, group.advice)))))));
-    if (value.roles.length === 0) fill(answer, h("p", {}, "It subscribes to no role."));
+    // No agents one by one.
+    const said = await get(`allocator/explain?framework=${encodeURIComponent(id)}&limit=0`);
+    fill(answer, said.roles.map(explained), [
+      said.roles.length === 0 && "It subscribes to no role.",
+      said.more_roles > 0 && `It subscribes to ${count(said.more_roles, "more role")}; mesos explain --role tells of them.`,
+      missing(said.absent_agents),
+    ].filter(Boolean).map((text) => h("p", {}, text)));
   } catch (error) {
     fill(answer, h("p", { class: "bad" }, error.message));
   }
+}
+
+/** What is said of one role. */
+function explained(role) {
+  const obstacle = (it) => h("li", {}, (OBSTACLES[it.obstacle] ?? (() => it.obstacle))(it));
+  const reason = (it) => h("li", {},
+    `${number(it.agents)} of ${count(role.agents_in_all, "agent")}: ${(REASONS[it.reason] ?? (() => it.reason))(it)}. `,
+    h("span", { class: "quiet" }, it.advice));
+  const { position, length } = role.line;
+  return section(`Offers to role ${role.role}`,
+    h("ul", {}, role.obstacles.map(obstacle), role.reasons.map(reason)),
+    position && h("p", {}, `In the order of fair sharing it is number ${position} of ${length}.`));
+}
+
+/** Agents that would count if they were here. */
+function missing({ not_returned = 0, unreachable = 0 } = {}) {
+  if (not_returned + unreachable === 0) return null;
+  return `Not here: ${count(unreachable, "unreachable agent")}, ${count(not_returned, "recovered agent")} not re-registered.`;
 }
 
 /** What stands in the way of all offers to a role (allocator/src/core/explain/answer.rs: `Obstacle`). */
@@ -145,7 +165,7 @@ const OBSTACLES = {
   not_subscribed: () => "It does not subscribe to this role.",
   suppressed: () => "It has suppressed offers to this role. It can ask for them again: REVIVE.",
   held: ({ seconds_left, agents_awaited }) =>
-    `Nobody is offered anything before ${count(agents_awaited, "more agent")} are back, or ${duration(seconds_left)} have passed.`,
+    `Nothing is offered to anybody: ${count(agents_awaited, "agent")} awaited, for ${duration(seconds_left)} at most.`,
   paused: () => "Allocation is paused.",
   no_agents: () => "There is no agent.",
 };
@@ -157,10 +177,11 @@ const REASONS = {
   nothing_free: ({ held }) => `nothing free; ${resources(held)} held`,
   reserved_for_others: ({ reserved }) => `what is free is reserved for ${Object.keys(reserved).join(", ")}`,
   below_minimum: ({ minimums }) => `less is free than the minimum of ${minimums.map(resources).join(" or ")}`,
-  framework_lacks: ({ capabilities, regions }) => `it cannot use them without ${[...capabilities, ...regions].join(", ")}`,
+  framework_lacks: ({ capabilities = [], regions = [] }) =>
+    `it cannot use them without ${capabilities.join(", ")}${regions.length > 0 ? ` (they are in ${regions.join(", ")})` : ""}`,
   agent_lacks: ({ capability }) => `too old: without ${capability}`,
   excluded_by_constraints: () => "excluded by its offer constraints",
-  limit_reached: ({ role }) => `the quota of role ${role} allows no more`,
+  limit_reached: ({ role, limits }) => `the quota of role ${role} allows no more ${Object.keys(limits).join(", ")}`,
   headroom: () => "held back for the guarantees of other roles",
   filtered: ({ last_seconds_left }) => `refused by it; the last filter ends in ${duration(last_seconds_left)}`,
   nothing_else: () => "nothing else stands in the way",

@@ -1,7 +1,7 @@
 // Machines whose maintenance is planned, and what frameworks have answered to being asked to leave.
 
-import { fill, h, link } from "../dom.js";
-import { duration, stamp, time } from "../format.js";
+import { h, link } from "../dom.js";
+import { duration, time } from "../format.js";
 import { get } from "../requests.js";
 import { Table } from "../table.js";
 
@@ -11,17 +11,24 @@ const starts = ({ unavailability }) => unavailability.start.nanoseconds / SECOND
 
 const PLANNED = [
   { name: "Machines", of: ({ machine_ids }) => machine_ids.map(machineName).join(", ") },
-  { name: "From", of: (window) => stamp(starts(window)), show: (window) => time(starts(window)) },
+  { name: "Start", of: starts, text: () => "", show: (window) => time(starts(window)) },
   {
-    name: "For",
+    name: "Duration",
     of: ({ unavailability }) => unavailability.duration?.nanoseconds ?? Infinity,
-    show: ({ unavailability: { duration: length } }) => (length ? duration(length.nanoseconds / SECOND) : "ever"),
+    show: ({ unavailability: { duration: length } }) => (length ? duration(length.nanoseconds / SECOND) : "unlimited"),
   },
 ];
 
 const MACHINES = [
   { name: "Machine", of: ({ machine }) => machineName(machine) },
   { name: "State", of: ({ mode }) => mode },
+  {
+    name: "Agents",
+    of: (row) => agentsOn(row).length,
+    text: (row) => agentsOn(row).map(({ hostname }) => hostname).join(" "),
+    show: (row) => h("ul", {}, agentsOn(row).map((agent) =>
+      h("li", {}, link(["agents", agent.id], `${agent.hostname}:${agent.port}`)))),
+  },
   {
     name: "Answers of frameworks",
     of: ({ answers }) => answers.map(({ status }) => status).join(" "),
@@ -31,27 +38,29 @@ const MACHINES = [
 ];
 
 export function maintenance() {
-  const planned = new Table({ title: "Planned maintenance", what: "window", columns: PLANNED, sort: "From" });
+  const planned = new Table({ title: "Planned maintenance", what: "window", columns: PLANNED, sort: "Start" });
   const machines = new Table({ title: "Machines that drain or are down", what: "machine", columns: MACHINES, sort: "Machine" });
-  const trouble = h("p", { class: "bad" });
   return {
     title: "Maintenance",
-    element: h("div", {}, trouble, planned.element, machines.element),
+    element: h("div", {}, planned.element, machines.element),
     async update(cluster) {
-      try {
-        const [schedule, status] = await Promise.all([get("maintenance/schedule"), get("maintenance/status")]);
-        planned.update(schedule.value.windows ?? []);
-        const draining = (status.value.draining_machines ?? []).map(({ id, statuses = [] }) =>
-          ({ machine: id, mode: "draining", answers: statuses, cluster }));
-        const down = (status.value.down_machines ?? []).map((machine) =>
-          ({ machine, mode: "down", answers: [], cluster }));
-        machines.update([...draining, ...down]);
-        fill(trouble);
-      } catch (error) {
-        fill(trouble, error.message);
-      }
+      const [{ windows = [] }, { draining_machines = [], down_machines = [] }] =
+        await Promise.all([get("maintenance/schedule"), get("maintenance/status")]);
+      planned.update(windows);
+      machines.update([
+        ...draining_machines.map(({ id, statuses = [] }) => ({ machine: id, mode: "draining", answers: statuses, cluster })),
+        ...down_machines.map((machine) => ({ machine, mode: "down", answers: [], cluster })),
+      ]);
     },
   };
+}
+
+/** The registered agents on a machine, which is known by its name, its address, or both. */
+function agentsOn({ machine, cluster }) {
+  const { hostname, ip } = machine;
+  const isThere = (agent) => (!hostname || agent.hostname.toLowerCase() === hostname.toLowerCase())
+    && (!ip || agent.pid.split("@")[1].startsWith(`${ip}:`));
+  return [...cluster.agents.values()].filter(isThere);
 }
 
 function machineName({ hostname, ip }) {

@@ -9,12 +9,14 @@ const COLUMNS = [
   {
     name: "Framework",
     of: ({ framework }) => framework.name,
+    text: ({ framework }) => `${framework.name} ${framework.id}`,
     show: ({ framework }) => link(["frameworks", framework.id], framework.name || framework.id),
   },
   { name: "Role", of: ({ offer }) => offer.allocation_info.role },
   {
     name: "Agent",
     of: ({ agent, offer }) => agent?.hostname ?? offer.slave_id,
+    text: ({ agent, offer }) => `${agent?.hostname} ${offer.slave_id}`,
     show: ({ agent, offer }) => (agent ? link(["agents", agent.id], agent.hostname) : short(offer.slave_id)),
   },
   { name: "Resources", of: ({ offer }) => resources(offer.resources) },

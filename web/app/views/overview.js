@@ -3,7 +3,7 @@
 import { SCALARS } from "../cluster.js";
 import { facts, fill, h, link, section } from "../dom.js";
 import { amount, number, state, time } from "../format.js";
-import { get } from "../requests.js";
+import { fromMaster, get } from "../requests.js";
 import { TaskTables } from "./tasks.js";
 
 /** As metrics call them; those that may be over have been counted since this master was elected. */
@@ -35,18 +35,18 @@ export function overview() {
       ["Started", time(it.start_time)],
       ["Elected", time(it.elected_time)],
       ["Log", it.log_dir && link(["file"], "mesos-master.log", { path: "/master/log" })],
+      ["As JSON", ["state", "flags", "metrics/snapshot"].map((path) => [h("a", { href: fromMaster(path) }, `/${path}`), " "])],
     ]));
     fill(agents, facts([
       ["Active", number(it.activated_slaves)],
-      ["Not active", number(it.deactivated_slaves)],
+      ["Inactive", number(it.deactivated_slaves)],
       ["Unreachable", number(it.unreachable_slaves)],
-      ["Not back since the election", it.recovered_slaves.length > 0 && number(it.recovered_slaves.length)],
+      ["Recovered, not re-registered", it.recovered_slaves.length > 0 && number(it.recovered_slaves.length)],
     ]));
     fill(resources, SCALARS.map((name) => bar(name, cluster.sum(name))));
     tables.update(cluster);
     // The counts are gone if they cannot be had; that the master is, is said elsewhere.
-    const metrics = await get("metrics/snapshot").catch(() => ({ value: {} }));
-    fill(tasks, counts(metrics.value));
+    fill(tasks, counts(await get("metrics/snapshot").catch(() => ({}))));
   }
   return { element, update };
 }
@@ -70,6 +70,6 @@ function bar(name, { total, used, offered }) {
     h("div", {}, h("strong", {}, name), ` ${amount(name, total)}`),
     h("div", { class: "bar" },
       h("span", { class: "used", style: { width: part(used) } }),
-      h("span", { class: "offered", style: { width: part(offered) } })),
+      offered > 0 && h("span", { class: "offered", style: { width: part(offered) } })),
     h("div", { class: "quiet" }, text.filter(Boolean).join(", ")));
 }

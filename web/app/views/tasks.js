@@ -2,7 +2,7 @@
 
 import { sandboxOf, since } from "../cluster.js";
 import { h, link } from "../dom.js";
-import { resources, short, stamp, state, stateName, time } from "../format.js";
+import { resources, short, state, stateName, time } from "../format.js";
 import { Table } from "../table.js";
 
 const RUNNING = ["TASK_STARTING", "TASK_RUNNING"];
@@ -19,6 +19,7 @@ const COLUMNS = [
   {
     name: "Framework",
     of: ({ framework }) => framework.name,
+    text: ({ framework }) => `${framework.name} ${framework.id}`,
     show: ({ framework }) => link(["frameworks", framework.id], framework.name || framework.id),
   },
   { name: "Task", of: ({ task }) => task.id, show: ({ task }) => short(task.id) },
@@ -29,12 +30,19 @@ const COLUMNS = [
     of: ({ task }) => stateName(task.state),
     show: (row) => [state(row.task.state), health(row) === false && h("span", { class: "bad" }, " unhealthy")],
   },
-  { name: "Resources", of: ({ task }) => task.resources.cpus, show: ({ task }) => resources(task.resources) },
-  { name: "Started", of: (row) => stamp(started(row)), show: (row) => time(started(row)) },
-  { name: "Ended", of: (row) => stamp(ended(row)), show: (row) => time(ended(row)) },
+  {
+    name: "Resources",
+    of: ({ task }) => task.resources.cpus,
+    text: ({ task }) => resources(task.resources),
+    show: ({ task }) => resources(task.resources),
+  },
+  // Those that have not started yet are the newest.
+  { name: "Started", of: (row) => started(row) ?? Infinity, text: () => "", show: (row) => time(started(row)) },
+  { name: "Ended", of: (row) => ended(row) ?? 0, text: () => "", show: (row) => time(ended(row)) },
   {
     name: "Agent",
     of: ({ task, agent }) => agent?.hostname ?? task.slave_id,
+    text: ({ task, agent }) => `${agent?.hostname} ${task.slave_id}`,
     show: ({ task, agent }) => (agent ? link(["agents", agent.id], agent.hostname) : short(task.slave_id)),
   },
   {
