@@ -18,7 +18,8 @@ fn browser() -> Option<OsString> {
     browser
 }
 
-/// What the browser makes of a page of the master, as HTML: after ten seconds, which pass at once where nobody is waited for.
+/// What the browser makes of a page of the master, as HTML: after ten seconds, which pass at once where nobody is
+/// waited for.
 async fn see(cluster: &Cluster, browser: &OsString, page: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut command = Command::new("timeout");

@@ -42,9 +42,10 @@ impl Default for Limits {
 /// How many files this process might have open before it raised that.
 static AT_FIRST: OnceLock<Rlimit> = OnceLock::new();
 
-/// Lets this process open as many files as the system allows at all (the hard limit): each connection is one, and the soft limit
-/// of 1,024 that services usually start with is there for programs that use select(2). What is started with
-/// [`crate::subprocess::Subprocess`] has the limit of before. For daemons, before they start a node, whose [`Limits`] follow from it.
+/// Lets this process open as many files as the system allows at all (the hard limit): each connection is one, and the
+/// soft limit of 1,024 that services usually start with is there for programs that use select(2). What is started
+/// with [`crate::subprocess::Subprocess`] has the limit of before. For daemons, before they start a node, whose
+/// [`Limits`] follow from it.
 ///
 /// # Errors
 /// The system refuses; the limit is as before.

@@ -135,8 +135,8 @@ impl Metrics {
         self.elected.set(1.0);
     }
 
-    /// A task became terminal (or unreachable, which is counted by a gauge). The state is that of the task: where an agent has
-    /// overtaken the update that says so, upstream goes by the update's and counts nothing.
+    /// A task became terminal (or unreachable, which is counted by a gauge). The state is that of the task: where an
+    /// agent has overtaken the update that says so, upstream goes by the update's and counts nothing.
     pub(crate) fn task_ended(&mut self, state: TaskState) {
         let counter = match state {
             TaskState::TaskFinished => &self.tasks_finished,

@@ -1,8 +1,8 @@
 // The frame of the pages: which one is shown, and when the cluster is asked.
 //
-// A page is made by a function of the rest of its address and its query; it gives { title, element, update }. `update` is called
-// with each new state of the cluster, and may ask for more; it is not called again before it has what it asked for. Nothing is
-// asked while nobody looks.
+// A page is made by a function of the rest of its address and its query; it gives { title, element, update }.
+// `update` is called with each new state of the cluster, and may ask for more; it is not called again before it has
+// what it asked for. Nothing is asked while nobody looks.
 
 import { Cluster } from "./cluster.js";
 import { fill, h } from "./dom.js";

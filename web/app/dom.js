@@ -3,8 +3,8 @@
 /**
  * An element with attributes and children: h("a", { href: "#/" }, "home").
  *
- * A function is a handler (onclick), `style` an object, and true an attribute without a value. Children may be nested lists;
- * null, undefined and false are left out, also as attributes.
+ * A function is a handler (onclick), `style` an object, and true an attribute without a value. Children may be nested
+ * lists; null, undefined and false are left out, also as attributes.
  */
 export function h(name, attributes = {}, ...children) {
   const element = document.createElement(name);

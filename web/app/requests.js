@@ -17,7 +17,9 @@ const OURS = new URL(".", new URL(location.pathname.replace(/\/master\/?$/, "/")
 /** The same of the master that has answered last: the leader, if ours follows. */
 let leader = OURS;
 
-/** The state of the cluster. A master that follows sends its readers to the leader, who answers what is asked from then on. */
+/**
+ * The state of the cluster. A master that follows sends its readers to the leader, who is asked from then on.
+ */
 export async function getState() {
   const response = await ask(new URL("state", OURS), TIMEOUTS.state);
   const state = await json(response);

@@ -1,5 +1,5 @@
-// Tables that can be sorted, filtered and paged. They keep what their reader has chosen while their rows change, and when their
-// reader comes back to them.
+// Tables that can be sorted, filtered and paged. They keep what their reader has chosen while their rows change, and
+// when their reader comes back to them.
 
 import { fill, h } from "./dom.js";
 import { count, number } from "./format.js";
@@ -14,9 +14,9 @@ const COLLATOR = new Intl.Collator("en", { numeric: true });
 const choices = new Map();
 
 /**
- * A table. Each column is { name, of, show, text, numeric }: `of` gives a row's value, by which it is sorted; `show` what is seen
- * of it, if that is not the value itself; `text` what a filter looks at, if that is more. `what` says what a row is; `sort` which
- * column comes first ("-Started": the largest first).
+ * A table. Each column is { name, of, show, text, numeric }: `of` gives a row's value, by which it is sorted; `show`
+ * what is seen of it, if that is not the value itself; `text` what a filter looks at, if that is more. `what` says
+ * what a row is; `sort` which column comes first ("-Started": the largest first).
  */
 export class Table {
   constructor({ title, what, columns, sort }) {

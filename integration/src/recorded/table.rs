@@ -27,7 +27,7 @@ may differ. This file is made of the two: `UPDATE_DOCS=1 cargo test -p integrati
   body. *Texts*: what errors say.
 - *Ours*: *same*, or how many of the recorded answers differ, and why: *on purpose*, or *pending*.
 - Texts have the recording's ids, addresses and ports in them. Which flags `flags` shows is told in
-  [flags.md](flags.md).
+  [differences.md](differences.md).
 ";
 
 /// The sections, in order.

@@ -95,8 +95,9 @@ pub(super) fn send(node: &Node, mut file: File, path: &Path, size: u64, range: O
     response
 }
 
-/// Says that a browser is to save the file under its name, and never to show it: it is a stranger's, and a page would be one of
-/// this node's. Upstream writes the name as it is; one that a header cannot have in that form is encoded (RFC 6266).
+/// Says that a browser is to save the file under its name, and never to show it: it is a stranger's, and a page would
+/// be one of this node's. Upstream writes the name as it is; one that a header cannot have in that form is encoded
+/// (RFC 6266).
 fn attachment(name: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(byte);
     match std::str::from_utf8(name) {

@@ -63,8 +63,8 @@ impl Assets {
         Assets { files: made.collect() }
     }
 
-    /// The files of a directory of the host and of those in it, as they are now. What is called like one of `parts`, and what
-    /// is below it, is read; the rest is not looked at.
+    /// The files of a directory of the host and of those in it, as they are now. What is called like one of `parts`,
+    /// and what is below it, is read; the rest is not looked at.
     ///
     /// # Errors
     /// When something cannot be read (the message names it), and when there are more than 1,000 files or 32 MiB.

@@ -62,9 +62,9 @@ impl Response {
         answer.readable()
     }
 
-    /// Lets scripts of every origin read this answer (Fetch Standard, `Access-Control-Allow-Origin`): the page that a master
-    /// has served shows what its agents say. What has `jsonp` can be had by every page anyway, which then runs what it is
-    /// sent; so it only need not run it.
+    /// Lets scripts of every origin read this answer (Fetch Standard, `Access-Control-Allow-Origin`): the page that a
+    /// master has served shows what its agents say. What has `jsonp` can be had by every page anyway, which then runs
+    /// what it is sent; so it only need not run it.
     pub fn readable(self) -> Response {
         self.header("access-control-allow-origin", "*")
     }

@@ -203,8 +203,8 @@ fn machine_of(info: &v1::AgentInfo, pid: &Pid) -> MachineKey {
     MachineKey::new(&info.hostname, pid.address().ip().to_string())
 }
 
-/// What is planned for the machine of an agent that describes itself so and is there. Few machines have any maintenance: their
-/// names are not put together for nothing.
+/// What is planned for the machine of an agent that describes itself so and is there. Few machines have any
+/// maintenance: their names are not put together for nothing.
 pub fn planned_for<'a>(
     info: &v1::AgentInfo,
     pid: &Pid,

@@ -32,8 +32,8 @@ pub struct Change {
     pub to: TaskState,
     /// The task became terminal or unreachable just now: its resources are free.
     pub released: bool,
-    /// The update is the first of the state that the task is over with (or unreachable): it has the reason. Another one may
-    /// have released it before, which the agent had overtaken.
+    /// The update is the first of the state that the task is over with (or unreachable): it has the reason. Another
+    /// one may have released it before, which the agent had overtaken.
     pub last: bool,
     /// Watchers have to be told: a state they had not seen, or the result of a check.
     pub notable: bool,

@@ -1,8 +1,8 @@
 //! The web pages: what a browser is shown at `/` (upstream: `src/webui`, provided in `Master::initialize`).
 //!
-//! The files of `web/` are part of the program. What they show, their scripts ask for: this master at its v0 endpoints, and
-//! agents for sandboxes. Another directory may take their place, `--webui_dir`, if it has upstream's three parts. Every master
-//! has the pages, also one that follows: it sends their questions on to the leader.
+//! The files of `web/` are part of the program. What they show, their scripts ask for: this master at its v0
+//! endpoints, and agents for sandboxes. Another directory may take their place, `--webui_dir`, if it has upstream's
+//! three parts. Every master has the pages, also one that follows: it sends their questions on to the leader.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
