@@ -29,7 +29,7 @@ export async function getState() {
 
 /** The JSON at a path of the leader's: "roles". */
 export async function get(path) {
-  return json(await ask(fromMaster(path), TIMEOUTS.master));
+  return json(await askMaster(path));
 }
 
 /** A link to a path of the leader's. */
