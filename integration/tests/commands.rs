@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use harness::example::example;
 use integration::api_scheduler::{ApiScheduler, framework};
 use integration::ports::Port;
 use integration::{AgentSpec, Cluster, beside, binary, wait};
@@ -227,13 +228,7 @@ fn the_example_of_a_framework_runs() {
     libprocess::run(async {
         let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
         let master = cluster.master().to_string();
-        let output = beside(move || {
-            let mut cargo = Command::new(env!("CARGO"));
-            cargo.current_dir(binary::workspace());
-            cargo.args(["run", "--quiet", "-p", "frameworks", "--example", "minimal", "--", &master]);
-            cargo.output().unwrap()
-        })
-        .await;
+        let output = beside(move || example("minimal").arg(master).output().unwrap()).await;
         let printed = text(&output.stdout);
         assert!(output.status.success(), "{printed}{}", text(&output.stderr));
         for line in ["mesos -> sosem", "actor -> rotca", "offer -> reffo", "mesos: TASK_RUNNING"] {

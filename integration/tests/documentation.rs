@@ -1,7 +1,7 @@
 //! What the documents say is what the code does, as far as a program can tell.
 //!
 //! `docs/flags.md` is made from the declared settings of master and agent, and from what they say of
-//! upstream's other flags, the table in `docs/tls.md` from libprocess's; `UPDATE_DOCS=1 cargo test -p integration --test main
+//! upstream's other flags, the table in `docs/tls.md` from libprocess's; `UPDATE_DOCS=1 cargo test -p integration --test processes
 //! documentation` writes them anew.
 //! Links lead somewhere, source files that are named exist, every actor is in the table of actors, and every
 //! source file says at its top what it is.
@@ -170,7 +170,7 @@ const BEGINNING: &str = "\
 # Flags
 
 What the daemons do with each flag of Apache Mesos 1.11. This file is made from the code, and a test compares
-the two: `UPDATE_DOCS=1 cargo test -p integration --test main documentation` writes it anew. The sources are
+the two: `UPDATE_DOCS=1 cargo test -p integration --test processes documentation` writes it anew. The sources are
 `master/src/settings.rs`, `agent/src/settings/mod.rs` and `agent/src/settings/unsupported.rs`.
 
 - *Supported*: it does what upstream's does. `mesos master --help` and `mesos agent --help` explain each. Three

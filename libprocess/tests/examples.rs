@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::process::Command;
+use harness::example::example;
 
 #[test]
 fn two_actors_play_ping_pong() {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    let output = cargo.args(["run", "--quiet", "--example", "ping_pong"]).output().unwrap();
+    let output = example("ping_pong").output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
     let lines: Vec<&str> = printed.lines().collect();
