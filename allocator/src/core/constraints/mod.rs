@@ -17,6 +17,7 @@
 //! Knows agents' infos; does not know the allocator's books. Compiled once, at the boundary, since a
 //! regular expression may be anything.
 
+mod dialect;
 mod pattern;
 mod report;
 

@@ -1,6 +1,6 @@
 //! Regular expressions of frameworks, bounded in size.
 //!
-//! Upstream uses RE2, and so the syntax and the meaning are RE2's, as near as the `regex` crates come:
+//! Upstream uses RE2, and so the syntax and the meaning are RE2's ([`dialect`]), as near as the `regex` crates come:
 //! linear time, no backreferences, `\d`, `\w`, `\s` and `\b` know ASCII only, `.` is one character and
 //! no newline. A pattern must match the whole text (`RE2::FullMatch`). Not there: `\Q...\E` and `\C`; a
 //! lone `{` and, within `[]`, a `[` must be escaped.
@@ -9,11 +9,9 @@ use std::fmt;
 
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::{Anchored, Input, meta};
-use regex_syntax::ast::{self, Ast, ClassPerlKind, ClassSetItem, Span};
 use regex_syntax::hir::{Hir, Look};
 
-/// How deep groups and repetitions may be nested: parsing is recursive. 4 KiB of automaton hold less.
-const DEEPEST: u32 = 100;
+use super::dialect;
 
 /// How large a pattern may be, once compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,71 +124,9 @@ impl fmt::Debug for Pattern {
 }
 
 fn parse(text: &str) -> Result<Hir, String> {
-    let text = with_ascii_classes(text)?;
-    let mut parser = regex_syntax::ParserBuilder::new().octal(true).nest_limit(DEEPEST).build();
+    let text = dialect::translate(text)?;
+    let mut parser = regex_syntax::ParserBuilder::new().octal(true).nest_limit(dialect::DEEPEST).build();
     parser.parse(&text).map_err(|error| error.to_string())
-}
-
-/// Writes `\d` and its kin out, which mean all of Unicode otherwise: a thousand states instead of one.
-fn with_ascii_classes(text: &str) -> Result<String, String> {
-    let mut parser = ast::parse::ParserBuilder::new().octal(true).nest_limit(DEEPEST).build();
-    let tree = parser.parse(text).map_err(|error| error.to_string())?;
-    let found = ast::visit(&tree, Shorthands(Vec::new()))?;
-    let mut written = String::with_capacity(text.len());
-    let mut copied = 0;
-    for (span, meaning) in found {
-        written.push_str(&text[copied..span.start.offset]);
-        written.push_str(meaning);
-        copied = span.end.offset;
-    }
-    written.push_str(&text[copied..]);
-    Ok(written)
-}
-
-/// Finds the shorthands of a pattern, in the order of their places.
-struct Shorthands(Vec<(Span, &'static str)>);
-
-impl Shorthands {
-    fn class(&mut self, class: &ast::ClassPerl) {
-        let meaning = match (&class.kind, class.negated) {
-            (ClassPerlKind::Digit, false) => "[0-9]",
-            (ClassPerlKind::Digit, true) => "[^0-9]",
-            (ClassPerlKind::Word, false) => "[0-9A-Za-z_]",
-            (ClassPerlKind::Word, true) => "[^0-9A-Za-z_]",
-            (ClassPerlKind::Space, false) => r"[\t\n\f\r ]",
-            (ClassPerlKind::Space, true) => r"[^\t\n\f\r ]",
-        };
-        self.0.push((class.span, meaning));
-    }
-}
-
-impl ast::Visitor for Shorthands {
-    type Output = Vec<(Span, &'static str)>;
-    type Err = String;
-
-    fn finish(self) -> Result<Self::Output, String> {
-        Ok(self.0)
-    }
-
-    fn visit_pre(&mut self, ast: &Ast) -> Result<(), String> {
-        match ast {
-            Ast::ClassPerl(class) => self.class(class),
-            Ast::Assertion(assertion) => match assertion.kind {
-                ast::AssertionKind::WordBoundary => self.0.push((assertion.span, r"(?-u:\b)")),
-                ast::AssertionKind::NotWordBoundary => self.0.push((assertion.span, r"(?-u:\B)")),
-                _ => {}
-            },
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn visit_class_set_item_pre(&mut self, item: &ClassSetItem) -> Result<(), String> {
-        if let ClassSetItem::Perl(class) = item {
-            self.class(class);
-        }
-        Ok(())
-    }
 }
 
 /// Of a message that draws the pattern over several lines, the line that says what is wrong.
