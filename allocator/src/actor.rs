@@ -19,7 +19,8 @@
 //! | `Explain` | the master, for an operator | answers why a framework gets offers or not; changes nothing |
 //! | `ReportConstraints`, `GET /offer_constraints_debug` | the master, operators | says which agents offer constraints exclude |
 //! | `TakeHoldings` | whoever compares books | answers with what everybody holds |
-//! | `Tick` | itself, every `allocation_interval` | runs over all agents; updates metrics |
+//! | `Tick` | itself, every `allocation_interval` | runs over all agents |
+//! | `Measure` | itself, each second, or each `allocation_interval` that is shorter | updates the gauges |
 //! | `RunMarked` | itself, after events | runs over the agents that events marked |
 //!
 //! A run that offers something ends in one `MakeOffers` to the master; one that looked at agents with
@@ -53,6 +54,9 @@ use crate::metrics::AllocatorMetrics;
 /// a task's end to its resources' next offer the goal is 20 ms: the pause may take a quarter of it.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How old the gauges may be. Upstream's are computed for each reader, who waits until the allocator has time.
+const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
+
 /// What `/help` says of the route.
 const CONSTRAINTS_HELP: &str = "Agents that offer constraints exclude, for each framework and role.";
 
@@ -78,10 +82,14 @@ struct Running {
 struct Tick;
 
 #[derive(Clone, Debug)]
+struct Measure;
+
+#[derive(Clone, Debug)]
 struct RunMarked;
 
 messages! {
     Tick;
+    Measure;
     RunMarked;
 }
 
@@ -195,12 +203,18 @@ impl Handle<Initialize> for Allocator {
             rest_until: Duration::ZERO,
         });
         ctx.every(interval, Tick);
+        ctx.every(interval.min(GAUGES_INTERVAL), Measure);
     }
 }
 
 impl Handle<Tick> for Allocator {
     fn handle(&mut self, _: Tick, _: &Pid, ctx: &mut Context<Self>) {
         self.run(Scope::All, ctx);
+    }
+}
+
+impl Handle<Measure> for Allocator {
+    fn handle(&mut self, _: Measure, _: &Pid, ctx: &mut Context<Self>) {
         if let Some(running) = &mut self.running {
             running.metrics.update(&running.core, ctx.node().elapsed());
         }

@@ -1,8 +1,8 @@
 //! The allocator's metrics, under upstream's names (`src/master/allocator/mesos/metrics.cpp`,
 //! `sorter/drf/metrics.cpp`).
 //!
-//! Runs are counted as they happen; figures about roles and resources are set after each periodic run,
-//! so that a reader never has to wait for the allocator. Their gauges are kept: setting those of a
+//! Runs are counted as they happen; figures about roles and resources are set each second, so that a reader
+//! never has to wait for the allocator. Their gauges are kept: setting those of a
 //! thousand roles looks nothing up by name, and writes no text unless a figure is new.
 //!
 //! Upstream also shows what all roles together consume, as that of a role with an empty name; that one is

@@ -1,7 +1,7 @@
 //! Metrics under upstream's names, and the figures behind them.
 //!
-//! Figures about roles and resources are set after each periodic run, not when they are read. What upstream's
-//! tests read between two runs is checked in the core, where the figures come from.
+//! Figures about roles and resources are set each second, not when they are read. What upstream's
+//! tests read before that is checked in the core, where the figures come from.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -37,6 +37,18 @@ fn resources_in_total_and_taken_are_counted() {
         setup.allocator.tell(RemoveAgent { id: agent_id("S") });
         setup.pass(1100 * MILLISECOND).await;
         assert_eq!(resource_metrics(&setup), figures([0.0; 6]));
+    });
+}
+
+#[test]
+fn figures_are_no_older_than_a_second_however_seldom_all_agents_are_looked_at() {
+    testing::run(async {
+        let interval = 60_000 * MILLISECOND;
+        let setup = Setup::new(Options { allocation_interval: interval, ..Options::default() }).await;
+        setup.add_agent_using("S", "cpus:2;mem:1024", &[]);
+        setup.add_framework("F", "role1");
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(resource_metrics(&setup)[..2], [Some(2.0), Some(2.0)]);
     });
 }
 
