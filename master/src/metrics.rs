@@ -167,6 +167,17 @@ impl Metrics {
         self.reasons.entry((state, source, reason)).or_insert_with(registered).increment();
     }
 
+    /// A scheduler's call is not valid (upstream: `Metrics::incrementInvalidSchedulerCalls`).
+    pub(crate) fn count_invalid(&self, kind: call::Type) {
+        let counter = match kind {
+            call::Type::Acknowledge => &self.invalid_status_update_acknowledgements,
+            call::Type::AcknowledgeOperationStatus => &self.invalid_operation_status_update_acknowledgements,
+            call::Type::Message => &self.invalid_framework_to_executor_messages,
+            _ => return,
+        };
+        counter.increment();
+    }
+
     /// The metrics of a framework; of nobody if it is not registered.
     pub(crate) fn framework(&mut self, id: &FrameworkId) -> &mut FrameworkMetrics {
         match self.frameworks.get_mut(id) {

@@ -38,9 +38,11 @@ fn answer(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> 
     }
     let principal = principal(request)?;
     let call = read(request)?;
-    validation::call::validate(&call, principal)
-        .map_err(|error| bad(format!("Failed to validate scheduler::Call: {error}")))?;
     let kind = call.r#type();
+    if let Err(error) = validation::call::validate(&call, principal) {
+        master.metrics.count_invalid(kind);
+        return Err(bad(format!("Failed to validate scheduler::Call: {error}")));
+    }
     let media = match kind {
         Type::Subscribe | Type::ReconcileOperations => answer_media(request)?,
         _ => MediaType::Json,

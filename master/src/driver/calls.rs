@@ -19,7 +19,7 @@ pub(crate) fn receive(master: &mut Master, call: v0::scheduler::Call, from: &Pid
     let mut call = v1::scheduler::Call::from(call);
     let kind = call.r#type();
     if let Err(error) = validation::call::validate(&call, None) {
-        count_invalid(master, kind);
+        master.metrics.count_invalid(kind);
         return dropped(from, kind, &error.0);
     }
     if kind == Type::Subscribe {
@@ -62,19 +62,6 @@ fn validate(master: &Master, call: &v1::scheduler::Call, from: &Pid) -> Result<F
 
 fn dropped(from: &Pid, kind: Type, problem: &str) {
     tracing::warn!(driver = %from, kind = kind.as_str_name(), problem, "dropping a call of a driver");
-}
-
-/// Upstream: `Metrics::incrementInvalidSchedulerCalls`.
-fn count_invalid(master: &Master, kind: Type) {
-    let metrics = &master.metrics;
-    match kind {
-        Type::Acknowledge => metrics.invalid_status_update_acknowledgements.increment(),
-        Type::AcknowledgeOperationStatus => {
-            metrics.invalid_operation_status_update_acknowledgements.increment();
-        }
-        Type::Message => metrics.invalid_framework_to_executor_messages.increment(),
-        _ => {}
-    }
 }
 
 /// A driver hears nothing of operations, and so may not ask for it: the operation is left out, and the driver aborts.

@@ -7,7 +7,7 @@
 //! | `RegisterFrameworkMessage`, `ReregisterFrameworkMessage` | subscribes, as drivers before 0.23 did ([`subscribe`]) |
 //! | `UnregisterFrameworkMessage`, `LaunchTasksMessage`, `ReviveOffersMessage`, `KillTaskMessage`, `StatusUpdateAcknowledgementMessage`, `FrameworkToExecutorMessage`, `ReconcileTasksMessage`, `ResourceRequestMessage` | what such drivers sent for one call each ([`messages`]) |
 //! | `DeactivateFrameworkMessage` | a driver aborted: no more offers ([`deactivate`]) |
-//! | `AuthenticateMessage` | is answered that nobody authenticates here ([`authenticate`]) |
+//! | `AuthenticateMessage` | is refused: nobody authenticates here ([`authenticate`]) |
 //!
 //! All of this ends in `calls`: what a call means does not depend on how it came. Here is what does. Who may speak for a
 //! framework is told by its pid, not by a stream's id. An answer is a message (`events`) or nothing. Whether a driver is

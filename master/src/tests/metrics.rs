@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use libprocess::testing;
 use mesos::v1::TaskState;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::agents::{framework_info, reported, running_task};
 use super::shelf::Shelf;
@@ -94,6 +94,31 @@ fn the_next_leader_counts_what_ended_and_was_not_acknowledged() {
         testing::settle().await;
         let metric = format!("master/frameworks/test/{id}/tasks/terminal/task_finished");
         assert_eq!(cluster.metric(&metric), 1.0);
+    });
+}
+
+/// Upstream: `Metrics::incrementInvalidSchedulerCalls`.
+#[test]
+fn calls_that_are_not_valid_are_counted_whoever_brings_them() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let scheduler = cluster.subscribe(info()).await;
+        let (agent, task) = (json!({ "value": "S" }), json!({ "value": "t" }));
+        let no_uuid = |id: &str, of: &Value| json!({ "agent_id": agent, id: of, "uuid": "YQ==" });
+        for (kind, body, metric) in [
+            ("ACKNOWLEDGE", no_uuid("task_id", &task), "invalid_status_update_acknowledgements"),
+            (
+                "ACKNOWLEDGE_OPERATION_STATUS",
+                no_uuid("operation_id", &json!({ "value": "o" })),
+                "invalid_operation_status_update_acknowledgements",
+            ),
+            ("MESSAGE", json!(null), "invalid_framework_to_executor_messages"),
+        ] {
+            let metric = format!("master/{metric}");
+            assert_eq!(cluster.metric(&metric), 0.0);
+            assert_eq!(scheduler.call(kind, body).await.0, 400, "{kind}");
+            assert_eq!(cluster.metric(&metric), 1.0);
+        }
     });
 }
 

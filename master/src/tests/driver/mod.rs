@@ -31,7 +31,7 @@ pub(super) enum Heard {
     LostAgent(LostSlaveMessage),
     LostExecutor(ExitedExecutorMessage),
     Error(FrameworkErrorMessage),
-    AuthenticationError(AuthenticationErrorMessage),
+    AuthenticationFailed(AuthenticationFailedMessage),
 }
 
 struct Ears(Arc<Mutex<Vec<Heard>>>);
@@ -65,7 +65,7 @@ heard! {
     LostSlaveMessage => Heard::LostAgent;
     ExitedExecutorMessage => Heard::LostExecutor;
     FrameworkErrorMessage => Heard::Error;
-    AuthenticationErrorMessage => Heard::AuthenticationError;
+    AuthenticationFailedMessage => Heard::AuthenticationFailed;
 }
 
 pub(super) fn error(text: &str) -> Heard {

@@ -286,13 +286,12 @@ fn a_driver_that_aborts_is_offered_nothing_until_it_subscribes() {
 }
 
 #[test]
-fn who_wants_to_authenticate_is_told_that_it_cannot() {
+fn who_wants_to_authenticate_is_refused() {
     testing::run(async {
         let cluster = Cluster::start().await;
         let driver = cluster.silent_driver();
         driver.post(AuthenticateMessage { pid: driver.pid() }).await;
-        let message = AuthenticationErrorMessage { error: Some("No authenticator loaded".into()) };
-        assert_eq!(driver.heard().await, [Heard::AuthenticationError(message)]);
+        assert_eq!(driver.heard().await, [Heard::AuthenticationFailed(AuthenticationFailedMessage {})]);
         assert_eq!(cluster.metric("master/messages_authenticate"), 1.0);
     });
 }
