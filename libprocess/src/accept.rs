@@ -39,7 +39,8 @@ pub(crate) async fn accept<S, F>(
                 }
                 Some(visit) => {
                     let (stopped, activity) = (node.stopped(), Rc::clone(visit.activity()));
-                    let serving = serve(stream, peer, visit);
+                    // Boxed, or the task had room for it twice: where it is brought, and where it is polled.
+                    let serving = Box::pin(serve(stream, peer, visit));
                     actix_rt::spawn(async move {
                         tokio::select! {
                             biased;

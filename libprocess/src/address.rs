@@ -90,7 +90,7 @@ impl<P: Process> Address<P> {
 
     /// Waits until the actor has ended and released what it held.
     pub fn wait(&self) -> impl Future<Output = Exit> + Send + use<P> {
-        let exit = self.mailbox.exit();
+        let exit = self.mailbox.awaited_exit();
         let pid = self.pid().clone();
         async move {
             let exit = ended(exit).await;
@@ -107,7 +107,7 @@ impl<P: Process> Address<P> {
 
     /// How the actor ended, if it has.
     pub fn exit(&self) -> Option<Exit> {
-        self.mailbox.exit().borrow().clone()
+        self.mailbox.exit()
     }
 
     /// How many events wait in the queue.

@@ -3,20 +3,21 @@
 //! A link is told of once and is gone then; linking twice is linking once. What a break means is said at
 //! [`crate::Context::link`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::few::FewSet;
 use crate::pid::Pid;
 
 /// Links of the actors of one node, by both ends.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
     /// Watched pid to the local actors that watch it.
-    watchers: BTreeMap<Pid, BTreeSet<Pid>>,
+    watchers: BTreeMap<Pid, FewSet<Pid>>,
     /// Local actor to the pids that it watches.
-    watched: BTreeMap<Pid, BTreeSet<Pid>>,
+    watched: BTreeMap<Pid, FewSet<Pid>>,
     /// Watched pids of other nodes by address, since connections belong to addresses.
-    remote: BTreeMap<SocketAddr, BTreeSet<Pid>>,
+    remote: BTreeMap<SocketAddr, FewSet<Pid>>,
 }
 
 impl Links {
@@ -40,7 +41,7 @@ impl Links {
     }
 
     /// An actor of this node ended: who watched it, in order. Its own links are gone, too.
-    pub(crate) fn ended(&mut self, pid: &Pid) -> BTreeSet<Pid> {
+    pub(crate) fn ended(&mut self, pid: &Pid) -> Vec<Pid> {
         for target in self.watched.remove(pid).unwrap_or_default() {
             self.unlink(pid, &target);
         }
@@ -63,8 +64,8 @@ impl Links {
         self.remote.contains_key(&address)
     }
 
-    fn take_watchers(&mut self, target: &Pid) -> BTreeSet<Pid> {
-        let watchers = self.watchers.remove(target).unwrap_or_default();
+    fn take_watchers(&mut self, target: &Pid) -> Vec<Pid> {
+        let watchers: Vec<Pid> = self.watchers.remove(target).unwrap_or_default().into_iter().collect();
         for watcher in &watchers {
             remove(&mut self.watched, watcher, target);
         }
@@ -72,7 +73,7 @@ impl Links {
     }
 }
 
-fn remove<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) -> bool {
+fn remove<K: Ord, V: Ord>(map: &mut BTreeMap<K, FewSet<V>>, key: &K, value: &V) -> bool {
     let Some(set) = map.get_mut(key) else { return false };
     let removed = set.remove(value);
     if set.is_empty() {
@@ -100,8 +101,8 @@ mod tests {
         links.link(&a, &b, false);
         links.link(&c, &b, false);
         links.link(&b, &c, false);
-        assert_eq!(links.ended(&b), BTreeSet::from([a, c.clone()]));
-        assert_eq!(links.ended(&c), BTreeSet::new());
+        assert_eq!(links.ended(&b), [a, c.clone()]);
+        assert_eq!(links.ended(&c), []);
         assert!(is_empty(&links));
     }
 

@@ -196,7 +196,14 @@ pub(crate) struct Mailbox<P: Process> {
     /// See [`Waiting::bytes`].
     weight: Arc<AtomicUsize>,
     killed: AtomicBool,
-    exit: watch::Sender<Option<Exit>>,
+    ending: Mutex<Ending>,
+}
+
+/// How the actor ended, and who waits for that. Few actors are waited for, and a channel is larger than all else here.
+enum Ending {
+    /// It lives.
+    Ahead(Option<watch::Sender<Option<Exit>>>),
+    Over(Exit),
 }
 
 impl<P: Process> Mailbox<P> {
@@ -208,7 +215,7 @@ impl<P: Process> Mailbox<P> {
             batch: Mutex::new(Queue::default()),
             weight: Arc::default(),
             killed: AtomicBool::new(false),
-            exit: watch::Sender::new(None),
+            ending: Mutex::new(Ending::Ahead(None)),
         }
     }
 
@@ -311,12 +318,30 @@ impl<P: Process> Mailbox<P> {
         batch.lengths() + self.incoming.lock().queue.lengths()
     }
 
+    /// It has ended. Whoever waits hears of it.
     pub(crate) fn publish(&self, exit: Exit) {
-        self.exit.send_replace(Some(exit));
+        let before = std::mem::replace(&mut *self.ending.lock(), Ending::Over(exit.clone()));
+        if let Ending::Ahead(Some(waited_for)) = before {
+            waited_for.send_replace(Some(exit));
+        }
     }
 
-    pub(crate) fn exit(&self) -> watch::Receiver<Option<Exit>> {
-        self.exit.subscribe()
+    /// How it ended, if it has.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        match &*self.ending.lock() {
+            Ending::Ahead(_) => None,
+            Ending::Over(exit) => Some(exit.clone()),
+        }
+    }
+
+    /// Becomes how it ended.
+    pub(crate) fn awaited_exit(&self) -> watch::Receiver<Option<Exit>> {
+        match &mut *self.ending.lock() {
+            Ending::Ahead(waited_for) => {
+                waited_for.get_or_insert_with(|| watch::Sender::new(None)).subscribe()
+            }
+            Ending::Over(exit) => watch::channel(Some(exit.clone())).1,
+        }
     }
 }
 
@@ -407,7 +432,7 @@ impl<P: Process> AnyMailbox for Mailbox<P> {
     }
 
     fn any_exit(&self) -> watch::Receiver<Option<Exit>> {
-        self.exit()
+        self.awaited_exit()
     }
 }
 

@@ -4,12 +4,14 @@
 //! certificates ([`crate::tls`] makes the TLS ones). What was written to a TLS connection may wait inside of it: who
 //! writes must flush.
 
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
@@ -19,6 +21,24 @@ use crate::simulation::SimulatedStream;
 pub(crate) async fn write(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     out.write_all(bytes).await?;
     out.flush().await
+}
+
+/// Reads up to `room` bytes and more behind those in the buffer; 0 is the end. While nothing comes an empty buffer has no
+/// memory: most connections are silent most of the time, and there may be tens of thousands.
+pub(crate) async fn read(
+    from: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+    room: usize,
+) -> io::Result<usize> {
+    poll_fn(|cx| {
+        buffer.reserve(room);
+        let polled = pin!(from.read_buf(buffer)).poll(cx);
+        if polled.is_pending() && buffer.is_empty() {
+            *buffer = BytesMut::new();
+        }
+        polled
+    })
+    .await
 }
 
 /// A connection to a peer.

@@ -4,7 +4,6 @@
 //! waits in the actor's queue, as upstream's `delay` does; one that is cancelled after that is still not
 //! delivered. A repeated timer counts its next interval from when it fired: a late one makes no burst.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::task;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use crate::context::Context;
+use crate::few::{FewMap, FewSet};
 use crate::mailbox::{Deliver, Envelope, EventKind, QueuedEvent};
 use crate::pid::Pid;
 use crate::process::{Handle, Message, Process};
@@ -32,10 +32,10 @@ struct Entry<P> {
 
 pub(crate) struct Timers<P> {
     next: u64,
-    entries: BTreeMap<Timer, Entry<P>>,
-    deadlines: BTreeSet<(Instant, Timer)>,
+    entries: FewMap<Timer, Entry<P>>,
+    deadlines: FewSet<(Instant, Timer)>,
     /// Fired once-only timers whose message waits in the queue.
-    queued: BTreeSet<Timer>,
+    queued: FewSet<Timer>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -63,9 +63,9 @@ impl<P: Process> Timers<P> {
     pub(crate) fn new() -> Timers<P> {
         Timers {
             next: 0,
-            entries: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
-            queued: BTreeSet::new(),
+            entries: FewMap::default(),
+            deadlines: FewSet::default(),
+            queued: FewSet::default(),
             sleep: None,
         }
     }

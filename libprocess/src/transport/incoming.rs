@@ -19,7 +19,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
 
@@ -33,7 +32,7 @@ use crate::mailbox::Waiting;
 use crate::node::Node;
 use crate::pace::Pace;
 use crate::simulation::Site;
-use crate::stream::Stream;
+use crate::stream::{self, Stream};
 use crate::tls;
 use crate::wire::Encoding;
 
@@ -110,7 +109,8 @@ pub(crate) async fn converse(origin: Origin, mut stream: Stream, mut visit: Visi
         Ok(Kind::Peer) if takes_messages => {
             tracing::warn!(%peer, "refusing a node's connection: there are too many");
         }
-        Ok(_) => crate::http::serve(origin, stream, buffer, Rc::clone(visit.activity())).await,
+        // Apart: a server of HTTP takes some 8 kB, which each peer's connection would have room for.
+        Ok(_) => Box::pin(crate::http::serve(origin, stream, buffer, Rc::clone(visit.activity()))).await,
         Err(error) => tracing::debug!(%peer, %error, "a connection ended before its first request"),
     }
 }
@@ -127,7 +127,8 @@ async fn secure(node: &Node, stream: TcpStream, first: u8, peer: SocketAddr) -> 
         tls::refuse(stream, IN_THE_CLEAR).await;
         return None;
     }
-    match tls.accept(stream).await {
+    // Apart: what a handshake needs, each connection would have room for until its end.
+    match Box::pin(tls.accept(stream)).await {
         Ok(stream) => Some(stream),
         Err(error) => {
             tracing::warn!(%peer, %error, "refusing a connection: the TLS handshake failed");
@@ -152,8 +153,7 @@ async fn first_bytes(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Res
 }
 
 async fn read_some(stream: &mut Stream, buffer: &mut BytesMut) -> std::io::Result<()> {
-    buffer.reserve(READ_LITTLE);
-    match stream.read_buf(buffer).await? {
+    match stream::read(stream, buffer, READ_LITTLE).await? {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(()),
     }
@@ -192,13 +192,8 @@ async fn serve_peer(
             }
             Err(_) => return,
         }
-        if buffer.is_empty() && appetite < READ {
-            // What a burst needed is not kept.
-            buffer = BytesMut::new();
-        }
-        buffer.reserve(appetite);
         activity.rest();
-        match conversation.hear(&mut stream, &mut buffer, stopped.as_mut(), alarm.as_mut()).await {
+        match conversation.hear(&mut stream, &mut buffer, appetite, stopped.as_mut(), alarm.as_mut()).await {
             Heard::Bytes(length) => appetite = if length >= READ_LITTLE { READ } else { READ_LITTLE },
             Heard::Nothing => continue,
             Heard::End => {
@@ -337,6 +332,7 @@ impl Conversation {
         &mut self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
+        appetite: usize,
         stopped: Pin<&mut impl Future<Output = ()>>,
         mut alarm: Pin<&mut Sleep>,
     ) -> Heard {
@@ -348,7 +344,7 @@ impl Conversation {
         tokio::select! {
             biased;
             () = stopped => Heard::End,
-            read = stream.read_buf(buffer) => match read {
+            read = stream::read(stream, buffer, appetite) => match read {
                 Ok(0) => Heard::End,
                 Ok(length) => Heard::Bytes(length),
                 Err(error) => {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ use crate::latch::Latch;
 use crate::node::{Node, WeakNode};
 use crate::process::Place;
 use crate::simulation::Site;
-use crate::stream::{Stream, write};
+use crate::stream::{self, Stream, write};
 use crate::tls::Tls;
 use crate::turn;
 use crate::wire::Encoding;
@@ -41,6 +41,8 @@ const IDLE: Duration = Duration::from_secs(60);
 const FLUSH: Duration = Duration::from_secs(2);
 /// So many bytes are written although the actor that sends them still has its turn.
 const PIECE: usize = 32 << 10;
+/// Bytes of answers that are read at once: each is short, and a peer of our kind sends those of a while together.
+const READ: usize = 4 << 10;
 /// A buffer that grew beyond this is not kept.
 const KEPT_BUFFER: usize = 1 << 20;
 
@@ -397,7 +399,8 @@ impl Connection {
         }
         let stream = self.connect_tcp().await?;
         let Some(tls) = tls else { return Ok(Stream::Tcp(stream)) };
-        match tls.connect(stream, &self.to.ip().to_string()).await {
+        // Apart: what a handshake needs, each connection would have room for until its end.
+        match Box::pin(tls.connect(stream, &self.to.ip().to_string())).await {
             Err(error) if tls.supports_downgrade() => {
                 tracing::warn!(peer = %self.to, %error, "the TLS handshake failed: going on in the clear");
                 self.connect_tcp().await.map(Stream::Tcp)
@@ -473,10 +476,10 @@ impl Connection {
 
     /// Reads answers until the peer closes.
     async fn read(&self, mut reader: impl AsyncRead + Unpin) -> Ended {
-        let mut buffer = BytesMut::with_capacity(8 << 10);
+        let mut buffer = BytesMut::new();
         let mut decoder = AnswerDecoder::default();
         loop {
-            match reader.read_buf(&mut buffer).await {
+            match stream::read(&mut reader, &mut buffer, READ).await {
                 Ok(0) => return Ended::Closed,
                 Ok(_) => {}
                 // A process that dies does not say goodbye, as TLS would have it.
@@ -490,7 +493,6 @@ impl Connection {
                     Err(error) => return error.into(),
                 }
             }
-            buffer.reserve(4 << 10);
         }
     }
 
