@@ -97,7 +97,7 @@ pub struct UpdateFramework {
 pub struct AddAgent {
     /// Its id.
     pub id: AgentId,
-    /// Host name, attributes, domain.
+    /// Host name, attributes, domain. Its resources are not looked at: `total` has them.
     pub info: v1::AgentInfo,
     /// What it understands.
     pub capabilities: Vec<v1::agent_info::Capability>,

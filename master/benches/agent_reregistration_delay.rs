@@ -8,20 +8,21 @@
 //!
 //! The comparator in the same run: the same bytes, decoded by one thread with nothing around it, and one synced write.
 
+#[path = "support/agents.rs"]
+mod agents;
 #[path = "support/reregistration.rs"]
 mod reregistration;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use harness::bench::{self, Report, Target, in_turn};
 use libprocess::http::{Client, ClientRequest};
 use libprocess::{Encoding, Node, WireMessage};
 use master::Settings;
-use mesos::internal::{ReregisterSlaveMessage, SlaveReregisteredMessage};
+use mesos::internal::ReregisterSlaveMessage;
 use reregistration::message;
 use tokio::sync::oneshot;
 
@@ -52,58 +53,6 @@ fn main() -> ExitCode {
     report.verdict()
 }
 
-/// All agents: once told to go they say what they have to say, over one connection, and are back when the last of them has
-/// its answer. Their bytes are made before, and they answer no pings: the machine's processors are for the master.
-/// Returns what must stay open as long as they are not to be disconnected.
-fn agents(
-    messages: &[Vec<u8>],
-    master: SocketAddr,
-    ready: oneshot::Sender<mpsc::Sender<()>>,
-    back: oneshot::Sender<()>,
-) -> [TcpStream; 2] {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-    let ours = listener.local_addr().expect("it is bound");
-    let mut said = Vec::new();
-    for (number, message) in messages.iter().enumerate() {
-        let (name, length) = (ReregisterSlaveMessage::NAME, message.len());
-        let head = format!(
-            "POST /master/{name} HTTP/1.1\r\nUser-Agent: libprocess/slave({number})@{ours}\r\n\
-             Connection: Keep-Alive\r\nHost: \r\nContent-Length: {length}\r\n\r\n",
-        );
-        said.extend_from_slice(head.as_bytes());
-        said.extend_from_slice(message);
-    }
-    let mut to_master = TcpStream::connect(master).expect("the master listens");
-    let mut accepted = to_master.try_clone().expect("it is open");
-    std::thread::spawn(move || std::io::copy(&mut accepted, &mut std::io::sink()));
-    let (go, told) = mpsc::channel();
-    ready.send(go).expect("the test waits");
-    told.recv().expect("it goes on");
-    let from_master = std::thread::scope(|scope| {
-        scope.spawn(|| to_master.write_all(&said).expect("the master reads"));
-        let (mut from_master, _) = listener.accept().expect("the master connects");
-        wait_for_answers(&mut from_master, messages.len());
-        from_master
-    });
-    let _ = back.send(());
-    [to_master, from_master]
-}
-
-/// Reads until so many agents have been told that they are registered again.
-fn wait_for_answers(from_master: &mut TcpStream, agents: usize) {
-    let wanted = format!("/{} HTTP", SlaveReregisteredMessage::NAME);
-    let (mut text, mut answers) = (Vec::new(), 0);
-    let mut chunk = vec![0; 256 << 10];
-    while answers < agents {
-        let length = from_master.read(&mut chunk).expect("the master is there");
-        assert!(length > 0, "the master has closed the connection after {answers} answers");
-        text.extend_from_slice(&chunk[..length]);
-        answers += text.windows(wanted.len()).filter(|part| *part == wanted.as_bytes()).count();
-        // One that is cut in two is found with the next chunk.
-        text.drain(..text.len().saturating_sub(wanted.len() - 1));
-    }
-}
-
 /// How long it takes, in seconds.
 fn measure(messages: &Arc<Vec<Vec<u8>>>) -> f64 {
     let work_dir = tempfile::Builder::new().prefix("registry").tempdir_in(target()).expect("target/ is ours");
@@ -120,7 +69,7 @@ fn measure(messages: &Arc<Vec<Vec<u8>>>) -> f64 {
         let (ready, started) = oneshot::channel();
         let (back, all_back) = oneshot::channel();
         let (master, messages) = (node.address(), Arc::clone(messages));
-        let agents = std::thread::spawn(move || agents(&messages, master, ready, back));
+        let agents = std::thread::spawn(move || agents::agents(&messages, master, ready, back));
         let go = started.await.expect("the agents start");
         let began = bench::now();
         go.send(()).expect("they wait for it");

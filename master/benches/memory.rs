@@ -1,33 +1,63 @@
 //! What the master's books hold in memory for each agent and for each running task with ten labels.
 //!
-//! An allocator counts the bytes that were asked for and not given back. Agents are added to an empty [`Cluster`], then
+//! An allocator counts the bytes that were asked for and not given back. For the books alone, agents are added to an empty [`Cluster`], then
 //! tasks, each decoded from its own bytes as the master does, so that nothing is shared that would not be. Twice: tasks
 //! that the master launched and that run, and tasks that agents brought when they re-registered. The comparator is what
 //! such a task takes as protobuf.
 //!
-//! These are the books alone: what the allocator, the actor that pings an agent and its connection keep is beside them,
-//! and so a figure here is a lower bound for the whole master. Sizes do not depend on how the program was optimized.
+//! Before that, whole masters: agents that re-register take what the books, the allocator, the registry and the actor that
+//! pings them keep, and what lists and maps have in reserve. Bytes that were asked for are not all that a program has of
+//! its system: what an allocator keeps for itself is beside them. Sizes do not depend on how the program was optimized.
 
+#[path = "support/agents.rs"]
+mod agents;
 #[path = "../../allocator/benches/allocation/memory.rs"]
 mod counting;
+#[path = "support/master.rs"]
+mod in_process;
+#[path = "support/reregistration.rs"]
+mod reregistration;
 
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
 
 use harness::bench::{Report, Target};
-use libprocess::Pid;
+use libprocess::{Encoding, Pid, WireMessage as _};
 use master::cluster::{Agent, AgentResources, Cluster, Connection, Framework, Introduction, Limits, Task};
 use mesos::v1::{self, TaskState};
 use mesos::{FrameworkId, Resources, wire};
+use tokio::sync::oneshot;
 
 const AGENTS: usize = 1_000;
 const TASKS: usize = 20_000;
+/// Agents in a whole master, those with a connection each, and how many tasks each of the former has.
+const WHOLE: usize = 4_000;
+const CONNECTED: usize = 400;
+const EACH: usize = 10;
+/// Until a master has forgotten what it keeps for a moment only.
+const SETTLED: Duration = Duration::from_secs(3);
 /// What ids begin with: a master's own.
 const MASTER: &str = "6f4cf4c5-9b7b-4c0f-8a45-5f4e8e0f5c6b";
 
 fn main() -> ExitCode {
+    libprocess::raise_file_limit().expect("connections need files");
     let mut report = Report::new("Memory", "what the master's books hold for each agent and task");
-    report.note(format!("{AGENTS} agents, {TASKS} running tasks with ten labels; the books alone"));
+    report.note(format!(
+        "{WHOLE} agents in whole masters; in books alone {AGENTS}, and {TASKS} tasks with ten labels"
+    ));
+
+    let idle = whole(WHOLE, 0, Wired::Together);
+    let name = "an idle agent in a whole master";
+    report.figure(name, idle / WHOLE as f64, "bytes", Target::AtMost(6_000.0));
+    let apart = whole(CONNECTED, 0, Wired::Apart) / CONNECTED as f64;
+    report.figure("the same with a connection of its own", apart, "bytes", Target::None);
+    let with_tasks = whole(WHOLE, EACH, Wired::Together);
+    let task = (with_tasks - idle) / (WHOLE * EACH) as f64;
+    let of_tasks = |count| reregistration::message(0, 1, count).encode(Encoding::Protobuf).len();
+    let encoded = (of_tasks(2 * EACH) - of_tasks(EACH)) as f64 / EACH as f64;
+    report.figure("a running task in a whole master, as protobuf", encoded, "bytes", Target::None);
+    report.figure("such a task, beyond that", task - encoded, "bytes", Target::AtMost(1_300.0));
 
     let mut cluster = empty();
     let before = counting::in_use();
@@ -80,6 +110,49 @@ fn main() -> ExitCode {
         report.figure(name, size as f64, "bytes", Target::None);
     }
     report.verdict()
+}
+
+/// How agents are connected.
+#[derive(Clone, Copy)]
+enum Wired {
+    Together,
+    Apart,
+}
+
+/// Bytes that `agents` with so many tasks each take in a master, with all that belongs to one.
+fn whole(agents: usize, tasks: usize, wired: Wired) -> f64 {
+    let encoded: Vec<Vec<u8>> = (0..agents)
+        .map(|number| {
+            reregistration::message(number, usize::from(tasks > 0), tasks).encode(Encoding::Protobuf)
+        })
+        .collect();
+    libprocess::run(async move {
+        let (node, running) = in_process::master().await;
+        tokio::time::sleep(SETTLED).await;
+        let (ready, started) = oneshot::channel::<mpsc::Sender<()>>();
+        let (back, all_back) = oneshot::channel();
+        let before = counting::in_use() - encoded.iter().map(Vec::len).sum::<usize>();
+        let master = node.address();
+        let thread = std::thread::spawn(move || match wired {
+            Wired::Together => agents::agents(&encoded, master, ready, back).into(),
+            Wired::Apart => {
+                let open = agents::agents_apart(&encoded, master);
+                let _ = back.send(());
+                open
+            }
+        });
+        if let Ok(go) = started.await {
+            go.send(()).expect("they wait for it");
+        }
+        all_back.await.expect("all agents are back");
+        // What is kept for a moment: what waits to be sent, and the registrar's last write.
+        tokio::time::sleep(SETTLED).await;
+        let taken = counting::in_use() as f64 - before as f64;
+        running.shutdown().await;
+        node.shutdown().await;
+        drop(thread.join());
+        taken
+    })
 }
 
 /// Another master's books, to which agents reported the tasks of these, each changed in some way, and the bytes that each

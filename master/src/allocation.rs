@@ -22,6 +22,11 @@ use mesos::{AgentId, FrameworkId, Resources, v1};
 
 use crate::cluster::{Agent, Framework, Freed};
 
+/// What the allocator has to know of an agent beside its resources, which it is told in a form of their own.
+fn described(agent: &Agent) -> v1::AgentInfo {
+    v1::AgentInfo { resources: Vec::new(), ..(*agent.info).clone() }
+}
+
 /// The master's side of the allocator.
 pub(crate) struct Allocation(Address<Allocator>);
 
@@ -91,7 +96,7 @@ impl Allocation {
     pub(crate) fn add_agent(&self, agent: &Agent, unavailability: Option<v1::Unavailability>) {
         self.0.tell(AddAgent {
             id: agent.id.clone(),
-            info: (*agent.info).clone(),
+            info: described(agent),
             capabilities: (*agent.capability_list).clone(),
             unavailability,
             total: agent.total.clone(),
@@ -106,7 +111,7 @@ impl Allocation {
     pub(crate) fn update_agent(&self, agent: &Agent) {
         self.0.tell(UpdateAgent {
             id: agent.id.clone(),
-            info: (*agent.info).clone(),
+            info: described(agent),
             total: Some(agent.total.clone()),
             capabilities: Some((*agent.capability_list).clone()),
         });

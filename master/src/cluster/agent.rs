@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::framework::Executor;
 use super::persistent::{Map, Ordered, map, ordered};
+use super::task::fit;
 use crate::registrar::Maintenance;
 
 /// A registered agent.
@@ -61,6 +62,13 @@ pub struct Agent {
     pub total: Resources,
 }
 
+/// As it is kept.
+fn kept(mut info: v1::AgentInfo) -> Arc<v1::AgentInfo> {
+    fit(&mut info.resources);
+    fit(&mut info.attributes);
+    Arc::new(info)
+}
+
 /// What an agent says of itself when it (re-)registers.
 #[derive(Debug, Clone)]
 pub struct Introduction {
@@ -95,7 +103,7 @@ impl Agent {
         let Introduction { id, info, pid, version, capabilities, resource_version, .. } = introduction;
         Self {
             id,
-            info: Arc::new(info),
+            info: kept(info),
             pid,
             version,
             capabilities: AgentCapabilities::from_protos(&capabilities),
@@ -123,7 +131,7 @@ impl Agent {
     pub fn update(&mut self, introduction: Introduction, now: SystemTime) {
         let revocable = self.total.revocable();
         self.total = introduction.resources.total + &revocable;
-        self.info = Arc::new(introduction.info);
+        self.info = kept(introduction.info);
         self.pid = introduction.pid;
         self.version = introduction.version;
         self.capabilities = AgentCapabilities::from_protos(&introduction.capabilities);

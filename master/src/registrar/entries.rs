@@ -103,11 +103,29 @@ impl Key {
     }
 }
 
+/// An admitted agent, in the bytes of its record: there may be tens of thousands, and hardly any is ever looked at.
+#[derive(Debug, Clone)]
+struct Admitted {
+    record: Box<[u8]>,
+    activation: Activation,
+}
+
+impl Admitted {
+    fn new(agent: &registry::Slave) -> Self {
+        let activation = Activation { drain: agent.drain_info, deactivated: agent.deactivated() };
+        Self { record: wire::encode(agent).into(), activation }
+    }
+
+    fn slave(&self) -> registry::Slave {
+        wire::decode(&self.record).expect("it was encoded by us")
+    }
+}
+
 /// The registry.
 #[derive(Debug, Clone, Default)]
 pub struct Entries {
     master: Option<registry::Master>,
-    agents: BTreeMap<AgentId, registry::Slave>,
+    agents: BTreeMap<AgentId, Admitted>,
     unreachable: BTreeMap<AgentId, registry::UnreachableSlave>,
     gone: BTreeMap<AgentId, registry::GoneSlave>,
     maintenance: Maintenance,
@@ -137,7 +155,7 @@ impl Entries {
     fn read(&mut self, key: Key, bytes: &[u8]) -> Result<(), wire::Error> {
         match key {
             Key::Master => self.master = Some(wire::decode(bytes)?),
-            Key::Agent(id) => drop(self.agents.insert(id, wire::decode(bytes)?)),
+            Key::Agent(id) => drop(self.agents.insert(id, Admitted::new(&wire::decode(bytes)?))),
             Key::Unreachable(id) => drop(self.unreachable.insert(id, wire::decode(bytes)?)),
             Key::Gone(id) => drop(self.gone.insert(id, wire::decode(bytes)?)),
             Key::Machine(key) => {
@@ -161,7 +179,7 @@ impl Entries {
     fn encoded(&self, key: &Key) -> Option<Vec<u8>> {
         match key {
             Key::Master => self.master.as_ref().map(wire::encode),
-            Key::Agent(id) => self.agents.get(id).map(wire::encode),
+            Key::Agent(id) => self.agents.get(id).map(|agent| agent.record.to_vec()),
             Key::Unreachable(id) => self.unreachable.get(id).map(wire::encode),
             Key::Gone(id) => self.gone.get(id).map(wire::encode),
             Key::Machine(key) => {
@@ -182,7 +200,7 @@ impl Entries {
         let machines = self.maintenance.machines.values().cloned();
         Registry {
             master: self.master.clone(),
-            slaves: Some(registry::Slaves { slaves: self.agents.values().cloned().collect() }),
+            slaves: Some(registry::Slaves { slaves: self.agents.values().map(Admitted::slave).collect() }),
             unreachable: Some(registry::UnreachableSlaves {
                 slaves: self.unreachable.values().cloned().collect(),
             }),
@@ -211,22 +229,27 @@ impl Entries {
         self.changed.insert(Key::Master);
     }
 
+    /// Whether an agent is admitted.
+    pub fn is_admitted(&self, id: &AgentId) -> bool {
+        self.agents.contains_key(id)
+    }
+
     /// An admitted agent.
-    pub fn agent(&self, id: &AgentId) -> Option<&registry::Slave> {
-        self.agents.get(id)
+    pub fn agent(&self, id: &AgentId) -> Option<registry::Slave> {
+        self.agents.get(id).map(Admitted::slave)
     }
 
     /// Adds or replaces an admitted agent.
-    pub fn put_agent(&mut self, id: AgentId, agent: registry::Slave) {
+    pub fn put_agent(&mut self, id: AgentId, agent: &registry::Slave) {
         self.changed.insert(Key::Agent(id.clone()));
-        self.agents.insert(id, agent);
+        self.agents.insert(id, Admitted::new(agent));
     }
 
     /// Takes an agent out of the admitted ones.
     pub fn remove_agent(&mut self, id: &AgentId) -> Option<registry::Slave> {
         let removed = self.agents.remove(id)?;
         self.changed.insert(Key::Agent(id.clone()));
-        Some(removed)
+        Some(removed.slave())
     }
 
     /// Whether an agent is marked unreachable.
@@ -267,19 +290,20 @@ impl Entries {
 
     /// Whether an admitted or unreachable agent may have tasks; `None` if there is no such agent.
     pub fn activation(&self, id: &AgentId) -> Option<Activation> {
-        let admitted = self.agents.get(id).map(|agent| (&agent.drain_info, agent.deactivated()));
-        let unreachable = || self.unreachable.get(id).map(|agent| (&agent.drain_info, agent.deactivated()));
-        let (drain, deactivated) = admitted.or_else(unreachable)?;
-        Some(Activation { drain: *drain, deactivated })
+        let unreachable = || {
+            let agent = self.unreachable.get(id)?;
+            Some(Activation { drain: agent.drain_info, deactivated: agent.deactivated() })
+        };
+        self.agents.get(id).map(|agent| agent.activation).or_else(unreachable)
     }
 
     /// Decides whether an admitted or unreachable agent may have tasks. Without such an agent nothing happens.
     pub fn set_activation(&mut self, id: &AgentId, activation: Activation) {
         let Activation { drain, deactivated } = activation;
         let deactivated = deactivated.then_some(true);
-        if let Some(agent) = self.agents.get_mut(id) {
+        if let Some(mut agent) = self.agent(id) {
             (agent.drain_info, agent.deactivated) = (drain, deactivated);
-            self.changed.insert(Key::Agent(id.clone()));
+            self.put_agent(id.clone(), &agent);
         } else if let Some(agent) = self.unreachable.get_mut(id) {
             (agent.drain_info, agent.deactivated) = (drain, deactivated);
             self.changed.insert(Key::Unreachable(id.clone()));
@@ -288,7 +312,7 @@ impl Entries {
 
     /// Whether any admitted or unreachable agent is deactivated.
     pub fn any_deactivated(&self) -> bool {
-        self.agents.values().any(registry::Slave::deactivated)
+        self.agents.values().any(|agent| agent.activation.deactivated)
             || self.unreachable.values().any(registry::UnreachableSlave::deactivated)
     }
 
@@ -363,8 +387,8 @@ mod tests {
     fn what_is_stored_is_what_is_read() {
         let mut entries = Entries::default();
         entries.set_master(v1::MasterInfo { id: "m".into(), ip: 1, port: 2, ..Default::default() });
-        entries.put_agent("a1".into(), agent("a1"));
-        entries.put_agent("a2".into(), agent("a2"));
+        entries.put_agent("a1".into(), &agent("a1"));
+        entries.put_agent("a2".into(), &agent("a2"));
         let info = v1::WeightInfo { role: Some("a/b".into()), weight: 2.0 };
         entries.put_weight("a/b".into(), registry::Weight { info });
         entries.put_quota(QuotaConfig { role: "q".into(), ..Default::default() });

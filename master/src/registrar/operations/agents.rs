@@ -14,19 +14,19 @@ fn id_of(info: &v1::AgentInfo) -> AgentId {
 /// A new agent.
 pub(super) fn admit(info: v1::AgentInfo, entries: &mut Entries) -> bool {
     let id = id_of(&info);
-    if entries.agent(&id).is_some() || entries.is_unreachable(&id) || entries.is_gone(&id) {
+    if entries.is_admitted(&id) || entries.is_unreachable(&id) || entries.is_gone(&id) {
         return false;
     }
-    entries.put_agent(id, registry::Slave { info, ..Default::default() });
+    entries.put_agent(id, &registry::Slave { info, ..Default::default() });
     true
 }
 
 /// An admitted agent has changed.
 pub(super) fn update(info: v1::AgentInfo, entries: &mut Entries) -> bool {
     let id = id_of(&info);
-    let Some(agent) = entries.agent(&id).cloned() else { return false };
+    let Some(agent) = entries.agent(&id) else { return false };
     if agent.info != info {
-        entries.put_agent(id, registry::Slave { info, ..agent });
+        entries.put_agent(id, &registry::Slave { info, ..agent });
     }
     true
 }
@@ -53,8 +53,8 @@ pub(super) fn mark_reachable(info: v1::AgentInfo, entries: &mut Entries) -> bool
         agent.drain_info = entry.drain_info;
         agent.deactivated = entry.deactivated;
     }
-    if entries.agent(&id).is_none() {
-        entries.put_agent(id, agent);
+    if !entries.is_admitted(&id) {
+        entries.put_agent(id, &agent);
     }
     true
 }
@@ -121,7 +121,7 @@ mod tests {
     fn an_agent_that_nobody_remembers_may_still_be_reachable() {
         let mut entries = Entries::default();
         assert!(Operation::MarkAgentReachable { info: info("a") }.apply(&mut entries));
-        assert!(entries.agent(&"a".into()).is_some());
+        assert!(entries.is_admitted(&"a".into()));
     }
 
     /// `RegistrarTest.MarkReachable`.
