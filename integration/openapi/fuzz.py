@@ -4,8 +4,8 @@ not be.
     fuzz.py http://HOST:PORT SECONDS
 
 schemathesis, unmodified from PyPI, makes the requests out of /openapi.json. The status is 1 if a request was not
-answered within TIMEOUT, was answered with 5xx (but 501, "I do not know this call", and 503, "not now"), or with a body that
-is not the JSON it says it is. A stream that a SUBSCRIBE opens has no end: its beginning is read, and it is closed.
+answered within TIMEOUT, was answered with a status that the description does not have, with 5xx (but 501, "I do not know
+this call", and 503, "not now"), or with a body that is not the JSON it says it is. A stream that a SUBSCRIBE opens has no end: its beginning is read, and it is closed.
 
 A scheduler's call is that of a framework that is subscribed, three times of four: what is behind "Framework cannot be found"
 is asked, too. The status is also 1 if the master took none of these.
@@ -32,6 +32,8 @@ ROUND_OF_CALLS = 24
 base, seconds = sys.argv[1], float(sys.argv[2])
 began = time.monotonic()
 statuses: dict[int, int] = {}
+# By path and method.
+described: dict[str, dict] = {}
 
 
 class Framework:
@@ -93,6 +95,8 @@ def ask(case) -> None:
         statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
         if response.status_code >= 500 and response.status_code not in ALLOWED:
             raise AssertionError(f"{response.status_code}: {response.text}\n{case.as_curl_command()}")
+        if str(response.status_code) not in described[case.path][case.method.lower()]["responses"]:
+            raise AssertionError(f"{response.status_code} is not described: {response.text}\n{case.as_curl_command()}")
         if response.headers.get("Transfer-Encoding") == "chunked" and is_subscription(case):
             next(response.iter_content(chunk_size=1))
         elif response.headers.get("Content-Type") == "application/json" and response.content:
@@ -136,6 +140,7 @@ def ask_round(operation, mode, number: int) -> None:
 
 
 def main() -> int:
+    described.update(requests.get(f"{base}/openapi.json", timeout=TIMEOUT).json()["paths"])
     schema = schemathesis.openapi.from_url(f"{base}/openapi.json", timeout=TIMEOUT)
     operations = [result.ok() for result in schema.get_all_operations()]
     order = random.Random(1)

@@ -47,15 +47,38 @@ const STREAM_ID: (&str, &str) = ("/api/v1/scheduler", "Mesos-Stream-Id");
 /// A body.
 enum Takes {
     Json(fn(&mut Schemas) -> Value),
-    /// `name=value&...`, all of them needed.
-    Form(&'static [&'static str]),
+    /// `name=value&...`: those that are needed, and those that may be there.
+    Form(&'static [&'static str], &'static [&'static str]),
     Nothing,
 }
+
+/// What each status means that is said of a path.
+const MEANINGS: &[(u16, &str)] = &[
+    (200, "Done, or what was asked for."),
+    (202, "Accepted. What comes of it is seen later."),
+    (307, "Another master leads, which is to be asked; or what is asked for is elsewhere."),
+    (400, "What was sent is not understood, or not valid; the text says why."),
+    (403, "Not allowed to who asks."),
+    (404, "There is no such thing."),
+    (405, "Not with this method."),
+    (406, "No media type that is accepted can be given."),
+    (409, "It cannot be done as things are; the text says why."),
+    (415, "The media type of what was sent is not understood."),
+    (501, "This master does not know the call."),
+    (503, "No master leads, or this one is not ready yet."),
+];
+
+/// What a path may be answered that is read, or that changes something, by the way in which that is asked.
+const OF_READS: &[u16] = &[200, 307, 400, 403, 503];
+const OF_CALLS: &[u16] = &[200, 202, 307, 400, 403, 405, 406, 409, 415, 501, 503];
+const OF_CHANGES: &[u16] = &[200, 202, 307, 400, 403, 409, 503];
+/// Beside these.
+const ALSO: &[(&str, &[u16])] = &[("/allocator/explain", &[404]), ("/files/", &[404])];
 
 /// What changes something, or is asked by POST.
 fn changes() -> Vec<Change> {
     let change = |path, method, is_read, takes| Change { path, method, takes, is_read };
-    let form = |path, names| change(path, Method::POST, false, Takes::Form(names));
+    let form = |path, names| change(path, Method::POST, false, Takes::Form(names, &[]));
     let post = |path, is_read, body| change(path, Method::POST, is_read, Takes::Json(body));
     vec![
         post("/api/v1", false, |schemas| schema::by_type::<v1::master::Call>(SCHEMAS, schemas)),
@@ -69,7 +92,7 @@ fn changes() -> Vec<Change> {
         post("/machine/down", false, list::<v1::MachineId>),
         post("/machine/up", false, list::<v1::MachineId>),
         form("/teardown", &["frameworkId"]),
-        form("/reserve", &["slaveId", "resources"]),
+        change("/reserve", Method::POST, false, Takes::Form(&["slaveId", "resources"], &["source"])),
         form("/unreserve", &["slaveId", "resources"]),
         form("/create-volumes", &["slaveId", "volumes"]),
         form("/destroy-volumes", &["slaveId", "volumes"]),
@@ -113,7 +136,7 @@ fn document(endpoints: &[Described]) -> Value {
             insert(&mut paths, &endpoint.path, &Method::GET, read(endpoint));
         }
         for method in endpoint.methods.iter().filter(|method| **method != Method::GET) {
-            insert(&mut paths, &endpoint.path, method, described(endpoint));
+            insert(&mut paths, &endpoint.path, method, described(endpoint, OF_CHANGES));
         }
     }
     // What the stream holds that an operator's SUBSCRIBE opens.
@@ -131,20 +154,20 @@ fn insert(paths: &mut Map<String, Value>, path: &str, method: &Method, operation
     of_path[method.as_str().to_lowercase()] = operation;
 }
 
-fn described(endpoint: &Described) -> Value {
-    json!({
-        "summary": endpoint.help,
-        "responses": {
-            "200": { "description": "Done, or what was asked for." },
-            "501": { "description": "This master does not know the call." },
-            "503": { "description": "No master leads, or this one is not ready yet." },
-            "default": { "description": "What is wrong, in words." },
-        },
-    })
+fn described(endpoint: &Described, statuses: &[u16]) -> Value {
+    let also =
+        ALSO.iter().find(|(path, _)| endpoint.path.starts_with(path)).map_or(&[][..], |(_, also)| also);
+    let may_be = |status: &u16| statuses.contains(status) || also.contains(status);
+    let responses = MEANINGS.iter().filter(|(status, _)| may_be(status));
+    let mut responses: Map<String, Value> =
+        responses.map(|(status, meaning)| (status.to_string(), json!({ "description": meaning }))).collect();
+    // What HTTP itself has: a body that is too large, a head that comes too slowly ...
+    responses.insert("default".into(), json!({ "description": "What is wrong, in words." }));
+    json!({ "summary": endpoint.help, "responses": responses })
 }
 
 fn read(endpoint: &Described) -> Value {
-    let mut operation = described(endpoint);
+    let mut operation = described(endpoint, OF_READS);
     let of_path = QUERIES.iter().find(|(path, _)| *path == endpoint.path);
     let mut names: Vec<&str> = of_path.map(|(_, names)| names.to_vec()).unwrap_or_default();
     if endpoint.help.contains("jsonp") {
@@ -157,16 +180,18 @@ fn read(endpoint: &Described) -> Value {
 }
 
 fn operation(change: &Change, endpoint: &Described, schemas: &mut Schemas) -> Value {
-    let mut operation = described(endpoint);
+    let is_call = ANSWERS.iter().any(|(path, _)| *path == change.path);
+    let mut operation = described(endpoint, if is_call { OF_CALLS } else { OF_CHANGES });
     match &change.takes {
         Takes::Json(body) => {
             operation["requestBody"] =
                 json!({ "required": true, "content": { "application/json": { "schema": body(schemas) } } });
         }
-        Takes::Form(names) => {
+        Takes::Form(needed, optional) => {
+            let names = needed.iter().chain(*optional);
             let properties: Map<String, Value> =
-                names.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
-            let schema = json!({ "type": "object", "properties": properties, "required": names });
+                names.map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+            let schema = json!({ "type": "object", "properties": properties, "required": needed });
             operation["requestBody"] = json!({
                 "required": true, "content": { "application/x-www-form-urlencoded": { "schema": schema } }
             });
@@ -213,6 +238,8 @@ mod tests {
             endpoint("/api/v1", &[]),
             endpoint("/api/v1/scheduler", &[]),
             endpoint("/teardown", &[]),
+            endpoint("/reserve", &[]),
+            endpoint("/files/read", &[]),
             endpoint("/logging/toggle", &[Method::GET, Method::POST]),
         ]);
         assert_eq!(methods(&document, "/state"), BTreeSet::from(["get".to_owned()]));
@@ -223,6 +250,15 @@ mod tests {
         assert_eq!(methods(&document, "/teardown"), BTreeSet::from(["post".to_owned()]));
         assert_eq!(methods(&document, "/logging/toggle").len(), 2);
         assert_eq!(methods(&document, "/weights"), BTreeSet::new(), "it is not served");
+        let form = &document["paths"]["/reserve"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"];
+        assert_eq!(form["schema"]["required"], json!(["slaveId", "resources"]));
+        assert_eq!(form["schema"]["properties"]["source"], json!({ "type": "string" }));
+        let statuses = |path: &str, method: &str| -> Vec<String> {
+            document["paths"][path][method]["responses"].as_object().unwrap().keys().cloned().collect()
+        };
+        assert_eq!(statuses("/state", "get"), ["200", "307", "400", "403", "503", "default"]);
+        assert_eq!(statuses("/files/read", "get"), ["200", "307", "400", "403", "404", "503", "default"]);
+        assert!(statuses("/api/v1/scheduler", "post").contains(&"415".to_owned()));
         let call =
             &document["paths"]["/api/v1"]["post"]["requestBody"]["content"]["application/json"]["schema"];
         assert!(call["anyOf"].as_array().unwrap().iter().any(|choice| choice["title"] == "UPDATE_QUOTA"));

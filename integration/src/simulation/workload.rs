@@ -27,6 +27,8 @@ use super::truth::Truth;
 /// What a task uses, and its executor where it has one.
 const TASK: &str = "cpus:0.25;mem:64";
 const EXECUTOR: &str = "cpus:0.1;mem:32";
+/// What a task may use where it has limits.
+const LIMITS: [(&str, f64); 2] = [("cpus", f64::INFINITY), ("mem", 96.0)];
 /// How often a scheduler looks whether a task is due.
 const TICK: Duration = Duration::from_secs(5);
 /// How often it asks for the states of its tasks.
@@ -84,6 +86,8 @@ pub struct Style {
     pub gpus: bool,
     /// It is offered agents in other regions.
     pub region_aware: bool,
+    /// Tasks of one executor do not share its control groups, and are launched as groups only.
+    pub isolates: bool,
 }
 
 impl Style {
@@ -101,6 +105,7 @@ impl Style {
             demands: number % 5 == 3,
             gpus: number.is_multiple_of(3),
             region_aware: number % 5 < 2,
+            isolates: number % 5 == 2,
         }
     }
 }
@@ -122,6 +127,8 @@ pub struct Wish {
     pub limit: Option<Duration>,
     /// Whether it says how it is checked. (Its executor does not do it.)
     pub checked: bool,
+    /// Whether it may use more than it is given, up to limits.
+    pub limited: bool,
 }
 
 /// The tasks of a framework, from chance.
@@ -142,6 +149,7 @@ pub fn wishes(framework: usize, size: &Size, random: &mut SmallRng) -> Vec<Wish>
         limit: (random.random_range(0..8) == 0)
             .then(|| Duration::from_millis(random.random_range(1_000..90_000))),
         checked: random.random_range(0..3) == 0,
+        limited: random.random_range(0..3) == 0,
     };
     let mut wishes: Vec<Wish> = (0..count).map(wish).collect();
     wishes.sort_by_key(|wish| wish.at);
@@ -361,6 +369,13 @@ impl Workload {
             ])),
             check: wish.checked.then(|| Box::new(check())),
             health_check: wish.checked.then(|| Box::new(health_check())),
+            // Tasks that share control groups share their limits.
+            limits: if wish.limited && (self.style.isolates || !self.style.shares_executor) {
+                LIMITS.map(|(name, value)| (name.to_owned(), v1::value::Scalar { value })).into()
+            } else {
+                BTreeMap::new()
+            },
+            container: self.style.isolates.then(|| Box::new(container_of_its_own())),
             discovery: Some(Box::new(v1::DiscoveryInfo {
                 visibility: v1::discovery_info::Visibility::Cluster.into(),
                 name: Some(wish.id.clone()),
@@ -372,7 +387,8 @@ impl Workload {
 
     /// Tasks that share an executor are launched as a group now and then.
     fn launch(&mut self, tasks: Vec<v1::TaskInfo>) -> Option<Operation> {
-        match tasks.first()?.executor.clone().filter(|_| tasks.len() > 1 && self.random.random()) {
+        let grouped = self.style.isolates || (tasks.len() > 1 && self.random.random());
+        match tasks.first()?.executor.clone().filter(|_| grouped) {
             Some(executor) => {
                 self.truth.count("task groups");
                 Some(launch_group(executor, tasks))
@@ -448,6 +464,16 @@ impl Workload {
 /// Whether an operation was refused because no resource provider could do it.
 fn is_without_provider(status: &v1::OperationStatus) -> bool {
     status.state() == OperationState::OperationError && status.message().contains("resource provider")
+}
+
+/// A container with control groups of its own.
+fn container_of_its_own() -> v1::ContainerInfo {
+    let linux_info = v1::LinuxInfo { share_cgroups: Some(false), ..Default::default() };
+    v1::ContainerInfo {
+        r#type: v1::container_info::Type::Mesos.into(),
+        linux_info: Some(linux_info),
+        ..Default::default()
+    }
 }
 
 fn check() -> v1::CheckInfo {
