@@ -1,9 +1,9 @@
-//! What the master's books hold in memory for each agent and for each running task with ten labels.
+//! What a master, and its books alone, hold in memory for each agent and for each running task with ten labels.
 //!
-//! An allocator counts the bytes that were asked for and not given back. For the books alone, agents are added to an empty [`Cluster`], then
-//! tasks, each decoded from its own bytes as the master does, so that nothing is shared that would not be. Twice: tasks
-//! that the master launched and that run, and tasks that agents brought when they re-registered. The comparator is what
-//! such a task takes as protobuf.
+//! An allocator counts the bytes that were asked for and not given back. For the books alone, agents are added to an
+//! empty [`Cluster`], then tasks, each decoded from its own bytes as the master does, so that nothing is shared that would
+//! not be. Twice: tasks that the master launched and that run, and tasks that agents brought when they re-registered. The
+//! comparator is what such a task takes as protobuf.
 //!
 //! Before that, whole masters: agents that re-register take what the books, the allocator, the registry and the actor that
 //! pings them keep, and what lists and maps have in reserve. Bytes that were asked for are not all that a program has of
@@ -42,7 +42,7 @@ const MASTER: &str = "6f4cf4c5-9b7b-4c0f-8a45-5f4e8e0f5c6b";
 
 fn main() -> ExitCode {
     libprocess::raise_file_limit().expect("connections need files");
-    let mut report = Report::new("Memory", "what the master's books hold for each agent and task");
+    let mut report = Report::new("Memory", "what a master holds for each agent and task");
     report.note(format!(
         "{WHOLE} agents in whole masters; in books alone {AGENTS}, and {TASKS} tasks with ten labels"
     ));

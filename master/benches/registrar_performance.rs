@@ -15,7 +15,7 @@ use harness::bench::{self, Report, Target, median};
 use libprocess::metrics::Metrics;
 use libprocess::{Address, Node, promise};
 use master::registrar::{
-    Apply, Change, Local, Operation, Recover, Registrar, RegistrarError, Storage, Timeouts,
+    Apply, Change, Entries, Local, Operation, Recover, Registrar, RegistrarError, Storage, Timeouts,
 };
 use mesos::internal::Registry;
 use mesos::{AgentId, v1, wire};
@@ -48,6 +48,12 @@ fn main() -> ExitCode {
     report.figure(&format!("one admission into {FEW}"), few * 1e6, "us", Target::None);
     report.figure(&format!("one admission into {large}"), many * 1e6, "us", Target::None);
     report.figure("the one for each of the other", many / few, "", Target::AtMost(1.25));
+    report.figure(
+        &format!("a copy of {large}, which is all that showing them holds the master"),
+        copied(large) * 1e3,
+        "ms",
+        Target::AtMost(1.0),
+    );
     report.verdict()
 }
 
@@ -128,6 +134,24 @@ async fn single() -> (f64, f64) {
     }
     node.shutdown().await;
     (median(&took[0]), median(&took[1]))
+}
+
+/// How long the registrar, and with it the master, is held by whoever wants to see so many agents, in seconds.
+fn copied(agents: usize) -> f64 {
+    let mut entries = Entries::default();
+    for info in (0..agents).map(info) {
+        let id = info.id.as_ref().map_or_else(|| AgentId::from(""), AgentId::from);
+        entries.put_agent(id, &mesos::internal::registry::Slave { info, ..Default::default() });
+    }
+    entries.take_changes();
+    let copy = || {
+        let began = bench::now();
+        let copy = entries.clone();
+        let took = began.elapsed().as_secs_f64();
+        assert_eq!(copy.to_registry().slaves.map_or(0, |found| found.slaves.len()), agents);
+        took
+    };
+    median(&(0..ROUNDS).map(|_| copy()).collect::<Vec<_>>())
 }
 
 /// The comparator: what admitting them stores, stored.

@@ -73,7 +73,8 @@ const OF_READS: &[u16] = &[200, 307, 400, 403, 503];
 const OF_CALLS: &[u16] = &[200, 202, 307, 400, 403, 405, 406, 409, 415, 501, 503];
 const OF_CHANGES: &[u16] = &[200, 202, 307, 400, 403, 409, 503];
 /// Beside these.
-const ALSO: &[(&str, &[u16])] = &[("/allocator/explain", &[404]), ("/files/", &[404])];
+const ALSO: &[(&str, &[u16])] =
+    &[("/allocator/explain", &[404]), ("/files/", &[404]), ("/app", &[404]), ("/assets", &[404])];
 
 /// What changes something, or is asked by POST.
 fn changes() -> Vec<Change> {

@@ -12,6 +12,7 @@ use mesos::v1::quota::QuotaConfig;
 use mesos::{AgentId, MachineKey, v1, wire};
 
 use super::operations::Maintenance;
+use crate::cluster::Ordered;
 
 /// One change of one record. What is `None` is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,13 +122,13 @@ impl Admitted {
     }
 }
 
-/// The registry.
+/// The registry. A copy shares its agents, of which there may be tens of thousands.
 #[derive(Debug, Clone, Default)]
 pub struct Entries {
     master: Option<registry::Master>,
-    agents: BTreeMap<AgentId, Admitted>,
-    unreachable: BTreeMap<AgentId, registry::UnreachableSlave>,
-    gone: BTreeMap<AgentId, registry::GoneSlave>,
+    agents: Ordered<AgentId, Admitted>,
+    unreachable: Ordered<AgentId, registry::UnreachableSlave>,
+    gone: Ordered<AgentId, registry::GoneSlave>,
     maintenance: Maintenance,
     weights: BTreeMap<String, registry::Weight>,
     quotas: BTreeMap<String, QuotaConfig>,
@@ -155,9 +156,9 @@ impl Entries {
     fn read(&mut self, key: Key, bytes: &[u8]) -> Result<(), wire::Error> {
         match key {
             Key::Master => self.master = Some(wire::decode(bytes)?),
-            Key::Agent(id) => drop(self.agents.insert(id, Admitted::new(&wire::decode(bytes)?))),
-            Key::Unreachable(id) => drop(self.unreachable.insert(id, wire::decode(bytes)?)),
-            Key::Gone(id) => drop(self.gone.insert(id, wire::decode(bytes)?)),
+            Key::Agent(id) => self.agents.insert_mut(id, Admitted::new(&wire::decode(bytes)?)),
+            Key::Unreachable(id) => self.unreachable.insert_mut(id, wire::decode(bytes)?),
+            Key::Gone(id) => self.gone.insert_mut(id, wire::decode(bytes)?),
             Key::Machine(key) => {
                 let machine: registry::Machine = wire::decode(bytes)?;
                 self.maintenance.machines.insert(key, machine.info);
@@ -242,14 +243,15 @@ impl Entries {
     /// Adds or replaces an admitted agent.
     pub fn put_agent(&mut self, id: AgentId, agent: &registry::Slave) {
         self.changed.insert(Key::Agent(id.clone()));
-        self.agents.insert(id, Admitted::new(agent));
+        self.agents.insert_mut(id, Admitted::new(agent));
     }
 
     /// Takes an agent out of the admitted ones.
     pub fn remove_agent(&mut self, id: &AgentId) -> Option<registry::Slave> {
-        let removed = self.agents.remove(id)?;
+        let removed = self.agent(id)?;
+        self.agents.remove_mut(id);
         self.changed.insert(Key::Agent(id.clone()));
-        Some(removed.slave())
+        Some(removed)
     }
 
     /// Whether an agent is marked unreachable.
@@ -260,12 +262,13 @@ impl Entries {
     /// Marks an agent unreachable.
     pub fn put_unreachable(&mut self, id: AgentId, agent: registry::UnreachableSlave) {
         self.changed.insert(Key::Unreachable(id.clone()));
-        self.unreachable.insert(id, agent);
+        self.unreachable.insert_mut(id, agent);
     }
 
     /// Forgets that an agent was unreachable.
     pub fn remove_unreachable(&mut self, id: &AgentId) -> Option<registry::UnreachableSlave> {
-        let removed = self.unreachable.remove(id)?;
+        let removed = self.unreachable.get(id).cloned()?;
+        self.unreachable.remove_mut(id);
         self.changed.insert(Key::Unreachable(id.clone()));
         Some(removed)
     }
@@ -278,12 +281,12 @@ impl Entries {
     /// Marks an agent gone for ever.
     pub fn put_gone(&mut self, id: AgentId, agent: registry::GoneSlave) {
         self.changed.insert(Key::Gone(id.clone()));
-        self.gone.insert(id, agent);
+        self.gone.insert_mut(id, agent);
     }
 
     /// Forgets that an agent is gone.
     pub fn remove_gone(&mut self, id: &AgentId) {
-        if self.gone.remove(id).is_some() {
+        if self.gone.remove_mut(id) {
             self.changed.insert(Key::Gone(id.clone()));
         }
     }
@@ -304,9 +307,11 @@ impl Entries {
         if let Some(mut agent) = self.agent(id) {
             (agent.drain_info, agent.deactivated) = (drain, deactivated);
             self.put_agent(id.clone(), &agent);
-        } else if let Some(agent) = self.unreachable.get_mut(id) {
-            (agent.drain_info, agent.deactivated) = (drain, deactivated);
-            self.changed.insert(Key::Unreachable(id.clone()));
+        } else if let Some(agent) = self.unreachable.get(id) {
+            self.put_unreachable(
+                id.clone(),
+                registry::UnreachableSlave { drain_info: drain, deactivated, ..agent.clone() },
+            );
         }
     }
 

@@ -167,7 +167,7 @@ pub struct Registrar {
     /// A batch is being stored: the entries are ahead of the store.
     storing: bool,
     /// Who wants to see the registry as it will be stored then.
-    viewers: Vec<Promise<Registry>>,
+    viewers: Vec<Promise<Entries>>,
     sizes: Sizes,
     queue: Vec<Apply>,
 }
@@ -241,10 +241,7 @@ impl Registrar {
             if stored.is_ok() {
                 sizes.into_iter().for_each(|(key, size)| this.sizes.set(key, size));
                 this.measures.size.set(this.sizes.total as f64);
-                if !viewers.is_empty() {
-                    let registry = this.entries.to_registry();
-                    viewers.into_iter().for_each(|viewer| viewer.set(registry.clone()));
-                }
+                viewers.into_iter().for_each(|viewer| viewer.set(this.entries.clone()));
             }
             then(this, stored, ctx);
         });
@@ -276,19 +273,22 @@ impl Registrar {
         if !self.recovered {
             return Response::json("{}").into();
         }
-        let show = move |registry: &Registry| Response::jsonp(&request.query, mesos::json::to_vec(registry));
+        // Where answers are written: this is the thread of the master itself.
+        let show = move |entries: Entries| {
+            Response::jsonp(&request.query, mesos::json::to_vec(&entries.to_registry()))
+        };
         if self.storing {
             let (viewer, stored) = promise();
             self.viewers.push(viewer);
             return Reply::later(async move {
                 match stored.await {
-                    Ok(registry) => show(&registry),
+                    Ok(entries) => show(entries),
                     Err(_) => Response::service_unavailable("The registry could not be stored"),
                 }
             });
         }
-        let registry = self.entries.to_registry();
-        Reply::render(move || show(&registry))
+        let entries = self.entries.clone();
+        Reply::render(move || show(entries))
     }
 }
 
