@@ -332,6 +332,7 @@ mod tests {
         assert_eq!(shown["slave_id"], Value::Null);
     }
 
+    /// Upstream: `ReservationEndpointsTest.AgentStateEndpointResources`.
     #[test]
     fn reservations_are_shown_by_role() {
         let resources = Resources::parse("cpus(ads):2;cpus:1", "*").unwrap();

@@ -24,11 +24,9 @@ use super::plan::Size;
 use super::reserving::Reserving;
 use super::truth::Truth;
 
-/// What a task uses, and its executor where it has one.
+/// What a task uses, and its executor where it has one. (That of a group must have some disk.)
 const TASK: &str = "cpus:0.25;mem:64";
-const EXECUTOR: &str = "cpus:0.1;mem:32";
-/// What a task may use where it has limits.
-const LIMITS: [(&str, f64); 2] = [("cpus", f64::INFINITY), ("mem", 96.0)];
+const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
 /// How often a scheduler looks whether a task is due.
 const TICK: Duration = Duration::from_secs(5);
 /// How often it asks for the states of its tasks.
@@ -127,8 +125,6 @@ pub struct Wish {
     pub limit: Option<Duration>,
     /// Whether it says how it is checked. (Its executor does not do it.)
     pub checked: bool,
-    /// Whether it may use more than it is given, up to limits.
-    pub limited: bool,
 }
 
 /// The tasks of a framework, from chance.
@@ -149,7 +145,6 @@ pub fn wishes(framework: usize, size: &Size, random: &mut SmallRng) -> Vec<Wish>
         limit: (random.random_range(0..8) == 0)
             .then(|| Duration::from_millis(random.random_range(1_000..90_000))),
         checked: random.random_range(0..3) == 0,
-        limited: random.random_range(0..3) == 0,
     };
     let mut wishes: Vec<Wish> = (0..count).map(wish).collect();
     wishes.sort_by_key(|wish| wish.at);
@@ -347,6 +342,8 @@ impl Workload {
         let label = |key: &str, value: String| v1::Label { key: key.to_owned(), value: Some(value) };
         let command = v1::CommandInfo { value: Some("pretend".to_owned()), ..Default::default() };
         let shared = v1::ExecutorInfo {
+            // A group's has to say it.
+            r#type: Some(v1::executor_info::Type::Custom.into()),
             executor_id: self.executor_of(&wish.id),
             framework_id: framework.map(FrameworkId::to_proto),
             command: Some(command.clone()),
@@ -369,12 +366,6 @@ impl Workload {
             ])),
             check: wish.checked.then(|| Box::new(check())),
             health_check: wish.checked.then(|| Box::new(health_check())),
-            // Tasks that share control groups share their limits.
-            limits: if wish.limited && (self.style.isolates || !self.style.shares_executor) {
-                LIMITS.map(|(name, value)| (name.to_owned(), v1::value::Scalar { value })).into()
-            } else {
-                BTreeMap::new()
-            },
             container: self.style.isolates.then(|| Box::new(container_of_its_own())),
             discovery: Some(Box::new(v1::DiscoveryInfo {
                 visibility: v1::discovery_info::Visibility::Cluster.into(),

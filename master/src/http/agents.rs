@@ -92,12 +92,12 @@ impl Serialize for Recovered<'_> {
     }
 }
 
-/// `/slaves`: all agents, or the one whose id is the query's `slave_id`.
+/// `/slaves`: all agents, or the one whose id is the query's `slave_id`, which waits for no rendering of all.
 pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, query: &Query) -> Pieces {
-    let mut parts = renderings.v0_detailed.lock();
     let mut body = Document::new(MediaType::Json);
     match query.get("slave_id") {
         None => {
+            let mut parts = renderings.v0_detailed.lock();
             body.list(("slaves", 0), [parts.agents(snapshot)]);
             body.list(("recovered_slaves", 0), [parts.recovered(snapshot)]);
         }

@@ -96,17 +96,27 @@ pub(super) fn whole(parts: &mut Parts<V0>, framework: &Arc<Framework>, snapshot:
     body.complete()
 }
 
-/// `/frameworks`: all frameworks, or the one whose id is the query's `framework_id`.
+/// `/frameworks`: all frameworks, or the one whose id is the query's `framework_id`, which waits for no rendering of all.
 pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, query: &Query) -> Pieces {
-    let mut parts = renderings.v0.lock();
-    parts.forget_others(snapshot);
     let wanted = query.get("framework_id");
+    let (mut shared, mut apart);
+    let parts: &mut Parts<V0> = if wanted.is_none() {
+        shared = renderings.v0.lock();
+        &mut shared
+    } else if let Some(free) = renderings.v0.try_lock() {
+        shared = free;
+        &mut shared
+    } else {
+        apart = Parts::new(V0::Plain);
+        &mut apart
+    };
+    parts.forget_others(snapshot);
     let accepted = |framework: &&Arc<Framework>| wanted.is_none_or(|id| id == framework.id.as_str());
     let mut body = Document::new(MediaType::Json);
     let registered = snapshot.frameworks.values().filter(accepted);
-    body.list(("frameworks", 0), registered.map(|framework| whole(&mut parts, framework, snapshot)));
+    body.list(("frameworks", 0), registered.map(|framework| whole(parts, framework, snapshot)));
     let completed = snapshot.completed_frameworks.iter().filter(accepted);
-    body.list(("completed_frameworks", 0), completed.map(|framework| whole(&mut parts, framework, snapshot)));
+    body.list(("completed_frameworks", 0), completed.map(|framework| whole(parts, framework, snapshot)));
     // Always empty, as in upstream.
     body.list(("unregistered_frameworks", 0), []);
     body.complete()

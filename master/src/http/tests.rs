@@ -147,6 +147,23 @@ fn agents_frameworks_and_tasks_have_the_keys_of_upstream() {
     assert_eq!(role["frameworks"][0], framework["id"]);
 }
 
+/// A rendering of all agents of a large cluster takes seconds, in which its parts are locked.
+#[test]
+fn one_agent_and_one_framework_are_shown_while_all_of_them_are_being_rendered() {
+    let cluster = running_cluster();
+    let snapshot = cluster.snapshot(Arc::new(view()), SystemTime::UNIX_EPOCH);
+    let renderings = Renderings::new(libprocess::Metrics::new().counter("hits"));
+    let (_all_frameworks, _all_agents) = (renderings.v0.lock(), renderings.v0_detailed.lock());
+    let shown = |render: Render, query: &str| -> Value {
+        let body = render(&renderings, &snapshot, &Query::parse(query));
+        serde_json::from_slice(&body.into_pieces().concat()).unwrap()
+    };
+    assert_eq!(shown(agents::render, "slave_id=a"), rendered(&cluster, agents::render, "slave_id=a"));
+    let framework = shown(frameworks::render, "framework_id=f");
+    assert_eq!(framework, rendered(&cluster, frameworks::render, "framework_id=f"));
+    assert_eq!(framework["frameworks"][0]["tasks"].as_array().unwrap().len(), 2);
+}
+
 #[test]
 fn tasks_come_a_page_at_a_time() {
     let cluster = running_cluster();

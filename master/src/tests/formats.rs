@@ -138,7 +138,7 @@ fn frameworks_reserve_and_create_in_their_own_form_and_are_offered_it_so() {
 }
 
 /// Upstream: `MasterTestPrePostReservationRefinement.ReserveAndUnreserveResourcesV1`,
-/// `CreateAndDestroyVolumesV1`.
+/// `CreateAndDestroyVolumesV1`, `PersistentVolumeEndpointsTest.SlavesEndpointFullResources`.
 #[test]
 fn operators_reserve_and_create_in_either_form() {
     testing::run(async {

@@ -2,6 +2,7 @@
 
 use http::Method;
 use libprocess::testing;
+use mesos::internal::UnregisterSlaveMessage;
 use mesos::v1::OperationState;
 use mesos::v1::offer::operation;
 use mesos::v1::scheduler::event::Type;
@@ -257,6 +258,59 @@ fn a_reservation_can_be_changed_into_another() {
         assert_eq!(cluster.reserved_of("role/bar").await["mem"], 10.0);
         assert_eq!(cluster.reserved_of("role/foo").await, Value::Null);
         assert_eq!(agent.applied().await.len(), 2);
+    });
+}
+
+/// Upstream: `ReservationEndpointsTest.DifferentPrincipalsSameRole`.
+#[test]
+fn what_two_principals_reserve_for_a_role_are_two_reservations_of_it() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        for principal in ["one", "other"] {
+            let mut resource = processor();
+            resource["reservations"][0]["principal"] = json!(principal);
+            let answer = cluster.form("/reserve", &agent.id(), "resources", json!([resource])).await;
+            assert_eq!(answer, (202, String::new()));
+        }
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        let processors = offer.resources.iter().filter(|resource| resource.name == "cpus");
+        let mut of: Vec<_> = processors
+            .map(|resource| (resource.reservations[0].principal(), resource.scalar.unwrap().value))
+            .collect();
+        of.sort_by_key(|(principal, _)| *principal);
+        assert_eq!(of, [("one", 1.0), ("other", 1.0)]);
+    });
+}
+
+/// Upstream: `PersistentVolumeEndpointsTest.ReserveAndSlaveRemoval`.
+#[test]
+fn what_is_reserved_goes_with_its_agent_and_with_no_other() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let (leaves, stays) = (cluster.agent("cpus:4;mem:64").await, cluster.agent("cpus:3;mem:64").await);
+        for (agent, cpus) in [(&leaves, 4.0), (&stays, 3.0)] {
+            let all = json!([reserved(scalar("cpus", cpus), "r")]);
+            assert_eq!(cluster.form("/reserve", &agent.id(), "resources", all).await, (202, String::new()));
+        }
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offers = [scheduler.offer().await, scheduler.offer().await];
+        let gone = offers.iter().find(|offer| offer.agent_id.value == leaves.id()).unwrap();
+        leaves.post(UnregisterSlaveMessage { slave_id: leaves.info.id.clone().unwrap() });
+        let rescinded = scheduler.next_of(Type::Rescind).await;
+        assert_eq!(rescinded.rescind.unwrap().offer_id, gone.id);
+        let slaves = cluster.get("/slaves").await;
+        assert_eq!(slaves["slaves"].as_array().unwrap().len(), 1);
+        assert_eq!(slaves["slaves"][0]["id"], stays.id());
+        assert_eq!(cluster.reserved_of("r").await["cpus"], 3.0);
+        let role = cluster.get("/roles").await["roles"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|role| role["name"] == "r")
+            .cloned();
+        assert_eq!(role.unwrap()["reserved"]["cpus"], 3.0);
     });
 }
 

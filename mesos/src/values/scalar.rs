@@ -148,6 +148,7 @@ mod tests {
 
     use super::*;
 
+    /// Upstream: `ReservationTest.ReserveTwiceWithDoubleValue`.
     #[test]
     fn keeps_three_decimals_and_rounds_halves_away_from_zero() {
         assert_eq!(Scalar::from_f64(0.0005).millis(), 1);
