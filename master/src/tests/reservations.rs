@@ -295,7 +295,8 @@ fn what_is_reserved_goes_with_its_agent_and_with_no_other() {
             assert_eq!(cluster.form("/reserve", &agent.id(), "resources", all).await, (202, String::new()));
         }
         let mut scheduler = cluster.subscribe(reserving_info()).await;
-        let offers = [scheduler.offer().await, scheduler.offer().await];
+        let offers = scheduler.next_of(Type::Offers).await.offers.unwrap().offers;
+        assert_eq!(offers.len(), 2);
         let gone = offers.iter().find(|offer| offer.agent_id.value == leaves.id()).unwrap();
         leaves.post(UnregisterSlaveMessage { slave_id: leaves.info.id.clone().unwrap() });
         let rescinded = scheduler.next_of(Type::Rescind).await;
