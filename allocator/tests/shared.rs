@@ -29,7 +29,8 @@ fn a_shared_volume_is_not_offered_to_who_cannot_share_not_even_if_he_made_it() {
     assert_offer(&cluster.only_offer(), "F2", "role1", "agent", &updated.resources);
 }
 
-/// Upstream: `AllocateSharedResources` (with and without quota), `PersistentVolumeTest.SharedPersistentVolumeMultipleIterations`.
+/// Upstream: `AllocateSharedResources` (with and without quota),
+/// `PersistentVolumeTest.SharedPersistentVolumeMultipleIterations`.
 #[test]
 fn a_shared_volume_in_use_is_offered_to_the_next_framework() {
     for with_quota in [false, true] {

@@ -5,7 +5,8 @@ not be.
 
 schemathesis, unmodified from PyPI, makes the requests out of /openapi.json. The status is 1 if a request was not
 answered within TIMEOUT, was answered with a status that the description does not have, with 5xx (but 501, "I do not know
-this call", and 503, "not now"), or with a body that is not the JSON it says it is. A stream that a SUBSCRIBE opens has no end: its beginning is read, and it is closed.
+this call", and 503, "not now"), or with a body that is not the JSON it says it is. A stream that a SUBSCRIBE opens has no
+end: its beginning is read, and it is closed.
 
 A scheduler's call is that of a framework that is subscribed, three times of four: what is behind "Framework cannot be found"
 is asked, too. The status is also 1 if the master took none of these.

@@ -1,8 +1,8 @@
 //! What the documents say is what the code does, as far as a program can tell.
 //!
 //! `docs/flags.md` is made from the declared settings of master and agent, and from what they say of
-//! upstream's other flags, the table in `docs/tls.md` from libprocess's; `UPDATE_DOCS=1 cargo test -p integration --test processes
-//! documentation` writes them anew.
+//! upstream's other flags, the table in `docs/tls.md` from libprocess's;
+//! `UPDATE_DOCS=1 cargo test -p integration --test processes documentation` writes them anew.
 //! Links lead somewhere, source files that are named exist, every actor is in the table of actors, and every
 //! source file says at its top what it is.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]

@@ -1,8 +1,8 @@
 //! Clusters of real processes and real clients, one program: what is tested is linked once.
 //!
 //! One test at a time (`--test-threads 1`): each starts processes of its own, and ends them.
-//! `cargo test -p integration --test processes volumes:: -- --test-threads 1` runs those of one file, which says at its top what
-//! it is about.
+//! `cargo test -p integration --test processes volumes:: -- --test-threads 1` runs those of one file, which says at its top
+//! what it is about.
 
 mod agent_ends;
 mod chaos;

@@ -1,7 +1,7 @@
 //! RE2's dialect of regular expressions, for the `regex` crates.
 //!
-//! What means something else there is written otherwise, and what RE2 does not know is refused: a pattern never
-//! means one thing to upstream and another one here. The syntax is that of RE2's `doc/syntax.txt`.
+//! What is known to mean something else there is written otherwise, and what RE2 does not know is refused, so that a
+//! pattern does not mean one thing to upstream and another one here. The syntax is that of RE2's `doc/syntax.txt`.
 
 use regex_syntax::ast::{self, AssertionKind, Ast, ClassPerlKind, ClassSetItem, Flag, FlagsItemKind, Span};
 use regex_syntax::ast::{GroupKind, HexLiteralKind, Literal, LiteralKind};
