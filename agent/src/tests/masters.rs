@@ -107,6 +107,35 @@ fn another_masters_pings_are_answered_and_change_nothing() {
     });
 }
 
+/// The master admitted it, and launched a task on it, while it knew of no leader.
+#[test]
+fn an_agent_that_may_have_missed_an_answer_reports_what_it_runs() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::new(directory.path()).await;
+        *world.admits.lock() = false;
+        world.pass(Duration::from_secs(1)).await;
+        assert!(matches!(world.hears()[..], [Heard::Register(_)]), "{:?}", world.hears());
+        detect(&world, None).await;
+        world.master_says(registered()).await;
+        world.run(&framework(false), task("missed", "e")).await;
+        assert!(world.containers.lock().launched.is_empty());
+
+        world.forget();
+        *world.admits.lock() = true;
+        detect(&world, Some("master@127.0.0.1:5051")).await;
+        world.pass(Duration::from_secs(1)).await;
+        let heard = world.hears();
+        let [Heard::Register(_), Heard::Reregister(report), Heard::Resources(_)] = &heard[..] else {
+            panic!("{heard:?}");
+        };
+        assert_eq!(report.slave.id.as_ref().unwrap().value, AGENT);
+        assert!(report.tasks.is_empty());
+        world.run(&framework(false), task("t", "e")).await;
+        assert_eq!(world.containers.lock().launched.len(), 1);
+    });
+}
+
 /// Upstream: `SlaveReregisterOnZKExpiration`, `MasterZooKeeperTest.LostZooKeeperCluster`.
 #[test]
 fn an_agent_registers_again_also_when_the_same_master_is_detected_anew() {

@@ -310,7 +310,11 @@ fn a_disconnected_agent_keeps_its_id() {
         assert_eq!(world.metric("slave/registered"), 0.0);
         let Heard::Unregister(message) = world.hears().remove(0) else { panic!("{:?}", world.hears()) };
         assert_eq!(message.slave_id.value, "M-S1");
+        // Nor does a repeated answer to that message say that the master knows what runs here.
         world.master_says(registered()).await;
+        assert_eq!(world.metric("slave/registered"), 0.0);
+        let slave_id = mesos::v1::AgentId { value: AGENT.into() };
+        world.master_says(internal::SlaveReregisteredMessage { slave_id, ..Default::default() }).await;
         world.pass(Duration::from_millis(100)).await;
         assert_eq!(world.metric("slave/registered"), 1.0);
         world.run(&framework(false), task("t", "e")).await;

@@ -312,6 +312,19 @@ impl Ask {
         Ask::call(json!({ "type": call, call.to_lowercase(): part }))
     }
 
+    /// For a reservation in the place of another one.
+    pub fn rename(agent: &v1::AgentId, from: &v1::Resource, to: &v1::Resource, is_call: bool) -> Ask {
+        let (source, resources) = (json!([dialect::to_value(from)]), json!([dialect::to_value(to)]));
+        if !is_call {
+            let (source, resources) = (source.to_string(), resources.to_string());
+            let form = [("slaveId", &*agent.value), ("source", &source), ("resources", &resources)];
+            return Ask::form("/master/reserve", &form);
+        }
+        Ask::call(json!({ "type": "RESERVE_RESOURCES", "reserve_resources": {
+            "agent_id": { "value": agent.value }, "source": source, "resources": resources
+        } }))
+    }
+
     /// For a volume that has this more, or so much less.
     pub fn resize(agent: &v1::AgentId, volume: &v1::Resource, addition: Option<&v1::Resource>) -> Ask {
         let (agent, volume) = (json!({ "value": agent.value }), dialect::to_value(volume));

@@ -151,6 +151,9 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
             cluster.ledger.asks_for_end_of(name);
             (Conversion::Destroy, thing.agent.clone(), thing.resource.clone())
         }
+        Some((name, thing)) if random.random_range(0..4) == 0 => {
+            return rename(cluster, node, random, name, thing).await;
+        }
         Some((name, thing)) if random.random() => {
             cluster.ledger.asks_for_end_of(name);
             (Conversion::Unreserve, thing.agent.clone(), thing.resource.clone())
@@ -179,6 +182,21 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
         Some(202) => "conversions by the operator",
         _ => "conversions that the operator may not have made",
+    });
+}
+
+/// Gives a reservation another name.
+async fn rename(cluster: &Cluster, node: &Node, random: &mut SmallRng, name: &str, thing: &Thing) {
+    let role = thing.resource.reservations.last().map(|reservation| reservation.role()).unwrap_or_default();
+    let new = format!("rop.{}", random.random_range(0..1_000_000));
+    let renamed = reserving::reserved(&thing.resource, role, &new);
+    cluster.ledger.asks_for_end_of(name);
+    cluster.ledger.asks_for(&new, &renamed, &thing.host, &thing.agent);
+    let ask = Ask::rename(&thing.agent, &thing.resource, &renamed, random.random());
+    let answer = send(cluster, node, &ask).await;
+    cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
+        Some(202) => "reservations changed by the operator",
+        _ => "reservations that the operator may not have changed",
     });
 }
 

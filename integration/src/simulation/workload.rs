@@ -24,9 +24,9 @@ use super::plan::Size;
 use super::reserving::Reserving;
 use super::truth::Truth;
 
-/// What a task uses, and its executor where it has one.
+/// What a task uses, and its executor where it has one. (That of a group must have some disk.)
 const TASK: &str = "cpus:0.25;mem:64";
-const EXECUTOR: &str = "cpus:0.1;mem:32";
+const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
 /// How often a scheduler looks whether a task is due.
 const TICK: Duration = Duration::from_secs(5);
 /// How often it asks for the states of its tasks.
@@ -84,6 +84,8 @@ pub struct Style {
     pub gpus: bool,
     /// It is offered agents in other regions.
     pub region_aware: bool,
+    /// Tasks of one executor do not share its control groups, and are launched as groups only.
+    pub isolates: bool,
 }
 
 impl Style {
@@ -101,6 +103,7 @@ impl Style {
             demands: number % 5 == 3,
             gpus: number.is_multiple_of(3),
             region_aware: number % 5 < 2,
+            isolates: number % 5 == 2,
         }
     }
 }
@@ -339,6 +342,8 @@ impl Workload {
         let label = |key: &str, value: String| v1::Label { key: key.to_owned(), value: Some(value) };
         let command = v1::CommandInfo { value: Some("pretend".to_owned()), ..Default::default() };
         let shared = v1::ExecutorInfo {
+            // A group's has to say it.
+            r#type: Some(v1::executor_info::Type::Custom.into()),
             executor_id: self.executor_of(&wish.id),
             framework_id: framework.map(FrameworkId::to_proto),
             command: Some(command.clone()),
@@ -361,6 +366,7 @@ impl Workload {
             ])),
             check: wish.checked.then(|| Box::new(check())),
             health_check: wish.checked.then(|| Box::new(health_check())),
+            container: self.style.isolates.then(|| Box::new(container_of_its_own())),
             discovery: Some(Box::new(v1::DiscoveryInfo {
                 visibility: v1::discovery_info::Visibility::Cluster.into(),
                 name: Some(wish.id.clone()),
@@ -372,7 +378,8 @@ impl Workload {
 
     /// Tasks that share an executor are launched as a group now and then.
     fn launch(&mut self, tasks: Vec<v1::TaskInfo>) -> Option<Operation> {
-        match tasks.first()?.executor.clone().filter(|_| tasks.len() > 1 && self.random.random()) {
+        let grouped = self.style.isolates || (tasks.len() > 1 && self.random.random());
+        match tasks.first()?.executor.clone().filter(|_| grouped) {
             Some(executor) => {
                 self.truth.count("task groups");
                 Some(launch_group(executor, tasks))
@@ -448,6 +455,16 @@ impl Workload {
 /// Whether an operation was refused because no resource provider could do it.
 fn is_without_provider(status: &v1::OperationStatus) -> bool {
     status.state() == OperationState::OperationError && status.message().contains("resource provider")
+}
+
+/// A container with control groups of its own.
+fn container_of_its_own() -> v1::ContainerInfo {
+    let linux_info = v1::LinuxInfo { share_cgroups: Some(false), ..Default::default() };
+    v1::ContainerInfo {
+        r#type: v1::container_info::Type::Mesos.into(),
+        linux_info: Some(linux_info),
+        ..Default::default()
+    }
 }
 
 fn check() -> v1::CheckInfo {
