@@ -70,7 +70,7 @@ const STEPS: [&str; 7] = [
 /// How long each step takes, in seconds; the comparator's first.
 async fn round(agents: usize) -> [f64; 8] {
     let directory = directory();
-    let node = Node::builder().offline().start().await.expect("it needs no port");
+    let node = node().await;
     let floor = floor(&node, agents).await;
     let infos: Vec<_> = (0..agents).map(info).collect();
     let mut shuffled = infos.clone();
@@ -110,7 +110,7 @@ async fn round(agents: usize) -> [f64; 8] {
 
 /// The medians of single admissions into a small and into a large registry, in turns, in seconds.
 async fn single() -> (f64, f64) {
-    let node = Node::builder().offline().start().await.expect("it needs no port");
+    let node = node().await;
     let (small, large) = (directory(), directory());
     let few = registrar(&node, small.path());
     let many = registrar(&node, large.path());
@@ -181,6 +181,12 @@ fn info(number: usize) -> v1::AgentInfo {
         attributes: attributes.to_protos(),
         ..Default::default()
     }
+}
+
+/// With threads, as a master has: one without a socket would keep to one, and the registrar wait for the disk in the place
+/// of gathering the next batch.
+async fn node() -> Node {
+    Node::builder().bind(([127, 0, 0, 1], 0).into()).start().await.expect("a port is free")
 }
 
 /// On a disk: the temporary folder may be in memory.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::framework::Executor;
 use super::persistent::{Map, Ordered, map, ordered};
-use super::task::fit;
+use super::fit;
 use crate::registrar::Maintenance;
 
 /// A registered agent.

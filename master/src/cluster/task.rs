@@ -8,6 +8,8 @@ use mesos::tasks::{is_terminal, new_task};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, ExecutorId, FrameworkId, ResourceError, Resources, TaskId};
 
+use super::fit;
+
 /// A task that was sent to an agent.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -42,16 +44,6 @@ pub struct Change {
 /// Whether a task in this state holds no resources in the master's books.
 pub fn is_released(state: TaskState) -> bool {
     is_terminal(state) || state == TaskState::TaskUnreachable
-}
-
-/// Gives back the room that a list made when it grew, and that nothing fills. Its entries move: to shrink a list where it is
-/// frees nothing in some allocators, mimalloc among them.
-pub(super) fn fit<T>(list: &mut Vec<T>) {
-    if list.len() < list.capacity() {
-        let mut fitting = Vec::with_capacity(list.len());
-        fitting.append(list);
-        *list = fitting;
-    }
 }
 
 impl Task {
