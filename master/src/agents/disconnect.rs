@@ -60,6 +60,8 @@ fn lose(
         updates::forward(master, framework, lost, ctx);
     }
     for executor in executors {
-        updates::remove_executor(master, framework, agent, &executor);
+        if let Some(freed) = master.cluster.give_executor_up(framework, agent, &executor) {
+            master.allocation.recover_used(freed);
+        }
     }
 }

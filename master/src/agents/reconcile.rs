@@ -3,9 +3,9 @@
 //!
 //! Tasks that only the master knows may have been lost on their way, or may be on it still: the agent
 //! is asked, and answers with status updates. Executors that only the master knows are gone, and
-//! are taken back if a later report has them. Tasks that were to be killed, and are alive, are killed again. What else only
-//! the agent knows was given up when its connection broke, and its framework was told so: it is ended. (Upstream takes for
-//! granted that there is no such thing.)
+//! are taken back if a later report has them. Tasks that were to be killed, and are alive, are killed again. Tasks that only
+//! the agent knows, and executors that were given up when its connection broke, are ended: their framework was told so.
+//! (Upstream takes for granted that there is no such thing.)
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -127,26 +127,19 @@ fn remove_lost_executors(master: &mut Master, agent: &AgentId, executors: &[v1::
 }
 
 /// An executor that the master does not know was taken for lost: a report that came late, and was made before the executor
-/// was launched, did not have it. It has been running all the while. (Upstream does not count it from then on.) Where the
-/// framework does not checkpoint, the master may have given it up, too (see [`end_unwanted`]); then its tasks were given up
-/// with it, and none of them is in the books. One that has no task at that moment cannot be told from those.
+/// was launched, did not have it. It has been running all the while. (Upstream does not count it from then on.)
 fn take_executors_back(
     master: &mut Master,
     agent: &AgentId,
     executors: &[v1::ExecutorInfo],
     ctx: &mut Context<Master>,
 ) {
+    master.cluster.forget_given_up(agent, &keys_of(executors));
     let Some(state) = master.cluster.agent(agent) else { return };
     let is_missing = |info: &&v1::ExecutorInfo| {
-        key_of(info).is_some_and(|(framework, executor)| {
-            let has_task = || {
-                let tasks = state.tasks.keys().filter(|(of, _)| *of == framework);
-                let mut tasks = tasks.filter_map(|(of, id)| master.cluster.task(of, id.as_str()));
-                tasks.any(|task| task.executor().as_ref() == Some(&executor))
-            };
-            let known = master.cluster.framework(&framework);
-            known.is_some_and(|it| it.is_checkpointing() || has_task())
-                && !state.has_executor(&framework, &executor)
+        key_of(info).is_some_and(|key| {
+            let is_known = master.cluster.framework(&key.0).is_some();
+            is_known && !state.executors.contains_key(&key) && !state.given_up.contains_key(&key)
         })
     };
     let missing: Vec<_> = executors.iter().filter(is_missing).cloned().collect();

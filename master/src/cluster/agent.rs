@@ -10,9 +10,9 @@ use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resources, TaskId, v1};
 use uuid::Uuid;
 
+use super::fit;
 use super::framework::Executor;
 use super::persistent::{Map, Ordered, map, ordered};
-use super::fit;
 use crate::registrar::Maintenance;
 
 /// A registered agent.
@@ -48,6 +48,8 @@ pub struct Agent {
     pub killed_tasks: Arc<BTreeSet<(FrameworkId, TaskId)>>,
     /// The frameworks' own executors on it.
     pub executors: Ordered<(FrameworkId, ExecutorId), Arc<Executor>>,
+    /// Executors that were given up when its connection broke, until it re-registers without them: they are to end.
+    pub given_up: Ordered<(FrameworkId, ExecutorId), ()>,
     /// Operations on its resources that are under way, or over and not acknowledged.
     pub operations: Ordered<Uuid, Arc<v1::Operation>>,
     /// Outstanding offers of its resources.
@@ -117,6 +119,7 @@ impl Agent {
             tasks: map(),
             killed_tasks: Arc::default(),
             executors: ordered(),
+            given_up: ordered(),
             operations: ordered(),
             offers: ordered(),
             used: ordered(),

@@ -108,7 +108,9 @@ fn enter_executor(framework: &mut Framework, agent: &mut Agent, tally: &Tally, e
     let id = ExecutorId::from(&executor.info.executor_id);
     use_resources(framework, agent, tally, &executor.resources);
     let executor = Arc::new(executor);
-    agent.executors.insert_mut((framework.id.clone(), id.clone()), executor.clone());
+    let key = (framework.id.clone(), id.clone());
+    agent.given_up.remove_mut(&key);
+    agent.executors.insert_mut(key, executor.clone());
     framework.executors.insert_mut((agent.id.clone(), id), executor);
 }
 

@@ -506,6 +506,27 @@ impl Cluster {
         }
     }
 
+    /// Removes an executor whose agent's connection broke. It may run there still, and is to end when the agent is back.
+    pub fn give_executor_up(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &AgentId,
+        executor: &ExecutorId,
+    ) -> Option<Freed> {
+        let freed = self.remove_executor(framework, agent, executor)?;
+        self.agent_mut(agent)?.given_up.insert_mut((framework.clone(), executor.clone()), ());
+        Some(freed)
+    }
+
+    /// Forgets the executors that were given up, and are none of these, which the agent has.
+    pub fn forget_given_up(&mut self, agent: &AgentId, alive: &[(FrameworkId, ExecutorId)]) {
+        let Some(agent) = self.agent_mut(agent) else { return };
+        let over: Vec<_> = agent.given_up.keys().filter(|key| !alive.contains(key)).cloned().collect();
+        for key in over {
+            agent.given_up.remove_mut(&key);
+        }
+    }
+
     /// Removes a framework's own executor and frees what it used.
     pub fn remove_executor(
         &mut self,

@@ -6,7 +6,7 @@
 
 use mesos::tasks::{is_terminal, new_task};
 use mesos::v1::{self, TaskState};
-use mesos::{AgentId, ExecutorId, FrameworkId, ResourceError, Resources, TaskId};
+use mesos::{AgentId, FrameworkId, ResourceError, Resources, TaskId};
 
 use super::fit;
 
@@ -89,11 +89,6 @@ impl Task {
             Some(_) => self.proto.status_update_state(),
             None => self.proto.state(),
         }
-    }
-
-    /// Its executor, unless it is a command task.
-    pub fn executor(&self) -> Option<ExecutorId> {
-        self.proto.executor_id.as_ref().map(ExecutorId::from)
     }
 
     /// Whether its resources count as used.

@@ -336,6 +336,58 @@ fn an_executor_that_a_late_report_lacks_is_taken_back_with_the_next() {
     });
 }
 
+/// It has no task at that moment, and its framework does not checkpoint: it could be one that was given up.
+#[test]
+fn an_idle_executor_that_a_late_report_lacks_is_taken_back_and_one_that_was_given_up_is_ended() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut plain = info();
+        plain["checkpoint"] = json!(false);
+        let mut scheduler = cluster.subscribe(plain).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("t", &agent, "e", 1.0)])).await;
+        let launched = agent.launched().await.remove(0);
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        let finished = scheduler.status().await;
+        scheduler.acknowledge(&finished).await;
+        agent.taken().await;
+        let used = async || cluster.get("/state").await["slaves"][0]["used_resources"]["cpus"].clone();
+        assert_eq!(used().await, 0.5);
+
+        let framework = v1::FrameworkInfo { checkpoint: Some(false), ..framework_info(&scheduler.id) };
+        let framework_id = framework.id.clone();
+        let executor = v1::ExecutorInfo { framework_id, ..launched.task.executor.unwrap() };
+        agent.reregister_with(Vec::new(), vec![framework.clone()], Vec::new());
+        agent.taken().await;
+        assert_eq!(used().await, 0.0);
+        let report = |agent: &Agent| {
+            agent.reregister_with(Vec::new(), vec![framework.clone()], vec![executor.clone()]);
+        };
+        report(&agent);
+        let got = agent.taken().await;
+        assert!(matches!(got.as_slice(), [Got::Reregistered(_), Got::UpdateFramework(_)]), "{got:?}");
+        assert_eq!(used().await, 0.5);
+
+        agent.die().await;
+        assert_eq!(used().await, 0.0);
+        agent.revive();
+        // As often as it is reported, while it ends.
+        for _ in 0..2 {
+            report(&agent);
+            let got = agent.taken().await;
+            let ends = |got: &Got| matches!(got, Got::ShutdownExecutor(it) if it.executor_id.as_ref().unwrap().value == "e");
+            assert_eq!(got.iter().filter(|got| ends(got)).count(), 1, "{got:?}");
+            assert_eq!(used().await, 0.0);
+        }
+        // Once it is over, there may be another one of its id.
+        agent.reregister_with(Vec::new(), vec![framework.clone()], Vec::new());
+        report(&agent);
+        assert!(agent.taken().await.iter().all(|got| !matches!(got, Got::ShutdownExecutor(_))));
+        assert_eq!(used().await, 0.5);
+    });
+}
+
 /// Its agent has said before that it runs; the registry is still being written for that.
 #[test]
 fn an_executor_that_ends_while_its_agent_returns_does_not_come_back() {
