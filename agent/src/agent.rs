@@ -274,9 +274,9 @@ impl Process for Agent {
     }
 
     fn exited(&mut self, pid: &Pid, _: &mut Context<Self>) {
-        // Only a log: a master that is gone is followed by another, or pings run out (upstream).
         if self.master() == Some(pid) {
-            tracing::warn!(%pid, "the master has disconnected; waiting for a new one");
+            tracing::warn!(%pid, "the master has disconnected; waiting for a new one, or for its ping");
+            self.registration.connection_broke();
         }
     }
 }

@@ -15,7 +15,7 @@ use libprocess::{Context, Handle, Pid};
 use mesos::internal::DrainSlaveMessage;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{DrainConfig, KillPolicy, TaskState};
-use mesos::{ExecutorId, FrameworkId, TaskId, v1};
+use mesos::{FrameworkId, TaskId, v1};
 
 use crate::agent::{Agent, Phase};
 use crate::executors::executor::{Framework, FrameworkPhase};
@@ -95,28 +95,6 @@ impl Agent {
     pub(crate) fn drain_again(&mut self, ctx: &mut Context<Self>) {
         if let Some(draining) = self.draining {
             self.drain(draining.config, ctx);
-        }
-    }
-
-    /// An executor has subscribed again: it may not have heard what it was told when its connection broke. (Upstream leaves
-    /// it at that.)
-    pub(crate) fn drain_executor(
-        &mut self,
-        framework_id: &FrameworkId,
-        executor_id: &ExecutorId,
-        ctx: &mut Context<Self>,
-    ) {
-        // Before this process has begun to drain, the executor has its time to come back.
-        let Some(draining) = self.draining.filter(|draining| draining.since.is_some()) else { return };
-        let Some(executor) = self.executor(framework_id, executor_id) else { return };
-        let tasks: Vec<_> = executor
-            .tasks
-            .launched()
-            .map(|(_, task)| (TaskId::from(&task.task_id), task.kill_policy))
-            .collect();
-        for (task, policy) in tasks {
-            let policy = bounded(draining.config.max_grace_period, policy);
-            self.kill_task(framework_id, &task, policy, ctx);
         }
     }
 

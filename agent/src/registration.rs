@@ -6,7 +6,6 @@
 //!              --SlaveRegistered / SlaveReregistered--> Running
 //! Running --ping says "disconnected", or no ping for total_ping_timeout--> as if the leader were new
 //! Running --SlaveReregistered, which answers an older report--> ReregisterSlave after a random pause
-//! an answer to RegisterSlave that may be the second--> ReregisterSlave, as who missed the first may have missed launches
 //! ```
 //!
 //! Upstream: `Slave::detected`, `registered`, `reregistered`, `doReliableRegistration`, `ping` in
@@ -91,8 +90,8 @@ pub struct Registration {
     attempt: Option<Timer>,
     /// It was asked since it was detected: what it says before that answers a message of an earlier leadership.
     asked: bool,
-    /// It was asked before that, too, and may have answered an agent that no longer listened.
-    asked_before: bool,
+    /// The connection to it broke since: what was said last may have been lost with it, and is not all repeated.
+    broken: bool,
     /// When a master was asked last, since the node started.
     asked_at: Duration,
     ping: Option<Timer>,
@@ -100,6 +99,12 @@ pub struct Registration {
 }
 
 impl Registration {
+    /// The connection to the master broke. A master that goes on pings, and is told then what there is; one that is gone is
+    /// followed by another.
+    pub(crate) fn connection_broke(&mut self) {
+        self.broken = true;
+    }
+
     /// Follows nobody yet.
     pub(crate) fn new(factor: Duration) -> Registration {
         Registration {
@@ -108,7 +113,7 @@ impl Registration {
             backoff: Backoff::new(factor),
             attempt: None,
             asked: false,
-            asked_before: false,
+            broken: false,
             asked_at: Duration::ZERO,
             ping: None,
             ping_timeout: PING_TIMEOUT,
@@ -151,12 +156,18 @@ impl Agent {
         self.detected(leader, ctx);
     }
 
-    /// The master has answered a report that was given before the agent was registered: one of its own repetitions, or
-    /// one that a broken network kept. It has compared its books with that, so that they lack what was reserved, made and
-    /// launched since. It is told again. (Upstream leaves it at a warning.)
+    /// The master's books are not what is here, and nothing else would mend them. It is told again. (Upstream leaves it at a
+    /// warning.)
+    ///
+    /// - It has answered a report that was given before the agent was registered: one of its own repetitions, or one that a
+    ///   broken network kept. It has compared its books with that, so that they lack what was reserved, made and launched
+    ///   since.
+    /// - The connection to it broke, and what was said last may be lost: that an executor has ended, and which operations
+    ///   there are, is said once.
+    /// - It has applied an operation to the agent's resources as they were before.
     ///
     /// The pauses grow on: where answers take longer than a pause, each report would be sent twice for ever.
-    fn report_again(&mut self, ctx: &mut Context<Self>) {
+    pub(crate) fn report_again(&mut self, ctx: &mut Context<Self>) {
         self.disconnect(ctx);
         let window = self.registration.backoff.next();
         self.attempt_within(window, ctx);
@@ -173,7 +184,7 @@ impl Agent {
         if let Some(ping) = self.registration.ping.take() {
             ctx.cancel(ping);
         }
-        self.registration.asked_before |= std::mem::take(&mut self.registration.asked);
+        self.registration.asked = false;
     }
 
     fn detected(&mut self, leader: Option<v1::MasterInfo>, ctx: &mut Context<Self>) {
@@ -283,7 +294,7 @@ impl Agent {
 
     /// What the master may not know yet of this agent's resources. It is sent after every
     /// (re-)registration, as every agent that can have resource providers does.
-    fn send_resource_update(&mut self, id: &AgentId, ctx: &mut Context<Self>) {
+    pub(crate) fn send_resource_update(&mut self, id: &AgentId, ctx: &mut Context<Self>) {
         let Some(master) = self.master() else { return };
         ctx.post(
             master,
@@ -395,6 +406,7 @@ impl Handle<Register> for Agent {
             ctx.post(&master, self.reregistration_message());
         }
         self.registration.asked = true;
+        self.registration.broken = false;
         self.registration.asked_at = ctx.node().elapsed();
         let window = self.registration.backoff.next();
         self.attempt_within(window, ctx);
@@ -403,20 +415,23 @@ impl Handle<Register> for Agent {
 
 impl Handle<internal::SlaveRegisteredMessage> for Agent {
     fn handle(&mut self, message: internal::SlaveRegisteredMessage, from: &Pid, ctx: &mut Context<Self>) {
-        if !self.is_from_master(from, "registered") || !self.has_asked(from) {
+        if !self.is_from_master(from, "registered") {
+            return;
+        }
+        let id = AgentId::from(message.slave_id);
+        // A registration that came late, after the master had forgotten the agent that it admitted for the one before. What
+        // runs here, runs under that agent's id, and there is no other one. (Upstream takes the new id.)
+        if self.phase == Phase::Disconnected && self.id.as_ref().is_some_and(|known| *known != id) {
+            let known = self.agent_id();
+            tracing::warn!(master = %from, agent_id = %known, other_id = %id, "refusing a second id");
+            ctx.post(from, internal::UnregisterSlaveMessage { slave_id: id.to_proto() });
+            return;
+        }
+        if !self.has_asked(from) {
             return;
         }
         self.take_ping_timeout(message.connection.as_ref());
-        let id = AgentId::from(message.slave_id);
         match self.phase {
-            // A registration that came late, after the master had forgotten the agent that it admitted for the one before.
-            // What runs here, runs under that agent's id, and there is no other one. (Upstream takes the new id.)
-            Phase::Disconnected if self.id.as_ref().is_some_and(|known| *known != id) => {
-                let known = self.agent_id();
-                tracing::warn!(master = %from, agent_id = %known, other_id = %id, "refusing a second id");
-                ctx.post(from, internal::UnregisterSlaveMessage { slave_id: id.to_proto() });
-                return;
-            }
             Phase::Disconnected if self.id.is_some() => {
                 tracing::warn!(master = %from, "ignoring a registration: the agent re-registers");
                 return;
@@ -427,13 +442,6 @@ impl Handle<internal::SlaveRegisteredMessage> for Agent {
                 self.id = Some(id.clone());
                 if let Err(error) = self.checkpoint_info(&id) {
                     self.fail(error.to_string(), ctx);
-                    return;
-                }
-                // An agent that is admitted is sent tasks. Those that came while it did not listen were ignored, and the
-                // master believes in them until it is told (found by simulation; upstream's stay in staging for ever).
-                if self.registration.asked_before {
-                    self.cancel_attempt(ctx);
-                    self.attempt_within(Duration::ZERO, ctx);
                     return;
                 }
                 self.connected(ctx);
@@ -508,6 +516,10 @@ impl Handle<internal::PingSlaveMessage> for Agent {
             return;
         }
         match self.phase {
+            Phase::Running if self.registration.broken => {
+                tracing::info!("the connection to the master was broken; registering again");
+                self.report_again(ctx);
+            }
             Phase::Running => {
                 // Whatever was on its way when it registered has arrived by now.
                 self.registration.backoff.restart();

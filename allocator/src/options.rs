@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mesos::ResourceQuantities;
+use mesos::text::tokenize;
 
 use crate::core::OfferConstraintsFilter;
 
@@ -80,7 +81,7 @@ impl Default for Options {
 
 impl Options {
     /// Reads the value of `--min_allocatable_resources`: quantities separated by `|`, of which an offer
-    /// must reach one; empty for no minimum.
+    /// must reach one; empty for no minimum. Empty parts are passed over, as upstream does.
     ///
     /// # Errors
     /// The first part that is not a list of quantities, with the reason.
@@ -88,7 +89,7 @@ impl Options {
         if text.trim().is_empty() {
             return Ok(Vec::new());
         }
-        text.split('|')
+        tokenize(text, "|")
             .map(|part| {
                 ResourceQuantities::parse(part).map_err(|error| {
                     format!("'{part}' is not a list of quantities like 'cpus:0.01;mem:32': {error}")
@@ -109,5 +110,16 @@ mod tests {
         assert_eq!(parsed, Options::default().min_allocatable_resources);
         assert!(Options::parse_min_allocatable_resources("").unwrap().is_empty());
         assert!(Options::parse_min_allocatable_resources("cpus:x").unwrap_err().contains("'cpus:x'"));
+    }
+
+    #[test]
+    fn a_stray_separator_is_no_minimum_of_nothing() {
+        for stray in ["cpus:0.01|mem:32|", "|cpus:0.01|mem:32", "cpus:0.01||mem:32"] {
+            assert_eq!(
+                Options::parse_min_allocatable_resources(stray).unwrap(),
+                Options::default().min_allocatable_resources,
+                "{stray}"
+            );
+        }
     }
 }

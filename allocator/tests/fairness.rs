@@ -61,6 +61,7 @@ fn each_agent_goes_to_the_lowest_share(cluster: &mut Cluster, first_agent: &str)
 }
 
 /// Upstream: `UnreservedDRF`.
+/// Upstream, too: `MasterAllocatorTest.SingleFramework`.
 #[test]
 fn each_new_agent_goes_to_the_lowest_role_and_in_it_to_the_lowest_framework() {
     each_agent_goes_to_the_lowest_share(&mut Cluster::new(), "cpus:2;mem:1024");

@@ -342,3 +342,48 @@ fn minimums_name_only_so_many_resources_and_what_no_agent_has_is_never_reached()
     cluster.framework_of("F", &info);
     assert!(cluster.tick().is_empty());
 }
+
+/// Upstream: `MasterAllocatorTest.OutOfOrderDispatch`.
+#[test]
+fn what_comes_back_of_a_removed_framework_was_free_already() {
+    let mut cluster = Cluster::new();
+    cluster.agent("agent", "cpus:2;mem:1024");
+    cluster.framework("F1", &["role"]);
+    let offer = cluster.run().remove(0);
+    let (f1, agent) = (framework_id("F1"), agent_id("agent"));
+    let part = offer.resources.allocated_to("role");
+    cluster.core.deactivate_framework(&f1).unwrap();
+    cluster.core.remove_framework(&f1).unwrap();
+    let unknown = Err(EventError::UnknownFramework(f1.clone()));
+    assert_eq!(cluster.core.recover_resources(&f1, &agent, &part, None, false, cluster.now), unknown);
+    cluster.framework("F2", &["role"]);
+    assert_eq!(told(&cluster.run()), ["F2/role@agent: cpus:2; mem:1024"]);
+    // Not even when it has been given to another one meanwhile.
+    assert_eq!(cluster.core.recover_resources(&f1, &agent, &part, None, false, cluster.now), unknown);
+    assert!(cluster.core.balances());
+    cluster.nothing_at_tick();
+}
+
+/// Upstream: `MinAllocatableResources`.
+#[test]
+fn an_offer_reaches_one_of_the_masters_minimums_in_all_that_it_names() {
+    let flag = "cpus:1;mem:100|disk:100|cpus:1;ports:10";
+    let min_allocatable_resources = Options::parse_min_allocatable_resources(flag).unwrap();
+    let mut cluster = Cluster::with(Options { min_allocatable_resources, ..Default::default() });
+    for (agent, total) in [
+        ("too little 1", "cpus:1;mem:10;disk:10;ports:[1-5]"),
+        ("too little 2", "cpus:0.5;mem:100;disk:10;ports:[6-10]"),
+        ("too little 3", "cpus:0.5;mem:200;disk:10;ports:[11-15]"),
+        ("too little 4", "cpus:0.5;mem:10;disk:50;ports:[16-20]"),
+        ("cpus and memory", "cpus:1;mem:100;disk:0;ports:[1-5]"),
+        ("disk", "cpus:0.5;mem:10;disk:100;ports:[1-5]"),
+        ("more", "cpus:1;mem:100;disk:50"),
+        ("ports", "cpus:1;mem:10;disk:10;ports:[1-10]"),
+    ] {
+        cluster.agent(agent, total);
+    }
+    cluster.framework("F", &["role"]);
+    let mut offered: Vec<String> = cluster.run().into_iter().map(|offer| offer.agent).collect();
+    offered.sort();
+    assert_eq!(offered, ["cpus and memory", "disk", "more", "ports"]);
+}

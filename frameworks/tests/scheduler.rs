@@ -91,7 +91,9 @@ enum Seen {
     Subscribed(String),
     Offers(Vec<String>),
     Update(String),
-    Message(Vec<u8>),
+    Rescinded(String),
+    Message(event::Message),
+    Failed(event::Failure),
     Error(String),
     Disconnected,
 }
@@ -117,7 +119,13 @@ impl Scheduler for Probe {
         self.see(Seen::Update(status.task_id.value));
     }
     fn message(&mut self, _: &mut Driver<Self>, message: event::Message) {
-        self.see(Seen::Message(message.data));
+        self.see(Seen::Message(message));
+    }
+    fn rescind(&mut self, _: &mut Driver<Self>, offer: v1::OfferId) {
+        self.see(Seen::Rescinded(offer.value));
+    }
+    fn failure(&mut self, _: &mut Driver<Self>, failure: event::Failure) {
+        self.see(Seen::Failed(failure));
     }
     fn error(&mut self, _: &mut Driver<Self>, message: &str) {
         self.see(Seen::Error(message.into()));
@@ -209,6 +217,7 @@ fn update(uuid: Option<Vec<u8>>) -> Event {
     Event { update: Some(event::Update { status }), ..of(event::Type::Update) }
 }
 
+/// Upstream: `SchedulerDriverEventTest.Subscribed`, `SchedulerDriverEventTest.Offers`.
 #[test]
 fn it_subscribes_and_answers_offers_on_the_same_stream() {
     libprocess::run(async {
@@ -237,21 +246,20 @@ fn it_speaks_json_too() {
 fn events_may_arrive_in_any_pieces() {
     libprocess::run(async {
         let mut world = World::subscribed(|_, _| {}).await;
-        let message = Event {
-            message: Some(event::Message { data: vec![7; 1000], ..Default::default() }),
-            ..of(event::Type::Message)
-        };
+        let sent = event::Message { data: vec![7; 1000], ..Default::default() };
+        let message = Event { message: Some(sent.clone()), ..of(event::Type::Message) };
         let bytes =
             [record(MediaType::Protobuf, &message), record(MediaType::Protobuf, &offers(&["a"]))].concat();
         for piece in bytes.chunks(7) {
             world.send(piece);
         }
-        assert_eq!(world.see().await, Seen::Message(vec![7; 1000]));
+        assert_eq!(world.see().await, Seen::Message(sent));
         assert_eq!(world.see().await, Seen::Offers(vec!["a".into()]));
         world.end().await;
     });
 }
 
+/// Upstream: `SchedulerDriverEventTest.Update`.
 #[test]
 fn updates_are_acknowledged_before_what_the_scheduler_says_then() {
     libprocess::run(async {
@@ -277,6 +285,7 @@ fn explicit_acknowledgements_are_the_schedulers() {
     });
 }
 
+/// Upstream: `SchedulerDriverEventTest.SubscribedDisconnection`.
 #[test]
 fn after_a_broken_stream_it_comes_back_with_its_id() {
     libprocess::run(async {
@@ -351,6 +360,7 @@ fn a_redirection_is_followed() {
 }
 
 /// Upstream: `FaultToleranceTest.SplitBrainMasters`, `MasterTest.MasterLost`, of the driver.
+/// Upstream, too: `SchedulerDriverEventTest.SubscribedMasterFailover`.
 #[test]
 fn what_a_master_says_that_is_detected_no_more_is_not_heard() {
     libprocess::run(async {
@@ -388,6 +398,7 @@ fn a_refusal_ends_it_with_the_reason() {
     });
 }
 
+/// Upstream: `SchedulerDriverEventTest.Error`.
 #[test]
 fn an_error_event_ends_it() {
     libprocess::run(async {
@@ -532,5 +543,45 @@ fn a_dropped_run_tears_down_if_it_is_told_to() {
                 if teardown { &[Type::Subscribe, Type::Teardown] } else { &[Type::Subscribe] };
             assert_eq!(types, expected);
         }
+    });
+}
+
+/// Upstream: `SchedulerDriverEventTest.Rescind`, `SchedulerDriverEventTest.Failure`, `SchedulerDriverEventTest.Message`.
+#[test]
+fn each_event_reaches_its_callback() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        let rescind = event::Rescind { offer_id: v1::OfferId { value: "o".into() } };
+        world.send_event(&Event { rescind: Some(rescind), ..of(event::Type::Rescind) });
+        assert_eq!(world.see().await, Seen::Rescinded("o".into()));
+        let agent_id = v1::AgentId { value: "a".into() };
+        let executor_id = v1::ExecutorId { value: "e".into() };
+        let agent = event::Failure { agent_id: Some(agent_id.clone()), ..Default::default() };
+        let executor =
+            event::Failure { executor_id: Some(executor_id.clone()), status: Some(255), ..agent.clone() };
+        for failure in [executor, agent] {
+            world.send_event(&Event { failure: Some(failure.clone()), ..of(event::Type::Failure) });
+            assert_eq!(world.see().await, Seen::Failed(failure));
+        }
+        let message = event::Message { agent_id, executor_id, data: b"data".to_vec() };
+        world.send_event(&Event { message: Some(message.clone()), ..of(event::Type::Message) });
+        assert_eq!(world.see().await, Seen::Message(message));
+        world.end().await;
+    });
+}
+
+/// Upstream: `SchedulerDriverEventTest.SubscribedSchedulerFailover`.
+#[test]
+fn who_has_an_id_takes_the_framework_over() {
+    libprocess::run(async {
+        let id = v1::FrameworkId { value: "framework".into() };
+        let mut world = World::new(|options, _| options.framework.id = Some(id.clone())).await;
+        let (call, _) = world.call().await;
+        assert_eq!(
+            (call.framework_id, call.subscribe.unwrap().framework_info.id),
+            (Some(id.clone()), Some(id))
+        );
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.end().await;
     });
 }

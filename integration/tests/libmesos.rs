@@ -133,6 +133,7 @@ fn updates_are_repeated_until_the_scheduler_acknowledges_them() {
 }
 
 /// The driver sends what is for an executor directly to its agent, which answers to the driver.
+/// Upstream: `SchedulerDriverEventTest.Offers`.
 #[test]
 fn executors_and_the_driver_talk_to_each_other() {
     libprocess::run(async {
@@ -170,6 +171,7 @@ fn echo_executor() -> std::path::PathBuf {
     integration::binary::workspace().join("integration/libmesos/echo_executor.py")
 }
 
+/// Upstream: `SchedulerDriverEventTest.SubscribedSchedulerFailover`.
 #[test]
 fn a_second_driver_takes_over_and_the_first_one_aborts() {
     libprocess::run(async {
@@ -212,6 +214,7 @@ fn a_second_driver_takes_over_and_the_first_one_aborts() {
 }
 
 /// A driver finds the leader in ZooKeeper; with an address it would not notice that its master is another one.
+/// Upstream: `SchedulerDriverEventTest.SubscribedMasterFailover`.
 #[test]
 fn a_driver_goes_on_with_the_next_leading_master() {
     libprocess::run(async {

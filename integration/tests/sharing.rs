@@ -11,6 +11,7 @@ use serde_json::json;
 const FOREVER: &str = "sleep 1000";
 const AN_HOUR: f64 = 3600.0;
 
+/// Upstream: `ResourceOffersTest.ResourcesGetReofferedWhenUnused`.
 #[test]
 fn what_one_framework_leaves_is_offered_to_the_next() {
     libprocess::run(async {

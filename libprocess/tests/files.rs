@@ -35,6 +35,7 @@ fn attach(virtual_path: &str, path: PathBuf) -> Attach {
     Attach { virtual_path: virtual_path.to_owned(), path }
 }
 
+/// Upstream: `FilesTest.ReadTest`, `FilesTest.BrowseTest`, `FilesTest.DownloadTest`.
 #[test]
 fn a_sandbox_is_shown_as_genuine_mesos_shows_it() {
     with_files("recorded", |node, files, dir| async move {
@@ -86,6 +87,7 @@ fn a_sandbox_is_shown_as_genuine_mesos_shows_it() {
     });
 }
 
+/// Upstream: `FilesTest.DownloadTest`.
 #[test]
 fn downloads_of_any_size_and_range() {
     with_files("download", |node, files, dir| async move {
@@ -116,6 +118,7 @@ fn downloads_of_any_size_and_range() {
     });
 }
 
+/// Upstream: `FilesTest.ReadTest`, `FilesTest.ResolveTest`, `FilesTest.DebugTest`.
 #[test]
 fn refusals_name_the_cause() {
     with_files("refusals", |node, files, dir| async move {
@@ -152,6 +155,7 @@ fn refusals_name_the_cause() {
     });
 }
 
+/// Upstream: `FilesTest.DetachTest`.
 #[test]
 fn operator_calls_read_by_message() {
     with_files("messages", |_, files, dir| async move {
@@ -164,5 +168,54 @@ fn operator_calls_read_by_message() {
         assert_eq!((piece.size, &*piece.data), (5, &b"ell"[..]));
         files.tell(Detach { virtual_path: "/run".to_owned() });
         assert!(files.ask(read).await.unwrap().is_err());
+    });
+}
+
+/// Upstream: `FilesTest.QueryWithEncodedSequence`, `FilesTest.ResolveTest`, `FilesTest.ReadTest`,
+/// `FilesTest.DownloadTest`.
+#[test]
+fn a_path_is_decoded_once_and_need_not_begin_with_a_slash() {
+    with_files("encoded", |node, files, dir| async move {
+        fs::create_dir_all(dir.join("1/2")).unwrap();
+        fs::write(dir.join("1/2/three"), "three").unwrap();
+        // Else there would be nothing outside to break out to.
+        fs::write(dir.join("1/two"), "two").unwrap();
+        fs::write(dir.join("foo%3Abar"), "body").unwrap();
+        fs::write(dir.join("black.gif"), "GIF87a").unwrap();
+        for (virtual_path, real) in
+            [("/", ""), ("one", "1"), ("/one/", "1"), ("two", "1/2"), ("one/two", "1/2")]
+        {
+            files.ask(attach(virtual_path, dir.join(real))).await.unwrap().unwrap();
+        }
+        let get = async |path: &str| {
+            let request = ClientRequest::get(format!("http://{}/files/{path}", node.address()));
+            let response = node.client().send(request).await.unwrap();
+            let media_type = response.header("content-type").unwrap_or_default().to_owned();
+            (response.status.as_u16(), media_type, response.text(1000).await.unwrap())
+        };
+        let json =
+            |data: &str| (200, "application/json".to_owned(), format!(r#"{{"data":"{data}","offset":0}}"#));
+        assert_eq!(get("read?path=/foo%253Abar&offset=0").await, json("body"));
+        assert_eq!(get("read?path=/foo%3Abar&offset=0").await.0, 404);
+        for path in [
+            "one/2/three",
+            "/one/2/three",
+            "two/three",
+            "one/two/three",
+            "%2Fone%2F2%2Fthree",
+            "one%2Ftwo%2Fthree",
+        ] {
+            assert_eq!(get(&format!("read?path={path}&offset=0")).await, json("three"), "{path}");
+        }
+        for path in ["one/2", "one", "one/", "one/two/", "two/../two"] {
+            assert_eq!(get(&format!("read?path={path}")).await.0, 400, "{path}");
+        }
+        assert_eq!(get("browse?path=one%2F").await, get("browse?path=one").await);
+        let refused = get("read?path=none&length=hello").await;
+        assert_eq!(
+            (refused.0, &*refused.2),
+            (400, "Failed to parse length: Failed to convert 'hello' to number.\n")
+        );
+        assert_eq!(get("download?path=/black.gif").await, (200, "image/gif".to_owned(), "GIF87a".to_owned()));
     });
 }

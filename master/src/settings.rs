@@ -737,4 +737,14 @@ mod tests {
             assert!(known(flag), "{flag}");
         }
     }
+
+    /// Upstream: `RoleTest.Parsing`.
+    #[test]
+    fn a_list_of_roles_may_have_empty_places_and_no_bad_role() {
+        let list = RoleList(["abc", "edf", "hgi"].map(str::to_owned).into());
+        for text in ["abc,edf,hgi", "abc,edf,hgi,", ",abc,edf,hgi", "abc,,edf,hgi"] {
+            assert_eq!(RoleList::read(text).as_ref(), Ok(&list), "{text}");
+        }
+        assert!(RoleList::read("foo,.,*").is_err());
+    }
 }

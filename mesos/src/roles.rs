@@ -170,6 +170,7 @@ impl<'de> Deserialize<'de> for Role {
 mod tests {
     use super::*;
 
+    /// Upstream: `RoleTest.Validate`.
     #[test]
     fn ordinary_roles_are_accepted() {
         for role in ["*", "foo", "123", "foo_123", "eng/ads", "a.b", "...", "a-b", "foo/*bar", "..a/b"] {
@@ -177,6 +178,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `RoleTest.Validate`.
     #[test]
     fn malformed_roles_are_refused_with_the_reason() {
         for (role, message) in [
@@ -196,6 +198,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `RoleTest.isStrictSubroleOf`.
     #[test]
     fn a_subrole_is_a_longer_path_not_a_longer_word() {
         assert!(is_strict_subrole_of("foo/bar", "foo"));
@@ -205,6 +208,7 @@ mod tests {
         assert!(!is_strict_subrole_of("foo", "foo/bar"));
     }
 
+    /// Upstream: `RoleTest.Ancestors`.
     #[test]
     fn ancestors_come_nearest_first() {
         assert_eq!(ancestors("a/b/c").collect::<Vec<_>>(), ["a/b", "a"]);

@@ -290,6 +290,7 @@ mod tests {
         serde_json::to_value(view).unwrap()
     }
 
+    /// Upstream: `MasterSlaveReconciliationTest.SlaveReregisterTaskExecutorIds`.
     #[test]
     fn a_task_looks_as_genuine_mesos_shows_it() {
         // From a recorded /tasks of upstream.

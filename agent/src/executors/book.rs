@@ -59,6 +59,8 @@ pub struct TaskBook {
     groups: Vec<Vec<TaskId>>,
     launched: BTreeMap<TaskId, Arc<v1::Task>>,
     terminated: BTreeMap<TaskId, Arc<v1::Task>>,
+    /// Launched tasks that are to be killed, and how.
+    killed: BTreeMap<TaskId, Option<v1::KillPolicy>>,
     completed: VecDeque<Arc<v1::Task>>,
     /// Hashes of the ids of all that were completed.
     ended: HashSet<u64, FixedState>,
@@ -218,6 +220,7 @@ impl TaskBook {
         let Some(task) = self.launched.get_mut(id) else { return Err(UpdateRefused::Unknown) };
         record(Arc::make_mut(task), status);
         if terminal && let Some(task) = self.launched.remove(id) {
+            self.killed.remove(id);
             self.release(&task.resources);
             self.terminated.insert(id.clone(), task);
         }
@@ -263,8 +266,21 @@ impl TaskBook {
         self.ended.contains(&hash(id))
     }
 
+    /// The executor is to kill a launched task. Its connection may break before it has heard that.
+    pub fn kill(&mut self, id: &TaskId, policy: Option<v1::KillPolicy>) {
+        if self.launched.contains_key(id) {
+            self.killed.insert(id.clone(), policy);
+        }
+    }
+
+    /// The launched tasks that are to be killed, and how it was said last.
+    pub fn killed(&self) -> impl Iterator<Item = (&TaskId, Option<v1::KillPolicy>)> {
+        self.killed.iter().map(|(id, policy)| (id, *policy))
+    }
+
     /// What runs can no longer be told of (its framework is going away): it counts as over.
     pub fn abandon_launched(&mut self) {
+        self.killed.clear();
         while let Some((id, task)) = self.launched.pop_first() {
             self.release(&task.resources);
             self.terminated.insert(id, task);

@@ -144,8 +144,11 @@ impl Handle<UpdateFrameworkMessage> for Agent {
         }
         let id = FrameworkId::from(&message.framework_id);
         let Some(framework) = self.frameworks.get_mut(&id) else { return };
+        // It was shut down for a master that had removed it. This one, which has taken it over from this agent's report, knows
+        // nothing of that: it has to hear how the tasks end. (Upstream's agent is silent.)
         if framework.phase == FrameworkPhase::Terminating {
-            return;
+            tracing::info!(framework_id = %id, "a framework that was shut down goes on");
+            framework.phase = FrameworkPhase::Running;
         }
         if let Some(info) = message.framework_info {
             framework.info = Arc::new(info);

@@ -70,7 +70,7 @@ impl Agent {
             subscribe.unacknowledged_tasks.iter().map(|task| TaskId::from(&task.task_id)).collect();
         self.drop_unseen(&framework_id, &executor_id, &known, ctx);
         self.greet(&framework_id, &executor_id, ctx);
-        self.drain_executor(&framework_id, &executor_id, ctx);
+        self.repeat_kills(&framework_id, &executor_id);
         self.misses_one_less(ctx);
         self.touch(ctx);
     }

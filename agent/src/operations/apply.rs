@@ -32,6 +32,8 @@ impl Handle<ApplyOperationMessage> for Agent {
         // before (found by simulation).
         if !versions_agree(self.resource_version, std::slice::from_ref(&message.resource_version_uuid)) {
             tracing::warn!("ignoring an operation for an earlier version of the agent's resources");
+            // What the master has made of them is undone by a report.
+            self.report_again(ctx);
             return;
         }
         let Some(uuid) = uuid_of(&message.operation_uuid) else {

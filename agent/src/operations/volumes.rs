@@ -179,4 +179,22 @@ mod tests {
         sync(&disk, work, &before, &Resources::default()).unwrap();
         assert!(disk.exists(Path::new("/m")) && !disk.exists(Path::new("/m/data")));
     }
+
+    /// Upstream: `RoleTest.VolumesInOverlappingHierarchies`.
+    #[test]
+    fn a_volume_of_a_role_does_not_hold_that_of_a_role_below() {
+        let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH).mount();
+        let work = Path::new("/w");
+        let of = |role: &str, id: &str| Resource::try_from(&volume(role, id)).unwrap();
+        let (below, above) = (of("a/b/c/d", "id"), of("a/b/c", "d"));
+        let place = |volume: &Resource| path_of(work, volume).unwrap();
+        let only = Resources::from(below.clone());
+        let both = &only + &Resources::from(above.clone());
+        sync(&disk, work, &Resources::default(), &only).unwrap();
+        disk.write(&place(&below).join("data"), b"x", Durability::Host).unwrap();
+        sync(&disk, work, &only, &both).unwrap();
+        assert!(disk.list(&place(&above)).unwrap().is_empty());
+        sync(&disk, work, &both, &only).unwrap();
+        assert!(!disk.exists(&place(&above)) && disk.exists(&place(&below).join("data")));
+    }
 }

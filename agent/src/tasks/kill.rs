@@ -91,14 +91,29 @@ impl Agent {
                     self.shut_down_executor(framework_id, &executor_id, ctx);
                 }
             }
-            ExecutorPhase::Registering | ExecutorPhase::Running => match &executor.connection {
-                Some(connection) => {
-                    connection.send(connection::kill(task, policy));
+            ExecutorPhase::Registering | ExecutorPhase::Running => {
+                if let Some(executor) = framework.executors.get_mut(&executor_id) {
+                    executor.tasks.kill(task, policy);
+                    match &executor.connection {
+                        Some(connection) => {
+                            connection.send(connection::kill(task, policy));
+                        }
+                        None => {
+                            tracing::warn!(task_id = %task, %executor_id, "its executor is not connected; it is told when it is back");
+                        }
+                    }
                 }
-                None => {
-                    tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor is not connected; the kill is dropped")
-                }
-            },
+            }
+        }
+    }
+
+    /// An executor has subscribed again: it may not have heard what it was told when its connection broke. (Upstream leaves
+    /// it at that.)
+    pub(crate) fn repeat_kills(&mut self, framework_id: &FrameworkId, executor_id: &ExecutorId) {
+        let Some(executor) = self.executor(framework_id, executor_id) else { return };
+        let Some(connection) = &executor.connection else { return };
+        for (task, policy) in executor.tasks.killed() {
+            connection.send(connection::kill(task, policy));
         }
     }
 

@@ -348,6 +348,10 @@ impl Agent {
             |task: &&v1::TaskInfo| framework.executor_of_task.contains_key(task.task_id.value.as_str());
         if let Some(task) = tasks.iter().find(is_known) {
             tracing::warn!(task_id = %task.task_id.value, %framework_id, "ignoring a task: an earlier one with its id is not over");
+            let others: Vec<_> = tasks.iter().filter(|task| !is_known(task)).cloned().collect();
+            self.say_not_launched(framework_id, &executor_id, launch_executor, ctx);
+            let why = (Reason::TaskInvalid, "A task of its group has the id of one that is not over");
+            self.drop_tasks(framework_id, &others, &executor_id, why, ctx);
             return;
         }
         if framework.phase == FrameworkPhase::Terminating {
@@ -375,6 +379,13 @@ impl Agent {
         match placement {
             Placement::Drop { reason, message, mend } => {
                 self.drop_tasks(framework_id, &tasks, &executor_id, (reason, message), ctx);
+                // The master may believe what this agent said of its resources long ago, and came only now.
+                if outdated
+                    && self.phase == Phase::Running
+                    && let Some(id) = self.id.clone()
+                {
+                    self.send_resource_update(&id, ctx);
+                }
                 match mend {
                     Mend::Nothing => {}
                     Mend::SayNotLaunched => {

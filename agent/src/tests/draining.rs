@@ -271,3 +271,24 @@ fn an_empty_agent_has_nothing_to_drain_and_only_its_master_may_say_so() {
         assert!(kills(&executor).is_empty());
     });
 }
+
+/// Upstream's is never told.
+#[test]
+fn an_executor_whose_connection_broke_before_it_was_told_to_kill_is_told_when_it_is_back() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let earlier = running(&world, &framework(false), slow_task("t", "e")).await;
+        let kill = |grace: i64| mesos::internal::KillTaskMessage {
+            framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+            task_id: mesos::TaskId::from("t").to_proto(),
+            kill_policy: Some(v1::KillPolicy { grace_period: Some(v1::DurationInfo { nanoseconds: grace }) }),
+        };
+        world.master_says(kill(7)).await;
+        assert_eq!(kills(&earlier), [Some(7)]);
+        let executor = world.subscribe("e").await;
+        assert_eq!(kills(&executor), [Some(7)]);
+        executor.update("t", TaskKilled).await;
+        assert_eq!(kills(&world.subscribe("e").await), []);
+    });
+}

@@ -98,6 +98,7 @@ fn an_executor_is_asked_to_end_and_destroyed_five_seconds_later() {
     });
 }
 
+/// Upstream: `HttpFaultToleranceTest.SchedulerExit`.
 #[test]
 fn a_framework_that_is_shut_down_hears_no_more() {
     run(async {
@@ -117,6 +118,8 @@ fn a_framework_that_is_shut_down_hears_no_more() {
     });
 }
 
+/// Upstream: `HttpFaultToleranceTest.SchedulerFailoverExecutorToFrameworkMessage`,
+/// `HttpFaultToleranceTest.SchedulerFailoverFrameworkToExecutorMessage`.
 #[test]
 fn messages_go_both_ways() {
     run(async {

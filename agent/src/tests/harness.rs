@@ -223,7 +223,7 @@ pub(super) struct World {
     pub(super) containers: Arc<Mutex<ContainerBook>>,
     heard: Arc<Mutex<Vec<(Duration, Heard)>>>,
     pub(super) admits: Arc<Mutex<bool>>,
-    master: Pid,
+    pub(super) master: Pid,
 }
 
 impl World {

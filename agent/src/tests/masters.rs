@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use election::LeaderChanged;
 use libprocess::testing::{run, settle};
+use libprocess::{Context, Handle, Pid, Process};
 use mesos::internal::{
     KillTaskMessage, PingSlaveMessage, RunTaskMessage, ShutdownExecutorMessage, ShutdownFrameworkMessage,
     ShutdownMessage, SlaveReregisteredMessage, StatusUpdateAcknowledgementMessage, UpdateFrameworkMessage,
@@ -14,6 +15,19 @@ use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, v1};
 
 use super::harness::*;
 use super::http::json;
+use crate::agent::Agent;
+use crate::containerizer::Termination;
+
+/// The link to this actor broke.
+struct Broken(Pid);
+
+libprocess::messages! { Broken; }
+
+impl Handle<Broken> for Agent {
+    fn handle(&mut self, Broken(pid): Broken, _: &Pid, ctx: &mut Context<Self>) {
+        self.exited(&pid, ctx);
+    }
+}
 
 /// The detector says who leads.
 async fn detect(world: &World, pid: Option<&str>) {
@@ -107,32 +121,77 @@ fn another_masters_pings_are_answered_and_change_nothing() {
     });
 }
 
-/// The master admitted it, and launched a task on it, while it knew of no leader.
+/// What it said last may have been lost with it: that an executor has ended, which operations there are.
 #[test]
-fn an_agent_that_may_have_missed_an_answer_reports_what_it_runs() {
+fn an_agent_whose_connection_to_the_master_broke_reports_when_that_pings() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
-        let world = World::new(directory.path()).await;
-        *world.admits.lock() = false;
-        world.pass(Duration::from_secs(1)).await;
-        assert!(matches!(world.hears()[..], [Heard::Register(_)]), "{:?}", world.hears());
-        detect(&world, None).await;
-        world.master_says(registered()).await;
-        world.run(&framework(false), task("missed", "e")).await;
-        assert!(world.containers.lock().launched.is_empty());
-
+        let world = World::registered(directory.path()).await;
         world.forget();
-        *world.admits.lock() = true;
+        let master = world.master.clone();
+        world.running.agent.tell(Broken(master));
+        world.pass(Duration::from_secs(30)).await;
+        assert!(world.hears().is_empty(), "a master that is gone is not besieged: {:?}", world.hears());
+        world.master_says(PingSlaveMessage { connected: true }).await;
+        world.pass(Duration::from_secs(5)).await;
+        assert!(
+            matches!(world.hears()[..], [Heard::Pong, Heard::Reregister(_), Heard::Resources(_)]),
+            "{:?}",
+            world.hears()
+        );
+        // Once.
+        world.forget();
+        world.master_says(PingSlaveMessage { connected: true }).await;
+        world.pass(Duration::from_secs(5)).await;
+        assert!(matches!(world.hears()[..], [Heard::Pong]), "{:?}", world.hears());
+    });
+}
+
+/// It came late, was meant for an earlier process at this address, and this one has not asked yet.
+#[test]
+fn another_id_is_given_back_also_by_an_agent_that_has_not_asked() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        detect(&world, None).await;
+        detect(&world, Some("master@127.0.0.1:5051")).await;
+        world.forget();
+        let mut other = registered();
+        other.slave_id.value = "M-S1".into();
+        world.master_says(other).await;
+        let Heard::Unregister(message) = world.hears().remove(0) else { panic!("{:?}", world.hears()) };
+        assert_eq!(message.slave_id.value, "M-S1");
+    });
+}
+
+/// The master that removed it is gone, and the next one knows of it what this agent has reported.
+#[test]
+fn a_framework_that_was_shut_down_goes_on_for_a_master_that_does_not_know_that() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskState::TaskRunning).await;
+        world.acknowledge("t").await;
+        world.containers.lock().immortal = true;
+        let framework_id = FrameworkId::from(FRAMEWORK).to_proto();
+        world.master_says(ShutdownFrameworkMessage { framework_id: framework_id.clone() }).await;
         detect(&world, Some("master@127.0.0.1:5051")).await;
         world.pass(Duration::from_secs(1)).await;
-        let heard = world.hears();
-        let [Heard::Register(_), Heard::Reregister(report), Heard::Resources(_)] = &heard[..] else {
-            panic!("{heard:?}");
-        };
-        assert_eq!(report.slave.id.as_ref().unwrap().value, AGENT);
-        assert!(report.tasks.is_empty());
-        world.run(&framework(false), task("t", "e")).await;
-        assert_eq!(world.containers.lock().launched.len(), 1);
+        world
+            .master_says(UpdateFrameworkMessage {
+                framework_id,
+                pid: None,
+                framework_info: Some(framework(false)),
+            })
+            .await;
+        world.run(&framework(false), task("new", "e")).await;
+        assert_eq!(world.states("new"), [TaskState::TaskDropped]);
+        world.forget();
+        world.end(&world.container("e"), Termination::default()).await;
+        let [end] = &world.states("t")[..] else { panic!("{:?}", world.hears()) };
+        assert!(mesos::tasks::is_terminal(*end), "{end:?}");
     });
 }
 

@@ -91,6 +91,7 @@ fn place(work_dir: &Path) -> PathBuf {
 const FINISHED: OperationState = OperationState::OperationFinished;
 
 /// Upstream: `PersistentVolumeTest.CreateAndDestroyPersistentVolumes`.
+/// Upstream, too: `AgentOperationFeedbackTest.OperationUpdateContainsAgentID`.
 #[test]
 fn volumes_are_directories_while_they_exist() {
     run(async {
@@ -102,6 +103,7 @@ fn volumes_are_directories_while_they_exist() {
         let told = told(&world);
         assert_eq!(told[0].status.operation_id.as_ref().unwrap().value, "o1");
         assert_eq!(told[0].slave_id.as_ref().unwrap().value, AGENT);
+        assert_eq!(told[0].status.agent_id.as_ref().unwrap().value, AGENT);
         let place = place(directory.path());
         std::fs::write(place.join("data"), "x").unwrap();
         acknowledge(&world).await;
@@ -135,6 +137,7 @@ fn an_operation_that_was_on_its_way_when_the_agent_registered_again_is_ignored()
         world.pass(Duration::from_secs(60)).await;
         assert_eq!(told(&world), []);
         assert!(!place(directory.path()).exists());
+        assert!(reregistration(&world).is_some(), "the master has to undo what it has made of its books");
         world.master_says(of_version(create(2), &since)).await;
         assert_eq!(states(&world), [(2, FINISHED)]);
         assert!(place(directory.path()).exists());
@@ -142,6 +145,7 @@ fn an_operation_that_was_on_its_way_when_the_agent_registered_again_is_ignored()
 }
 
 /// Upstream: `SlaveTest.UpdateOperationStatusRetry`.
+/// Upstream, too: `AgentOperationFeedbackTest.RetryOperationStatusUpdate`.
 #[test]
 fn an_outcome_is_told_again_until_it_is_acknowledged() {
     run(async {
@@ -267,7 +271,8 @@ fn a_power_failure_takes_nothing_that_was_told() {
     }
 }
 
-/// Upstream: `ReservationTest.IncompatibleCheckpointedResources`, `PersistentVolumeTest.IncompatibleCheckpointedResources`.
+/// Upstream: `ReservationTest.IncompatibleCheckpointedResources`,
+/// `PersistentVolumeTest.IncompatibleCheckpointedResources`.
 #[test]
 fn an_agent_that_is_given_less_than_what_was_made_of_it_does_not_start() {
     run(async {
@@ -299,6 +304,7 @@ fn what_does_not_fit_is_dropped_and_the_agent_registers_again() {
 
 /// Upstream: `MasterSlaveReconciliationTest.ReconcileDroppedOperation`,
 /// `OperationReconciliationTest.FrameworkReconciliationRaceWithUpdateSlaveMessage`.
+/// Upstream, too: `AgentOperationFeedbackTest.DroppedOperationStatusUpdate`.
 #[test]
 fn an_operation_that_never_came_was_dropped_and_one_that_nobody_knows_is_unknown() {
     run(async {
@@ -319,6 +325,9 @@ fn an_operation_that_never_came_was_dropped_and_one_that_nobody_knows_is_unknown
         let asked = vec![by_uuid(1), by_uuid(2)];
         world.master_says(ReconcileOperationsMessage { operations: asked, framework_id: None }).await;
         assert_eq!(states(&world), [(1, OperationState::OperationDropped)]);
+        let status = told(&world).remove(0).status;
+        assert_eq!((status.uuid, status.resource_provider_id), (None, None));
+        assert_eq!(status.agent_id.unwrap().value, AGENT);
         world.forget();
         let by_name = |name: &str| reconcile_operations_message::Operation {
             operation_id: Some(v1::OperationId { value: name.into() }),

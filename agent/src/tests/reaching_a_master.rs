@@ -5,9 +5,10 @@ use std::time::Duration;
 use libprocess::testing::run;
 use mesos::capabilities::AgentCapabilities;
 use mesos::internal;
-use mesos::v1::TaskState::{TaskDropped, TaskFinished, TaskLost};
+use mesos::v1::TaskState::{TaskDropped, TaskFinished, TaskLost, TaskRunning};
 
 use super::harness::*;
+use super::restarts::reregistration;
 use crate::containerizer::Termination;
 
 #[test]
@@ -114,6 +115,9 @@ fn an_agent_without_pings_registers_again_after_the_time_that_the_master_named()
     });
 }
 
+/// Upstream: `MasterSlaveReconciliationTest.SlaveReregisterPendingTask`,
+/// `MasterSlaveReconciliationTest.SlaveReregisterFrameworks`,
+/// `MasterSlaveReconciliationTest.SlaveReregisterTaskExecutorIds`.
 #[test]
 fn an_agent_that_registers_again_tells_all_that_it_runs() {
     run(async {
@@ -210,6 +214,12 @@ fn a_launch_that_was_on_its_way_when_the_agent_registered_again_is_dropped() {
         world.forget();
         world.master_says(launch("t2", before)).await;
         assert_eq!(world.states("t2"), [TaskDropped]);
+        // The master is told which it is.
+        let told = world.hears().into_iter().find_map(|heard| match heard {
+            Heard::Resources(message) => message.resource_version_uuid,
+            _ => None,
+        });
+        assert_eq!(told.as_ref(), Some(&since));
         world.master_says(launch("t3", since)).await;
         world.pass(Duration::from_secs(1)).await;
         assert!(world.updates("t3").is_empty());
@@ -217,6 +227,7 @@ fn a_launch_that_was_on_its_way_when_the_agent_registered_again_is_dropped() {
     });
 }
 
+/// Upstream: `MasterSlaveReconciliationTest.ReconcileLostTask`, `MasterSlaveReconciliationTest.ReconcileDroppedTask`.
 #[test]
 fn tasks_that_only_the_master_knows_are_dropped() {
     run(async {
@@ -348,5 +359,35 @@ fn a_master_can_shut_an_agent_down() {
         assert!(executor.kinds().contains(&mesos::v1::executor::event::Type::Shutdown));
         assert_eq!(world.running.wait().await, crate::Ended::Stopped);
         assert_eq!(world.containers.lock().destroyed.len(), 1);
+    });
+}
+
+/// Upstream: `SlaveReregisterTerminatedExecutor`, `SlaveReregisterTerminalTask`.
+#[test]
+fn a_task_is_told_of_until_its_end_is_acknowledged_with_its_executor_or_without() {
+    run(async {
+        for executor_ends in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::registered(directory.path()).await;
+            world.run(&framework(false), task("t", "e")).await;
+            let executor = world.subscribe("e").await;
+            executor.update("t", TaskRunning).await;
+            world.acknowledge("t").await;
+            executor.update("t", TaskFinished).await;
+            if executor_ends {
+                world.end(&world.container("e"), Termination::default()).await;
+            }
+            // The master may not have heard of it.
+            world.forget();
+            world.master_says(internal::PingSlaveMessage { connected: false }).await;
+            world.pass(Duration::from_secs(1)).await;
+            let report = reregistration(&world).unwrap();
+            let tasks: Vec<_> =
+                report.tasks.iter().map(|task| (task.task_id.value.as_str(), task.state())).collect();
+            assert_eq!(tasks, [("t", TaskFinished)]);
+            assert_eq!(report.executor_infos.is_empty(), executor_ends);
+            // It is told again, and nothing else of it.
+            assert_eq!(world.states("t"), [TaskFinished]);
+        }
     });
 }

@@ -282,6 +282,31 @@ fn a_task_with_the_id_of_one_that_has_just_ended_waits_for_it() {
     });
 }
 
+/// The master has forgotten it: it heard the acknowledgement, which has not reached this agent.
+#[test]
+fn a_group_with_the_id_of_a_task_that_is_not_over_is_dropped_but_for_that() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        world.subscribe("e").await.update("t", TaskFinished).await;
+        world.forget();
+        let group = mesos::internal::RunTaskGroupMessage {
+            framework: framework(false),
+            executor: task("t", "other").executor.unwrap(),
+            task_group: mesos::v1::TaskGroupInfo { tasks: ["t", "u"].map(|id| task(id, "other")).into() },
+            resource_version_uuids: Vec::new(),
+            launch_executor: Some(true),
+        };
+        world.master_says(group).await;
+        let exited = |heard: &Heard| matches!(heard, Heard::Exited(it) if it.executor_id.value == "other");
+        assert_eq!(world.hears().iter().filter(|heard| exited(heard)).count(), 1, "{:?}", world.hears());
+        assert_eq!(world.states("u"), [mesos::v1::TaskState::TaskDropped]);
+        assert!(world.states("t").is_empty());
+        assert_eq!(world.containers.lock().launched.len(), 1);
+    });
+}
+
 /// What says that nobody needs it any more was torn off the journal, or never written.
 #[test]
 fn what_was_deleted_after_a_restart_does_not_come_back() {

@@ -34,6 +34,7 @@ fn one_update_of_a_task_is_in_flight_at_a_time() {
     });
 }
 
+/// Upstream: `HttpFaultToleranceTest.SchedulerFailoverStatusUpdate`.
 #[test]
 fn an_update_is_sent_again_after_10_seconds_then_20_then_40() {
     run(async {

@@ -39,6 +39,7 @@ impl Drop for Scratch {
     }
 }
 
+/// Upstream: `FilesTest.ResolveTest`.
 #[test]
 fn the_longest_attached_prefix_resolves_a_path() {
     let scratch = Scratch::new("prefix");
@@ -56,6 +57,7 @@ fn the_longest_attached_prefix_resolves_a_path() {
     assert_eq!(resolve(""), Err(FilesError::NotFound));
 }
 
+/// Upstream: `FilesTest.ResolveTest`.
 #[test]
 fn nothing_outside_of_the_attached_directory_is_reachable() {
     let scratch = Scratch::new("outside");
@@ -74,6 +76,7 @@ fn nothing_outside_of_the_attached_directory_is_reachable() {
     assert_eq!(attached.resolve("/runs/latest/in"), Ok(real.join("stdout")));
 }
 
+/// Upstream: `FilesTest.BrowseTest`.
 #[test]
 fn listings_are_sorted_and_leave_out_links_to_nowhere() {
     let scratch = Scratch::new("listing");
@@ -87,6 +90,7 @@ fn listings_are_sorted_and_leave_out_links_to_nowhere() {
     assert_eq!(scratch.attached().browse("/nope"), Err(FilesError::NotFound));
 }
 
+/// Upstream: `FilesTest.ReadTest`.
 #[test]
 fn reads_give_the_piece_and_the_size() {
     let scratch = Scratch::new("read");
@@ -119,6 +123,7 @@ fn a_piece_keeps_its_bytes_whatever_they_are() {
     }
 }
 
+/// Upstream: `FilesTest.AttachTest`, `FilesTest.DetachTest`.
 #[test]
 fn what_does_not_exist_cannot_be_attached() {
     let mut attached = Attached::default();
@@ -131,6 +136,7 @@ fn what_does_not_exist_cannot_be_attached() {
     assert!(!attached.detach("/x"));
 }
 
+/// Upstream: `FilesTest.ReadTest`.
 #[test]
 fn spans_are_parsed_with_upstreams_texts() {
     let span = |text: &str| Span::of(&Query::parse(text));

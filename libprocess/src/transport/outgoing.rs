@@ -342,15 +342,15 @@ impl Connection {
     /// The connection's task.
     async fn run(self: Arc<Connection>, node: WeakNode, connections: Arc<Connections>) {
         let ended = self.converse(&node).await;
+        // Links belong to the connection that is there now. Before others see that this one is over: whoever opened one in
+        // its place would keep its end from those that are linked.
+        let current = connections.forget(&self);
         let mut pending = self.pending.lock();
         let (phase, dropped) = (pending.phase, std::mem::take(&mut pending.buffer).len());
         if phase != Phase::Replaced {
             pending.phase = Phase::Broken;
         }
         drop(pending);
-        // Links belong to the connection that is there now: if another took the place of this one, its end says
-        // nothing.
-        let current = connections.forget(&self);
         self.ended.open();
         if phase == Phase::Replaced {
             return;

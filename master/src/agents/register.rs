@@ -2,9 +2,8 @@
 //! `__registerSlave`).
 
 use libprocess::{Context, Pid};
-use mesos::AgentId;
 use mesos::internal::{RegisterSlaveMessage, SlaveRegisteredMessage};
-use mesos::resources;
+use mesos::{AgentId, resources, v1};
 
 use super::{check_domain, maintenance, remove};
 use crate::authorization::registration;
@@ -44,7 +43,14 @@ pub(crate) fn register(
         let id = known.id.clone();
         if known.connected {
             tracing::info!(agent_id = %id, "the agent is already registered; answering again");
+            let is_new = known.tasks.is_empty() && known.executors.is_empty() && known.operations.is_empty();
+            let says_the_same = v1::AgentInfo { id: None, ..(*known.info).clone() } == message.slave;
             answer(master, &id, from, ctx);
+            // It may have missed the answer, and ignored what was sent to it since, or be another process. It is asked for a
+            // report by its next ping. (Found by simulation: tasks stayed in staging for ever. Upstream believes in them.)
+            if !is_new || !says_the_same {
+                master.agents.set_connection(&id, from, false);
+            }
             return;
         }
         remove::remove(master, &id, remove::Cause::Replaced, ctx);

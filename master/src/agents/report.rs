@@ -5,13 +5,17 @@
 //! works with, everything is checked, and tasks are made of their descriptions. (Upstream has all but the decoding done by
 //! the master's process.)
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use libprocess::{DecodeError, Encoding, WireMessage};
+use mesos::capabilities::AgentCapabilities;
 use mesos::internal::{ReregisterSlaveMessage, archive};
+use mesos::tasks::framework_roles;
 use mesos::{resources, v1};
 
 use crate::cluster::{AgentResources, Task};
+use crate::validation::resource::inject_role;
 use crate::validation::{self, Checked, Invalid};
 
 /// A [`ReregisterSlaveMessage`] that was made ready.
@@ -49,6 +53,7 @@ impl Report {
         upgrade(&mut message);
         let resources = validation::agent::resources(&message.slave, &message.checkpointed_resources);
         let validity = validate(&message);
+        allocate_to_only_roles(&mut message);
         let tasks = ready(std::mem::take(&mut message.tasks));
         let completed = std::mem::take(&mut message.completed_frameworks);
         let completed = completed.into_iter().map(Completed::of).collect();
@@ -76,6 +81,30 @@ fn upgrade(message: &mut ReregisterSlaveMessage) {
     let archived = message.completed_frameworks.iter_mut().flat_map(|framework| &mut framework.tasks);
     for task in message.tasks.iter_mut().chain(archived) {
         resources::upgrade_all(&mut task.resources);
+    }
+}
+
+/// An agent without MULTI_ROLE does not keep which role resources were allocated to. It was the only one that the framework
+/// had then, which the agent says; it may have others by now.
+fn allocate_to_only_roles(message: &mut ReregisterSlaveMessage) {
+    let ReregisterSlaveMessage { agent_capabilities, frameworks, tasks, executor_infos, .. } = message;
+    if AgentCapabilities::from_protos(agent_capabilities).multi_role {
+        return;
+    }
+    let roles: BTreeMap<&str, BTreeSet<String>> = frameworks
+        .iter()
+        .filter_map(|framework| Some((&*framework.id.as_ref()?.value, framework_roles(framework))))
+        .collect();
+    let of_tasks = tasks.iter_mut().map(|task| (&*task.framework_id.value, &mut task.resources));
+    let of_executors = executor_infos
+        .iter_mut()
+        .filter_map(|info| Some((&*info.framework_id.as_ref()?.value, &mut info.resources)));
+    for (framework, resources) in of_tasks.chain(of_executors) {
+        if let Some(roles) = roles.get(framework)
+            && roles.len() == 1
+        {
+            roles.iter().for_each(|role| inject_role(resources, role));
+        }
     }
 }
 

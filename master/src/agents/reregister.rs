@@ -25,7 +25,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::watch;
 use super::report::{Completed, Report, Said};
-use super::{activation, check_domain, maintenance, reconcile, shut_down};
+use super::{activation, check_domain, maintenance, reconcile, remove, shut_down};
 use crate::authorization::registration;
 use crate::cluster::{Agent, AgentResources, Executor, Framework, Introduction, Task, status};
 use crate::frameworks;
@@ -33,7 +33,7 @@ use crate::master::Master;
 use crate::operator::news;
 use crate::registrar::Operation;
 use crate::updates;
-use crate::validation::{Invalid, resource};
+use crate::validation::Invalid;
 
 /// What is heard of an agent while the registry is written for its return.
 #[derive(Debug, Default)]
@@ -173,6 +173,14 @@ fn proceed(
     resources: AgentResources,
     ctx: &mut Context<Master>,
 ) {
+    // There is one agent at an address. Another one was admitted when a registration came late, which this one's id has
+    // overtaken: nobody would answer for its tasks.
+    if let Some(other) =
+        master.cluster.agent_at(&pid).map(|other| other.id.clone()).filter(|other| *other != id)
+    {
+        tracing::warn!(agent_id = %id, other_id = %other, agent = %pid, "another agent was at this address");
+        remove::remove(master, &other, remove::Cause::Replaced, ctx);
+    }
     let Said { message, tasks, completed } = said;
     let introduction = Introduction {
         id: id.clone(),
@@ -224,8 +232,7 @@ fn add(
     }
     let executors = brought.executors.into_iter().filter_map(|info| executor(master, info));
     let executors = executors.collect();
-    let tasks = brought.tasks.into_iter().filter_map(|task| allocated(master, task)).collect();
-    let entered = master.cluster.add_agent_with(agent, executors, tasks);
+    let entered = master.cluster.add_agent_with(agent, executors, brought.tasks);
     master.metrics.slave_reregistrations.increment();
     watch(master, &id, &pid, ctx);
     for (framework, task, state) in entered.added {
@@ -262,9 +269,8 @@ fn add(
 }
 
 /// An executor of a framework that is known.
-fn executor(master: &Master, mut info: v1::ExecutorInfo) -> Option<Executor> {
+fn executor(master: &Master, info: v1::ExecutorInfo) -> Option<Executor> {
     let framework = FrameworkId::from(info.framework_id.as_ref()?);
-    allocate_to_only_role(master, &framework, &mut info.resources);
     master.cluster.framework(&framework)?;
     let resources = Resources::try_from_protos(&info.resources).ok()?;
     Some(Executor { info, resources })
@@ -281,16 +287,6 @@ pub(super) fn add_executor(
     let resources = executor.resources.clone();
     master.cluster.add_executor(&framework, agent, executor);
     Some((framework, resources))
-}
-
-/// A task, with what it uses allocated to a role.
-fn allocated(master: &Master, mut task: Arc<Task>) -> Option<Arc<Task>> {
-    if task.proto.resources.iter().any(|resource| resource.allocation_info.is_none()) {
-        let task = Arc::make_mut(&mut task);
-        allocate_to_only_role(master, &task.framework, &mut task.proto.resources);
-        task.resources = Resources::try_from_protos(&task.proto.resources).ok()?;
-    }
-    Some(task)
 }
 
 /// Ends the tasks of an agent whose ids their frameworks have given to tasks on another agent since (a new leader may have
@@ -316,14 +312,6 @@ fn end_namesakes(master: &Master, pid: &Pid, tasks: &[Arc<Task>], ctx: &Context<
 pub(super) fn forget_unreachable_tasks(master: &mut Master, agent: &AgentId) {
     for framework in master.cluster.frameworks_with_unreachable_tasks(agent) {
         master.cluster.forget_past_of(&framework, agent, &[]);
-    }
-}
-
-/// An agent without MULTI_ROLE does not keep allocation info. Its frameworks have one role.
-fn allocate_to_only_role(master: &Master, framework: &FrameworkId, resources: &mut [v1::Resource]) {
-    let roles = master.cluster.framework(framework).map(|state| state.roles.clone());
-    if let Some(role) = roles.as_ref().filter(|roles| roles.len() == 1).and_then(|roles| roles.first()) {
-        resource::inject_role(resources, role);
     }
 }
 

@@ -24,8 +24,8 @@ pub struct Books {
     offered: ByRole,
     /// By the role that it is reserved for.
     reserved: ByRole,
-    /// By the role that it is reserved for: what of it tasks and executors use.
-    reserved_in_use: ByRole,
+    /// By the role that it is reserved for: what of it no task or executor uses.
+    unused: ByRole,
     /// What there is on all agents, without what is revocable: only that can be guaranteed.
     capacity: ResourceQuantities,
 }
@@ -35,12 +35,19 @@ impl Books {
     pub fn of(agents: &Ordered<AgentId, Arc<Agent>>) -> Self {
         let mut books = Self::default();
         for agent in agents.values() {
+            let mut in_use = ByRole::new();
             for used in agent.used.values() {
                 add(&mut books.allocated, used.allocations());
-                add(&mut books.reserved_in_use, used.reservations());
+                add(&mut in_use, used.reservations());
             }
             add(&mut books.offered, agent.offered.allocations());
-            add(&mut books.reserved, agent.total.reservations());
+            // Agent by agent: what several frameworks share of one hides nothing that is reserved on another.
+            for (role, reserved) in agent.total.reservations() {
+                let reserved = ResourceQuantities::from_resources(&reserved);
+                let used = in_use.remove(&role).unwrap_or_default();
+                *books.unused.entry(role.clone()).or_default() += &(reserved.clone() - used);
+                *books.reserved.entry(role).or_default() += &reserved;
+            }
             books.capacity += ResourceQuantities::from_scalar_resources(&agent.total.non_revocable());
         }
         books
@@ -68,8 +75,7 @@ impl Books {
 
     /// What counts against a quota: what is allocated, and what is reserved and not allocated.
     pub fn consumed(&self, role: &str) -> ResourceQuantities {
-        let unused = self.reserved(role) - below(&self.reserved_in_use, role);
-        self.allocated(role) + unused
+        self.allocated(role) + below(&self.unused, role)
     }
 
     /// The irrevocable scalars of all agents, the disconnected ones included: they are likely to be back soon.
@@ -126,5 +132,30 @@ mod tests {
         assert_eq!(books.reserved("r").to_string(), "cpus:2; ports:20");
         assert_eq!(books.consumed("r"), books.reserved("r"));
         assert_eq!(books.reserved_roles().collect::<Vec<_>>(), ["r"]);
+    }
+
+    /// Upstream subtracts agent by agent (`RoleResourceBreakdown::consumedQuota`).
+    #[test]
+    fn what_two_frameworks_share_of_one_agent_hides_nothing_that_is_reserved_on_another() {
+        let mut cluster = testing::cluster(&["f", "g"], &[]);
+        let volume = serde_json::json!({
+            "name": "disk", "type": "SCALAR", "scalar": { "value": 64.0 }, "shared": {},
+            "reservations": [{ "type": "DYNAMIC", "role": "r" }],
+            "disk": { "persistence": { "id": "v" }, "volume": { "container_path": "path", "mode": "RW" } },
+        });
+        let volume: mesos::v1::Resource = mesos::json::from_slice(volume.to_string().as_bytes()).unwrap();
+        let volume = Resources::from(mesos::Resource::try_from(&volume).unwrap());
+        let mut a = testing::agent("a", "cpus:4");
+        a.total += &volume;
+        cluster.add_agent(a);
+        cluster.add_agent(testing::agent("b", "disk(r):64"));
+        for framework in ["f", "g"] {
+            let mut task = testing::task_of(framework, framework, "a", "cpus:1");
+            task.resources = volume.allocated_to("r");
+            cluster.add_task(task);
+        }
+        let books = Books::of(cluster.agents());
+        // Upstream counts the volume for each framework that uses it: 2 * 64, and what is free on the other agent.
+        assert_eq!(books.consumed("r").to_string(), "disk:192");
     }
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use libprocess::testing;
 use mesos::v1::scheduler::event::Type;
-use mesos::v1::task_status::Reason;
+use mesos::v1::task_status::{Reason, Source};
 use mesos::v1::{self, TaskState};
 use serde_json::json;
 
+use super::partition::updates;
 use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, task};
 
 /// A framework with one running task.
@@ -206,18 +207,53 @@ fn an_agent_that_breaks_off_gets_no_offers_until_it_is_back_and_keeps_its_tasks(
     });
 }
 
+/// Upstream: `MasterSlaveReconciliationTest.ReconcileLostTask`, `MasterSlaveReconciliationTest.ReconcileDroppedTask`.
 #[test]
 fn a_task_that_a_known_agent_does_not_mention_is_asked_for() {
     testing::run(async {
-        let cluster = Cluster::start().await;
-        let agent = cluster.agent("cpus:2;mem:1024").await;
-        let scheduler = running_task(&cluster, &agent, info()).await;
-        agent.reregister(Vec::new(), Vec::new());
-        let got = agent.taken().await;
-        let [Got::Reregistered(answer)] = got.as_slice() else { panic!("{got:?}") };
-        assert_eq!(answer.reconciliations.len(), 1);
-        assert_eq!(answer.reconciliations[0].framework_id.value, scheduler.id);
-        assert_eq!(answer.reconciliations[0].statuses[0].task_id.value, "t");
+        for (info, state, name, other) in [
+            (info(), TaskState::TaskDropped, "dropped", "lost"),
+            (super::partition::unaware(), TaskState::TaskLost, "lost", "dropped"),
+        ] {
+            let cluster = Cluster::start().await;
+            let agent = cluster.agent("cpus:2;mem:1024").await;
+            let mut scheduler = running_task(&cluster, &agent, info).await;
+            agent.reregister(Vec::new(), Vec::new());
+            let got = agent.taken().await;
+            let [Got::Reregistered(answer)] = got.as_slice() else { panic!("{got:?}") };
+            assert_eq!(answer.reconciliations.len(), 1);
+            assert_eq!(answer.reconciliations[0].framework_id.value, scheduler.id);
+            assert_eq!(answer.reconciliations[0].statuses[0].task_id.value, "t");
+            let uuid = cluster.node.random().uuid().as_bytes().to_vec();
+            let status = v1::TaskStatus {
+                task_id: v1::TaskId { value: "t".into() },
+                state: state.into(),
+                source: Some(Source::Agent.into()),
+                reason: Some(Reason::Reconciliation.into()),
+                uuid: Some(uuid.clone()),
+                ..Default::default()
+            };
+            let update = mesos::internal::StatusUpdate {
+                framework_id: v1::FrameworkId { value: scheduler.id.clone() },
+                slave_id: agent.info.id.clone(),
+                status,
+                uuid: Some(uuid),
+                latest_state: Some(state.into()),
+                ..Default::default()
+            };
+            agent.post(mesos::internal::StatusUpdateMessage { update, pid: None });
+            let told = scheduler.status().await;
+            assert_eq!(
+                (told.state(), told.source(), told.reason()),
+                (state, Source::Agent, Reason::Reconciliation)
+            );
+            assert_eq!(cluster.metric(&format!("master/tasks_{name}")), 1.0);
+            assert_eq!(cluster.metric(&format!("master/tasks_{other}")), 0.0);
+            assert_eq!(
+                cluster.metric(&format!("master/task_{name}/source_slave/reason_reconciliation")),
+                1.0
+            );
+        }
     });
 }
 
@@ -425,6 +461,7 @@ fn an_executor_that_ends_while_its_agent_returns_does_not_come_back() {
 }
 
 /// Upstream: `SlaveTest.Shutdown`.
+/// Upstream, too: `MasterAllocatorTest.SlaveLost`.
 #[test]
 fn an_agent_that_unregisters_is_removed_and_its_tasks_are_lost() {
     testing::run(async {
@@ -439,6 +476,15 @@ fn an_agent_that_unregisters_is_removed_and_its_tasks_are_lost() {
         assert_eq!(cluster.get("/slaves").await["slaves"], json!([]));
         let metrics = cluster.node.metrics();
         assert_eq!(metrics.value("master/slave_removals/reason_unregistered"), Some(1.0));
+        scheduler.pending().await;
+        let total = "cpus:3;mem:256;disk:1024;ports:[31000-32000]";
+        let other = cluster.agent(total).await;
+        let offer = scheduler.offer().await;
+        assert_eq!(offer.agent_id.value, other.id());
+        let offered = mesos::Resources::try_from_protos(&offer.resources).unwrap().unallocated();
+        assert_eq!(offered, mesos::Resources::parse(total, "*").unwrap());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(scheduler.pending().await.iter().all(|event| event.r#type() != Type::Offers));
     });
 }
 
@@ -494,5 +540,114 @@ fn removals_wait_for_the_rate_limit_and_a_pong_cancels_them() {
         let metrics = cluster.node.metrics();
         assert_eq!(metrics.value("master/slave_unreachable_scheduled"), Some(2.0));
         assert_eq!(metrics.value("master/slave_unreachable_canceled"), Some(1.0));
+    });
+}
+
+/// Upstream: `SlaveReregistrationRace_MESOS_7187`.
+#[test]
+fn tasks_and_operations_are_for_the_version_of_its_resources_that_an_agent_has_named_last() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let newer = v1::Uuid { value: vec![9; 16] };
+        agent.post(mesos::internal::UpdateSlaveMessage {
+            slave_id: agent.info.id.clone().unwrap(),
+            update_oversubscribed_resources: Some(false),
+            operations: Some(mesos::internal::update_slave_message::Operations::default()),
+            resource_version_uuid: Some(newer.clone()),
+            ..Default::default()
+        });
+        let mut scheduler = cluster.subscribe(super::reserving_info()).await;
+        let offer = scheduler.offer().await;
+        let reserved = super::reserve(json!([super::reserved(super::scalar("cpus", 0.5), "r")]));
+        let launched = super::launch(json!([task("t", &agent, 1.0, 32.0)]));
+        scheduler.accept(&offer, json!([reserved, launched])).await;
+        let got = agent.taken().await;
+        let [Got::Apply(operation), Got::Run(run)] = got.as_slice() else { panic!("{got:?}") };
+        assert_eq!(operation.resource_version_uuid.uuid, newer);
+        assert_eq!(run.resource_version_uuids.len(), 1);
+        let version = &run.resource_version_uuids[0];
+        assert_eq!((&version.uuid, &version.resource_provider_id), (&newer, &None));
+    });
+}
+
+/// Upstream: `SlaveReregisterTerminatedExecutor`, `SlaveReregisterTerminalTask`.
+#[test]
+fn a_task_that_is_over_on_a_returning_agent_is_not_asked_for() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("t", &agent, "e", 1.0)])).await;
+        agent.taken().await;
+        // Its last update was lost, and its executor has ended since.
+        let executor_id = Some(v1::ExecutorId { value: "e".into() });
+        let finished = v1::Task { executor_id, ..reported(&agent, &scheduler.id, TaskState::TaskFinished) };
+        agent.reregister(vec![finished], vec![framework_info(&scheduler.id)]);
+        let got = agent.taken().await;
+        let [Got::Reregistered(answer), Got::UpdateFramework(_)] = got.as_slice() else { panic!("{got:?}") };
+        assert_eq!(answer.reconciliations, []);
+        assert_eq!(updates(&mut scheduler).await, []);
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        let told: Vec<_> = updates(&mut scheduler).await.iter().map(v1::TaskStatus::state).collect();
+        assert_eq!(told, [TaskState::TaskFinished]);
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["used_resources"]["cpus"], 0.0);
+    });
+}
+
+/// It has missed the answer to its first message, or is another process: what was sent to it since was ignored.
+#[test]
+fn an_agent_that_registers_again_with_tasks_in_the_books_is_asked_for_a_report() {
+    testing::run(async {
+        for (launched, changed) in [(false, false), (true, false), (false, true)] {
+            let cluster = Cluster::start().await;
+            let agent = cluster.agent("cpus:2;mem:1024").await;
+            if launched {
+                let mut scheduler = cluster.subscribe(info()).await;
+                let offer = scheduler.offer().await;
+                scheduler.launch(&[&offer], json!([task("t", &agent, 1.0, 32.0)])).await;
+                assert_eq!(agent.launched().await.len(), 1);
+            }
+            let mut slave = v1::AgentInfo { id: None, ..agent.info.clone() };
+            if changed {
+                slave.attributes = mesos::Attributes::parse("rack:1").unwrap().to_protos();
+            }
+            let version = Some("1.11.0".into());
+            agent.post(mesos::internal::RegisterSlaveMessage { slave, version, ..Default::default() });
+            let got = agent.taken().await;
+            let [Got::Registered(answer)] = got.as_slice() else { panic!("{got:?}") };
+            assert_eq!(Some(&answer.slave_id), agent.info.id.as_ref());
+            tokio::time::sleep(Duration::from_secs(16)).await;
+            assert_eq!(*agent.pinged.lock(), Some(!launched && !changed));
+
+            agent.reregister(Vec::new(), Vec::new());
+            let got = agent.taken().await;
+            let Some(Got::Reregistered(answer)) = got.first() else { panic!("{got:?}") };
+            let missing = answer.reconciliations.iter().flat_map(|of| &of.statuses);
+            assert_eq!(missing.count(), usize::from(launched));
+            tokio::time::sleep(Duration::from_secs(16)).await;
+            assert_eq!(*agent.pinged.lock(), Some(true));
+        }
+    });
+}
+
+/// A registration came late, after the agent that it was for had its id.
+#[test]
+fn there_is_one_agent_at_an_address() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        let ghost = agent.id();
+        agent.info.id = Some(v1::AgentId { value: "known".into() });
+        agent.reregister(Vec::new(), Vec::new());
+        let got = agent.taken().await;
+        assert!(matches!(got.as_slice(), [Got::Reregistered(_)]), "{got:?}");
+        let shown = cluster.get("/slaves").await["slaves"].clone();
+        assert_eq!(shown.as_array().unwrap().len(), 1, "{ghost} is there no more");
+        assert_eq!(shown[0]["id"], "known");
+        // Its pings are for the one that is there.
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["active"], true);
     });
 }

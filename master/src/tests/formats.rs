@@ -60,6 +60,7 @@ fn greedy(id: &str, agent: &Agent, resources: &[v1::Resource]) -> Value {
 }
 
 /// Upstream: `MasterTestPrePostReservationRefinement.LaunchTask`, `LaunchGroup`.
+/// Upstream, too: `RoleTest.ImplicitRoleStaticReservation`.
 #[test]
 fn tasks_and_groups_use_what_was_offered_as_it_was_offered() {
     testing::run(async {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::agents::running_task;
 use super::partition::{listed, updates};
 use super::shelf::Shelf;
-use super::{Cluster, Got, Scheduler, info};
+use super::{Cluster, Got, Scheduler, amount, info};
 use crate::Settings;
 
 fn again(info: &Value, id: &str) -> Value {
@@ -65,6 +65,7 @@ fn each_new_instance_takes_over_and_the_one_before_is_told() {
 }
 
 /// Upstream: `SchedulerReregisterAfterFailoverTimeout`.
+/// Upstream, too: `HttpFaultToleranceTest.SchedulerSubscribeAfterFailoverTimeout`.
 #[test]
 fn a_scheduler_that_comes_after_its_failover_timeout_is_refused() {
     testing::run(async {
@@ -212,6 +213,7 @@ fn the_instance_before_can_do_nothing_any_more() {
 }
 
 /// Upstream: `ChangePrincipalOnReRegistrationFails`.
+/// Upstream, too: `HttpFaultToleranceTest.FrameworkPrincipalChangeFails`.
 #[test]
 fn another_principal_does_not_get_the_framework() {
     testing::run(async {
@@ -303,5 +305,27 @@ fn a_scheduler_that_returns_with_its_roles_suppressed_is_offered_nothing_until_i
         assert!(!events.iter().any(|event| event.r#type() == Type::Offers), "{events:?}");
         second.call("REVIVE", json!(null)).await;
         assert_eq!(second.offer().await.agent_id.value, agent.id());
+    });
+}
+
+/// Upstream: `MasterAllocatorTest.SchedulerFailover`.
+#[test]
+fn what_its_task_uses_is_not_offered_to_the_next_instance() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:3;mem:1024").await;
+        let mut first = cluster.subscribe(info()).await;
+        let offer = first.offer().await;
+        first.launch(&[&offer], json!([super::task("t", &agent, 1.0, 256.0)])).await;
+        let id = first.id.clone();
+        drop(first);
+        testing::settle().await;
+        assert_eq!(cluster.get("/frameworks").await["frameworks"][0]["active"], false);
+        let mut second = cluster.subscribe(again(&info(), &id)).await;
+        let offer = second.offer().await;
+        assert_eq!((amount(&offer.resources, "cpus"), amount(&offer.resources, "mem")), (2.0, 768.0));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let events = second.pending().await;
+        assert!(events.iter().all(|event| event.r#type() != Type::Offers), "{events:?}");
     });
 }

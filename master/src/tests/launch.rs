@@ -12,6 +12,7 @@ use super::{Cluster, Got, amount, executor_task, info, scalar, task};
 use crate::Settings;
 
 /// Upstream: `SchedulerTest.TaskRunning`, `MasterTest.TaskRunning`, `StatusUpdateAck`.
+/// Upstream, too: `MasterAllocatorTest.SingleFramework`.
 #[test]
 fn a_task_runs_from_its_offer_to_its_acknowledged_end() {
     testing::run(async {
@@ -255,6 +256,7 @@ fn who_launches_asks_for_no_feedback_of_the_operation() {
 }
 
 /// Upstream: `SchedulerTest.Request`.
+/// Upstream, too: `ResourceOffersTest.Request`.
 #[test]
 fn what_a_framework_requests_is_counted_and_changes_nothing() {
     testing::run(async {
@@ -404,6 +406,7 @@ fn what_an_executor_says_and_its_end_reach_the_scheduler() {
 }
 
 /// Upstream: `MasterTest.ShutdownFrameworkWhileTaskRunning`.
+/// Upstream, too: `HttpFaultToleranceTest.SchedulerExit`, `ResourceOffersTest.ResourcesGetReofferedAfterFrameworkStops`.
 #[test]
 fn a_teardown_shuts_the_framework_down_on_its_agents() {
     testing::run(async {

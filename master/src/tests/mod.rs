@@ -34,6 +34,7 @@ mod subscribe;
 mod task_groups;
 mod teardown;
 mod update_framework;
+mod upgrade;
 mod volumes;
 mod weights;
 mod whitelist;
@@ -313,6 +314,22 @@ impl Cluster {
     /// A registered agent.
     pub(crate) async fn agent(&self, resources: &str) -> Agent {
         self.agent_at("host", resources).await
+    }
+
+    /// A registered agent that can do only this.
+    pub(crate) async fn agent_with(&self, resources: &str, capabilities: mesos::AgentCapabilities) -> Agent {
+        let mut agent = self.stranger(resources);
+        agent.post(RegisterSlaveMessage {
+            slave: agent.info.clone(),
+            version: Some("1.1.0".into()),
+            agent_capabilities: capabilities.to_protos(),
+            resource_version_uuid: Some(resource_version()),
+            ..Default::default()
+        });
+        let got = agent.taken().await;
+        let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
+        agent.info.id = Some(registered.slave_id.clone());
+        agent
     }
 
     /// A registered agent of this host.

@@ -8,7 +8,7 @@ use mesos::v1::scheduler::event::Type;
 use mesos::v1::task_status::Reason;
 use serde_json::json;
 
-use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, launch, task};
+use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, launch, scalar, task};
 use crate::Settings;
 
 /// Launches with offers that cannot be used together: the task is dropped, or lost.
@@ -298,5 +298,168 @@ fn an_agent_with_its_maximum_of_executors_is_not_offered_until_one_of_them_ends(
             status: 0,
         });
         assert_eq!(scheduler.offer().await.agent_id, agent.info.id.clone().unwrap());
+    });
+}
+
+fn has(offer: &mesos::v1::Offer) -> (f64, f64) {
+    (amount(&offer.resources, "cpus"), amount(&offer.resources, "mem"))
+}
+
+/// Launches with this offer, and does not want the rest for an hour.
+async fn launch_only(scheduler: &Scheduler<'_>, offer: &mesos::v1::Offer, tasks: serde_json::Value) {
+    let body = json!({
+        "offer_ids": [{ "value": offer.id.value }], "operations": [launch(tasks)],
+        "filters": { "refuse_seconds": 3600.0 }
+    });
+    assert_eq!(scheduler.call("ACCEPT", body).await, (202, String::new()));
+}
+
+/// Upstream: `ResourcesUnused`, `FrameworkExited`.
+#[test]
+fn what_one_framework_leaves_and_what_it_had_go_to_another() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:3;mem:1024").await;
+        let mut first = cluster.subscribe(info()).await;
+        let offer = first.offer().await;
+        assert_eq!(has(&offer), (3.0, 1024.0));
+        launch_only(&first, &offer, json!([task("1", &agent, 2.0, 512.0)])).await;
+        let mut second = cluster.subscribe(info()).await;
+        let offer = second.offer().await;
+        assert_eq!(has(&offer), (1.0, 512.0));
+        launch_only(&second, &offer, json!([task("2", &agent, 1.0, 256.0)])).await;
+        assert_eq!(first.call("TEARDOWN", json!(null)).await.0, 202);
+        assert_eq!(has(&second.offer().await), (2.0, 768.0));
+    });
+}
+
+/// Upstream: `TaskFinished`.
+#[test]
+fn what_an_ended_task_had_is_offered_together_with_what_was_left() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:3;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        launch_only(
+            &scheduler,
+            &offer,
+            json!([task("1", &agent, 1.0, 256.0), task("2", &agent, 1.0, 256.0)]),
+        )
+        .await;
+        agent.update(&scheduler.id, "1", TaskState::TaskFinished);
+        assert_eq!(has(&scheduler.offer().await), (2.0, 768.0));
+    });
+}
+
+/// Upstream: `SlaveAdded`.
+#[test]
+fn the_rest_of_an_agent_and_a_new_agent_are_offered_in_one_event() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let one = cluster.agent("cpus:3;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([task("t", &one, 2.0, 512.0)])).await;
+        let _other = cluster.agent("cpus:4;mem:2048").await;
+        let mut offered = Vec::new();
+        while offered.len() < 2 {
+            offered.extend(scheduler.next_of(Type::Offers).await.offers.unwrap().offers);
+        }
+        let ids: Vec<_> = offered.iter().map(|offer| json!({ "value": offer.id.value })).collect();
+        let body = json!({ "offer_ids": ids, "filters": { "refuse_seconds": 0.0 } });
+        assert_eq!(scheduler.call("DECLINE", body).await.0, 202);
+        let both = scheduler.next_of(Type::Offers).await.offers.unwrap().offers;
+        let sum = both.iter().map(has).fold((0.0, 0.0), |sum, each| (sum.0 + each.0, sum.1 + each.1));
+        assert_eq!((both.len(), sum), (2, (5.0, 2560.0)));
+    });
+}
+
+/// Upstream: `CpusOnlyOfferedAndTaskLaunched`, `MemoryOnlyOfferedAndTaskLaunched`.
+#[test]
+fn an_agent_with_nothing_but_cpus_or_memory_is_offered_used_and_offered_again() {
+    testing::run(async {
+        for (total, all) in [("cpus:2;mem:0", scalar("cpus", 2.0)), ("cpus:0;mem:200", scalar("mem", 200.0))]
+        {
+            let cluster = Cluster::start().await;
+            let agent = cluster.agent(total).await;
+            let mut scheduler = cluster.subscribe(info()).await;
+            let offer = scheduler.offer().await;
+            assert_eq!(offer.resources.len(), 1);
+            let mut greedy = task("t", &agent, 0.0, 0.0);
+            greedy["resources"] = json!([all]);
+            scheduler.launch(&[&offer], json!([greedy])).await;
+            assert_eq!(agent.launched().await.len(), 1, "{total}");
+            agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+            assert_eq!(scheduler.status().await.state(), TaskState::TaskFinished);
+            assert_eq!(scheduler.offer().await.resources, offer.resources);
+        }
+    });
+}
+
+/// Upstream: `ResourceOffersTest.ResourceOfferWithMultipleSlaves`.
+#[test]
+fn each_of_ten_agents_is_offered_whole() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agents = Vec::new();
+        for _ in 0..10 {
+            agents.push(cluster.agent("cpus:2;mem:1024").await);
+        }
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offers = scheduler.next_of(Type::Offers).await.offers.unwrap().offers;
+        assert_eq!(offers.len(), 10);
+        for offer in &offers {
+            assert_eq!((amount(&offer.resources, "cpus"), amount(&offer.resources, "mem")), (2.0, 1024.0));
+        }
+    });
+}
+
+/// Upstream: `ResourceOffersTest.ResourcesGetReofferedAfterTaskInfoError`,
+/// `ResourceOffersTest.ResourcesGetReofferedWhenUnused`.
+#[test]
+fn what_was_not_used_is_offered_to_others() {
+    testing::run(async {
+        for is_wrong in [false, true] {
+            let cluster = Cluster::start().await;
+            let agent = cluster.agent("cpus:2;mem:1024").await;
+            let mut first = cluster.subscribe(info()).await;
+            let offer = first.offer().await;
+            first.call("SUPPRESS", json!(null)).await;
+            let tasks = if is_wrong { json!([task("t", &agent, -1.0, 1024.0)]) } else { json!([]) };
+            first.launch(&[&offer], tasks).await;
+            if is_wrong {
+                let status = first.status().await;
+                assert_eq!((status.state(), status.reason()), (TaskState::TaskError, Reason::TaskInvalid));
+                assert!(status.message().contains("Invalid scalar resource"), "{}", status.message());
+            }
+            assert_eq!(agent.launched().await, []);
+            let mut second = cluster.subscribe(info()).await;
+            assert_eq!(amount(&second.offer().await.resources, "cpus"), 2.0);
+        }
+    });
+}
+
+/// Upstream: `MasterAllocatorTest.NestedRoles`.
+#[test]
+fn tasks_run_in_roles_below_others_and_a_new_agent_goes_to_the_branch_that_has_nothing() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let in_role = super::quota::in_role;
+        let mut ab = cluster.subscribe(in_role("a/b")).await;
+        let one = cluster.agent("cpus:2;mem:1024").await;
+        let offer = ab.offer().await;
+        ab.launch(&[&offer], json!([task("1", &one, 2.0, 1024.0)])).await;
+        let launched = one.launched().await.remove(0).task;
+        assert_eq!(launched.resources[0].allocation_info.as_ref().unwrap().role(), "a/b");
+        let mut ac = cluster.subscribe(in_role("a/c")).await;
+        let mut bx = cluster.subscribe(in_role("b/x")).await;
+        let other = cluster.agent("cpus:1;mem:512").await;
+        let offer = bx.offer().await;
+        assert_eq!(offer.allocation_info.as_ref().unwrap().role(), "b/x");
+        bx.launch(&[&offer], json!([task("2", &other, 1.0, 512.0)])).await;
+        assert_eq!(other.launched().await.len(), 1);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(ac.pending().await.iter().all(|event| event.r#type() != Type::Offers));
     });
 }

@@ -168,7 +168,9 @@ fn the_loss_of_an_agent_is_told_for_its_operations_and_again_when_asked() {
     });
 }
 
-/// Upstream: `MasterSlaveReconciliationTest.ReconcileDroppedOperation`.
+/// Upstream: `MasterSlaveReconciliationTest.ReconcileDroppedOperation`,
+/// `MasterSlaveReconciliationTest.ForwardOperationDroppedAfterExplicitReconciliation`,
+/// `AgentOperationFeedbackTest.DroppedOperationStatusUpdate`, `DroppedOperationDuplicateStatusUpdate`.
 #[test]
 fn an_operation_that_has_not_reached_its_agent_is_dropped() {
     testing::run(async {
@@ -177,6 +179,7 @@ fn an_operation_that_has_not_reached_its_agent_is_dropped() {
         let mut scheduler = cluster.subscribe(reserving_info()).await;
         let offer = scheduler.offer().await;
         scheduler.accept(&offer, json!([named("x")])).await;
+        let applied = agent.applied().await.remove(0);
         agent.die().await;
         agent.revive();
         agent.taken().await;
@@ -194,15 +197,26 @@ fn an_operation_that_has_not_reached_its_agent_is_dropped() {
             agent_id: agent.info.id.clone(),
             ..Default::default()
         };
-        agent.post(UpdateOperationStatusMessage {
+        let dropped = UpdateOperationStatusMessage {
             slave_id: agent.info.id.clone(),
             status,
             operation_uuid: asked.unwrap().operation_uuid,
             ..Default::default()
-        });
+        };
+        assert_eq!(dropped.operation_uuid, Some(applied.operation_uuid));
+        agent.post(dropped.clone());
         let status = scheduler.operation_status().await;
         assert_eq!(status.state(), OperationState::OperationDropped);
+        assert_eq!(
+            (&status.uuid, &status.resource_provider_id, &status.agent_id),
+            (&None, &None, &agent.info.id)
+        );
         assert_eq!(status.operation_id.unwrap().value, "x");
+        // The agent was asked twice, because it registered twice.
+        agent.post(dropped);
+        let events = scheduler.pending().await;
+        assert!(!events.iter().any(|event| event.r#type() == Type::UpdateOperationStatus), "{events:?}");
+        assert_eq!(cluster.metric("master/operations/dropped"), 1.0);
         let asked = json!([{ "operation_id": { "value": "x" } }]);
         assert_eq!(
             ask(&mut scheduler, asked).await[0].0,
@@ -212,7 +226,8 @@ fn an_operation_that_has_not_reached_its_agent_is_dropped() {
     });
 }
 
-/// Upstream: `OperationReconciliationTest.UnackedAgentOperationAfterMasterFailover`, `MasterTest.OperationUpdateDuringFailover`.
+/// Upstream: `OperationReconciliationTest.UnackedAgentOperationAfterMasterFailover`,
+/// `MasterTest.OperationUpdateDuringFailover`.
 #[test]
 fn a_new_master_learns_of_operations_from_their_agents_and_waits_for_their_frameworks() {
     testing::run(async {
@@ -269,6 +284,7 @@ fn downgraded(agent: &Agent, capabilities: mesos::AgentCapabilities) {
 }
 
 /// Upstream: `MasterTest.AckOperationsAfterAgentCapabilityChange`, `CleanupOperationsAfterAgentDowngrade`.
+/// Upstream, too: `AgentOperationFeedbackTest.CleanupAcknowledgedTerminalOperation`.
 #[test]
 fn an_operation_that_is_over_waits_for_its_acknowledgement_unless_its_agent_knows_nothing_of_those_any_more()
 {
@@ -306,5 +322,42 @@ fn an_operation_that_is_over_waits_for_its_acknowledgement_unless_its_agent_know
                 assert_eq!(shown().await, []);
             }
         }
+    });
+}
+
+/// Upstream: `AgentOperationFeedbackTest.RetryOperationStatusUpdate`, `OperationUpdateContainsAgentID`.
+#[test]
+fn an_outcome_that_is_told_again_is_passed_on_again_and_counted_once() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.accept(&offer, json!([named("x")])).await;
+        let applied = agent.applied().await.remove(0);
+        let outcome = v1::OperationStatus {
+            operation_id: applied.operation_info.id.clone(),
+            state: OperationState::OperationFinished.into(),
+            uuid: Some(v1::Uuid { value: cluster.node.random().uuid().as_bytes().to_vec() }),
+            agent_id: agent.info.id.clone(),
+            ..Default::default()
+        };
+        for _ in 0..2 {
+            agent.post(UpdateOperationStatusMessage {
+                framework_id: applied.framework_id.clone(),
+                slave_id: agent.info.id.clone(),
+                status: outcome.clone(),
+                latest_status: Some(outcome.clone()),
+                operation_uuid: Some(applied.operation_uuid.clone()),
+            });
+            assert_eq!(scheduler.operation_status().await, outcome);
+            assert_eq!(cluster.metric("master/operations/finished"), 1.0);
+        }
+        let shown = cluster.read("GET_OPERATIONS", mesos::MediaType::Protobuf).await.get_operations.unwrap();
+        assert_eq!(shown.operations.len(), 1);
+        assert_eq!(shown.operations[0].latest_status.agent_id, agent.info.id);
+        scheduler.acknowledge_operation(&outcome).await;
+        assert_eq!(acknowledged(agent.taken().await), 1);
+        assert_eq!(cluster.metric("master/operations/finished"), 1.0);
     });
 }

@@ -538,3 +538,20 @@ fn taking_away_a_quota_that_never_was_leaves_nothing() {
         assert_eq!(shown(&cluster, "unheard-of").await, Value::Null);
     });
 }
+
+/// Upstream: `RolesEndpointContainsQuota`, `EndpointImplicitRolesQuotas`.
+#[test]
+fn a_role_with_nothing_but_a_quota_is_shown_until_the_quota_is_removed() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let guarantee = json!([scalar("cpus", 1.0), scalar("mem", 512.0)]);
+        let body = json!({ "role": "foo", "guarantee": guarantee, "force": true }).to_string();
+        assert_eq!(cluster.ask(Method::POST, "/quota", &body).await, (200, String::new()));
+        let both = json!({ "cpus": 1.0, "mem": 512.0 });
+        let quota = json!({ "role": "foo", "consumed": {}, "guarantee": both, "limit": both });
+        assert_eq!(shown(&cluster, "foo").await, quota);
+        assert_eq!(cluster.get("/roles").await["roles"].as_array().unwrap().len(), 1);
+        assert_eq!(cluster.ask(Method::DELETE, "/quota/foo", "").await, (200, String::new()));
+        assert_eq!(cluster.get("/roles").await, json!({ "roles": [] }));
+    });
+}

@@ -171,6 +171,7 @@ fn the_registry_learns_what_a_returning_agent_has_now() {
 
 /// Upstream: `RecoveredFramework`, `FailoverAgentReregisterFirst`, `FaultToleranceTest.MasterFailover`,
 /// `SchedulerTest.SchedulerReconnect`.
+/// Upstream, too: `MasterAllocatorTest.SlaveReregistersFirst`.
 #[test]
 fn a_framework_is_recovered_from_its_agent_and_is_itself_again_when_it_subscribes() {
     testing::run(async {
@@ -406,5 +407,24 @@ fn a_framework_that_was_torn_down_is_shut_down_on_every_agent_that_brings_it_bac
             assert_eq!(shutdown.framework_id.value, id);
         }
         assert_eq!(cluster.get("/state").await["frameworks"], json!([]));
+    });
+}
+
+/// Upstream: `FrameworkReregistersFirst`.
+#[test]
+fn a_framework_that_is_back_before_its_agent_is_offered_what_its_task_leaves() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let (cluster, agent, id) = after_a_failover(&shelf).await;
+        let mut scheduler = cluster.subscribe(again(&id)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let events = scheduler.pending().await;
+        assert!(events.iter().all(|event| event.r#type() != Type::Offers), "{events:?}");
+        brings(&agent, &id, vec![reported(&agent, &id, TaskState::TaskRunning)]).await;
+        let offer = scheduler.offer().await;
+        assert_eq!(
+            (super::amount(&offer.resources, "cpus"), super::amount(&offer.resources, "mem")),
+            (1.0, 992.0)
+        );
     });
 }

@@ -3,17 +3,19 @@
 
 use std::time::Duration;
 
+use libprocess::http::{Request, dispatch};
 use libprocess::testing;
 use mesos::v1::TaskState;
 use mesos::v1::scheduler::event::Type;
 use serde_json::{Value, json};
 
 use super::agents::{reported, running_task};
+use super::partition::asked;
 use super::shelf::Shelf;
-use super::update_framework::{proto, shown};
+use super::update_framework::{proto, shown, told};
 use super::{Cluster, info};
 use crate::Settings;
-use crate::settings::RoleList;
+use crate::settings::{RoleList, Weights};
 
 /// A framework of before there were several roles.
 fn plain(role: &str) -> Value {
@@ -33,6 +35,7 @@ fn again(mut info: Value, id: &str) -> Value {
 }
 
 /// Upstream: `FrameworkInfoValidationTest.MissingMultiRoleCapability`, `MultiRoleWhitelist`.
+/// Upstream, too: `RoleTest.BadRegister`, `MasterAllocatorTest.RoleTest`.
 #[test]
 fn who_does_not_know_several_roles_or_has_one_that_is_not_listed_is_refused() {
     testing::run(async {
@@ -110,5 +113,140 @@ fn a_framework_that_subscribes_with_its_roles_suppressed_is_offered_nothing_unti
         assert!(events.iter().all(|event| event.r#type() == Type::Heartbeat), "{events:?}");
         assert_eq!(scheduler.call("REVIVE", json!({ "roles": ["b"] })).await.0, 202);
         assert_eq!(scheduler.offer().await.allocation_info.unwrap().role(), "b");
+    });
+}
+
+/// `/roles`, as it is answered.
+async fn all_roles(cluster: &Cluster) -> Value {
+    let response = dispatch(&cluster.node, Request::new(http::Method::GET, "/roles")).await;
+    assert_eq!(response.status, http::StatusCode::OK);
+    assert_eq!(response.headers["content-type"], "application/json");
+    let shown: Value = serde_json::from_slice(&response.body.collect().await).unwrap();
+    shown["roles"].clone()
+}
+
+/// A role in which nobody holds anything.
+fn idle(name: &str, weight: f64, frameworks: &[&str]) -> Value {
+    json!({
+        "name": name, "weight": weight, "frameworks": frameworks,
+        "resources": {}, "allocated": {}, "offered": {}, "reserved": {},
+        "quota": { "role": name, "consumed": {}, "guarantee": {}, "limit": {} }
+    })
+}
+
+fn weighted(of: &[(&str, f64)]) -> Weights {
+    Weights(of.iter().map(|(role, weight)| ((*role).to_owned(), *weight)).collect())
+}
+
+/// Upstream: `EndpointEmpty`, `AddAndRemoveFrameworkWithMultipleRoles`.
+#[test]
+fn all_roles_of_a_framework_come_and_go_with_it() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        assert_eq!(all_roles(&cluster).await, json!([]));
+        let scheduler = cluster.subscribe(several(&["role1", "role2"])).await;
+        let id = &*scheduler.id;
+        assert_eq!(all_roles(&cluster).await, json!([idle("role1", 1.0, &[id]), idle("role2", 1.0, &[id])]));
+        assert_eq!(scheduler.call("TEARDOWN", json!(null)).await.0, 202);
+        assert_eq!(all_roles(&cluster).await, json!([]));
+    });
+}
+
+/// Upstream: `EndpointWithWhitelistNoFrameworks`, `EndpointImplicitRolesWeights`.
+#[test]
+fn roles_that_are_listed_or_were_given_a_weight_are_shown_without_frameworks() {
+    testing::run(async {
+        let roles = Some(RoleList(["role1", "role2"].map(str::to_owned).into()));
+        let settings = Settings { roles, weights: weighted(&[("role1", 5.0)]), ..Settings::default() };
+        let cluster = Cluster::with(settings).await;
+        let listed = json!([idle("*", 1.0, &[]), idle("role1", 5.0, &[]), idle("role2", 1.0, &[])]);
+        assert_eq!(all_roles(&cluster).await, listed);
+
+        let weights = weighted(&[("roleX", 5.0), ("roleY", 4.0)]);
+        let cluster = Cluster::with(Settings { weights, ..Settings::default() }).await;
+        let (x, z) =
+            (cluster.subscribe(several(&["roleX"])).await, cluster.subscribe(several(&["roleZ"])).await);
+        let shown =
+            json!([idle("roleX", 5.0, &[&x.id]), idle("roleY", 4.0, &[]), idle("roleZ", 1.0, &[&z.id])]);
+        assert_eq!(all_roles(&cluster).await, shown);
+    });
+}
+
+/// Upstream: `EndpointImplicitRolesReservations`, `EndpointImplicitRolesAncestors`.
+#[test]
+fn a_role_with_nothing_but_a_reservation_is_shown_with_those_above_it() {
+    testing::run(async {
+        for names in [vec!["role"], vec!["ancestor", "ancestor/child"]] {
+            let cluster = Cluster::start().await;
+            let innermost = names.last().unwrap();
+            let _agent = cluster.agent(&format!("cpus({innermost}):1;mem({innermost}):10;disk:100")).await;
+            let shown = names.iter().map(|name| {
+                let mut role = idle(name, 1.0, &[]);
+                role["reserved"] = json!({ "cpus": 1.0, "mem": 10.0 });
+                role["quota"]["consumed"] = role["reserved"].clone();
+                role
+            });
+            assert_eq!(all_roles(&cluster).await, Value::Array(shown.collect()));
+        }
+    });
+}
+
+/// Upstream: `RolesEndpointContainsConsumedQuota`.
+#[test]
+fn what_is_used_or_reserved_is_consumed_and_what_is_only_offered_is_not() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut info = super::reserving_info();
+        info["roles"] = json!(["role"]);
+        let fixed = |name: &str, value: f64| {
+            let mut resource = super::scalar(name, value);
+            resource["reservations"] = json!([{ "type": "STATIC", "role": "role" }]);
+            resource
+        };
+        let reserved = cluster.agent("cpus(role):1;mem(role):10").await;
+        let mut scheduler = cluster.subscribe(info).await;
+        let offer = scheduler.offer().await;
+        let mut task = super::task("1", &reserved, 1.0, 10.0);
+        task["resources"] = json!([fixed("cpus", 1.0), fixed("mem", 10.0)]);
+        scheduler.launch(&[&offer], json!([task])).await;
+        let free = cluster.agent("cpus:10;mem:100").await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([super::task("2", &free, 10.0, 100.0)])).await;
+        let _offered = cluster
+            .agent(
+                "cpus(role):100;mem(role):1000;ports(role):[100-199];cpus:1000;mem:10000;ports:[1000-1999]",
+            )
+            .await;
+        scheduler.offer().await;
+        let shown = json!([{
+            "name": "role", "weight": 1.0, "frameworks": [scheduler.id],
+            "resources": { "cpus": 1111.0, "mem": 11110.0, "ports": 1100.0 },
+            "allocated": { "cpus": 11.0, "mem": 110.0 },
+            "offered": { "cpus": 1100.0, "mem": 11000.0, "ports": 1100.0 },
+            "reserved": { "cpus": 101.0, "mem": 1010.0, "ports": 100.0 },
+            "quota": {
+                "role": "role", "guarantee": {}, "limit": {},
+                "consumed": { "cpus": 111.0, "mem": 1110.0, "ports": 100.0 }
+            }
+        }]);
+        assert_eq!(all_roles(&cluster).await, shown);
+    });
+}
+
+/// Upstream: `UpgradeTest.MultiRoleSchedulerUpgrade`.
+#[test]
+fn tasks_run_on_when_their_scheduler_learns_of_several_roles() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut first = running_task(&cluster, &agent, plain("foo")).await;
+        let id = first.id.clone();
+        let mut second = cluster.subscribe(again(several(&["foo"]), &id)).await;
+        assert_eq!(first.next_of(Type::Error).await.error.unwrap().message, "Framework failed over");
+        let described = told(&agent).await.remove(0);
+        assert_eq!((described.roles, described.role), (vec!["foo".to_owned()], None));
+        let shown = cluster.get("/state").await["frameworks"][0].clone();
+        assert_eq!((&shown["roles"], shown.get("role")), (&json!(["foo"]), None));
+        assert_eq!(asked(&mut second, "t", &agent.id()).await.state(), TaskState::TaskRunning);
     });
 }

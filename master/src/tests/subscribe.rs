@@ -47,6 +47,7 @@ fn a_second_subscription_with_the_same_id_ends_the_first() {
 }
 
 /// Upstream: `FaultToleranceTest.SchedulerReregisterAfterUnregistration`.
+/// Upstream, too: `HttpFaultToleranceTest.SchedulerSubscribeAfterTeardown`.
 #[test]
 fn a_torn_down_framework_cannot_come_back() {
     testing::run(async {

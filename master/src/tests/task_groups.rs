@@ -31,6 +31,7 @@ fn member(id: &str, agent: &Agent, cpus: f64) -> Value {
 }
 
 /// Upstream: `SchedulerTest.TaskGroupRunning`, `SlaveTest.RunTaskGroup`.
+/// Upstream, too: `MasterSlaveReconciliationTest.SlaveReregisterTaskExecutorIds`.
 #[test]
 fn a_group_goes_to_the_agent_in_one_message_and_a_second_one_joins_its_executor() {
     testing::run(async {

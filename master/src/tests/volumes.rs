@@ -36,6 +36,7 @@ fn kinds(applied: &[ApplyOperationMessage]) -> Vec<operation::Type> {
 }
 
 /// Upstream: `ReservationTest.ReserveThenUnreserve`, `ReservationTest.WithoutAuthenticationWithoutPrincipal`.
+/// Upstream, too: `RoleTest.ImplicitRoleRegister`.
 #[test]
 fn what_is_reserved_is_offered_so_until_it_is_unreserved() {
     testing::run(async {
@@ -66,6 +67,7 @@ fn what_is_reserved_is_offered_so_until_it_is_unreserved() {
 }
 
 /// Upstream: `ReservationTest.ReserveAndLaunchThenUnreserve`, `PersistentVolumeTest.PreparePersistentVolume`.
+/// Upstream, too: `RoleTest.ImplicitRoleRegister`.
 #[test]
 fn operations_of_one_call_use_what_those_before_them_made() {
     testing::run(async {

@@ -6,9 +6,9 @@ use libprocess::testing;
 use mesos::v1::scheduler::event::Type;
 use serde_json::{Value, json};
 
-use super::Cluster;
 use super::quota::{comparable, in_role};
 use super::shelf::Shelf;
+use super::{Cluster, amount};
 use crate::Settings;
 use crate::settings::RoleList;
 
@@ -160,5 +160,29 @@ fn the_next_leader_has_the_weights_that_were_set_of_the_roles_that_are_listed() 
             cluster.get("/weights").await,
             json!([{ "role": "a", "weight": 4.0 }, { "role": "b", "weight": 1.5 }])
         );
+    });
+}
+
+/// Upstream: `RebalancedForUpdatedWeights`.
+#[test]
+fn what_new_weights_take_back_is_shared_out_by_them() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agents = Vec::new();
+        for _ in 0..3 {
+            agents.push(cluster.agent("cpus:2;mem:1024").await);
+        }
+        let mut first = cluster.subscribe(in_role("role1")).await;
+        assert_eq!(first.next_of(Type::Offers).await.offers.unwrap().offers.len(), 3);
+        let mut second = cluster.subscribe(in_role("role2")).await;
+        let weights = json!([{ "role": "role2", "weight": 2.0 }]).to_string();
+        assert_eq!(cluster.ask(Method::PUT, "/weights", &weights).await, (200, String::new()));
+        let events = first.pending().await;
+        assert_eq!(events.iter().filter(|event| event.r#type() == Type::Rescind).count(), 3);
+        for (scheduler, number) in [(&mut first, 1), (&mut second, 2)] {
+            let offers = scheduler.next_of(Type::Offers).await.offers.unwrap().offers;
+            assert_eq!(offers.len(), number);
+            assert!(offers.iter().all(|offer| amount(&offer.resources, "cpus") == 2.0));
+        }
     });
 }

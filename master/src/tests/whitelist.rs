@@ -34,6 +34,7 @@ async fn offered(scheduler: &mut Scheduler<'_>, within: Duration) -> Vec<String>
 }
 
 /// Upstream: `WhitelistTest.WhitelistSlave`, which changes nothing.
+/// Upstream, too: `MasterAllocatorTest.Whitelist`.
 #[test]
 fn agents_are_offered_while_their_host_is_listed() {
     testing::run(async {

@@ -56,6 +56,7 @@ fn a_driver_registers_without_an_id_and_again_with_one() {
     });
 }
 
+/// Upstream: `ResourceOffersTest.Request`.
 #[test]
 fn each_message_is_the_call_that_took_its_place() {
     testing::run(async {
