@@ -3,8 +3,9 @@
 use harness::upstream::Table;
 
 /// How many rows each of upstream's files has. Of all but `slave_tests.cpp` every case has one: the lines that begin with
-/// `TEST`, `TEST_F`, `TEST_P` or `TYPED_TEST` (`TEST_F_TEMP_DISABLED_ON_WINDOWS` among them, `TYPED_TEST_CASE` not) in `apache/mesos/src/tests` at upstream's
-/// last commit. A disabled one counts. Of that file some are here, and none is to get lost.
+/// `TEST`, `TEST_F`, `TEST_P` or `TYPED_TEST` (`TEST_F_TEMP_DISABLED_ON_WINDOWS` among them, `TYPED_TEST_CASE` not) in
+/// `apache/mesos/src/tests` at upstream's last commit. A disabled one counts. Of that file some are here, and none is to get
+/// lost.
 const CASES: &[(&str, usize)] = &[
     ("partition_tests.cpp", 20),
     ("reconciliation_tests.cpp", 14),

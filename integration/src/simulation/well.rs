@@ -113,6 +113,10 @@ impl Unwell {
                 self.note(Invariant::GetsWell, format!("the agent at {address} is not registered"));
                 continue;
             };
+            let here = snapshot.agents.values().filter(|other| other.pid.address() == address).count();
+            if here > 1 {
+                self.note(Invariant::GetsWell, format!("there are {here} agents at {address}"));
+            }
             self.reserved(cluster, address, agent);
             let activation = snapshot.activation(&agent.id);
             if agent.active == activation.deactivated {
