@@ -5,7 +5,8 @@
 //!              --ping of its observer, and long since the last attempt--> pauses as for a leader just found
 //!              --SlaveRegistered / SlaveReregistered--> Running
 //! Running --ping says "disconnected", or no ping for total_ping_timeout--> as if the leader were new
-//! Running --SlaveReregistered, which answers an older report--> ReregisterSlave after a random pause
+//! Running --SlaveReregistered, which answers an older report; a ping after the connection broke; an operation on what there
+//!           was before--> ReregisterSlave after a random pause
 //! ```
 //!
 //! Upstream: `Slave::detected`, `registered`, `reregistered`, `doReliableRegistration`, `ping` in

@@ -19,19 +19,22 @@ fn small() -> Size {
     }
 }
 
-/// But for the tasks of frameworks that end, and of machines that are taken down: so in the first run without those.
+/// But for the tasks of frameworks that end, and of machines that are taken down: so in the first runs without those.
 #[test]
 fn a_calm_cluster_runs_every_task_once() {
     let ends =
         ["frameworks torn down by themselves", "frameworks torn down by the operator", "machines down"];
-    let mut outcomes = (0..20).map(|seed| run(seed, small(), &[], false));
+    let outcomes = (0..40).map(|seed| run(seed, small(), &[], false));
     let is_quiet = |outcome: &Outcome| ends.iter().all(|end| !outcome.counts.contains_key(end));
-    let outcome = outcomes.find(is_quiet).unwrap();
-    assert_eq!(outcome.failure, None);
-    assert_eq!(outcome.counts["tasks started"], 20);
-    // Nothing comes again but what was not acknowledged.
-    assert!(outcome.counts["acknowledgements withheld"] > 0);
-    assert_eq!(outcome.counts["updates delivered again"], outcome.counts["acknowledgements withheld"]);
+    let quiet: Vec<Outcome> = outcomes.filter(is_quiet).take(4).collect();
+    assert_eq!(quiet.len(), 4);
+    for outcome in &quiet {
+        assert_eq!(outcome.failure, None);
+        assert_eq!(outcome.counts["tasks started"], 20);
+        // Nothing comes again but what was not acknowledged.
+        assert!(outcome.counts["acknowledgements withheld"] > 0);
+        assert_eq!(outcome.counts["updates delivered again"], outcome.counts["acknowledgements withheld"]);
+    }
     // What is looked at is there to be seen.
     for what in [
         "quotas",
@@ -40,8 +43,12 @@ fn a_calm_cluster_runs_every_task_once() {
         "offers within a limit",
         "agents drained",
         "agents reactivated",
+        "task groups",
     ] {
-        assert!(outcome.counts[what] > 0, "{what}");
+        assert!(
+            quiet.iter().any(|outcome| outcome.counts.get(what).is_some_and(|count| *count > 0)),
+            "{what}"
+        );
     }
 }
 

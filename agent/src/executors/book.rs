@@ -266,14 +266,16 @@ impl TaskBook {
         self.ended.contains(&hash(id))
     }
 
-    /// The executor is to kill a launched task. Its connection may break before it has heard that.
+    /// The executor is to kill a launched task. Its connection may break before it has heard that. A kill that does not say
+    /// how leaves it at what was said before: an operator's bound, when the agent is drained.
     pub fn kill(&mut self, id: &TaskId, policy: Option<v1::KillPolicy>) {
         if self.launched.contains_key(id) {
-            self.killed.insert(id.clone(), policy);
+            let known = self.killed.entry(id.clone()).or_default();
+            *known = policy.or(*known);
         }
     }
 
-    /// The launched tasks that are to be killed, and how it was said last.
+    /// The launched tasks that are to be killed, and how that was said last.
     pub fn killed(&self) -> impl Iterator<Item = (&TaskId, Option<v1::KillPolicy>)> {
         self.killed.iter().map(|(id, policy)| (id, *policy))
     }

@@ -167,7 +167,7 @@ impl Executor {
 pub enum FrameworkPhase {
     /// It may launch tasks.
     Running,
-    /// The master said that it is gone. Nothing more is reported to it.
+    /// The master said that it is gone. Nothing more is reported to it, unless a master says that it is there.
     Terminating,
 }
 

@@ -82,8 +82,9 @@ impl Handle<ShutdownExecutorMessage> for Agent {
         if !self.is_from_master(from, "shut down executor") {
             return;
         }
-        if matches!(self.phase, Phase::Recovering | Phase::Disconnected) {
-            tracing::warn!(phase = %self.phase, "ignoring the shut-down of an executor: not registered");
+        // A disconnected agent may be about to report again, and the master says it once. (Upstream's agent ignores it.)
+        if self.phase == Phase::Recovering {
+            tracing::warn!(phase = %self.phase, "ignoring the shut-down of an executor");
             return;
         }
         let (Some(framework), Some(executor)) = (message.framework_id, message.executor_id) else {

@@ -379,7 +379,7 @@ impl Agent {
         match placement {
             Placement::Drop { reason, message, mend } => {
                 self.drop_tasks(framework_id, &tasks, &executor_id, (reason, message), ctx);
-                // The master may believe what this agent said of its resources long ago, and came only now.
+                // A message that came late may have given the master an earlier version than this agent has.
                 if outdated
                     && self.phase == Phase::Running
                     && let Some(id) = self.id.clone()

@@ -124,6 +124,14 @@ fn an_executor_whose_connection_was_broken_is_told_when_it_is_back() {
         let earlier = running(&world, &framework(false), slow_task("t", "e")).await;
         world.master_says(drain(Some(Duration::from_secs(5)), false)).await;
         assert_eq!(kills(&earlier), [Some(5_000_000_000)]);
+        // One that does not say how takes nothing back.
+        world
+            .master_says(mesos::internal::KillTaskMessage {
+                framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+                task_id: mesos::TaskId::from("t").to_proto(),
+                kill_policy: None,
+            })
+            .await;
         let executor = world.subscribe("e").await;
         assert_eq!(kills(&executor), [Some(5_000_000_000)]);
     });

@@ -41,7 +41,7 @@ pub struct Health {
     pub healthy: bool,
 }
 
-/// Whether the agent is connected, and where it is.
+/// Whether the agent is connected, and where it is. One that is, and is told otherwise, reports once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// Where it answers.

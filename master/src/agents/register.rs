@@ -3,7 +3,7 @@
 
 use libprocess::{Context, Pid};
 use mesos::internal::{RegisterSlaveMessage, SlaveRegisteredMessage};
-use mesos::{AgentId, resources, v1};
+use mesos::{AgentId, Resources, resources, v1};
 
 use super::{check_domain, maintenance, remove};
 use crate::authorization::registration;
@@ -13,8 +13,8 @@ use crate::operator::news;
 use crate::registrar::Operation;
 use crate::validation::{self, Invalid};
 
-/// Admits an agent and gives it its id. An agent repeats its message until it is answered: a repetition
-/// is ignored while the first is under way, and answered again afterwards.
+/// Admits an agent and gives it its id. An agent repeats its message until it is answered: a repetition is ignored while the
+/// first is under way, and answered again afterwards; its next ping asks for a report if it may have missed something.
 pub(crate) fn register(
     master: &mut Master,
     mut message: RegisterSlaveMessage,
@@ -44,7 +44,9 @@ pub(crate) fn register(
         if known.connected {
             tracing::info!(agent_id = %id, "the agent is already registered; answering again");
             let is_new = known.tasks.is_empty() && known.executors.is_empty() && known.operations.is_empty();
-            let says_the_same = v1::AgentInfo { id: None, ..(*known.info).clone() } == message.slave;
+            let remembers = Resources::from_valid_protos(&message.checkpointed_resources);
+            let says_the_same = v1::AgentInfo { id: None, ..(*known.info).clone() } == message.slave
+                && remembers == known.checkpointed;
             answer(master, &id, from, ctx);
             // It may have missed the answer, and ignored what was sent to it since, or be another process. It is asked for a
             // report by its next ping. (Found by simulation: tasks stayed in staging for ever. Upstream believes in them.)
@@ -79,6 +81,12 @@ pub(crate) fn register(
     let operation = Operation::AdmitAgent { info: Box::new(introduction.info.clone()) };
     master.apply(operation, ctx, move |master, admitted, ctx| {
         master.agents.registering.remove(&introduction.pid);
+        // It has another id since: this was a message that came late, or again.
+        if let Some(known) = master.cluster.agent_at(&introduction.pid).filter(|known| known.connected) {
+            tracing::warn!(agent_id = %known.id, agent = %introduction.pid, "an agent has re-registered meanwhile");
+            master.apply(Operation::RemoveAgent { id: introduction.id }, ctx, |_, _, _| ());
+            return;
+        }
         if !admitted {
             let id = &introduction.id;
             tracing::warn!(agent_id = %id, "the agent's id is in the registry already; it will try again");

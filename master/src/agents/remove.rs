@@ -15,7 +15,7 @@ use crate::registrar::Operation;
 pub(super) enum Cause {
     /// It shuts down in an orderly way.
     Unregistered,
-    /// A new one registered in its place: it failed to recover, or was told to start anew.
+    /// Another one (re-)registered at its address: it failed to recover, or was told to start anew.
     Replaced,
     /// Its machine goes down for maintenance.
     MachineDown,
@@ -26,7 +26,7 @@ impl Cause {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Unregistered => "the agent unregistered",
-            Self::Replaced => "a new agent registered at the same address",
+            Self::Replaced => "another agent registered at the same address",
             Self::MachineDown => "Operator initiated 'Machine DOWN'",
         }
     }

@@ -135,7 +135,7 @@ fn are_equal(left: &[Arc<Task>], right: &[Arc<Task>]) -> bool {
 impl WireMessage for Report {
     const NAME: &'static str = ReregisterSlaveMessage::NAME;
 
-    /// As the agent said it, but for the form of its resources.
+    /// As the agent said it, but for the form of its resources and the roles that they were allocated to.
     fn encode(&self, encoding: Encoding) -> Vec<u8> {
         let tasks = |tasks: &[Arc<Task>]| tasks.iter().map(|task| task.proto.clone()).collect();
         let completed = self.said.completed.iter().map(|completed| archive::Framework {

@@ -5,7 +5,7 @@
 //! books. A *recovered* one (the registry knows it, this master does not yet) and one that was
 //! *unreachable* are added with everything they bring: tasks and executors of frameworks that this
 //! master has never heard of make these frameworks known. Frameworks that were removed meanwhile are
-//! shut down on the agent.
+//! shut down on the agent. Another agent that was at its address is replaced.
 //!
 //! An agent repeats its message until it is answered, and what it runs changes meanwhile. A message can be old: one that
 //! a broken network kept since an earlier leadership arrives before those of today. So the last one counts that has
@@ -63,7 +63,11 @@ pub(crate) fn reregister(master: &mut Master, report: Report, from: &Pid, ctx: &
         *meanwhile = Meanwhile { newest: Some((from.clone(), report)), ..Meanwhile::default() };
         return;
     }
-    if master.agents.marking_unreachable.contains(&id) || master.agents.marking_gone.contains(&id) {
+    let agents = &master.agents;
+    if [&agents.marking_unreachable, &agents.marking_gone, &agents.removing]
+        .iter()
+        .any(|set| set.contains(&id))
+    {
         tracing::info!(agent_id = %id, "ignoring a re-registration: another transition is in progress");
         return;
     }
