@@ -276,7 +276,7 @@ impl Process for Agent {
     fn exited(&mut self, pid: &Pid, _: &mut Context<Self>) {
         if self.master() == Some(pid) {
             tracing::warn!(%pid, "the master has disconnected; waiting for a new one, or for its ping");
-            self.registration.connection_broke();
+            self.registration.broken = true;
         }
     }
 }

@@ -83,6 +83,13 @@ pub fn framework_roles(framework: &v1::FrameworkInfo) -> BTreeSet<String> {
     }
 }
 
+/// The role of a framework that has exactly one.
+#[must_use]
+pub fn only_role(framework: &v1::FrameworkInfo) -> Option<String> {
+    let mut roles = framework_roles(framework).into_iter();
+    roles.next().filter(|_| roles.next().is_none())
+}
+
 /// The task as master and agent keep it.
 #[must_use]
 pub fn new_task(info: &v1::TaskInfo, state: TaskState, framework_id: &FrameworkId) -> v1::Task {

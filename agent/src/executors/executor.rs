@@ -297,9 +297,3 @@ impl Framework {
         allocated
     }
 }
-
-/// The role of a framework that has exactly one.
-pub fn only_role(info: &v1::FrameworkInfo) -> Option<String> {
-    let mut roles = mesos::tasks::framework_roles(info).into_iter();
-    roles.next().filter(|_| roles.next().is_none())
-}

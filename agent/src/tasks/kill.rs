@@ -92,15 +92,14 @@ impl Agent {
                 }
             }
             ExecutorPhase::Registering | ExecutorPhase::Running => {
-                if let Some(executor) = framework.executors.get_mut(&executor_id) {
-                    executor.tasks.kill(task, policy);
-                    match &executor.connection {
-                        Some(connection) => {
-                            connection.send(connection::kill(task, policy));
-                        }
-                        None => {
-                            tracing::warn!(task_id = %task, %executor_id, "its executor is not connected; it is told when it is back");
-                        }
+                let Some(executor) = framework.executors.get_mut(&executor_id) else { return };
+                executor.tasks.kill(task, policy);
+                match &executor.connection {
+                    Some(connection) => {
+                        connection.send(connection::kill(task, policy));
+                    }
+                    None => {
+                        tracing::warn!(task_id = %task, %executor_id, "its executor is not connected; it is told when it is back");
                     }
                 }
             }

@@ -13,14 +13,14 @@ use std::sync::Arc;
 use futures::future::OptionFuture;
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::{RunTaskGroupMessage, RunTaskMessage};
+use mesos::resources::CarriesResources;
+use mesos::tasks::only_role;
 use mesos::{AgentId, ExecutorId, FrameworkId, TaskId, v1};
 use v1::task_status::Reason;
 
 use crate::agent::{Agent, Phase};
 use crate::executors::command::executor_of;
-use crate::executors::executor::{
-    AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingLaunch, only_role,
-};
+use crate::executors::executor::{AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingLaunch};
 use crate::recovery::checkpoint::{self, Durability};
 use crate::recovery::paths::UpdatesPath;
 use crate::resources::versions_agree;
@@ -82,16 +82,6 @@ fn place(executor: Option<ExecutorPhase>, launch_executor: Option<bool>, command
     }
 }
 
-/// Resources that do not say for whom they are get the framework's only role (from masters that do
-/// not know multi-role frameworks).
-fn add_allocation(resources: &mut [v1::Resource], role: &str) {
-    for resource in resources {
-        resource
-            .allocation_info
-            .get_or_insert_with(|| v1::resource::AllocationInfo { role: Some(role.to_owned()) });
-    }
-}
-
 impl Handle<RunTaskMessage> for Agent {
     fn handle(&mut self, message: RunTaskMessage, from: &Pid, ctx: &mut Context<Self>) {
         if !self.is_from_master(from, "run task") {
@@ -100,11 +90,9 @@ impl Handle<RunTaskMessage> for Agent {
         let RunTaskMessage { framework, mut task, resource_version_uuids, pid, launch_executor, .. } =
             message;
         let Some(framework_id) = self.runs_for(&framework, std::slice::from_ref(&task)) else { return };
+        // Masters that do not know multi-role frameworks do not say for whom resources are.
         if let Some(role) = only_role(&framework) {
-            add_allocation(&mut task.resources, &role);
-            if let Some(executor) = &mut task.executor {
-                add_allocation(&mut executor.resources, &role);
-            }
+            task.inject_allocation(&role);
         }
         let (executor, generated) = executor_of(&task, &framework_id, self.command_executor.as_ref());
         let pending = PendingLaunch {
@@ -134,10 +122,8 @@ impl Handle<RunTaskGroupMessage> for Agent {
         let mut tasks = task_group.tasks;
         let Some(framework_id) = self.runs_for(&framework, &tasks) else { return };
         if let Some(role) = only_role(&framework) {
-            add_allocation(&mut executor.resources, &role);
-            for task in &mut tasks {
-                add_allocation(&mut task.resources, &role);
-            }
+            executor.inject_allocation(&role);
+            tasks.iter_mut().for_each(|task| task.inject_allocation(&role));
         }
         let pending = PendingLaunch {
             tasks,
@@ -344,6 +330,12 @@ impl Agent {
         let Some(first) = tasks.first().cloned() else { return };
         let executor_id = ExecutorId::from(&executor.executor_id);
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
+        if framework.phase == FrameworkPhase::Terminating {
+            // Nobody would acknowledge an update. The master's book is put right all the same.
+            self.say_not_launched(framework_id, &executor_id, launch_executor, ctx);
+            self.remove_framework_if_idle(framework_id, ctx);
+            return;
+        }
         let is_known =
             |task: &&v1::TaskInfo| framework.executor_of_task.contains_key(task.task_id.value.as_str());
         if let Some(task) = tasks.iter().find(is_known) {
@@ -352,12 +344,6 @@ impl Agent {
             self.say_not_launched(framework_id, &executor_id, launch_executor, ctx);
             let why = (Reason::TaskInvalid, "A task of its group has the id of one that is not over");
             self.drop_tasks(framework_id, &others, &executor_id, why, ctx);
-            return;
-        }
-        if framework.phase == FrameworkPhase::Terminating {
-            // Nobody would acknowledge an update. The master's book is put right all the same.
-            self.say_not_launched(framework_id, &executor_id, launch_executor, ctx);
-            self.remove_framework_if_idle(framework_id, ctx);
             return;
         }
         let existing = framework.executors.get(&executor_id).map(|executor| executor.phase);
@@ -380,11 +366,8 @@ impl Agent {
             Placement::Drop { reason, message, mend } => {
                 self.drop_tasks(framework_id, &tasks, &executor_id, (reason, message), ctx);
                 // A message that came late may have given the master an earlier version than this agent has.
-                if outdated
-                    && self.phase == Phase::Running
-                    && let Some(id) = self.id.clone()
-                {
-                    self.send_resource_update(&id, ctx);
+                if outdated && self.phase == Phase::Running {
+                    self.send_resource_update(&self.agent_id(), ctx);
                 }
                 match mend {
                     Mend::Nothing => {}

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use libprocess::testing::run;
-use mesos::internal::{FrameworkToExecutorMessage, ShutdownExecutorMessage, ShutdownFrameworkMessage};
+use mesos::internal::{
+    FrameworkToExecutorMessage, PingSlaveMessage, ShutdownExecutorMessage, ShutdownFrameworkMessage,
+};
 use mesos::v1::TaskState::{TaskFailed, TaskFinished, TaskRunning};
 use mesos::v1::executor::event::Type;
 use mesos::v1::task_status::Reason;
@@ -73,6 +75,28 @@ fn a_container_that_cannot_be_launched_fails_its_task_with_the_reason() {
         // The master does not know of command executors.
         assert!(!world.hears().iter().any(|heard| matches!(heard, Heard::Exited(_))));
         assert_eq!(world.metric("slave/container_launch_errors"), 1.0);
+    });
+}
+
+/// The master says it once, and may not know that the agent is about to report.
+#[test]
+fn an_executor_is_asked_to_end_also_by_a_disconnected_agent() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(false), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        *world.admits.lock() = false;
+        world.master_says(PingSlaveMessage { connected: false }).await;
+        world.pass(Duration::from_millis(100)).await;
+        assert_eq!(world.metric("slave/registered"), 0.0);
+        world
+            .master_says(ShutdownExecutorMessage {
+                executor_id: Some(ExecutorId::from("e").to_proto()),
+                framework_id: Some(FrameworkId::from(FRAMEWORK).to_proto()),
+            })
+            .await;
+        assert_eq!(executor.kinds().last(), Some(&Type::Shutdown));
     });
 }
 

@@ -60,8 +60,7 @@ fn lose(
         updates::forward(master, framework, lost, ctx);
     }
     for executor in executors {
-        if let Some(freed) = master.cluster.give_executor_up(framework, agent, &executor) {
-            master.allocation.recover_used(freed);
-        }
+        updates::remove_executor(master, framework, agent, &executor);
+        master.cluster.executor_given_up(agent, framework, &executor);
     }
 }

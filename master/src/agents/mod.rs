@@ -93,6 +93,11 @@ impl Agents {
         MasterSlaveConnection { total_ping_timeout_seconds: Some(self.limits.total().as_secs_f64()) }
     }
 
+    /// Whether the registry is being written so that the agent is there no more.
+    pub(crate) fn is_leaving(&self, agent: &AgentId) -> bool {
+        [&self.marking_unreachable, &self.removing, &self.marking_gone].iter().any(|all| all.contains(agent))
+    }
+
     /// Begins to ping an agent.
     pub(crate) fn observe(&mut self, agent: &AgentId, pid: &Pid, ctx: &Context<Master>) {
         let master = ctx.address().recipient();

@@ -3,7 +3,7 @@
 
 use libprocess::{Context, Pid};
 use mesos::internal::{RegisterSlaveMessage, SlaveRegisteredMessage};
-use mesos::{AgentId, Resources, resources, v1};
+use mesos::{AgentId, resources, v1};
 
 use super::{check_domain, maintenance, remove};
 use crate::authorization::registration;
@@ -39,14 +39,21 @@ pub(crate) fn register(
         tracing::info!(agent = %from, "ignoring a registration: it is already in progress");
         return;
     }
+    // Before the registry is written: an agent that is in it and not in the books would be awaited by every later leader.
+    let resources = match validation::agent::resources(&message.slave, &message.checkpointed_resources) {
+        Ok(resources) => resources,
+        Err(error) => {
+            tracing::warn!(agent = %from, %error, "ignoring a registration: its resources do not fit together");
+            return;
+        }
+    };
     if let Some(known) = master.cluster.agent_at(from) {
         let id = known.id.clone();
         if known.connected {
             tracing::info!(agent_id = %id, "the agent is already registered; answering again");
             let is_new = known.tasks.is_empty() && known.executors.is_empty() && known.operations.is_empty();
-            let remembers = Resources::from_valid_protos(&message.checkpointed_resources);
             let says_the_same = v1::AgentInfo { id: None, ..(*known.info).clone() } == message.slave
-                && remembers == known.checkpointed;
+                && resources.checkpointed == known.checkpointed;
             answer(master, &id, from, ctx);
             // It may have missed the answer, and ignored what was sent to it since, or be another process. It is asked for a
             // report by its next ping. (Found by simulation: tasks stayed in staging for ever. Upstream believes in them.)
@@ -57,14 +64,6 @@ pub(crate) fn register(
         }
         remove::remove(master, &id, remove::Cause::Replaced, ctx);
     }
-    // Before the registry is written: an agent that is in it and not in the books would be awaited by every later leader.
-    let resources = match validation::agent::resources(&message.slave, &message.checkpointed_resources) {
-        Ok(resources) => resources,
-        Err(error) => {
-            tracing::warn!(agent = %from, %error, "ignoring a registration: its resources do not fit together");
-            return;
-        }
-    };
     let id = master.ids.agent();
     tracing::info!(agent = %from, hostname = message.slave.hostname, agent_id = %id, "registering an agent");
     message.slave.id = Some(id.to_proto());
@@ -81,15 +80,15 @@ pub(crate) fn register(
     let operation = Operation::AdmitAgent { info: Box::new(introduction.info.clone()) };
     master.apply(operation, ctx, move |master, admitted, ctx| {
         master.agents.registering.remove(&introduction.pid);
-        // It has another id since: this was a message that came late, or again.
-        if let Some(known) = master.cluster.agent_at(&introduction.pid).filter(|known| known.connected) {
-            tracing::warn!(agent_id = %known.id, agent = %introduction.pid, "an agent has re-registered meanwhile");
-            master.apply(Operation::RemoveAgent { id: introduction.id }, ctx, |_, _, _| ());
-            return;
-        }
         if !admitted {
             let id = &introduction.id;
             tracing::warn!(agent_id = %id, "the agent's id is in the registry already; it will try again");
+            return;
+        }
+        // The agent has re-registered meanwhile: this was a message that came late. The id is nobody's.
+        if let Some(known) = master.cluster.agent_at(&introduction.pid).filter(|known| known.connected) {
+            tracing::warn!(agent_id = %known.id, agent = %introduction.pid, "not admitting an agent that has another id");
+            master.apply(Operation::RemoveAgent { id: introduction.id }, ctx, |_, _, _| ());
             return;
         }
         admit(master, introduction, ctx);

@@ -51,14 +51,12 @@ pub(crate) fn unregister(
 /// Removes an agent from the registry, and then from the books: until then its resources are offered
 /// as before, and frameworks see what another master would show them.
 pub(super) fn remove(master: &mut Master, agent: &AgentId, cause: Cause, ctx: &mut Context<Master>) {
-    let busy = master.agents.marking_unreachable.contains(agent)
-        || master.agents.marking_gone.contains(agent)
-        || !master.agents.removing.insert(agent.clone());
-    if busy {
+    if master.agents.is_leaving(agent) {
         tracing::warn!(agent_id = %agent, "not removing the agent: another transition is in progress");
         return;
     }
     tracing::info!(agent_id = %agent, cause = cause.text(), "removing the agent");
+    master.agents.removing.insert(agent.clone());
     let id = agent.clone();
     let operation = Operation::RemoveAgent { id: id.clone() };
     master.apply(operation, ctx, move |master, possible, ctx| {

@@ -5,17 +5,17 @@
 //! works with, everything is checked, and tasks are made of their descriptions. (Upstream has all but the decoding done by
 //! the master's process.)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use libprocess::{DecodeError, Encoding, WireMessage};
 use mesos::capabilities::AgentCapabilities;
 use mesos::internal::{ReregisterSlaveMessage, archive};
-use mesos::tasks::framework_roles;
+use mesos::resources::CarriesResources;
+use mesos::tasks::only_role;
 use mesos::{resources, v1};
 
 use crate::cluster::{AgentResources, Task};
-use crate::validation::resource::inject_role;
 use crate::validation::{self, Checked, Invalid};
 
 /// A [`ReregisterSlaveMessage`] that was made ready.
@@ -91,19 +91,16 @@ fn allocate_to_only_roles(message: &mut ReregisterSlaveMessage) {
     if AgentCapabilities::from_protos(agent_capabilities).multi_role {
         return;
     }
-    let roles: BTreeMap<&str, BTreeSet<String>> = frameworks
-        .iter()
-        .filter_map(|framework| Some((&*framework.id.as_ref()?.value, framework_roles(framework))))
-        .collect();
-    let of_tasks = tasks.iter_mut().map(|task| (&*task.framework_id.value, &mut task.resources));
-    let of_executors = executor_infos
-        .iter_mut()
-        .filter_map(|info| Some((&*info.framework_id.as_ref()?.value, &mut info.resources)));
-    for (framework, resources) in of_tasks.chain(of_executors) {
-        if let Some(roles) = roles.get(framework)
-            && roles.len() == 1
-        {
-            roles.iter().for_each(|role| inject_role(resources, role));
+    let role_of = |framework: &v1::FrameworkInfo| Some((framework.id.clone()?.value, only_role(framework)?));
+    let roles: BTreeMap<String, String> = frameworks.iter().filter_map(role_of).collect();
+    for task in tasks {
+        if let Some(role) = roles.get(&task.framework_id.value) {
+            task.inject_allocation(role);
+        }
+    }
+    for executor in executor_infos {
+        if let Some(role) = executor.framework_id.as_ref().and_then(|id| roles.get(&id.value)) {
+            executor.inject_allocation(role);
         }
     }
 }

@@ -63,11 +63,7 @@ pub(crate) fn reregister(master: &mut Master, report: Report, from: &Pid, ctx: &
         *meanwhile = Meanwhile { newest: Some((from.clone(), report)), ..Meanwhile::default() };
         return;
     }
-    let agents = &master.agents;
-    if [&agents.marking_unreachable, &agents.marking_gone, &agents.removing]
-        .iter()
-        .any(|set| set.contains(&id))
-    {
+    if master.agents.is_leaving(&id) {
         tracing::info!(agent_id = %id, "ignoring a re-registration: another transition is in progress");
         return;
     }
@@ -179,9 +175,8 @@ fn proceed(
 ) {
     // There is one agent at an address. Another one was admitted when a registration came late, which this one's id has
     // overtaken: nobody would answer for its tasks.
-    if let Some(other) =
-        master.cluster.agent_at(&pid).map(|other| other.id.clone()).filter(|other| *other != id)
-    {
+    let other = master.cluster.agent_at(&pid).map(|other| other.id.clone());
+    if let Some(other) = other.filter(|other| *other != id) {
         tracing::warn!(agent_id = %id, other_id = %other, agent = %pid, "another agent was at this address");
         remove::remove(master, &other, remove::Cause::Replaced, ctx);
     }

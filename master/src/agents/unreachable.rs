@@ -150,9 +150,7 @@ fn mark(
     };
     let Some(info) = info else { return false };
     let busy = master.agents.reregistering.contains_key(agent)
-        || master.agents.marking_unreachable.contains(agent)
-        || master.agents.removing.contains(agent)
-        || master.agents.marking_gone.contains(agent)
+        || master.agents.is_leaving(agent)
         || master.cluster.gone_agents().contains_key(agent);
     if busy {
         tracing::info!(agent_id = %agent, "not marking the agent unreachable: another transition is in progress");

@@ -45,8 +45,8 @@ impl Books {
             for (role, reserved) in agent.total.reservations() {
                 let reserved = ResourceQuantities::from_resources(&reserved);
                 let used = in_use.remove(&role).unwrap_or_default();
-                *books.unused.entry(role.clone()).or_default() += &(reserved.clone() - used);
-                *books.reserved.entry(role).or_default() += &reserved;
+                *books.reserved.entry(role.clone()).or_default() += &reserved;
+                *books.unused.entry(role).or_default() += reserved - used;
             }
             books.capacity += ResourceQuantities::from_scalar_resources(&agent.total.non_revocable());
         }

@@ -506,16 +506,12 @@ impl Cluster {
         }
     }
 
-    /// Removes an executor whose agent's connection broke. It may run there still, and is to end when the agent is back.
-    pub fn give_executor_up(
-        &mut self,
-        framework: &FrameworkId,
-        agent: &AgentId,
-        executor: &ExecutorId,
-    ) -> Option<Freed> {
-        let freed = self.remove_executor(framework, agent, executor)?;
-        self.agent_mut(agent)?.given_up.insert_mut((framework.clone(), executor.clone()), ());
-        Some(freed)
+    /// An executor was removed because its agent's connection broke. It may run there still, and is to end when the agent is
+    /// back.
+    pub fn executor_given_up(&mut self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId) {
+        if let Some(agent) = self.agent_mut(agent) {
+            agent.given_up.insert_mut((framework.clone(), executor.clone()), ());
+        }
     }
 
     /// Forgets the executors that were given up, and are none of these, which the agent has.

@@ -651,3 +651,20 @@ fn there_is_one_agent_at_an_address() {
         assert_eq!(cluster.get("/slaves").await["slaves"][0]["active"], true);
     });
 }
+
+/// It would be taken out of the books right after it was told that it is in them.
+#[test]
+fn an_agent_that_is_being_removed_is_taken_back_afterwards() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        agent.post(mesos::internal::UnregisterSlaveMessage { slave_id: agent.info.id.clone().unwrap() });
+        agent.reregister(Vec::new(), Vec::new());
+        assert_eq!(agent.taken().await, []);
+        assert_eq!(cluster.get("/slaves").await["slaves"], json!([]));
+        // It repeats its message.
+        agent.reregister(Vec::new(), Vec::new());
+        assert!(matches!(agent.taken().await.as_slice(), [Got::Reregistered(_)]));
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["id"], agent.id());
+    });
+}

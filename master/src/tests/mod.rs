@@ -150,6 +150,27 @@ impl Agent {
         self.info.id.as_ref().unwrap().value.clone()
     }
 
+    /// Registers, and gets its id.
+    async fn register(&mut self, version: &str, capabilities: Vec<v1::agent_info::Capability>) {
+        self.post(RegisterSlaveMessage {
+            slave: self.info.clone(),
+            version: Some(version.into()),
+            agent_capabilities: capabilities,
+            resource_version_uuid: Some(resource_version()),
+            ..Default::default()
+        });
+        // A registry in a file is written by another thread: time stands still meanwhile.
+        let mut got = self.taken().await;
+        for _ in 0..10_000 {
+            if !got.is_empty() {
+                break;
+            }
+            got = self.taken().await;
+        }
+        let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
+        self.info.id = Some(registered.slave_id.clone());
+    }
+
     pub(crate) fn post<M: libprocess::WireMessage>(&self, message: M) {
         self.node.post(self.actor.pid(), &self.node.pid("master"), message);
     }
@@ -316,43 +337,18 @@ impl Cluster {
         self.agent_at("host", resources).await
     }
 
-    /// A registered agent that can do only this.
-    pub(crate) async fn agent_with(&self, resources: &str, capabilities: mesos::AgentCapabilities) -> Agent {
-        let mut agent = self.stranger(resources);
-        agent.post(RegisterSlaveMessage {
-            slave: agent.info.clone(),
-            version: Some("1.1.0".into()),
-            agent_capabilities: capabilities.to_protos(),
-            resource_version_uuid: Some(resource_version()),
-            ..Default::default()
-        });
-        let got = agent.taken().await;
-        let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
-        agent.info.id = Some(registered.slave_id.clone());
-        agent
-    }
-
     /// A registered agent of this host.
     pub(crate) async fn agent_at(&self, hostname: &str, resources: &str) -> Agent {
         let mut agent = self.stranger(resources);
         agent.info.hostname = hostname.to_owned();
-        agent.post(RegisterSlaveMessage {
-            slave: agent.info.clone(),
-            version: Some("1.11.0".into()),
-            agent_capabilities: capabilities(),
-            resource_version_uuid: Some(resource_version()),
-            ..Default::default()
-        });
-        // A registry in a file is written by another thread: time stands still meanwhile.
-        let mut got = agent.taken().await;
-        for _ in 0..10_000 {
-            if !got.is_empty() {
-                break;
-            }
-            got = agent.taken().await;
-        }
-        let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
-        agent.info.id = Some(registered.slave_id.clone());
+        agent.register("1.11.0", capabilities()).await;
+        agent
+    }
+
+    /// A registered agent of an earlier version, that can do only this.
+    pub(crate) async fn agent_with(&self, resources: &str, capabilities: mesos::AgentCapabilities) -> Agent {
+        let mut agent = self.stranger(resources);
+        agent.register("1.1.0", capabilities.to_protos()).await;
         agent
     }
 

@@ -428,3 +428,28 @@ fn a_framework_that_is_back_before_its_agent_is_offered_what_its_task_leaves() {
         );
     });
 }
+
+/// A registration that came late: the registry is still being written for it when the agent, which has its id, comes back.
+#[test]
+fn an_agent_that_has_another_id_by_then_is_not_admitted() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let (cluster, agent, _) = after_a_failover(&shelf).await;
+        agent.post(mesos::internal::RegisterSlaveMessage {
+            slave: v1::AgentInfo { id: None, ..agent.info.clone() },
+            version: Some("1.11.0".into()),
+            agent_capabilities: capabilities(),
+            ..Default::default()
+        });
+        agent.reregister(Vec::new(), Vec::new());
+        let got = agent.taken().await;
+        let [Got::Reregistered(answer)] = got.as_slice() else { panic!("{got:?}") };
+        assert_eq!(answer.slave_id.value, agent.id());
+        let shown = cluster.get("/slaves").await["slaves"].clone();
+        assert_eq!((shown.as_array().unwrap().len(), &shown[0]["id"]), (1, &json!(agent.id())));
+        // Nor does the next leader await it.
+        let cluster = cluster.fail_over(&shelf, Settings::default()).await;
+        let awaited = cluster.get("/slaves").await["recovered_slaves"].clone();
+        assert_eq!((awaited.as_array().unwrap().len(), &awaited[0]["id"]), (1, &json!(agent.id())));
+    });
+}

@@ -102,14 +102,6 @@ pub fn validate_revocability(resources: &Resources) -> Checked {
     }
 }
 
-/// The offer's role is put into resources that name none: frameworks without MULTI_ROLE, and lazy
-/// ones, leave it out.
-pub fn inject_role(resources: &mut [v1::Resource], role: &str) {
-    for resource in resources.iter_mut().filter(|resource| resource.allocation_info.is_none()) {
-        resource.allocation_info = Some(v1::resource::AllocationInfo { role: Some(role.to_owned()) });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +128,7 @@ mod tests {
         assert_eq!(validate_single_role(&cpus), Ok(()));
         cpus.push(v1::Resource { allocation_info: None, ..cpus[0].clone() });
         assert_eq!(validate_single_role(&cpus).unwrap_err().0, "The resources are not allocated to a role");
-        inject_role(&mut cpus, "b");
+        cpus[1].allocation_info = Some(v1::resource::AllocationInfo { role: Some("b".to_owned()) });
         assert_eq!(
             validate_single_role(&cpus).unwrap_err().0,
             "The resources have multiple allocation roles ('b' and 'a') but only one allocation \
