@@ -121,6 +121,12 @@ impl<P: Process> Context<P> {
         self.node.link(self.pid(), to, true);
     }
 
+    /// Ends the connection to a node at once, in this direction: what it has not received yet, it shall not receive, not
+    /// even when the network between the two is well again. All links to that node break, of other actors, too.
+    pub fn disconnect(&mut self, to: &Pid) {
+        self.node.disconnect(to.address());
+    }
+
     /// Stops watching.
     pub fn unlink(&mut self, to: &Pid) {
         self.node.unlink(self.pid(), to);

@@ -11,7 +11,7 @@ use crate::http::dispatch::{Target, route_path};
 use crate::http::routes::{Endpoint, Routes};
 use crate::http::{Query, Request, Response};
 use crate::pid::Pid;
-use crate::transport::format::{AnswerDecoder, Head, MessageDecoder, kind, write_message};
+use crate::transport::format::{Announced, AnswerDecoder, Head, MessageDecoder, kind, write_message};
 
 /// A pid that can be read is printed as a text that reads as the same pid, and can stand in a header.
 pub fn pid(data: &[u8]) {
@@ -52,7 +52,8 @@ fn reads_as_it_is_written((head, body): &(Head, Bytes)) {
     let to = Pid::new(head.id.as_str(), ([127, 0, 0, 1], 5050).into());
     let mut written = BytesMut::new();
     let from = head.from.to_string();
-    write_message(&mut written, &from, &to, &head.name, body, head.schema.as_deref(), head.bincode);
+    let announced = head.schema.as_deref().map(|schema| Announced { schema, order: head.order });
+    write_message(&mut written, &from, &to, &head.name, body, announced, head.bincode);
     let (read, _) = messages(&written, written.len());
     let again = Head { close: false, ..head.clone() };
     assert_eq!(read, [(again, body.clone())]);
@@ -158,12 +159,12 @@ mod tests {
     fn messages() {
         let samples: [&[u8]; 5] = [
             b"\x07POST /master/mesos.scheduler.Call HTTP/1.1\r\nUser-Agent: libprocess/scheduler-1@127.0.0.1:15061\r\nLibprocess-From: scheduler-1@127.0.0.1:15061\r\nConnection: Keep-Alive\r\nHost: \r\nTransfer-Encoding: chunked\r\n\r\n1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n",
-            b"\x01POST /a/b HTTP/1.1\r\nContent-Length: 5\r\nLibprocess-Schema: 12ab\r\nContent-Type: application/x-bincode\r\n\r\nhelloPOST /slave(1)/c HTTP/1.1\r\n\r\n",
+            b"\x01POST /a/b HTTP/1.1\r\nContent-Length: 5\r\nLibprocess-Schema: 12ab\r\nLibprocess-Connection: 2a.7\r\nContent-Type: application/x-bincode\r\n\r\nhelloPOST /slave(1)/c HTTP/1.1\r\n\r\n",
             b"\x50POST /a/b HTTP/1.0\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nhe\r\n3\r\nllo\r\n0\r\nT: 1\r\n\r\n",
             b"\x03HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\nHTTP/1.1 404 Not Found\r\nLibprocess-Schema: 12ab\r\nContent-Length: 0\r\n\r\n",
             b"\x10HTTP/1.1 400 Bad Request\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
         ];
-        let words: [&[u8]; 19] = [
+        let words: [&[u8]; 20] = [
             b"\r\n",
             b"\n",
             b"\r\n\r\n",
@@ -175,6 +176,7 @@ mod tests {
             b"Libprocess-From: a@1.2.3.4:5\r\n",
             b"User-Agent: libprocess/",
             b"Libprocess-Schema: ",
+            b"Libprocess-Connection: ",
             b"Connection: close\r\n",
             b"%2F",
             b"%",

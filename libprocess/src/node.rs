@@ -38,6 +38,7 @@ use crate::random::Random;
 use crate::simulation::Site;
 use crate::system::Logging;
 use crate::tls::Tls;
+use crate::transport::order::Orders;
 use crate::transport::{Delivery, Outgoing, Transport};
 use crate::wire::{Encoding, WireMessage};
 
@@ -83,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) requests: Arc<Budget>,
     /// What bodies of answers may hold.
     pub(crate) answers: Arc<Budget>,
+    /// Which connections of others are their latest.
+    pub(crate) orders: Arc<Orders>,
     state: State,
 }
 
@@ -150,6 +153,7 @@ impl Node {
             metrics: Metrics::new(),
             client,
             requests,
+            orders: Arc::default(),
             answers,
             state: State::default(),
         }))
@@ -216,6 +220,11 @@ impl Node {
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
         self.0.settings.tls.as_ref()
+    }
+
+    /// Which connections of others are their latest.
+    pub(crate) fn orders(&self) -> &Arc<Orders> {
+        &self.0.orders
     }
 
     /// The budget of what is being read.
@@ -420,6 +429,14 @@ impl Node {
         for (watcher, target) in broken {
             self.break_link(&watcher, &target);
         }
+    }
+
+    /// Ends the connection to another node; what it has not received is dropped.
+    pub(crate) fn disconnect(&self, address: SocketAddr) {
+        if let Some(transport) = &self.0.transport {
+            transport.disconnect(address);
+        }
+        self.connection_closed(address);
     }
 
     fn break_link(&self, watcher: &Pid, target: &Pid) {

@@ -9,6 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -61,6 +62,16 @@ impl Stream {
             Stream::Tcp(stream) => Some(stream),
             Stream::Tls(stream) => Some(stream.get_ref().0),
             Stream::Unix(_) | Stream::Simulated(_) => None,
+        }
+    }
+
+    /// Closes it at once: what the peer has not received yet, it shall not receive. (Otherwise the kernel goes on sending.)
+    pub(crate) fn abort(self) {
+        if let Some(stream) = self.tcp() {
+            let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+        if let Stream::Simulated(stream) = &self {
+            stream.abort();
         }
     }
 

@@ -29,9 +29,10 @@ struct Ear(mpsc::UnboundedSender<Event>);
 struct Note(String);
 struct Link(Pid);
 struct Relink(Pid);
+struct Disconnect(Pid);
 struct Post(Pid, usize);
 
-messages! { Note; Link; Relink; Post; }
+messages! { Note; Link; Relink; Disconnect; Post; }
 
 impl WireMessage for Note {
     const NAME: &'static str = "test.Note";
@@ -70,6 +71,11 @@ impl Handle<Link> for Ear {
 impl Handle<Relink> for Ear {
     fn handle(&mut self, Relink(pid): Relink, _: &Pid, ctx: &mut Context<Self>) {
         ctx.relink(&pid);
+    }
+}
+impl Handle<Disconnect> for Ear {
+    fn handle(&mut self, Disconnect(pid): Disconnect, _: &Pid, ctx: &mut Context<Self>) {
+        ctx.disconnect(&pid);
     }
 }
 impl Handle<Post> for Ear {
@@ -270,6 +276,74 @@ fn upstreams_bytes_are_taken_in_every_cut_and_answered_202_or_404() {
 /// As a node of our own kind writes it.
 fn announcing(request: &str) -> String {
     request.replacen("\r\n", "\r\nLibprocess-Schema: 1\r\n", 1)
+}
+
+/// The same, on a connection that it has opened after so many others.
+fn nth(number: u32, request: &str) -> String {
+    announcing(request).replacen("\r\n", &format!("\r\nLibprocess-Connection: 2a.{number}\r\n"), 1)
+}
+
+/// Reads to the end.
+async fn rest(stream: &mut TcpStream) -> std::io::Result<usize> {
+    let (mut buffer, mut total) = (vec![0; 1 << 20], 0);
+    loop {
+        match soon(stream.read(&mut buffer)).await? {
+            0 => return Ok(total),
+            length => total += length,
+        }
+    }
+}
+
+#[test]
+fn what_comes_on_an_earlier_connection_after_a_later_one_has_spoken_is_not_heard() {
+    libprocess::run(async {
+        let mut a = Host::with(|builder| builder.schema("1")).await;
+        let (mut first, mut second, mut third) = (a.socket().await, a.socket().await, a.socket().await);
+        first.write_all(nth(7, &request("ear", "1")).as_bytes()).await.unwrap();
+        assert_eq!(a.note().await, "1");
+        second.write_all(nth(8, &request("ear", "2")).as_bytes()).await.unwrap();
+        assert_eq!(a.note().await, "2");
+        first.write_all(request("ear", "late").as_bytes()).await.unwrap();
+        third.write_all(nth(6, &request("ear", "later")).as_bytes()).await.unwrap();
+        assert!(rest(&mut first).await.is_ok() && rest(&mut third).await.is_ok());
+        second.write_all(request("ear", "3").as_bytes()).await.unwrap();
+        assert_eq!(a.note().await, "3");
+        // Who does not count is heard on all of them.
+        for number in ["4", "5"] {
+            let mut uncounted = a.socket().await;
+            uncounted.write_all(announcing(&request("ear", number)).as_bytes()).await.unwrap();
+            assert_eq!(a.note().await, number);
+        }
+        a.node.shutdown().await;
+    });
+}
+
+#[test]
+fn who_is_disconnected_receives_nothing_more_of_what_was_sent() {
+    const MEGABYTES: usize = 32;
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = Pid::new("far(1)", listener.local_addr().unwrap());
+        a.ear.tell(Link(far.clone()));
+        let (mut stream, _) = soon(listener.accept()).await.unwrap();
+        for _ in 0..MEGABYTES {
+            a.node.post(a.ear.pid(), &far, Note("x".repeat(1 << 20)));
+        }
+        // It has been received when it was sent.
+        soon(stream.read_exact(&mut [0; 1 << 16])).await.unwrap();
+        a.ear.tell(Disconnect(far.clone()));
+        assert_eq!(a.event().await, Event::Exited(far.clone()));
+        let error = rest(&mut stream).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        // What is sent now goes on another connection, and nothing comes before it.
+        a.node.post(a.ear.pid(), &far, Note("new".into()));
+        let (mut stream, _) = soon(listener.accept()).await.unwrap();
+        let mut bytes = vec![0; 4096];
+        let length = soon(stream.read(&mut bytes)).await.unwrap();
+        assert!(std::str::from_utf8(&bytes[..length]).unwrap().ends_with("3\r\nnew\r\n0\r\n\r\n"));
+        a.node.shutdown().await;
+    });
 }
 
 #[test]

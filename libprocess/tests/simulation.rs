@@ -34,9 +34,10 @@ struct Ear {
 #[derive(Debug, Clone)]
 struct Note(u32);
 struct Link(Pid);
+struct Disconnect(Pid);
 struct Post(Pid, u32);
 
-messages! { Note; Link; Post; }
+messages! { Note; Link; Disconnect; Post; }
 
 impl WireMessage for Note {
     const NAME: &'static str = "test.Note";
@@ -73,6 +74,11 @@ impl Handle<Note> for Ear {
 impl Handle<Link> for Ear {
     fn handle(&mut self, Link(pid): Link, _: &Pid, ctx: &mut Context<Self>) {
         ctx.link(&pid);
+    }
+}
+impl Handle<Disconnect> for Ear {
+    fn handle(&mut self, Disconnect(pid): Disconnect, _: &Pid, ctx: &mut Context<Self>) {
+        ctx.disconnect(&pid);
     }
 }
 impl Handle<Post> for Ear {
@@ -254,6 +260,52 @@ fn what_is_sent_into_a_cut_waits_for_its_end_or_is_given_up() {
         assert_eq!(a.exits(), 1);
         assert!(network.counts()["connections given up"] > 0);
     });
+}
+
+#[test]
+fn what_waits_in_a_cut_for_who_is_disconnected_does_not_come_when_the_way_is_free() {
+    run(async {
+        let (network, a, b) = network(6).await;
+        a.ear.tell(Link(b.ear.pid().clone()));
+        a.talk(b.ear.pid(), 0..1, SECOND).await;
+        network.cut(host(1), host(2));
+        a.talk(b.ear.pid(), 1..5, SECOND).await;
+        a.ear.tell(Disconnect(b.ear.pid().clone()));
+        sleep(SECOND).await;
+        assert_eq!((b.notes(), a.exits()), (vec![0], 1));
+        network.mend(host(1), host(2));
+        sleep(5 * SECOND).await;
+        a.talk(b.ear.pid(), 5..6, SECOND).await;
+        assert_eq!((b.notes(), a.exits()), (vec![0, 5], 1));
+    });
+}
+
+/// What a connection has left behind may be long on its way; the next one is not held up by it.
+#[test]
+fn fragile_connections_lose_what_one_side_says_and_bring_nothing_out_of_order() {
+    let (mut broken, mut heard) = (0, 0);
+    for seed in 0..20 {
+        let (breaks, notes) = run(async move {
+            let (network, a, b) = network(seed).await;
+            a.ear.tell(Link(b.ear.pid().clone()));
+            b.ear.tell(Link(a.ear.pid().clone()));
+            a.talk(b.ear.pid(), 0..1, SECOND).await;
+            network.set_fragile(address(1), address(2));
+            a.talk(b.ear.pid(), 1..40, SECOND).await;
+            b.talk(a.ear.pid(), 0..20, SECOND / 10).await;
+            let breaks = network.strengthen(address(1), address(2));
+            a.talk(b.ear.pid(), 40..50, SECOND).await;
+            sleep(60 * SECOND).await;
+            assert_eq!((a.notes(), b.exits()), ((0..20).collect(), 0));
+            assert_eq!((a.exits() > 0, network.strengthen(address(1), address(2))), (breaks > 0, 0));
+            (breaks, b.notes())
+        });
+        assert!(notes.is_sorted(), "{notes:?}");
+        assert!(notes.ends_with(&(40..50).collect::<Vec<_>>()), "{notes:?}");
+        broken += breaks;
+        heard += notes.len();
+    }
+    assert!(broken > 20 && heard < 20 * 50, "{broken} were broken, {heard} of 1000 were heard");
 }
 
 #[test]

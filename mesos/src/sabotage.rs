@@ -72,6 +72,8 @@ pub enum Bug {
     HidesReturned,
     /// The master shows what a framework holds and is offered as it was when somebody asked for it first.
     ShowsStale,
+    /// The agent does not report again when its connection to the master has broken.
+    IgnoresBreaks,
 }
 
 impl Bug {
@@ -81,7 +83,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 33] = [
+    pub const ALL: [Bug; 34] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -115,6 +117,7 @@ impl Bug {
         Bug::AppliesUnstored,
         Bug::HidesReturned,
         Bug::ShowsStale,
+        Bug::IgnoresBreaks,
     ];
 }
 

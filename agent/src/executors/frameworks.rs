@@ -91,6 +91,18 @@ impl Agent {
         self.remove_framework_if_idle(id, ctx);
     }
 
+    /// What is reported to a master is that one's: it has to hear how it ends. A framework that was shut down for an earlier
+    /// master goes on, since the next one takes it over from the report, and knows nothing of that; one that knows shuts it
+    /// down again. (Upstream's agent is silent, and the tasks run for ever in the master's books.)
+    pub(crate) fn answer_for_reported(&mut self) {
+        for framework in self.frameworks.values_mut() {
+            if framework.phase == FrameworkPhase::Terminating {
+                tracing::info!(framework_id = %framework.id, "a framework that was shut down is reported");
+                framework.phase = FrameworkPhase::Running;
+            }
+        }
+    }
+
     /// Remembers a framework that is over, and forgets the oldest of too many.
     pub(crate) fn complete_framework(&mut self, framework: Framework) {
         self.completed.push_back(framework);
@@ -144,12 +156,6 @@ impl Handle<UpdateFrameworkMessage> for Agent {
         }
         let id = FrameworkId::from(&message.framework_id);
         let Some(framework) = self.frameworks.get_mut(&id) else { return };
-        // It was shut down for a master that had removed it. This one, which has taken it over from this agent's report, knows
-        // nothing of that: it has to hear how the tasks end. (Upstream's agent is silent.)
-        if framework.phase == FrameworkPhase::Terminating {
-            tracing::info!(framework_id = %id, "a framework that was shut down goes on");
-            framework.phase = FrameworkPhase::Running;
-        }
         if let Some(info) = message.framework_info {
             framework.info = Arc::new(info);
         }

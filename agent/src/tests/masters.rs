@@ -176,16 +176,9 @@ fn a_framework_that_was_shut_down_goes_on_for_a_master_that_does_not_know_that()
         world.acknowledge("t").await;
         world.containers.lock().immortal = true;
         let framework_id = FrameworkId::from(FRAMEWORK).to_proto();
-        world.master_says(ShutdownFrameworkMessage { framework_id: framework_id.clone() }).await;
+        world.master_says(ShutdownFrameworkMessage { framework_id }).await;
         detect(&world, Some("master@127.0.0.1:5051")).await;
         world.pass(Duration::from_secs(1)).await;
-        world
-            .master_says(UpdateFrameworkMessage {
-                framework_id,
-                pid: None,
-                framework_info: Some(framework(false)),
-            })
-            .await;
         world.run(&framework(false), task("new", "e")).await;
         assert_eq!(world.states("new"), [TaskState::TaskDropped]);
         world.forget();

@@ -181,7 +181,7 @@ pub struct Checked {
 pub struct Told {
     /// By subject: the last setting that an operator was told of, and those that it does not know the outcome of.
     settings: BTreeMap<String, (Option<Setting>, Vec<Setting>)>,
-    /// Agents that were admitted, and their hosts.
+    /// Agents that were told that they are admitted, and their hosts.
     admitted: BTreeMap<AgentId, String>,
 }
 
@@ -202,13 +202,14 @@ impl Told {
         }
     }
 
-    /// An agent of a host is registered.
+    /// An agent of a host was told that it is registered.
     pub fn admitted(&mut self, id: &AgentId, host: &str) {
         self.admitted.entry(id.clone()).or_insert_with(|| host.to_owned());
     }
 
     /// The first thing that somebody was told, and that a new leader does not find. Agents may have left whose hosts were
-    /// installed anew, or were down: then they come back without what was decided of them.
+    /// installed anew, or were down, or that do not know that they were admitted: then they come back without what was decided
+    /// of them.
     pub fn missing(
         &self,
         records: &Records,
@@ -219,7 +220,7 @@ impl Told {
             ["agent", "unreachable", "gone"].iter().any(|kind| records.contains_key(&format!("{kind}/{id}")))
         };
         let has_left = |id: &AgentId| {
-            self.host_of(id).is_some_and(|host| (is_replaced(host) && !is_known(id)) || was_down(host))
+            self.host_of(id).is_none_or(|host| (is_replaced(host) && !is_known(id)) || was_down(host))
         };
         for (last, open) in self.settings.values() {
             let Some(last) = last else { continue };

@@ -14,9 +14,9 @@ use mesos::v1::DrainState;
 use mesos::{AgentId, Resource, ResourceQuantities, Resources};
 
 use super::acknowledged::Checked;
+use super::beliefs::Beliefs;
 use super::cluster::{Cluster, RunningMaster};
 use super::configuration::AGENT_REREGISTER_TIMEOUT;
-use super::connected::Disconnected;
 use super::invariant::Invariant;
 use super::offers::OfferChecks;
 
@@ -39,7 +39,7 @@ pub struct Checks {
     known: BTreeMap<SocketAddr, Known>,
     /// Since when a master waits for agents to come back, and when it was looked at last.
     waiting: BTreeMap<SocketAddr, (Duration, Duration)>,
-    disconnected: BTreeMap<SocketAddr, Disconnected>,
+    beliefs: BTreeMap<SocketAddr, Beliefs>,
 }
 
 /// What is known of one life of a master.
@@ -73,11 +73,11 @@ impl Checks {
                 cluster.truth.violation(Invariant::OneLeader, text);
             }
             self.recovered(cluster, address, &snapshot, now);
-            let disconnected = self.disconnected.entry(address).or_default();
+            let beliefs = self.beliefs.entry(address).or_default();
             if snapshot.master.elected.is_some() && state.1 == Some(address) {
-                disconnected.look(cluster, address, &snapshot, now);
+                beliefs.look(cluster, address, &snapshot, now);
             } else {
-                *disconnected = Disconnected::default();
+                *beliefs = Beliefs::default();
             }
             if self.versions.insert(address, state) != Some(state) {
                 self.books(cluster, address, &snapshot);
@@ -140,8 +140,11 @@ impl Checks {
             cluster.truth.violation(Invariant::AcknowledgedIsFound, text);
         }
         for (id, agent) in snapshot.agents.iter() {
-            if known.agents.insert(id.clone()) {
-                cluster.registry.told(|told| told.admitted(id, &agent.info.hostname));
+            let host = &agent.info.hostname;
+            // One that was never told comes back as another.
+            if !known.agents.contains(id) && cluster.is_named(host, id) {
+                known.agents.insert(id.clone());
+                cluster.registry.told(|told| told.admitted(id, host));
             }
         }
     }

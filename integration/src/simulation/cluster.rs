@@ -16,6 +16,7 @@ use frameworks::scheduler::{self, Options};
 use libprocess::Address;
 use libprocess::simulation::{Crash, Mount, Network, SimulatedDisk, Weather};
 use master::Master;
+use mesos::{ExecutorId, FrameworkId};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -264,6 +265,12 @@ impl Cluster {
         Some(agent.host.disk().mount())
     }
 
+    /// The frameworks' own executors on the host of the agent at this address.
+    pub fn executors_at(&self, address: SocketAddr) -> BTreeSet<(FrameworkId, ExecutorId)> {
+        let agent = self.agents.iter().find(|agent| agent.address == address);
+        agent.map(|agent| agent.host.executors()).unwrap_or_default()
+    }
+
     /// The agent that runs at an address, by number, if any does and is not frozen.
     fn running_agent(&self, address: SocketAddr) -> Option<usize> {
         let number = self.agents.iter().position(|agent| agent.address == address)?;
@@ -275,9 +282,11 @@ impl Cluster {
     pub fn in_touch(&self, agent: SocketAddr, leader: SocketAddr) -> Option<u64> {
         let AgentSlot { slot, group, .. } = &self.agents[self.running_agent(agent)?];
         let is_cut = |from: SocketAddr, to: SocketAddr| self.network.is_cut(from.ip(), to.ip());
+        let is_fragile = |from, to| self.network.is_fragile(from, to);
         let free = !is_cut(agent, leader) && !is_cut(leader, agent) && group.is_reachable();
+        let holds = !is_fragile(agent, leader) && !is_fragile(leader, agent);
         let calm = self.network.weather() == Weather::default() && !self.registry.is_slow();
-        (free && calm).then(|| slot.life.get())
+        (free && holds && calm).then(|| slot.life.get())
     }
 
     /// What the frameworks have written down, and what they want.

@@ -19,7 +19,7 @@ use libprocess::disk::{Disk, Durability};
 use libprocess::simulation::{Crash, Network, SimulatedDisk};
 use libprocess::{Context, Handle, Pid, Process, Promise};
 use mesos::v1::{self, TaskState};
-use mesos::{ContainerId, TaskId};
+use mesos::{ContainerId, ExecutorId, FrameworkId, TaskId};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
@@ -51,6 +51,8 @@ struct State {
 }
 
 struct Container {
+    /// A framework's own executor; `None` if it was made for one task.
+    executor: Option<(FrameworkId, ExecutorId)>,
     address: SocketAddr,
     pid: u32,
     tasks: Tasks,
@@ -94,10 +96,20 @@ impl Host {
 
     /// Ends one of its executors, if there is any: that with the oldest container.
     pub async fn crash_executor(&self) -> bool {
-        let address = self.state.lock().containers.values().map(|container| container.address).next();
-        match address {
-            Some(address) => self.network.crash(address, Crash::Process).await,
+        match self.addresses().first() {
+            Some(address) => self.network.crash(*address, Crash::Process).await,
             None => false,
+        }
+    }
+
+    fn addresses(&self) -> Vec<SocketAddr> {
+        self.state.lock().containers.values().map(|container| container.address).collect()
+    }
+
+    /// Ends all of its executors.
+    pub async fn crash_executors(&self) {
+        for address in self.addresses() {
+            self.network.crash(address, Crash::Process).await;
         }
     }
 
@@ -106,13 +118,25 @@ impl Host {
         self.state.lock().containers.len()
     }
 
+    /// The frameworks' own executors that run on it.
+    pub fn executors(&self) -> BTreeSet<(FrameworkId, ExecutorId)> {
+        self.state.lock().containers.values().filter_map(|container| container.executor.clone()).collect()
+    }
+
     fn launch(&self, id: &ContainerId, config: ContainerConfig) -> u32 {
         let mut state = self.state.lock();
         state.launched += 1;
         let address = SocketAddr::new(self.ip, PORTS + state.launched);
         let pid = u32::from(state.launched);
         let tasks = Tasks::default();
-        let container = Container { address, pid, tasks: tasks.clone(), waiting: Vec::new(), doomed: false };
+        let container = Container {
+            executor: own_executor(&config),
+            address,
+            pid,
+            tasks: tasks.clone(),
+            waiting: Vec::new(),
+            doomed: false,
+        };
         state.containers.insert(id.clone(), container);
         drop(state);
         libprocess::simulation::spawn(self.clone().run(id.clone(), config, address, tasks));
@@ -180,6 +204,11 @@ impl Host {
             network.crash(address, Crash::Process).await;
         });
     }
+}
+
+fn own_executor(config: &ContainerConfig) -> Option<(FrameworkId, ExecutorId)> {
+    let framework = config.executor.framework_id.as_ref().filter(|_| config.task.is_none())?;
+    Some((FrameworkId::from(framework), ExecutorId::from(&config.executor.executor_id)))
 }
 
 fn end_tasks(truth: &Truth, tasks: &Tasks, why: &str) {

@@ -51,6 +51,10 @@ impl Cluster {
                 let broken = self.network.break_connections(self.address(*one), self.address(*other));
                 (broken > 0).then_some("connections broken")
             }
+            Fault::Fragile(agent, way, long) => {
+                self.strain(self.busy(*agent), *way, *long);
+                None
+            }
             Fault::Isolate(who, way, long) => {
                 let who = self.resolve(*who);
                 let others = self.everybody().into_iter().filter(|other| *other != who);
@@ -152,6 +156,26 @@ impl Cluster {
             sleep(after).await;
             if !cluster.healing.get() {
                 undo(&cluster);
+            }
+        });
+    }
+
+    /// For so long, and until something was lost with a connection.
+    fn strain(self: &Rc<Self>, number: usize, way: Way, long: Duration) {
+        let cluster = Rc::clone(self);
+        libprocess::simulation::spawn(async move {
+            let (mut counted, end) = (false, cluster.network.elapsed() + long);
+            while !cluster.healing.get() && (!counted || cluster.network.elapsed() < end) {
+                let (agent, leader) = (cluster.address(Who::Agent(number)), cluster.address(Who::Leader));
+                let (from, to) = if way == Way::Out { (agent, leader) } else { (leader, agent) };
+                cluster.network.set_fragile(from, to);
+                if way == Way::Out && !counted {
+                    cluster.agents[number].host.crash_executors().await;
+                }
+                sleep(AGAIN).await;
+                if cluster.network.strengthen(from, to) > 0 && !std::mem::replace(&mut counted, true) {
+                    cluster.truth.count("connections broken in one direction");
+                }
             }
         });
     }
@@ -405,6 +429,11 @@ impl Cluster {
         let number = host.strip_prefix('a').and_then(|number| number.parse::<usize>().ok())?;
         let target = self.agents.get(number)?.host.disk().mount().read_link(&agent_id_link()).ok()?;
         Some((number, AgentId::from(target.file_name()?.to_str()?)))
+    }
+
+    /// Whether the agent of a host has been told that this is its id, and remembers it.
+    pub(super) fn is_named(&self, host: &str, id: &AgentId) -> bool {
+        self.installed(host).is_some_and(|(_, found)| found == *id)
     }
 
     /// Whether the agent of a host is another one than this.

@@ -53,6 +53,8 @@ pub enum Invariant {
     /// A reservation or a volume that somebody was told of is there until somebody asks for its end, and what somebody was
     /// told the end of is not; the leader, the agent and the agent's disk agree on it in the end.
     ReservedStays,
+    /// The executors that the leader has on an agent are those that run there, soon after nothing keeps the two apart.
+    ExecutorsAgree,
     /// An operator who adds up the events of its stream to the state that it began with knows the agents, the frameworks and
     /// the tasks that the leader has, and no event speaks of what it does not know.
     EventsAddUp,
@@ -66,7 +68,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Invariant; 23] = [
+    pub const ALL: [Invariant; 24] = [
         Invariant::OneWriter,
         Invariant::OneLeader,
         Invariant::AcknowledgedIsFound,
@@ -87,6 +89,7 @@ impl Invariant {
         Invariant::DrainedIsEmpty,
         Invariant::GetsWell,
         Invariant::ReservedStays,
+        Invariant::ExecutorsAgree,
         Invariant::EventsAddUp,
         Invariant::ReadsAgree,
         Invariant::NothingPanics,

@@ -35,9 +35,11 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::OffersDeactivated => &[OutOfServiceIsQuiet],
         Bug::DrainsEarly => &[DrainedIsEmpty],
         Bug::HidesUnheard => &[GoneIsTrue],
-        Bug::BelievesOldReports | Bug::AppliesUnstored => &[ReservedStays],
+        Bug::BelievesOldReports => &[ReservedStays, ExecutorsAgree],
+        Bug::AppliesUnstored => &[ReservedStays],
         Bug::HidesReturned => &[EventsAddUp],
         Bug::ShowsStale => &[ReadsAgree],
+        Bug::IgnoresBreaks => &[ExecutorsAgree, ReservedStays],
     }
 }
 

@@ -27,7 +27,7 @@
 //! | [`truth`] | what really happened, and what must never happen |
 //! | [`command`] | the program `simulate` |
 //! | [`checks`] | what must hold in the masters' books |
-//! | [`connected`] | which agents must be connected |
+//! | [`beliefs`] | for how long the leader may be wrong about an agent |
 //! | [`well`] | what must hold at the end |
 //! | [`acknowledged`] | what must hold of the registry and what was told of it |
 //! | [`offers`] | what must hold of every offer |
@@ -36,13 +36,13 @@
 //! tasks do.
 
 pub mod acknowledged;
+pub mod beliefs;
 pub mod calls;
 pub mod caretaker;
 pub mod checks;
 pub mod cluster;
 pub mod command;
 pub mod configuration;
-pub mod connected;
 pub mod containers;
 pub mod decisions;
 pub mod driver;

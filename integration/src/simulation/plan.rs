@@ -70,6 +70,9 @@ pub enum Way {
 pub enum Fault {
     /// Connections between two processes break.
     Break(Who, Who),
+    /// For so long, connections that an agent opens to the leader break when something is said, and those that the leader
+    /// opens do not; or the other way round. Where it is the agent's, its executors end at that time.
+    Fragile(usize, Way, Duration),
     /// A host is cut off from all others for so long.
     Isolate(Who, Way, Duration),
     /// Nothing passes between the hosts of two processes for so long.
@@ -136,8 +139,9 @@ pub struct Planned {
 }
 
 /// The kinds of faults that a run must have seen to count, as they are called in the counts.
-pub const KINDS: [&str; 29] = [
+pub const KINDS: [&str; 30] = [
     "connections broken",
+    "connections broken in one direction",
     "host isolated",
     "way cut in one direction",
     "way cut in both directions",
@@ -168,8 +172,10 @@ pub const KINDS: [&str; 29] = [
     "leader changed",
 ];
 
-/// When faults begin, in milliseconds.
-const BEGIN: u64 = 20_000;
+/// When faults begin, in milliseconds: when the first master has been elected, and the first agents register.
+const BEGIN: u64 = 500;
+/// How long before everything is mended connections begin to break in one direction.
+const FRAGILE: Duration = Duration::from_secs(100);
 
 impl Fault {
     /// How long before everything is mended it must begin, so that it is to somebody's harm.
@@ -183,6 +189,17 @@ impl Fault {
         })
     }
 
+    /// When it begins at the earliest, in milliseconds.
+    fn earliest(&self, size: &Size) -> u64 {
+        match self {
+            // What it breaks is mended by the next leader, who is told everything: few are to follow.
+            Fault::Fragile(..) => {
+                u64::try_from(size.trouble.saturating_sub(FRAGILE).as_millis()).unwrap_or(BEGIN)
+            }
+            _ => BEGIN,
+        }
+    }
+
     /// Whether it waits by itself until it harms somebody.
     pub fn waits(&self) -> bool {
         matches!(
@@ -193,6 +210,7 @@ impl Fault {
                 | Fault::WriteTwice
                 | Fault::LateWrite
                 | Fault::Disk(..)
+                | Fault::Fragile(..)
                 | Fault::Checkpoint(..)
                 | Fault::Failover(..)
         )
@@ -215,8 +233,9 @@ pub fn draw(seed: u64, size: &Size) -> Vec<Planned> {
         .into_iter()
         .map(|fault| {
             let latest = size.trouble.saturating_sub(fault.takes()).as_millis();
-            let latest = u64::try_from(latest).unwrap_or(u64::MAX).max(BEGIN + 1);
-            Planned { at: Duration::from_millis(random.random_range(BEGIN..latest)), fault }
+            let earliest = fault.earliest(size);
+            let latest = u64::try_from(latest).unwrap_or(u64::MAX).max(earliest + 1);
+            Planned { at: Duration::from_millis(random.random_range(earliest..latest)), fault }
         })
         .collect();
     planned.sort_by_key(|planned| planned.at);
@@ -271,6 +290,7 @@ fn of_kind(kind: usize, size: &Size, random: &mut SmallRng) -> Fault {
         24 => Fault::Grow(agent, down),
         25 => Fault::Rack(agent, Duration::from_millis(random.random_range(120_000..150_000))),
         26 => Fault::Registry(When::Within),
+        27 => Fault::Fragile(agent, if random.random_ratio(3, 4) { Way::Out } else { Way::In }, long),
         _ => Fault::Failover(scheduler, long),
     }
 }
@@ -296,6 +316,14 @@ impl fmt::Display for Planned {
         };
         match &self.fault {
             Fault::Break(one, other) => write!(f, "connections between {one} and {other} break"),
+            Fault::Fragile(agent, which, long) => {
+                let executors = if *which == Way::Out { ", and its executors end" } else { "" };
+                let which = way(which);
+                write!(
+                    f,
+                    "connections of a{agent} and the leader break {which} for {long:?} when used{executors}"
+                )
+            }
             Fault::Isolate(who, which, long) => write!(f, "{who} is cut off {} for {long:?}", way(which)),
             Fault::Cut(one, other, which, long) => {
                 write!(f, "{one} is cut off from {other} {} for {long:?}", way(which))

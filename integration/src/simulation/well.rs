@@ -8,14 +8,14 @@ use allocator::Quota;
 use libprocess::disk::Disk as _;
 use master::TakeSnapshot;
 use master::cluster::{Agent, Snapshot};
-use mesos::tasks::{is_terminal, is_terminal_operation};
+use mesos::tasks::is_terminal;
 use mesos::v1::{DrainState, TaskState};
 use mesos::{AgentId, Resources};
-use uuid::Uuid;
 
+use super::beliefs;
 use super::checks::leader_of;
 use super::cluster::Cluster;
-use super::configuration::{kept_on, pages, volume_path};
+use super::configuration::{pages, volume_path};
 use super::decisions::{Fate, Setting};
 use super::invariant::{Invariant, Violation};
 use super::workload::{Book, Entry, Wish};
@@ -62,13 +62,6 @@ pub async fn unwell(cluster: &Cluster) -> Vec<Violation> {
     }
     unwell.0.sort_by_key(|violation| rank(violation.invariant));
     unwell.0
-}
-
-/// The operations that an agent has been sent and has not answered.
-fn awaited(agent: &Agent) -> impl Iterator<Item = Uuid> {
-    let operations = agent.operations.iter();
-    let open = operations.filter(|(_, operation)| !is_terminal_operation(operation.latest_status.state()));
-    open.map(|(uuid, _)| *uuid)
 }
 
 /// What is not well often follows from something else that is not: that comes first.
@@ -118,6 +111,12 @@ impl Unwell {
                 self.note(Invariant::GetsWell, format!("there are {here} agents at {address}"));
             }
             self.reserved(cluster, address, agent);
+            for belief in beliefs::wrong(cluster, agent) {
+                self.note(
+                    belief.invariant(),
+                    format!("the leader believes of agent {}: {belief:?}", agent.id),
+                );
+            }
             let activation = snapshot.activation(&agent.id);
             if agent.active == activation.deactivated {
                 let (id, is) = (&agent.id, if agent.active { "active" } else { "not active" });
@@ -128,7 +127,7 @@ impl Unwell {
                 self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
             }
         }
-        let awaited = snapshot.agents.values().flat_map(|agent| awaited(agent)).collect();
+        let awaited = snapshot.agents.values().flat_map(|agent| beliefs::awaited(agent)).collect();
         for late in cluster.ledger.late(awaited, cluster.network.elapsed(), PATIENCE) {
             self.note(Invariant::ReservedStays, format!("nobody says what became of operation {late}"));
         }
@@ -151,12 +150,6 @@ impl Unwell {
             if !disk.exists(&path) {
                 self.note(Invariant::ReservedStays, format!("'{}' on {host} is gone", path.display()));
             }
-        }
-        let kept = kept_on(&disk);
-        // The master has applied what the agent has yet to do.
-        if kept != agent.checkpointed && awaited(agent).next().is_none() {
-            let text = format!("{host} remembers {kept}, its master takes it for {}", agent.checkpointed);
-            self.note(Invariant::ReservedStays, text);
         }
     }
 

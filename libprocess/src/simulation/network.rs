@@ -82,6 +82,7 @@ impl Network {
             lives: BTreeMap::new(),
             hosts_down: BTreeSet::new(),
             cuts: BTreeSet::new(),
+            fragile: BTreeMap::new(),
             wakers: Vec::new(),
             trace: Trace::new(traced),
             counts: Counts::new(),
@@ -225,10 +226,11 @@ impl Network {
         });
     }
 
-    /// All ways are free again.
+    /// All ways are free again, and all connections hold.
     pub fn mend_all(&self) {
         self.with(|state| {
             state.cuts.clear();
+            state.fragile.clear();
             state.resume();
         });
     }
@@ -242,6 +244,25 @@ impl Network {
     /// how many there were.
     pub fn break_connections(&self, one: SocketAddr, other: SocketAddr) -> usize {
         self.with(|state| state.break_connections(one, other))
+    }
+
+    /// From now on, a connection that one process has opened to another breaks every now and then when something is written
+    /// to it: what one of them says is lost, from some message on, or comes after what a later connection brought. Nothing
+    /// is lost of what the other says.
+    pub fn set_fragile(&self, from: SocketAddr, to: SocketAddr) {
+        self.with(|state| {
+            state.fragile.entry((from, to)).or_default();
+        });
+    }
+
+    /// Whether connections from one process to another are fragile.
+    pub fn is_fragile(&self, from: SocketAddr, to: SocketAddr) -> bool {
+        self.with(|state| state.fragile.contains_key(&(from, to)))
+    }
+
+    /// They hold again. Answers how many of them have broken.
+    pub fn strengthen(&self, from: SocketAddr, to: SocketAddr) -> usize {
+        self.with(|state| state.fragile.remove(&(from, to))).unwrap_or_default()
     }
 
     /// How many connections there are between processes of two hosts.
@@ -406,6 +427,9 @@ impl Network {
             }
             both.end_mut(side.other()).unread += bytes.len();
             state.send(pipe, side, Parcel::Bytes(Bytes::copy_from_slice(bytes)));
+            if side == Side::Client {
+                state.strain(pipe);
+            }
             Poll::Ready(Ok(bytes.len()))
         })
     }
@@ -418,6 +442,11 @@ impl Network {
     /// This side has no more use for the connection.
     pub(super) fn close(&self, pipe: PipeId, side: Side) {
         self.with(|state| state.close(pipe, side));
+    }
+
+    /// This side resets the connection.
+    pub(super) fn abort(&self, pipe: PipeId, side: Side) {
+        self.with(|state| state.abort(pipe, side));
     }
 
     /// Whether nothing but silence has come and the connection stands.

@@ -123,6 +123,13 @@ impl AsyncWrite for SimulatedStream {
     }
 }
 
+impl SimulatedStream {
+    /// Closes it, and takes back what has not arrived yet.
+    pub(crate) fn abort(&self) {
+        self.network.abort(self.pipe, self.side);
+    }
+}
+
 impl Drop for SimulatedStream {
     fn drop(&mut self) {
         self.network.close(self.pipe, self.side);

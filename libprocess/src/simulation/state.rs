@@ -23,6 +23,9 @@ use crate::node::WeakNode;
 /// After how long a silent connection to a host that does not answer is given up: 60 s, and 9 probes 10 s apart.
 const KEEP_ALIVE: Duration = Duration::from_secs(150);
 
+/// How long what a broken connection leaves behind may be on its way, in milliseconds.
+const LATE: std::ops::Range<u64> = 0..30_000;
+
 /// A node as the network knows it.
 pub(super) struct Present {
     pub(super) node: WeakNode,
@@ -51,6 +54,8 @@ pub(super) struct State {
     pub(super) hosts_down: BTreeSet<IpAddr>,
     /// Ways (from, to) that nothing passes.
     pub(super) cuts: BTreeSet<(IpAddr, IpAddr)>,
+    /// The ways, from client to server, whose connections break when they are used, and how many have.
+    pub(super) fragile: BTreeMap<(SocketAddr, SocketAddr), usize>,
     /// Whom to wake once the lock is released.
     pub(super) wakers: Vec<Waker>,
     pub(super) trace: Trace,
@@ -167,6 +172,21 @@ impl State {
         self.forget_if_finished(id);
     }
 
+    /// A side resets a connection: what it has sent, and has not arrived, does not arrive.
+    pub(super) fn abort(&mut self, id: PipeId, side: Side) {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let end = pipe.end_mut(side);
+        if end.over.is_none() {
+            end.over = Some(Over::Closed);
+            end.inbox.clear();
+            end.unread = 0;
+            let taken_back: Vec<Parcel> = end.lane.queue.drain(..).map(|(_, parcel)| parcel).collect();
+            self.lose(id, side, taken_back);
+            self.send_last(id, side, Parcel::Reset("reset"));
+        }
+        self.forget_if_finished(id);
+    }
+
     /// A side learns that the connection is over.
     pub(super) fn learn_end(&mut self, id: PipeId, side: Side, why: &'static str) {
         let Some(pipe) = self.pipes.get_mut(&id) else { return };
@@ -233,14 +253,44 @@ impl State {
         };
         let pipes: Vec<PipeId> =
             self.pipes.iter().filter(|(_, pipe)| between(pipe)).map(|(id, _)| *id).collect();
-        for &id in &pipes {
-            for side in Side::BOTH {
-                self.cut_short(id, side);
-                self.send_last(id, side, Parcel::Reset("broken"));
-            }
+        pipes.into_iter().filter(|&id| self.break_connection(id)).count()
+    }
+
+    /// Answers whether it was not broken yet.
+    fn break_connection(&mut self, id: PipeId) -> bool {
+        let is_broken = |pipe: &Pipe| Side::BOTH.into_iter().all(|side| pipe.end(side).lane.dead);
+        if self.pipes.get(&id).is_none_or(is_broken) {
+            return false;
         }
-        self.count("connections broken", pipes.len());
-        pipes.len()
+        for side in Side::BOTH {
+            self.cut_short(id, side);
+            self.send_last(id, side, Parcel::Reset("broken"));
+        }
+        self.count("connections broken", 1);
+        true
+    }
+
+    /// What a client has sent, and has not been lost, is long on its way. The client knows that its connection is over, and
+    /// says other things meanwhile.
+    fn hold_up(&mut self, id: PipeId) {
+        let late = Duration::from_millis(self.random.random_range(LATE));
+        let Some(pipe) = self.pipes.get_mut(&id) else { return };
+        let queue = &mut pipe.end_mut(Side::Client).lane.queue;
+        queue.iter_mut().for_each(|(arrival, _)| *arrival += late);
+        let arrivals: Vec<Instant> = queue.iter().map(|(arrival, _)| *arrival).collect();
+        for arrival in arrivals {
+            self.schedule(arrival, Step::Arrive(id, Side::Client));
+        }
+    }
+
+    /// A client has written something: that may be the end of a connection that is fragile.
+    pub(super) fn strain(&mut self, id: PipeId) {
+        let Some(pipe) = self.pipes.get(&id) else { return };
+        let way = (pipe.end(Side::Client).address, pipe.end(Side::Server).address);
+        if self.fragile.contains_key(&way) && self.random.random_ratio(1, 3) && self.break_connection(id) {
+            *self.fragile.entry(way).or_default() += 1;
+            self.hold_up(id);
+        }
     }
 
     pub(super) fn cut(&mut self, from: IpAddr, to: IpAddr) {

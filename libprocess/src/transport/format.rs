@@ -10,6 +10,7 @@ use std::mem;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
+use super::order::Order;
 use crate::pid::Pid;
 use crate::wire::BINCODE_CONTENT_TYPE;
 
@@ -24,6 +25,17 @@ const MAX_CHUNK_LINE: usize = 1 << 10;
 
 /// The header in which a node says which schema it speaks. Ours alone; others ignore it.
 pub(crate) const SCHEMA_HEADER: &str = "Libprocess-Schema";
+/// The header in which such a node says which of its connections this is.
+pub(crate) const ORDER_HEADER: &str = "Libprocess-Connection";
+
+/// What a node of our kind says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Announced<'a> {
+    /// Its schema.
+    pub(crate) schema: &'a str,
+    /// Which of its connections this is.
+    pub(crate) order: Option<Order>,
+}
 
 /// What an actor id may not show in a request line.
 const ID: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'/').add(b'?').add(b'#');
@@ -42,14 +54,14 @@ impl Printed {
     }
 }
 
-/// Appends a message. `from` is the sender's pid as text; `schema` announces ours; `bincode` marks the body.
+/// Appends a message. `from` is the sender's pid as text; `announced` says who we are; `bincode` marks the body.
 pub(crate) fn write_message(
     out: &mut BytesMut,
     from: &str,
     to: &Pid,
     name: &str,
     body: &[u8],
-    schema: Option<&str>,
+    announced: Option<Announced<'_>>,
     bincode: bool,
 ) {
     out.reserve(2 * from.len() + body.len() + 256);
@@ -63,8 +75,11 @@ pub(crate) fn write_message(
     out.put_slice(from.as_bytes());
     out.put_slice(b"\r\nConnection: Keep-Alive\r\nHost: \r\n");
     // Writing into a BytesMut cannot fail.
-    if let Some(schema) = schema {
+    if let Some(Announced { schema, order }) = announced {
         let _ = write!(out, "{SCHEMA_HEADER}: {schema}\r\n");
+        if let Some(order) = order {
+            let _ = write!(out, "{ORDER_HEADER}: {order}\r\n");
+        }
     }
     if bincode {
         let _ = write!(out, "Content-Type: {BINCODE_CONTENT_TYPE}\r\n");
@@ -149,6 +164,7 @@ struct Headers<'a> {
     agent: Option<&'a str>,
     from: Option<&'a str>,
     schema: Option<&'a str>,
+    order: Option<Order>,
     content_type: Option<&'a str>,
 }
 
@@ -178,6 +194,8 @@ impl<'a> Headers<'a> {
                 read.from = Some(value);
             } else if is(SCHEMA_HEADER) {
                 read.schema = Some(value);
+            } else if is(ORDER_HEADER) {
+                read.order = value.parse().ok();
             } else if is("Content-Type") {
                 read.content_type = Some(value);
             }
@@ -209,6 +227,8 @@ pub(crate) struct Head {
     pub(crate) from: Pid,
     /// The peer's schema, if it announced one.
     pub(crate) schema: Option<String>,
+    /// Which of the peer's connections this is, if it said so with its schema.
+    pub(crate) order: Option<Order>,
     /// Whether the body is marked as bincode.
     pub(crate) bincode: bool,
     /// Whether the peer wants the connection closed after the answer.
@@ -372,6 +392,7 @@ impl MessageDecoder {
             name,
             from: sender(&mut self.sender, headers.from.or(agent).unwrap_or_default()),
             schema: headers.schema.map(str::to_owned),
+            order: headers.order.filter(|_| headers.schema.is_some()),
             bincode: headers.content_type == Some(BINCODE_CONTENT_TYPE),
             close: headers.close || request.version == Some(0),
         };

@@ -13,10 +13,10 @@ const RECORDED: &[u8] = b"POST /master/mesos.scheduler.Call HTTP/1.1\r\n\
     Connection: Keep-Alive\r\nHost: \r\nTransfer-Encoding: chunked\r\n\r\n\
     1a\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n";
 
-fn message(schema: Option<&str>, bincode: bool, body: &[u8]) -> BytesMut {
+fn message(announced: Option<Announced<'_>>, bincode: bool, body: &[u8]) -> BytesMut {
     let mut out = BytesMut::new();
     let (from, to) = ("scheduler-1@127.0.0.1:15061", pid("master@127.0.0.1:5050"));
-    write_message(&mut out, from, &to, "mesos.scheduler.Call", body, schema, bincode);
+    write_message(&mut out, from, &to, "mesos.scheduler.Call", body, announced, bincode);
     out
 }
 
@@ -162,9 +162,11 @@ fn answers_are_skipped_in_every_cut_and_show_the_schema() {
 
 #[test]
 fn a_schema_and_a_marked_body_are_read_back() {
-    let bytes = message(Some("f00"), true, b"x");
-    let (head, _) = read(&bytes, 3).unwrap().remove(0);
-    assert_eq!((head.schema.as_deref(), head.bincode), (Some("f00"), true));
+    for order in [None, Some(Order { life: 0xfeed, number: 3 })] {
+        let bytes = message(Some(Announced { schema: "f00", order }), true, b"x");
+        let (head, _) = read(&bytes, 3).unwrap().remove(0);
+        assert_eq!((head.schema.as_deref(), head.order, head.bincode), (Some("f00"), order, true));
+    }
 }
 
 #[test]

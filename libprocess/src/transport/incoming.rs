@@ -24,6 +24,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::answers::Answers;
 use super::format::{Head, Kind, MAX_HEAD, MessageDecoder, Status, kind};
+use super::order::Turn;
 use super::{Delivery, keep_alive};
 use crate::budget::Share;
 use crate::crowd::{Activity, Visit};
@@ -229,6 +230,8 @@ struct Conversation {
     announced: bool,
     /// Whether that is the one that we have.
     same_schema: bool,
+    /// Its place among the peer's connections, if it has one.
+    turn: Option<Turn>,
     /// The actors that messages were for since their queues were looked at.
     targets: BTreeSet<String>,
     /// When the head that is not complete yet must be.
@@ -255,6 +258,7 @@ impl Conversation {
             answers,
             announced: false,
             same_schema: false,
+            turn: None,
             targets: BTreeSet::new(),
             head_until: None,
             body: None,
@@ -296,6 +300,13 @@ impl Conversation {
         if head.schema.is_some() {
             self.announced = true;
             self.same_schema = head.schema.as_deref() == ours;
+        }
+        if let Some(order) = head.order.filter(|_| self.turn.is_none()) {
+            self.turn = Some(self.node.orders().begin(order));
+        }
+        if self.turn.as_ref().is_some_and(|turn| !turn.is_latest()) {
+            tracing::info!(from = %head.from, name = head.name, "closing a peer's connection: it has a later one");
+            return false;
         }
         let encoding = if head.bincode { Encoding::Bincode } else { Encoding::Protobuf };
         if head.bincode && !self.same_schema {

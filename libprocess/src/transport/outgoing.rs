@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -20,7 +20,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::format::{AnswerDecoder, MAX_BODY, Printed, write_message};
+use super::format::{Announced, AnswerDecoder, MAX_BODY, Printed, write_message};
+use super::order::Order;
 use super::{Listener, Outgoing, incoming, keep_alive};
 use crate::latch::Latch;
 use crate::node::{Node, WeakNode};
@@ -54,6 +55,10 @@ pub(crate) struct Transport {
     /// Open once the listener is closed.
     closed: Arc<Latch>,
     connections: Arc<Connections>,
+    /// Tells the lives of a node apart; drawn when it opens its first connection.
+    life: OnceLock<u64>,
+    /// How many it has opened.
+    opened: AtomicU64,
     queue_limit: usize,
 }
 
@@ -65,6 +70,8 @@ impl Transport {
             listener: Mutex::new(Some(listener)),
             closed: Arc::default(),
             connections: Arc::default(),
+            life: OnceLock::new(),
+            opened: AtomicU64::new(0),
             queue_limit,
         }
     }
@@ -120,6 +127,13 @@ impl Transport {
         }
     }
 
+    /// Ends the connection to a peer, if there is one: what it has not received is dropped. Whoever is linked is to be told.
+    pub(crate) fn disconnect(&self, to: SocketAddr) {
+        if let Some(connection) = self.connections.0.lock().remove(&to) {
+            drop(connection.leave(Phase::Abandoned));
+        }
+    }
+
     /// Writes what waits, and closes everything.
     pub(crate) async fn shutdown(&self) {
         let open = std::mem::take(&mut *self.connections.0.lock());
@@ -148,8 +162,10 @@ impl Transport {
     fn open(&self, to: SocketAddr, buffer: BytesMut) -> Option<Arc<Connection>> {
         let weak = self.node.lock().clone()?;
         let node = weak.upgrade()?;
-        let connection =
-            Arc::new(Connection::new(to, buffer, node.settings().schema.clone(), self.queue_limit));
+        let life = *self.life.get_or_init(|| node.random().below(u64::MAX));
+        let order = Order { life, number: self.opened.fetch_add(1, Ordering::Relaxed) };
+        let schema = node.settings().schema.clone();
+        let connection = Arc::new(Connection::new(to, buffer, schema, order, self.queue_limit));
         let (running, connections) = (Arc::clone(&connection), Arc::clone(&self.connections));
         node.run_at(Place::Http, running.run(weak, connections)).then_some(connection)
     }
@@ -187,6 +203,8 @@ enum Phase {
     Broken,
     /// Another one took its place: nobody is told that this one closes.
     Replaced,
+    /// The peer shall not have what it has not received. Who is linked was told.
+    Abandoned,
 }
 
 struct Pending {
@@ -214,6 +232,8 @@ pub(crate) struct Connection {
     /// Our schema fingerprint, if the node has one.
     schema: Option<String>,
     peer_schema: AtomicU8,
+    /// Its place among this node's.
+    order: Order,
     /// Open once the task has ended.
     ended: Arc<Latch>,
 }
@@ -247,7 +267,13 @@ enum Ended {
 }
 
 impl Connection {
-    fn new(to: SocketAddr, buffer: BytesMut, schema: Option<String>, limit: usize) -> Connection {
+    fn new(
+        to: SocketAddr,
+        buffer: BytesMut,
+        schema: Option<String>,
+        order: Order,
+        limit: usize,
+    ) -> Connection {
         let peer_schema = AtomicU8::new(if schema.is_some() { UNKNOWN } else { OTHER });
         let pending =
             Mutex::new(Pending { buffer, sender: Printed::default(), phase: Phase::Open, connected: false });
@@ -260,6 +286,7 @@ impl Connection {
             abort: Notify::new(),
             schema,
             peer_schema,
+            order,
             ended,
         }
     }
@@ -283,6 +310,7 @@ impl Connection {
             return Pushed::Yes;
         }
         let schema = self.schema.as_deref().filter(|_| peer == UNKNOWN);
+        let announced = schema.map(|schema| Announced { schema, order: Some(self.order) });
         let mut pending = self.pending.lock();
         if pending.phase != Phase::Open {
             return Pushed::Closing;
@@ -297,7 +325,7 @@ impl Connection {
         let before = pending.buffer.len();
         let Pending { buffer, sender, .. } = &mut *pending;
         let from = sender.text(message.from);
-        write_message(buffer, from, message.to, message.name, &body, schema, bincode);
+        write_message(buffer, from, message.to, message.name, &body, announced, bincode);
         let after = buffer.len();
         drop(pending);
         if before < PIECE && after >= PIECE {
@@ -316,12 +344,18 @@ impl Connection {
     /// Ends this connection in favour of another, which gets what was not sent. What is bincode already is dropped:
     /// the other connection has agreed on nothing yet.
     fn replace(&self) -> BytesMut {
+        let unsent = self.leave(Phase::Replaced);
+        if self.peer_schema.load(Ordering::Acquire) == EQUAL { BytesMut::new() } else { unsent }
+    }
+
+    /// Ends this connection. What was not sent is left.
+    fn leave(&self, phase: Phase) -> BytesMut {
         let mut pending = self.pending.lock();
-        pending.phase = Phase::Replaced;
+        pending.phase = phase;
         let unsent = std::mem::take(&mut pending.buffer);
         drop(pending);
         self.abort.notify_one();
-        if self.peer_schema.load(Ordering::Acquire) == EQUAL { BytesMut::new() } else { unsent }
+        unsent
     }
 
     /// Writes what waits, and closes.
@@ -347,12 +381,13 @@ impl Connection {
         let current = connections.forget(&self);
         let mut pending = self.pending.lock();
         let (phase, dropped) = (pending.phase, std::mem::take(&mut pending.buffer).len());
-        if phase != Phase::Replaced {
+        let is_left = matches!(phase, Phase::Replaced | Phase::Abandoned);
+        if !is_left {
             pending.phase = Phase::Broken;
         }
         drop(pending);
         self.ended.open();
-        if phase == Phase::Replaced {
+        if is_left {
             return;
         }
         if !matches!(ended, Ended::Done) && phase != Phase::Finishing {
@@ -364,30 +399,33 @@ impl Connection {
     }
 
     async fn converse(&self, node: &WeakNode) -> Ended {
-        let talk = async {
-            let Some((tls, site)) =
-                node.upgrade().map(|node| (node.tls().cloned(), node.settings().site.clone()))
-            else {
-                return Ended::Done;
-            };
-            let connected = tokio::time::timeout(CONNECT, self.connect(tls.as_ref(), site.as_ref())).await;
-            self.pending.lock().connected = true;
-            let (reader, writer) = match connected {
-                Ok(Ok(stream)) => tokio::io::split(stream),
-                Ok(Err(error)) => return error.into(),
-                Err(_) => return Ended::Connect,
-            };
-            tokio::select! {
-                biased;
-                ended = self.read(reader) => ended,
-                ended = self.write(writer, node) => ended,
-            }
+        let Some((tls, site)) =
+            node.upgrade().map(|node| (node.tls().cloned(), node.settings().site.clone()))
+        else {
+            return Ended::Done;
+        };
+        let connected = tokio::select! {
+            biased;
+            () = self.abort.notified() => return Ended::Overflow,
+            connected = tokio::time::timeout(CONNECT, self.connect(tls.as_ref(), site.as_ref())) => connected,
+        };
+        self.pending.lock().connected = true;
+        let (mut reader, mut writer) = match connected {
+            Ok(Ok(stream)) => tokio::io::split(stream),
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return Ended::Connect,
         };
         tokio::select! {
             biased;
             // The socket is closed at once, in the middle of a write as well: what the peer has not read is late.
-            () = self.abort.notified() => Ended::Overflow,
-            ended = talk => ended,
+            () = self.abort.notified() => {
+                if self.pending.lock().phase == Phase::Abandoned {
+                    reader.unsplit(writer).abort();
+                }
+                Ended::Overflow
+            }
+            ended = self.read(&mut reader) => ended,
+            ended = self.write(&mut writer, node) => ended,
         }
     }
 

@@ -2,10 +2,12 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::format::{AnswerDecoder, Head, MessageDecoder, Status, write_answer, write_message};
+use super::format::{Announced, AnswerDecoder, Head, MessageDecoder, Status, write_answer, write_message};
+use super::order::Order;
 
 const PAGE: &str = include_str!("../../../docs/wire.md");
 const SCHEMA: Option<&str> = Some("90ab3d1c5e7f0246");
+const ORDER: Order = Order { life: 0x5d0c_3a91_e2b4_7f68, number: 12 };
 
 /// The blocks of the page that begin so, in their order.
 fn blocks(beginning: &str) -> Vec<&'static str> {
@@ -22,7 +24,8 @@ fn shown(bytes: &[u8]) -> String {
 
 fn message(from: &str, to: &str, name: &str, body: &[u8], schema: Option<&str>, bincode: bool) -> String {
     let mut out = BytesMut::new();
-    write_message(&mut out, from, &to.parse().unwrap(), name, body, schema, bincode);
+    let announced = schema.map(|schema| Announced { schema, order: Some(ORDER) });
+    write_message(&mut out, from, &to.parse().unwrap(), name, body, announced, bincode);
     shown(&out)
 }
 

@@ -57,6 +57,26 @@ fn a_framework_that_is_not_there_cannot_be_torn_down() {
     });
 }
 
+/// It would repeat itself for ever: nobody acknowledges.
+#[test]
+fn an_agent_that_still_speaks_of_a_framework_is_told_again_that_it_is_over() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let id = running_task(&cluster, &agent, info()).await.id;
+        let answer = cluster.ask(Method::POST, "/teardown", &format!("frameworkId={id}")).await;
+        assert_eq!(answer, (200, String::new()));
+        agent.taken().await;
+        agent.update(&id, "t", TaskState::TaskKilled);
+        let got = agent.taken().await;
+        let [Got::ShutdownFramework(shutdown)] = got.as_slice() else { panic!("{got:?}") };
+        assert_eq!(shutdown.framework_id.value, id);
+        // Nobody was ever told of this one; its scheduler may be on its way.
+        agent.update("another", "t", TaskState::TaskRunning);
+        assert!(agent.taken().await.is_empty());
+    });
+}
+
 /// Upstream: `TeardownTest.RecoveredFrameworkAfterMasterFailover`.
 #[test]
 fn a_framework_that_is_known_from_its_agents_only_can_be_torn_down() {

@@ -5,7 +5,7 @@
 //! acknowledged it, so one that is dropped here comes again.
 
 use libprocess::{Context, Pid};
-use mesos::internal::{StatusUpdate, StatusUpdateMessage};
+use mesos::internal::{ShutdownFrameworkMessage, StatusUpdate, StatusUpdateMessage};
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, FrameworkId};
 
@@ -27,6 +27,10 @@ pub(crate) fn update(
         return;
     }
     let framework = FrameworkId::from(&update.framework_id);
+    // The agent has not heard of its end, and would repeat itself for ever. (Upstream says nothing.)
+    if master.cluster.is_completed(&framework) {
+        ctx.post(from, ShutdownFrameworkMessage { framework_id: framework.to_proto() });
+    }
     let agent = update.slave_id.as_ref().map(AgentId::from);
     let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
     let status = for_framework(update);
