@@ -382,11 +382,14 @@ fn pause(node: &Node, window: Duration) -> Duration {
 }
 
 impl Handle<LeaderChanged> for Agent {
-    /// A report that the last master has not received must not reach it when it leads again: it would believe what was
+    /// A report that the last master's host has not received must not reach it when it leads again: it would believe what was
     /// here long before, and tell frameworks that later tasks are gone (found by simulation; upstream's agent keeps the
     /// connection).
     fn handle(&mut self, LeaderChanged { leader, .. }: LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
-        if let Some(last) = self.registration.master.take() {
+        let leads = leader.as_ref().and_then(master_pid);
+        let last = self.registration.master.clone().filter(|last| leads.as_ref() != Some(last));
+        // An agent that leaves has said so.
+        if let Some(last) = last.filter(|_| self.phase != Phase::Terminating) {
             ctx.disconnect(&last);
         }
         self.detected(leader, ctx);

@@ -31,11 +31,14 @@ fn a_calm_cluster_runs_every_task_once() {
     for outcome in &quiet {
         assert_eq!(outcome.failure, None);
         assert_eq!(outcome.counts["tasks started"], 20);
+        // Nothing comes again but what was not acknowledged, and what is under way when its framework describes itself anew:
+        // the agents, which are told, do not wait any longer then.
+        let counted = |what| outcome.counts.get(what).copied().unwrap_or_default();
+        let (again, withheld) = (counted("updates delivered again"), counted("acknowledgements withheld"));
+        let described = counted("frameworks described anew");
+        assert!(withheld > 0);
+        assert!((withheld..=withheld + described).contains(&again), "{withheld}, {again}, {described}");
     }
-    // Nothing comes again but what was not acknowledged.
-    let first = &quiet[0];
-    assert!(first.counts["acknowledgements withheld"] > 0);
-    assert_eq!(first.counts["updates delivered again"], first.counts["acknowledgements withheld"]);
     // What is looked at is there to be seen.
     for what in [
         "quotas",

@@ -121,8 +121,8 @@ impl<P: Process> Context<P> {
         self.node.link(self.pid(), to, true);
     }
 
-    /// Ends the connection to a node at once, in this direction: what it has not received yet, it shall not receive, not
-    /// even when the network between the two is well again. All links to that node break, of other actors, too.
+    /// Ends the connection to a node at once, in this direction: what that node's host has not received yet, it shall not
+    /// receive, not even when the network between the two is well again. All links to that node break, of other actors, too.
     pub fn disconnect(&mut self, to: &Pid) {
         self.node.disconnect(to.address());
     }

@@ -244,6 +244,14 @@ impl Framework {
         is_partition_aware(&self.info)
     }
 
+    /// If it was shut down: a master wants to hear of it all the same.
+    pub fn go_on(&mut self) {
+        if self.phase == FrameworkPhase::Terminating {
+            tracing::info!(framework_id = %self.id, "a framework that was shut down goes on");
+            self.phase = FrameworkPhase::Running;
+        }
+    }
+
     /// Whether nothing of it is left here.
     pub fn is_idle(&self) -> bool {
         self.executors.is_empty() && self.pending.is_empty()

@@ -76,6 +76,12 @@ impl Agent {
         }
         tracing::info!(framework_id = %id, "shutting down a framework");
         framework.phase = FrameworkPhase::Terminating;
+        // Nobody would acknowledge updates. What is not there is not reported to the next master, either.
+        for pending in std::mem::take(&mut framework.pending) {
+            let executor = ExecutorId::from(&pending.executor.executor_id);
+            self.say_not_launched(id, &executor, pending.launch_executor, ctx);
+        }
+        let Some(framework) = self.frameworks.get(id) else { return };
         let executors: Vec<(ExecutorId, ExecutorPhase)> =
             framework.executors.iter().map(|(id, executor)| (id.clone(), executor.phase)).collect();
         for (executor, phase) in executors {
@@ -95,12 +101,7 @@ impl Agent {
     /// master goes on, since the next one takes it over from the report, and knows nothing of that; one that knows shuts it
     /// down again. (Upstream's agent is silent, and the tasks run for ever in the master's books.)
     pub(crate) fn answer_for_reported(&mut self) {
-        for framework in self.frameworks.values_mut() {
-            if framework.phase == FrameworkPhase::Terminating {
-                tracing::info!(framework_id = %framework.id, "a framework that was shut down is reported");
-                framework.phase = FrameworkPhase::Running;
-            }
-        }
+        self.frameworks.values_mut().for_each(Framework::go_on);
     }
 
     /// Remembers a framework that is over, and forgets the oldest of too many.
@@ -156,6 +157,8 @@ impl Handle<UpdateFrameworkMessage> for Agent {
         }
         let id = FrameworkId::from(&message.framework_id);
         let Some(framework) = self.frameworks.get_mut(&id) else { return };
+        // This master has it, whoever has ended it.
+        framework.go_on();
         if let Some(info) = message.framework_info {
             framework.info = Arc::new(info);
         }

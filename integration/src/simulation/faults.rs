@@ -19,6 +19,8 @@ use super::registry::When;
 const RACK: usize = 4;
 /// After how long a fault that has harmed nobody is made again.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How often an agent's executors end at most until its fragile connection has broken.
+const CRASHES: u32 = 10;
 /// How often to look whether something has happened that something else depends on.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a leader whose write is late does not reach the election, at most.
@@ -165,11 +167,13 @@ impl Cluster {
         let cluster = Rc::clone(self);
         libprocess::simulation::spawn(async move {
             let (mut counted, end) = (false, cluster.network.elapsed() + long);
+            let mut crashes = CRASHES;
             while !cluster.healing.get() && (!counted || cluster.network.elapsed() < end) {
                 let (agent, leader) = (cluster.address(Who::Agent(number)), cluster.address(Who::Leader));
                 let (from, to) = if way == Way::Out { (agent, leader) } else { (leader, agent) };
                 cluster.network.set_fragile(from, to);
-                if way == Way::Out && !counted {
+                if way == Way::Out && !counted && crashes > 0 {
+                    crashes -= 1;
                     cluster.agents[number].host.crash_executors().await;
                 }
                 sleep(AGAIN).await;

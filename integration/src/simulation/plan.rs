@@ -194,7 +194,7 @@ impl Fault {
         match self {
             // What it breaks is mended by the next leader, who is told everything: few are to follow.
             Fault::Fragile(..) => {
-                u64::try_from(size.trouble.saturating_sub(FRAGILE).as_millis()).unwrap_or(BEGIN)
+                u64::try_from(size.trouble.saturating_sub(FRAGILE).as_millis()).unwrap_or(BEGIN).max(BEGIN)
             }
             _ => BEGIN,
         }

@@ -181,6 +181,8 @@ impl State {
             end.inbox.clear();
             end.unread = 0;
             let taken_back: Vec<Parcel> = end.lane.queue.drain(..).map(|(_, parcel)| parcel).collect();
+            // The end of the connection may have been among it.
+            end.lane.dead = false;
             self.lose(id, side, taken_back);
             self.send_last(id, side, Parcel::Reset("reset"));
         }

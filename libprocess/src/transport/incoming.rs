@@ -301,13 +301,6 @@ impl Conversation {
             self.announced = true;
             self.same_schema = head.schema.as_deref() == ours;
         }
-        if let Some(order) = head.order.filter(|_| self.turn.is_none()) {
-            self.turn = Some(self.node.orders().begin(order));
-        }
-        if self.turn.as_ref().is_some_and(|turn| !turn.is_latest()) {
-            tracing::info!(from = %head.from, name = head.name, "closing a peer's connection: it has a later one");
-            return false;
-        }
         let encoding = if head.bincode { Encoding::Bincode } else { Encoding::Protobuf };
         if head.bincode && !self.same_schema {
             tracing::warn!(from = %head.from, name = head.name, "refusing bincode of another schema");
@@ -318,6 +311,13 @@ impl Conversation {
             tracing::warn!(from = %head.from, peer = %self.peer, "refusing a message: its sender lives elsewhere");
             self.answers.add(Status::Unbelieved, None);
             return true;
+        }
+        if let Some(order) = head.order.filter(|_| self.turn.is_none()) {
+            self.turn = Some(self.node.orders().begin(self.peer.ip(), order));
+        }
+        if self.turn.as_ref().is_some_and(|turn| !turn.is_latest()) {
+            tracing::info!(from = %head.from, name = head.name, "closing a peer's connection: it has a later one");
+            return false;
         }
         let status = match self.node.deliver(&head.id, &head.name, head.from.clone(), encoding, body) {
             Delivery::Accepted => Status::Accepted,

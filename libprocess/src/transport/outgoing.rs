@@ -121,8 +121,10 @@ impl Transport {
             return;
         }
         let mut open = self.connections.0.lock();
-        let unsent = open.remove(&to).map(|old| old.replace()).unwrap_or_default();
-        if let Some(connection) = self.open(to, unsent) {
+        let old = open.remove(&to);
+        // What the old one has sent is as good as what comes on the new one: they have one place in the order.
+        let (unsent, order) = old.map(|old| (old.replace(), old.order)).unzip();
+        if let Some(connection) = self.open(to, unsent.unwrap_or_default(), order) {
             open.insert(to, connection);
         }
     }
@@ -153,17 +155,19 @@ impl Transport {
         if let Some(connection) = open.get(&to).filter(|connection| !connection.is_closed()) {
             return Some(Arc::clone(connection));
         }
-        let connection = self.open(to, BytesMut::new())?;
+        let connection = self.open(to, BytesMut::new(), None)?;
         open.insert(to, Arc::clone(&connection));
         Some(connection)
     }
 
-    /// A new connection; `None` if the node is gone.
-    fn open(&self, to: SocketAddr, buffer: BytesMut) -> Option<Arc<Connection>> {
+    /// A new connection, with the next place in the order unless it takes another's; `None` if the node is gone.
+    fn open(&self, to: SocketAddr, buffer: BytesMut, order: Option<Order>) -> Option<Arc<Connection>> {
         let weak = self.node.lock().clone()?;
         let node = weak.upgrade()?;
-        let life = *self.life.get_or_init(|| node.random().below(u64::MAX));
-        let order = Order { life, number: self.opened.fetch_add(1, Ordering::Relaxed) };
+        let order = order.unwrap_or_else(|| Order {
+            life: *self.life.get_or_init(|| node.random().below(u64::MAX)),
+            number: self.opened.fetch_add(1, Ordering::Relaxed),
+        });
         let schema = node.settings().schema.clone();
         let connection = Arc::new(Connection::new(to, buffer, schema, order, self.queue_limit));
         let (running, connections) = (Arc::clone(&connection), Arc::clone(&self.connections));
@@ -203,7 +207,7 @@ enum Phase {
     Broken,
     /// Another one took its place: nobody is told that this one closes.
     Replaced,
-    /// The peer shall not have what it has not received. Who is linked was told.
+    /// The peer shall not have what it has not received. Who is linked is told by who says so.
     Abandoned,
 }
 
@@ -419,7 +423,7 @@ impl Connection {
             biased;
             // The socket is closed at once, in the middle of a write as well: what the peer has not read is late.
             () = self.abort.notified() => {
-                if self.pending.lock().phase == Phase::Abandoned {
+                if self.pending.lock().phase != Phase::Replaced {
                     reader.unsplit(writer).abort();
                 }
                 Ended::Overflow

@@ -28,10 +28,13 @@ pub(crate) fn update(
     }
     let framework = FrameworkId::from(&update.framework_id);
     // The agent has not heard of its end, and would repeat itself for ever. (Upstream says nothing.)
-    if master.cluster.is_completed(&framework) {
-        ctx.post(from, ShutdownFrameworkMessage { framework_id: framework.to_proto() });
-    }
     let agent = update.slave_id.as_ref().map(AgentId::from);
+    if master.cluster.framework(&framework).is_none()
+        && master.cluster.is_completed(&framework)
+        && let Some(agent) = agent.as_ref().and_then(|agent| master.cluster.agent(agent))
+    {
+        ctx.post(&agent.pid, ShutdownFrameworkMessage { framework_id: framework.to_proto() });
+    }
     let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
     let status = for_framework(update);
     tracing::debug!(
