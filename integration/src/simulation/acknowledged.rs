@@ -208,8 +208,8 @@ impl Told {
     }
 
     /// The first thing that somebody was told, and that a new leader does not find. Agents may have left whose hosts were
-    /// installed anew, or were down, or that do not know that they were admitted: then they come back without what was decided
-    /// of them.
+    /// installed anew, or were down, or that do not know that they were admitted: then they come back without what was
+    /// decided of them.
     pub fn missing(
         &self,
         records: &Records,

@@ -159,14 +159,22 @@ impl State {
         self.lose(id, side, lost);
     }
 
+    /// A side has enough of a connection. Answers whether it was not over for it.
+    fn leave(&mut self, id: PipeId, side: Side) -> bool {
+        let Some(pipe) = self.pipes.get_mut(&id) else { return false };
+        let end = pipe.end_mut(side);
+        if end.over.is_some() {
+            return false;
+        }
+        end.over = Some(Over::Closed);
+        end.inbox.clear();
+        end.unread = 0;
+        true
+    }
+
     /// A side closes a connection in peace.
     pub(super) fn close(&mut self, id: PipeId, side: Side) {
-        let Some(pipe) = self.pipes.get_mut(&id) else { return };
-        let end = pipe.end_mut(side);
-        if end.over.is_none() {
-            end.over = Some(Over::Closed);
-            end.inbox.clear();
-            end.unread = 0;
+        if self.leave(id, side) {
             self.send_last(id, side, Parcel::Fin);
         }
         self.forget_if_finished(id);
@@ -174,15 +182,13 @@ impl State {
 
     /// A side resets a connection: what it has sent, and has not arrived, does not arrive.
     pub(super) fn abort(&mut self, id: PipeId, side: Side) {
-        let Some(pipe) = self.pipes.get_mut(&id) else { return };
-        let end = pipe.end_mut(side);
-        if end.over.is_none() {
-            end.over = Some(Over::Closed);
-            end.inbox.clear();
-            end.unread = 0;
-            let taken_back: Vec<Parcel> = end.lane.queue.drain(..).map(|(_, parcel)| parcel).collect();
-            // The end of the connection may have been among it.
-            end.lane.dead = false;
+        if self.leave(id, side) {
+            let mut taken_back = Vec::new();
+            self.end_mut(id, side, |end| {
+                taken_back.extend(end.lane.queue.drain(..).map(|(_, parcel)| parcel));
+                // The end of the connection may have been among it.
+                end.lane.dead = false;
+            });
             self.lose(id, side, taken_back);
             self.send_last(id, side, Parcel::Reset("reset"));
         }

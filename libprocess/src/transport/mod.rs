@@ -2,8 +2,8 @@
 //!
 //! [`Transport`] owns the listener and the connections to other nodes: it accepts (`incoming`), sends (`outgoing`) and
 //! tells the node when a connection closed. What comes in is handed to [`crate::Node::deliver`]. The bytes are
-//! `format`'s, and docs/wire.md shows them; that they are heard in order is `order`'s. Below it is TCP, with or without TLS, or a simulated network
-//! ([`crate::stream`]): it does not care which.
+//! `format`'s, and docs/wire.md shows them; that they are heard in order is `order`'s. Below it is TCP, with or without
+//! TLS, or a simulated network ([`crate::stream`]): it does not care which.
 
 mod answers;
 pub(crate) mod format;

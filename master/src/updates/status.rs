@@ -27,8 +27,8 @@ pub(crate) fn update(
         return;
     }
     let framework = FrameworkId::from(&update.framework_id);
-    // The agent has not heard of its end, and would repeat itself for ever. (Upstream says nothing.)
     let agent = update.slave_id.as_ref().map(AgentId::from);
+    // The agent has not heard of its end, and would repeat itself for ever. (Upstream says nothing.)
     if master.cluster.framework(&framework).is_none()
         && master.cluster.is_completed(&framework)
         && let Some(agent) = agent.as_ref().and_then(|agent| master.cluster.agent(agent))
