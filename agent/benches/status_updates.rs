@@ -34,6 +34,10 @@ use mesos::internal::StatusUpdate;
 use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
 use uuid::Uuid;
 
+/// What the agent's program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const STREAMS: [usize; 3] = [1, 64, 256];
 const ROUNDS: usize = 7;
 /// How long each turn takes.
@@ -170,7 +174,7 @@ fn alone(directories: &Directories, syncs: &mut Vec<f64>) -> f64 {
     let mut written = 0_u128;
     for log in logs.iter().cycle() {
         let Record::Log { bytes, .. } =
-            update_record(log.clone().into(), &update("task", Uuid::from_u128(written)), false)
+            update_record(log.clone().into(), &mut update("task", Uuid::from_u128(written)), false)
         else {
             continue;
         };

@@ -322,6 +322,12 @@ impl Agent {
         self.touch(ctx);
     }
 
+    /// Whether the work directory has something of an agent with this id.
+    fn was_had_before(&self, id: &AgentId) -> bool {
+        let sandboxes = self.paths.slaves().join(id.as_str());
+        self.disk.exists(&self.paths.agent_meta(id)) || self.disk.exists(&sandboxes)
+    }
+
     /// Stores what a restarted agent needs to come back under the same id.
     fn checkpoint_info(&self, id: &AgentId) -> Result<(), checkpoint::DiskError> {
         let disk = &*self.disk;
@@ -430,6 +436,14 @@ impl Handle<internal::SlaveRegisteredMessage> for Agent {
         if self.phase == Phase::Disconnected && self.id.as_ref().is_some_and(|known| *known != id) {
             let known = self.agent_id();
             tracing::warn!(master = %from, agent_id = %known, other_id = %id, "refusing a second id");
+            ctx.post(from, internal::UnregisterSlaveMessage { slave_id: id.to_proto() });
+            return;
+        }
+        // The link to its last id was removed, or the host has booted and is another, and the master has not noticed: it takes
+        // this for the agent that it knows. What is left of that one is the garbage collector's, and the next start would
+        // take it for its own. (Upstream takes the id. Found by simulation.)
+        if self.phase == Phase::Disconnected && self.id.is_none() && self.was_had_before(&id) {
+            tracing::warn!(master = %from, agent_id = %id, "refusing the id of the agent that was here before");
             ctx.post(from, internal::UnregisterSlaveMessage { slave_id: id.to_proto() });
             return;
         }

@@ -167,7 +167,8 @@ impl Executor {
 pub enum FrameworkPhase {
     /// It may launch tasks.
     Running,
-    /// The master said that it is gone. Nobody hears of it any more, unless it is reported to a master, or one says that it is there.
+    /// The master said that it is gone. Nobody hears of it any more, unless it is reported to a master, or one says that it
+    /// is there.
     Terminating,
 }
 

@@ -18,12 +18,13 @@
 //! Pure: it makes names and touches nothing.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId};
 
 /// The log of a task's status updates, and what its place says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct UpdatesPath(PathBuf);
+pub struct UpdatesPath(Arc<Path>);
 
 /// Something that says whose updates a log has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Owner {
 
 impl From<PathBuf> for UpdatesPath {
     fn from(path: PathBuf) -> UpdatesPath {
-        UpdatesPath(path)
+        UpdatesPath(path.into())
     }
 }
 
@@ -283,7 +284,7 @@ impl Paths {
 
     /// Its status updates and their acknowledgements, in order.
     pub fn task_updates(&self, run: &Run, task: &TaskId) -> UpdatesPath {
-        UpdatesPath(self.task(run, task).join("task.updates"))
+        UpdatesPath::from(self.task(run, task).join("task.updates"))
     }
 }
 

@@ -17,14 +17,17 @@ use super::journal::Record;
 use crate::recovery::checkpoint::{DiskError, MAX_RECORD, decode_record, encode_record};
 use crate::recovery::paths::UpdatesPath;
 
-/// The record of an update.
-pub fn update_record(log: UpdatesPath, update: &StatusUpdate, first: bool) -> Record {
+/// The record of an update, which is what it was afterwards.
+pub fn update_record(log: UpdatesPath, update: &mut StatusUpdate, first: bool) -> Record {
+    // Lent to its record, since a copy of every update would be a part of what it costs.
     let record = StatusUpdateRecord {
         r#type: status_update_record::Type::Update.into(),
-        update: Some(update.clone()),
+        update: Some(std::mem::take(update)),
         uuid: None,
     };
-    Record::Log { log, bytes: encode_record(&record), sync: true, first }
+    let bytes = encode_record(&record);
+    *update = record.update.unwrap_or_default();
+    Record::Log { log, bytes, sync: true, first }
 }
 
 /// The record of an acknowledgement.
@@ -144,7 +147,7 @@ mod tests {
 
     fn record(n: u128) -> Vec<u8> {
         let log = UpdatesPath::from(PathBuf::from("task.updates"));
-        bytes_of(&update_record(log, &update(n), true)).to_vec()
+        bytes_of(&update_record(log, &mut update(n), true)).to_vec()
     }
 
     #[test]

@@ -327,7 +327,7 @@ impl Process for StatusUpdateManager {
 
 impl Handle<Deliver> for StatusUpdateManager {
     fn handle(&mut self, message: Deliver, _: &Pid, ctx: &mut Context<Self>) {
-        let Deliver { update, origin, log } = message;
+        let Deliver { mut update, origin, log } = message;
         let key = key_of(&update);
         let uuid = uuid_of(&update);
         let entry = self.streams.entry(key.clone()).or_insert_with(|| Entry {
@@ -340,7 +340,7 @@ impl Handle<Deliver> for StatusUpdateManager {
             Received::New => match &entry.log {
                 Some(path) => {
                     let first = !std::mem::replace(&mut entry.written, true);
-                    self.writing.add(log::update_record(path.clone(), &update, first));
+                    self.writing.add(log::update_record(path.clone(), &mut update, first));
                     self.writing.then(Effect::New(Box::new(update), origin));
                     self.work(ctx);
                 }

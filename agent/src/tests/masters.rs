@@ -164,6 +164,36 @@ fn another_id_is_given_back_also_by_an_agent_that_has_not_asked() {
     });
 }
 
+/// Its link was removed, or its host has booted and is another; the master takes it for the agent that it knows at this
+/// address. What that one has left would be this agent's, and deleted.
+#[test]
+fn the_id_of_an_agent_that_was_here_before_is_given_back() {
+    run(async {
+        for left in ["meta/slaves", "slaves"] {
+            let directory = tempfile::tempdir().unwrap();
+            std::fs::create_dir_all(directory.path().join(left).join(AGENT)).unwrap();
+            let world = World::new(directory.path()).await;
+            // Each time that it asks, it is told so.
+            world.pass(Duration::from_secs(30)).await;
+            let heard = world.hears();
+            let [Heard::Register(_), Heard::Unregister(message), Heard::Register(_), ..] = &heard[..] else {
+                panic!("{left}: {heard:?}")
+            };
+            assert_eq!(message.slave_id.value, AGENT);
+            assert!(!directory.path().join("meta/slaves/latest").exists());
+            // Another one is taken.
+            let mut other = registered();
+            other.slave_id.value = "M-S1".into();
+            world.master_says(other).await;
+            world.forget();
+            world.pass(Duration::from_secs(60)).await;
+            assert!(world.hears().is_empty(), "{left}: {:?}", world.hears());
+            let latest = std::fs::read_link(directory.path().join("meta/slaves/latest")).unwrap();
+            assert_eq!(latest, std::path::Path::new("M-S1"));
+        }
+    });
+}
+
 /// The master that removed it is gone, and the next one knows of it what this agent has reported.
 #[test]
 fn a_framework_that_was_shut_down_goes_on_for_a_master_that_does_not_know_that() {

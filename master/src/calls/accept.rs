@@ -13,7 +13,7 @@ use mesos::v1::offer::{Operation, operation};
 use mesos::v1::scheduler::call::Accept;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, OperationState, TaskState};
-use mesos::{AgentId, FrameworkId, OfferId, Resources, TaskId};
+use mesos::{AgentId, ExecutorId, FrameworkId, OfferId, Resources, TaskId};
 
 use super::{convert, launch, launch_group};
 use crate::cluster::status;
@@ -104,8 +104,7 @@ fn refuse(
             offers::discard(master, &OfferId::from(offer), None, ctx);
         }
     }
-    let aware = master.cluster.framework(framework).is_some_and(|state| state.capabilities.partition_aware);
-    let state = if aware { TaskState::TaskDropped } else { TaskState::TaskLost };
+    let state = dropped(master, framework);
     for operation in call.operations {
         let text = match operation.r#type() {
             operation::Type::Launch | operation::Type::LaunchGroup => {
@@ -115,6 +114,25 @@ fn refuse(
         };
         drop_operation(master, framework, operation, state, Reason::InvalidOffers, &text, ctx);
     }
+}
+
+/// What a task becomes that was not launched, and may be launched again.
+pub(super) fn dropped(master: &Master, framework: &FrameworkId) -> TaskState {
+    let aware = master.cluster.framework(framework).is_some_and(|state| state.capabilities.partition_aware);
+    if aware { TaskState::TaskDropped } else { TaskState::TaskLost }
+}
+
+/// Why no task may be launched under an executor now: one of its id was given up with its agent's connection, and ends
+/// there. When the agent says so, it would be taken for the new one (found by simulation).
+pub(super) fn ending(
+    master: &Master,
+    framework: &FrameworkId,
+    agent: &AgentId,
+    executor: &v1::ExecutorInfo,
+) -> Option<String> {
+    let key = (framework.clone(), ExecutorId::from(&executor.executor_id));
+    let ends = master.cluster.agent(agent).is_some_and(|agent| agent.given_up.contains_key(&key));
+    ends.then(|| format!("Executor '{}' of before the agent disconnected has not ended yet", key.1))
 }
 
 /// Removes the offers from the books; their resources are the operations'.

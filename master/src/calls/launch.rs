@@ -12,7 +12,7 @@ use mesos::v1::offer::Operation;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 
-use super::accept::{Taken, refuse_task};
+use super::accept::{Taken, dropped, ending, refuse_task};
 use crate::authorization::Action;
 use crate::cluster::{Agent, Executor, Task};
 use crate::master::Master;
@@ -30,6 +30,12 @@ pub(super) fn launch(
     let kind = operation.r#type();
     for mut task in operation.launch.map_or_else(Vec::new, |launch| launch.task_infos) {
         complete(&mut task, framework);
+        let executor = task.executor.as_ref();
+        if let Some(text) = executor.and_then(|executor| ending(master, framework, &taken.agent, executor)) {
+            let state = dropped(master, framework);
+            refuse_task(master, framework, &task, state, Reason::ExecutorTerminated, &text, ctx);
+            continue;
+        }
         match validate(master, framework, &task, taken) {
             Ok(launchable) => {
                 apply(master, framework, &task, &launchable, taken);

@@ -11,7 +11,7 @@ use mesos::v1::offer::{Operation, operation::LaunchGroup};
 use mesos::v1::task_status::Reason;
 use mesos::{ExecutorId, FrameworkId};
 
-use super::accept::{Taken, refuse_task};
+use super::accept::{Taken, dropped, ending, refuse_task};
 use super::launch::{downgrade, resource_versions};
 use crate::authorization::Action;
 use crate::cluster::{Executor, Task};
@@ -30,6 +30,13 @@ pub(super) fn launch(
     let kind = operation.r#type();
     let Some(mut launch) = operation.launch_group else { return };
     complete(&mut launch);
+    if let Some(text) = ending(master, framework, &taken.agent, &launch.executor) {
+        let state = dropped(master, framework);
+        for task in &launch.task_group.tasks {
+            refuse_task(master, framework, task, state, Reason::ExecutorTerminated, &text, ctx);
+        }
+        return;
+    }
     match validate(master, framework, &launch, taken) {
         Ok(launchable) => {
             apply(master, framework, &launch, &launchable, taken);

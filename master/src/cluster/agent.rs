@@ -48,7 +48,8 @@ pub struct Agent {
     pub killed_tasks: Arc<BTreeSet<(FrameworkId, TaskId)>>,
     /// The frameworks' own executors on it.
     pub executors: Ordered<(FrameworkId, ExecutorId), Arc<Executor>>,
-    /// Executors that were given up when its connection broke, until it re-registers without them: they are to end.
+    /// Executors that were given up when its connection broke, until it says that they have ended, or re-registers without
+    /// them: they are to end.
     pub given_up: Ordered<(FrameworkId, ExecutorId), ()>,
     /// Operations on its resources that are under way, or over and not acknowledged.
     pub operations: Ordered<Uuid, Arc<v1::Operation>>,

@@ -514,6 +514,13 @@ impl Cluster {
         }
     }
 
+    /// An executor has ended. If it was given up, there may be another one of its id from now on.
+    pub fn given_up_has_ended(&mut self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId) {
+        if let Some(agent) = self.agent_mut(agent) {
+            agent.given_up.remove_mut(&(framework.clone(), executor.clone()));
+        }
+    }
+
     /// Forgets the executors that were given up, and are none of these, which the agent has.
     pub fn forget_given_up(&mut self, agent: &AgentId, alive: &[(FrameworkId, ExecutorId)]) {
         let Some(agent) = self.agent_mut(agent) else { return };

@@ -9,7 +9,7 @@ use mesos::v1::{self, TaskState};
 use serde_json::json;
 
 use super::partition::updates;
-use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, task};
+use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, operation, task};
 
 /// A framework with one running task.
 pub(super) async fn running_task<'a>(
@@ -421,6 +421,61 @@ fn an_idle_executor_that_a_late_report_lacks_is_taken_back_and_one_that_was_give
         report(&agent);
         assert!(agent.taken().await.iter().all(|got| !matches!(got, Got::ShutdownExecutor(_))));
         assert_eq!(used().await, 0.5);
+    });
+}
+
+/// What the agent says of the end of the earlier one would be taken for the end of the new one, which runs on.
+#[test]
+fn nothing_is_launched_under_an_executor_that_was_given_up_until_it_has_ended() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut plain = info();
+        plain["checkpoint"] = json!(false);
+        let mut scheduler = cluster.subscribe(plain).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([executor_task("t", &agent, "e", 1.0)])).await;
+        let launched = agent.launched().await.remove(0);
+        agent.update(&scheduler.id, "t", TaskState::TaskRunning);
+        let running = scheduler.status().await;
+        scheduler.acknowledge(&running).await;
+        agent.die().await;
+        assert_eq!(scheduler.status().await.state(), TaskState::TaskLost);
+        agent.revive();
+        let framework = v1::FrameworkInfo { checkpoint: Some(false), ..framework_info(&scheduler.id) };
+        let framework_id = framework.id.clone();
+        let executor = v1::ExecutorInfo { framework_id, ..launched.task.executor.unwrap() };
+        let exited = mesos::internal::ExitedExecutorMessage {
+            slave_id: agent.info.id.clone().unwrap(),
+            framework_id: framework.id.clone().unwrap(),
+            executor_id: executor.executor_id.clone(),
+            status: 0,
+        };
+        agent.reregister_with(Vec::new(), vec![framework], vec![executor]);
+        agent.taken().await;
+
+        let task = |id| executor_task(id, &agent, "e", 1.0);
+        let mut in_group = task("g");
+        let executor = in_group["executor"].take();
+        in_group.as_object_mut().unwrap().remove("executor");
+        let offer = scheduler.offer().await;
+        let tasks = json!({ "executor": executor, "task_group": { "tasks": [in_group] } });
+        let operations =
+            [operation("LAUNCH_GROUP", tasks), operation("LAUNCH", json!({"task_infos": [task("u")]}))];
+        scheduler.accept(&offer, json!(operations)).await;
+        for id in ["g", "u"] {
+            let dropped = scheduler.status().await;
+            assert_eq!((dropped.task_id.value.as_str(), dropped.state()), (id, TaskState::TaskDropped));
+            assert_eq!(dropped.reason(), Reason::ExecutorTerminated);
+            assert!(dropped.message().starts_with("Executor 'e'"), "{dropped:?}");
+        }
+        assert_eq!(agent.taken().await.len(), 0);
+
+        agent.post(exited);
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([task("v")])).await;
+        let launched = agent.launched().await.remove(0);
+        assert_eq!((launched.task.task_id.value.as_str(), launched.launch_executor), ("v", Some(true)));
     });
 }
 

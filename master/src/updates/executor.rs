@@ -23,6 +23,7 @@ pub(crate) fn exited(
     let framework = FrameworkId::from(message.framework_id);
     let executor = ExecutorId::from(message.executor_id);
     reregister::note_exit(master, &agent, &framework, &executor);
+    master.cluster.given_up_has_ended(&agent, &framework, &executor);
     if !remove_executor(master, &framework, &agent, &executor) {
         tracing::warn!(agent = %from, executor_id = %executor, "ignoring the exit of an unknown executor");
         return;

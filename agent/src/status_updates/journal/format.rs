@@ -39,41 +39,41 @@ const END: u8 = 0xff;
 /// The kind of what a body begins with.
 const SYNCED: u8 = 5;
 
-/// One thing to do again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+/// One thing to do again. It is part of what is written or read, and not a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
     /// A file that says whose updates there are.
     Owner {
         /// Where.
-        path: String,
+        path: &'a str,
         /// All of it.
-        content: Vec<u8>,
+        content: &'a [u8],
     },
     /// A link that does.
     OwnerLink {
         /// Where.
-        path: String,
+        path: &'a str,
         /// Where it points.
-        target: String,
+        target: &'a str,
     },
     /// Bytes of a task's log.
     Log {
         /// Where the log is.
-        path: String,
+        path: &'a str,
         /// The place of the first byte in the log.
         offset: u64,
         /// The bytes.
-        bytes: Vec<u8>,
+        bytes: &'a [u8],
     },
     /// What is at a path, or below it, need not be brought back.
     Forget {
         /// Where.
-        path: String,
+        path: &'a str,
     },
     /// What was at a path, or below it, is no more. What is there now is something else.
     Removed {
         /// Where.
-        path: String,
+        path: &'a str,
     },
 }
 
@@ -91,9 +91,9 @@ pub enum Fault {
 
 /// What a segment holds.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Segment {
+pub struct Segment<'a> {
     /// What stands in its whole frames, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Entry<'a>>,
     /// How many bytes those take.
     pub whole: usize,
     /// What follows them, if it is something else than room.
@@ -102,24 +102,59 @@ pub struct Segment {
     pub is_old: bool,
 }
 
-/// A frame with these entries. So many bytes of its segment, from the start, are `synced` already.
-pub fn frame(entries: &[Entry], synced: u64) -> Vec<u8> {
-    let mut bytes = vec![0; FRAME_HEAD];
-    bytes.push(SYNCED);
-    bytes.extend_from_slice(&synced.to_le_bytes());
-    for entry in entries {
-        encode(entry, &mut bytes);
-    }
-    let (head, body) = bytes.split_at_mut(FRAME_HEAD);
-    head[..4].copy_from_slice(&count(body).to_le_bytes());
-    head[4..8].copy_from_slice(&hash(body).to_le_bytes());
-    let check = hash(&head[..8]);
-    head[8..].copy_from_slice(&check.to_le_bytes());
-    bytes.push(END);
-    bytes
+/// Frames that are being written, one behind the other.
+#[derive(Debug)]
+pub struct Frames {
+    bytes: Vec<u8>,
+    /// Where the last frame begins; `None` if that is ended.
+    begun: Option<usize>,
+    /// What frames say of their segment.
+    synced: u64,
+    /// How long a frame gets, in bytes, before the next one is begun.
+    limit: usize,
 }
 
-fn encode(entry: &Entry, out: &mut Vec<u8>) {
+impl Frames {
+    /// What follows `before`. So many bytes of the segment, from the start, are `synced` already. Frames end once they are
+    /// as long as the `limit`, in bytes.
+    pub fn after(before: &[u8], synced: u64, limit: usize) -> Frames {
+        Frames { bytes: before.to_vec(), begun: None, synced, limit }
+    }
+
+    /// Adds an entry to the last frame.
+    pub fn add(&mut self, entry: Entry<'_>) {
+        let begun = *self.begun.get_or_insert_with(|| {
+            let begun = self.bytes.len();
+            self.bytes.extend_from_slice(&[0; FRAME_HEAD]);
+            self.bytes.push(SYNCED);
+            self.bytes.extend_from_slice(&self.synced.to_le_bytes());
+            begun
+        });
+        encode(entry, &mut self.bytes);
+        if self.bytes.len() - begun >= self.limit {
+            self.end();
+        }
+    }
+
+    /// Ends the last frame, unless it is ended.
+    fn end(&mut self) {
+        let Some(begun) = self.begun.take() else { return };
+        let (head, body) = self.bytes[begun..].split_at_mut(FRAME_HEAD);
+        head[..4].copy_from_slice(&count(body).to_le_bytes());
+        head[4..8].copy_from_slice(&hash(body).to_le_bytes());
+        let check = hash(&head[..8]);
+        head[8..].copy_from_slice(&check.to_le_bytes());
+        self.bytes.push(END);
+    }
+
+    /// All of them, and what was before them.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.end();
+        self.bytes
+    }
+}
+
+fn encode(entry: Entry<'_>, out: &mut Vec<u8>) {
     match entry {
         Entry::Owner { path, content } => {
             out.push(1);
@@ -159,7 +194,7 @@ fn count(bytes: &[u8]) -> u32 {
 }
 
 /// Reads a segment.
-pub fn read(bytes: &[u8]) -> Segment {
+pub fn read(bytes: &[u8]) -> Segment<'_> {
     let mut segment =
         Segment { entries: Vec::new(), whole: 0, fault: None, is_old: bytes.starts_with(HEAD_1) };
     let version = if segment.is_old { Version::One } else { Version::Two };
@@ -227,8 +262,8 @@ enum Version {
 }
 
 /// A whole frame.
-struct Frame {
-    entries: Vec<Entry>,
+struct Frame<'a> {
+    entries: Vec<Entry<'a>>,
     /// How much of the segment was synced before it; not said by the first agents with a journal.
     synced: Option<u64>,
     /// How many bytes it takes.
@@ -243,9 +278,9 @@ enum NoFrame {
     Unknown,
 }
 
-impl Frame {
+impl<'a> Frame<'a> {
     /// The frame that begins here.
-    fn read(bytes: &[u8], version: Version) -> Result<Frame, NoFrame> {
+    fn read(bytes: &'a [u8], version: Version) -> Result<Frame<'a>, NoFrame> {
         let Some((head, rest)) = bytes.split_at_checked(FRAME_HEAD) else { return Err(NoFrame::Short) };
         let mut numbers = Reader(head);
         let (Some(length), Some(sum), Some(check)) = (numbers.u32(), numbers.u32(), numbers.u32()) else {
@@ -279,8 +314,8 @@ impl Frame {
 
 struct Reader<'a>(&'a [u8]);
 
-impl Reader<'_> {
-    fn take(&mut self, length: usize) -> Option<&[u8]> {
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
@@ -298,16 +333,16 @@ impl Reader<'_> {
         Some(u64::from_le_bytes(*bytes))
     }
 
-    fn bytes(&mut self) -> Option<Vec<u8>> {
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         let length = self.u32()? as usize;
-        self.take(length).map(<[u8]>::to_vec)
+        self.take(length)
     }
 
-    fn string(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?).ok()
+    fn string(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
-    fn entry(&mut self) -> Option<Entry> {
+    fn entry(&mut self) -> Option<Entry<'a>> {
         Some(match *self.take(1)?.first()? {
             1 => Entry::Owner { path: self.string()?, content: self.bytes()? },
             2 => Entry::OwnerLink { path: self.string()?, target: self.string()? },
@@ -324,14 +359,14 @@ pub(super) mod testing {
     use super::*;
 
     /// As the version before wrote it; the first agents with a journal did not say what was synced.
-    pub(crate) fn old_segment(groups: &[Vec<Entry>], says_synced: bool) -> Vec<u8> {
+    pub(crate) fn old_segment(groups: &[Vec<Entry<'_>>], says_synced: bool) -> Vec<u8> {
         groups.iter().fold(HEAD_1.to_vec(), |mut bytes, group| {
             let mut body = Vec::new();
             if says_synced {
                 body.push(SYNCED);
                 body.extend((bytes.len() as u64).to_le_bytes());
             }
-            group.iter().for_each(|entry| encode(entry, &mut body));
+            group.iter().for_each(|entry| encode(*entry, &mut body));
             let mut head = [count(&body).to_le_bytes(), hash(&body).to_le_bytes()].concat();
             head.extend(hash(&head).to_le_bytes());
             bytes.extend([head, body].concat());
@@ -345,14 +380,21 @@ mod tests {
     use super::testing::old_segment;
     use super::*;
 
-    fn groups() -> [Vec<Entry>; 3] {
-        let path = "frameworks/F".to_owned();
-        let log = |offset, bytes: &[u8]| Entry::Log { path: path.clone(), offset, bytes: bytes.to_vec() };
+    fn groups() -> [Vec<Entry<'static>>; 3] {
+        let path = "frameworks/F";
+        let log = |offset, bytes| Entry::Log { path, offset, bytes };
         [
-            vec![Entry::Owner { path: "f/framework.info".into(), content: vec![0; 300] }, log(0, b"one")],
-            vec![Entry::OwnerLink { path: "runs/latest".into(), target: "c".into() }, log(u64::MAX, b"")],
-            vec![Entry::Forget { path: path.clone() }, Entry::Removed { path: path.clone() }],
+            vec![Entry::Owner { path: "f/framework.info", content: &[0; 300] }, log(0, b"one")],
+            vec![Entry::OwnerLink { path: "runs/latest", target: "c" }, log(u64::MAX, b"")],
+            vec![Entry::Forget { path }, Entry::Removed { path }],
         ]
+    }
+
+    /// One frame with these entries.
+    fn frame(entries: &[Entry<'_>], synced: u64) -> Vec<u8> {
+        let mut frames = Frames::after(b"", synced, usize::MAX);
+        entries.iter().for_each(|entry| frames.add(*entry));
+        frames.finish()
     }
 
     /// The first so many of the groups, each of which was synced before the next one was written.
@@ -377,6 +419,22 @@ mod tests {
             let entries = Vec::new();
             assert_eq!(read(nothing), Segment { entries, whole: 0, fault: None, is_old: false });
         }
+    }
+
+    #[test]
+    fn a_frame_ends_once_it_is_long_enough() {
+        let entries = groups().concat();
+        let written = |limit| {
+            let mut frames = Frames::after(HEAD, 7, limit);
+            entries.iter().for_each(|entry| frames.add(*entry));
+            frames.finish()
+        };
+        let each: Vec<u8> = entries.iter().flat_map(|entry| frame(&[*entry], 7)).collect();
+        assert_eq!(written(1), [HEAD, &each].concat());
+        // The first entry is longer than 300 bytes, and the others together are not.
+        assert_eq!(written(300), [HEAD, &frame(&entries[..1], 7), &frame(&entries[1..], 7)].concat());
+        assert_eq!(read(&written(300)).entries, entries);
+        assert_eq!(Frames::after(HEAD, 7, 1).finish(), HEAD);
     }
 
     #[test]

@@ -122,12 +122,16 @@ impl Log {
 }
 
 impl Wanted {
-    fn enter(&mut self, entry: Entry) {
+    fn enter(&mut self, entry: Entry<'_>) {
         match entry {
-            Entry::Owner { path, content } => drop(self.owners.insert(path.into(), Content::File(content))),
-            Entry::OwnerLink { path, target } => drop(self.owners.insert(path.into(), Content::Link(target))),
+            Entry::Owner { path, content } => {
+                self.owners.insert(path.into(), Content::File(content.to_vec()));
+            }
+            Entry::OwnerLink { path, target } => {
+                self.owners.insert(path.into(), Content::Link(target.to_owned()));
+            }
             Entry::Log { path, offset, bytes } => {
-                self.logs.entry(path.into()).or_default().enter(offset, &bytes);
+                self.logs.entry(path.into()).or_default().enter(offset, bytes);
             }
             Entry::Forget { path } => {
                 let path = PathBuf::from(path);
@@ -138,7 +142,7 @@ impl Wanted {
                 }
             }
             Entry::Removed { path } => {
-                let path = Path::new(&path);
+                let path = Path::new(path);
                 self.owners.retain(|owner, _| !owner.starts_with(path));
                 self.logs.retain(|log, _| !log.starts_with(path));
             }

@@ -206,8 +206,8 @@ impl World {
                     self.next += 1;
                     let first = !std::mem::replace(&mut task.touched, true);
                     task.written.push(next);
-                    let update = update(&name, next.as_u128(), TaskRunning);
-                    records.push(update_record(log, &update, first));
+                    let mut update = update(&name, next.as_u128(), TaskRunning);
+                    records.push(update_record(log, &mut update, first));
                 }
             }
         }
@@ -358,7 +358,7 @@ fn journal_of(host: &Host) -> Journal {
 }
 
 fn record(host: &Host, n: u128) -> Record {
-    update_record(log_of(host), &update("t", n, TaskRunning), true)
+    update_record(log_of(host), &mut update("t", n, TaskRunning), true)
 }
 
 fn spill_all(journal: &mut Journal, host: &Host) {
@@ -384,7 +384,7 @@ fn one_group_is_one_sync_for_any_number_of_tasks() {
     let records: Vec<Record> = (0..50)
         .map(|n| {
             let log = host.paths.task_updates(&host.run, &TaskId::from(format!("t{n}")));
-            update_record(log, &update("t", n, TaskRunning), false)
+            update_record(log, &mut update("t", n, TaskRunning), false)
         })
         .collect();
     // In halves, and one sync.
@@ -442,7 +442,7 @@ fn a_journal_does_not_grow_without_end() {
     for round in 0..3 {
         let mut groups = 0;
         while !journal.is_full() {
-            journal.write(&host.mount, &[update_record(log_of(&host), &long, groups == 0)]).unwrap();
+            journal.write(&host.mount, &[update_record(log_of(&host), &mut long, groups == 0)]).unwrap();
             if journal.must_spill() {
                 spill_all(&mut journal, &host);
             }
@@ -506,7 +506,8 @@ fn what_a_torn_group_has_left_in_the_room_is_never_read() {
             journal.write(&host.mount, &[acknowledgement_record(log_of(&host), Uuid::from_u128(n))]).unwrap();
         }
         host.disk.lose_power();
-        let found = format::read(&host.mount.read(&path).unwrap());
+        let bytes = host.mount.read(&path).unwrap();
+        let found = format::read(&bytes);
         tails += usize::from(found.fault == Some(Fault::Torn));
         let known = replay_of(&host);
         let mut journal = journal_of(&host);
@@ -525,7 +526,8 @@ fn a_journal_of_the_version_before_is_read_and_gone_on_with_in_another_segment()
     let host = Host::with_task(1, Durability::Process);
     journal_of(&host).write(&host.mount, &[record(&host, 1)]).unwrap();
     let (first, second) = (segment_of(&host, 1), segment_of(&host, 2));
-    let entries = format::read(&host.mount.read(&first).unwrap()).entries;
+    let bytes = host.mount.read(&first).unwrap();
+    let entries = format::read(&bytes).entries;
     let old = format::testing::old_segment(&[entries], true);
     host.mount.write(&first, &old, Durability::Host).unwrap();
     assert_eq!(replay_of(&host).updates.len(), 1);
@@ -639,7 +641,7 @@ fn what_is_over_is_not_brought_back_once_it_was_deleted() {
     let host = Host::with_task(1, Durability::Host);
     let mut journal = journal_of(&host);
     let log = log_of(&host);
-    let last = update_record(log.clone(), &update("t", 1, TaskFinished), true);
+    let last = update_record(log.clone(), &mut update("t", 1, TaskFinished), true);
     let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
     let acknowledgement = acknowledgement_record(log.clone(), Uuid::from_u128(1));
     journal.write(&host.mount, &[last]).unwrap();
@@ -651,7 +653,7 @@ fn what_is_over_is_not_brought_back_once_it_was_deleted() {
     assert!(!host.mount.exists(log.task()));
     // The whole framework is over.
     let other = host.paths.task_updates(&host.run, &TaskId::from("other"));
-    let record = update_record(other.clone(), &update("other", 2, TaskRunning), true);
+    let record = update_record(other.clone(), &mut update("other", 2, TaskRunning), true);
     let (agent, path) = (other.agent().to_path_buf(), other.framework().to_path_buf());
     journal.write(&host.mount, &[record, Record::Forget { agent, path }]).unwrap();
     host.mount.remove(other.framework()).unwrap();
@@ -665,7 +667,7 @@ fn a_task_with_the_id_of_one_that_is_over_has_a_log_of_its_own() {
         let mut journal = journal_of(&host);
         let log = log_of(&host);
         let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
-        let last = update_record(log.clone(), &update("t", 1, TaskFinished), true);
+        let last = update_record(log.clone(), &mut update("t", 1, TaskFinished), true);
         journal.write(&host.mount, &[last]).unwrap();
         if seed % 2 == 0 {
             spill_all(&mut journal, &host);

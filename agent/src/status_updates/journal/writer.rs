@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use libprocess::disk::{Disk, Durability};
 use mesos::sabotage::{Bug, is_on};
 
-use super::format::{self, Entry, HEAD, frame};
+use super::format::{self, Entry, Frames, HEAD};
 use super::segments;
 use crate::recovery::checkpoint::{DiskError, make_directory, sync_directory};
 use crate::recovery::paths::{Owner, UpdatesPath, journal_segment};
@@ -180,19 +180,11 @@ impl Journal {
         }
         let sync = records.iter().any(Record::needs_sync) && !is_on(Bug::PromisesBeforeSync);
         let is_new = self.length == 0;
-        let mut bytes = if is_new { HEAD.to_vec() } else { Vec::new() };
-        let mut entries = Vec::new();
-        let mut size = 0;
+        let mut frames = Frames::after(if is_new { HEAD } else { b"" }, self.synced, FRAME);
         for record in records {
-            size += self.enter(disk, record, &mut entries)?;
-            if size >= FRAME {
-                bytes.extend(frame(&std::mem::take(&mut entries), self.synced));
-                size = 0;
-            }
+            self.enter(disk, record, &mut frames)?;
         }
-        if !entries.is_empty() {
-            bytes.extend(frame(&entries, self.synced));
-        }
+        let bytes = frames.finish();
         let path = journal_segment(&self.directory, self.segment);
         if is_new {
             make_directory(disk, &self.directory, Durability::Host)?;
@@ -224,60 +216,51 @@ impl Journal {
         Ok(())
     }
 
-    /// What one record adds to a group; its size.
-    fn enter(
-        &mut self,
-        disk: &dyn Disk,
-        record: &Record,
-        entries: &mut Vec<Entry>,
-    ) -> Result<usize, DiskError> {
+    /// Adds a record to a group.
+    fn enter(&mut self, disk: &dyn Disk, record: &Record, frames: &mut Frames) -> Result<(), DiskError> {
         match record {
             Record::Log { log, bytes, first, .. } => {
-                let mut size = bytes.len();
                 if *first {
-                    size += self.carry_owners(disk, log, entries)?;
+                    self.carry_owners(disk, log, frames)?;
                 }
                 let path = log.path();
-                let below = self.below(path)?;
-                if !self.logs.contains_key(&below) {
+                let below = below(&self.directory, path)?;
+                if !self.logs.contains_key(below) {
                     let length = length_of(disk, path)?;
                     let log = Log { path: path.to_path_buf(), length, unspilled: Vec::new(), over: false };
-                    self.logs.insert(below.clone(), log);
+                    self.logs.insert(below.to_owned(), log);
                 }
-                if let Some(log) = self.logs.get_mut(&below) {
+                if let Some(log) = self.logs.get_mut(below) {
                     if log.unspilled.is_empty() {
-                        self.waiting.push(below.clone());
+                        self.waiting.push(below.to_owned());
                     }
-                    let offset = log.length;
+                    frames.add(Entry::Log { path: below, offset: log.length, bytes });
                     log.length += bytes.len() as u64;
                     log.unspilled.extend_from_slice(bytes);
                     log.over = false;
                     self.unspilled += bytes.len();
-                    entries.push(Entry::Log { path: below, offset, bytes: bytes.clone() });
                 }
-                Ok(size)
             }
             Record::Forget { path, .. } => {
-                let below = self.below(path)?;
+                let below = below(&self.directory, path)?;
                 let logs = self.logs.range_mut(format!("{below}/")..);
-                for (_, log) in logs.take_while(|(log, _)| is_below(log, &below)) {
+                for (_, log) in logs.take_while(|(log, _)| is_below(log, below)) {
                     log.over = true;
                 }
-                entries.push(Entry::Forget { path: below });
-                Ok(0)
+                frames.add(Entry::Forget { path: below });
             }
             Record::Remove { path, .. } => {
-                let below = self.below(path)?;
+                let below = below(&self.directory, path)?;
                 // First, and for good: an agent that dies in between finds nothing there, and no other task either.
                 remove(disk, path)?;
                 self.carried.retain(|owner| !owner.starts_with(path));
-                self.logs.retain(|log, _| !is_below(log, &below));
-                self.waiting.retain(|log| !is_below(log, &below));
+                self.logs.retain(|log, _| !is_below(log, below));
+                self.waiting.retain(|log| !is_below(log, below));
                 self.unspilled = self.logs.values().map(|log| log.unspilled.len()).sum();
-                entries.push(Entry::Removed { path: below });
-                Ok(0)
+                frames.add(Entry::Removed { path: below });
             }
         }
+        Ok(())
     }
 
     /// Adds copies of the files that say whose updates a log has, unless the segment has them.
@@ -285,42 +268,31 @@ impl Journal {
         &mut self,
         disk: &dyn Disk,
         log: &UpdatesPath,
-        entries: &mut Vec<Entry>,
-    ) -> Result<usize, DiskError> {
-        let mut size = 0;
+        frames: &mut Frames,
+    ) -> Result<(), DiskError> {
         for owner in log.owners() {
             let is_known = !self.carried.insert(owner.path().to_path_buf());
             // A link may lead elsewhere than before: to a later run.
             if is_known && matches!(owner, Owner::File(_)) {
                 continue;
             }
-            let path = self.below(owner.path())?;
-            let read = match &owner {
-                Owner::File(file) => disk.read(file).map(|content| {
-                    size += content.len();
-                    Entry::Owner { path, content }
-                }),
+            let path = below(&self.directory, owner.path())?;
+            let carried = match &owner {
+                Owner::File(file) => {
+                    disk.read(file).map(|content| frames.add(Entry::Owner { path, content: &content }))
+                }
                 Owner::Link(link) => disk.read_link(link).map(|target| {
-                    let target = target.to_string_lossy().into_owned();
-                    Entry::OwnerLink { path, target }
+                    frames.add(Entry::OwnerLink { path, target: &target.to_string_lossy() });
                 }),
             };
-            match read {
-                Ok(entry) => entries.push(entry),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(DiskError::reading(owner.path())(error)),
+            match carried {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(DiskError::reading(owner.path())(error));
+                }
+                _ => {}
             }
         }
-        Ok(size)
-    }
-
-    /// A path without the agent's directory. Every part of it is an id or a name of ours, and so is text.
-    fn below(&self, path: &Path) -> Result<String, DiskError> {
-        let below = path.strip_prefix(&self.directory).ok().and_then(Path::to_str);
-        below.map(str::to_owned).ok_or_else(|| DiskError::Corrupt {
-            path: path.to_path_buf(),
-            reason: format!("it is not below '{}'", self.directory.display()),
-        })
+        Ok(())
     }
 
     /// Whether something waits for the tasks' own logs.
@@ -397,6 +369,18 @@ pub fn spill(disk: &dyn Disk, unspilled: &[Unspilled]) -> Result<(), DiskError> 
         appended.map_err(DiskError::writing(log))?;
     }
     Ok(())
+}
+
+/// A path without the agent's `directory`. Every part of it is an id or a name of ours, and so is text. It is compared as
+/// text, too, and not part by part, since every record has one.
+fn below<'a>(directory: &Path, path: &'a Path) -> Result<&'a str, DiskError> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let rest = bytes.strip_prefix(directory.as_os_str().as_encoded_bytes());
+    let below = rest.and_then(|rest| std::str::from_utf8(rest).ok()?.strip_prefix('/'));
+    below.ok_or_else(|| DiskError::Corrupt {
+        path: path.to_path_buf(),
+        reason: format!("it is not below '{}'", directory.display()),
+    })
 }
 
 /// Whether a log is below a directory; both are below the agent's.
