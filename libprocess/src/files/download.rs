@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
+use super::media_types::media_type;
 use crate::http::{Body, Response, StreamSender, stream};
 use crate::node::Node;
 
@@ -21,35 +22,6 @@ const SMALL: u64 = 256 << 10;
 
 /// Bytes that are read at once from larger ones.
 const PIECE: usize = 256 << 10;
-
-/// Media types by extension; anything else is `application/octet-stream`. (From upstream's longer table,
-/// 3rdparty/libprocess/src/mime.cpp.)
-const TYPES: [(&str, &str); 24] = [
-    ("bmp", "image/x-ms-bmp"),
-    ("c", "text/plain"),
-    ("css", "text/css"),
-    ("csv", "text/csv"),
-    ("eps", "application/postscript"),
-    ("gif", "image/gif"),
-    ("h", "text/plain"),
-    ("htm", "text/html"),
-    ("html", "text/html"),
-    ("ico", "image/vnd.microsoft.icon"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("js", "application/x-javascript"),
-    ("mp4", "video/mp4"),
-    ("pdf", "application/pdf"),
-    ("png", "image/png"),
-    ("ps", "application/postscript"),
-    ("py", "text/x-python"),
-    ("svg", "image/svg+xml"),
-    ("tar", "application/x-tar"),
-    ("tsv", "text/tab-separated-values"),
-    ("txt", "text/plain"),
-    ("xml", "text/xml"),
-    ("zip", "application/zip"),
-];
 
 /// The answer that carries `file`. `range` is the request's `Range` header.
 pub(super) fn send(node: &Node, mut file: File, path: &Path, size: u64, range: Option<&str>) -> Response {
@@ -80,9 +52,8 @@ pub(super) fn send(node: &Node, mut file: File, path: &Path, size: u64, range: O
     };
     let name = path.file_name().unwrap_or_default().as_bytes();
     let extension = path.extension().unwrap_or_default().to_string_lossy();
-    let media_type = TYPES.iter().find(|(e, _)| *e == extension).map(|(_, t)| *t);
     let mut response = Response::new(status)
-        .header("content-type", media_type.unwrap_or("application/octet-stream"))
+        .header("content-type", media_type(&extension))
         .header("content-disposition", attachment(name))
         .header("x-content-type-options", "nosniff");
     if matches!(body, Body::Stream(_)) {

@@ -13,6 +13,7 @@
 
 mod access;
 mod download;
+mod media_types;
 
 use std::path::PathBuf;
 

@@ -117,22 +117,28 @@ fn refuse(
 }
 
 /// What a task becomes that was not launched, and may be launched again.
-pub(super) fn dropped(master: &Master, framework: &FrameworkId) -> TaskState {
+fn dropped(master: &Master, framework: &FrameworkId) -> TaskState {
     let aware = master.cluster.framework(framework).is_some_and(|state| state.capabilities.partition_aware);
     if aware { TaskState::TaskDropped } else { TaskState::TaskLost }
 }
 
-/// Why no task may be launched under an executor now: one of its id was given up with its agent's connection, and ends
-/// there. When the agent says so, it would be taken for the new one (found by simulation).
-pub(super) fn ending(
+/// Why a task is not launched: what it becomes, the reason, and a text.
+pub(super) type Refusal = (TaskState, Reason, String);
+
+/// No task may be launched under an executor whose id one has that was given up with its agent's connection, and ends there:
+/// when the agent says so, it would be taken for the new one (found by simulation).
+pub(super) fn check_given_up(
     master: &Master,
     framework: &FrameworkId,
     agent: &AgentId,
     executor: &v1::ExecutorInfo,
-) -> Option<String> {
+) -> Result<(), Refusal> {
     let key = (framework.clone(), ExecutorId::from(&executor.executor_id));
-    let ends = master.cluster.agent(agent).is_some_and(|agent| agent.given_up.contains_key(&key));
-    ends.then(|| format!("Executor '{}' of before the agent disconnected has not ended yet", key.1))
+    if master.cluster.agent(agent).is_none_or(|agent| !agent.given_up.contains_key(&key)) {
+        return Ok(());
+    }
+    let text = format!("Executor '{}' of before the agent disconnected has not ended yet", key.1);
+    Err((dropped(master, framework), Reason::ExecutorTerminated, text))
 }
 
 /// Removes the offers from the books; their resources are the operations'.

@@ -1,8 +1,8 @@
 //! LAUNCH, the operation of ACCEPT: tasks go to the agent whose resources were offered.
 //!
 //! Each task is validated against what its predecessors left over. One that is refused becomes
-//! TASK_ERROR, and the others are launched all the same. A framework's own executor is counted once, with
-//! the first of its tasks; the executor of a command task is the agent's affair.
+//! TASK_ERROR (TASK_DROPPED if it may be launched later), and the others are launched all the same. A framework's own
+//! executor is counted once, with the first of its tasks; the executor of a command task is the agent's affair.
 
 use libprocess::Context;
 use mesos::FrameworkId;
@@ -12,7 +12,7 @@ use mesos::v1::offer::Operation;
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 
-use super::accept::{Taken, dropped, ending, refuse_task};
+use super::accept::{Refusal, Taken, check_given_up, refuse_task};
 use crate::authorization::Action;
 use crate::cluster::{Agent, Executor, Task};
 use crate::master::Master;
@@ -30,21 +30,13 @@ pub(super) fn launch(
     let kind = operation.r#type();
     for mut task in operation.launch.map_or_else(Vec::new, |launch| launch.task_infos) {
         complete(&mut task, framework);
-        let executor = task.executor.as_ref();
-        if let Some(text) = executor.and_then(|executor| ending(master, framework, &taken.agent, executor)) {
-            let state = dropped(master, framework);
-            refuse_task(master, framework, &task, state, Reason::ExecutorTerminated, &text, ctx);
-            continue;
-        }
         match validate(master, framework, &task, taken) {
             Ok(launchable) => {
                 apply(master, framework, &task, &launchable, taken);
                 master.metrics.framework(framework).operation(kind);
                 tell(master, framework, task, launchable.new_executor.is_some(), taken, ctx);
             }
-            Err((reason, text)) => {
-                refuse_task(master, framework, &task, TaskState::TaskError, reason, &text, ctx);
-            }
+            Err((state, reason, text)) => refuse_task(master, framework, &task, state, reason, &text, ctx),
         }
     }
 }
@@ -70,8 +62,8 @@ fn validate(
     framework: &FrameworkId,
     task: &v1::TaskInfo,
     taken: &Taken,
-) -> Result<Launchable, (Reason, String)> {
-    let invalid = |text: &str| (Reason::TaskInvalid, text.to_owned());
+) -> Result<Launchable, Refusal> {
+    let invalid = |text: &str| (TaskState::TaskError, Reason::TaskInvalid, text.to_owned());
     let state = master.cluster.framework(framework).ok_or_else(|| invalid("Framework cannot be found"))?;
     let agent = master.cluster.agent(&taken.agent).ok_or_else(|| invalid("Agent removed"))?;
     let launchable =
@@ -79,7 +71,10 @@ fn validate(
     let principal = state.info.principal.as_deref();
     master
         .authorize(principal, [Action::RunTask(task, &state.info)])
-        .map_err(|error| (Reason::TaskUnauthorized, error.to_string()))?;
+        .map_err(|error| (TaskState::TaskError, Reason::TaskUnauthorized, error.to_string()))?;
+    if let Some(executor) = &task.executor {
+        check_given_up(master, framework, &taken.agent, executor)?;
+    }
     Ok(launchable)
 }
 

@@ -1,7 +1,7 @@
 //! LAUNCH_GROUP, the operation of ACCEPT: tasks that are launched together, or not at all, under one executor of the
 //! framework's.
 //!
-//! If one task is refused all of them become TASK_ERROR. The agent gets them in one message, and hands them to the
+//! If one task is refused all of them become TASK_ERROR (TASK_DROPPED if they may be launched later). The agent gets them in one message, and hands them to the
 //! executor in one event.
 
 use libprocess::Context;
@@ -11,7 +11,7 @@ use mesos::v1::offer::{Operation, operation::LaunchGroup};
 use mesos::v1::task_status::Reason;
 use mesos::{ExecutorId, FrameworkId};
 
-use super::accept::{Taken, dropped, ending, refuse_task};
+use super::accept::{Refusal, Taken, check_given_up, refuse_task};
 use super::launch::{downgrade, resource_versions};
 use crate::authorization::Action;
 use crate::cluster::{Executor, Task};
@@ -30,22 +30,15 @@ pub(super) fn launch(
     let kind = operation.r#type();
     let Some(mut launch) = operation.launch_group else { return };
     complete(&mut launch);
-    if let Some(text) = ending(master, framework, &taken.agent, &launch.executor) {
-        let state = dropped(master, framework);
-        for task in &launch.task_group.tasks {
-            refuse_task(master, framework, task, state, Reason::ExecutorTerminated, &text, ctx);
-        }
-        return;
-    }
     match validate(master, framework, &launch, taken) {
         Ok(launchable) => {
             apply(master, framework, &launch, &launchable, taken);
             master.metrics.framework(framework).operation(kind);
             tell(master, framework, launch, launchable.new_executor.is_some(), taken, ctx);
         }
-        Err((reason, text)) => {
+        Err((state, reason, text)) => {
             for task in &launch.task_group.tasks {
-                refuse_task(master, framework, task, TaskState::TaskError, reason, &text, ctx);
+                refuse_task(master, framework, task, state, reason, &text, ctx);
             }
         }
     }
@@ -64,8 +57,8 @@ fn validate(
     framework: &FrameworkId,
     launch: &LaunchGroup,
     taken: &Taken,
-) -> Result<LaunchableGroup, (Reason, String)> {
-    let invalid = |text: &str| (Reason::TaskGroupInvalid, text.to_owned());
+) -> Result<LaunchableGroup, Refusal> {
+    let invalid = |text: &str| (TaskState::TaskError, Reason::TaskGroupInvalid, text.to_owned());
     let state = master.cluster.framework(framework).ok_or_else(|| invalid("Framework cannot be found"))?;
     let agent = master.cluster.agent(&taken.agent).ok_or_else(|| invalid("Agent removed"))?;
     let launchable = group::validate(&launch.task_group, &launch.executor, state, agent, &taken.remaining)
@@ -74,7 +67,8 @@ fn validate(
     let actions = launch.task_group.tasks.iter().map(|task| Action::RunTask(task, &state.info));
     master
         .authorize(principal, actions)
-        .map_err(|error| (Reason::TaskGroupUnauthorized, error.to_string()))?;
+        .map_err(|error| (TaskState::TaskError, Reason::TaskGroupUnauthorized, error.to_string()))?;
+    check_given_up(master, framework, &taken.agent, &launch.executor)?;
     Ok(launchable)
 }
 

@@ -150,6 +150,14 @@ impl Agent {
         self.executors.contains_key(&(framework.clone(), executor.clone()))
     }
 
+    /// Forgets those of the executors that were given up.
+    pub(super) fn forget_given_up(&mut self, is_over: impl Fn(&(FrameworkId, ExecutorId)) -> bool) {
+        let over: Vec<_> = self.given_up.keys().filter(|key| is_over(key)).cloned().collect();
+        for key in over {
+            self.given_up.remove_mut(&key);
+        }
+    }
+
     /// The executors of one framework on it.
     pub fn executors_of<'a>(
         &'a self,

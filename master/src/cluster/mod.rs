@@ -353,6 +353,7 @@ impl Cluster {
         let mut framework = Arc::unwrap_or_clone(framework);
         framework.connection = Connection::Disconnected;
         framework.unregistered = Some(now);
+        self.forget_given_up_of(id);
         self.completed_frameworks.push(Arc::new(framework)).map(|forgotten| forgotten.id.clone())
     }
 }
@@ -514,19 +515,34 @@ impl Cluster {
         }
     }
 
-    /// An executor has ended. If it was given up, there may be another one of its id from now on.
-    pub fn given_up_has_ended(&mut self, agent: &AgentId, framework: &FrameworkId, executor: &ExecutorId) {
-        if let Some(agent) = self.agent_mut(agent) {
-            agent.given_up.remove_mut(&(framework.clone(), executor.clone()));
+    /// An executor has ended. If it was given up, there may be another one of its id from now on; `true` then.
+    pub fn given_up_has_ended(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+    ) -> bool {
+        let key = (framework.clone(), executor.clone());
+        self.agent_mut(agent).is_some_and(|agent| agent.given_up.remove_mut(&key))
+    }
+
+    /// Forgets which executors of a framework were given up. An agent that reports them is told to end all of it, or takes
+    /// it back with them.
+    fn forget_given_up_of(&mut self, framework: &FrameworkId) {
+        let is_of_it = |(of, _): &(FrameworkId, ExecutorId)| of == framework;
+        let has_some = |agent: &Agent| agent.given_up.keys().any(is_of_it);
+        let agents = self.agents.iter().filter(|(_, agent)| has_some(agent));
+        for id in agents.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            if let Some(agent) = self.agent_mut(&id) {
+                agent.forget_given_up(is_of_it);
+            }
         }
     }
 
     /// Forgets the executors that were given up, and are none of these, which the agent has.
     pub fn forget_given_up(&mut self, agent: &AgentId, alive: &[(FrameworkId, ExecutorId)]) {
-        let Some(agent) = self.agent_mut(agent) else { return };
-        let over: Vec<_> = agent.given_up.keys().filter(|key| !alive.contains(key)).cloned().collect();
-        for key in over {
-            agent.given_up.remove_mut(&key);
+        if let Some(agent) = self.agent_mut(agent) {
+            agent.forget_given_up(|key| !alive.contains(key));
         }
     }
 

@@ -186,6 +186,27 @@ fn what_is_remembered_of_an_agents_tasks_is_forgotten_when_it_brings_them() {
 }
 
 #[test]
+fn an_executor_that_was_given_up_is_remembered_until_it_or_its_framework_is_over() {
+    let mut cluster = cluster(&["f", "g"], &["a"]);
+    let executors = ["e", "x"].map(ExecutorId::from);
+    let given_up =
+        |cluster: &Cluster| cluster.agent(&a()).unwrap().given_up.keys().cloned().collect::<Vec<_>>();
+    let key = |framework: &str, executor: &ExecutorId| (FrameworkId::from(framework), executor.clone());
+    for executor in &executors {
+        cluster.executor_given_up(&a(), &f(), executor);
+        cluster.executor_given_up(&a(), &"g".into(), executor);
+    }
+    assert!(cluster.given_up_has_ended(&a(), &f(), &executors[0]));
+    assert!(!cluster.given_up_has_ended(&a(), &f(), &executors[0]));
+    let left = [key("f", &executors[1]), key("g", &executors[0]), key("g", &executors[1])];
+    assert_eq!(given_up(&cluster), left);
+    cluster.forget_given_up(&a(), &left[..2]);
+    assert_eq!(given_up(&cluster), left[..2]);
+    cluster.complete_framework(&f(), now());
+    assert_eq!(given_up(&cluster), left[1..2]);
+}
+
+#[test]
 fn an_executor_uses_resources_until_it_is_removed() {
     let mut cluster = cluster(&["f"], &["a"]);
     let task = testing::executor_task("t", "a", "e", "cpus:1", "cpus:0.5");

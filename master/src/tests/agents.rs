@@ -9,7 +9,7 @@ use mesos::v1::{self, TaskState};
 use serde_json::json;
 
 use super::partition::updates;
-use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, operation, task};
+use super::{Agent, Cluster, Got, Scheduler, amount, executor_task, info, operation, scalar, task};
 
 /// A framework with one running task.
 pub(super) async fn running_task<'a>(
@@ -428,54 +428,68 @@ fn an_idle_executor_that_a_late_report_lacks_is_taken_back_and_one_that_was_give
 #[test]
 fn nothing_is_launched_under_an_executor_that_was_given_up_until_it_has_ended() {
     testing::run(async {
-        let cluster = Cluster::start().await;
-        let mut agent = cluster.agent("cpus:4;mem:1024").await;
-        let mut plain = info();
-        plain["checkpoint"] = json!(false);
-        let mut scheduler = cluster.subscribe(plain).await;
-        let offer = scheduler.offer().await;
-        scheduler.launch(&[&offer], json!([executor_task("t", &agent, "e", 1.0)])).await;
-        let launched = agent.launched().await.remove(0);
-        agent.update(&scheduler.id, "t", TaskState::TaskRunning);
-        let running = scheduler.status().await;
-        scheduler.acknowledge(&running).await;
-        agent.die().await;
-        assert_eq!(scheduler.status().await.state(), TaskState::TaskLost);
-        agent.revive();
-        let framework = v1::FrameworkInfo { checkpoint: Some(false), ..framework_info(&scheduler.id) };
-        let framework_id = framework.id.clone();
-        let executor = v1::ExecutorInfo { framework_id, ..launched.task.executor.unwrap() };
-        let exited = mesos::internal::ExitedExecutorMessage {
-            slave_id: agent.info.id.clone().unwrap(),
-            framework_id: framework.id.clone().unwrap(),
-            executor_id: executor.executor_id.clone(),
-            status: 0,
-        };
-        agent.reregister_with(Vec::new(), vec![framework], vec![executor]);
-        agent.taken().await;
+        for (aware, state) in [(true, TaskState::TaskDropped), (false, TaskState::TaskLost)] {
+            let cluster = Cluster::start().await;
+            let mut agent = cluster.agent("cpus:4;mem:1024;disk:1000").await;
+            let mut plain = info();
+            plain["checkpoint"] = json!(false);
+            if !aware {
+                plain["capabilities"] = json!([{ "type": "MULTI_ROLE" }]);
+            }
+            let mut scheduler = cluster.subscribe(plain).await;
+            let offer = scheduler.offer().await;
+            let task = |id| executor_task(id, &agent, "e", 1.0);
+            let tasks = ["t", "g", "u", "v"].map(task);
+            scheduler.launch(&[&offer], json!([&tasks[0]])).await;
+            let launched = agent.launched().await.remove(0);
+            agent.update(&scheduler.id, "t", TaskState::TaskRunning);
+            let running = scheduler.status().await;
+            scheduler.acknowledge(&running).await;
+            agent.die().await;
+            assert_eq!(scheduler.status().await.state(), TaskState::TaskLost);
+            agent.revive();
+            let framework = v1::FrameworkInfo { checkpoint: Some(false), ..framework_info(&scheduler.id) };
+            let framework_id = framework.id.clone();
+            let executor = v1::ExecutorInfo { framework_id, ..launched.task.executor.unwrap() };
+            agent.reregister_with(Vec::new(), vec![framework.clone()], vec![executor.clone()]);
+            agent.taken().await;
 
-        let task = |id| executor_task(id, &agent, "e", 1.0);
-        let mut in_group = task("g");
-        let executor = in_group["executor"].take();
-        in_group.as_object_mut().unwrap().remove("executor");
-        let offer = scheduler.offer().await;
-        let tasks = json!({ "executor": executor, "task_group": { "tasks": [in_group] } });
-        let operations =
-            [operation("LAUNCH_GROUP", tasks), operation("LAUNCH", json!({"task_infos": [task("u")]}))];
-        scheduler.accept(&offer, json!(operations)).await;
-        for id in ["g", "u"] {
-            let dropped = scheduler.status().await;
-            assert_eq!((dropped.task_id.value.as_str(), dropped.state()), (id, TaskState::TaskDropped));
-            assert_eq!(dropped.reason(), Reason::ExecutorTerminated);
-            assert!(dropped.message().starts_with("Executor 'e'"), "{dropped:?}");
+            let mut member = tasks[1].clone();
+            let mut of_group = member.as_object_mut().unwrap().remove("executor").unwrap();
+            of_group["type"] = json!("CUSTOM");
+            of_group["framework_id"] = json!({ "value": scheduler.id });
+            of_group["resources"] = json!([scalar("cpus", 0.1), scalar("mem", 32.0), scalar("disk", 32.0)]);
+            member["resources"] = json!([scalar("cpus", 1.0), scalar("mem", 32.0)]);
+            let group = json!({ "executor": of_group, "task_group": { "tasks": [member] } });
+            let launch = json!({ "task_infos": [&tasks[2]] });
+            let offer = scheduler.offer().await;
+            let operations = [operation("LAUNCH_GROUP", group), operation("LAUNCH", launch)];
+            scheduler.accept(&offer, json!(operations)).await;
+            for id in ["g", "u"] {
+                let dropped = scheduler.status().await;
+                assert_eq!((dropped.task_id.value.as_str(), dropped.state()), (id, state), "{dropped:?}");
+                assert_eq!(dropped.reason(), Reason::ExecutorTerminated);
+                assert!(dropped.message().starts_with("Executor 'e'"), "{dropped:?}");
+            }
+            assert_eq!(agent.taken().await.len(), 0);
+
+            if aware {
+                agent.post(mesos::internal::ExitedExecutorMessage {
+                    slave_id: agent.info.id.clone().unwrap(),
+                    framework_id: framework.id.unwrap(),
+                    executor_id: executor.executor_id,
+                    status: 0,
+                });
+            } else {
+                agent.reregister_with(Vec::new(), vec![framework], Vec::new());
+            }
+            agent.taken().await;
+            let offer = scheduler.offer().await;
+            assert_eq!(amount(&offer.resources, "cpus"), 4.0);
+            scheduler.launch(&[&offer], json!([&tasks[3]])).await;
+            let launched = agent.launched().await.remove(0);
+            assert_eq!((launched.task.task_id.value.as_str(), launched.launch_executor), ("v", Some(true)));
         }
-        assert_eq!(agent.taken().await.len(), 0);
-
-        agent.post(exited);
-        let offer = scheduler.offer().await;
-        scheduler.launch(&[&offer], json!([task("v")])).await;
-        let launched = agent.launched().await.remove(0);
-        assert_eq!((launched.task.task_id.value.as_str(), launched.launch_executor), ("v", Some(true)));
     });
 }
 

@@ -23,7 +23,10 @@ pub(crate) fn exited(
     let framework = FrameworkId::from(message.framework_id);
     let executor = ExecutorId::from(message.executor_id);
     reregister::note_exit(master, &agent, &framework, &executor);
-    master.cluster.given_up_has_ended(&agent, &framework, &executor);
+    if master.cluster.given_up_has_ended(&agent, &framework, &executor) {
+        tracing::info!(framework_id = %framework, agent_id = %agent, executor_id = %executor, "an executor that was given up has ended");
+        return;
+    }
     if !remove_executor(master, &framework, &agent, &executor) {
         tracing::warn!(agent = %from, executor_id = %executor, "ignoring the exit of an unknown executor");
         return;

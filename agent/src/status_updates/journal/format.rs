@@ -405,6 +405,32 @@ mod tests {
         })
     }
 
+    /// Agents of before and after an upgrade read each other's: this changes with the version only.
+    #[test]
+    fn a_segment_stands_on_the_disk_like_this() {
+        let entries = [
+            Entry::Owner { path: "f", content: b"F" },
+            Entry::OwnerLink { path: "l", target: "c" },
+            Entry::Log { path: "t", offset: 7, bytes: b"up" },
+            Entry::Forget { path: "t" },
+            Entry::Removed { path: "t" },
+        ];
+        let bytes = [
+            &b"mesos-updates-2\n"[..],
+            &b"?\x00\x00\x00@\xa4\x13\xfc\x9c\xccN\xa9"[..],
+            &b"\x05\x10\x00\x00\x00\x00\x00\x00\x00"[..],
+            &b"\x01\x01\x00\x00\x00f\x01\x00\x00\x00F"[..],
+            &b"\x02\x01\x00\x00\x00l\x01\x00\x00\x00c"[..],
+            &b"\x03\x01\x00\x00\x00t\x07\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00up"[..],
+            &b"\x04\x01\x00\x00\x00t"[..],
+            &b"\x06\x01\x00\x00\x00t"[..],
+            &b"\xff"[..],
+        ]
+        .concat();
+        assert_eq!([HEAD, &frame(&entries, 16)].concat(), bytes);
+        assert_eq!(read(&bytes).entries, entries);
+    }
+
     #[test]
     fn what_was_written_is_read() {
         for (bytes, is_old) in [

@@ -20,7 +20,7 @@ use crate::recovery::paths::{Owner, UpdatesPath, journal_segment};
 const SEGMENT: u64 = 64 << 20;
 /// How much room is made behind a group, in bytes: as much as there is in the segment, so that a journal of few updates
 /// stays small. More would make the group wait that makes it.
-const ROOM: std::ops::RangeInclusive<u64> = 16 << 10..=1 << 20;
+const ROOM: std::ops::RangeInclusive<u64> = 16 << 10..=512 << 10;
 /// How much waits in memory for the tasks' own logs until they are written early, in bytes, and how much may wait while
 /// they are being written.
 const UNSPILLED: usize = 4 << 20;
@@ -424,4 +424,28 @@ pub fn retire(disk: &dyn Disk, segments: &[PathBuf]) -> Result<(), DiskError> {
     }
     // A segment may not come back when the one that followed it is gone.
     sync_directory(disk, directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_below_its_own_agents_directory_only() {
+        let path = |text: &'static [u8]| Path::new(OsStr::from_bytes(text));
+        let directory = Path::new("/w/meta/slaves/S1");
+        assert_eq!(below(directory, path(b"/w/meta/slaves/S1/frameworks/F")).unwrap(), "frameworks/F");
+        for other in [
+            &b"/w/meta/slaves/S10/frameworks/F"[..],
+            b"/w/meta/slaves/S1",
+            b"/w/meta/slaves/S1/\xff",
+            b"/other",
+        ] {
+            let error = below(directory, path(other)).unwrap_err().to_string();
+            assert!(error.contains("it is not below '/w/meta/slaves/S1'"), "{error}");
+        }
+    }
 }
