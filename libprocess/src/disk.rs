@@ -166,6 +166,23 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     fn boot_id(&self) -> Option<String>;
 }
 
+/// Makes the name of `path` durable, and those of the directories above it, `names` in all; also if they were there
+/// already: who made them may have died before it did so (found by simulation). In a directory that may not be read, or on
+/// a file system that cannot be written and so knows no sync, none was made.
+///
+/// # Errors
+/// The system's, with the directory.
+pub fn sync_names(disk: &dyn Disk, path: &Path, names: usize) -> Result<(), (PathBuf, io::Error)> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    for parent in path.ancestors().skip(1).take(names) {
+        match disk.sync_directory(parent) {
+            Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem) => {}
+            synced => synced.map_err(|error| (parent.to_path_buf(), error))?,
+        }
+    }
+    Ok(())
+}
+
 /// The operating system's.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostDisk;

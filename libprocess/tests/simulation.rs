@@ -308,6 +308,27 @@ fn fragile_connections_lose_what_one_side_says_and_bring_nothing_out_of_order() 
     assert!(broken > 20 && heard < 20 * 50, "{broken} were broken, {heard} of 1000 were heard");
 }
 
+/// A connection breaks only if there is somebody at both ends; else nobody would be told of it.
+#[test]
+fn who_writes_to_a_host_that_was_down_is_told_when_it_is_on_again() {
+    for seed in 0..10 {
+        run(async move {
+            let (network, a, b) = network(seed).await;
+            a.ear.tell(Link(b.ear.pid().clone()));
+            a.talk(b.ear.pid(), 0..1, SECOND).await;
+            network.set_fragile(address(1), address(2));
+            network.power_off(host(2));
+            assert!(network.crash(address(2), Crash::Host).await);
+            a.talk(b.ear.pid(), 1..10, SECOND).await;
+            assert_eq!(a.exits(), 0, "nobody says anything");
+            network.power_on(host(2));
+            a.talk(b.ear.pid(), 10..11, SECOND).await;
+            sleep(SECOND).await;
+            assert_eq!(a.exits(), 1, "the host's kernel refuses");
+        });
+    }
+}
+
 #[test]
 fn a_connection_cannot_be_opened_to_nobody_nor_through_a_cut() {
     run(async {

@@ -150,26 +150,13 @@ pub fn sync_directory(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
     disk.sync_directory(path).map_err(DiskError::writing(path))
 }
 
-/// Makes the name of `path` durable, and those of the directories above it, `names` in all; also if they were there
-/// already: the agent that made them may have died before it did so (found by simulation). In a directory that may not be
-/// read, or on a file system that cannot be written and so knows no sync, none was made.
+/// Makes the name of `path` durable, and those of the directories above it, `names` in all.
 ///
 /// # Errors
 /// The disk's, with the name of the directory.
 pub fn sync_names(disk: &dyn Disk, path: &Path, names: usize) -> Result<(), DiskError> {
-    for parent in path.ancestors().skip(1).take(names) {
-        match disk.sync_directory(parent) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::PermissionDenied
-                        | io::ErrorKind::InvalidInput
-                        | io::ErrorKind::ReadOnlyFilesystem
-                ) => {}
-            synced => synced.map_err(DiskError::writing(parent))?,
-        }
-    }
-    Ok(())
+    libprocess::disk::sync_names(disk, path, names)
+        .map_err(|(parent, error)| DiskError::writing(&parent)(error))
 }
 
 /// The bytes of a file; `None` if there is none.

@@ -257,17 +257,20 @@ impl State {
         let between = |pipe: &Pipe| {
             let (client, server) = (pipe.end(Side::Client), pipe.end(Side::Server));
             let ends = (client.address, server.address);
-            (ends == (one, other) || ends == (other, one)) && client.over.is_none() && server.over.is_none()
+            ends == (one, other) || ends == (other, one)
         };
         let pipes: Vec<PipeId> =
             self.pipes.iter().filter(|(_, pipe)| between(pipe)).map(|(id, _)| *id).collect();
         pipes.into_iter().filter(|&id| self.break_connection(id)).count()
     }
 
-    /// Answers whether it was not broken yet.
+    /// Answers whether there was one to break: if an end is gone, the other learns of that from its kernel, or in time.
     fn break_connection(&mut self, id: PipeId) -> bool {
-        let is_broken = |pipe: &Pipe| Side::BOTH.into_iter().all(|side| pipe.end(side).lane.dead);
-        if self.pipes.get(&id).is_none_or(is_broken) {
+        let is_over = |pipe: &Pipe| {
+            let is_dead = Side::BOTH.into_iter().all(|side| pipe.end(side).lane.dead);
+            is_dead || Side::BOTH.into_iter().any(|side| pipe.end(side).over.is_some())
+        };
+        if self.pipes.get(&id).is_none_or(is_over) {
             return false;
         }
         for side in Side::BOTH {

@@ -358,7 +358,8 @@ fn messages_kills_and_shutdowns_reach_the_agent() {
         let mut message = ids.clone();
         message["data"] = json!("aGVsbG8=");
         scheduler.call("MESSAGE", message).await;
-        scheduler.call("KILL", json!({ "task_id": { "value": "t" } })).await;
+        let policy = json!({ "grace_period": { "nanoseconds": 7 } });
+        scheduler.call("KILL", json!({ "task_id": { "value": "t" }, "kill_policy": policy })).await;
         scheduler.call("SHUTDOWN", ids).await;
         let got = agent.taken().await;
         let [Got::Message(message), Got::Kill(kill), Got::ShutdownExecutor(shutdown)] = got.as_slice() else {
@@ -366,6 +367,8 @@ fn messages_kills_and_shutdowns_reach_the_agent() {
         };
         assert_eq!(message.data, b"hello");
         assert_eq!(kill.task_id.value, "t");
+        let policy = kill.kill_policy.as_ref().unwrap();
+        assert_eq!(policy.grace_period.as_ref().unwrap().nanoseconds, 7);
         assert_eq!(shutdown.executor_id.as_ref().unwrap().value, "e");
         agent.update(&scheduler.id, "t", TaskState::TaskKilled);
         let killed = scheduler.status().await;

@@ -7,6 +7,7 @@ use election::group::Membership;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use libprocess::Node;
+use libprocess::disk::{HostDisk, sync_names};
 use redb::{Database, ReadableTable, TableDefinition};
 
 use super::{Change, Record, Storage, StorageError};
@@ -24,7 +25,8 @@ pub struct Local {
 }
 
 impl Local {
-    /// Opens or creates the file in `work_dir`, and the directory if there is none. Reads and writes happen on the node's threads for blocking work.
+    /// Opens or creates the file in `work_dir`, and the directory if there is none. Reads and writes happen on the node's
+    /// threads for blocking work.
     ///
     /// # Errors
     /// When the file cannot be opened: it is another master's, it is damaged, or the directory cannot be written.
@@ -36,6 +38,9 @@ impl Local {
         std::fs::create_dir_all(work_dir).map_err(unusable)?;
         let path = work_dir.join(FILE);
         let database = Database::create(&path).map_err(|error| at(&path, &error.into()))?;
+        // What is in the file is synced; its name, and those that lead to it, must not be lost with the power either.
+        let name = path.canonicalize().map_err(unusable)?;
+        sync_names(&HostDisk, &name, usize::MAX).map_err(|(_, error)| unusable(error))?;
         Ok(Self { node: node.clone(), path, database: Arc::new(database) })
     }
 
