@@ -1,8 +1,8 @@
 //! LAUNCH_GROUP, the operation of ACCEPT: tasks that are launched together, or not at all, under one executor of the
 //! framework's.
 //!
-//! If one task is refused all of them become TASK_ERROR (TASK_DROPPED if they may be launched later). The agent gets them in one message, and hands them to the
-//! executor in one event.
+//! If one task is refused all of them become TASK_ERROR (TASK_DROPPED if they may be launched later). The agent gets them in
+//! one message, and hands them to the executor in one event.
 
 use libprocess::Context;
 use mesos::internal::RunTaskGroupMessage;
