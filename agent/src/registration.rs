@@ -322,10 +322,19 @@ impl Agent {
         self.touch(ctx);
     }
 
-    /// Whether the work directory has something of an agent with this id.
-    fn was_had_before(&self, id: &AgentId) -> bool {
-        let sandboxes = self.paths.slaves().join(id.as_str());
-        self.disk.exists(&self.paths.agent_meta(id)) || self.disk.exists(&sandboxes)
+    /// Why an id is given back, also to a master that was not asked. (Upstream takes both.)
+    fn refusal(&self, id: &AgentId) -> Option<&'static str> {
+        if let Some(known) = &self.id {
+            // A registration that came late, after the master had forgotten the agent that it admitted for the one before.
+            // What runs here, runs under that agent's id, and there is no other one.
+            return (known != id).then_some("this agent has another one");
+        }
+        // The link to its last id was removed, or the host has booted and is another, and the master has not noticed: it
+        // takes this for the agent that it knows. What is left of that one is the garbage collector's, and the next start
+        // would take it for its own (found by simulation).
+        let left = [self.paths.agent_meta(id), self.paths.slaves().join(id.as_str())];
+        let is_had = left.iter().any(|directory| self.disk.exists(directory));
+        is_had.then_some("it is of the agent that was here before")
     }
 
     /// Stores what a restarted agent needs to come back under the same id.
@@ -388,8 +397,8 @@ fn pause(node: &Node, window: Duration) -> Duration {
 }
 
 impl Handle<LeaderChanged> for Agent {
-    /// A report that the last master's host has not received must not reach it when it leads again: it would believe what was
-    /// here long before, and tell frameworks that later tasks are gone (found by simulation; upstream's agent keeps the
+    /// A report that the last master's host has not received must not reach it when it leads again: it would believe what
+    /// was here long before, and tell frameworks that later tasks are gone (found by simulation; upstream's agent keeps the
     /// connection).
     fn handle(&mut self, LeaderChanged { leader, .. }: LeaderChanged, _: &Pid, ctx: &mut Context<Self>) {
         let leads = leader.as_ref().and_then(master_pid);
@@ -431,19 +440,10 @@ impl Handle<internal::SlaveRegisteredMessage> for Agent {
             return;
         }
         let id = AgentId::from(message.slave_id);
-        // A registration that came late, after the master had forgotten the agent that it admitted for the one before. What
-        // runs here, runs under that agent's id, and there is no other one. (Upstream takes the new id.)
-        if self.phase == Phase::Disconnected && self.id.as_ref().is_some_and(|known| *known != id) {
-            let known = self.agent_id();
-            tracing::warn!(master = %from, agent_id = %known, other_id = %id, "refusing a second id");
-            ctx.post(from, internal::UnregisterSlaveMessage { slave_id: id.to_proto() });
-            return;
-        }
-        // The link to its last id was removed, or the host has booted and is another, and the master has not noticed: it takes
-        // this for the agent that it knows. What is left of that one is the garbage collector's, and the next start would
-        // take it for its own. (Upstream takes the id. Found by simulation.)
-        if self.phase == Phase::Disconnected && self.id.is_none() && self.was_had_before(&id) {
-            tracing::warn!(master = %from, agent_id = %id, "refusing the id of the agent that was here before");
+        if self.phase == Phase::Disconnected
+            && let Some(why) = self.refusal(&id)
+        {
+            tracing::warn!(master = %from, agent_id = %id, why, "refusing an id");
             ctx.post(from, internal::UnregisterSlaveMessage { slave_id: id.to_proto() });
             return;
         }

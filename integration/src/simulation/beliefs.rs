@@ -3,9 +3,9 @@
 //! of reservations (part of [`Invariant::ReservedStays`]).
 //!
 //! A leader that holds an agent for disconnected says so in its pings, and the agent registers again. One whose messages
-//! were lost, or came too late, reports at the next ping. At the end of a run neither could be seen any more: an agent that does
-//! not listen is marked unreachable after a while, hears no pings then, and looks for its master by itself; and there is
-//! always another leader, who is told everything.
+//! were lost, or came too late, reports at the next ping. At the end of a run neither could be seen any more: an agent that
+//! does not listen is marked unreachable after a while, hears no pings then, and looks for its master by itself; and there
+//! is always another leader, who is told everything.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -523,7 +523,9 @@ impl Cluster {
         executor: &ExecutorId,
     ) -> bool {
         let key = (framework.clone(), executor.clone());
-        self.agent_mut(agent).is_some_and(|agent| agent.given_up.remove_mut(&key))
+        let is_given_up = self.agent(agent).is_some_and(|agent| agent.given_up.contains_key(&key));
+        // What is not changed is not shown anew.
+        is_given_up && self.agent_mut(agent).is_some_and(|agent| agent.given_up.remove_mut(&key))
     }
 
     /// Forgets which executors of a framework were given up. An agent that reports them is told to end all of it, or takes
