@@ -7,7 +7,8 @@
 //! is a file (`--registry=local`), synced before an operation is answered.
 //!
 //! The comparators in the same run: the same records encoded and written in one synced transaction with nothing around
-//! it; and one admission into a small registry beside one into a large one.
+//! it, and moved in one from the agents to the unreachable ones; and one admission into a small registry beside one into
+//! a large one.
 
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use libprocess::{Address, Node, promise};
 use master::registrar::{
     Apply, Change, Entries, Local, Operation, Recover, Registrar, RegistrarError, Storage, Timeouts,
 };
-use mesos::internal::Registry;
+use mesos::internal::{Registry, registry};
 use mesos::{AgentId, v1, wire};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -36,12 +37,20 @@ fn main() -> ExitCode {
     for agents in SIZES {
         let rounds: Vec<_> = (0..ROUNDS).map(|_| libprocess::run(round(agents))).collect();
         let of = |step: usize| median(&rounds.iter().map(|round| round[step]).collect::<Vec<_>>());
-        report.figure(&format!("{agents} records encoded, one synced write"), of(0), "s", Target::None);
         for (step, name) in STEPS.into_iter().enumerate() {
-            report.figure(&format!("{agents} agents {name}"), of(step + 1), "s", Target::None);
+            report.figure(&format!("{agents} {name}"), of(step), "s", Target::None);
         }
-        let ratios = rounds.iter().map(|round| round[1] / round[0]).collect::<Vec<_>>();
-        report.figure("admitting, times that write", median(&ratios), "", Target::AtMost(3.0));
+        let times = |step: usize, floor: usize| {
+            median(&rounds.iter().map(|round| round[step] / round[floor]).collect::<Vec<_>>())
+        };
+        report.figure("admitting, times that write", times(ADMITTED, WRITTEN), "", Target::AtMost(3.0));
+        report.figure("readmitting, times that write", times(READMITTED, WRITTEN), "", Target::AtMost(3.0));
+        report.figure(
+            "marking unreachable, times that move",
+            times(MARKED_UNREACHABLE, MOVED),
+            "",
+            Target::None,
+        );
     }
     let (few, many) = libprocess::run(single());
     let large = SIZES[SIZES.len() - 1];
@@ -57,21 +66,28 @@ fn main() -> ExitCode {
     report.verdict()
 }
 
-const STEPS: [&str; 7] = [
-    "admitted",
-    "marked reachable that are",
-    "read",
-    "marked unreachable",
-    "half of them forgotten",
-    "marked reachable",
-    "removed",
+const STEPS: [&str; 9] = [
+    "records encoded, one synced write",
+    "records moved, one synced write",
+    "agents admitted",
+    "agents marked reachable that are",
+    "agents read",
+    "agents marked unreachable",
+    "agents, half of them forgotten",
+    "agents marked reachable",
+    "agents removed",
 ];
+const WRITTEN: usize = 0;
+const MOVED: usize = 1;
+const ADMITTED: usize = 2;
+const READMITTED: usize = 3;
+const MARKED_UNREACHABLE: usize = 5;
 
-/// How long each step takes, in seconds; the comparator's first.
-async fn round(agents: usize) -> [f64; 8] {
+/// How long each step takes, in seconds; the comparators' first.
+async fn round(agents: usize) -> [f64; STEPS.len()] {
     let directory = directory();
     let node = node().await;
-    let floor = floor(&node, agents).await;
+    let [written, moved] = floors(&node, agents).await;
     let infos: Vec<_> = (0..agents).map(info).collect();
     let mut shuffled = infos.clone();
     shuffled.shuffle(&mut SmallRng::seed_from_u64(1));
@@ -105,7 +121,7 @@ async fn round(agents: usize) -> [f64; 8] {
     registrar.terminate();
     registrar.wait().await;
     node.shutdown().await;
-    [floor, admitted, again, read, unreachable, pruned, reachable, removed]
+    [written, moved, admitted, again, read, unreachable, pruned, reachable, removed]
 }
 
 /// The medians of single admissions into a small and into a large registry, in turns, in seconds.
@@ -141,7 +157,7 @@ fn copied(agents: usize) -> f64 {
     let mut entries = Entries::default();
     for info in (0..agents).map(info) {
         let id = info.id.as_ref().map_or_else(|| AgentId::from(""), AgentId::from);
-        entries.put_agent(id, &mesos::internal::registry::Slave { info, ..Default::default() });
+        entries.put_agent(id, &registry::Slave { info, ..Default::default() });
     }
     entries.take_changes();
     let copy = || {
@@ -154,19 +170,32 @@ fn copied(agents: usize) -> f64 {
     median(&(0..ROUNDS).map(|_| copy()).collect::<Vec<_>>())
 }
 
-/// The comparator: what admitting them stores, stored.
-async fn floor(node: &Node, agents: usize) -> f64 {
+/// The comparators: what admitting them stores, stored; and what marking them unreachable does. In seconds.
+async fn floors(node: &Node, agents: usize) -> [f64; 2] {
     let directory = directory();
     let mut storage = Local::open(node, directory.path()).expect("the directory is ours");
-    let slaves: Vec<_> = (0..agents)
-        .map(|number| mesos::internal::registry::Slave { info: info(number), ..Default::default() })
-        .collect();
+    let slaves: Vec<_> =
+        (0..agents).map(|number| registry::Slave { info: info(number), ..Default::default() }).collect();
     let began = bench::now();
     let change =
         |(number, slave)| Change { key: format!("agent/{number}"), value: Some(wire::encode(slave)) };
     let changes = slaves.iter().enumerate().map(change).collect();
     storage.store(changes).await.expect("the disk is well");
-    began.elapsed().as_secs_f64()
+    let written = began.elapsed().as_secs_f64();
+
+    let began = bench::now();
+    let moved = slaves.iter().enumerate().flat_map(|(number, slave)| {
+        let unreachable = registry::UnreachableSlave {
+            id: slave.info.id.clone().expect("all have one"),
+            timestamp: v1::TimeInfo { nanoseconds: 1 },
+            ..Default::default()
+        };
+        let value = Some(wire::encode(&unreachable));
+        let key = format!("agent/{number}");
+        [Change { key, value: None }, Change { key: format!("unreachable/{number}"), value }]
+    });
+    storage.store(moved.collect()).await.expect("the disk is well");
+    [written, began.elapsed().as_secs_f64()]
 }
 
 /// What upstream's benchmark takes for real.

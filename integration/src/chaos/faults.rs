@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::cluster::{Cluster, PINGS, Place, SESSION};
+use super::ground;
 use super::store::Store;
 use crate::wait;
 
@@ -34,6 +36,8 @@ pub enum Deed {
     CutOff,
     /// What it sends to one of the agents gets lost.
     LoseAgent,
+    /// What it sends to the store gets lost, and nothing else: agents and schedulers still reach it.
+    LoseStore,
     /// Its disk is full: an agent's. What these masters have to remember is in the store.
     FillDisk,
 }
@@ -58,7 +62,7 @@ pub enum Victim {
 /// A kind of fault.
 pub type Fault = (Deed, Victim);
 
-use Deed::{CutOff, FillDisk, Freeze, Kill, LoseAgent, Pause};
+use Deed::{CutOff, FillDisk, Freeze, Kill, LoseAgent, LoseStore, Pause};
 
 /// Of each lane the faults that are possible everywhere.
 const MASTERS: [Fault; 6] = [
@@ -81,8 +85,12 @@ const CLIENTS: [Fault; 6] = [
 const STORE: [Fault; 3] =
     [(Kill, Victim::StoreLeader), (Pause, Victim::StoreLeader), (Freeze, Victim::StoreLeader)];
 /// And those that need a divided ground.
-const MASTERS_DIVIDED: [Fault; 3] =
-    [(CutOff, Victim::Leader), (CutOff, Victim::Standby), (LoseAgent, Victim::Leader)];
+const MASTERS_DIVIDED: [Fault; 4] = [
+    (CutOff, Victim::Leader),
+    (CutOff, Victim::Standby),
+    (LoseAgent, Victim::Leader),
+    (LoseStore, Victim::Leader),
+];
 const AGENTS_DIVIDED: [Fault; 2] = [(CutOff, Victim::Agent), (FillDisk, Victim::Agent)];
 
 /// How long each lane rests between two faults, in milliseconds. The store rests longer: whenever etcd changes its
@@ -199,14 +207,20 @@ impl Lane<'_> {
             }
             Deed::LoseAgent => {
                 let agent = self.chance.random_range(0..self.cluster.agents.len());
-                let agent = &self.cluster.agents[agent].host;
-                let time = self.long(missed);
-                place.host.lose(agent);
-                sleep(time).await;
-                place.host.find(agent);
+                let agent = self.cluster.agents[agent].host.address.ip();
+                self.lose(place, agent, missed).await;
             }
+            Deed::LoseStore => self.lose(place, ground::STORE.into(), missed).await,
             _ => self.strike_process(deed, place.name, missed).await,
         }
+    }
+
+    /// What a daemon sends to `other` gets lost for a while.
+    async fn lose(&mut self, place: &Place, other: IpAddr, missed: Duration) {
+        let time = self.long(missed);
+        place.host.lose(other);
+        sleep(time).await;
+        place.host.find(other);
     }
 
     async fn strike_process(&mut self, deed: Deed, name: super::init::Name, missed: Duration) {
@@ -303,6 +317,7 @@ impl fmt::Display for Shown {
             Deed::Freeze => "frozen",
             Deed::CutOff => "cut off",
             Deed::LoseAgent => "not reaching an agent",
+            Deed::LoseStore => "not reaching the store",
             Deed::FillDisk => "with a full disk",
         };
         write!(formatter, "{victim} {deed}")

@@ -3,11 +3,11 @@
 //!
 //! As root, the test runs itself again in namespaces of its own (`unshare`): of processes, so that all that it has
 //! started ends with it; of mounts, so that small disks go away by themselves; of networks, so that its bridge is
-//! seen by nobody else. Each [`Host`] is a network namespace more, joined to the others by the bridge. Another user
-//! gets the loopback interface and the disk that is there: partitions and full disks are left out then.
+//! seen by nobody else. Each [`Host`] is a network namespace more, joined to the others by the bridge. The test's own
+//! namespace has two addresses: the schedulers' and its own, and the store's, which can be lost alone. Another user gets the loopback interface and the disk that is there: partitions and full disks are left out then.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -21,8 +21,11 @@ const INSIDE: &str = "MESOS_TEST_INSIDE";
 /// Programs that make namespaces and what is in them (Debian's packages util-linux and iproute2).
 const TOOLS: [&str; 4] = ["unshare", "nsenter", "ip", "mount"];
 
-/// The hosts' network; the test itself is its first host.
-const NETWORK: [u8; 3] = [10, 77, 0];
+/// Where the test itself is, and the schedulers: the first host of the hosts' network.
+const TEST: Ipv4Addr = address(1);
+
+/// Where the store's servers listen.
+pub const STORE: Ipv4Addr = address(254);
 
 /// Whose link layer address nobody has (locally administered).
 const NOBODY: &str = "02:00:00:00:00:01";
@@ -60,7 +63,7 @@ pub fn on_ground(test: &str, run: impl FnOnce(Ground)) {
         .arg(std::env::current_exe().expect("a test knows its own program"))
         .args(["--exact", test, "--nocapture", "--test-threads", "1"])
         .env(INSIDE, &has_run)
-        .env(ports::ADDRESS, Ipv4Addr::from(address(1)).to_string())
+        .env(ports::ADDRESS, STORE.to_string())
         .status()
         .expect("unshare was there a moment ago");
     assert!(status.success(), "{test} failed in its namespaces; what it said stands above");
@@ -86,9 +89,8 @@ fn cannot_have_namespaces() -> Option<String> {
     (!tried.status.success()).then(|| String::from_utf8_lossy(&tried.stderr).trim().to_owned())
 }
 
-fn address(host: u8) -> [u8; 4] {
-    let [a, b, c] = NETWORK;
-    [a, b, c, host]
+const fn address(host: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, host)
 }
 
 /// Runs a program that prepares the ground.
@@ -105,7 +107,10 @@ impl Ground {
         must("mount", "-t tmpfs tmpfs /run");
         must("ip", "link set lo up");
         must("ip", "link add bridge type bridge");
-        must("ip", &format!("address add {}/24 dev bridge", Ipv4Addr::from(address(1))));
+        // Whoever calls from here has the first one.
+        for address in [TEST, STORE] {
+            must("ip", &format!("address add {address}/24 dev bridge"));
+        }
         must("ip", "link set bridge up");
         Self { namespaces: true, hosts: 1 }
     }
@@ -123,7 +128,7 @@ impl Ground {
         }
         self.hosts += 1;
         let number = self.hosts;
-        let ip = Ipv4Addr::from(address(number));
+        let ip = address(number);
         must("ip", &format!("netns add h{number}"));
         must("ip", &format!("link add v{number} type veth peer name eth0 netns h{number}"));
         must("ip", &format!("link set v{number} master bridge up"));
@@ -175,10 +180,9 @@ impl Host {
         }
     }
 
-    /// What it sends to `other` gets lost from now on; what the other one sends arrives. [`Host::find`] ends it.
-    pub fn lose(&self, other: &Host) {
+    /// What it sends to this address gets lost from now on; what comes from there arrives. [`Host::find`] ends it.
+    pub fn lose(&self, to: IpAddr) {
         if let Some(number) = self.number {
-            let to = other.address.ip();
             must(
                 "ip",
                 &format!("-n h{number} neighbour replace {to} lladdr {NOBODY} nud permanent dev eth0"),
@@ -186,10 +190,10 @@ impl Host {
         }
     }
 
-    /// What it sends to `other` arrives again.
-    pub fn find(&self, other: &Host) {
+    /// What it sends to this address arrives again.
+    pub fn find(&self, to: IpAddr) {
         if let Some(number) = self.number {
-            must("ip", &format!("-n h{number} neighbour del {} dev eth0", other.address.ip()));
+            must("ip", &format!("-n h{number} neighbour del {to} dev eth0"));
         }
     }
 }
