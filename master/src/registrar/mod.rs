@@ -8,8 +8,8 @@
 //!
 //! While one batch is being stored the next one gathers: a thousand operations cost two writes, not a thousand.
 //! An operation that "fails" (an agent that is admitted already, say) is an answer of `false`; an `Err` means
-//! that the store itself failed, and the master must end (upstream: `master/registrar.cpp`). The Registrar
-//! knows nothing of frameworks, offers or tasks.
+//! that the store itself failed, and the master must end: all that waits is answered so, and all that comes (upstream:
+//! `RegistrarProcess::abort` in `master/registrar.cpp`). The Registrar knows nothing of frameworks, offers or tasks.
 
 mod entries;
 mod operations;
@@ -163,7 +163,8 @@ pub struct Registrar {
     timeouts: Timeouts,
     measures: Measures,
     entries: Entries,
-    recovered: bool,
+    /// Why nothing can be stored: nothing was read yet, or a store has failed. That is never tried again: the master ends.
+    unusable: Option<RegistrarError>,
     /// A batch is being stored: the entries are ahead of the store.
     storing: bool,
     /// Who wants to see the registry as it will be stored then.
@@ -185,7 +186,7 @@ impl Registrar {
                 store: metrics.timer("registrar/state_store_ms", Some(STORE_WINDOW)),
             },
             entries: Entries::default(),
-            recovered: false,
+            unusable: Some(RegistrarError::NotRecovered),
             storing: false,
             viewers: Vec::new(),
             sizes: Sizes::default(),
@@ -195,7 +196,11 @@ impl Registrar {
 
     /// Applies all that waits, and stores what it changed. The next batch gathers meanwhile.
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        if self.storing || !self.recovered || self.queue.is_empty() {
+        if let Some(error) = &self.unusable {
+            self.queue.drain(..).for_each(|apply| apply.reply.set(Err(error.clone())));
+            self.measures.queued.set(0.0);
+        }
+        if self.storing || self.queue.is_empty() {
             return;
         }
         let rest = self.queue.split_off(self.queue.len().min(LARGEST_BATCH));
@@ -210,8 +215,7 @@ impl Registrar {
             for (reply, possible) in results {
                 reply.set(stored.clone().map(|()| possible));
             }
-            // A store that failed once is not tried again: the master ends.
-            this.recovered = stored.is_ok();
+            this.unusable = stored.err();
             this.flush(ctx);
         });
     }
@@ -270,7 +274,7 @@ impl Process for Registrar {
 
 impl Registrar {
     fn show(&mut self, request: Request, _: &mut Context<Self>) -> Reply {
-        if !self.recovered {
+        if self.unusable.is_some() {
             return Response::json("{}").into();
         }
         // Where answers are written: this is the thread of the master itself.
@@ -320,7 +324,7 @@ impl Handle<Recover> for Registrar {
             let found = this.entries.to_registry();
             this.entries.set_master(message.info);
             this.store(ctx, move |this, stored, ctx| {
-                this.recovered = stored.is_ok();
+                this.unusable = stored.clone().err();
                 message.reply.set(stored.map(|()| found));
                 this.flush(ctx);
             });
@@ -330,9 +334,6 @@ impl Handle<Recover> for Registrar {
 
 impl Handle<Apply> for Registrar {
     fn handle(&mut self, message: Apply, _: &Pid, ctx: &mut Context<Self>) {
-        if !self.recovered {
-            return message.reply.set(Err(RegistrarError::NotRecovered));
-        }
         self.queue.push(message);
         self.measures.queued.set(self.queue.len() as f64);
         self.flush(ctx);

@@ -161,20 +161,24 @@ fn the_registry_is_shown_as_it_is_stored_and_its_size_is_that_of_what_is_there()
 #[test]
 fn a_store_that_fails_or_takes_too_long_is_the_end() {
     libprocess::testing::run(async {
-        let node = offline().await;
-        let storage = Slow { writes: Arc::default(), fail_at: 2 };
+        let (node, writes) = (offline().await, Arc::<AtomicUsize>::default());
+        let storage = Slow { writes: writes.clone(), fail_at: 2 };
         let registrar =
             node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
         recover(&registrar).await.unwrap();
-        let error = apply(&registrar, admit("a")).await.unwrap_err();
-        assert_eq!(error.to_string(), "slow: no space");
-        assert!(matches!(apply(&registrar, admit("b")).await, Err(RegistrarError::NotRecovered)));
+        // The second one waits while the first is stored.
+        let both = futures::future::join(apply(&registrar, admit("a")), apply(&registrar, admit("b"))).await;
+        for answer in [both.0, both.1, apply(&registrar, admit("c")).await] {
+            assert_eq!(answer.unwrap_err().to_string(), "slow: no space");
+        }
+        assert_eq!(writes.load(Relaxed), 2, "nothing more is tried");
 
         let storage = Slow { writes: Arc::default(), fail_at: usize::MAX };
         let timeouts = Timeouts { store: Duration::from_millis(500), ..Timeouts::default() };
         let registrar = node.spawn_numbered(Registrar::new(Box::new(storage), timeouts, node.metrics()));
-        let error = recover(&registrar).await.unwrap_err().to_string();
-        assert!(error.contains("slow took more than 500ms to store"), "{error}");
+        let late = "slow took more than 500ms to store";
+        assert_eq!(recover(&registrar).await.unwrap_err().to_string(), late);
+        assert_eq!(apply(&registrar, admit("a")).await.unwrap_err().to_string(), late);
         node.shutdown().await;
     });
 }
@@ -312,6 +316,7 @@ fn a_fetch_that_takes_too_long_is_the_end() {
         let registrar = node.spawn_numbered(Registrar::new(Box::new(Stuck), timeouts, node.metrics()));
         let error = recover(&registrar).await.unwrap_err().to_string();
         assert_eq!(error, "stuck took more than 10s to fetch");
+        assert!(matches!(apply(&registrar, admit("a")).await, Err(RegistrarError::NotRecovered)));
         node.shutdown().await;
     });
 }
