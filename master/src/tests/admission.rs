@@ -16,7 +16,7 @@ fn domain() -> v1::DomainInfo {
     v1::DomainInfo { fault_domain: Some(FaultDomain { region, zone }) }
 }
 
-fn registers(agent: &Agent, version: &str) {
+pub(super) fn registers(agent: &Agent, version: &str) {
     agent.post(RegisterSlaveMessage {
         slave: v1::AgentInfo { id: None, ..agent.info.clone() },
         version: Some(version.into()),

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use election::simulated::SimulatedGroup;
+use election::group::{Group, GroupError, Session};
+use election::{CandidacyEnded, LeaderChanged};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use libprocess::http::{Request, dispatch};
 use libprocess::{Node, testing};
 use mesos::v1::scheduler::event::Type;
 use mesos::v1::{self, TaskState};
 use serde_json::json;
 
-use super::shelf::{Shelf, patient};
+use super::shelf::{Shelf, group, patient};
 use super::{Cluster, Got, info};
 use crate::{EndReason, Settings};
 
@@ -111,13 +114,14 @@ async fn standby() -> Cluster {
     Cluster { node, running }
 }
 
-/// It hears that another master leads, at `leader:5055`.
+/// It hears that another master leads, at `leader:5055`, which is 10.0.0.1.
 fn another_leads(cluster: &Cluster) {
     let mut leader = cluster.running.info.clone();
     leader.id = "another".into();
+    leader.pid = Some("master@10.0.0.1:5055".into());
     leader.hostname = Some("leader".into());
     leader.port = 5055;
-    cluster.running.master.tell(election::LeaderChanged { leader: Some(leader), node: None });
+    cluster.running.master.tell(LeaderChanged { leader: Some(leader), node: None });
 }
 
 /// Status, `Location` and text of the answer to a request.
@@ -171,10 +175,7 @@ fn what_a_master_answers_that_does_not_serve() {
 
         let shelf = Shelf::default();
         shelf.hold();
-        let node = Node::builder().offline().delegate("master").start().await.unwrap();
-        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
-        let running = crate::start_in_group(&node, patient(), group, Box::new(shelf.clone())).await;
-        let leader = Cluster { node, running };
+        let leader = Cluster::begin_on(&shelf, patient()).await;
         while shelf.waiting() == 0 {
             testing::settle().await;
         }
@@ -215,16 +216,112 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
     });
 }
 
+/// Upstream: `Master::detected`, `Master::lostCandidacy`.
+#[test]
+fn a_master_that_lost_leadership_ends_and_says_why() {
+    testing::run(async {
+        type News = fn(&Cluster);
+        let table: [(News, &str); 4] = [
+            (another_leads, "master master@10.0.0.1:5055 leads"),
+            (|cluster| cluster.running.master.tell(LeaderChanged::default()), "nobody leads"),
+            (
+                |cluster| cluster.running.master.tell(CandidacyEnded { failure: None }),
+                "the candidacy was lost",
+            ),
+            (
+                |cluster| {
+                    cluster.running.master.tell(CandidacyEnded { failure: Some("no permission".into()) });
+                },
+                "no permission",
+            ),
+        ];
+        for (news, reason) in table {
+            let mut cluster = Cluster::start().await;
+            news(&cluster);
+            assert_eq!(cluster.end().await, EndReason::LostLeadership(reason.into()));
+        }
+        let mut cluster = Cluster::start().await;
+        cluster.running.master.terminate();
+        assert!(matches!(cluster.end().await, EndReason::Ended(_)), "it was told to");
+    });
+}
+
 /// Upstream: `MasterZooKeeperTest.LostZooKeeperCluster`.
 #[test]
-fn a_master_that_lost_leadership_ends() {
+fn a_leader_that_cannot_reach_the_group_for_the_time_of_its_session_ends_and_a_standby_leads() {
     testing::run(async {
-        let mut cluster = Cluster::start().await;
-        let mut other = cluster.running.info.clone();
-        other.id = "another".into();
-        cluster.running.master.tell(election::LeaderChanged { leader: Some(other), node: None });
-        let reason = cluster.running.wait().await;
+        let (shelf, group) = (Shelf::default(), group());
+        let start = async |seed, name| {
+            let group = Arc::new(group.handle(name));
+            let cluster = Cluster::of_group(seed, group, &shelf, Settings::default()).await;
+            testing::settle().await;
+            cluster
+        };
+        let (mut leader, mut standby) = (start(1, "leader").await, start(2, "standby").await);
+        let agent = leader.agent("cpus:1").await;
+        let leaders = group.handle("leader");
+        leaders.own_sessions().into_iter().for_each(|session| leaders.cut(session));
+        leaders.set_reachable(false);
+        let began = leader.node.elapsed();
+        let reason = leader.end().await;
+        assert_eq!(leader.node.elapsed() - began, Duration::from_secs(10));
         assert!(matches!(reason, EndReason::LostLeadership(_)), "{reason}");
+        // The service still has its node, and so nobody leads before the session is over there, too.
+        assert_eq!(group.members().len(), 2);
+        assert_eq!(standby.post(&super::JSON, "{}").await.status, http::StatusCode::TEMPORARY_REDIRECT);
+        group.expire_if_cut(&group.sessions());
+        testing::settle().await;
+        let awaited = standby.get("/slaves").await["recovered_slaves"].clone();
+        assert_eq!(awaited[0]["id"], agent.id());
+        let early = tokio::time::timeout(Duration::from_secs(60), standby.running.wait()).await;
+        assert!(early.is_err(), "the new leader goes on: {early:?}");
+    });
+}
+
+/// Upstream: `Master::lostCandidacy`, of a follower.
+#[test]
+fn a_standby_whose_candidacy_is_lost_stands_again_and_leads_in_its_turn() {
+    testing::run(async {
+        let (shelf, group) = (Shelf::default(), group());
+        let mut masters = Vec::new();
+        for (seed, name) in [(1, "leader"), (2, "standby")] {
+            let group = Arc::new(group.handle(name));
+            masters.push(Cluster::of_group(seed, group, &shelf, Settings::default()).await);
+            testing::settle().await;
+        }
+        let mut standby = masters.pop().unwrap();
+        let leader = masters.pop().unwrap();
+        let node = || group.members()[1].0.clone();
+        let before = node();
+        group.remove(&before.name);
+        testing::settle().await;
+        assert!(node().sequence > before.sequence);
+        leader.running.shutdown().await;
+        testing::settle().await;
+        assert_eq!(standby.get("/slaves").await["slaves"], json!([]));
+        let early = tokio::time::timeout(Duration::from_secs(60), standby.running.wait()).await;
+        assert!(early.is_err(), "the new leader goes on: {early:?}");
+    });
+}
+
+/// Upstream: `Master::contended`, of a failure.
+#[test]
+fn a_master_that_cannot_stand_for_election_at_all_ends() {
+    struct Locked;
+    impl Group for Locked {
+        fn connect(&self) -> BoxFuture<'static, Result<Box<dyn Session>, GroupError>> {
+            async { Err(GroupError::Fatal("no permission".into())) }.boxed()
+        }
+
+        fn name(&self) -> String {
+            "locked".into()
+        }
+    }
+    testing::run(async {
+        let mut cluster =
+            Cluster::of_group(1, Arc::new(Locked), &Shelf::default(), Settings::default()).await;
+        let reason = cluster.end().await;
+        assert_eq!(reason, EndReason::LostLeadership("no permission".into()));
     });
 }
 
@@ -236,7 +333,7 @@ fn a_master_that_lost_leadership_does_nothing_more() {
         let cluster = Cluster::start().await;
         let agent = cluster.agent("cpus:2;mem:1024").await;
         let mut scheduler = super::agents::running_task(&cluster, &agent, info()).await;
-        cluster.running.master.tell(election::LeaderChanged { leader: None, node: None });
+        cluster.running.master.tell(LeaderChanged { leader: None, node: None });
         // All this is in its queue when it learns of it, or comes later.
         agent.update(&scheduler.id, "t", TaskState::TaskFinished);
         agent.reregister(Vec::new(), Vec::new());
@@ -259,16 +356,11 @@ fn a_master_that_lost_leadership_does_nothing_more() {
 #[test]
 fn a_standby_leads_when_the_leaders_session_is_gone() {
     testing::run(async {
-        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
+        let (shelf, group) = (Shelf::default(), Arc::new(group()));
         let mut masters = Vec::new();
         for seed in 1..=2 {
-            // Masters draw their ids.
-            let node = Node::builder().offline().delegate("master").seed(seed).start().await.unwrap();
-            let group = group.clone();
-            let storage = Box::new(crate::registrar::InMemory);
-            let running = crate::start_in_group(&node, Settings::default(), group, storage).await;
+            masters.push(Cluster::of_group(seed, group.clone(), &shelf, Settings::default()).await);
             testing::settle().await;
-            masters.push(Cluster { node, running });
         }
         let mut standby = masters.pop().unwrap();
         let leader = masters.pop().unwrap();
@@ -287,11 +379,7 @@ fn a_standby_leads_when_the_leaders_session_is_gone() {
 #[test]
 fn a_leader_that_has_stood_still_answers_nobody() {
     testing::run(async {
-        let node = Node::builder().offline().delegate("master").start().await.unwrap();
-        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
-        let storage = Box::new(crate::registrar::InMemory);
-        let running = crate::start_in_group(&node, Settings::default(), group, storage).await;
-        let mut leader = Cluster { node, running };
+        let mut leader = Cluster::begin_on(&Shelf::default(), Settings::default()).await;
         testing::settle().await;
         let register = || {
             let slave = v1::AgentInfo { hostname: "h".into(), ..Default::default() };

@@ -24,6 +24,7 @@ mod pruning;
 mod quota;
 mod reconciliation;
 mod recovery;
+mod registry;
 mod removal;
 mod reservations;
 mod roles;
@@ -54,7 +55,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::authorization::{Authorizer, permits_all};
-use crate::{Running, Settings};
+use crate::{EndReason, Running, Settings};
 
 /// What an agent was sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -318,6 +319,12 @@ impl Cluster {
         let running = crate::start_with_authorizer(&node, settings, Box::new(authorizer)).await.unwrap();
         testing::settle().await;
         Self { node, running }
+    }
+
+    /// Why the master ends, which it does within an hour.
+    pub(crate) async fn end(&mut self) -> EndReason {
+        let hour = Duration::from_secs(3600);
+        tokio::time::timeout(hour, self.running.wait()).await.expect("the master ends")
     }
 
     /// An agent of which the master has not heard.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use election::group::Membership;
+use election::group::{Group, Membership};
 use election::simulated::SimulatedGroup;
 use futures::FutureExt;
 use futures::channel::oneshot;
@@ -27,12 +27,38 @@ struct State {
     stores: usize,
     held: bool,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Nothing is ever read.
+    closed: bool,
+    /// Nothing can be read or stored any more, for this reason.
+    broken: Option<&'static str>,
+}
+
+/// What it is called in messages.
+pub(crate) const NAME: &str = "the test's registry";
+
+impl State {
+    fn check(&self) -> Result<(), StorageError> {
+        match self.broken {
+            Some(reason) => Err(StorageError { place: NAME.into(), reason: reason.into() }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Shelf {
     /// What is stored from now on waits.
     pub(crate) fn hold(&self) {
         self.0.lock().held = true;
+    }
+
+    /// Whoever reads it waits for ever.
+    pub(crate) fn close(&self) {
+        self.0.lock().closed = true;
+    }
+
+    /// Whoever reads it, or stores something, is told this.
+    pub(crate) fn break_down(&self, reason: &'static str) {
+        self.0.lock().broken = Some(reason);
     }
 
     /// What waits is stored, and what comes is no longer held.
@@ -66,12 +92,16 @@ impl Shelf {
 
 impl Storage for Shelf {
     fn name(&self) -> String {
-        "the test's registry".into()
+        NAME.into()
     }
 
     fn load(&mut self, _: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
-        let records = self.0.lock().records.clone().into_iter().collect();
-        async { Ok(records) }.boxed()
+        let state = self.0.lock();
+        if state.closed {
+            return futures::future::pending().boxed();
+        }
+        let records = state.check().map(|()| state.records.clone().into_iter().collect());
+        async { records }.boxed()
     }
 
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
@@ -88,6 +118,7 @@ impl Storage for Shelf {
                 held.await.unwrap();
             }
             let mut state = shelf.lock();
+            state.check()?;
             for Change { key, value } in changes {
                 match value {
                     Some(value) => drop(state.records.insert(key, value)),
@@ -105,6 +136,11 @@ pub(crate) fn patient() -> Settings {
     Settings { registry_store_timeout: Duration::from_secs(86_400), ..Settings::default() }
 }
 
+/// A group for masters to elect their leader in, with sessions of ten seconds.
+pub(crate) fn group() -> SimulatedGroup {
+    SimulatedGroup::new(Duration::from_secs(10))
+}
+
 impl Cluster {
     /// A master whose registry is `shelf`.
     pub(crate) async fn on(shelf: &Shelf, settings: Settings) -> Self {
@@ -112,9 +148,26 @@ impl Cluster {
         Self::on_node(node, shelf, settings).await
     }
 
-    async fn on_node(node: Node, shelf: &Shelf, settings: Settings) -> Self {
-        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
+    /// The same, which may not have read the registry yet.
+    pub(crate) async fn begin_on(shelf: &Shelf, settings: Settings) -> Self {
+        Self::of_group(1, Arc::new(group()), shelf, settings).await
+    }
+
+    /// One of several masters, which elect their leader in `group`. They draw their ids from different seeds.
+    pub(crate) async fn of_group(
+        seed: u64,
+        group: Arc<dyn Group>,
+        shelf: &Shelf,
+        settings: Settings,
+    ) -> Self {
+        let node = Node::builder().offline().delegate("master").seed(seed).start().await.unwrap();
         let running = crate::start_in_group(&node, settings, group, Box::new(shelf.clone())).await;
+        Self { node, running }
+    }
+
+    async fn on_node(node: Node, shelf: &Shelf, settings: Settings) -> Self {
+        let running =
+            crate::start_in_group(&node, settings, Arc::new(group()), Box::new(shelf.clone())).await;
         let cluster = Self { node, running };
         super::failover::wait_until_recovered(&cluster).await;
         cluster
