@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use libprocess::http::{Body, BodyReceiver, ClientRequest, Request, dispatch};
+use libprocess::http::{Body, BodyReceiver, ClientRequest, ClientResponse, Request, dispatch};
 use libprocess::{Limits, Node, testing};
 use mesos::MediaType;
 use mesos::recordio::Decoder;
@@ -315,25 +315,33 @@ fn what_happens_while_the_state_is_read_comes_behind_it_in_order() {
     });
 }
 
+/// A master at a real socket, whose node has these limits.
+async fn listening(limits: Limits) -> Cluster {
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let node = Node::builder().bind(address).limits(limits).delegate("master").start().await.unwrap();
+    Cluster::of(node, Settings::default(), permits_all).await
+}
+
+/// Subscribes over that socket, for JSON. Whoever does not ask for the body does not read it.
+async fn subscribe_from_afar(cluster: &Cluster) -> ClientResponse {
+    let request = ClientRequest::post(format!("http://{}/api/v1", cluster.node.address()))
+        .header("content-type", "application/json")
+        .body(r#"{"type":"SUBSCRIBE"}"#);
+    cluster.node.client().send(request).await.unwrap()
+}
+
 /// The way to a real socket and no further.
 #[test]
 fn a_subscriber_that_never_reads_the_state_is_disconnected_after_a_minute() {
     testing::run(async {
         // One host may hold 30 MiB.
         let limits = Limits { answers: 60 << 20, ..Limits::default() };
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let node = Node::builder().bind(address).limits(limits).delegate("master").start().await.unwrap();
-        let cluster = Cluster::of(node, Settings::default(), permits_all).await;
+        let cluster = listening(limits).await;
         let count = || cluster.node.metrics().value("master/operator_event_stream_subscribers").unwrap();
         // More than the kernel's buffers take.
         let _scheduler = cluster.subscribe(large(20 << 20)).await;
-        let subscribe = || {
-            let request = ClientRequest::post(format!("http://{}/api/v1", cluster.node.address()))
-                .header("content-type", "application/json")
-                .body(r#"{"type":"SUBSCRIBE"}"#);
-            async { cluster.node.client().send(request).await.unwrap() }
-        };
-        // Whoever does not ask for the body does not read it. The second has the same bytes.
+        let subscribe = || subscribe_from_afar(&cluster);
+        // The second has the same bytes.
         let began = tokio::time::Instant::now();
         let silent = (subscribe().await, subscribe().await);
         assert_eq!((silent.0.status, silent.1.status), (http::StatusCode::OK, http::StatusCode::OK));
@@ -349,6 +357,47 @@ fn a_subscriber_that_never_reads_the_state_is_disconnected_after_a_minute() {
         let took = began.elapsed().as_secs();
         assert!((55..=65).contains(&took), "{took} s");
         assert_eq!(subscribe().await.status, http::StatusCode::OK);
+    });
+}
+
+/// The same, of what happens once the state is read: there is no time for that, only room.
+#[test]
+fn a_subscriber_that_falls_behind_what_happens_is_disconnected_and_the_others_hear_it_all() {
+    testing::run(async {
+        // One host may hold 4 MiB; beside it there are the kernel's buffers.
+        let cluster = listening(Limits { answers: 8 << 20, ..Limits::default() }).await;
+        let count = || cluster.metric("master/operator_event_stream_subscribers");
+        let scheduler = cluster.subscribe(info()).await;
+        let mut behind = subscribe_from_afar(&cluster).await;
+        let mut decoder = Decoder::new(1 << 20);
+        let mut begun = Vec::new();
+        while begun.len() < 2 {
+            begun.extend(decoder.feed(&behind.chunk().await.unwrap().unwrap()).unwrap());
+        }
+        let (mut reader, _) = Subscriber::begin(&cluster, MediaType::Json).await;
+        assert_eq!(count(), 2.0);
+
+        let (began, mut told) = (cluster.node.elapsed(), 0);
+        while count() > 1.0 && told < 100 {
+            let mut info = large(500_000 + told);
+            info["id"] = json!({ "value": scheduler.id });
+            let update = scheduler.call("UPDATE_FRAMEWORK", json!({ "framework_info": info }));
+            assert_eq!(update.await.0, 200);
+            let heard = reader.next().await.unwrap().framework_updated.unwrap().framework;
+            assert_eq!(heard.framework_info.webui_url().len(), 500_000 + told);
+            told += 1;
+        }
+        assert_eq!(count(), 1.0);
+        assert!(told > 8, "4 MiB are room for {told}");
+        assert_eq!(cluster.node.elapsed(), began, "nobody has waited for it");
+        // It hears what was on its way, and does not take that for all.
+        while let Ok(chunk) = behind.chunk().await {
+            assert!(chunk.is_some(), "the stream is broken off");
+        }
+        let _agent = cluster.agent("cpus:1").await;
+        assert_eq!(reader.kinds().await, [Type::AgentAdded]);
+        assert_eq!(subscribe_from_afar(&cluster).await.status, http::StatusCode::OK);
+        assert_eq!(count(), 2.0);
     });
 }
 
