@@ -2,6 +2,8 @@
 //! something to an executor or shuts one down, asks what became of its operations, says what would be welcome, answers who
 //! wants to free an agent, and ends.
 
+use std::time::Duration;
+
 use frameworks::scheduler::Driver;
 use mesos::v1::scheduler::{
     AttributeConstraint, Call, OfferConstraints, attribute_constraint, call, offer_constraints,
@@ -17,6 +19,10 @@ use super::workload::{Workload, roles};
 const SELDOM: u32 = 4;
 /// One in so many times when it says something, its framework is over.
 const SELDOMEST: u32 = 60;
+/// One in so many times when it describes itself, its scheduler must not be away for long:
+const BRIEF: u32 = 4;
+/// for so many seconds at most.
+const ABSENCES: std::ops::Range<u64> = 0..20;
 /// How long a task gets to end, in nanoseconds.
 const GRACE: i64 = 2_000_000_000;
 
@@ -68,16 +74,22 @@ fn running(workload: &mut Workload) -> Option<(String, v1::ExecutorId, v1::Agent
 }
 
 /// UPDATE_FRAMEWORK: another address of its pages each time, other roles suppressed, and sometimes an agent that it does
-/// not want to be offered.
+/// not want to be offered, or a failover time-out that may be over before its scheduler is back from wherever it is.
 fn describe(workload: &mut Workload, driver: &mut Driver<Workload>) {
     let avoided = (workload.random.random_range(0..2) == 0)
         .then(|| format!("a{}", workload.random.random_range(0..workload.agents)));
+    let is_brief = workload.random.random_range(0..BRIEF) == 0;
+    let brief = is_brief.then(|| workload.random.random_range(ABSENCES));
     let mut book = workload.book.lock();
     book.described += 1;
     book.avoided = avoided;
+    book.brief = brief.map(Duration::from_secs);
     drop(book);
     send_description(workload, driver);
     workload.truth.count("frameworks described anew");
+    if is_brief {
+        workload.truth.count("frameworks with a brief failover time-out");
+    }
 }
 
 /// What it has said of itself last: it subscribes as it did at first, and its call may have been lost, or was that of an

@@ -13,6 +13,7 @@ use mesos::tasks::is_terminal;
 use mesos::v1::DrainState;
 use mesos::{AgentId, Resource, ResourceQuantities, Resources};
 
+use super::absences::Absences;
 use super::acknowledged::Checked;
 use super::beliefs::Beliefs;
 use super::cluster::{Cluster, RunningMaster};
@@ -27,7 +28,7 @@ const COMPARE: Duration = Duration::from_secs(10);
 /// another one, and each may take up to `registry_store_timeout` (20 s).
 const GIVES_UP: Duration = Duration::from_secs(45);
 /// Who is not looked at for so long was frozen, or did not run.
-const UNSEEN: Duration = Duration::from_secs(3);
+pub(super) const UNSEEN: Duration = Duration::from_secs(3);
 
 /// What was checked before, so that only what has changed since is checked again.
 #[derive(Default)]
@@ -40,6 +41,7 @@ pub struct Checks {
     /// Since when a master waits for agents to come back, and when it was looked at last.
     waiting: BTreeMap<SocketAddr, (Duration, Duration)>,
     beliefs: BTreeMap<SocketAddr, Beliefs>,
+    absences: BTreeMap<SocketAddr, Absences>,
 }
 
 /// What is known of one life of a master.
@@ -73,6 +75,7 @@ impl Checks {
                 cluster.truth.violation(Invariant::OneLeader, text);
             }
             self.recovered(cluster, address, &snapshot, now);
+            self.absences.entry(address).or_default().look(cluster, address, &snapshot, now);
             let beliefs = self.beliefs.entry(address).or_default();
             if snapshot.master.elected.is_some() && state.1 == Some(address) {
                 beliefs.look(cluster, address, &snapshot, now);
@@ -176,9 +179,9 @@ fn out_of_service(cluster: &Cluster, master: SocketAddr, snapshot: &Snapshot) {
         let drained = activation.drain.is_some_and(|drain| drain.state() == DrainState::Drained);
         let mut unfinished = 0;
         for (framework, task) in agent.tasks.keys() {
-            // An agent that was away when its framework was torn down and it was drained brings its tasks to a new leader, and
-            // is told to end them.
-            if cluster.truth.is_torn(framework) {
+            // An agent that was away when its framework was ended and it was drained brings its tasks to a new leader, and
+            // is told to end them, or has them drained once more.
+            if cluster.truth.may_be_over(framework) {
                 continue;
             }
             let framework = snapshot.frameworks.get(framework);

@@ -38,6 +38,9 @@ pub fn master_settings() -> master::Settings {
 /// What an offer must have at least for a framework that [demands](Style::demands) something.
 const LEAST_CPUS: f64 = 0.5;
 
+/// For how long schedulers may be away that have not said otherwise.
+const PATIENT: Duration = Duration::from_secs(24 * 3600);
+
 const WORK_DIR: &str = "/var/lib/mesos";
 
 /// What tells an agent that it has an id, and which: it is a new agent without.
@@ -157,7 +160,7 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
         name: format!("f{number}"),
         webui_url: Some(pages(number, book)),
         id: book.framework.as_ref().map(mesos::FrameworkId::to_proto),
-        failover_timeout: Some(24.0 * 3600.0),
+        failover_timeout: Some(book.brief.unwrap_or(PATIENT).as_secs_f64()),
         checkpoint: Some(style.checkpoint),
         roles: roles(number).iter().map(|role| (*role).to_owned()).collect(),
         offer_filters: roles(number)

@@ -29,12 +29,14 @@
 //! | [`checks`] | what must hold in the masters' books |
 //! | [`beliefs`] | for how long the leader may be wrong about an agent |
 //! | [`well`] | what must hold at the end |
+//! | [`absences`] | what must hold of frameworks whose schedulers stay away |
 //! | [`acknowledged`] | what must hold of the registry and what was told of it |
 //! | [`offers`] | what must hold of every offer |
 //!
 //! Made up are what is below the sockets and below the disk, the election, the registry's storage, containers, and what
 //! tasks do.
 
+pub mod absences;
 pub mod acknowledged;
 pub mod beliefs;
 pub mod calls;

@@ -31,6 +31,8 @@ struct Account {
     maintained: BTreeSet<String>,
     /// Frameworks that somebody has wanted to end.
     torn: BTreeSet<FrameworkId>,
+    /// Frameworks that a leader has ended because their schedulers stayed away.
+    timed_out: BTreeSet<FrameworkId>,
 }
 
 /// One task.
@@ -130,11 +132,22 @@ impl Truth {
         self.account.lock().torn.contains(framework)
     }
 
+    /// A leader has ended a framework whose scheduler stayed away for too long. Another leader will not know that.
+    pub fn times_out(&self, framework: &FrameworkId) {
+        self.account.lock().timed_out.insert(framework.clone());
+    }
+
+    /// Whether a framework is over for some leader, or somebody has wanted it to be.
+    pub fn may_be_over(&self, framework: &FrameworkId) -> bool {
+        let account = self.account.lock();
+        account.torn.contains(framework) || account.timed_out.contains(framework)
+    }
+
     /// Whether an agent has operations of a framework that is over. A leader that has not known it waits ten minutes for it
     /// before it acknowledges them in its place, which is longer than a run; so long the agent is not drained.
     pub fn has_orphans(&self, agent: &Agent) -> bool {
         let mut of = agent.operations.values().filter_map(|operation| operation.framework_id.as_ref());
-        of.any(|framework| self.is_torn(&FrameworkId::from(framework)))
+        of.any(|framework| self.may_be_over(&FrameworkId::from(framework)))
     }
 
     /// The framework of a task is over: nobody is told any more what becomes of it.

@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_secs(5);
 const RECONCILE: u32 = 9;
 /// The name of a task that it never had.
 const UNKNOWN: &str = "unknown";
-/// What a master says to a framework that was torn down.
+/// What a master says to a framework that was torn down, or whose scheduler stayed away for too long.
 const REMOVED: &str = "Framework has been removed";
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
@@ -166,6 +166,8 @@ pub struct Book {
     pub described: u32,
     /// The host that it does not want to be offered.
     pub avoided: Option<String>,
+    /// For how long its scheduler may be away, if not for longer than the run lasts.
+    pub brief: Option<Duration>,
     /// Why its scheduler was ended by the master, if it was.
     pub error: Option<String>,
 }
@@ -424,6 +426,8 @@ impl Workload {
 
     /// Its framework is over, and the next life of its scheduler is another one, with the tasks that are left.
     fn begin_anew(&self, ended: &FrameworkId) {
+        // Wherever it is not yet: its scheduler has stayed away, say, and another leader does not know that.
+        self.truth.tears_down(ended);
         let mut book = self.book.lock();
         if book.framework.as_ref() != Some(ended) {
             // Another scheduler has the book, and has done so.
@@ -616,8 +620,8 @@ impl Scheduler for Workload {
     }
 
     fn error(&mut self, driver: &mut Driver<Self>, message: &str) {
-        let torn = driver.framework().filter(|id| message.ends_with(REMOVED) && self.truth.is_torn(id));
-        if let Some(id) = torn {
+        let over = driver.framework().filter(|id| message.ends_with(REMOVED) && self.truth.may_be_over(id));
+        if let Some(id) = over {
             self.begin_anew(id);
         } else if message == "Framework failed over" {
             // Another has its book now.
