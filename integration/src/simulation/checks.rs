@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use allocator::core::Holdings;
 use allocator::messages::TakeHoldings;
+use libprocess::disk::Disk as _;
 use master::TakeSnapshot;
 use master::cluster::Snapshot;
 use mesos::tasks::is_terminal;
@@ -27,6 +28,8 @@ const COMPARE: Duration = Duration::from_secs(10);
 /// So long a master may take to give up agents that have not come back in time: the write that tells it may wait behind
 /// another one, and each may take up to `registry_store_timeout` (20 s).
 const GIVES_UP: Duration = Duration::from_secs(45);
+/// How often it is looked at whether the volumes are there that tasks use.
+const VOLUMES: Duration = Duration::from_secs(1);
 /// Who is not looked at for so long was frozen, or did not run.
 pub(super) const UNSEEN: Duration = Duration::from_secs(3);
 
@@ -42,6 +45,8 @@ pub struct Checks {
     waiting: BTreeMap<SocketAddr, (Duration, Duration)>,
     beliefs: BTreeMap<SocketAddr, Beliefs>,
     absences: BTreeMap<SocketAddr, Absences>,
+    /// When to look again for the volumes that tasks use.
+    volumes: Duration,
 }
 
 /// What is known of one life of a master.
@@ -63,6 +68,10 @@ impl Checks {
     /// Looks at the books of every master.
     pub async fn look(&mut self, cluster: &Cluster) {
         let now = cluster.network.elapsed();
+        if now >= self.volumes {
+            self.volumes = now + VOLUMES;
+            volumes(cluster);
+        }
         for running in cluster.masters() {
             let address = running.address;
             let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };
@@ -168,6 +177,16 @@ impl Checks {
     }
 }
 
+/// Whether every volume is there that a task uses: it is destroyed only when none does.
+fn volumes(cluster: &Cluster) {
+    for (task, host, path) in cluster.truth.volumes_in_use() {
+        if cluster.disk_of_host(&host).is_some_and(|disk| !disk.exists(&path)) {
+            let text = format!("task {task} uses '{}' on {host}, which is gone", path.display());
+            cluster.truth.violation(Invariant::ReservedStays, text);
+        }
+    }
+}
+
 /// Whether what operators have decided of agents is heeded.
 fn out_of_service(cluster: &Cluster, master: SocketAddr, snapshot: &Snapshot) {
     for id in snapshot.gone_agents.keys().filter(|id| snapshot.agents.contains_key(*id)) {
@@ -233,10 +252,11 @@ fn who(is_master: bool) -> &'static str {
 /// What does not add up on an agent.
 fn wrong_with(agent: &master::cluster::Agent, snapshot: &Snapshot) -> Option<String> {
     let used: Resources = agent.used.values().fold(Resources::default(), |sum, used| sum + used);
+    let once = |resources: &Resources| each_once(&unallocated(resources));
     // A task may have been launched on what an operation before it has made, when neither has reached the agent and that
     // comes back without them. The books have its report then, and the task until the agent has said that it has none.
-    let lost = (unallocated(&used) - &agent.total).filter(Resource::is_dynamically_reserved);
-    let taken = unallocated(&(used.clone() + &agent.offered)) - &lost;
+    let lost = (once(&used) - &agent.total).filter(Resource::is_dynamically_reserved);
+    let taken = once(&(used.clone() + &agent.offered)) - &lost;
     if !agent.total.contains(&taken) {
         return Some(format!("{} used and {} offered of {}", used, agent.offered, agent.total));
     }
@@ -271,6 +291,12 @@ fn unallocated(resources: &Resources) -> Resources {
     let mut resources = resources.clone();
     resources.unallocate();
     resources
+}
+
+/// What is shared counts once, however many have it.
+pub(super) fn each_once(resources: &Resources) -> Resources {
+    // A message does not say how many copies there are.
+    resources.non_shared() + Resources::from_valid_protos(&resources.shared().to_protos())
 }
 
 pub(super) fn leader_of(snapshot: &Snapshot) -> Option<SocketAddr> {

@@ -81,6 +81,8 @@ pub(super) struct AgentSlot {
     pub(super) host: Host,
     /// How often it was given more resources.
     pub(super) grown: Cell<u32>,
+    /// Its disk fails at present.
+    pub(super) broken: Cell<bool>,
     mount: RefCell<Option<Mount>>,
 }
 
@@ -148,6 +150,7 @@ impl Cluster {
                 group: group.handle(&name),
                 host: Host::new(network, &truth, &name, ip, disk),
                 grown: Cell::default(),
+                broken: Cell::default(),
                 mount: RefCell::default(),
             }
         });
@@ -259,10 +262,16 @@ impl Cluster {
         self.agents.iter().map(|agent| agent.address).collect()
     }
 
-    /// The disk of the agent at this address.
+    /// The disk of the agent at this address, unless it is broken: whoever reads it then would count as harmed.
     pub fn disk_of(&self, address: SocketAddr) -> Option<Mount> {
         let agent = self.agents.iter().find(|agent| agent.address == address)?;
-        Some(agent.host.disk().mount())
+        (!agent.broken.get()).then(|| agent.host.disk().mount())
+    }
+
+    /// The disk of a host that has an agent, by its name, unless it is broken.
+    pub fn disk_of_host(&self, name: &str) -> Option<Mount> {
+        let number: usize = name.strip_prefix('a')?.parse().ok()?;
+        self.disk_of(self.agents.get(number)?.address)
     }
 
     /// The frameworks' own executors on the host of the agent at this address.

@@ -144,6 +144,9 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
     if style.gpus {
         capabilities.push(Type::GpuResources);
     }
+    if style.shares {
+        capabilities.push(Type::SharedResources);
+    }
     if style.region_aware {
         capabilities.push(Type::RegionAware);
     }

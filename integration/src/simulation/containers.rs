@@ -19,10 +19,11 @@ use libprocess::disk::{Disk, Durability};
 use libprocess::simulation::{Crash, Network, SimulatedDisk};
 use libprocess::{Context, Handle, Pid, Process, Promise};
 use mesos::v1::{self, TaskState};
-use mesos::{ContainerId, ExecutorId, FrameworkId, TaskId};
+use mesos::{ContainerId, ExecutorId, FrameworkId, Resources, TaskId};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
+use super::configuration::volume_path;
 use super::invariant::Invariant;
 use super::truth::Truth;
 
@@ -343,6 +344,10 @@ impl SimulatedExecutor {
     fn start(&mut self, driver: &mut Driver<Self>, task: &v1::TaskInfo) {
         let id = task.task_id.clone();
         self.truth.started(&id.value, &self.host, self.forgetful);
+        let resources = Resources::from_valid_protos(&task.resources);
+        let volumes = resources.iter().filter(|resource| resource.is_persistent_volume());
+        let volumes = volumes.filter_map(|volume| Some((volume_path(volume)?, volume.is_shared())));
+        self.truth.uses(&id.value, volumes.collect());
         self.tasks.lock().insert(id.value.clone());
         self.update(driver, &id, TaskState::TaskStarting);
         self.update(driver, &id, TaskState::TaskRunning);

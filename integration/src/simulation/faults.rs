@@ -272,9 +272,11 @@ impl Cluster {
     fn break_disk(self: &Rc<Self>, number: usize, long: Duration) {
         let cluster = Rc::clone(self);
         libprocess::simulation::spawn(async move {
-            let disk = cluster.agents[number].host.disk();
+            let agent = &cluster.agents[number];
+            let disk = agent.host.disk();
             disk.take_failures();
             disk.set_broken(Some("simulated failure"));
+            agent.broken.set(true);
             let mut wait = long;
             while !cluster.healing.get() {
                 sleep(wait).await;
@@ -285,6 +287,7 @@ impl Cluster {
                 wait = Duration::from_millis(250);
             }
             disk.set_broken(None);
+            agent.broken.set(false);
         });
     }
 
@@ -298,6 +301,7 @@ impl Cluster {
         for agent in &self.agents {
             self.network.power_on(agent.host.ip());
             agent.host.disk().set_broken(None);
+            agent.broken.set(false);
             agent.host.disk().spare();
         }
         for who in self.everybody() {

@@ -31,7 +31,7 @@ pub enum Invariant {
     /// A task that a master calls gone does not run, and is not started any more, if its framework checkpoints.
     GoneIsTrue,
     /// In the master's books, on each agent, what is offered, used and free is what the agent has, and what is reserved is
-    /// counted once.
+    /// counted once, as is what is shared. No two tasks use a volume at once that is not.
     BooksAddUp,
     /// The master's books and its allocator's say the same.
     BooksAgree,
@@ -52,7 +52,8 @@ pub enum Invariant {
     /// nothing keeps from it. Each framework is known as it has described itself last.
     GetsWell,
     /// A reservation or a volume that somebody was told of is there until somebody asks for its end, and what somebody was
-    /// told the end of is not; the leader, the agent and the agent's disk agree on it in the end.
+    /// told the end of is not; the leader, the agent and the agent's disk agree on it in the end. A volume that a task uses is
+    /// there in any case.
     ReservedStays,
     /// The executors that the leader has on an agent are those that run there, soon after nothing keeps the two apart.
     ExecutorsAgree,

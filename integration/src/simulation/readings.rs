@@ -12,6 +12,12 @@ use serde_json::Value;
 /// Amounts of resources that are numbers, by name, in thousandths; none that is zero.
 type Amounts = BTreeMap<String, i64>;
 
+/// Volumes that are shared, by their ids, and how large each is, in thousandths.
+type Shared = BTreeMap<String, i64>;
+
+/// The name of the only resource that can be shared.
+const DISK: &str = "disk";
+
 /// What is said of the cluster. What an answer does not speak of is `None`.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -28,17 +34,27 @@ pub struct Reading {
     executors: Option<Vec<Held>>,
     /// Agents by whether they are active, as they were counted.
     counted: Option<(i64, i64)>,
+    /// It does not tell what is shared from what is not: in sums that counts once, however many hold it.
+    blurs_shared: bool,
 }
 
 /// An agent or a framework.
 #[derive(Debug, Default)]
 struct Holder {
     id: String,
-    used: Amounts,
-    offered: Amounts,
+    used: Uses,
+    offered: Uses,
     is_active: bool,
     /// Of a framework: its offers, by their agents.
-    offers: Vec<(String, Amounts)>,
+    offers: Vec<(String, Uses)>,
+}
+
+/// Resources that are used or offered.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Uses {
+    alone: Amounts,
+    /// Where that is told apart.
+    shared: Shared,
 }
 
 /// A task or an executor.
@@ -48,7 +64,7 @@ struct Held {
     agent: String,
     id: String,
     /// None of a task that is over or unreachable.
-    uses: Amounts,
+    uses: Uses,
 }
 
 impl Reading {
@@ -69,7 +85,7 @@ impl Reading {
         }
         if let Some(tasks) = response.get_tasks.or(state.get_tasks) {
             let over = tasks.unreachable_tasks.iter().chain(&tasks.completed_tasks);
-            let over = over.map(|task| Held { uses: Amounts::new(), ..held(task) });
+            let over = over.map(|task| Held { uses: Uses::default(), ..held(task) });
             reading.tasks = Some(tasks.tasks.iter().map(held).chain(over).collect());
         }
         if let Some(executors) = response.get_executors.or(state.get_executors) {
@@ -77,7 +93,7 @@ impl Reading {
                 framework: executor.executor_info.framework_id.map(|id| id.value).unwrap_or_default(),
                 agent: executor.agent_id.value,
                 id: executor.executor_info.executor_id.value,
-                uses: amounts(&executor.executor_info.resources),
+                uses: uses(&executor.executor_info.resources),
             });
             reading.executors = Some(executors.collect());
         }
@@ -86,7 +102,7 @@ impl Reading {
 
     /// The answer of an older endpoint.
     pub fn of_endpoint(answer: &Value) -> Reading {
-        let mut reading = Reading::default();
+        let mut reading = Reading { blurs_shared: true, ..Reading::default() };
         if let Some(agents) = answer["slaves"].as_array() {
             reading.agents = Some(agents.iter().map(holder).collect());
             reading.recovered = list(answer, "recovered_slaves").map(|agent| text(agent, "id")).collect();
@@ -154,33 +170,52 @@ impl Reading {
     fn wrong_sum(&self) -> Option<String> {
         let (agents, frameworks) = (self.agents.as_ref()?, self.frameworks.as_ref()?);
         let (tasks, executors) = (self.tasks.as_ref()?, self.executors.as_ref()?);
-        let (mut used, mut offered) = (BTreeMap::new(), BTreeMap::new());
+        let (mut used, mut offered) = (BTreeMap::<&str, Uses>::new(), BTreeMap::<&str, Uses>::new());
         for held in tasks.iter().chain(executors) {
-            add(used.entry(held.agent.as_str()).or_default(), &held.uses);
-            add(used.entry(held.framework.as_str()).or_default(), &held.uses);
+            used.entry(&held.agent).or_default().add(&held.uses);
+            used.entry(&held.framework).or_default().add(&held.uses);
         }
         for framework in frameworks {
             for (agent, resources) in &framework.offers {
-                add(offered.entry(agent.as_str()).or_default(), resources);
-                add(offered.entry(framework.id.as_str()).or_default(), resources);
+                offered.entry(agent).or_default().add(resources);
+                offered.entry(&framework.id).or_default().add(resources);
             }
         }
-        let none = Amounts::new();
+        let none = Uses::default();
         agents.iter().chain(frameworks).find_map(|holder| {
             let id = holder.id.as_str();
             let (used, offered) = (used.get(id).unwrap_or(&none), offered.get(id).unwrap_or(&none));
-            if holder.used != *used {
+            if !self.is_sum(&holder.used, used) {
                 return Some(format!("{id} uses {:?}, its tasks and executors {used:?}", holder.used));
             }
-            (holder.offered != *offered)
+            (!self.is_sum(&holder.offered, offered))
                 .then(|| format!("{id} has {:?} in offers, its offers have {offered:?}", holder.offered))
         })
     }
+
+    /// Whether the parts add up to this.
+    fn is_sum(&self, whole: &Uses, parts: &Uses) -> bool {
+        if !self.blurs_shared {
+            return whole == parts;
+        }
+        let disk = |of: &Uses| of.alone.get(DISK).copied().unwrap_or_default();
+        let others =
+            |of: &Uses| of.alone.iter().filter(|(name, _)| *name != DISK).map(own).collect::<Amounts>();
+        let (least, most) = (i64::from(disk(parts) > 0), disk(parts));
+        others(whole) == others(parts) && (least..=most).contains(&disk(whole))
+    }
 }
 
-fn add(sum: &mut Amounts, amounts: &Amounts) {
-    for (name, amount) in amounts {
-        *sum.entry(name.clone()).or_default() += amount;
+fn own((name, amount): (&String, &i64)) -> (String, i64) {
+    (name.clone(), *amount)
+}
+
+impl Uses {
+    fn add(&mut self, other: &Uses) {
+        for (name, amount) in &other.alone {
+            *self.alone.entry(name.clone()).or_default() += amount;
+        }
+        self.shared.extend(other.shared.iter().map(own));
     }
 }
 
@@ -190,33 +225,37 @@ fn thousandths(amount: f64) -> i64 {
 
 // ---- calls
 
-fn amounts(resources: &[v1::Resource]) -> Amounts {
-    let mut sum = Amounts::new();
+fn uses(resources: &[v1::Resource]) -> Uses {
+    let mut uses = Uses::default();
     for resource in resources {
-        if let Some(scalar) = &resource.scalar {
-            *sum.entry(resource.name.clone()).or_default() += thousandths(scalar.value);
+        let Some(scalar) = &resource.scalar else { continue };
+        let amount = thousandths(scalar.value);
+        let volume = resource.disk.as_ref().and_then(|disk| disk.persistence.as_ref());
+        match volume.filter(|_| resource.shared.is_some()) {
+            Some(volume) => drop(uses.shared.insert(volume.id.clone(), amount)),
+            None => *uses.alone.entry(resource.name.clone()).or_default() += amount,
         }
     }
-    sum.retain(|_, amount| *amount != 0);
-    sum
+    uses.alone.retain(|_, amount| *amount != 0);
+    uses
 }
 
 fn agent(of: &v1::master::response::get_agents::Agent) -> Holder {
     Holder {
         id: of.agent_info.id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),
-        used: amounts(&of.allocated_resources),
-        offered: amounts(&of.offered_resources),
+        used: uses(&of.allocated_resources),
+        offered: uses(&of.offered_resources),
         is_active: of.active,
         offers: Vec::new(),
     }
 }
 
 fn framework(of: &v1::master::response::get_frameworks::Framework) -> Holder {
-    let offers = of.offers.iter().map(|offer| (offer.agent_id.value.clone(), amounts(&offer.resources)));
+    let offers = of.offers.iter().map(|offer| (offer.agent_id.value.clone(), uses(&offer.resources)));
     Holder {
         id: of.framework_info.id.as_ref().map(|id| id.value.clone()).unwrap_or_default(),
-        used: amounts(&of.allocated_resources),
-        offered: amounts(&of.offered_resources),
+        used: uses(&of.allocated_resources),
+        offered: uses(&of.offered_resources),
         is_active: of.active,
         offers: offers.collect(),
     }
@@ -227,7 +266,7 @@ fn held(task: &v1::Task) -> Held {
         framework: task.framework_id.value.clone(),
         agent: task.agent_id.value.clone(),
         id: task.task_id.value.clone(),
-        uses: if is_terminal(task.state()) { Amounts::new() } else { amounts(&task.resources) },
+        uses: if is_terminal(task.state()) { Uses::default() } else { uses(&task.resources) },
     }
 }
 
@@ -242,10 +281,10 @@ fn text(of: &Value, key: &str) -> String {
 }
 
 /// Resources that are no numbers are texts.
-fn numbers(resources: &Value) -> Amounts {
+fn numbers(resources: &Value) -> Uses {
     let numbers = resources.as_object().into_iter().flatten();
     let numbers = numbers.filter_map(|(name, amount)| Some((name.clone(), thousandths(amount.as_f64()?))));
-    numbers.filter(|(_, amount)| *amount != 0).collect()
+    Uses { alone: numbers.filter(|(_, amount)| *amount != 0).collect(), shared: Shared::new() }
 }
 
 fn holder(of: &Value) -> Holder {
@@ -261,14 +300,14 @@ fn holder(of: &Value) -> Holder {
 
 fn held_in(of: &Value, id: &str) -> Held {
     let state = of["state"].as_str().and_then(TaskState::from_name);
-    let uses = if state.is_some_and(is_terminal) { Amounts::new() } else { numbers(&of["resources"]) };
+    let uses = if state.is_some_and(is_terminal) { Uses::default() } else { numbers(&of["resources"]) };
     Held { framework: text(of, "framework_id"), agent: text(of, "slave_id"), id: text(of, id), uses }
 }
 
 /// All tasks of a framework.
 fn tasks_of(framework: &Value) -> impl Iterator<Item = Held> {
     let over = list(framework, "unreachable_tasks").chain(list(framework, "completed_tasks"));
-    let over = over.map(|task| Held { uses: Amounts::new(), ..held_in(task, "id") });
+    let over = over.map(|task| Held { uses: Uses::default(), ..held_in(task, "id") });
     list(framework, "tasks").map(|task| held_in(task, "id")).chain(over)
 }
 
@@ -326,6 +365,41 @@ mod tests {
         is_wrong(&|state| state["frameworks"][0]["offers"] = json!([]), "a has");
     }
 
+    /// Two tasks with one volume: whoever holds both has it once.
+    #[test]
+    fn what_is_shared_counts_once() {
+        let shares = |disk: i64| {
+            wrong(|state| {
+                let task = &mut state["frameworks"][0]["tasks"][0];
+                task["resources"]["disk"] = json!(64);
+                let mut other = task.clone();
+                other["id"] = json!("3");
+                other["resources"] = json!({ "disk": 64 });
+                state["frameworks"][0]["tasks"].as_array_mut().unwrap().push(other);
+                state["frameworks"][0]["used_resources"]["disk"] = json!(disk);
+                state["slaves"][0]["used_resources"]["disk"] = json!(disk);
+            })
+        };
+        assert_eq!((shares(64), shares(128)), (None, None));
+        assert!(shares(0).unwrap().contains("uses"));
+        assert!(shares(129).unwrap().contains("uses"));
+        // A call tells it apart.
+        let volume = |id: &str| {
+            let mut volume = super::super::reserving::volume_on(&super::super::reserving::disk(), id);
+            volume.shared = Some(v1::resource::SharedInfo::default());
+            volume
+        };
+        let once = uses(&[volume("v"), volume("v")]);
+        assert_eq!((once.alone.len(), once.shared.len()), (0, 1));
+        let mut sum = Uses::default();
+        for id in ["v", "v", "w"] {
+            sum.add(&uses(&[volume(id)]));
+        }
+        assert_eq!(sum, uses(&[volume("v"), volume("w")]));
+        let exactly = Reading::default();
+        assert!(exactly.is_sum(&once, &uses(&[volume("v")])) && !exactly.is_sum(&once, &sum));
+    }
+
     #[test]
     fn what_a_call_answers_is_read_as_what_an_endpoint_does() {
         use v1::master::response::{GetAgents, GetTasks, get_agents};
@@ -353,6 +427,6 @@ mod tests {
         let agents = GetAgents { agents: vec![of.clone(), of], ..Default::default() };
         let response = Response { get_agents: Some(agents), ..Default::default() };
         assert!(Reading::of_call(response).contradiction().is_some());
-        assert_eq!(held(&task).uses, Amounts::from([("cpus".to_owned(), 200)]));
+        assert_eq!(held(&task).uses.alone, Amounts::from([("cpus".to_owned(), 200)]));
     }
 }

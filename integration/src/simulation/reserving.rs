@@ -2,7 +2,9 @@
 //! unreserve, at random. Only disk: quotas limit the rest.
 
 use mesos::v1::offer::{Operation, operation};
-use mesos::v1::resource::{AllocationInfo, DiskInfo, ReservationInfo, disk_info, reservation_info};
+use mesos::v1::resource::{
+    AllocationInfo, DiskInfo, ReservationInfo, SharedInfo, disk_info, reservation_info,
+};
 use mesos::v1::{self, volume};
 use rand::Rng;
 use rand::rngs::SmallRng;
@@ -88,6 +90,8 @@ pub struct Reserving<'a> {
     pub ledger: &'a Ledger,
     /// What it draws from.
     pub random: &'a mut SmallRng,
+    /// Whether several tasks may use one of its volumes at once.
+    pub shares: bool,
 }
 
 impl Reserving<'_> {
@@ -133,7 +137,8 @@ impl Reserving<'_> {
 
     fn create(&mut self, disk: &v1::Resource, offer: &v1::Offer) -> Operation {
         let (id, name) = (self.next("o"), self.next("v"));
-        let volume = volume_on(disk, &name);
+        let mut volume = volume_on(disk, &name);
+        volume.shared = (self.shares && self.random.random()).then(SharedInfo::default);
         self.ledger.asks_for(&name, &volume, &offer.hostname, &offer.agent_id);
         self.ledger.sent(&id, Deed::Makes(name));
         let create = operation::Create { volumes: vec![volume] };
@@ -179,10 +184,10 @@ impl Reserving<'_> {
         Operation { destroy: Some(destroy), ..of_kind(operation::Type::Destroy, &id) }
     }
 
-    /// It grows by what is left of its reservation, or gives some of it back.
+    /// It grows by what is left of its reservation, or gives some of it back. One that is shared can do neither.
     fn resize(&mut self, volume: &v1::Resource, disks: &[&v1::Resource]) -> Option<Operation> {
         let id = self.next("o");
-        self.ledger.sent(&id, Deed::Changes);
+        self.ledger.sent(&id, if volume.shared.is_some() { Deed::Refused } else { Deed::Changes });
         let is_rest = |disk: &&&v1::Resource| {
             disk.reservations == volume.reservations && volume_id(disk).is_none() && size(disk) >= STEP
         };

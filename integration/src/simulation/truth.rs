@@ -2,6 +2,7 @@
 //! arrive and which did. Everybody in the simulation reports here; what must never happen is noticed at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct Task {
     pub forgetful: bool,
     /// The host that it ran on last.
     pub host: Option<String>,
+    /// The directories of the volumes that it uses, and whether others may use them at the same time.
+    volumes: BTreeMap<PathBuf, bool>,
     /// The uuid of each update of its executor, as it was first seen.
     uuids: BTreeMap<u32, Vec<u8>>,
     /// Updates that its framework has not acknowledged when it saw them first, and when that was.
@@ -185,6 +188,41 @@ impl Truth {
             self.violation(Invariant::GoneIsTrue, format!("task {id} was called gone, and starts on {host}"));
         }
         self.count("tasks started");
+    }
+
+    /// A task that runs uses these volumes, of which some may be shared.
+    pub fn uses(&self, id: &str, volumes: BTreeMap<PathBuf, bool>) {
+        if volumes.is_empty() {
+            return;
+        }
+        self.count("tasks with a volume");
+        let mut account = self.account.lock();
+        let task = account.tasks.entry(id.to_owned()).or_default();
+        task.volumes = volumes.clone();
+        let (host, forgetful) = (task.runs_on.clone(), task.forgetful);
+        let others = account.tasks.iter().filter(|(other, task)| *other != id && task.runs_on == host);
+        let both = others.filter(|(_, task)| task.volumes.keys().any(|path| volumes.contains_key(path)));
+        // What a framework has that is over is given to others while its executors end.
+        let both: Vec<&String> = both.filter(|(_, task)| !task.forgetful).map(|(other, _)| other).collect();
+        let Some(other) = both.first().filter(|_| !forgetful).map(|other| (*other).clone()) else { return };
+        drop(account);
+        self.count("tasks that share a volume with another");
+        if volumes.values().any(|shared| !shared) {
+            let text = format!("tasks {id} and {other} both use a volume that cannot be shared: {volumes:?}");
+            self.violation(Invariant::BooksAddUp, text);
+        }
+    }
+
+    /// The volumes that running tasks use, by task and host; not those of frameworks that are over, whose executors end when
+    /// they hear of it.
+    pub fn volumes_in_use(&self) -> Vec<(String, String, PathBuf)> {
+        let account = self.account.lock();
+        let running = account.tasks.iter().filter(|(_, task)| !task.forgetful);
+        let running = running.filter_map(|(id, task)| Some((id, task.runs_on.as_ref()?, &task.volumes)));
+        let volumes = running.flat_map(|(id, host, volumes)| {
+            volumes.keys().map(|path| (id.clone(), host.clone(), path.clone()))
+        });
+        volumes.collect()
     }
 
     /// A task runs no more.

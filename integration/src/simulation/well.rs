@@ -13,7 +13,7 @@ use mesos::v1::{DrainState, TaskState};
 use mesos::{AgentId, Resources};
 
 use super::beliefs;
-use super::checks::leader_of;
+use super::checks::{each_once, leader_of};
 use super::cluster::Cluster;
 use super::configuration::{pages, volume_path};
 use super::decisions::{Fate, Setting};
@@ -140,7 +140,7 @@ impl Unwell {
         for wrong in cluster.ledger.missing(host, &agent.total) {
             self.note(Invariant::ReservedStays, wrong);
         }
-        let used: Resources = agent.used.values().map(Resources::unallocated).sum();
+        let used = each_once(&agent.used.values().map(Resources::unallocated).sum());
         if !agent.total.contains(&used) {
             let text = format!("{used} is used on {host}, which has {}", agent.total);
             self.note(Invariant::ReservedStays, text);

@@ -35,6 +35,8 @@ const RECONCILE: u32 = 9;
 const UNKNOWN: &str = "unknown";
 /// What a master says to a framework that was torn down, or whose scheduler stayed away for too long.
 const REMOVED: &str = "Framework has been removed";
+/// What a master says to whoever wants to destroy a volume that a task uses.
+const IN_USE: &str = "Persistent volumes in use";
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
 
@@ -86,6 +88,8 @@ pub struct Style {
     pub region_aware: bool,
     /// Tasks of one executor do not share its control groups, and are launched as groups only.
     pub isolates: bool,
+    /// Several of its tasks, and those of others in its role, use one volume at once.
+    pub shares: bool,
 }
 
 impl Style {
@@ -104,6 +108,7 @@ impl Style {
             gpus: number.is_multiple_of(3),
             region_aware: number % 5 < 2,
             isolates: number % 5 == 2,
+            shares: number.is_multiple_of(4),
         }
     }
 }
@@ -295,7 +300,7 @@ impl Workload {
     }
 
     /// The tasks whose time has come and that fit into what is offered. They are written down first.
-    /// The first has the volume.
+    /// The first has the volume; all of them, if it can be shared.
     fn take(&self, offer: &v1::Offer, mut volume: Option<v1::Resource>) -> Vec<v1::TaskInfo> {
         let mut tasks = Vec::new();
         let mut left = Resources::from_valid_protos(&offer.resources);
@@ -326,7 +331,8 @@ impl Workload {
             book.tasks
                 .insert(wish.id.clone(), Entry { agent: Some(offer.agent_id.clone()), ..Entry::default() });
             let mut task = self.task(wish, offer, &task, &executor, book.framework.as_ref());
-            task.resources.extend(volume.take());
+            let is_shared = volume.as_ref().is_some_and(|volume| volume.shared.is_some());
+            task.resources.extend(if is_shared { volume.clone() } else { volume.take() });
             tasks.push(task);
         }
         tasks
@@ -406,7 +412,8 @@ impl Workload {
         }
         let (mut book, random) = (self.book.lock(), &mut self.random);
         let names = &mut book.names;
-        Reserving { number: self.number, names, ledger: &self.ledger, random }.draw(offer)
+        let (number, ledger, shares) = (self.number, &self.ledger, self.style.shares);
+        Reserving { number, names, ledger, random, shares }.draw(offer)
     }
 
     /// It must hear of operations that are refused, and the tasks behind them are launched all the same.
@@ -456,9 +463,11 @@ impl Workload {
     }
 }
 
-/// Whether an operation was refused because no resource provider could do it.
-fn is_without_provider(status: &v1::OperationStatus) -> bool {
-    status.state() == OperationState::OperationError && status.message().contains("resource provider")
+/// Whether an operation was refused because no resource provider could do it, or because nobody resizes shared volumes.
+fn cannot_be_done(status: &v1::OperationStatus) -> bool {
+    let says = |what| status.message().contains(what);
+    status.state() == OperationState::OperationError
+        && (says("resource provider") || says("a shared persistent volume"))
 }
 
 /// A container with control groups of its own.
@@ -594,7 +603,8 @@ impl Scheduler for Workload {
                 self.truth.violation(Invariant::NothingPanics, text);
                 "operations done that nobody can do"
             }
-            None if self.ledger.is_refused(&id.value) && is_without_provider(&status) => "operations refused",
+            None if self.ledger.is_refused(&id.value) && cannot_be_done(&status) => "operations refused",
+            None if status.message().contains(IN_USE) => "volumes in use that were not destroyed",
             None => "operations that did not end well",
         });
         let Some(uuid) = status.uuid else { return };
