@@ -194,11 +194,14 @@ impl<S: Scheduler> SchedulerDriver<S> {
         let epoch = self.link.epoch;
         let mut framework_info = self.options.framework.clone();
         framework_info.id = self.driver.framework.as_ref().map(FrameworkId::to_proto);
-        let subscribe = Call {
-            framework_id: framework_info.id.clone(),
-            subscribe: Some(call::Subscribe { framework_info, ..Default::default() }),
-            ..typed(Type::Subscribe)
+        let framework_id = framework_info.id.clone();
+        let subscribe = call::Subscribe {
+            framework_info,
+            suppressed_roles: self.options.suppressed_roles.clone(),
+            offer_constraints: self.options.offer_constraints.clone(),
+            ..Default::default()
         };
+        let subscribe = Call { framework_id, subscribe: Some(subscribe), ..typed(Type::Subscribe) };
         let media = self.options.media;
         let request = stream::subscribe(&url, media, codec::encode(media, &subscribe));
         debug!(%url, "subscribing");

@@ -101,6 +101,10 @@ pub struct Options {
     pub master: MasterUrl,
     /// Who subscribes. An id in it takes over the framework of that id.
     pub framework: v1::FrameworkInfo,
+    /// Roles of it that want no offers, with each subscription anew; [`Driver::revive`] asks for some.
+    pub suppressed_roles: Vec<String>,
+    /// Which agents it wants to be offered: all, unless set.
+    pub offer_constraints: Option<v1::scheduler::OfferConstraints>,
     /// How calls and events are encoded: protobuf, unless set.
     pub media: MediaType,
     /// The scheduler calls [`Driver::acknowledge`] itself.
@@ -121,6 +125,8 @@ impl Options {
         Options {
             master,
             framework,
+            suppressed_roles: Vec::new(),
+            offer_constraints: None,
             media: MediaType::Protobuf,
             explicit_acknowledgements: false,
             connection_delay_max: Duration::from_millis(500),

@@ -20,9 +20,9 @@ const SELDOM: u32 = 4;
 /// One in so many times when it says something, its framework is over.
 const SELDOMEST: u32 = 60;
 /// One in so many times when it describes itself, its scheduler must not be away for long:
-const BRIEF: u32 = 4;
+const BRIEF: u32 = 2;
 /// for so many seconds at most.
-const ABSENCES: std::ops::Range<u64> = 0..20;
+const ABSENCES: std::ops::Range<u64> = 0..15;
 /// How long a task gets to end, in nanoseconds.
 const GRACE: i64 = 2_000_000_000;
 

@@ -1,6 +1,7 @@
 //! What the frameworks and the operator of a simulated cluster have reserved and created, and what they were told of it.
 //!
-//! Each reservation has a label of its own, which what is made of it keeps, and each volume an id of its own. From the
+//! Each reservation has a label of its own, which what is made of it keeps (reservations within it, too), and each volume
+//! an id of its own. From the
 //! moment when somebody is told that it is there, until somebody asks for its end, it must be there; when somebody was told
 //! of its end, it must not. What was asked for and not answered may be there or not.
 
@@ -34,6 +35,8 @@ struct Book {
 pub enum Deed {
     /// It makes this.
     Makes(String),
+    /// It makes this within another reservation, which stays.
+    Refines(String),
     /// It ends this.
     Ends(String),
     /// It changes what stays.
@@ -91,7 +94,7 @@ impl Ledger {
         let mut book = self.0.lock();
         let deed =
             book.operations.get(operation).filter(|_| state == OperationState::OperationFinished)?.clone();
-        if let Deed::Makes(name) | Deed::Ends(name) = &deed
+        if let Deed::Makes(name) | Deed::Refines(name) | Deed::Ends(name) = &deed
             && let Some(thing) = book.things.get_mut(name)
         {
             match deed {
@@ -100,6 +103,12 @@ impl Ledger {
             }
         }
         Some(deed)
+    }
+
+    /// How much this is, as it was asked for.
+    pub fn size(&self, name: &str) -> Option<f64> {
+        let book = self.0.lock();
+        Some(book.things.get(name)?.resource.scalar.as_ref()?.value)
     }
 
     /// Whether an operation is to be refused.
@@ -157,9 +166,9 @@ impl Thing {
     }
 }
 
-/// The reservation and the volume that a resource belongs to.
+/// The reservations, one within the other, and the volume that a resource belongs to.
 fn names(resource: &Resource) -> impl Iterator<Item = &str> {
-    resource.reservations().last().and_then(name_of).into_iter().chain(resource.persistence_id())
+    resource.reservations().iter().filter_map(name_of).chain(resource.persistence_id())
 }
 
 /// The label of a reservation.

@@ -1,5 +1,5 @@
 //! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
-//! wrong, and reserves disk, creates volumes, resizes and destroys them, its own and those of frameworks, and tears
+//! wrong, and reserves disk, also within what is reserved, creates volumes, resizes and destroys them, its own and those of frameworks, and tears
 //! frameworks down, by calls and by the older endpoints in turn; when everything is mended it takes all quotas away, so that every framework can have what it waits for.
 //! The other one is the [caretaker](super::caretaker).
 
@@ -12,7 +12,7 @@ use libprocess::Node;
 use libprocess::http::{ClientRequest, ClientResponse};
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
-use mesos::{FrameworkId, MediaType};
+use mesos::{FrameworkId, MediaType, v1};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
@@ -154,6 +154,9 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
         Some((name, thing)) if random.random_range(0..4) == 0 => {
             return rename(cluster, node, random, name, thing).await;
         }
+        Some((_, thing)) if random.random() && below(&thing.resource).is_some() => {
+            return refine(cluster, node, random, thing).await;
+        }
         Some((name, thing)) if random.random() => {
             cluster.ledger.asks_for_end_of(name);
             (Conversion::Unreserve, thing.agent.clone(), thing.resource.clone())
@@ -185,11 +188,33 @@ async fn reserve(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
     });
 }
 
+/// The role below that of a reservation in which there are frameworks.
+fn below(disk: &v1::Resource) -> Option<&'static str> {
+    match reserving::reserved_for(disk)? {
+        "a" => Some("a/x"),
+        "b" => Some("b/y"),
+        _ => None,
+    }
+}
+
+/// Reserves part of a reservation for a role below it.
+async fn refine(cluster: &Cluster, node: &Node, random: &mut SmallRng, thing: &Thing) {
+    let Some(role) = below(&thing.resource) else { return };
+    let name = format!("rop.{}", random.random_range(0..1_000_000));
+    let refined = reserving::reserved(&thing.resource, role, &name);
+    cluster.ledger.asks_for(&name, &refined, &thing.host, &thing.agent);
+    let ask = Ask::conversion(Conversion::Reserve, &thing.agent, &refined, random.random());
+    let answer = send(cluster, node, &ask).await;
+    cluster.truth.count(match answer.map(|answer| answer.status.as_u16()) {
+        Some(202) => "reservations refined by the operator",
+        _ => "reservations that the operator may not have refined",
+    });
+}
+
 /// Gives a reservation another name.
 async fn rename(cluster: &Cluster, node: &Node, random: &mut SmallRng, name: &str, thing: &Thing) {
-    let role = thing.resource.reservations.last().map(|reservation| reservation.role()).unwrap_or_default();
     let new = format!("rop.{}", random.random_range(0..1_000_000));
-    let renamed = reserving::reserved(&thing.resource, role, &new);
+    let renamed = reserving::renamed(&thing.resource, &new);
     cluster.ledger.asks_for_end_of(name);
     cluster.ledger.asks_for(&new, &renamed, &thing.host, &thing.agent);
     let ask = Ask::rename(&thing.agent, &thing.resource, &renamed, random.random());

@@ -1,6 +1,7 @@
-//! What frameworks make of the disk that they are offered: they reserve, create volumes, resize and destroy them, and
-//! unreserve, at random. Only disk: quotas limit the rest.
+//! What frameworks make of the disk that they are offered: they reserve, reserve within what is reserved for a role above
+//! theirs, create volumes, resize and destroy them, and unreserve, at random. Only disk: quotas limit the rest.
 
+use mesos::roles::is_strict_subrole_of;
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::resource::{
     AllocationInfo, DiskInfo, ReservationInfo, SharedInfo, disk_info, reservation_info,
@@ -27,7 +28,7 @@ pub fn disk() -> v1::Resource {
     }
 }
 
-/// Part of this, reserved for a role under a name of its own.
+/// Part of this, reserved for a role under a name of its own; within what it is reserved for already, if it is.
 pub fn reserved(part_of: &v1::Resource, role: &str, name: &str) -> v1::Resource {
     let label = v1::Label { key: LABEL.to_owned(), value: Some(name.to_owned()) };
     let reservation = ReservationInfo {
@@ -36,7 +37,21 @@ pub fn reserved(part_of: &v1::Resource, role: &str, name: &str) -> v1::Resource 
         labels: Some(v1::Labels::from_iter([label])),
         ..Default::default()
     };
-    v1::Resource { reservations: vec![reservation], ..sized(part_of, AMOUNT) }
+    let mut reserved = sized(part_of, AMOUNT.min(size(part_of)));
+    reserved.reservations.push(reservation);
+    reserved
+}
+
+/// All of this, whose innermost reservation has this name now.
+pub fn renamed(disk: &v1::Resource, name: &str) -> v1::Resource {
+    let mut outer = disk.clone();
+    let role = outer.reservations.pop().map(|reservation| reservation.role().to_owned()).unwrap_or_default();
+    reserved(&outer, &role, name)
+}
+
+/// The role of the innermost reservation.
+pub fn reserved_for(disk: &v1::Resource) -> Option<&str> {
+    disk.reservations.last().map(ReservationInfo::role)
 }
 
 /// A volume on this reserved disk.
@@ -92,6 +107,8 @@ pub struct Reserving<'a> {
     pub random: &'a mut SmallRng,
     /// Whether several tasks may use one of its volumes at once.
     pub shares: bool,
+    /// Whether it makes reservations within reservations.
+    pub refines: bool,
 }
 
 impl Reserving<'_> {
@@ -108,14 +125,24 @@ impl Reserving<'_> {
         let plain: Vec<_> = disks.iter().filter(named).filter(|disk| !is_volume(disk)).collect();
         let volumes: Vec<_> = disks.iter().filter(named).filter(is_volume).collect();
         let (plain, volume) = (plain.choose(self.random).copied(), volumes.choose(self.random).copied());
+        let shared: Vec<_> = volumes.iter().filter(|volume| volume.shared.is_some()).collect();
+        let outer = plain.filter(|disk| {
+            self.refines && reserved_for(disk).is_some_and(|outer| is_strict_subrole_of(&role, outer))
+        });
         match self.random.random_range(0..30) {
             0..=2 => (free.map_or_else(Vec::new, |disk| self.reserve(disk, &role, offer)), None),
+            3..=5 | 9..=11 if outer.is_some() => {
+                (outer.map_or_else(Vec::new, |disk| self.refine(disk, &role, offer)), None)
+            }
             3 | 4 => (plain.map(|disk| self.create(disk, offer)).into_iter().collect(), None),
             5 => (plain.map(|disk| self.unreserve(disk)).into_iter().collect(), None),
             6 => (volume.map(|volume| self.destroy(volume)).into_iter().collect(), None),
             7 => (volume.and_then(|volume| self.resize(volume, &disks)).into_iter().collect(), None),
             8 => (free.map(|disk| self.convert_disk(disk)).into_iter().collect(), None),
-            _ => (Vec::new(), volume.map(|volume| (**volume).clone())),
+            _ => {
+                let shared = shared.choose(self.random).map(|shared| **shared);
+                (Vec::new(), shared.or(volume).map(|volume| (**volume).clone()))
+            }
         }
     }
 
@@ -124,12 +151,24 @@ impl Reserving<'_> {
         format!("{kind}{}.{}", self.number, self.names)
     }
 
-    /// Sometimes with a volume on it in the same call.
     fn reserve(&mut self, free: &v1::Resource, role: &str, offer: &v1::Offer) -> Vec<Operation> {
-        let (id, name) = (self.next("o"), self.next("r"));
-        let disk = reserved(free, role, &name);
-        self.ledger.asks_for(&name, &disk, &offer.hostname, &offer.agent_id);
-        self.ledger.sent(&id, Deed::Makes(name));
+        let name = self.next("r");
+        self.make(reserved(free, role, &name), &name, Deed::Makes(name.clone()), offer)
+    }
+
+    /// A reservation for its role within one for a role above it: of all of that, or of half.
+    fn refine(&mut self, outer: &v1::Resource, role: &str, offer: &v1::Offer) -> Vec<Operation> {
+        let name = self.next("r");
+        let half = sized(outer, size(outer) / 2.0);
+        let disk = reserved(if self.random.random() { outer } else { &half }, role, &name);
+        self.make(disk, &name, Deed::Refines(name.clone()), offer)
+    }
+
+    /// Sometimes with a volume on it in the same call.
+    fn make(&mut self, disk: v1::Resource, name: &str, deed: Deed, offer: &v1::Offer) -> Vec<Operation> {
+        let id = self.next("o");
+        self.ledger.asks_for(name, &disk, &offer.hostname, &offer.agent_id);
+        self.ledger.sent(&id, deed);
         let reserve = operation::Reserve { resources: vec![disk.clone()], ..Default::default() };
         let reserve = Operation { reserve: Some(reserve), ..of_kind(operation::Type::Reserve, &id) };
         if self.random.random() { vec![reserve, self.create(&disk, offer)] } else { vec![reserve] }
@@ -163,12 +202,10 @@ impl Reserving<'_> {
         let id = self.next("o");
         if let Some(name) = disk.reservations.last().and_then(name_of) {
             self.ledger.asks_for_end_of(name);
-        }
-        // Else another part of it is a volume.
-        if size(disk) >= AMOUNT
-            && let Some(name) = disk.reservations.last().and_then(name_of)
-        {
-            self.ledger.sent(&id, Deed::Ends(name.to_owned()));
+            // Else another part of it is a volume, or reserved once more.
+            if self.ledger.size(name).is_some_and(|all| size(disk) >= all) {
+                self.ledger.sent(&id, Deed::Ends(name.to_owned()));
+            }
         }
         let unreserve = operation::Unreserve { resources: vec![disk.clone()] };
         Operation { unreserve: Some(unreserve), ..of_kind(operation::Type::Unreserve, &id) }

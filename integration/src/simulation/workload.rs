@@ -108,7 +108,7 @@ impl Style {
             gpus: number.is_multiple_of(3),
             region_aware: number % 5 < 2,
             isolates: number % 5 == 2,
-            shares: number.is_multiple_of(4),
+            shares: number.is_multiple_of(2),
         }
     }
 }
@@ -412,8 +412,8 @@ impl Workload {
         }
         let (mut book, random) = (self.book.lock(), &mut self.random);
         let names = &mut book.names;
-        let (number, ledger, shares) = (self.number, &self.ledger, self.style.shares);
-        Reserving { number, names, ledger, random, shares }.draw(offer)
+        let (number, ledger, Style { shares, refines, .. }) = (self.number, &self.ledger, self.style);
+        Reserving { number, names, ledger, random, shares, refines }.draw(offer)
     }
 
     /// It must hear of operations that are refused, and the tasks behind them are launched all the same.
@@ -596,6 +596,7 @@ impl Scheduler for Workload {
         self.book.lock().asked.remove(&id.value);
         self.truth.count(match self.ledger.heard(&id.value, status.state()) {
             Some(Deed::Makes(_)) => "reservations and volumes made",
+            Some(Deed::Refines(_)) => "reservations refined",
             Some(Deed::Ends(_)) => "reservations and volumes ended",
             Some(Deed::Changes) => "volumes resized",
             Some(Deed::Refused) => {
