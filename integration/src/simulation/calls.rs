@@ -4,17 +4,21 @@
 
 use std::time::Duration;
 
-use frameworks::scheduler::Driver;
+use frameworks::scheduler::{Driver, Options};
+use mesos::v1::resource::AllocationInfo;
 use mesos::v1::scheduler::{
     AttributeConstraint, Call, OfferConstraints, attribute_constraint, call, offer_constraints,
 };
 use mesos::v1::{self, TaskState};
 use rand::Rng;
+use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 
 use super::configuration::framework;
-use super::workload::{Workload, roles};
+use super::workload::{Book, Style, Workload, roles};
 
+/// What was offered before a scheduler has subscribed may come so long after it.
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
 /// One in so many looks at the clock it says something.
 const SELDOM: u32 = 4;
 /// One in so many times when it says something, its framework is over.
@@ -115,6 +119,55 @@ pub fn send_description(workload: &Workload, driver: &mut Driver<Workload>) {
         update_framework: Some(update),
         ..Default::default()
     });
+}
+
+/// What a scheduler says when it subscribes, beside its framework's description: as long as it has said nothing else since,
+/// it must be heeded.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Roles that want no offers.
+    pub suppressed: Vec<String>,
+    /// A host that it does not want to be offered.
+    pub avoided: Option<String>,
+    /// How often the framework had described itself before: not since, or something else holds.
+    described: u32,
+    /// When it was subscribed first.
+    pub heard: Option<Duration>,
+}
+
+impl Said {
+    /// What a new scheduler of a framework says. What the framework has said of itself before goes on.
+    pub fn draw(number: usize, style: Style, book: &Book, agents: usize, random: &mut SmallRng) -> Said {
+        let suppresses = random.random() && style.suppresses && book.described == 0;
+        let count = random.random_range(1..=roles(number).len());
+        let host = format!("a{}", random.random_range(0..agents));
+        let avoided = match book.described {
+            0 => Some(host).filter(|_| random.random_range(0..3) == 0),
+            _ => book.avoided.clone(),
+        };
+        let suppressed = roles(number).iter().take(count).filter(|_| suppresses);
+        Said { suppressed: suppressed.map(ToString::to_string).collect(), avoided, described: book.described, heard: None }
+    }
+
+    /// The same, for the library.
+    pub fn tell(&self, number: usize, options: &mut Options) {
+        options.suppressed_roles = self.suppressed.clone();
+        options.offer_constraints = self.avoided.as_deref().map(|host| without(host, roles(number)));
+    }
+
+    /// What of an offer is not as it was said, if it is not one of before.
+    pub fn contradicts(&self, offer: &v1::Offer, book: &Book, now: Duration) -> Option<String> {
+        let is_late = self.heard.is_some_and(|heard| now - heard > ON_ITS_WAY);
+        if !is_late || book.described != self.described {
+            return None;
+        }
+        let role = offer.allocation_info.as_ref().map(AllocationInfo::role).unwrap_or_default();
+        if self.suppressed.iter().any(|suppressed| suppressed == role) {
+            return Some(format!("for {role}, which it has suppressed when it subscribed"));
+        }
+        let avoided = self.avoided.as_ref().filter(|host| **host == offer.hostname);
+        avoided.map(|host| format!("of {host}, which it has excluded when it subscribed"))
+    }
 }
 
 /// No offers of this host, in any role.

@@ -22,6 +22,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::time::sleep;
 
+use super::calls::Said;
 use super::caretaker;
 use super::checks::Checks;
 use super::configuration::{agent_settings, framework, master_settings};
@@ -403,7 +404,19 @@ impl Cluster {
             node.spawn_as(&driver, Driver::new(url));
             url = MasterUrl::Standalone(node.address().to_string());
         }
-        let mut options = Options::new(url, framework(number, style, &scheduler.book.lock()));
+        let book = scheduler.book.lock();
+        let said = Said::draw(number, style, &book, self.size.agents, &mut self.random.borrow_mut());
+        let mut options = Options::new(url, framework(number, style, &book));
+        drop(book);
+        said.tell(number, &mut options);
+        for (is_said, what) in [
+            (!said.suppressed.is_empty(), "subscriptions with suppressed roles"),
+            (said.avoided.is_some(), "subscriptions with offer constraints"),
+        ] {
+            if is_said {
+                self.truth.count(what);
+            }
+        }
         options.explicit_acknowledgements = style.explicit;
         if number % 5 == 3 {
             options.media = mesos::MediaType::Json;
@@ -415,6 +428,7 @@ impl Cluster {
             book: scheduler.book.clone(),
             truth: self.truth.clone(),
             ledger: self.ledger.clone(),
+            said,
             random: SmallRng::from_rng(&mut *self.random.borrow_mut()),
             network: self.network.clone(),
             ticks: 0,

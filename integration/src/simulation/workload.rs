@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::calls;
+use super::calls::{self, Said};
 use super::containers::{GROUP_LABEL, number_of};
 use super::invariant::Invariant;
 use super::ledger::{Deed, Ledger};
@@ -223,6 +223,8 @@ pub struct Workload {
     pub truth: Truth,
     /// Where it notes what it reserves.
     pub ledger: Ledger,
+    /// What it has said when it subscribed, until it says something else.
+    pub said: Said,
     /// What it draws from.
     pub random: SmallRng,
     /// Where it sees what time it is.
@@ -254,6 +256,7 @@ impl Workload {
     fn tick(&mut self, driver: &mut Driver<Self>) {
         self.ticks += 1;
         if self.is_due() {
+            self.said.suppressed.clear();
             driver.revive(&self.wanted());
         }
         if self.ticks.is_multiple_of(RECONCILE) {
@@ -531,6 +534,7 @@ impl Scheduler for Workload {
             return driver.teardown();
         }
         self.book.lock().framework = Some(framework.clone());
+        self.said.heard.get_or_insert(self.network.elapsed());
         calls::send_description(self, driver);
         self.reconcile(driver);
         if self.ticks == 0 {
@@ -540,6 +544,11 @@ impl Scheduler for Workload {
 
     fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
         for offer in offers {
+            let wrong = self.said.contradicts(&offer, &self.book.lock(), self.network.elapsed());
+            if let Some(wrong) = wrong {
+                let text = format!("framework {:?} was offered something {wrong}", driver.framework());
+                self.truth.violation(Invariant::SuppressedIsQuiet, text);
+            }
             let (mut operations, volume) = self.reserve(&offer);
             let tasks = self.take(&offer, volume);
             self.note_refused(&operations, &tasks);
