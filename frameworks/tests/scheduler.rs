@@ -232,6 +232,32 @@ fn it_subscribes_and_answers_offers_on_the_same_stream() {
     });
 }
 
+/// With each subscription: also with one after a break.
+#[test]
+fn it_subscribes_with_what_it_does_not_want() {
+    libprocess::run(async {
+        let mut constraints = v1::scheduler::OfferConstraints::default();
+        constraints.role_constraints.insert("r".into(), Default::default());
+        let said = constraints.clone();
+        let mut world = World::new(|options, _| {
+            options.suppressed_roles = vec!["r".into()];
+            options.offer_constraints = Some(said);
+        })
+        .await;
+        for stream in 0..2 {
+            let subscribe = world.call().await.0.subscribe.unwrap();
+            assert_eq!(subscribe.suppressed_roles, ["r"]);
+            assert_eq!(subscribe.offer_constraints.as_ref(), Some(&constraints));
+            assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+            if stream == 0 {
+                world.shared.streams.lock().last().unwrap().close();
+                assert_eq!(world.see().await, Seen::Disconnected);
+            }
+        }
+        world.end().await;
+    });
+}
+
 #[test]
 fn it_speaks_json_too() {
     libprocess::run(async {

@@ -17,6 +17,7 @@ use mesos::{FrameworkId, TaskId};
 use super::checks::UNSEEN;
 use super::cluster::Cluster;
 use super::invariant::Invariant;
+use super::plan::TIMED_OUT;
 
 /// When a scheduler went and when a framework ended is not known better than that.
 const ABOUT: Duration = Duration::from_secs(1);
@@ -41,6 +42,7 @@ struct Known {
 struct Away {
     /// Which of its absences it is: when the scheduler had subscribed before it.
     after: SystemTime,
+    /// Since when at the earliest: it was not yet when the master was looked at before.
     since: Duration,
     /// Since when the master has not stood still meanwhile.
     steadily: Duration,
@@ -52,13 +54,13 @@ impl Absences {
         if self.master != snapshot.master.info.id {
             *self = Absences { master: snapshot.master.info.id.clone(), ..Absences::default() };
         }
-        let stood_still = now - self.looked > UNSEEN;
-        self.looked = now;
+        let looked = std::mem::replace(&mut self.looked, now);
+        let stood_still = now - looked > UNSEEN;
         let mut before = std::mem::take(&mut self.frameworks);
         for (id, framework) in snapshot.frameworks.iter() {
             let known = before.remove(id).and_then(|known| known.away);
             let away = (framework.connection == Connection::Disconnected).then(|| {
-                let new = Away { after: framework.reregistered, since: now, steadily: now };
+                let new = Away { after: framework.reregistered, since: looked, steadily: now };
                 let away = known.filter(|known| known.after == framework.reregistered).unwrap_or(new);
                 Away { steadily: if stood_still { now } else { away.steadily }, ..away }
             });
@@ -69,43 +71,42 @@ impl Absences {
             }
             self.frameworks.insert(id.clone(), Known { framework: Arc::clone(framework), away });
         }
-        for (id, known) in before {
-            self.ended(cluster, master, snapshot, &id, known, now);
+        for known in before.into_values() {
+            let away = now - known.away.map_or(looked, |away| away.since);
+            ended(cluster, master, snapshot, &known.framework, away);
         }
     }
+}
 
-    /// A framework is not there any more.
-    fn ended(
-        &self,
-        cluster: &Cluster,
-        master: SocketAddr,
-        snapshot: &Snapshot,
-        id: &FrameworkId,
-        Known { framework, away }: Known,
-        now: Duration,
-    ) {
-        let wrong = left_of(snapshot, &framework);
-        if let Some(wrong) = wrong {
-            let text = format!("framework {id} is over for {master}, and {wrong}");
-            cluster.truth.violation(Invariant::NothingVanishes, text);
-        }
-        if cluster.truth.is_torn(id) {
-            return;
-        }
-        let (timeout, was_away) = (framework.failover_timeout(), now - away.map_or(now, |away| away.since));
-        if was_away + ABOUT < timeout {
-            let text = format!(
-                "framework {id} is over for {master}: its scheduler was away for {was_away:?} of {timeout:?}"
-            );
-            cluster.truth.violation(Invariant::NothingVanishes, text);
-        }
-        cluster.truth.times_out(id);
-        cluster.truth.count("frameworks that timed out");
-        // Nobody is told any more what becomes of its tasks.
-        let mut books = cluster.books().map(|(book, _)| book.lock());
-        if let Some(book) = books.find(|book| book.framework.as_ref() == Some(id)) {
-            book.tasks.keys().for_each(|task| cluster.truth.abandoned(task));
-        }
+/// A framework is not there any more, whose scheduler was away for so long at most.
+fn ended(
+    cluster: &Cluster,
+    master: SocketAddr,
+    snapshot: &Snapshot,
+    framework: &Framework,
+    was_away: Duration,
+) {
+    let id = &framework.id;
+    if let Some(wrong) = left_of(snapshot, framework) {
+        let text = format!("framework {id} is over for {master}, and {wrong}");
+        cluster.truth.violation(Invariant::NothingVanishes, text);
+    }
+    if cluster.truth.is_torn(id) {
+        return;
+    }
+    let timeout = framework.failover_timeout();
+    if was_away + ABOUT < timeout {
+        let text = format!(
+            "framework {id} is over for {master}: its scheduler was away for {was_away:?} of {timeout:?}"
+        );
+        cluster.truth.violation(Invariant::NothingVanishes, text);
+    }
+    cluster.truth.times_out(id);
+    cluster.truth.count(TIMED_OUT);
+    // Nobody is told any more what becomes of its tasks.
+    let mut books = cluster.books().map(|(book, _)| book.lock());
+    if let Some(book) = books.find(|book| book.framework.as_ref() == Some(id)) {
+        book.tasks.keys().for_each(|task| cluster.truth.abandoned(task));
     }
 }
 

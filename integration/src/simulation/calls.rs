@@ -24,7 +24,7 @@ const SELDOM: u32 = 4;
 /// One in so many times when it says something, its framework is over.
 const SELDOMEST: u32 = 60;
 /// One in so many times when it describes itself, its scheduler must not be away for long:
-const BRIEF: u32 = 2;
+const BRIEF: u32 = 3;
 /// for so many seconds at most.
 const ABSENCES: std::ops::Range<u64> = 0..15;
 /// How long a task gets to end, in nanoseconds.
@@ -146,7 +146,12 @@ impl Said {
             _ => book.avoided.clone(),
         };
         let suppressed = roles(number).iter().take(count).filter(|_| suppresses);
-        Said { suppressed: suppressed.map(ToString::to_string).collect(), avoided, described: book.described, heard: None }
+        Said {
+            suppressed: suppressed.map(ToString::to_string).collect(),
+            avoided,
+            described: book.described,
+            heard: None,
+        }
     }
 
     /// The same, for the library.

@@ -10,9 +10,9 @@ use rand::Rng;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::cluster::{Cluster, RESTART, SESSION};
+use super::cluster::{Cluster, RESTART, SESSION, SchedulerSlot};
 use super::configuration::agent_id_link;
-use super::plan::{Fault, Host, Step, Way, Who};
+use super::plan::{Fault, Host, Step, TIMED_OUT, Way, Who};
 use super::registry::When;
 
 /// Agents that are lost together.
@@ -133,6 +133,10 @@ impl Cluster {
                         sleep(AGAIN).await;
                     }
                 });
+                None
+            }
+            Fault::Desert(first, long) => {
+                self.desert(*first, *long);
                 None
             }
             Fault::Disk(agent, long) => {
@@ -470,6 +474,31 @@ impl Cluster {
         agent.grown.set(agent.grown.get() + 1);
         self.fell(number, Host::RunsOn, down).await;
         was_somebody
+    }
+
+    /// Schedulers end, one after the other, that have said that they will not be away for long, and are back later, until a
+    /// framework is over therefore.
+    fn desert(self: &Rc<Self>, first: usize, long: Duration) {
+        let cluster = Rc::clone(self);
+        libprocess::simulation::spawn(async move {
+            let over = || cluster.healing.get() || cluster.truth.counts().contains_key(TIMED_OUT);
+            let brief = |number: usize| {
+                let SchedulerSlot { slot, book, .. } = &cluster.schedulers[number];
+                let book = book.lock();
+                let runs = slot.up.get() && !slot.frozen.get() && book.framework.is_some();
+                Some((number, book.brief.filter(|_| runs)?))
+            };
+            let count = cluster.schedulers.len();
+            while !over() {
+                let Some((number, brief)) = (first..count).chain(0..first).find_map(brief) else {
+                    sleep(AGAIN).await;
+                    continue;
+                };
+                let away = brief + long;
+                cluster.end(Who::Scheduler(number), Crash::Process, away).await;
+                sleep(away + AGAIN).await;
+            }
+        });
     }
 
     /// A second scheduler subscribes as the framework of one that runs. The first ends when it is told, or after so long.

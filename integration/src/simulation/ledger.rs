@@ -214,6 +214,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_reserved_within_a_reservation_is_still_reserved_by_that() {
+        let ledger = Ledger::default();
+        let outer = disk("r1");
+        let inner = super::super::reserving::reserved(&outer, "r/s", "r2");
+        for (operation, name, thing, deed) in [
+            ("1", "r1", &outer, Deed::Makes("r1".to_owned())),
+            ("2", "r2", &inner, Deed::Refines("r2".to_owned())),
+        ] {
+            ledger.asks_for(name, thing, "h", &v1::AgentId::default());
+            ledger.sent(operation, deed);
+            ledger.heard(operation, FINISHED);
+        }
+        let missing = |there: &v1::Resource| {
+            ledger.missing("h", &Resources::try_from_protos(std::slice::from_ref(there)).unwrap()).len()
+        };
+        assert_eq!((missing(&inner), missing(&outer)), (0, 1));
+        // Its end leaves the outer one.
+        ledger.asks_for_end_of("r2");
+        ledger.sent("3", Deed::Ends("r2".to_owned()));
+        ledger.heard("3", FINISHED);
+        assert_eq!((missing(&inner), missing(&outer)), (1, 0));
+        assert_eq!((ledger.size("r1"), ledger.size("r3")), (Some(1.0), None));
+    }
+
+    #[test]
     fn an_operation_that_is_awaited_too_long_is_late() {
         let (ledger, second) = (Ledger::default(), Duration::from_secs);
         let late = |uuids: &[u128], now| {

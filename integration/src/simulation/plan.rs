@@ -105,6 +105,8 @@ pub enum Fault {
     Grow(usize, Duration),
     /// A second scheduler takes over from one that runs, which ends after so long if it is not told to.
     Failover(usize, Duration),
+    /// A scheduler, from this one on, that has said that it will not be away for long is away for so much longer.
+    Desert(usize, Duration),
     /// An agent's disk fails for so long.
     Disk(usize, Duration),
     /// The network is slow for so long.
@@ -139,7 +141,7 @@ pub struct Planned {
 }
 
 /// The kinds of faults that a run must have seen to count, as they are called in the counts.
-pub const KINDS: [&str; 30] = [
+pub const KINDS: [&str; 31] = [
     "connections broken",
     "connections broken in one direction",
     "host isolated",
@@ -169,8 +171,12 @@ pub const KINDS: [&str; 30] = [
     "agent returned as another",
     "agent returned with more resources",
     "scheduler failed over",
+    TIMED_OUT,
     "leader changed",
 ];
+
+/// What is counted when a framework is over because its scheduler was away for too long.
+pub const TIMED_OUT: &str = "framework timed out";
 
 /// When faults begin, in milliseconds: when the first master has been elected, and the first agents register.
 const BEGIN: u64 = 500;
@@ -184,7 +190,7 @@ impl Fault {
             Fault::Rack(..) => 150,
             Fault::Freeze(..) | Fault::LateWrite | Fault::Registry(_) | Fault::WriteTwice => 50,
             Fault::Checkpoint(..) | Fault::SlowRegistry(_) => 50,
-            Fault::Failover(..) => 100,
+            Fault::Failover(..) | Fault::Desert(..) => 100,
             _ => 20,
         })
     }
@@ -213,6 +219,7 @@ impl Fault {
                 | Fault::Fragile(..)
                 | Fault::Checkpoint(..)
                 | Fault::Failover(..)
+                | Fault::Desert(..)
         )
     }
 }
@@ -291,7 +298,8 @@ fn of_kind(kind: usize, size: &Size, random: &mut SmallRng) -> Fault {
         25 => Fault::Rack(agent, Duration::from_millis(random.random_range(120_000..150_000))),
         26 => Fault::Registry(When::Within),
         27 => Fault::Fragile(agent, if random.random_ratio(3, 4) { Way::Out } else { Way::In }, long),
-        _ => Fault::Failover(scheduler, long),
+        28 => Fault::Failover(scheduler, long),
+        _ => Fault::Desert(scheduler, down),
     }
 }
 
@@ -363,6 +371,9 @@ impl fmt::Display for Planned {
             Fault::Grow(agent, down) => write!(f, "a{agent} ends, and has more resources after {down:?}"),
             Fault::Failover(scheduler, long) => {
                 write!(f, "s{scheduler} is replaced, and ends after {long:?}")
+            }
+            Fault::Desert(first, long) => {
+                write!(f, "s{first} or one after it stays away for {long:?} longer than it may")
             }
             Fault::Disk(agent, long) => write!(f, "the disk of a{agent} fails for {long:?}"),
             Fault::Storm(long) => write!(f, "the network is slow for {long:?}"),

@@ -56,7 +56,7 @@ const CALLS: [&str; 19] = [
 ];
 
 /// The older endpoints that change nothing, and answer in JSON.
-const ENDPOINTS: [&str; 17] = [
+const ENDPOINTS: [&str; 21] = [
     "/master/state",
     "/master/state-summary",
     "/master/slaves",
@@ -74,14 +74,28 @@ const ENDPOINTS: [&str; 17] = [
     "/master/allocator/offer_constraints_debug",
     "/master/flags",
     "/version",
+    "/registrar(1)/registry",
+    "/files/browse?path=/master/log",
+    "/files/read?path=/master/log&offset=0&length=100",
+    "/files/debug",
 ];
+
+/// Those that say something by their status alone.
+const SIGNS: [&str; 3] = ["/master/health", "/master/redirect", "/files/download?path=/master/log"];
+
+/// The end of the one that is no script in any case, as upstream's.
+const NO_SCRIPT: &str = "_debug";
+/// What browsers call that ask for scripts.
+const CALLBACK: &str = "show";
 
 /// What it asks.
 enum Question {
     /// A call, and the form in which it wants the answer.
     Call(&'static str, MediaType),
-    /// An endpoint, with the query.
-    Endpoint(String),
+    /// An endpoint, with the query, and whether it is to be answered as a script.
+    Endpoint(String, bool),
+    /// An endpoint without an answer to read.
+    Sign(&'static str),
 }
 
 /// Reads until the end.
@@ -111,6 +125,9 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
 
 impl Question {
     fn draw(cluster: &Cluster, random: &mut SmallRng) -> Question {
+        if random.random_range(0..12) == 0 {
+            return Question::Sign(SIGNS.choose(random).copied().unwrap_or_default());
+        }
         if random.random() {
             let media = if random.random() { MediaType::Json } else { MediaType::Protobuf };
             return Question::Call(CALLS.choose(random).copied().unwrap_or_default(), media);
@@ -122,7 +139,9 @@ impl Question {
         let any = |ids: &[String], random: &mut SmallRng| ids.choose(random).cloned().unwrap_or_default();
         let (agent, framework) = (any(&agents, random), any(&frameworks, random));
         let path = ENDPOINTS.choose(random).copied().unwrap_or_default();
-        Question::Endpoint(path.replace("{agent}", &agent).replace("{framework}", &framework))
+        let path = path.replace("{agent}", &agent).replace("{framework}", &framework);
+        let is_script = !path.ends_with(NO_SCRIPT) && random.random_range(0..4) == 0;
+        Question::Endpoint(path, is_script)
     }
 
     fn ask(&self) -> Ask {
@@ -138,7 +157,12 @@ impl Question {
                 Ask::call(json!({ "type": kind, "set_logging_level": { "level": 1, "duration": duration } }))
             }
             Question::Call(kind, _) => Ask::call(json!({ "type": kind })),
-            Question::Endpoint(path) => Ask::bare(Method::GET, path.clone()),
+            Question::Endpoint(path, false) => Ask::bare(Method::GET, path.clone()),
+            Question::Endpoint(path, true) => {
+                let and = if path.contains('?') { '&' } else { '?' };
+                Ask::bare(Method::GET, format!("{path}{and}jsonp={CALLBACK}"))
+            }
+            Question::Sign(path) => Ask::bare(Method::GET, *path),
         }
     }
 
@@ -146,15 +170,24 @@ impl Question {
     fn media(&self) -> MediaType {
         match self {
             Question::Call(_, media) => *media,
-            Question::Endpoint(_) => MediaType::Json,
+            Question::Endpoint(..) | Question::Sign(_) => MediaType::Json,
+        }
+    }
+
+    /// How an answer is to say what it is.
+    fn content(&self) -> &'static str {
+        match self {
+            Question::Endpoint(_, true) => "text/javascript",
+            _ => self.media().as_str(),
         }
     }
 
     /// The framework that it asks to be explained may not be known, or not any more; and simulated masters write no files.
     fn may_be_of_nobody(&self) -> bool {
         match self {
-            Question::Endpoint(path) => path.contains("/explain"),
+            Question::Endpoint(path, _) => path.contains("/explain") || path.contains("/master/log"),
             Question::Call(kind, _) => matches!(*kind, "LIST_FILES" | "READ_FILE"),
+            Question::Sign(path) => path.contains("/master/log"),
         }
     }
 
@@ -181,7 +214,14 @@ impl Question {
                 return Err(format!("{other} {text}"));
             }
         }
-        let (content, wanted) = (answer.header("Content-Type").map(str::to_owned), self.media().as_str());
+        if let Question::Sign(path) = self {
+            return match answer.bytes(LARGEST).await {
+                Ok(body) if !body.is_empty() => Err(format!("something: {} bytes", body.len())),
+                _ if *path == "/master/health" => Ok("signs of life"),
+                _ => Err("although there is nothing to be read".to_owned()),
+            };
+        }
+        let (content, wanted) = (answer.header("Content-Type").map(str::to_owned), self.content());
         if content.as_deref() != Some(wanted) {
             return Err(format!("in the form {content:?}, asked for was {wanted}"));
         }
@@ -194,20 +234,31 @@ impl Question {
                 }
                 Reading::of_call(response)
             }
-            Question::Endpoint(_) => {
-                let answer: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+            Question::Endpoint(_, is_script) => {
+                let body = if *is_script { argument_of(&body)? } else { &body };
+                let answer: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
                 Reading::of_endpoint(&answer)
             }
+            Question::Sign(_) => Reading::default(),
         };
         reading.contradiction().map_or(Ok("reads"), Err)
     }
+}
+
+/// What a script calls [`CALLBACK`] with.
+fn argument_of(script: &[u8]) -> Result<&[u8], String> {
+    let call = script.strip_prefix(CALLBACK.as_bytes()).and_then(|call| call.strip_prefix(b"("));
+    call.and_then(|call| call.strip_suffix(b")"))
+        .ok_or_else(|| "without the call that was asked for".to_owned())
 }
 
 impl std::fmt::Display for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Question::Call(kind, media) => write!(f, "{kind} as {}", media.as_str()),
-            Question::Endpoint(path) => f.write_str(path),
+            Question::Endpoint(path, false) => f.write_str(path),
+            Question::Endpoint(path, true) => write!(f, "{path} as a script"),
+            Question::Sign(path) => f.write_str(path),
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Reading {
     agents: Option<Vec<Holder>>,
     /// Agents that are awaited.
     recovered: Vec<String>,
+    /// Agents of the registry: admitted ones, unreachable ones, and gone ones.
+    registered: Vec<String>,
     /// Registered frameworks.
     frameworks: Option<Vec<Holder>>,
     /// Frameworks that are over.
@@ -121,6 +123,13 @@ impl Reading {
         } else if let Some(tasks) = answer["tasks"].as_array() {
             reading.tasks = Some(tasks.iter().map(|task| held_in(task, "id")).collect());
         }
+        for kind in ["slaves", "unreachable", "gone"] {
+            let of_kind = list(&answer[kind], "slaves");
+            let id = |agent: &Value| {
+                agent["info"]["id"]["value"].as_str().or(agent["id"]["value"].as_str()).map(str::to_owned)
+            };
+            reading.registered.extend(of_kind.filter_map(id));
+        }
         if let (Some(active), Some(inactive)) =
             (answer["activated_slaves"].as_f64(), answer["deactivated_slaves"].as_f64())
         {
@@ -141,7 +150,8 @@ impl Reading {
         };
         let whole = |held: &Held| format!("{} of {}", held.id, held.framework);
         let executors = self.executors.iter().flatten();
-        let lists: [(&str, Vec<String>); 4] = [
+        let lists: [(&str, Vec<String>); 5] = [
+            ("registered agent", self.registered.clone()),
             ("agent", ids(&self.agents).into_iter().chain(self.recovered.iter().cloned()).collect()),
             ("framework", ids(&self.frameworks).into_iter().chain(self.completed.iter().cloned()).collect()),
             ("task", self.tasks.iter().flatten().map(whole).collect()),
@@ -359,6 +369,12 @@ mod tests {
         is_wrong(&|state| state["completed_frameworks"] = json!([{ "id": "f", "tasks": [] }]), "framework f");
         is_wrong(&|state| state["recovered_slaves"] = json!([{ "id": "a" }]), "agent a is listed twice");
         is_wrong(&|state| state["deactivated_slaves"] = json!(1.0), "1 of 1 are listed as active");
+        let registry = json!({
+            "slaves": { "slaves": [{ "info": { "id": { "value": "a" } } }] },
+            "gone": { "slaves": [{ "id": { "value": "b" } }, { "id": { "value": "a" } }] },
+        });
+        let found = Reading::of_endpoint(&registry).contradiction();
+        assert_eq!(found.as_deref(), Some("the registered agent a is listed twice"));
         is_wrong(&|state| state["slaves"][0]["used_resources"]["cpus"] = json!(0.5), "a uses");
         is_wrong(&|state| state["frameworks"][0]["used_resources"]["mem"] = json!(0), "f uses");
         is_wrong(&|state| state["slaves"][0]["offered_resources"]["mem"] = json!(1), "a has");

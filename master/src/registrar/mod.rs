@@ -275,7 +275,7 @@ impl Process for Registrar {
 impl Registrar {
     fn show(&mut self, request: Request, _: &mut Context<Self>) -> Reply {
         if self.unusable.is_some() {
-            return Response::json("{}").into();
+            return Response::jsonp(&request.query, "{}").into();
         }
         // Where answers are written: this is the thread of the master itself.
         let show = move |entries: Entries| {

@@ -128,7 +128,16 @@ fn the_registry_is_shown_as_it_is_stored_and_its_size_is_that_of_what_is_there()
         let registrar =
             node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
         assert_eq!(shown(&node).await, (200, serde_json::json!({})));
-        recover(&registrar).await.unwrap();
+        // Found by simulation: that it is asked for as a script holds at any time.
+        for recovered in [false, true] {
+            if recovered {
+                recover(&registrar).await.unwrap();
+            }
+            let request = Request::new(http::Method::GET, "/registrar(1)/registry?jsonp=show");
+            let response = dispatch(&node, request).await;
+            assert_eq!(response.headers["content-type"], "text/javascript");
+            assert!(response.body.collect().await.starts_with(b"show({"));
+        }
         let size = || node.metrics().value("registrar/registry_size_bytes").unwrap();
         let empty = size();
         assert!(empty > 0.0, "the leader is in it");
