@@ -174,8 +174,11 @@ fn give_back(master: &Master, framework: &FrameworkId, taken: Taken, filters: v1
     let Taken { agent, offered, remaining, resized, launched, conversions, .. } = taken;
     let mut declined = remaining;
     if !conversions.is_empty() {
-        let converted = &declined + &resized - &offered;
-        declined -= &converted;
+        // What was made is not filtered. What resizing has made is not among what is left (upstream counts it there: where a
+        // volume shrinks beside a rest of its reservation, the allocator is not given as much of the rest back).
+        let made = &declined - &offered;
+        declined -= &made;
+        let converted = made + &resized;
         master.allocation.update_allocation(framework, &agent, offered, conversions);
         if !converted.is_empty() {
             master.allocation.recover_offered(framework, &agent, converted, None);
