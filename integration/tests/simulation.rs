@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use integration::simulation::plan::{Fault, Planned, Size, Who, draw};
+use integration::simulation::plan::{Fault, Planned, Size, TIMED_OUT, Who, draw};
 use integration::simulation::{Outcome, run};
+
+/// So many small clusters are run with everything that goes wrong.
+const SMALL: u64 = 8;
 
 fn small() -> Size {
     Size {
@@ -58,11 +62,38 @@ fn a_calm_cluster_runs_every_task_once() {
 
 #[test]
 fn small_clusters_get_well_again_whatever_happens() {
-    for seed in 0..3 {
+    let mut seen = BTreeSet::new();
+    for seed in 0..SMALL {
         let outcome = run(seed, small(), &draw(seed, &small()), false);
         assert_eq!(outcome.failure, None, "seed {seed}");
         assert!(outcome.well_at.is_some());
+        seen.extend(outcome.counts.into_keys());
     }
+    // What frameworks and operators do beside the usual has been done.
+    for what in [
+        TIMED_OUT,
+        "frameworks with a brief failover time-out",
+        "subscriptions with suppressed roles",
+        "subscriptions with offer constraints",
+        "tasks with a volume",
+        "tasks that share a volume with another",
+        "reservations refined",
+        "signs of life",
+        "reads that were led on",
+    ] {
+        assert!(seen.contains(what), "{what}");
+    }
+}
+
+/// As a whole, and neither earlier nor later than it has said.
+#[test]
+fn a_framework_whose_scheduler_stays_away_is_over() {
+    let away = Fault::Desert(0, Duration::from_secs(5));
+    let planned = Planned { at: Duration::from_secs(20), fault: away };
+    let outcome = run(4, small(), &[planned], false);
+    assert_eq!(outcome.failure, None);
+    assert!(outcome.counts.contains_key(TIMED_OUT), "{:?}", outcome.counts);
+    assert!(outcome.counts["frameworks that began anew"] > 0);
 }
 
 #[test]

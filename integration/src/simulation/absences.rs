@@ -94,7 +94,9 @@ fn ended(
     if cluster.truth.is_torn(id) {
         return;
     }
-    let timeout = framework.failover_timeout();
+    // It may have said otherwise just before it went.
+    let over = snapshot.completed_frameworks.iter().find(|over| over.id == *id);
+    let timeout = over.map_or(framework.failover_timeout(), |over| over.failover_timeout());
     if was_away + ABOUT < timeout {
         let text = format!(
             "framework {id} is over for {master}: its scheduler was away for {was_away:?} of {timeout:?}"
