@@ -10,6 +10,7 @@ use libprocess::simulation::Network;
 use mesos::tasks::is_terminal;
 use mesos::v1::offer::{Operation, operation};
 use mesos::v1::scheduler::{Call, call};
+use mesos::v1::task_status::Reason;
 use mesos::v1::{self, OperationState, TaskState};
 use mesos::{FrameworkId, Resources};
 use parking_lot::Mutex;
@@ -580,6 +581,9 @@ impl Scheduler for Workload {
         let started = number.is_some() && state == TaskState::TaskRunning && entry.state != Some(state);
         if started && entry.behind_refused {
             self.truth.count("tasks started behind a refused operation");
+        }
+        if entry.state.is_none() && status.reason() == Reason::ExecutorTerminated {
+            self.truth.count("tasks that came when their executor ended");
         }
         let is_back = entry.is_over() && !is_terminal(state);
         entry.state = Some(state);
