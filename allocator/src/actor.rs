@@ -98,7 +98,7 @@ impl Process for Allocator {
     const PLACE: Place = Place::Own("allocator");
 
     fn install(install: &mut Install<Self>) {
-        // Upstream's path; the master leads `/allocator/offer_constraints_debug` here.
+        // Upstream's path, `/allocator/offer_constraints_debug`, is the master's, which asks the allocator.
         install
             .route(&[], "/offer_constraints_debug", CONSTRAINTS_HELP, |allocator, _, _| {
                 Response::json(mesos::json::to_vec(&allocator.constraints_report())).into()

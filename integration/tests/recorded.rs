@@ -65,6 +65,12 @@ fn a_framework_from_subscribe_to_teardown() {
     libprocess::run(async { repeat(&cluster().await, "scheduler").await });
 }
 
+/// What the other files have only errors of.
+#[test]
+fn what_succeeds() {
+    libprocess::run(async { repeat(&cluster().await, "successes").await });
+}
+
 /// The recording's daemons knew users (and logged to no file); ours know none yet, and answer everybody.
 #[test]
 fn who_is_asked_for_a_password() {

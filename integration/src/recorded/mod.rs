@@ -5,6 +5,9 @@
 //! answers out that were like others, but whose effect is needed. A test sends them to a real master and a real agent.
 //! Each answer is like upstream's, or is listed in `integration/recorded/differences.tsv` with the reason.
 //!
+//! `successes.jsonl` has what the other files have only errors of. `successes.py` beside it recorded it from Mesos 1.11.0,
+//! and says how; whoever has that running can make it again. Also of 1.11.0 are the answers to a scheduler's TEARDOWN.
+//!
 //! | module | what is there |
 //! |---|---|
 //! | [`step`] | a line of a file: a recorded pair, or a step of ours |
@@ -37,7 +40,7 @@ pub fn folder() -> PathBuf {
 }
 
 /// The files of the recording, by the run to which they belong.
-pub const FILES: [&str; 5] = ["endpoints", "operator", "mutating", "scheduler", "auth"];
+pub const FILES: [&str; 6] = ["endpoints", "operator", "mutating", "scheduler", "auth", "successes"];
 
 /// The steps of a file.
 pub fn steps(file: &str) -> Vec<step::Step> {

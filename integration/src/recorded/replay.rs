@@ -11,7 +11,7 @@ use super::compare;
 use super::differences::Seen;
 use super::exchange::{Answer, Connection, ask, render};
 use super::step::{Action, Kept, Node, Own, Pair, Request, Step};
-use super::stream::{Api, Stream};
+use super::stream::{Api, Stream, uuid_of};
 use super::translation::Translation;
 use crate::{Cluster, wait};
 
@@ -140,8 +140,8 @@ impl<'a> Replay<'a> {
         if ["ACCEPT", "DECLINE"].iter().any(|call| body["type"] == *call) {
             self.meet_offers(&body).await?;
         }
-        if body["type"] == "ACKNOWLEDGE" && accepted {
-            self.meet_update(&body["acknowledge"]).await?;
+        if accepted && let Some(call) = acknowledgement(&body) {
+            self.meet_update(call).await?;
         }
         let mut ours = request.clone();
         ours.path = self.translation.translate(&request.path);
@@ -165,14 +165,15 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// A uuid of the recording stands for that of the next update of the task.
+    /// A uuid of the recording stands for that of the next update of the task or operation.
     async fn meet_update(&mut self, call: &Value) -> Result<(), Error> {
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (task, recorded) = (word(&call["task_id"]["value"]), word(&call["uuid"]));
+        let id = call.get("task_id").unwrap_or(&call["operation_id"]);
+        let (name, recorded) = (word(&id["value"]), word(&call["uuid"]));
         let genuine = word(&call["agent_id"]["value"]).starts_with(&self.recorded_master);
         if genuine && !self.translation.knows(&recorded) {
-            let status = self.framework()?.update(&task, None).await?;
-            self.translation.learn(&recorded, &word(&status["uuid"]));
+            let status = self.framework()?.update(&name, None).await?;
+            self.translation.learn(&recorded, &word(uuid_of(&status)));
         }
         Ok(())
     }
@@ -180,10 +181,8 @@ impl<'a> Replay<'a> {
     /// Notes what a call of ours has acknowledged.
     fn acknowledged(&mut self, request: &Request) {
         let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
-        if body["type"] == "ACKNOWLEDGE"
-            && let Ok(stream) = self.framework()
-        {
-            stream.acknowledged(&body["acknowledge"]["uuid"]);
+        if let (Some(call), Ok(stream)) = (acknowledgement(&body), self.framework()) {
+            stream.acknowledged(&call["uuid"]);
         }
     }
 
@@ -280,6 +279,15 @@ impl<'a> Replay<'a> {
             self.streams.insert(recorded.stream.clone(), stream);
         }
         Ok(answer)
+    }
+}
+
+/// What a call acknowledges: the status of a task, or of an operation.
+fn acknowledgement(call: &Value) -> Option<&Value> {
+    match call["type"].as_str()? {
+        "ACKNOWLEDGE" => call.get("acknowledge"),
+        "ACKNOWLEDGE_OPERATION_STATUS" => call.get("acknowledge_operation_status"),
+        _ => None,
     }
 }
 

@@ -99,7 +99,7 @@ pub enum Action {
     },
     /// Waits for an update, and leaves it unacknowledged.
     Await {
-        /// The id of the task.
+        /// The id of the task or operation.
         task: String,
         /// The state to wait for.
         state: String,

@@ -118,6 +118,12 @@ impl Stream {
             Some("UPDATE") if event["update"]["status"]["uuid"].is_string() => {
                 self.updates.push(event["update"]["status"].clone());
             }
+            Some("UPDATE_OPERATION_STATUS") => {
+                let status = &event["update_operation_status"]["status"];
+                if status["uuid"]["value"].is_string() {
+                    self.updates.push(status.clone());
+                }
+            }
             _ => {}
         }
     }
@@ -132,10 +138,11 @@ impl Stream {
         }
     }
 
-    /// The next update of this task that asks to be acknowledged, in `state` if one is named.
-    pub async fn update(&mut self, task: &str, state: Option<&str>) -> Result<Value, Error> {
+    /// The next update of this task or operation that asks to be acknowledged, in `state` if one is named.
+    pub async fn update(&mut self, name: &str, state: Option<&str>) -> Result<Value, Error> {
         let wanted = |status: &Value| {
-            status["task_id"]["value"] == task && state.is_none_or(|state| status["state"] == state)
+            let named = [&status["task_id"], &status["operation_id"]].iter().any(|id| id["value"] == name);
+            named && state.is_none_or(|state| status["state"] == state)
         };
         loop {
             // The same update comes again until it is acknowledged.
@@ -148,8 +155,13 @@ impl Stream {
 
     /// From now on this update is acknowledged.
     pub fn acknowledged(&mut self, uuid: &Value) {
-        self.updates.retain(|status| status["uuid"] != *uuid);
+        self.updates.retain(|status| uuid_of(status) != uuid);
     }
+}
+
+/// What acknowledges a status: an operation's has a message around it.
+pub fn uuid_of(status: &Value) -> &Value {
+    status["uuid"].get("value").unwrap_or(&status["uuid"])
 }
 
 /// `value` of an id.

@@ -48,7 +48,7 @@ fn agents_that_constraints_exclude_are_not_offered_until_the_constraints_change(
         let pending = scheduler.pending().await;
         assert!(pending.iter().all(|event| event.r#type() != Type::Offers), "{pending:?}");
 
-        // Upstream's path, and its short form with a stable name.
+        // Upstream's path is the second; the first has the name of the actor.
         let shown = json!({ "frameworks": { scheduler.id.clone(): {
             "suppressed_roles": [], "excluded_by_attribute_constraints": { "*": [agent.id()] }
         } } });
