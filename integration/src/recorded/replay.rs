@@ -282,15 +282,6 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// What a call acknowledges: the status of a task, or of an operation.
-fn acknowledgement(call: &Value) -> Option<&Value> {
-    match call["type"].as_str()? {
-        "ACKNOWLEDGE" => call.get("acknowledge"),
-        "ACKNOWLEDGE_OPERATION_STATUS" => call.get("acknowledge_operation_status"),
-        _ => None,
-    }
-}
-
 fn address(cluster: &Cluster, node: Node) -> SocketAddr {
     match node {
         Node::Master => cluster.master(),
@@ -314,4 +305,13 @@ fn recorded_master(steps: &[Step]) -> Option<String> {
         let end = text.find("-S0\"")?;
         text.get(end.checked_sub(36)?..end).map(str::to_owned)
     })
+}
+
+/// What a call acknowledges: the status of a task, or of an operation.
+fn acknowledgement(call: &Value) -> Option<&Value> {
+    match call["type"].as_str()? {
+        "ACKNOWLEDGE" => call.get("acknowledge"),
+        "ACKNOWLEDGE_OPERATION_STATUS" => call.get("acknowledge_operation_status"),
+        _ => None,
+    }
 }
