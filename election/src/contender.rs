@@ -1,12 +1,12 @@
-//! The [`Contender`]: puts one master up for election, and tells it when its candidacy is lost.
+//! The [`Contender`]: puts one master up for election, and tells it when it is a candidate, and when no more.
 //!
 //! | receives | from | does |
 //! |---|---|---|
-//! | [`Contend`] | Master | joins the group, withdrawing an earlier candidacy; answers once with [`CandidacyEnded`] |
+//! | [`Contend`] | Master | joins the group, withdrawing an earlier candidacy; answers with [`CandidacyObtained`] and then [`CandidacyEnded`], or with the latter alone |
 //!
 //! It owns a session with the group while it contends; when the session ends, so does the
-//! candidacy. It does not know who leads: that is the detector's. A standalone contender's
-//! candidacy never ends. Upstream: `src/master/contender/`, `src/zookeeper/contender.cpp`.
+//! candidacy. It does not know who leads: that is the detector's. A standalone contender has no
+//! node, and nothing to say. Upstream: `src/master/contender/`, `src/zookeeper/contender.cpp`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,9 +23,22 @@ use crate::{
     url::MasterUrl,
 };
 
-/// Put the master up for election, and tell this recipient when the candidacy is lost. A second
-/// `Contend` withdraws the first candidacy, whose recipient then hears nothing more.
-pub struct Contend(pub Recipient<CandidacyEnded>);
+/// Put the master up for election. A second `Contend` withdraws the first candidacy, whose
+/// recipients then hear nothing more.
+pub struct Contend {
+    /// Told once the master is in the group.
+    pub obtained: Recipient<CandidacyObtained>,
+    /// Told when that is over, or can never be.
+    pub ended: Recipient<CandidacyEnded>,
+}
+
+/// The master is a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CandidacyObtained {
+    /// Its node in the group. Only by this one may it lead: a node of an earlier session, which the
+    /// service has not ended yet, says the same, but its end would come unheard.
+    pub node: Membership,
+}
 
 /// The candidacy is lost: the node is gone, or the session with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +47,7 @@ pub struct CandidacyEnded {
     pub failure: Option<String>,
 }
 
-libprocess::messages! { Contend; CandidacyEnded; }
+libprocess::messages! { Contend; CandidacyObtained; CandidacyEnded; }
 
 /// One master's candidacy.
 pub struct Contender {
@@ -76,7 +89,7 @@ impl Process for Contender {
 }
 
 impl Handle<Contend> for Contender {
-    fn handle(&mut self, Contend(watcher): Contend, _: &Pid, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Contend { obtained, ended }: Contend, _: &Pid, ctx: &mut Context<Self>) {
         let Some(group) = self.group.clone() else { return };
         let data = info::to_json(&self.info);
         self.round += 1;
@@ -87,12 +100,12 @@ impl Handle<Contend> for Contender {
             tokio::select! {
                 biased;
                 _ = withdrawn => None,
-                end = candidacy(&*group, data) => Some(end),
+                end = candidacy(&*group, data, &obtained) => Some(end),
             }
         };
         ctx.defer(candidacy, move |contender: &mut Contender, end, _| {
             if let (Some(end), true) = (end, contender.round == round) {
-                watcher.tell(CandidacyEnded { failure: end.err().map(|error| error.to_string()) });
+                ended.tell(CandidacyEnded { failure: end.err().map(|error| error.to_string()) });
             }
         });
     }
@@ -102,7 +115,11 @@ impl Handle<Contend> for Contender {
 ///
 /// # Errors
 /// [`GroupError::Fatal`] only.
-async fn candidacy(group: &dyn Group, data: Vec<u8>) -> Result<(), GroupError> {
+async fn candidacy(
+    group: &dyn Group,
+    data: Vec<u8>,
+    obtained: &Recipient<CandidacyObtained>,
+) -> Result<(), GroupError> {
     loop {
         let session = group::connect(group).await?;
         let mut connection = session.connection();
@@ -113,6 +130,7 @@ async fn candidacy(group: &dyn Group, data: Vec<u8>) -> Result<(), GroupError> {
             Err(error) => return Err(error),
         };
         info!(group = %group.name(), member = %member.name, "a new candidate for leadership");
+        obtained.tell(CandidacyObtained { node: member.clone() });
         tokio::select! {
             biased;
             () = group::ended(&mut connection, session.timeout()) => {
@@ -161,17 +179,13 @@ async fn join(
 }
 
 /// Joins after a try whose outcome is unknown: the node may exist already, and a second one would
-/// outlive the first. The data carries the master's own id, so equal data is our node.
+/// outlive the first. What counts is the session: a node of an earlier one that the service has not
+/// ended yet has the same data, and will vanish. (Upstream joins again, and may have two nodes.)
 async fn rejoin(session: &dyn Session, data: &[u8]) -> Result<Membership, GroupError> {
-    let (members, _) = session.members().await?;
-    for member in members {
-        if member.label == MASTER_INFO_LABEL
-            && session.data(&member).await?.is_some_and(|found| found == data)
-        {
-            return Ok(member);
-        }
+    match session.joined(MASTER_INFO_LABEL).await? {
+        Some(member) => Ok(member),
+        None => session.join(MASTER_INFO_LABEL, data.to_vec()).await,
     }
-    session.join(MASTER_INFO_LABEL, data.to_vec()).await
 }
 
 /// Returns when the member is no longer in the group (an operator may remove a node).

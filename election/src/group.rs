@@ -2,9 +2,13 @@
 //! coordination service (ZooKeeper or etcd; a simulated one in tests).
 //!
 //! A *member* is an ephemeral node with a sequence number: it vanishes when the session that made
-//! it ends. The first member, by sequence number, leads. A session outlives its connection for its
-//! timeout; when that has passed without a connection we end the session ourselves, because the
-//! service can only tell us when we reach it again (upstream: `src/zookeeper/group.cpp`).
+//! it ends. The first member, by sequence number, leads. In ZooKeeper that number is part of the
+//! node's name; in etcd it is the revision in which the key was created, and names, which end with
+//! the lease, say nothing of the order.
+//!
+//! A session outlives its connection for its timeout; when that has passed without a connection we
+//! end the session ourselves, because the service can only tell us when we reach it again (upstream:
+//! `src/zookeeper/group.cpp`). Its members may stand a while longer, and are nobody's then.
 //!
 //! This module knows no actor. Nothing here waits for ever but for the group itself.
 
@@ -33,11 +37,16 @@ pub trait Session: Send + Sync {
     /// What happens to the connection, from now on. Ends after [`Connection::Expired`].
     fn connection(&self) -> BoxStream<'static, Connection>;
 
-    /// Joins the group: an ephemeral node `<label>_<sequence>` with this data.
+    /// Joins the group: an ephemeral node with this data, whose name begins with `<label>_`. After
+    /// [`GroupError::Retry`] it may have been made all the same: [`Session::joined`] knows.
     fn join(&self, label: &str, data: Vec<u8>) -> BoxFuture<'static, Result<Membership, GroupError>>;
 
+    /// The member as which this session, and no other, has joined under this label; the first one,
+    /// if there are several. It sees whatever the service had done when it was asked.
+    fn joined(&self, label: &str) -> BoxFuture<'static, Result<Option<Membership>, GroupError>>;
+
     /// Everyone in the group, and a future that is ready once that has changed.
-    /// Nodes that are no members (no sequence number) are left out.
+    /// In no order: sort them. Nodes that are no members (no sequence number) are left out.
     fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>>;
 
     /// A member's data; `None` when it has left.
@@ -79,13 +88,13 @@ pub struct Membership {
     pub sequence: i64,
     /// What kind of member it is, for instance `json.info`; empty when the node has none.
     pub label: String,
-    /// The node's name, with the digits as the service wrote them.
+    /// The node's name as the service has it. Only ZooKeeper's ends with the sequence number.
     pub name: String,
 }
 
 impl Membership {
-    /// Reads a node's name, `json.info_0000000012` or `0000000012`. `None` for nodes that are no
-    /// members, as upstream's `log_replicas`.
+    /// Reads the name of a node in ZooKeeper, `json.info_0000000012` or `0000000012`. `None` for
+    /// nodes that are no members, as upstream's `log_replicas`.
     pub fn parse(name: &str) -> Option<Self> {
         let (label, digits) = name.rsplit_once('_').unwrap_or(("", name));
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -4,7 +4,8 @@
 //! There are three ways to elect. *Standalone*: one master, known by its address, leads for ever.
 //! *ZooKeeper*: each master joins a group with an ephemeral sequential node that carries its
 //! `MasterInfo` as JSON; the lowest sequence number leads, and a node vanishes with its session.
-//! *etcd*: the same with a key under a lease; the lowest revision of creation leads.
+//! *etcd*: the same with a key under a lease; the lowest revision of creation leads. (The key's name
+//! does not say which that is.)
 //!
 //! | module | what is there |
 //! |---|---|
@@ -30,7 +31,7 @@ pub mod simulated;
 pub mod url;
 pub mod zookeeper;
 
-pub use contender::{CandidacyEnded, Contend, Contender};
+pub use contender::{CandidacyEnded, CandidacyObtained, Contend, Contender};
 pub use detector::{Detector, LeaderChanged, StandaloneAppoint, WatchLeader};
 pub use etcd::EtcdUrl;
 pub use url::{MasterFile, MasterUrl, SharedGroup, UrlError, ZooKeeperUrl};
@@ -41,6 +42,6 @@ use std::time::Duration;
 /// (`--zk_session_timeout`; upstream: `ZOOKEEPER_SESSION_TIMEOUT` in `src/master/constants.hpp`).
 pub const DEFAULT_SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The label of the nodes that carry a `MasterInfo` as JSON: `json.info_0000000012`
-/// (upstream: `MASTER_INFO_JSON_LABEL`).
+/// The label of the nodes that carry a `MasterInfo` as JSON: `json.info_0000000012` in ZooKeeper,
+/// `json.info_694d7ba8a3a7c00a` in etcd (upstream: `MASTER_INFO_JSON_LABEL`).
 pub const MASTER_INFO_LABEL: &str = "json.info";

@@ -1,7 +1,8 @@
 //! A group in memory, for tests and simulated clusters: sessions that can be cut, restored and
 //! expired, ephemeral nodes with sequence numbers, and watches.
 //!
-//! Nothing fails by itself; who simulates faults calls [`SimulatedGroup::cut`] and its sisters. Sessions are numbered
+//! Nothing fails by itself; who simulates faults calls [`SimulatedGroup::cut`], [`SimulatedGroup::lose_one_answer`] and
+//! their sisters. Sessions are numbered
 //! from 1 in the order of their start, and belong to whoever the handle was made for ([`SimulatedGroup::handle`]).
 //! Everything happens at once, but for the news of changes, which may be told to take a while. Time is the runtime's,
 //! so a paused clock works.
@@ -40,6 +41,8 @@ struct State {
     unreachable: BTreeSet<Arc<str>>,
     /// How long news of changes take, if they take any time.
     delays: Option<(SmallRng, Duration)>,
+    /// The next one who joins is not told.
+    loses_answer: bool,
 }
 
 struct Member {
@@ -67,6 +70,7 @@ impl SimulatedGroup {
             changes: Arc::default(),
             unreachable: BTreeSet::new(),
             delays: None,
+            loses_answer: false,
         };
         SimulatedGroup { state: Arc::new(Mutex::new(state)), timeout, owner: "".into() }
     }
@@ -159,6 +163,11 @@ impl SimulatedGroup {
         let mut state = self.state.lock();
         state.event(session, Connection::Expired);
         state.end(session);
+    }
+
+    /// The next one who joins does, and is told that it should try again.
+    pub fn lose_one_answer(&self) {
+        self.state.lock().loses_answer = true;
     }
 
     /// Removes a node, as an operator might.
@@ -295,7 +304,22 @@ impl Session for SimulatedSession {
     }
 
     fn join(&self, label: &str, data: Vec<u8>) -> BoxFuture<'static, Result<Membership, GroupError>> {
-        future::ready(self.act(|state| state.add(self.id, label, data))).boxed()
+        let joined = self.act(|state| {
+            let member = state.add(self.id, label, data);
+            match std::mem::take(&mut state.loses_answer) {
+                true => Err(GroupError::Retry("the answer was lost".into())),
+                false => Ok(member),
+            }
+        });
+        future::ready(joined.flatten()).boxed()
+    }
+
+    fn joined(&self, label: &str) -> BoxFuture<'static, Result<Option<Membership>, GroupError>> {
+        let found = self.act(|state| {
+            let mut own = state.members.iter().filter(|(_, with)| with.session == self.id);
+            own.find(|(member, _)| member.label == label).map(|(member, _)| member.clone())
+        });
+        future::ready(found).boxed()
     }
 
     fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>> {

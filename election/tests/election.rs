@@ -4,8 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use election::{
-    CandidacyEnded, Contend, Contender, Detector, LeaderChanged, MASTER_INFO_LABEL, StandaloneAppoint,
-    WatchLeader, file, info, simulated::SimulatedGroup,
+    CandidacyEnded, CandidacyObtained, Contend, Contender, Detector, LeaderChanged, MASTER_INFO_LABEL,
+    StandaloneAppoint, WatchLeader, file, info, simulated::SimulatedGroup,
 };
 use libprocess::{
     Address, Context, Handle, Node, Pid, Process,
@@ -23,6 +23,8 @@ struct Probe {
     leaders: Arc<Mutex<Vec<Option<String>>>>,
     /// Of the latest leader.
     port: Arc<Mutex<Option<u32>>>,
+    /// The sequence numbers of the nodes by which it was a candidate.
+    candidacies: Arc<Mutex<Vec<i64>>>,
     ends: Arc<Mutex<Vec<CandidacyEnded>>>,
 }
 
@@ -37,6 +39,12 @@ impl Handle<LeaderChanged> for Probe {
     }
 }
 
+impl Handle<CandidacyObtained> for Probe {
+    fn handle(&mut self, CandidacyObtained { node }: CandidacyObtained, _: &Pid, _: &mut Context<Self>) {
+        self.candidacies.lock().push(node.sequence);
+    }
+}
+
 impl Handle<CandidacyEnded> for Probe {
     fn handle(&mut self, end: CandidacyEnded, _: &Pid, _: &mut Context<Self>) {
         self.ends.lock().push(end);
@@ -46,6 +54,10 @@ impl Handle<CandidacyEnded> for Probe {
 impl Probe {
     fn leaders(&self) -> Vec<Option<String>> {
         self.leaders.lock().clone()
+    }
+
+    fn candidacies(&self) -> Vec<i64> {
+        self.candidacies.lock().clone()
     }
 
     fn ended(&self) -> usize {
@@ -61,11 +73,20 @@ async fn node() -> Node {
     Node::builder().offline().seed(1).start().await.unwrap()
 }
 
+fn watched_by(watcher: &Address<Probe>) -> Contend {
+    Contend { obtained: watcher.recipient(), ended: watcher.recipient() }
+}
+
+/// The sequence numbers of the nodes that are there.
+fn nodes(group: &SimulatedGroup) -> Vec<i64> {
+    group.members().iter().map(|(member, _)| member.sequence).collect()
+}
+
 async fn contend(node: &Node, group: &SimulatedGroup, id: &str) -> (Address<Contender>, Probe) {
     let probe = Probe::default();
     let watcher = node.spawn_numbered(probe.clone());
     let contender = node.spawn_numbered(Contender::with_group(Arc::new(group.clone()), master(id)));
-    contender.tell(Contend(watcher.recipient()));
+    contender.tell(watched_by(&watcher));
     settle().await;
     (contender, probe)
 }
@@ -147,7 +168,7 @@ fn a_removed_node_ends_the_candidacy_and_contending_again_helps() {
         assert_eq!(probe.ended(), 1);
 
         let watcher = node.spawn_numbered(Probe::default());
-        contender.tell(Contend(watcher.recipient()));
+        contender.tell(watched_by(&watcher));
         settle().await;
         assert_eq!(group.members()[0].0.sequence, 1);
     });
@@ -160,9 +181,9 @@ fn contending_again_withdraws_the_first_candidacy() {
         let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
         let (contender, probe) = contend(&node, &group, "only").await;
         let watcher = node.spawn_numbered(Probe::default());
-        contender.tell(Contend(watcher.recipient()));
+        contender.tell(watched_by(&watcher));
         settle().await;
-        assert_eq!(group.members().iter().map(|(member, _)| member.sequence).collect::<Vec<_>>(), [1]);
+        assert_eq!(nodes(&group), [1]);
         assert_eq!(probe.ended(), 0, "who contended first hears nothing more");
     });
 }
@@ -177,6 +198,63 @@ fn a_contender_that_ends_leaves_the_group() {
         contender.terminate();
         settle().await;
         assert!(group.members().is_empty());
+    });
+}
+
+/// How long a contender may take to try again.
+const RETRY: Duration = Duration::from_secs(3);
+
+#[test]
+fn a_join_whose_answer_was_lost_makes_one_candidate() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        group.lose_one_answer();
+        let (_, probe) = contend(&node, &group, "only").await;
+        assert_eq!((nodes(&group), probe.candidacies()), (vec![0], vec![]), "it is in, and does not know");
+        sleep(RETRY).await;
+        assert_eq!((nodes(&group), probe.candidacies()), (vec![0], vec![0]));
+        // It watches that node and no other.
+        group.expire(1);
+        settle().await;
+        assert_eq!(probe.ended(), 1);
+    });
+}
+
+#[test]
+fn a_join_whose_answer_was_lost_is_made_again_if_nothing_came_of_it() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        group.lose_one_answer();
+        let (_, probe) = contend(&node, &group, "only").await;
+        let lost = group.members()[0].0.name.clone();
+        group.remove(&lost);
+        sleep(RETRY).await;
+        assert_eq!((nodes(&group), probe.candidacies()), (vec![1], vec![1]));
+        assert_eq!(probe.ended(), 0);
+    });
+}
+
+/// The service ends a session later than its owner does.
+#[test]
+fn a_node_of_an_earlier_session_is_not_taken_for_the_candidates_own() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let (contender, first) = contend(&node, &group, "only").await;
+        group.cut(1);
+        sleep(TIMEOUT + Duration::from_secs(1)).await;
+        assert_eq!((first.ended(), nodes(&group)), (1, vec![0]));
+
+        group.lose_one_answer();
+        let probe = Probe::default();
+        contender.tell(watched_by(&node.spawn_numbered(probe.clone())));
+        sleep(RETRY).await;
+        assert_eq!((nodes(&group), probe.candidacies()), (vec![0, 1], vec![1]));
+        group.expire(1);
+        settle().await;
+        assert_eq!((nodes(&group), probe.ended()), (vec![1], 0));
+        group.expire(2);
+        settle().await;
+        assert_eq!((nodes(&group), probe.ended()), (vec![], 1));
     });
 }
 

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use election::etcd::api::{Range, RangeRequest};
 use election::etcd::{Client, Code, EtcdError, EtcdGroup, EtcdUrl};
 use election::group::{Connection, Group, GroupError, Membership, Session};
@@ -94,7 +95,35 @@ fn a_join_whose_answer_was_lost_makes_one_member() {
         wire.lose_one_answer();
         let again = joining.join(LABEL, b"a".to_vec()).await.unwrap();
         assert_eq!(again, member);
-        assert_eq!(members(&*session(&etcd.url()).await).await, [member.name]);
+        assert_eq!(joining.joined(LABEL).await.unwrap(), Some(member.clone()));
+        let other = session(&etcd.url()).await;
+        assert_eq!(other.joined(LABEL).await.unwrap(), None, "it has no lease yet");
+        let second = other.join(LABEL, b"a".to_vec()).await.unwrap();
+        assert_eq!(other.joined(LABEL).await.unwrap(), Some(second.clone()));
+        assert_eq!(members(&*other).await, [member.name.clone(), second.name]);
+
+        // Set by somebody else, the key is under no lease, and nobody's.
+        let key = STANDARD.encode(format!("/mesos/{}", member.name));
+        etcd.call(0, "/v3/kv/put", json!({ "key": key, "value": "" })).await.unwrap();
+        assert_eq!(joining.joined(LABEL).await.unwrap(), None);
+        let refused = joining.join(LABEL, b"a".to_vec()).await.unwrap_err();
+        assert!(matches!(refused, GroupError::Session(_)), "{refused}");
+    });
+}
+
+#[test]
+fn the_order_of_members_is_that_of_their_creation_and_not_of_their_names() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let names = ["694d7ba8a3a7c00a", "00000000000000ff", "7000000000000000"];
+        for lease in names {
+            let key = STANDARD.encode(format!("/mesos/{LABEL}_{lease}"));
+            etcd.call(0, "/v3/kv/put", json!({ "key": key, "value": "" })).await.unwrap();
+        }
+        assert_eq!(
+            members(&*session(&etcd.url()).await).await,
+            names.map(|lease| format!("{LABEL}_{lease}"))
+        );
     });
 }
 

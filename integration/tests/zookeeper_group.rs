@@ -7,10 +7,12 @@ use std::time::Duration;
 use election::group::{Connection, Group, GroupError, Membership, Session, ended};
 use election::zookeeper::{ZooKeeperClient, ZooKeeperGroup};
 use election::{
-    CandidacyEnded, Contend, Contender, Detector, LeaderChanged, WatchLeader, ZooKeeperUrl, info,
+    CandidacyEnded, CandidacyObtained, Contend, Contender, Detector, LeaderChanged, WatchLeader,
+    ZooKeeperUrl, info,
 };
 use futures::StreamExt;
 use integration::wait;
+use integration::wire::Wire;
 use integration::zookeeper::ZooKeeper;
 use libprocess::{Context, Handle, Node, Pid, Process};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -62,6 +64,30 @@ fn members_see_each_other_come_and_go() {
         timeout(SOON, changed).await.unwrap();
         assert_eq!(members(&*two).await, [second]);
         assert_eq!(two.data(&first).await.unwrap(), None, "who has left has no data");
+    });
+}
+
+#[test]
+fn a_session_knows_its_own_member_also_when_the_answer_to_its_joining_was_lost() {
+    libprocess::run(async {
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let direct = url(&zookeeper, "", "/mesos");
+        let wire = Wire::to(direct.servers.parse().unwrap()).await;
+        let disturbed = ZooKeeperUrl { servers: wire.address().to_string(), ..direct };
+        // Nothing else is answered between its beginning and its joining: it pings every few seconds.
+        let group = ZooKeeperGroup::new(disturbed, Duration::from_secs(10));
+        let (other, joining) = (session(&zookeeper).await, group.connect().await.unwrap());
+        // As of an earlier session of the same master.
+        let first = other.join("json.info", b"a".to_vec()).await.unwrap();
+        assert_eq!(joining.joined("json.info").await.unwrap(), None);
+        wire.lose_one_answer();
+        let lost = joining.join("json.info", b"a".to_vec()).await.unwrap_err();
+        assert!(matches!(lost, GroupError::Retry(_)) && !wire.is_to_lose(), "{lost}");
+        let own = wait::until("an answer", async || joining.joined("json.info").await).await;
+        let second = own.expect("ZooKeeper has done it");
+        assert_eq!(members(&*other).await, [first.clone(), second]);
+        assert_eq!(other.joined("json.info").await.unwrap(), Some(first));
+        assert_eq!(other.joined("testlabel").await.unwrap(), None);
     });
 }
 
@@ -168,6 +194,10 @@ impl Process for Watcher {
     const NAME: &'static str = "watcher";
 }
 
+impl Handle<CandidacyObtained> for Watcher {
+    fn handle(&mut self, _: CandidacyObtained, _: &Pid, _: &mut Context<Self>) {}
+}
+
 impl Handle<CandidacyEnded> for Watcher {
     fn handle(&mut self, end: CandidacyEnded, _: &Pid, _: &mut Context<Self>) {
         self.ended.send(end).unwrap();
@@ -193,7 +223,7 @@ fn take_part(
     let master = info::from_address(id.to_owned(), "localhost".to_owned(), address);
     let url = election::MasterUrl::ZooKeeper(url(zookeeper, user, "/mesos"));
     let contender = node.spawn_numbered(Contender::with_timeout(url.clone(), master, SESSION));
-    contender.tell(Contend(watcher.recipient()));
+    contender.tell(Contend { obtained: watcher.recipient(), ended: watcher.recipient() });
     let detector = node.spawn_numbered(Detector::with_timeout(url, SESSION));
     detector.tell(WatchLeader(watcher.recipient()));
     (ends, changes)

@@ -3,6 +3,11 @@
 //! A master that is elected reads the registry and serves from then on. One that was elected and is
 //! so no longer ends: it must not go on with a state that another master has taken over. One that
 //! follows sends HTTP clients to the leader.
+//!
+//! In a group a master is elected by one node only: that of its present candidacy, whose end it
+//! hears of before another may lead. A standby that has lost its session stands again, and the node
+//! of the lost one stays until the service has noticed. Should that node be the first now, nobody
+//! leads until it is gone. (Upstream compares who leads, not by which node: `Master::detected`.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +15,7 @@ use std::time::SystemTime;
 
 use allocator::Quota;
 use election::group::Membership;
-use election::{CandidacyEnded, LeaderChanged};
+use election::{CandidacyEnded, CandidacyObtained, LeaderChanged};
 use libprocess::http::{Request, Response};
 use libprocess::{Address, Context, promise};
 use mesos::internal::Registry;
@@ -25,9 +30,12 @@ use crate::registrar::{Activation, Maintenance, Operation, Recover, RegistrarErr
 /// What a master knows of the election.
 #[derive(Default)]
 pub(crate) struct Leadership {
+    /// As the detector says.
+    detected: LeaderChanged,
+    /// This master's own node in the group of masters, while it is a candidate.
+    candidacy: Option<Membership>,
+    /// Who leads, as this master sees it.
     leader: Option<v1::MasterInfo>,
-    /// The leader's node in the group of masters.
-    node: Option<Membership>,
     elected: Option<SystemTime>,
     /// The registry is read.
     recovered: bool,
@@ -63,16 +71,39 @@ impl Leadership {
 
 /// The detector says who leads.
 pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &mut Context<Master>) {
+    master.leadership.detected = message;
+    follow_or_lead(master, ctx);
+}
+
+/// This master is a candidate. The detector may have been faster.
+pub(crate) fn candidacy_obtained(
+    master: &mut Master,
+    CandidacyObtained { node }: CandidacyObtained,
+    ctx: &mut Context<Master>,
+) {
+    let leads = master.leadership.detected.node.as_ref() == Some(&node);
+    master.leadership.candidacy = Some(node);
+    if leads {
+        follow_or_lead(master, ctx);
+    }
+}
+
+fn follow_or_lead(master: &mut Master, ctx: &mut Context<Master>) {
     let was_elected = master.leadership.is_elected();
-    let is_elected = message.leader.as_ref().is_some_and(|leader| leader.id == master.info.id);
-    master.leadership.leader = message.leader;
-    master.leadership.node = message.node;
+    let LeaderChanged { leader, node } = &master.leadership.detected;
+    let is_us = leader.as_ref().is_some_and(|leader| leader.id == master.info.id);
+    // Without a group there is no node, and nobody else who could lead.
+    let is_elected = is_us && (node.is_none() || *node == master.leadership.candidacy);
+    if is_us && !is_elected {
+        tracing::info!(?node, "a node of this master is the first, but not that of a known candidacy");
+    }
+    master.leadership.leader = leader.clone().filter(|_| is_elected || !is_us);
     match (was_elected, is_elected) {
         (false, true) => {
             tracing::info!(master_id = %master.info.id, "elected as the leading master");
             master.leadership.elected = Some(ctx.now());
             master.metrics.set_elected();
-            if master.leadership.node.is_some() {
+            if master.leadership.detected.node.is_some() {
                 let timeout = master.settings.zk_session_timeout;
                 let (watch, pulse) = pulse::watch(ctx.node(), timeout, ctx.address().recipient());
                 master.leadership.watch = Some(watch);
@@ -101,6 +132,7 @@ pub(crate) fn candidacy_ended(master: &mut Master, message: CandidacyEnded, ctx:
     match message.failure {
         _ if is_on(Bug::LeadsOn) => {}
         None if !master.leadership.is_elected() => {
+            master.leadership.candidacy = None;
             tracing::info!("lost the candidacy as a standby; standing for election again");
             master.contend(ctx);
         }
@@ -122,7 +154,7 @@ pub(crate) fn stood_still(master: &mut Master, _: StoodStill, ctx: &mut Context<
 fn recover(master: &mut Master, ctx: &mut Context<Master>) {
     tracing::info!("recovering from the registry");
     let (reply, answer) = promise::<Result<Registry, RegistrarError>>();
-    let node = master.leadership.node.clone();
+    let node = master.leadership.detected.node.clone();
     master.registrar().recover.tell(Recover { info: master.info.clone(), node, reply });
     ctx.defer(answer, |master, answer, ctx| match answer {
         Ok(Ok(registry)) => recovered(master, registry, ctx),

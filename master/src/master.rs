@@ -3,6 +3,7 @@
 //! | receives | from | does (module) |
 //! |---|---|---|
 //! | `LeaderChanged` | the detector | leads, follows, or ends when it has lost (`leadership`) |
+//! | `CandidacyObtained` | the contender | leads from now on, if the detector has said so of this candidacy (`leadership`) |
 //! | `CandidacyEnded` | the contender | ends if it led; a standby stands for election again (`leadership`) |
 //! | `StoodStill` | `pulse(1)` | ends: another master may lead (`leadership`) |
 //! | `MakeOffers`, `MakeInverseOffers` | the allocator | makes offers and inverse offers (`offers`, `inverse_offers`) |
@@ -26,7 +27,7 @@ use std::time::SystemTime;
 
 use allocator::Allocator;
 use allocator::messages::{MakeInverseOffers, MakeOffers};
-use election::{CandidacyEnded, Contend, Contender, Detector, LeaderChanged, WatchLeader};
+use election::{CandidacyEnded, CandidacyObtained, Contend, Contender, Detector, LeaderChanged, WatchLeader};
 use indexmap::IndexMap;
 use libprocess::files::Files;
 use libprocess::{Address, Context, FixedState, Handle, Install, Pid, Process, Promise, messages, promise};
@@ -279,7 +280,8 @@ impl Master {
 
     /// Stands for election.
     pub(crate) fn contend(&self, ctx: &Context<Self>) {
-        self.contender.tell(Contend(ctx.address().recipient()));
+        let me = ctx.address();
+        self.contender.tell(Contend { obtained: me.recipient(), ended: me.recipient() });
     }
 
     pub(crate) fn registrar(&self) -> &RegistrarHandle {
@@ -386,6 +388,7 @@ macro_rules! local {
 
 local! {
     LeaderChanged => leadership::leader_changed;
+    CandidacyObtained => leadership::candidacy_obtained;
     CandidacyEnded => leadership::candidacy_ended;
     StoodStill => leadership::stood_still;
     MakeOffers => offers::make;

@@ -138,6 +138,9 @@ pub struct KeyValue {
     /// The value.
     #[serde(default, with = "bytes")]
     pub value: Vec<u8>,
+    /// The lease that it goes with; 0: none.
+    #[serde(default, with = "int64")]
+    pub lease: i64,
 }
 
 /// `/v3/kv/txn`: all of `success` if every comparison holds, else all of `failure`. At most 128 of each (etcd's
@@ -389,8 +392,13 @@ mod tests {
         let answer: TxnResponse = serde_json::from_str(text).unwrap();
         assert!(!answer.succeeded);
         assert_eq!(answer.header.revision, 3);
-        let read =
-            KeyValue { key: b"/m/c".to_vec(), create_revision: 3, mod_revision: 4, value: b"x".to_vec() };
+        let read = KeyValue {
+            key: b"/m/c".to_vec(),
+            create_revision: 3,
+            mod_revision: 4,
+            value: b"x".to_vec(),
+            lease: 1234,
+        };
         assert_eq!(answer.first_read(), Some(&read));
     }
 

@@ -1,8 +1,11 @@
 //! [`EtcdGroup`]: a group of masters in etcd.
 //!
 //! A member is a key under a lease, `<path>/json.info_<lease>`: the lease is the session, and the key goes with it. The
-//! revision in which the key was created is the member's sequence number. A session that has joined nothing needs no
-//! lease: who only looks (agents, schedulers) does not write, and a plain read shows it that etcd is there.
+//! revision in which the key was created is the member's sequence number. The name is no part of the order: the lease
+//! stands there in 16 hexadecimal digits, and etcd's leases do not grow from one master to the next.
+//!
+//! A session that has joined nothing needs no lease: who only looks (agents, schedulers) does not write, and a plain
+//! read shows it that etcd is there.
 //!
 //! A session lives for its timeout from when the last request that etcd answered was *sent*: etcd counts from a later
 //! moment, so we know of the end before anybody else may lead. Asking every third of the timeout is done by whoever
@@ -99,6 +102,11 @@ impl Shared {
         Range::prefix(format!("{}/{MASTER_INFO_LABEL}_", self.path))
     }
 
+    /// What a member of this session is called.
+    fn name(label: &str, lease: i64) -> String {
+        format!("{label}_{lease:016x}")
+    }
+
     fn key(&self, name: &str) -> String {
         format!("{}/{name}", self.path)
     }
@@ -157,7 +165,7 @@ impl Shared {
     /// Makes the member's key, or finds that it is there: an earlier try whose answer was lost may have made it.
     async fn join(&self, label: &str, data: Vec<u8>) -> Result<Membership, GroupError> {
         let lease = self.lease().await.map_err(|error| sort(&error))?;
-        let name = format!("{label}_{lease:016x}");
+        let name = Self::name(label, lease);
         let key = self.key(&name);
         let request = TxnRequest {
             compare: vec![Compare::created(key.as_str(), 0)],
@@ -167,12 +175,25 @@ impl Shared {
         let answer = self.client.txn(&request).await.map_err(|error| sort(&error))?;
         let sequence = match (answer.succeeded, answer.first_read()) {
             (true, _) => answer.header.revision,
-            (false, Some(found)) => found.create_revision,
+            (false, Some(found)) if found.lease == lease => found.create_revision,
+            // Somebody has set it, and would keep it there for ever. Another lease has another name.
+            (false, Some(_)) => {
+                return Err(GroupError::Session(format!("the key of '{name}' is not under its lease")));
+            }
             (false, None) => {
                 return Err(GroupError::Retry(format!("etcd has and has not the key of '{name}'")));
             }
         };
         Ok(Membership { sequence, label: label.to_owned(), name })
+    }
+
+    /// The member of this session: its key, if that is under its lease.
+    async fn joined(&self, label: &str) -> Result<Option<Membership>, GroupError> {
+        let Some(lease) = self.state.lock().lease else { return Ok(None) };
+        let request = RangeRequest::all(Range::key(self.key(&Self::name(label, lease))));
+        let found = self.client.range(&request).await.map_err(|error| sort(&error))?;
+        let own = found.kvs.iter().find(|found| found.lease == lease);
+        Ok(own.and_then(|found| self.member(found)))
     }
 }
 
@@ -190,6 +211,15 @@ impl Session for EtcdSession {
         async move {
             session.check()?;
             session.join(&label, data).await
+        }
+        .boxed()
+    }
+
+    fn joined(&self, label: &str) -> BoxFuture<'static, Result<Option<Membership>, GroupError>> {
+        let (session, label) = (self.0.clone(), label.to_owned());
+        async move {
+            session.check()?;
+            session.joined(&label).await
         }
         .boxed()
     }

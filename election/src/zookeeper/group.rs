@@ -87,6 +87,31 @@ impl Session for ZooKeeperSession {
         .boxed()
     }
 
+    fn joined(&self, label: &str) -> BoxFuture<'static, Result<Option<Membership>, GroupError>> {
+        let (client, path, label) = (self.client.clone(), self.path.clone(), label.to_owned());
+        async move {
+            // The server that is asked may be another one than the one whose answer was lost, and behind it.
+            client.sync(&path).await.map_err(|error| sort(error, &format!("syncing '{path}'")))?;
+            let names = client
+                .list_children(&path)
+                .await
+                .map_err(|error| sort(error, &format!("listing '{path}'")))?;
+            let mut members: Vec<_> = names.iter().filter_map(|name| Membership::parse(name)).collect();
+            members.retain(|member| member.label == label);
+            members.sort();
+            for member in members {
+                let node = format!("{path}/{}", member.name);
+                let stat = client.check_stat(&node).await;
+                let stat = stat.map_err(|error| sort(error, &format!("reading '{node}'")))?;
+                if stat.is_some_and(|stat| stat.ephemeral_owner == client.session_id().0) {
+                    return Ok(Some(member));
+                }
+            }
+            Ok(None)
+        }
+        .boxed()
+    }
+
     fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>> {
         let (client, path) = (self.client.clone(), self.path.clone());
         async move {

@@ -375,6 +375,66 @@ fn a_standby_leads_when_the_leaders_session_is_gone() {
     });
 }
 
+/// One that is lowest, and says who this master is: but the session is lost, and its end would come unheard.
+#[test]
+fn a_master_does_not_lead_by_the_node_of_an_earlier_session() {
+    testing::run(async {
+        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
+        let mut other = v1::MasterInfo { id: "another".into(), port: 5055, ..Default::default() };
+        other.hostname = Some("leader".into());
+        let other = group.add(election::MASTER_INFO_LABEL, &election::info::to_json(&other));
+        let node = Node::builder().offline().delegate("master").start().await.unwrap();
+        let storage = Box::new(crate::registrar::InMemory);
+        let running = crate::start_in_group(&node, Settings::default(), group.clone(), storage).await;
+        let mut master = Cluster { node, running };
+        testing::settle().await;
+        let nodes = || group.members().into_iter().map(|(member, _)| member.sequence).collect::<Vec<_>>();
+        let ask = async || answer(&master, (http::Method::GET, "/slaves")).await;
+        assert_eq!(ask().await.0, 307);
+
+        // The Contender has the second session. It is lost, and the service does not know yet.
+        assert_eq!((group.sessions(), nodes()), (vec![1, 2], vec![0, 1]));
+        group.cut(2);
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!((group.sessions(), nodes()), (vec![1, 2, 3], vec![0, 1, 2]), "it stands again");
+        group.remove(&other.name);
+        testing::settle().await;
+        assert_eq!(ask().await, (503, String::new(), "No leader elected".into()));
+
+        group.expire(2);
+        testing::settle().await;
+        assert_eq!((nodes(), ask().await.0), (vec![2], 200));
+        let early = tokio::time::timeout(Duration::from_secs(60), master.running.wait()).await;
+        assert!(early.is_err(), "the new leader goes on: {early:?}");
+    });
+}
+
+#[test]
+fn a_master_leads_as_soon_as_both_contender_and_detector_have_said_so() {
+    testing::run(async {
+        let cluster = standby().await;
+        let [earlier, own] = ["json.info_0000000001", "json.info_0000000002"]
+            .map(|name| election::group::Membership::parse(name).unwrap());
+        let detected = |node: &election::group::Membership| {
+            let leader = Some(cluster.running.info.clone());
+            cluster.running.master.tell(election::LeaderChanged { leader, node: Some(node.clone()) });
+        };
+        let ask = async || {
+            testing::settle().await;
+            answer(&cluster, (http::Method::GET, "/slaves")).await.0
+        };
+        detected(&own);
+        assert_eq!(ask().await, 503, "it does not know of a candidacy");
+        cluster.running.master.tell(election::CandidacyObtained { node: own.clone() });
+        assert_eq!(ask().await, 200);
+        // Whose end is another one's beginning.
+        detected(&earlier);
+        let Cluster { mut running, .. } = cluster;
+        let reason = running.wait().await;
+        assert!(matches!(reason, EndReason::LostLeadership(_)), "{reason}");
+    });
+}
+
 /// What waited while the process was stopped is not answered from books that are old: another may lead.
 #[test]
 fn a_leader_that_has_stood_still_answers_nobody() {
