@@ -13,11 +13,14 @@
 //!
 //! | key | value | whose |
 //! |---|---|---|
-//! | `/mesos/json.info_<lease>` | a master's `MasterInfo` as JSON | the lease of that master: it goes with it |
+//! | `/mesos/json.info_<lease>`, the lease in 16 hexadecimal digits | a master's `MasterInfo` as JSON | the lease of that master: it goes with it |
 //! | `/mesos/registry` | which write of the registry was the last | the leader's registrar |
 //! | `/mesos/registry/<record>` | one record of the registry | the leader's registrar |
 //!
-//! etcd counts each change of anything by a *revision*; the revision in which a key was created orders the members.
+//! etcd counts each change of anything by a *revision*; the revision in which a key was created orders the members, and
+//! the lowest leads. The names do not: a lease that was granted later may be the smaller number. Who looks for the leader
+//! without this crate asks for the keys in the order of their creation (`sort_target: CREATE`; `etcdctl get --prefix
+//! /mesos/json.info_ --sort-by=CREATE`), and takes the first.
 
 pub mod api;
 pub mod client;
