@@ -1,14 +1,17 @@
-//! Who may do what: the one place that every call passes that changes the cluster.
+//! Who may do what: the one place that every call passes.
 //!
-//! A call is validated, then its [`Action`]s are named, each with its object, and `Master::authorize` asks the
-//! [`Authorizer`] whether their principal may do all of them. Only then is it applied. Of a framework the principal is the
-//! one that it subscribed with, of an operator the one of the request. What is refused has happened in no part: a task
-//! becomes TASK_ERROR with REASON_TASK_UNAUTHORIZED, an operation ends in OPERATION_ERROR, a subscription in ERROR, a
-//! request is answered with 403, and an agent is not answered.
+//! A call that changes something is validated, then its [`Action`]s are named, each with its object, and
+//! `Master::authorize` asks the [`Authorizer`] whether their principal may do all of them. Only then is it applied. Of a
+//! framework the principal is the one that it subscribed with, of an operator the one of the request. What is refused has
+//! happened in no part: a task becomes TASK_ERROR with REASON_TASK_UNAUTHORIZED, an operation ends in OPERATION_ERROR, a
+//! subscription in ERROR, a request is answered with 403, and an agent is not answered.
 //!
-//! Today [`permits_all`] is the authorizer: there are no ACLs yet, and agents have no principals. Not asked here is what a
-//! reader may see: answers are shared by all readers (`crate::rendering`), which must end when some may see less. Names
-//! and objects are upstream's (`authorizer.proto`, `master/authorization.cpp`).
+//! What is read is asked for in the same way, before anything is looked up; what each read shows, `crate::reads` says.
+//!
+//! Today [`permits_all`] is the authorizer: there are no ACLs yet, and agents have no principals. Names and objects are
+//! upstream's (`authorizer.proto`, `master/authorization.cpp`), but for reads: those have no objects. Who may see some
+//! frameworks only is not shown those by leaving out the others, as upstream does; answers are shared by all readers
+//! (`crate::rendering`), which must end when some may see less.
 
 use std::fmt;
 
@@ -20,13 +23,13 @@ use mesos::{AgentId, Resource};
 
 use crate::master::Master;
 
-/// Decides.
-pub trait Authorizer: Send + 'static {
+/// Decides. It is asked by the master and, for the paths of other actors of its node, by the HTTP workers.
+pub trait Authorizer: Send + Sync + 'static {
     /// Whether somebody may do this; `None` is somebody without a name. It must not wait: the master does not either.
     fn permits(&self, principal: Option<&str>, action: &Action<'_>) -> bool;
 }
 
-impl<F: Fn(Option<&str>, &Action<'_>) -> bool + Send + 'static> Authorizer for F {
+impl<F: Fn(Option<&str>, &Action<'_>) -> bool + Send + Sync + 'static> Authorizer for F {
     fn permits(&self, principal: Option<&str>, action: &Action<'_>) -> bool {
         self(principal, action)
     }
@@ -78,6 +81,27 @@ pub enum Action<'a> {
     MarkAgentGone(&'a AgentId),
     /// Change what this master logs.
     SetLogLevel,
+    /// Read what is shown at this path. Upstream asks so for `/files/debug`, `/logging/toggle` and `/metrics/snapshot` and
+    /// shows the others, `/health` among them, to everybody.
+    GetEndpoint(&'a str),
+    /// See the flags.
+    ViewFlags,
+    /// See all frameworks.
+    ViewFramework,
+    /// See all tasks.
+    ViewTask,
+    /// See all executors.
+    ViewExecutor,
+    /// See all roles, and what is reserved for them or allocated to them.
+    ViewRole,
+    /// See all quotas.
+    GetQuota,
+    /// See the maintenance that is planned, of all machines.
+    GetMaintenanceSchedule,
+    /// See which machines are draining or down, of all.
+    GetMaintenanceStatus,
+    /// Read the master's log.
+    AccessMesosLog,
 }
 
 impl Action<'_> {
@@ -103,6 +127,16 @@ impl Action<'_> {
             Self::ReactivateAgent(_) => "REACTIVATE_AGENT",
             Self::MarkAgentGone(_) => "MARK_AGENT_GONE",
             Self::SetLogLevel => "SET_LOG_LEVEL",
+            Self::GetEndpoint(_) => "GET_ENDPOINT_WITH_PATH",
+            Self::ViewFlags => "VIEW_FLAGS",
+            Self::ViewFramework => "VIEW_FRAMEWORK",
+            Self::ViewTask => "VIEW_TASK",
+            Self::ViewExecutor => "VIEW_EXECUTOR",
+            Self::ViewRole => "VIEW_ROLE",
+            Self::GetQuota => "GET_QUOTA",
+            Self::GetMaintenanceSchedule => "GET_MAINTENANCE_SCHEDULE",
+            Self::GetMaintenanceStatus => "GET_MAINTENANCE_STATUS",
+            Self::AccessMesosLog => "ACCESS_MESOS_LOG",
         }
     }
 }
@@ -147,7 +181,17 @@ impl fmt::Display for Action<'_> {
             | Self::DeactivateAgent(agent)
             | Self::ReactivateAgent(agent)
             | Self::MarkAgentGone(agent) => write!(f, " {agent}"),
-            Self::SetLogLevel => Ok(()),
+            Self::GetEndpoint(path) => write!(f, " '{path}'"),
+            Self::SetLogLevel
+            | Self::ViewFlags
+            | Self::ViewFramework
+            | Self::ViewTask
+            | Self::ViewExecutor
+            | Self::ViewRole
+            | Self::GetQuota
+            | Self::GetMaintenanceSchedule
+            | Self::GetMaintenanceStatus
+            | Self::AccessMesosLog => Ok(()),
         }
     }
 }
@@ -246,18 +290,30 @@ impl Master {
         principal: Option<&str>,
         actions: impl IntoIterator<Item = Action<'a>>,
     ) -> Result<(), NotAuthorized> {
-        for action in actions {
-            if !self.authorizer.permits(principal, &action) {
-                let who = principal.map_or_else(
-                    || "Somebody without a principal".to_owned(),
-                    |principal| format!("Principal '{principal}'"),
-                );
-                tracing::warn!(principal, %action, "not authorized");
-                return Err(NotAuthorized { who, action: action.to_string() });
-            }
-        }
-        Ok(())
+        authorize(&*self.authorizer, principal, actions)
     }
+}
+
+/// Whether somebody may do all of this.
+///
+/// # Errors
+/// The first thing that they may not do.
+pub(crate) fn authorize<'a>(
+    authorizer: &dyn Authorizer,
+    principal: Option<&str>,
+    actions: impl IntoIterator<Item = Action<'a>>,
+) -> Result<(), NotAuthorized> {
+    for action in actions {
+        if !authorizer.permits(principal, &action) {
+            let who = principal.map_or_else(
+                || "Somebody without a principal".to_owned(),
+                |principal| format!("Principal '{principal}'"),
+            );
+            tracing::warn!(principal, %action, "not authorized");
+            return Err(NotAuthorized { who, action: action.to_string() });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

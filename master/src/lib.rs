@@ -15,6 +15,7 @@
 //! | `operations` | reservations and volumes, from the call to the acknowledged outcome |
 //! | [`validation`] | what is accepted, pure |
 //! | [`authorization`] | who may do what |
+//! | `reads` | what each read shows, and that it is asked for |
 //! | [`registrar`] | the registry and its storage |
 //! | [`http`] | the older endpoints that operators read |
 //! | `openapi` | a description of all that is served |
@@ -42,6 +43,7 @@ mod openapi;
 mod operations;
 mod operator;
 mod pulse;
+mod reads;
 pub mod registrar;
 pub mod rendering;
 pub mod settings;
@@ -54,4 +56,6 @@ mod whitelist;
 
 pub use master::{EndReason, Master, TakeSnapshot};
 pub use settings::{Settings, UNSUPPORTED};
-pub use startup::{Running, StartError, node, start, start_in_group, start_with_authorizer};
+pub use startup::{
+    Running, StartError, node, node_with_authorizer, start, start_in_group, start_with_authorizer,
+};

@@ -56,6 +56,7 @@ use crate::metrics::{Metrics, register_queue};
 use crate::operator::quota;
 use crate::operator::subscribe::Subscribers;
 use crate::pulse::StoodStill;
+use crate::reads::Routes;
 use crate::registrar::{Apply, Operation, RegistrarError, RegistrarHandle};
 use crate::rendering::Renderings;
 use crate::settings::Settings;
@@ -144,7 +145,7 @@ pub struct Peers {
     /// Shows files: the log.
     pub files: Address<Files>,
     /// Says who may do what.
-    pub authorizer: Box<dyn Authorizer>,
+    pub authorizer: Arc<dyn Authorizer>,
 }
 
 /// See the module.
@@ -177,7 +178,7 @@ pub struct Master {
     pub(crate) renderings: Arc<Renderings>,
     /// What a browser is shown.
     pub(crate) pages: Pages,
-    pub(crate) authorizer: Box<dyn Authorizer>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
     registrar: RegistrarHandle,
     detector: Address<Detector>,
     contender: Address<Contender>,
@@ -302,10 +303,11 @@ impl Process for Master {
         install.message::<ExitedExecutorMessage>();
         install.message::<ExecutorToFrameworkMessage>();
         driver::install(install);
-        calls::http::install(install);
-        http::install(install);
-        operator::install(install);
-        openapi::install(install);
+        let mut routes = Routes::of(install);
+        calls::http::install(&mut routes);
+        http::install(&mut routes);
+        operator::install(&mut routes);
+        openapi::install(&mut routes);
     }
 
     fn started(&mut self, ctx: &mut Context<Self>) {

@@ -5,22 +5,26 @@
 //! take. Nothing is asked of the Master but what its node serves.
 
 use ::http::Method;
-use libprocess::Install;
 use libprocess::http::{Described, Reply, Response};
 use mesos::json::schema::{self, Schemas};
 use mesos::v1;
 use serde_json::{Map, Value, json};
 
-use crate::master::Master;
+use crate::reads::Routes;
 
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// Registers the route.
-pub(crate) fn install(install: &mut Install<Master>) {
-    install.get("/openapi.json", "This description of what the master serves.", |_, _, ctx| {
-        let endpoints = ctx.node().endpoints();
-        Reply::render(move || Response::json(document(&endpoints).to_string()))
-    });
+pub(crate) fn install(routes: &mut Routes<'_>) {
+    routes.read(
+        &[Method::GET],
+        "/openapi.json",
+        "This description of what the master serves.",
+        |_, _, ctx| {
+            let endpoints = ctx.node().endpoints();
+            Reply::render(move || Response::json(document(&endpoints).to_string()))
+        },
+    );
 }
 
 /// What a method of a path takes.

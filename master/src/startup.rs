@@ -18,6 +18,7 @@ use mesos::v1;
 use crate::authorization::{Authorizer, permits_all};
 use crate::http::pages::Pages;
 use crate::master::{EndReason, Master, Peers};
+use crate::reads;
 use crate::registrar::{
     InMemory, Local, Registrar, RegistrarHandle, Storage, StorageError, Timeouts, shared,
 };
@@ -96,17 +97,18 @@ impl Running {
 /// # Errors
 /// When the settings do not go together, or the registry's storage cannot be opened.
 pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
-    start_with_authorizer(node, settings, Box::new(permits_all)).await
+    start_with_authorizer(node, settings, Arc::new(permits_all)).await
 }
 
-/// The same, with rules of who may do what: `--acls` says nothing of that yet.
+/// The same, with rules of who may do what: `--acls` says nothing of that yet. The node is one of
+/// [`node_with_authorizer`] with the same rules.
 ///
 /// # Errors
 /// As with [`start`].
 pub async fn start_with_authorizer(
     node: &Node,
     settings: Settings,
-    authorizer: Box<dyn Authorizer>,
+    authorizer: Arc<dyn Authorizer>,
 ) -> Result<Running, StartError> {
     settings.check()?;
     let registry = settings.registry_kind()?;
@@ -127,7 +129,7 @@ pub async fn start_in_group(
     group: Arc<dyn Group>,
     storage: Box<dyn Storage>,
 ) -> Running {
-    let means = Means { authorizer: Box::new(permits_all), storage, pages: Pages::ours() };
+    let means = Means { authorizer: Arc::new(permits_all), storage, pages: Pages::ours() };
     start_with(node, settings, means, Election::Group(group)).await
 }
 
@@ -141,7 +143,7 @@ enum Election {
 
 /// What was read or opened for a master before it starts.
 struct Means {
-    authorizer: Box<dyn Authorizer>,
+    authorizer: Arc<dyn Authorizer>,
     storage: Box<dyn Storage>,
     pages: Pages,
 }
@@ -209,6 +211,12 @@ pub fn node(settings: &Settings) -> NodeBuilder {
         .version(mesos::version::build().to_json())
         .schema(format!("{:016x}", mesos::schema_fingerprint()))
         .firewall(settings.disabled_paths())
+}
+
+/// The same, with rules of who may read what the master does not show itself: its log, the registry, the metrics ...
+/// They are also the master's ([`start_with_authorizer`]).
+pub fn node_with_authorizer(settings: &Settings, authorizer: &Arc<dyn Authorizer>) -> NodeBuilder {
+    reads::guard(node(settings), authorizer)
 }
 
 /// The daemon's log in `--log_dir` is called so, and `.log`.

@@ -5,23 +5,24 @@
 //! connection, and the stream's id. SUBSCRIBE answers with the stream; the others with 202.
 
 use ::http::{Method, StatusCode};
+use libprocess::Context;
 use libprocess::http::{Reply, Request, Response};
-use libprocess::{Context, Install};
 use mesos::v1::scheduler::{Call, call::Type};
 use mesos::{FrameworkId, MediaType, codec};
 
 use super::{dispatch, subscribe};
 use crate::leadership;
 use crate::master::Master;
+use crate::reads::Routes;
 use crate::validation;
 
 const HELP: &str = "Endpoint for schedulers to make calls against the master.";
 const STREAM_ID: &str = "Mesos-Stream-Id";
 
 /// Adds the route.
-pub(crate) fn install(install: &mut Install<Master>) {
+pub(crate) fn install(routes: &mut Routes<'_>) {
     // Every method: a master that does not lead redirects before it looks at the method.
-    install.route(&[], "/api/v1/scheduler", HELP, scheduler);
+    routes.change("/api/v1/scheduler", HELP, scheduler);
 }
 
 fn scheduler(master: &mut Master, request: Request, ctx: &mut Context<Master>) -> Reply {

@@ -1,7 +1,8 @@
 //! What operators read: `/state`, `/slaves`, `/frameworks` and the other v0 endpoints.
 //!
 //! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it.
-//! Whether this master answers at all is decided in one place, `leadership::refusal`. Nothing here changes the cluster.
+//! Whether this master answers at all is decided in one place, `leadership::refusal`, and whether it answers this reader
+//! in another, `crate::reads`, before. Nothing here changes the cluster.
 //! `explain` asks the allocator; `pages` shows all of it in a browser. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
 
 mod agents;
@@ -13,8 +14,9 @@ pub(crate) mod state;
 mod summary;
 mod tasks;
 
+use ::http::Method;
+use libprocess::Context;
 use libprocess::http::{Body, Query, Realm, Reply, Request, Response, SharedBytes};
-use libprocess::{Context, Install};
 use mesos::views::{Executor, Task};
 use mesos::{AgentId, OfferId, v1};
 use serde::Serialize;
@@ -22,6 +24,7 @@ use serde::Serialize;
 use crate::cluster::{self, Agent, Framework, Map, Offer, Snapshot};
 use crate::leadership;
 use crate::master::Master;
+use crate::reads::Routes;
 use crate::registrar::Activation;
 use crate::rendering::parts::{self, Form};
 use crate::rendering::{Pieces, Question, Reader, Renderings};
@@ -35,32 +38,32 @@ use tasks::{Page, Tasks};
 type Render = fn(&Renderings, &Snapshot, &Query) -> Pieces;
 
 /// Registers the routes. Upstream's answer every method alike.
-pub(crate) fn install(install: &mut Install<Master>) {
-    install.route(
+pub(crate) fn install(routes: &mut Routes<'_>) {
+    routes.read(
         &[],
         "/state",
         "Everything about the cluster: agents, frameworks, tasks, flags (jsonp).",
         |m, r, c| read(m, r, c, "/state", state::render),
     );
-    install.route(
+    routes.read(
         &[],
         "/state-summary",
         "Agents and frameworks with their tasks counted by state (jsonp).",
         |m, r, c| read(m, r, c, "/state-summary", |_, snapshot, _| json(&StateSummary::of(snapshot)).into()),
     );
-    install.route(
+    routes.read(
         &[],
         "/slaves",
         "Agents with each of their resources; slave_id selects one (jsonp).",
         |m, r, c| read(m, r, c, "/slaves", agents::render),
     );
-    install.route(
+    routes.read(
         &[],
         "/frameworks",
         "Registered and completed frameworks; framework_id selects one (jsonp).",
         |m, r, c| read(m, r, c, "/frameworks", frameworks::render),
     );
-    install.route(
+    routes.read(
         &[],
         "/tasks",
         "Tasks by the time of their first status: limit (100), offset (0), order (asc, des), framework_id, task_id (jsonp).",
@@ -68,30 +71,31 @@ pub(crate) fn install(install: &mut Install<Master>) {
             read(m, r, c, "/tasks", |_, snapshot, query| json(&Tasks::of(snapshot, &Page::of(query))).into())
         },
     );
-    install.route(&[], "/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
+    routes.read(&[], "/roles", "Roles with weight, quota, resources and frameworks (jsonp).", |m, r, c| {
         read(m, r, c, "/roles", |_, snapshot, _| json(&Roles::of(snapshot)).into())
     });
-    install
-        .get(
+    routes
+        .read(
+            &[Method::GET],
             "/allocator/explain",
             "Why a framework gets no offers: framework (id or name), role, limit (100), offset (0) (jsonp).",
             explain::explain,
         )
         .realm(Realm::ReadOnly);
-    install.route(&[], "/flags", "The settings that this master was started with (jsonp).", flags);
-    install
-        .route(
+    routes.read(&[], "/flags", "The settings that this master was started with (jsonp).", flags);
+    routes
+        .read(
             &[],
             "/allocator/offer_constraints_debug",
             "Agents that offer constraints exclude, for each framework and role.",
             offer_constraints,
         )
         .realm(Realm::ReadOnly);
-    pages::install(install);
-    install.route(&[], "/redirect", "Leads to the leading master.", |master, request, _| {
+    pages::install(routes);
+    routes.read(&[], "/redirect", "Leads to the leading master.", |master, request, _| {
         leadership::redirect(master, &request).into()
     });
-    install.route(&[], "/health", "200 while this master answers.", |_, _, _| {
+    routes.read(&[], "/health", "200 while this master answers.", |_, _, _| {
         Response::new(http::StatusCode::OK).into()
     });
 }

@@ -7,10 +7,10 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use libprocess::Install;
+use ::http::Method;
 use libprocess::http::{Assets, Reply, Request};
 
-use crate::master::Master;
+use crate::reads::Routes;
 
 /// The parts of the pages: the first page, the scripts, and the rest.
 const PARTS: [&str; 3] = ["index.html", "app", "assets"];
@@ -63,12 +63,14 @@ impl Pages {
 }
 
 /// Registers the routes: the actor's own path, and those of the other parts.
-pub(super) fn install(install: &mut Install<Master>) {
-    install.get("/", "The web pages.", |master, request, _| show(&master.pages, request));
-    install.get("/app", "Scripts of the web pages.", |master, request, _| show(&master.pages, request));
-    install.get("/assets", "Styles and pictures of the web pages.", |master, request, _| {
-        show(&master.pages, request)
-    });
+pub(super) fn install(routes: &mut Routes<'_>) {
+    for (path, help) in [
+        ("/", "The web pages."),
+        ("/app", "Scripts of the web pages."),
+        ("/assets", "Styles and pictures of the web pages."),
+    ] {
+        routes.read(&[Method::GET], path, help, |master, request, _| show(&master.pages, request));
+    }
 }
 
 /// An HTTP worker answers; the first time it also compresses.

@@ -17,8 +17,8 @@
 //!
 //! A call that is not in the table is answered with 501 and its name. The checks are in upstream's order, with
 //! its status codes and texts (`Http::api` in `master/http.cpp`): the leader, recovery, the method, the media
-//! types, the call's form. What is validated is authorized ([`crate::authorization`]) before it is stored, and a change
-//! is answered when the registry has stored it.
+//! types, the call's form. What is validated is authorized ([`crate::authorization`]) before it is read or stored, and a
+//! change is answered when the registry has stored it.
 
 mod agents;
 mod body;
@@ -41,7 +41,7 @@ pub(crate) use state::get_state;
 
 use ::http::{Method, StatusCode};
 use libprocess::http::{Reply, Request, Response};
-use libprocess::{Answer, Context, Install, promise};
+use libprocess::{Answer, Context, promise};
 use mesos::v1::master::{Call, call::Type};
 use mesos::{MediaType, codec};
 
@@ -49,53 +49,53 @@ use crate::authorization::Action;
 use crate::calls::http::principal;
 use crate::leadership;
 use crate::master::Master;
+use crate::reads::{self, Routes};
 use crate::registrar::Operation;
 use crate::validation;
 
 /// Registers the routes. Every method: a master that does not lead redirects before it looks at the method.
-pub(crate) fn install(install: &mut Install<Master>) {
-    install
-        .route(&[], "/api/v1", "Endpoint for API calls against the master.", |m, r, c| either(api(m, &r, c)));
-    install.route(&[], "/quota", "Quotas of roles: GET (jsonp), POST, DELETE /quota/<role>.", |m, r, c| {
+pub(crate) fn install(routes: &mut Routes<'_>) {
+    routes.change("/api/v1", "Endpoint for API calls against the master.", |m, r, c| either(api(m, &r, c)));
+    routes.change("/quota", "Quotas of roles: GET (jsonp), POST, DELETE /quota/<role>.", |m, r, c| {
         either(admit(m, &r).and_then(|()| quota::endpoint(m, r, c)))
     });
-    install.route(&[], "/weights", "Weights of roles: GET (jsonp), PUT.", |m, r, c| {
+    routes.change("/weights", "Weights of roles: GET (jsonp), PUT.", |m, r, c| {
         either(admit(m, &r).and_then(|()| weights::endpoint(m, r, c)))
     });
-    install.route(&[], "/teardown", "Ends a framework: POST frameworkId=ID.", |m, r, c| {
+    routes.change("/teardown", "Ends a framework: POST frameworkId=ID.", |m, r, c| {
         either(admit(m, &r).and_then(|()| teardown::endpoint(m, &r, c)))
     });
-    install_maintenance(install);
-    install_reservations(install);
+    install_maintenance(routes);
+    install_reservations(routes);
 }
 
 /// The endpoints of maintenance, registered as the others.
-fn install_maintenance(install: &mut Install<Master>) {
-    install.route(&[], "/maintenance/schedule", "Planned maintenance: GET (jsonp), POST.", |m, r, c| {
+fn install_maintenance(routes: &mut Routes<'_>) {
+    routes.change("/maintenance/schedule", "Planned maintenance: GET (jsonp), POST.", |m, r, c| {
         either(admit(m, &r).and_then(|()| maintenance::schedule_endpoint(m, r, c)))
     });
-    install.route(&[], "/maintenance/status", "Machines that are draining or down (jsonp).", |m, r, _| {
+    routes.read(&[], "/maintenance/status", "Machines that are draining or down (jsonp).", |m, r, _| {
         either(admit(m, &r).and_then(|()| maintenance::status_endpoint(m, r)))
     });
-    install.route(&[], "/machine/down", "Begins the maintenance of machines: POST.", |m, r, c| {
+    routes.change("/machine/down", "Begins the maintenance of machines: POST.", |m, r, c| {
         either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::start)))
     });
-    install.route(&[], "/machine/up", "Ends the maintenance of machines: POST.", |m, r, c| {
+    routes.change("/machine/up", "Ends the maintenance of machines: POST.", |m, r, c| {
         either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::stop)))
     });
 }
 
 /// The endpoints of reservations and volumes.
-fn install_reservations(install: &mut Install<Master>) {
+fn install_reservations(routes: &mut Routes<'_>) {
     use reservations::Endpoint;
-    let routes = [
+    let endpoints = [
         ("/reserve", "Reserves resources of an agent: POST.", Endpoint::Reserve),
         ("/unreserve", "Undoes reservations: POST.", Endpoint::Unreserve),
         ("/create-volumes", "Creates persistent volumes: POST.", Endpoint::Create),
         ("/destroy-volumes", "Destroys persistent volumes: POST.", Endpoint::Destroy),
     ];
-    for (path, help, endpoint) in routes {
-        install.route(&[], path, help, move |m: &mut Master, r: Request, c: &mut Context<Master>| {
+    for (path, help, endpoint) in endpoints {
+        routes.change(path, help, move |m: &mut Master, r: Request, c: &mut Context<Master>| {
             let answer = admit(m, &r)
                 .and_then(|()| principal(&r))
                 .and_then(|principal| reservations::endpoint(m, &r, endpoint, principal, c));
@@ -131,6 +131,7 @@ fn api(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Res
         .map_err(|error| Response::text(StatusCode::NOT_ACCEPTABLE, error.to_string()))?;
     tracing::info!(call = kind.as_str_name(), "processing an operator's call");
     let principal = principal(request)?;
+    master.authorize(principal, reads::of_call(kind).iter().copied())?;
     if let Some((agent, operation)) = reservations::operation_of(kind, &mut call) {
         return reservations::apply(master, &agent, operation, principal, ctx);
     }

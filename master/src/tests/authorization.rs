@@ -10,29 +10,33 @@ use serde_json::{Value, json};
 use super::*;
 use crate::authorization::Action;
 
-/// What somebody of this name may not do at the moment: actions, or one task.
+/// What somebody of this name may not do at the moment: actions, with or without their objects, or one task.
 #[derive(Clone, Default)]
-struct Denied(Arc<Mutex<Vec<&'static str>>>);
+pub(super) struct Denied(Arc<Mutex<Vec<&'static str>>>);
 
 impl Denied {
-    fn only(&self, what: &'static str) {
+    pub(super) fn only(&self, what: &'static str) {
         *self.0.lock() = vec![what];
     }
 
-    fn nothing(&self) {
+    pub(super) fn nothing(&self) {
         self.0.lock().clear();
     }
 
-    /// A master with these rules. They are for `p` and for `ops`; all others may do everything.
-    async fn master(&self) -> Cluster {
+    /// The rules. They are for `p` and for `ops`; all others may do everything.
+    pub(super) fn rules(&self) -> impl Authorizer + use<> {
         let denied = self.0.clone();
-        let rules = move |principal: Option<&str>, action: &Action<'_>| {
+        move |principal: Option<&str>, action: &Action<'_>| {
             let denied = denied.lock();
             let task = if let Action::RunTask(task, _) = action { &task.task_id.value } else { "" };
             !matches!(principal, Some("p" | "ops"))
-                || !denied.iter().any(|denied| [action.name(), task].contains(denied))
-        };
-        Cluster::with_authorizer(Settings::default(), rules).await
+                || !denied.iter().any(|denied| [action.name(), task, &action.to_string()].contains(denied))
+        }
+    }
+
+    /// A master with these rules.
+    pub(super) async fn master(&self) -> Cluster {
+        Cluster::with_authorizer(Settings::default(), self.rules()).await
     }
 }
 

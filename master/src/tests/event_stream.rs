@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use libprocess::http::{Body, BodyReceiver, ClientRequest, ClientResponse, Request, dispatch};
@@ -319,7 +320,7 @@ fn what_happens_while_the_state_is_read_comes_behind_it_in_order() {
 async fn listening(limits: Limits) -> Cluster {
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let node = Node::builder().bind(address).limits(limits).delegate("master").start().await.unwrap();
-    Cluster::of(node, Settings::default(), permits_all).await
+    Cluster::of(node, Settings::default(), Arc::new(permits_all)).await
 }
 
 /// Subscribes over that socket, for JSON. Whoever does not ask for the body does not read it.

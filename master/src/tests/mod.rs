@@ -22,6 +22,7 @@ mod operator_reads;
 mod partition;
 mod pruning;
 mod quota;
+mod reads;
 mod reconciliation;
 mod recovery;
 mod registry;
@@ -312,11 +313,11 @@ impl Cluster {
 
     pub(crate) async fn with_authorizer(settings: Settings, authorizer: impl Authorizer) -> Self {
         let node = Node::builder().offline().delegate("master").start().await.unwrap();
-        Self::of(node, settings, authorizer).await
+        Self::of(node, settings, Arc::new(authorizer)).await
     }
 
-    pub(crate) async fn of(node: Node, settings: Settings, authorizer: impl Authorizer) -> Self {
-        let running = crate::start_with_authorizer(&node, settings, Box::new(authorizer)).await.unwrap();
+    pub(crate) async fn of(node: Node, settings: Settings, authorizer: Arc<dyn Authorizer>) -> Self {
+        let running = crate::start_with_authorizer(&node, settings, authorizer).await.unwrap();
         testing::settle().await;
         Self { node, running }
     }
