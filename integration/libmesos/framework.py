@@ -68,6 +68,8 @@ def obey(driver, call):
     name = call["call"]
     offers = [parse({"value": offer}, mesos_pb2.OfferID()) for offer in call.get("offers", [])]
     filters = parse(call.get("filters", {}), mesos_pb2.Filters())
+    # Without them a call is about all roles.
+    roles = [[str(role) for role in call["roles"]]] if "roles" in call else []
     if name == "launchTasks":
         tasks = [parse(task, mesos_pb2.TaskInfo()) for task in call["tasks"]]
         driver.launchTasks(offers, tasks, filters)
@@ -89,9 +91,9 @@ def obey(driver, call):
     elif name == "requestResources":
         driver.requestResources([parse(request, mesos_pb2.Request()) for request in call["requests"]])
     elif name == "reviveOffers":
-        driver.reviveOffers()
+        driver.reviveOffers(*roles)
     elif name == "suppressOffers":
-        driver.suppressOffers()
+        driver.suppressOffers(*roles)
     elif name == "stop":
         driver.stop(call.get("failover", False))
     elif name == "abort":

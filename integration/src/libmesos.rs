@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::binary;
+use crate::ports::Port;
 use crate::wait::PATIENCE;
+use crate::wire::Wire;
 
 /// The variable that names the Python.
 pub const PYTHON: &str = "MESOS_TEST_LIBMESOS";
@@ -41,16 +43,21 @@ impl LibmesosDriver {
     /// Starts a driver of the framework; does not wait until it is registered. `master` is `host:port` or `zk://...`.
     /// With `acknowledges` it acknowledges each update by itself.
     pub fn start(python: &OsString, master: &str, framework_info: &Value, acknowledges: bool) -> Self {
-        let mut process = Command::new(python)
-            .arg(binary::workspace().join("integration/libmesos/framework.py"))
-            .arg(master)
-            .arg(framework_info.to_string())
-            .arg(if acknowledges { "implicit" } else { "explicit" })
-            .env("LIBPROCESS_IP", "127.0.0.1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the Python can be started");
+        Self::spawn(command(python, master, framework_info, acknowledges))
+    }
+
+    /// [`Self::start`] of one that acknowledges by itself, with a way to it: it listens on `port`, and says that it does so
+    /// where `wire` begins, which leads to `port`. What the master sends comes through it; what the driver sends does not.
+    pub fn behind(python: &OsString, master: &str, framework_info: &Value, port: &Port, wire: &Wire) -> Self {
+        let mut command = command(python, master, framework_info, true);
+        command.env("LIBPROCESS_PORT", port.address().port().to_string());
+        command.env("LIBPROCESS_ADVERTISE_PORT", wire.address().port().to_string());
+        command.env("LIBPROCESS_ADVERTISE_IP", wire.address().ip().to_string());
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut process = command.spawn().expect("the Python can be started");
         let calls = process.stdin.take().expect("it was asked for");
         let printed = process.stdout.take().expect("it was asked for");
         let (sender, callbacks) = unbounded_channel();
@@ -73,9 +80,14 @@ impl LibmesosDriver {
         acknowledges: bool,
     ) -> Self {
         let mut driver = Self::start(python, master, framework_info, acknowledges);
-        let registered = driver.hears("registered").await;
-        driver.framework_id = registered["framework"].as_str().expect("it has an id").to_owned();
+        driver.is_registered().await;
         driver
+    }
+
+    /// Waits until it is registered for the first time.
+    pub async fn is_registered(&mut self) {
+        let registered = self.hears("registered").await;
+        self.framework_id = registered["framework"].as_str().expect("it has an id").to_owned();
     }
 
     /// The next callback, whichever it is.
@@ -96,6 +108,29 @@ impl LibmesosDriver {
                 return callback;
             }
             assert_ne!(callback["event"], "error", "waiting for {name}: {callback}");
+        }
+    }
+
+    /// All callbacks up to the next one of this name, which is the last of them.
+    pub async fn up_to(&mut self, name: &str) -> Vec<Value> {
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|last: &Value| last["event"] != name) {
+            heard.push(self.any().await);
+        }
+        heard
+    }
+
+    /// All that it hears before the master's answer to what it asks now: what becomes of a task that there never was.
+    pub async fn before_an_answer(&mut self) -> Vec<Value> {
+        let asked = json!({ "task_id": { "value": "there is none" }, "state": "TASK_STAGING" });
+        self.call("reconcileTasks", json!({ "statuses": [asked] }));
+        let mut heard = Vec::new();
+        loop {
+            let callback = self.any().await;
+            if callback["status"]["task_id"] == asked["task_id"] {
+                return heard;
+            }
+            heard.push(callback);
         }
     }
 
@@ -131,6 +166,19 @@ impl LibmesosDriver {
             json!({ "offers": [offer["id"]["value"]], "tasks": tasks, "filters": filters }),
         );
     }
+}
+
+fn command(python: &OsString, master: &str, framework_info: &Value, acknowledges: bool) -> Command {
+    let mut command = Command::new(python);
+    command
+        .arg(binary::workspace().join("integration/libmesos/framework.py"))
+        .arg(master)
+        .arg(framework_info.to_string())
+        .arg(if acknowledges { "implicit" } else { "explicit" })
+        .env("LIBPROCESS_IP", "127.0.0.1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    command
 }
 
 impl Drop for LibmesosDriver {

@@ -4,9 +4,14 @@
 
 use std::time::Duration;
 
+use election::group::{Group, Session};
+use election::zookeeper::ZooKeeperGroup;
 use integration::libmesos::{LibmesosDriver, python};
+use integration::ports::Port;
+use integration::wire::Wire;
 use integration::zookeeper::ZooKeeper;
 use integration::{AgentSpec, Cluster, wait};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const FOREVER: &str = "sleep 1000";
@@ -41,6 +46,58 @@ async fn shown(cluster: &Cluster, what: &str, wanted: impl Fn(&Value) -> bool) {
         let state = cluster.leader_state().await?;
         let framework = state["frameworks"][0].clone();
         if wanted(&framework) { Ok(()) } else { Err(framework.to_string()) }
+    })
+    .await;
+}
+
+async fn metric(cluster: &Cluster, wanted: impl Fn(&str) -> bool) -> f64 {
+    let metrics = cluster.get_at(cluster.master(), "/metrics/snapshot").await.unwrap();
+    let mut found = metrics.as_object().unwrap().iter().filter(|(name, _)| wanted(name));
+    found.next().unwrap().1.as_f64().unwrap()
+}
+
+/// Waits for so many runs of the allocator.
+async fn allocations(cluster: &Cluster, count: f64) {
+    let runs = async || metric(cluster, |name| name == "allocator/mesos/allocation_runs").await;
+    let before = runs().await;
+    wait::until("more allocations", async || {
+        let now = runs().await;
+        if now >= before + count { Ok(()) } else { Err(now) }
+    })
+    .await;
+}
+
+fn amount(offer: &Value, name: &str) -> f64 {
+    let resources = offer["resources"].as_array().unwrap().iter();
+    resources
+        .filter(|resource| resource["name"] == name)
+        .filter_map(|resource| resource["scalar"]["value"].as_f64())
+        .sum()
+}
+
+/// The names of callbacks.
+fn names(callbacks: &[Value]) -> Vec<&str> {
+    callbacks.iter().map(|callback| callback["event"].as_str().unwrap()).collect()
+}
+
+/// Runs a task for ever on the next offer, and has what that leaves offered.
+async fn rest_beside(driver: &mut LibmesosDriver, id: &str) -> Value {
+    let offer = driver.offer().await;
+    driver.launch(&offer, &[task(id, &offer, FOREVER)]);
+    driver.state(id, "TASK_RUNNING", false).await;
+    driver.call("reviveOffers", json!({}));
+    driver.offer().await
+}
+
+/// Reconciles until the master knows again that the only task runs.
+async fn agent_is_back(driver: &mut LibmesosDriver) {
+    wait::until("the agent to be back", async || {
+        driver.call("reconcileTasks", json!({ "statuses": [] }));
+        match tokio::time::timeout(Duration::from_millis(500), driver.hears("statusUpdate")).await {
+            Ok(status) if status["status"]["state"] == "TASK_RUNNING" => Ok(()),
+            Ok(status) => Err(status.to_string()),
+            Err(_) => Err("no answer".to_owned()),
+        }
     })
     .await;
 }
@@ -238,18 +295,212 @@ fn a_driver_goes_on_with_the_next_leading_master() {
         // A new leader has not known the framework: the driver is registered, not reregistered.
         let registered = driver.hears("registered").await;
         assert_eq!(registered["framework"], json!(driver.framework_id));
-        wait::until("the agent to be back", async || {
-            driver.call("reconcileTasks", json!({ "statuses": [] }));
-            match tokio::time::timeout(Duration::from_millis(500), driver.hears("statusUpdate")).await {
-                Ok(status) if status["status"]["state"] == "TASK_RUNNING" => Ok(()),
-                Ok(status) => Err(status.to_string()),
-                Err(_) => Err("no answer".to_owned()),
-            }
-        })
-        .await;
+        agent_is_back(&mut driver).await;
         driver.call("killTask", json!({ "task": "t" }));
         driver.state("t", "TASK_KILLED", false).await;
         driver.call("stop", json!({}));
         assert_eq!(driver.hears("ended").await["status"], "DRIVER_STOPPED");
+    });
+}
+
+/// Has the cluster's master, which knows nothing of it, lead in a ZooKeeper: until what is returned is dropped.
+async fn appoint(zookeeper: &ZooKeeper, cluster: &Cluster) -> Box<dyn Session> {
+    let group = ZooKeeperGroup::new(zookeeper.url().parse().unwrap(), Duration::from_secs(10));
+    let member = group.connect().await.unwrap();
+    let master = election::info::from_address("master".into(), "localhost".into(), cluster.master());
+    member.join("json.info", election::info::to_json(&master)).await.unwrap();
+    member
+}
+
+/// A driver that loses sight of its master and finds the same one again. That has missed nothing, and its offers may have
+/// been answered in vain: it gives new ones.
+/// Upstream: `FaultToleranceTest.FrameworkReregister`, `FaultToleranceTest.DisconnectedSchedulerLaunchLost`.
+#[test]
+fn a_driver_that_finds_its_master_again_is_reregistered() {
+    libprocess::run(async {
+        let Some(python) = python() else { return };
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:4;mem:2048")]).await;
+        let leads = appoint(&zookeeper, &cluster).await;
+        let mut info = framework("again");
+        info["roles"] = json!(["one", "two"]);
+        info["capabilities"] = json!([{ "type": "MULTI_ROLE" }]);
+        let mut driver = LibmesosDriver::registered(&python, &zookeeper.url(), &info, true).await;
+        let rest = rest_beside(&mut driver, "t").await;
+
+        drop(leads);
+        assert_eq!(driver.any().await, json!({ "event": "disconnected" }));
+        // The driver answers itself, and tells the master of the suppression as soon as it has one.
+        driver.launch(&rest, &[task("late", &rest, FOREVER)]);
+        let status = driver.any().await["status"].take();
+        assert_eq!((&status["task_id"]["value"], &status["state"]), (&json!("late"), &json!("TASK_LOST")));
+        assert_eq!(status["reason"], "REASON_MASTER_DISCONNECTED");
+        let suppressed = rest["allocation_info"]["role"].clone();
+        driver.call("suppressOffers", json!({ "roles": [suppressed] }));
+        let there = |framework: &Value| {
+            framework["connected"] == json!(true) && framework["offers"][0]["id"] == rest["id"]["value"]
+        };
+        shown(&cluster, "the framework to be as it was", there).await;
+
+        let _leads = appoint(&zookeeper, &cluster).await;
+        let reregistered = driver.any().await;
+        assert_eq!(reregistered["event"], "reregistered", "{reregistered}");
+        assert_eq!(reregistered["master"]["pid"], format!("master@{}", cluster.master()));
+        let offer = driver.any().await["offers"][0].take();
+        assert_eq!((amount(&offer, "cpus"), amount(&offer, "mem")), (3.0, 1984.0), "{offer}");
+        assert_ne!(offer["id"], rest["id"]);
+        assert_ne!(offer["allocation_info"]["role"], suppressed);
+        driver.launch(&offer, &[task("next", &offer, FOREVER)]);
+        driver.state("next", "TASK_RUNNING", false).await;
+        driver.call("killTask", json!({ "task": "t" }));
+        driver.state("t", "TASK_KILLED", false).await;
+        driver.call("stop", json!({}));
+        assert_eq!(driver.hears("ended").await["status"], "DRIVER_STOPPED");
+        completed(&cluster).await;
+    });
+}
+
+/// Upstream: `FaultToleranceTest.SchedulerFailoverStatusUpdate`.
+#[test]
+fn what_happens_between_two_drivers_is_told_to_the_second() {
+    libprocess::run(async {
+        let Some(python) = python() else { return };
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:4;mem:2048")]).await;
+        let master = cluster.master().to_string();
+        let mut first = LibmesosDriver::registered(&python, &master, &framework("next"), true).await;
+        let offer = first.offer().await;
+        let end = cluster.folder().join("end");
+        let until_then = format!("while [ ! -e {} ]; do sleep 0.1; done", end.display());
+        first.launch(&offer, &[task("ends", &offer, &until_then), task("runs", &offer, FOREVER)]);
+        first.state("ends", "TASK_RUNNING", false).await;
+        // What it does not acknowledge before it stops the agent repeats, before anything newer.
+        first.before_an_answer().await;
+        first.call("stop", json!({ "failover": true }));
+        assert_eq!(first.hears("ended").await["status"], "DRIVER_STOPPED");
+        let id = first.framework_id.clone();
+        // The driver has stopped; its connections end with its process.
+        drop(first);
+        shown(&cluster, "the driver to be missed", |framework| framework["connected"] == json!(false)).await;
+        std::fs::write(end, "").unwrap();
+        let has_ended = |framework: &Value| {
+            let tasks = framework["tasks"].as_array();
+            tasks.is_some_and(|tasks| tasks.iter().any(|task| task["state"] == "TASK_FINISHED"))
+        };
+        shown(&cluster, "the task to end", has_ended).await;
+
+        let mut second = LibmesosDriver::registered(&python, &master, &again("next", &id), true).await;
+        assert_eq!(second.framework_id, id);
+        let status = second.state("ends", "TASK_FINISHED", false).await;
+        assert!(status["uuid"].is_string(), "it was not acknowledged: {status}");
+        second.call("reconcileTasks", json!({ "statuses": [] }));
+        second.state("runs", "TASK_RUNNING", false).await;
+        second.call("stop", json!({}));
+        assert_eq!(second.hears("ended").await["status"], "DRIVER_STOPPED");
+        completed(&cluster).await;
+    });
+}
+
+/// The master's way to a driver breaks, and the driver does not notice: it gets no heartbeats.
+#[test]
+fn a_driver_that_the_master_lost_is_told_to_abort() {
+    libprocess::run(async {
+        let Some(python) = python() else { return };
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:4;mem:2048")]).await;
+        let master = cluster.master().to_string();
+        let port = Port::reserve().unwrap();
+        let wire = Wire::to(port.address()).await;
+        let mut driver = LibmesosDriver::behind(&python, &master, &framework("cut off"), &port, &wire);
+        driver.is_registered().await;
+        let offer = driver.offer().await;
+        driver.launch(&offer, &[task("t", &offer, FOREVER)]);
+        driver.state("t", "TASK_RUNNING", false).await;
+
+        wire.cut();
+        let error = driver.up_to("error").await.pop().unwrap();
+        assert_eq!(error["message"], "Framework disconnected");
+        assert_eq!(driver.any().await, json!({ "event": "ended", "status": "DRIVER_ABORTED" }));
+        let away =
+            |framework: &Value| framework["connected"] == json!(false) && framework["active"] == json!(false);
+        shown(&cluster, "the driver to be missed", away).await;
+        let info = again("cut off", &driver.framework_id);
+        let mut next = LibmesosDriver::registered(&python, &master, &info, true).await;
+        next.call("reconcileTasks", json!({ "statuses": [] }));
+        next.state("t", "TASK_RUNNING", false).await;
+    });
+}
+
+/// Upstream: `MasterAllocatorTest.SlaveLost`, `PartitionTest.PartitionedSlave`, for those whom it tells.
+#[test]
+fn a_driver_hears_of_an_agent_that_leaves_and_of_one_that_is_silent() {
+    libprocess::run(async {
+        let Some(python) = python() else { return };
+        let flags = ["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2"];
+        let mut cluster = Cluster::start(&flags, &[AgentSpec::new("cpus:4;mem:2048")]).await;
+        let master = cluster.master().to_string();
+        let mut driver = LibmesosDriver::registered(&python, &master, &framework("lost"), true).await;
+        let rest = rest_beside(&mut driver, "t").await;
+        cluster.agent_process(0).signal(Signal::USR1);
+        let heard = driver.up_to("slaveLost").await;
+        assert_eq!(names(&heard), ["statusUpdate", "offerRescinded", "slaveLost"], "{heard:?}");
+        let status = &heard[0]["status"];
+        assert_eq!((&status["task_id"]["value"], &status["state"]), (&json!("t"), &json!("TASK_LOST")));
+        assert_eq!(status["reason"], "REASON_SLAVE_REMOVED");
+        assert_eq!(
+            (&heard[1]["offer"], &heard[2]["agent"]),
+            (&rest["id"]["value"], &rest["slave_id"]["value"])
+        );
+
+        wait::until("the agent to end", async || cluster.agent_process(0).exit_code()).await;
+        cluster.agent_process(0).restart();
+        let rest = rest_beside(&mut driver, "u").await;
+        assert_eq!(amount(&rest, "cpus"), 3.0, "nothing is left of the first task: {rest}");
+        cluster.agent_process(0).crash();
+        let heard = driver.up_to("slaveLost").await;
+        assert_eq!(names(&heard), ["offerRescinded", "statusUpdate", "slaveLost"], "{heard:?}");
+        let status = &heard[1]["status"];
+        assert_eq!((&status["task_id"]["value"], &status["state"]), (&json!("u"), &json!("TASK_LOST")));
+        assert_eq!(status["message"], "health check timed out");
+        assert_eq!(
+            (&heard[0]["offer"], &heard[2]["agent"]),
+            (&rest["id"]["value"], &rest["slave_id"]["value"])
+        );
+        // It ran all the time.
+        cluster.agent_process(0).restart();
+        agent_is_back(&mut driver).await;
+        driver.call("killTask", json!({ "task": "u" }));
+        driver.state("u", "TASK_KILLED", false).await;
+    });
+}
+
+/// Upstream: `MasterTest.OfferTimeout`, `SchedulerTest.Suppress`, `SchedulerTest.Revive`.
+#[test]
+fn offers_that_are_not_answered_are_rescinded_and_none_come_while_they_are_suppressed() {
+    libprocess::run(async {
+        let Some(python) = python() else { return };
+        let flags = ["--offer_timeout=500ms", "--allocation_interval=100ms"];
+        let cluster = Cluster::start(&flags, &[AgentSpec::new("cpus:4;mem:2048")]).await;
+        let master = cluster.master().to_string();
+        let mut driver = LibmesosDriver::registered(&python, &master, &framework("wanted"), true).await;
+        let offer = driver.offer().await;
+        assert_eq!(driver.any().await, json!({ "event": "offerRescinded", "offer": offer["id"]["value"] }));
+        let next = driver.any().await["offers"][0].take();
+        assert_eq!(next["slave_id"], offer["slave_id"]);
+        assert_ne!(next["id"], offer["id"]);
+        driver.launch(&offer, &[task("late", &offer, "true")]);
+        let status = driver.state("late", "TASK_LOST", false).await;
+        assert_eq!(status["reason"], "REASON_INVALID_OFFERS", "{status}");
+
+        driver.call("suppressOffers", json!({}));
+        driver.before_an_answer().await;
+        assert_eq!(metric(&cluster, |name| name.ends_with("/roles/*/suppressed")).await, 1.0);
+        allocations(&cluster, 2.0).await;
+        shown(&cluster, "the last offer to be taken back", |framework| framework["offers"] == json!([]))
+            .await;
+        driver.before_an_answer().await;
+        allocations(&cluster, 4.0).await;
+        assert_eq!(driver.before_an_answer().await, Vec::<Value>::new());
+        driver.call("reviveOffers", json!({}));
+        let offers = driver.any().await;
+        assert_eq!(offers["offers"][0]["slave_id"], offer["slave_id"], "{offers}");
     });
 }
