@@ -435,7 +435,8 @@ fn a_driver_hears_of_an_agent_that_leaves_and_of_one_that_is_silent() {
     libprocess::run(async {
         let Some(python) = python() else { return };
         let flags = ["--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=2"];
-        let mut cluster = Cluster::start(&flags, &[AgentSpec::new("cpus:4;mem:2048")]).await;
+        let agent = AgentSpec::new("cpus:4;mem:2048").with("--registration_backoff_factor=50ms");
+        let mut cluster = Cluster::start(&flags, &[agent]).await;
         let master = cluster.master().to_string();
         let mut driver = LibmesosDriver::registered(&python, &master, &framework("lost"), true).await;
         let rest = rest_beside(&mut driver, "t").await;
