@@ -5,8 +5,9 @@ not be.
 
 schemathesis, unmodified from PyPI, makes the requests out of /openapi.json. The status is 1 if a request was not
 answered within TIMEOUT, was answered with a status that the description does not have, with 5xx (but 501, "I do not know
-this call", and 503, "not now"), or with a body that is not the JSON it says it is. A stream that a SUBSCRIBE opens has no
-end: its beginning is read, and it is closed.
+this call", and 503, "not now"), or with a body that is not as it is described: of another media type, or JSON that its schema
+does not have. A stream that a SUBSCRIBE opens has no end: its beginning is read, and it is closed. What is sent as protobuf
+is any bytes.
 
 A scheduler's call is that of a framework that is subscribed, three times of four: what is behind "Framework cannot be found"
 is asked, too. The status is also 1 if the master took none of these.
@@ -19,13 +20,15 @@ import time
 
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings, strategies
 from schemathesis import GenerationMode
+from schemathesis.checks import content_type_conformance, response_schema_conformance
 
 TIMEOUT = 10
 # What a master says that cannot, or cannot now, do what it is asked for.
 ALLOWED = (501, 503)
 SCHEDULER = "/api/v1/scheduler"
+schemathesis.openapi.media_type("application/x-protobuf", strategies.binary(max_size=200))
 # Requests at a time for each operation, so that each has its turn; the one with the most calls has more.
 ROUND = 4
 ROUND_OF_CALLS = 24
@@ -33,6 +36,8 @@ ROUND_OF_CALLS = 24
 base, seconds = sys.argv[1], float(sys.argv[2])
 began = time.monotonic()
 statuses: dict[int, int] = {}
+# Bodies of JSON that were as they are described.
+documents = 0
 # By path and method.
 described: dict[str, dict] = {}
 
@@ -90,6 +95,7 @@ framework = Framework()
 
 
 def ask(case) -> None:
+    global documents
     speaks = framework.speak(case)
     request = case.as_transport_kwargs(base_url=base)
     with requests.request(**request, stream=True, timeout=TIMEOUT, allow_redirects=False) as response:
@@ -98,10 +104,11 @@ def ask(case) -> None:
             raise AssertionError(f"{response.status_code}: {response.text}\n{case.as_curl_command()}")
         if str(response.status_code) not in described[case.path][case.method.lower()]["responses"]:
             raise AssertionError(f"{response.status_code} is not described: {response.text}\n{case.as_curl_command()}")
-        if response.headers.get("Transfer-Encoding") == "chunked" and is_subscription(case):
+        if response.headers.get("Transfer-Encoding") == "chunked" and may_subscribe(case):
             next(response.iter_content(chunk_size=1))
-        elif response.headers.get("Content-Type") == "application/json" and response.content:
-            response.json()
+        elif response.content:
+            case.validate_response(response, checks=[content_type_conformance, response_schema_conformance])
+            documents += response.headers.get("Content-Type") == "application/json"
         if speaks:
             framework.hear(response.status_code, response.text)
 
@@ -110,15 +117,19 @@ def is_subscription(case) -> bool:
     return isinstance(case.body, dict) and case.body.get("type") == "SUBSCRIBE"
 
 
+def may_subscribe(case) -> bool:
+    return is_subscription(case) or case.media_type == "application/x-protobuf"
+
+
 # Made once: those of large messages take their time.
-strategies: dict = {}
+made: dict = {}
 
 
 def strategy(operation, mode):
     key = (operation.path, operation.method, mode)
-    if key not in strategies:
-        strategies[key] = operation.as_strategy(generation_mode=mode)
-    return strategies[key]
+    if key not in made:
+        made[key] = operation.as_strategy(generation_mode=mode)
+    return made[key]
 
 
 def ask_round(operation, mode, number: int) -> None:
@@ -162,8 +173,9 @@ def main() -> int:
     framework.end()
     asked = sum(statuses.values())
     counts = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
-    print(f"{len(operations)} operations, {asked} requests: {counts}; {framework.taken} calls of a scheduler were taken")
-    return 0 if asked > len(operations) and framework.taken > 0 else 1
+    taken = f"{documents} documents, {framework.taken} calls of a scheduler were taken"
+    print(f"{len(operations)} operations, {asked} requests: {counts}; {taken}")
+    return 0 if asked > len(operations) and documents > 0 and framework.taken > 0 else 1
 
 
 sys.exit(main())

@@ -2,12 +2,17 @@
 //!
 //! Paths and texts are those of the routes that the actors of this node have declared, bodies those of the protocol's
 //! messages, out of their descriptors. Only what neither says stands here: which methods change something, and what they
-//! take. Nothing is asked of the Master but what its node serves.
+//! take; and in `answers` what the endpoints answer that are older than these messages. Nothing is asked of the Master but
+//! what its node serves.
+
+mod answers;
+#[cfg(test)]
+pub(crate) mod check;
 
 use ::http::Method;
 use libprocess::http::{Described, Reply, Response};
 use mesos::json::schema::{self, Schemas};
-use mesos::v1;
+use mesos::{MediaType, v1};
 use serde_json::{Map, Value, json};
 
 use crate::reads::Routes;
@@ -39,10 +44,21 @@ struct Change {
 /// Gives a reference to a message's schema.
 type Refer = fn(&str, &mut Schemas) -> Value;
 
-/// What an answer (200) holds, where it is a message; a stream holds one after the other, each with its length before it.
-const ANSWERS: &[(&str, Refer)] = &[
-    ("/api/v1", schema::reference::<v1::master::Response>),
-    ("/api/v1/scheduler", schema::reference::<v1::scheduler::Event>),
+/// What a call is answered (200), where it is a message, and what is said of it. Calls and their answers are JSON or
+/// protobuf, as `Content-Type` and `Accept` say.
+const ANSWERS: &[(&str, Refer, &str)] = &[
+    (
+        "/api/v1",
+        schema::reference::<v1::master::Response>,
+        "What was asked for. SUBSCRIBE is answered with a stream of mesos.v1.master.Event that has no end, in RecordIO: \
+         before each its length in bytes, in decimal digits, and a line feed.",
+    ),
+    (
+        "/api/v1/scheduler",
+        schema::reference::<v1::scheduler::Event>,
+        "SUBSCRIBE is answered with a stream of these that has no end, in RecordIO: before each its length in bytes, in \
+         decimal digits, and a line feed.",
+    ),
 ];
 
 /// Where a call belongs to a stream of events, which this header names; all but those that open one have it.
@@ -114,11 +130,19 @@ const QUERIES: &[(&str, &[&str])] = &[
     ("/frameworks", &["framework_id"]),
     ("/slaves", &["slave_id"]),
     ("/allocator/explain", &["framework", "role", "limit", "offset"]),
-    ("/metrics/snapshot", &["timeout"]),
-    ("/files/browse", &["path"]),
-    ("/files/read", &["path", "offset", "length"]),
+    ("/metrics/snapshot", &["timeout", "jsonp"]),
+    ("/metrics", &["timeout"]),
+    ("/files/browse", &["path", "jsonp"]),
+    ("/files/read", &["path", "offset", "length", "jsonp"]),
     ("/files/download", &["path"]),
+    ("/files/debug", &["jsonp"]),
     ("/logging/toggle", &["level", "duration"]),
+    ("/profiler/start", &["frequency", "duration"]),
+    ("/profiler/stop", &["format"]),
+    ("/memory-profiler/statistics", &["jsonp"]),
+    ("/system/stats.json", &["jsonp"]),
+    ("/version", &["jsonp"]),
+    ("/__processes__", &["jsonp"]),
     ("/help", &["format"]),
 ];
 
@@ -138,12 +162,13 @@ fn document(endpoints: &[Described]) -> Value {
         }
         let takes_get = endpoint.methods.is_empty() || endpoint.methods.contains(&Method::GET);
         if is_read && takes_get {
-            insert(&mut paths, &endpoint.path, &Method::GET, read(endpoint));
+            insert(&mut paths, &endpoint.path, &Method::GET, read(endpoint, &mut schemas));
         }
         for method in endpoint.methods.iter().filter(|method| **method != Method::GET) {
             insert(&mut paths, &endpoint.path, method, described(endpoint, OF_CHANGES));
         }
     }
+    answers::add_types(SCHEMAS, &mut schemas);
     // What the stream holds that an operator's SUBSCRIBE opens.
     schema::reference::<v1::master::Event>(SCHEMAS, &mut schemas);
     json!({
@@ -154,9 +179,17 @@ fn document(endpoints: &[Described]) -> Value {
     })
 }
 
-fn insert(paths: &mut Map<String, Value>, path: &str, method: &Method, operation: Value) {
+fn insert(paths: &mut Map<String, Value>, path: &str, method: &Method, mut operation: Value) {
     let of_path = paths.entry(path.to_owned()).or_insert_with(|| json!({}));
-    of_path[method.as_str().to_lowercase()] = operation;
+    let method = method.as_str().to_lowercase();
+    operation["operationId"] = name(&method, path).into();
+    of_path[method] = operation;
+}
+
+/// What generated clients call an operation: `getStateSummary` for GET `/state-summary`.
+fn name(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.fold(method.to_owned(), |name, word| name + &word[..1].to_uppercase() + &word[1..])
 }
 
 fn described(endpoint: &Described, statuses: &[u16]) -> Value {
@@ -168,10 +201,29 @@ fn described(endpoint: &Described, statuses: &[u16]) -> Value {
         responses.map(|(status, meaning)| (status.to_string(), json!({ "description": meaning }))).collect();
     // What HTTP itself has: a body that is too large, a head that comes too slowly ...
     responses.insert("default".into(), json!({ "description": "What is wrong, in words." }));
-    json!({ "summary": endpoint.help, "responses": responses })
+    let mut operation = json!({ "summary": endpoint.help, "responses": responses });
+    // libprocess says in Markdown what its endpoints do, in one line first.
+    if let Some((first, _)) =
+        endpoint.help.strip_prefix("### TL;DR; ###\n").and_then(|text| text.split_once('\n'))
+    {
+        operation["summary"] = first.into();
+        operation["description"] = endpoint.help.into();
+    }
+    operation
 }
 
-fn read(endpoint: &Described) -> Value {
+/// Bytes of which nothing is said, as descriptions have named them since OpenAPI 3.0.
+fn binary() -> Value {
+    json!({ "type": "string", "format": "binary" })
+}
+
+/// A message in both forms in which it is read and written.
+fn either(schema: &Value) -> Value {
+    let [json, protobuf] = [MediaType::Json, MediaType::Protobuf].map(MediaType::as_str);
+    json!({ json: { "schema": schema }, protobuf: { "schema": binary() } })
+}
+
+fn read(endpoint: &Described, schemas: &mut Schemas) -> Value {
     let mut operation = described(endpoint, OF_READS);
     let of_path = QUERIES.iter().find(|(path, _)| *path == endpoint.path);
     let mut names: Vec<&str> = of_path.map(|(_, names)| names.to_vec()).unwrap_or_default();
@@ -181,16 +233,28 @@ fn read(endpoint: &Described) -> Value {
     let parameters =
         names.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } }));
     operation["parameters"] = parameters.collect();
+    let mut content = answers::content(&endpoint.path, SCHEMAS, schemas).unwrap_or_default();
+    if names.contains(&"jsonp") {
+        // A call of the function that it names.
+        content.insert("text/javascript".into(), json!({ "schema": { "type": "string" } }));
+    }
+    if !content.is_empty() {
+        operation["responses"]["200"]["content"] = content.into();
+    }
     operation
 }
 
 fn operation(change: &Change, endpoint: &Described, schemas: &mut Schemas) -> Value {
-    let is_call = ANSWERS.iter().any(|(path, _)| *path == change.path);
-    let mut operation = described(endpoint, if is_call { OF_CALLS } else { OF_CHANGES });
+    let answer = ANSWERS.iter().find(|(path, _, _)| *path == change.path);
+    let mut operation = described(endpoint, if answer.is_some() { OF_CALLS } else { OF_CHANGES });
     match &change.takes {
         Takes::Json(body) => {
-            operation["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": body(schemas) } } });
+            let body = body(schemas);
+            let content = match answer {
+                Some(_) => either(&body),
+                None => json!({ "application/json": { "schema": body } }),
+            };
+            operation["requestBody"] = json!({ "required": true, "content": content });
         }
         Takes::Form(needed, optional) => {
             let names = needed.iter().chain(*optional);
@@ -203,11 +267,12 @@ fn operation(change: &Change, endpoint: &Described, schemas: &mut Schemas) -> Va
         }
         Takes::Nothing => {}
     }
-    if let Some((_, answer)) = ANSWERS.iter().find(|(path, _)| *path == change.path) {
-        let answer = answer(SCHEMAS, schemas);
-        operation["responses"]["200"]["content"] = json!({ "application/json": { "schema": answer } });
+    if let Some((_, answer, description)) = answer {
+        let content = either(&answer(SCHEMAS, schemas));
+        operation["responses"]["200"] = json!({ "description": description, "content": content });
     }
     if STREAM_ID.0 == change.path {
+        operation["responses"]["200"]["headers"] = json!({ STREAM_ID.1: { "schema": { "type": "string" } } });
         operation["parameters"] =
             json!([{ "name": STREAM_ID.1, "in": "header", "schema": { "type": "string" } }]);
     }
@@ -222,9 +287,10 @@ fn operation(change: &Change, endpoint: &Described, schemas: &mut Schemas) -> Va
 mod tests {
     use std::collections::BTreeSet;
 
-    use libprocess::testing;
+    use libprocess::{Node, testing};
 
     use super::*;
+    use crate::authorization::permits_all;
     use crate::tests::Cluster;
 
     fn endpoint(path: &str, methods: &[Method]) -> Described {
@@ -233,6 +299,18 @@ mod tests {
 
     fn methods(document: &Value, path: &str) -> BTreeSet<String> {
         document["paths"][path].as_object().into_iter().flat_map(|path| path.keys().cloned()).collect()
+    }
+
+    /// What all references in a value lead to.
+    fn references(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
     }
 
     #[test]
@@ -270,27 +348,48 @@ mod tests {
         let answer = &document["paths"]["/api/v1"]["post"]["responses"]["200"]["content"]["application/json"];
         let scheduler = &document["paths"]["/api/v1/scheduler"]["post"];
         assert_eq!(scheduler["parameters"][0]["name"], "Mesos-Stream-Id");
+        for of_body in [&document["paths"]["/api/v1"]["post"]["requestBody"], &scheduler["responses"]["200"]]
+        {
+            assert_eq!(of_body["content"]["application/x-protobuf"]["schema"], binary());
+        }
+        let state = &document["paths"]["/state"]["get"]["responses"]["200"]["content"];
+        assert_eq!(state["application/json"]["schema"]["$ref"], "#/components/schemas/State");
+        assert_eq!(state["text/javascript"]["schema"]["type"], "string");
         let of_answer = answer["schema"]["$ref"].as_str().unwrap().trim_start_matches(SCHEMAS);
         assert!(document["components"]["schemas"][of_answer].is_object(), "{of_answer}");
     }
 
     /// What is said of a path that nobody serves would be said in vain.
     #[test]
-    fn all_that_is_said_of_paths_is_said_of_a_route() {
+    fn all_that_is_said_of_paths_is_said_of_a_route_and_all_routes_say_what_they_answer() {
         testing::run(async {
-            let cluster = Cluster::start().await;
+            let address = "127.0.0.1:0".parse().unwrap();
+            let node = Node::builder().bind(address).delegate("master").start().await.unwrap();
+            let cluster = Cluster::of(node, crate::Settings::default(), permits_all).await;
             let document = cluster.get("/openapi.json").await;
             let paths = document["paths"].as_object().unwrap();
             for served in ["/state", "/api/v1/scheduler", "/files/read", "/registrar(1)/registry"] {
                 assert!(paths.contains_key(served), "{served}: {:?}", paths.keys());
             }
             let said = changes().into_iter().map(|change| change.path);
-            let said = said.chain(QUERIES.iter().map(|(path, _)| *path));
-            // What libprocess serves on a node that is on a network, which this one is not.
-            let of_libprocess = ["/metrics/snapshot", "/logging/toggle", "/help"];
-            let said = said.filter(|path| !of_libprocess.contains(path));
-            let missing: Vec<&str> = said.filter(|path| !paths.contains_key(*path)).collect();
-            assert_eq!(missing, Vec::<&str>::new());
+            let said = said.chain(QUERIES.iter().map(|(path, _)| *path)).map(str::to_owned);
+            // What is served only with these features of libprocess.
+            let of_features = |path: &String| path.starts_with("/profiler/") || path.starts_with("/memory-");
+            let said = said.chain(answers::paths()).filter(|path| !of_features(path));
+            let missing: Vec<String> = said.filter(|path| !paths.contains_key(path)).collect();
+            assert_eq!(missing, Vec::<String>::new());
+            let silent = paths.iter().filter(|(_, of_path)| of_path.get("get").is_some());
+            let silent = silent.filter(|(path, _)| !answers::paths().any(|described| described == **path));
+            assert_eq!(silent.map(|(path, _)| path).collect::<Vec<_>>(), Vec::<&String>::new());
+            let mut found = BTreeSet::new();
+            references(&document, &mut found);
+            let types = document["components"]["schemas"].as_object().unwrap();
+            found.retain(|reference| !types.contains_key(&reference[SCHEMAS.len()..]));
+            assert_eq!(found, BTreeSet::new(), "these are nowhere");
+            let operations = paths.values().flat_map(|of_path| of_path.as_object().unwrap().values());
+            let names: Vec<&str> = operations.filter_map(|it| it["operationId"].as_str()).collect();
+            assert!(names.contains(&"getStateSummary") && names.contains(&"deleteQuotaRole"), "{names:?}");
+            assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
         });
     }
 }

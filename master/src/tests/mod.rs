@@ -5,6 +5,7 @@ mod admission;
 mod agents;
 mod authorization;
 mod constraints;
+mod described;
 mod draining;
 mod driver;
 mod event_stream;
@@ -56,6 +57,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::authorization::{Authorizer, permits_all};
+use crate::openapi::check;
 use crate::{EndReason, Running, Settings};
 
 /// What an agent was sent.
@@ -402,9 +404,15 @@ impl Cluster {
         mesos::codec::decode(media, &response.body.collect().await).unwrap()
     }
 
+    /// What an endpoint shows: it is what the description of the master says of it.
     pub(crate) async fn get(&self, path: &str) -> Value {
         let response = dispatch(&self.node, Request::new(http::Method::GET, path)).await;
-        serde_json::from_slice(&response.body.collect().await).unwrap()
+        let status = response.status;
+        let answer = serde_json::from_slice(&response.body.collect().await).unwrap();
+        if status == http::StatusCode::OK {
+            check::holds(path, &answer);
+        }
+        answer
     }
 
     /// Subscribes; the stream's events have not been read.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::proto::{EnumDescriptor, FieldDescriptor, Kind, Message, MessageDescriptor, Presence};
+use crate::proto::{ENUMS, EnumDescriptor, FieldDescriptor, Kind, Message, MessageDescriptor, Presence};
 
 /// Schemas of messages by their full names.
 pub type Schemas = Map<String, Value>;
@@ -11,6 +11,14 @@ pub type Schemas = Map<String, Value>;
 /// at `prefix` (`#/components/schemas/`).
 pub fn reference<T: Message>(prefix: &str, schemas: &mut Schemas) -> Value {
     refer(T::descriptor(), prefix, schemas)
+}
+
+/// The schema of the message (a reference, as [`reference`]'s) or of the enum of that full name; `None` if there is none.
+pub fn by_name(full_name: &str, prefix: &str, schemas: &mut Schemas) -> Option<Value> {
+    if let Some(message) = MessageDescriptor::find(full_name) {
+        return Some(refer(message, prefix, schemas));
+    }
+    ENUMS.iter().find(|values| values.full_name == full_name).map(|values| of_enum(values))
 }
 
 fn refer(message: &'static MessageDescriptor, prefix: &str, schemas: &mut Schemas) -> Value {
