@@ -1,8 +1,10 @@
-//! What an answer of ours lacks, or has otherwise than genuine Mesos's.
+//! What an answer of ours lacks, or has otherwise than genuine Mesos's. Of a stream it is the first event that is compared
+//! here; those behind it are in [`events`].
 
 use mesos::MediaType;
 use serde_json::Value;
 
+use super::events;
 use super::exchange::{Answer, gunzip};
 use super::shape::Shape;
 use super::step::{Node, Pair};
@@ -109,7 +111,13 @@ fn body(pair: &Pair, ours: &Answer, translation: &Translation) -> Vec<String> {
     match recorded_header(pair, "Content-Type") {
         Some("application/json" | "application/x-protobuf" | "text/javascript") => {
             match (meaning(pair, &unpacked(pair)), meaning(pair, &as_recorded(pair, ours, translation))) {
-                (Ok(theirs), Ok(ours)) => shapes(&theirs, &ours),
+                (Ok(theirs), Ok(ours)) => {
+                    let mut found = shapes(&Shape::of(&theirs), &Shape::of(&ours));
+                    if is_stream(pair) {
+                        found.extend(events::words(&theirs, &ours, translation));
+                    }
+                    found
+                }
                 (Err(error), _) => vec![format!("the recording: {error}")],
                 (_, Err(error)) => vec![error],
             }
@@ -158,15 +166,10 @@ pub fn meaning_of(pair: &Pair) -> Result<Value, String> {
 
 /// A JSON or protobuf body as a value; of a stream the first record. (JSONP's call is taken away.)
 fn meaning(pair: &Pair, body: &[u8]) -> Result<Value, String> {
-    let media = match recorded_header(pair, "Content-Type") {
-        Some("application/x-protobuf") => MediaType::Protobuf,
-        _ => MediaType::Json,
-    };
     if is_stream(pair) {
-        let api = api(pair).ok_or("a stream of no API")?;
-        let first = records(body)?.into_iter().next().ok_or("no record")?;
-        return api.event(media, &first);
+        return all_events(pair, body)?.into_iter().next().ok_or("no record".to_owned());
     }
+    let media = media(pair);
     if media == MediaType::Protobuf {
         return api(pair).ok_or("protobuf of no API")?.response(media, body);
     }
@@ -178,9 +181,27 @@ fn meaning(pair: &Pair, body: &[u8]) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))
 }
 
-/// How the shapes of two values differ, in short.
-pub fn shapes(theirs: &Value, ours: &Value) -> Vec<String> {
-    let found = Shape::of(theirs).differences(&Shape::of(ours));
+fn media(pair: &Pair) -> MediaType {
+    match recorded_header(pair, "Content-Type") {
+        Some("application/x-protobuf") => MediaType::Protobuf,
+        _ => MediaType::Json,
+    }
+}
+
+/// The events of a stream.
+fn all_events(pair: &Pair, body: &[u8]) -> Result<Vec<Value>, String> {
+    let api = api(pair).ok_or("a stream of no API")?;
+    records(body)?.iter().map(|record| api.event(media(pair), record)).collect()
+}
+
+/// What genuine Mesos sent on a stream.
+pub fn recorded_events(pair: &Pair) -> Result<Vec<Value>, String> {
+    all_events(pair, &pair.body)
+}
+
+/// How two shapes differ, in short.
+pub fn shapes(theirs: &Shape, ours: &Shape) -> Vec<String> {
+    let found = theirs.differences(ours);
     let mut short = Vec::new();
     for (word, list) in [("lacks", &found.lacking), ("more", &found.more)] {
         if !list.is_empty() {

@@ -16,6 +16,7 @@
 //! | [`translation`] | ids, ports and addresses of the recording, and those of this run |
 //! | [`shape`] | which keys of which types a JSON value has |
 //! | [`compare`] | what an answer lacks, or has otherwise |
+//! | [`events`] | how the events of a stream differ |
 //! | [`replay`] | sends all steps of a file, and notes what differs |
 //! | [`differences`] | the list of what may differ |
 //! | [`table`] | `docs/compatibility.md` |
@@ -24,6 +25,7 @@
 
 pub mod compare;
 pub mod differences;
+pub mod events;
 pub mod exchange;
 pub mod replay;
 pub mod shape;

@@ -1,4 +1,8 @@
 //! Sends the steps of a recording to a master and an agent, one after the other, and notes what differs.
+//!
+//! A stream that later steps use, or on which they are told of, stays open until a step closes it, or to the end; any other
+//! only until what was recorded has come. Then its events are held against the recorded ones. Of a stream that stayed
+//! open, all events are read until one that the run itself causes last, so that none is overlooked.
 
 use std::collections::BTreeMap;
 use std::io::Error;
@@ -8,12 +12,17 @@ use mesos::MediaType;
 use serde_json::{Value, json};
 
 use super::compare;
-use super::differences::Seen;
+use super::differences::{Id, Seen};
+use super::events::{self, kind};
 use super::exchange::{Answer, Connection, ask, render};
 use super::step::{Action, Kept, Node, Own, Pair, Request, Step};
 use super::stream::{Api, Stream, uuid_of};
 use super::translation::Translation;
+use crate::wait::PATIENCE;
 use crate::{Cluster, wait};
+
+/// The framework, and the task, of which streams tell when all steps are done.
+const LAST: &str = "behind the recording";
 
 /// Where the recording's master and agent listened.
 const RECORDED_PORTS: [(&str, Node); 2] = [("5050", Node::Master), ("5051", Node::Agent)];
@@ -26,6 +35,9 @@ pub struct Replay<'a> {
     recorded_master: String,
     /// By what the recording calls them.
     streams: BTreeMap<String, Stream>,
+    /// Those of them that were recorded.
+    recorded: BTreeMap<String, &'a Pair>,
+    seen: Seen,
     /// What the recording calls the framework that it is about, and its stream.
     framework: Option<(String, String)>,
 }
@@ -34,16 +46,13 @@ pub struct Replay<'a> {
 ///
 /// # Panics
 /// When the daemons do not answer at all, or a step of ours fails.
-pub async fn run(cluster: &Cluster, steps: &[Step]) -> Seen {
+pub async fn run<'a>(cluster: &'a Cluster, steps: &'a [Step]) -> Seen {
     let mut replay = Replay::new(cluster, steps).await;
-    let mut seen = Seen::new();
     for step in steps {
         match step {
             Step::Pair(pair) => {
-                let found = replay.pair(pair, steps).await.map_err(|error| format!("{}: {error}", pair.name));
-                let found = found.expect("the daemons answer, and send what the next call needs");
-                let id = (pair.group.clone(), pair.name.clone());
-                assert!(seen.insert(id, found).is_none(), "{} stands there twice", pair.name);
+                let done = replay.pair(pair, steps).await.map_err(|error| format!("{}: {error}", pair.name));
+                done.expect("the daemons answer, and send what the next call needs");
             }
             Step::Ours(own) => {
                 let done = replay.ours(own).await.map_err(|error| error.to_string());
@@ -51,7 +60,11 @@ pub async fn run(cluster: &Cluster, steps: &[Step]) -> Seen {
             }
         }
     }
-    seen
+    for name in replay.recorded.keys().cloned().collect::<Vec<_>>() {
+        let done = replay.close(&name).await.map_err(|error| format!("{name}: {error}"));
+        done.expect("the streams are still open");
+    }
+    replay.seen
 }
 
 impl<'a> Replay<'a> {
@@ -77,23 +90,100 @@ impl<'a> Replay<'a> {
         }
         // The test itself is the recording's executor; a process must be there for it.
         translation.learn("/usr/bin/python3 /opt/mesos", "sleep 1000");
-        Self { cluster, translation, recorded_master, streams: BTreeMap::new(), framework: None }
+        let (streams, recorded, seen) = (BTreeMap::new(), BTreeMap::new(), Seen::new());
+        Self { cluster, translation, recorded_master, streams, recorded, seen, framework: None }
     }
 
-    /// What differs in our answer.
-    async fn pair(&mut self, pair: &Pair, steps: &[Step]) -> Result<Vec<String>, Error> {
+    /// Sends a request, and notes what differs in our answer.
+    ///
+    /// # Panics
+    /// When the pair was there before.
+    async fn pair(&mut self, pair: &'a Pair, steps: &[Step]) -> Result<(), Error> {
+        let twice = self.seen.contains_key(&(pair.group.clone(), pair.name.clone()));
+        assert!(!twice, "{} stands there twice", pair.name);
         let request = self.translated(&pair.request, pair.status == 202 && !pair.no_update).await?;
         let node = address(self.cluster, request.node);
         if !compare::is_stream(pair) {
             let answers = ask(&request, node, compare::answers(pair), pair.status == 0).await?;
             self.acknowledged(&request);
-            return Ok(compare::differences(pair, &answers, &self.translation));
+            self.note(pair, compare::differences(pair, &answers, &self.translation));
+            return Ok(());
         }
-        let stream = compare::recorded_header(pair, "Mesos-Stream-Id").unwrap_or(&pair.name).to_owned();
-        let kept = is_used(&stream, steps);
-        let names = Kept { stream, framework: compare::recorded_framework(pair) };
-        let answer = self.subscribe(&request, compare::api(pair), &names, kept).await?;
-        Ok(compare::differences(pair, &[answer], &self.translation))
+        let name = compare::recorded_header(pair, "Mesos-Stream-Id").unwrap_or(&pair.name).to_owned();
+        let names = Kept { stream: name.clone(), framework: compare::recorded_framework(pair) };
+        let (answer, stream) = self.subscribe(&request, compare::api(pair), &names).await?;
+        self.note(pair, compare::differences(pair, &[answer], &self.translation));
+        let Some(mut stream) = stream else { return Ok(()) };
+        if !is_used(pair, &name, steps)? {
+            return self.hold_against(pair, &mut stream, false).await;
+        }
+        self.keep(&names, stream);
+        self.recorded.insert(name, pair);
+        Ok(())
+    }
+
+    /// Adds to what differs.
+    fn note(&mut self, pair: &Pair, found: Vec<String>) {
+        let id: Id = (pair.group.clone(), pair.name.clone());
+        self.seen.entry(id).or_default().extend(found);
+    }
+
+    /// Closes a stream. If it was recorded, its events are looked at first.
+    async fn close(&mut self, name: &str) -> Result<(), Error> {
+        let (stream, pair) = (self.streams.remove(name), self.recorded.remove(name));
+        let (Some(mut stream), Some(pair)) = (stream, pair) else { return Ok(()) };
+        self.hold_against(pair, &mut stream, true).await
+    }
+
+    /// Notes how the events of a stream differ from those of the recording, when what was recorded has come, and, if the
+    /// stream stayed open, all that earlier steps caused.
+    async fn hold_against(
+        &mut self,
+        pair: &Pair,
+        stream: &mut Stream,
+        stayed_open: bool,
+    ) -> Result<(), Error> {
+        let theirs = compare::recorded_events(pair).map_err(Error::other)?;
+        let (first, theirs) = theirs.split_first().ok_or_else(|| Error::other("no event"))?;
+        // Behind another beginning stands another conversation.
+        if stream.events().first().map(kind) != Some(kind(first)) {
+            return Ok(());
+        }
+        let complete = stream.has_all_kinds_of(theirs).await;
+        let mut end = stream.events().len();
+        if complete && stayed_open {
+            self.await_last(pair, stream).await?;
+            end = stream.events().len() - 1;
+        }
+        let found = events::differences(theirs, &stream.events()[1..end], &self.translation);
+        self.note(pair, found);
+        Ok(())
+    }
+
+    /// Causes one more event on a stream, and waits for it.
+    async fn await_last(&mut self, pair: &Pair, stream: &mut Stream) -> Result<(), Error> {
+        let node = self.cluster.master();
+        // The framework is there as long as its connection is.
+        let _connection = match compare::recorded_framework(pair) {
+            Some(framework) => {
+                let name = compare::recorded_header(pair, "Mesos-Stream-Id").unwrap_or_default();
+                let reconcile = json!({ "tasks": [{ "task_id": { "value": LAST } }] });
+                let call = json!({ "type": "RECONCILE", "reconcile": reconcile });
+                self.call_of(&framework, name, call).await?;
+                None
+            }
+            None => {
+                let info = json!({ "user": "root", "name": LAST });
+                let call = json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } });
+                let request = render(&scheduler_call(&call, Vec::new()), node);
+                Some(Connection::open(node, &request).await?)
+            }
+        };
+        let waiting = async {
+            while !events::label(&stream.event().await?).contains(LAST) {}
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, waiting).await?
     }
 
     async fn ours(&mut self, own: &Own) -> Result<(), Error> {
@@ -103,7 +193,11 @@ impl<'a> Replay<'a> {
                 let answer = match keep {
                     Some(names) => {
                         let api = if request.node == Node::Agent { Api::Executor } else { Api::Scheduler };
-                        self.subscribe(&request, Some(api), names, true).await?
+                        let (answer, stream) = self.subscribe(&request, Some(api), names).await?;
+                        if let Some(stream) = stream {
+                            self.keep(names, stream);
+                        }
+                        answer
                     }
                     None => ask(&request, address(self.cluster, request.node), 1, false).await?.remove(0),
                 };
@@ -112,10 +206,7 @@ impl<'a> Replay<'a> {
                 let succeeded = (200..300).contains(&answer.status);
                 if succeeded { Ok(()) } else { Err(Error::other(format!("{}: {text}", answer.status))) }
             }
-            Action::Close(stream) => {
-                self.streams.remove(stream);
-                Ok(())
-            }
+            Action::Close(stream) => self.close(stream).await,
             Action::Acknowledge { task, state } => self.acknowledge_up_to(task, state).await,
             Action::Await { task, state } => self.framework()?.update(task, Some(state)).await.map(drop),
             Action::NoOffers => self.no_offers().await,
@@ -220,20 +311,16 @@ impl<'a> Replay<'a> {
     }
 
     /// Sends a call of the framework, which must be accepted.
-    async fn call(&mut self, mut call: Value) -> Result<(), Error> {
+    async fn call(&mut self, call: Value) -> Result<(), Error> {
         let (framework, stream) = self.framework.clone().unwrap_or_default();
-        call["framework_id"] = json!({ "value": self.translation.translate(&framework) });
-        let request = Request {
-            node: Node::Master,
-            method: "POST".to_owned(),
-            path: "/api/v1/scheduler".to_owned(),
-            headers: vec![
-                "Content-Type: application/json".to_owned(),
-                format!("Mesos-Stream-Id: {}", self.translation.translate(&stream)),
-            ],
-            body: call.to_string().into_bytes(),
-            raw: None,
-        };
+        self.call_of(&framework, &stream, call).await
+    }
+
+    /// Sends a call of this framework, by what the recording calls it and its stream. It must be accepted.
+    async fn call_of(&mut self, framework: &str, stream: &str, mut call: Value) -> Result<(), Error> {
+        call["framework_id"] = json!({ "value": self.translation.translate(framework) });
+        let stream = format!("Mesos-Stream-Id: {}", self.translation.translate(stream));
+        let request = scheduler_call(&call, vec![stream]);
         let answer = ask(&request, self.cluster.master(), 1, false).await?.remove(0);
         self.acknowledged(&request);
         let accepted = answer.status == 202;
@@ -251,12 +338,11 @@ impl<'a> Replay<'a> {
         request: &Request,
         api: Option<Api>,
         recorded: &Kept,
-        kept: bool,
-    ) -> Result<Answer, Error> {
+    ) -> Result<(Answer, Option<Stream>), Error> {
         let node = address(self.cluster, request.node);
         let mut connection = Connection::open(node, &render(request, node)).await?;
         let mut answer = connection.head().await?;
-        let (200, Some(api)) = (answer.status, api) else { return Ok(answer) };
+        let (200, Some(api)) = (answer.status, api) else { return Ok((answer, None)) };
         let media = match answer.header("Content-Type") {
             Some("application/x-protobuf") => MediaType::Protobuf,
             _ => MediaType::Json,
@@ -267,19 +353,28 @@ impl<'a> Replay<'a> {
         let mut stream = Stream::new(connection, api, media);
         let record = stream.record().await?;
         answer.body = mesos::recordio::encode(&record);
-        let event = api.event(media, &record).map_err(Error::other)?;
+        let event = stream.note(&record)?;
         if let Some(framework) = &recorded.framework {
             let ours = event["subscribed"]["framework_id"]["value"].as_str().unwrap_or_default();
             self.translation.learn(framework, ours);
         }
-        if kept {
-            let framework = recorded.framework.clone();
-            self.framework =
-                framework.map(|framework| (framework, recorded.stream.clone())).or(self.framework.take());
-            self.streams.insert(recorded.stream.clone(), stream);
-        }
-        Ok(answer)
+        Ok((answer, Some(stream)))
     }
+
+    /// Leaves a stream open. That of a framework is from now on the one that the steps are about.
+    fn keep(&mut self, recorded: &Kept, stream: Stream) {
+        if let Some(framework) = &recorded.framework {
+            self.framework = Some((framework.clone(), recorded.stream.clone()));
+        }
+        self.streams.insert(recorded.stream.clone(), stream);
+    }
+}
+
+/// A call of the scheduler API.
+fn scheduler_call(call: &Value, mut headers: Vec<String>) -> Request {
+    headers.push("Content-Type: application/json".to_owned());
+    let (method, path) = ("POST".to_owned(), "/api/v1/scheduler".to_owned());
+    Request { node: Node::Master, method, path, headers, body: call.to_string().into_bytes(), raw: None }
 }
 
 fn address(cluster: &Cluster, node: Node) -> SocketAddr {
@@ -289,12 +384,15 @@ fn address(cluster: &Cluster, node: Node) -> SocketAddr {
     }
 }
 
-/// Whether a step uses the stream after it was opened.
-fn is_used(stream: &str, steps: &[Step]) -> bool {
-    steps.iter().any(|step| match step {
+/// Whether a step uses the stream after it was opened, or causes what was recorded on it.
+fn is_used(pair: &Pair, stream: &str, steps: &[Step]) -> Result<bool, Error> {
+    let named = steps.iter().any(|step| match step {
         Step::Pair(pair) => pair.request.headers.iter().any(|header| header.ends_with(stream)),
         Step::Ours(own) => matches!(&own.action, Action::Close(closed) if closed == stream),
-    })
+    });
+    let recorded = compare::recorded_events(pair).map_err(Error::other)?;
+    let caused = recorded.iter().skip(1).any(|event| !events::ANY_NUMBER.contains(&kind(event)));
+    Ok(named || caused)
 }
 
 /// The id of the recording's master: what stands before `-S0`, the id of its agent.

@@ -20,8 +20,13 @@ pub struct Shape {
 impl Shape {
     /// The shape of a value.
     pub fn of(value: &Value) -> Self {
+        Self::of_all([value])
+    }
+
+    /// The shape of all values together.
+    pub fn of_all<'a>(values: impl IntoIterator<Item = &'a Value>) -> Self {
         let mut shape = Self::default();
-        shape.add(value);
+        values.into_iter().for_each(|value| shape.add(value));
         shape
     }
 

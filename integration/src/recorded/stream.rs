@@ -9,6 +9,7 @@ use mesos::{MediaType, Message, codec, json, v1};
 use serde_json::Value;
 
 use super::exchange::Connection;
+use crate::wait::PATIENCE;
 
 /// Largest event that is read.
 const MAX_EVENT: usize = 16 << 20;
@@ -75,6 +76,8 @@ pub struct Stream {
     offers: VecDeque<String>,
     /// Statuses that nobody has acknowledged, in the order in which they came.
     updates: Vec<Value>,
+    /// All that came.
+    events: Vec<Value>,
 }
 
 impl Stream {
@@ -82,7 +85,13 @@ impl Stream {
     pub fn new(connection: Connection, api: Api, media: MediaType) -> Self {
         let decoder = Decoder::new(MAX_EVENT);
         let (waiting, offers) = (VecDeque::new(), VecDeque::new());
-        Self { connection, api, media, decoder, waiting, offers, updates: Vec::new() }
+        let (updates, events) = (Vec::new(), Vec::new());
+        Self { connection, api, media, decoder, waiting, offers, updates, events }
+    }
+
+    /// The events that were read.
+    pub fn events(&self) -> &[Value] {
+        &self.events
     }
 
     /// The next record.
@@ -99,12 +108,12 @@ impl Stream {
     /// The next event.
     pub async fn event(&mut self) -> Result<Value, Error> {
         let record = self.record().await?;
-        let event = self.api.event(self.media, &record).map_err(Error::other)?;
-        self.note(&event);
-        Ok(event)
+        self.note(&record)
     }
 
-    fn note(&mut self, event: &Value) {
+    /// The event that a record holds, which has come now.
+    pub fn note(&mut self, record: &[u8]) -> Result<Value, Error> {
+        let event = self.api.event(self.media, record).map_err(Error::other)?;
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         match event["type"].as_str() {
             Some("OFFERS") => {
@@ -126,6 +135,20 @@ impl Stream {
             }
             _ => {}
         }
+        self.events.push(event.clone());
+        Ok(event)
+    }
+
+    /// Reads until an event of each kind has come that is among these. If that takes too long, or the stream ends, they
+    /// have not all come.
+    pub async fn has_all_kinds_of(&mut self, events: &[Value]) -> bool {
+        let lacking = |came: &[Value]| {
+            events.iter().any(|event| came.iter().all(|other| other["type"] != event["type"]))
+        };
+        let reading = async { while lacking(&self.events) && self.event().await.is_ok() {} };
+        // Heartbeats come for as long as somebody waits.
+        let _ = tokio::time::timeout(PATIENCE, reading).await;
+        !lacking(&self.events)
     }
 
     /// The next offer, which is from now on answered.

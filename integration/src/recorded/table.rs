@@ -20,8 +20,10 @@ const BEGINNING: &str = "\
 Genuine Apache Mesos (its last commit, which calls itself 1.12.0; for `successes` and a scheduler's `TEARDOWN` 1.11.0) was
 asked what stands below; its answers are in `integration/recorded`. A test (`integration/tests/recorded.rs`) asks our
 master and our agent the same, in the same order, and compares status, headers, the words of each error, and the keys and
-types of each JSON or protobuf body. What differs is listed in `integration/recorded/differences.tsv`, and nothing else
-may differ. This file is made of the two: `UPDATE_DOCS=1 cargo test -p integration --test processes recorded` writes it anew.
+types of each JSON or protobuf body; of a stream those of every event, and the order of the events, as far as it does not
+depend on time (`integration/src/recorded/events.rs` says how far). What differs is listed in
+`integration/recorded/differences.tsv`, and nothing else may differ. This file is made of the two:
+`UPDATE_DOCS=1 cargo test -p integration --test processes recorded` writes it anew.
 
 - *Answers*: status and content type of Mesos's answers, and headers that only some have. *Keys*: those at the top of the
   body. *Texts*: what errors say.
