@@ -365,7 +365,8 @@ mod tests {
         testing::run(async {
             let address = "127.0.0.1:0".parse().unwrap();
             let node = Node::builder().bind(address).delegate("master").start().await.unwrap();
-            let cluster = Cluster::of(node, crate::Settings::default(), permits_all).await;
+            let cluster =
+                Cluster::of(node, crate::Settings::default(), std::sync::Arc::new(permits_all)).await;
             let document = cluster.get("/openapi.json").await;
             let paths = document["paths"].as_object().unwrap();
             for served in ["/state", "/api/v1/scheduler", "/files/read", "/registrar(1)/registry"] {

@@ -199,7 +199,6 @@ impl<S: Scheduler> SchedulerDriver<S> {
             framework_info,
             suppressed_roles: self.options.suppressed_roles.clone(),
             offer_constraints: self.options.offer_constraints.clone(),
-            ..Default::default()
         };
         let subscribe = Call { framework_id, subscribe: Some(subscribe), ..typed(Type::Subscribe) };
         let media = self.options.media;

@@ -217,7 +217,7 @@ async fn look_at_a_node(found: &mut Found) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("mesos-master.log"), "hello\n").unwrap();
     let settings = Settings { log_dir: Some(directory.path().display().to_string()), ..Settings::default() };
-    let cluster = Cluster::of(node, settings, permits_all).await;
+    let cluster = Cluster::of(node, settings, std::sync::Arc::new(permits_all)).await;
     for path in [
         "/version",
         "/metrics/snapshot",

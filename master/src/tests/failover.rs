@@ -379,7 +379,7 @@ fn a_standby_leads_when_the_leaders_session_is_gone() {
 #[test]
 fn a_master_does_not_lead_by_the_node_of_an_earlier_session() {
     testing::run(async {
-        let group = Arc::new(SimulatedGroup::new(Duration::from_secs(10)));
+        let group = Arc::new(group());
         let mut other = v1::MasterInfo { id: "another".into(), port: 5055, ..Default::default() };
         other.hostname = Some("leader".into());
         let other = group.add(election::MASTER_INFO_LABEL, &election::info::to_json(&other));
@@ -421,12 +421,15 @@ fn a_master_leads_as_soon_as_both_contender_and_detector_have_said_so() {
         };
         let ask = async || {
             testing::settle().await;
-            answer(&cluster, (http::Method::GET, "/slaves")).await.0
+            let (status, _, text) = answer(&cluster, (http::Method::GET, "/slaves")).await;
+            (status, text)
         };
+        assert_eq!(ask().await.0, 503, "the detector has said that there is no leader");
         detected(&own);
-        assert_eq!(ask().await, 503, "it does not know of a candidacy");
+        assert_eq!(ask().await, (503, "No leader elected".into()), "it does not know of a candidacy");
         cluster.running.master.tell(election::CandidacyObtained { node: own.clone() });
-        assert_eq!(ask().await, 200);
+        let (status, text) = ask().await;
+        assert_eq!(status, 200, "{text}");
         // Whose end is another one's beginning.
         detected(&earlier);
         let Cluster { mut running, .. } = cluster;
