@@ -2,23 +2,30 @@
 
 use libprocess::Context;
 use libprocess::http::Reply;
-use mesos::operator::respond;
 use mesos::v1::master::response::{self, Type};
-use mesos::{MediaType, v1};
+use mesos::{MediaType, codec, v1};
 
+use super::state::ok;
+use crate::cluster::Snapshot;
 use crate::master::Master;
+use crate::rendering::{Question, Reader};
 
 /// GET_OPERATIONS.
-pub(super) fn get(master: &mut Master, media: MediaType, ctx: &Context<Master>) -> Reply {
-    let snapshot = master.snapshot(ctx.now());
-    Reply::render(move || {
-        let operations = snapshot.agents.values().flat_map(|agent| agent.operations.values());
-        let operations = operations.map(|operation| (**operation).clone()).collect();
-        let response = v1::master::Response {
-            r#type: Some(Type::GetOperations.into()),
-            get_operations: Some(response::GetOperations { operations }),
-            ..Default::default()
-        };
-        respond(media, &response)
-    })
+pub(super) fn get(master: &mut Master, media: MediaType, ctx: &mut Context<Master>) -> Reply {
+    let question = Question::call("GET_OPERATIONS", media);
+    Reader::of(master, ctx).answer(
+        question,
+        move |_, snapshot| codec::encode(media, &operations(snapshot)).into(),
+        move |body| ok(media, body),
+    )
+}
+
+fn operations(snapshot: &Snapshot) -> v1::master::Response {
+    let operations = snapshot.agents.values().flat_map(|agent| agent.operations.values());
+    let operations = operations.map(|operation| (**operation).clone()).collect();
+    v1::master::Response {
+        r#type: Some(Type::GetOperations.into()),
+        get_operations: Some(response::GetOperations { operations }),
+        ..Default::default()
+    }
 }
