@@ -13,7 +13,7 @@ pub fn reference<T: Message>(prefix: &str, schemas: &mut Schemas) -> Value {
     refer(T::descriptor(), prefix, schemas)
 }
 
-/// The schema of the message (a reference, as [`reference`]'s) or of the enum of that full name; `None` if there is none.
+/// The schema of the message (a reference, as [`reference()`]'s) or of the enum of that full name; `None` if there is none.
 pub fn by_name(full_name: &str, prefix: &str, schemas: &mut Schemas) -> Option<Value> {
     if let Some(message) = MessageDescriptor::find(full_name) {
         return Some(refer(message, prefix, schemas));
