@@ -314,7 +314,8 @@ async fn appoint(zookeeper: &ZooKeeper, cluster: &Cluster) -> Box<dyn Session> {
 
 /// A driver that loses sight of its master and finds the same one again. That has missed nothing, and its offers may have
 /// been answered in vain: it gives new ones.
-/// Upstream: `FaultToleranceTest.FrameworkReregister`, `FaultToleranceTest.DisconnectedSchedulerLaunchLost`.
+/// Upstream: `FaultToleranceTest.FrameworkReregister`, `FaultToleranceTest.DisconnectedSchedulerLaunchLost`,
+/// `SchedulerDriverEventTest.SubscribedDisconnection`.
 #[test]
 fn a_driver_that_finds_its_master_again_is_reregistered() {
     libprocess::run(async {
@@ -401,6 +402,7 @@ fn what_happens_between_two_drivers_is_told_to_the_second() {
 }
 
 /// The master's way to a driver breaks, and the driver does not notice: it gets no heartbeats.
+/// Upstream: `SchedulerDriverEventTest.Error`.
 #[test]
 fn a_driver_that_the_master_lost_is_told_to_abort() {
     libprocess::run(async {
@@ -429,7 +431,8 @@ fn a_driver_that_the_master_lost_is_told_to_abort() {
     });
 }
 
-/// Upstream: `MasterAllocatorTest.SlaveLost`, `PartitionTest.PartitionedSlave`, for those whom it tells.
+/// Upstream: `MasterAllocatorTest.SlaveLost`, `PartitionTest.PartitionedSlave`, for those whom it tells;
+/// `SchedulerDriverEventTest.Failure`.
 #[test]
 fn a_driver_hears_of_an_agent_that_leaves_and_of_one_that_is_silent() {
     libprocess::run(async {
@@ -473,7 +476,8 @@ fn a_driver_hears_of_an_agent_that_leaves_and_of_one_that_is_silent() {
     });
 }
 
-/// Upstream: `MasterTest.OfferTimeout`, `SchedulerTest.Suppress`, `SchedulerTest.Revive`.
+/// Upstream: `MasterTest.OfferTimeout`, `SchedulerTest.Suppress`, `SchedulerTest.Revive`,
+/// `SchedulerDriverEventTest.Rescind`.
 #[test]
 fn offers_that_are_not_answered_are_rescinded_and_none_come_while_they_are_suppressed() {
     libprocess::run(async {

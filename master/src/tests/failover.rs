@@ -216,7 +216,7 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
     });
 }
 
-/// Upstream: `Master::detected`, `Master::lostCandidacy`.
+/// Upstream: `MasterZooKeeperTest.LostZooKeeperCluster`; `Master::detected`, `Master::lostCandidacy`.
 #[test]
 fn a_master_that_lost_leadership_ends_and_says_why() {
     testing::run(async {
