@@ -75,6 +75,12 @@ impl Absences {
             let away = now - known.away.map_or(looked, |away| away.since);
             ended(cluster, master, snapshot, &known.framework, away);
         }
+        // One that came and ended since the last look was never seen here (seed 330152: its time-out was 0).
+        for over in snapshot.completed_frameworks.iter() {
+            if !cluster.truth.may_be_over(&over.id) {
+                timed_out(cluster, &over.id);
+            }
+        }
     }
 }
 
@@ -103,6 +109,11 @@ fn ended(
         );
         cluster.truth.violation(Invariant::NothingVanishes, text);
     }
+    timed_out(cluster, id);
+}
+
+/// A master has ended a framework whose scheduler stayed away.
+fn timed_out(cluster: &Cluster, id: &FrameworkId) {
     cluster.truth.times_out(id);
     cluster.truth.count(TIMED_OUT);
     // Nobody is told any more what becomes of its tasks.
