@@ -2,10 +2,9 @@
 //! expired, ephemeral nodes with sequence numbers, and watches.
 //!
 //! Nothing fails by itself; who simulates faults calls [`SimulatedGroup::cut`], [`SimulatedGroup::lose_one_answer`] and
-//! their sisters. Sessions are numbered
-//! from 1 in the order of their start, and belong to whoever the handle was made for ([`SimulatedGroup::handle`]).
-//! Everything happens at once, but for the news of changes, which may be told to take a while. Time is the runtime's,
-//! so a paused clock works.
+//! their sisters. Sessions are numbered from 1 in the order of their start, and belong to whoever the handle was made for
+//! ([`SimulatedGroup::handle`]). Everything happens at once, but for the news of changes, which may be told to take a
+//! while. Time is the runtime's, so a paused clock works.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::{sync::Arc, time::Duration};

@@ -1,9 +1,8 @@
 //! What the frameworks and the operator of a simulated cluster have reserved and created, and what they were told of it.
 //!
 //! Each reservation has a label of its own, which what is made of it keeps (reservations within it, too), and each volume
-//! an id of its own. From the
-//! moment when somebody is told that it is there, until somebody asks for its end, it must be there; when somebody was told
-//! of its end, it must not. What was asked for and not answered may be there or not.
+//! an id of its own. From the moment when somebody is told that it is there, until somebody asks for its end, it must be
+//! there; when somebody was told of its end, it must not. What was asked for and not answered may be there or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
