@@ -100,12 +100,13 @@ fn a_join_whose_answer_was_lost_makes_one_member() {
         assert_eq!(other.joined(LABEL).await.unwrap(), None, "it has no lease yet");
         let second = other.join(LABEL, b"a".to_vec()).await.unwrap();
         assert_eq!(other.joined(LABEL).await.unwrap(), Some(second.clone()));
-        assert_eq!(members(&*other).await, [member.name.clone(), second.name]);
+        assert_eq!(members(&*other).await, [member.name.clone(), second.name.clone()]);
 
         // Set by somebody else, the key is under no lease, and nobody's.
         let key = STANDARD.encode(format!("/mesos/{}", member.name));
         etcd.call(0, "/v3/kv/put", json!({ "key": key, "value": "" })).await.unwrap();
         assert_eq!(joining.joined(LABEL).await.unwrap(), None);
+        assert_eq!(members(&*other).await, [second.name], "it would be the first one for ever");
         let refused = joining.join(LABEL, b"a".to_vec()).await.unwrap_err();
         assert!(matches!(refused, GroupError::Session(_)), "{refused}");
     });
@@ -118,7 +119,9 @@ fn the_order_of_members_is_that_of_their_creation_and_not_of_their_names() {
         let names = ["694d7ba8a3a7c00a", "00000000000000ff", "7000000000000000"];
         for lease in names {
             let key = STANDARD.encode(format!("/mesos/{LABEL}_{lease}"));
-            etcd.call(0, "/v3/kv/put", json!({ "key": key, "value": "" })).await.unwrap();
+            let lease = i64::from_str_radix(lease, 16).unwrap().to_string();
+            etcd.call(0, "/v3/lease/grant", json!({ "ID": lease, "TTL": "60" })).await.unwrap();
+            etcd.call(0, "/v3/kv/put", json!({ "key": key, "value": "", "lease": lease })).await.unwrap();
         }
         assert_eq!(
             members(&*session(&etcd.url()).await).await,
@@ -301,6 +304,27 @@ fn a_deposed_leaders_write_fails() {
         new.store(vec![put("agent/1", b"new"), delete]).await.unwrap();
         assert_eq!(new.load(None).await.unwrap(), [("agent/1".to_owned(), b"new".to_vec())]);
         assert!(new.place_of("agent/1").ends_with("/mesos, key '/mesos/registry/agent/1'"));
+        node.shutdown().await;
+    });
+}
+
+#[test]
+fn a_leader_whose_node_was_overwritten_leads_no_more() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        let leading = session(&etcd.url()).await;
+        let leader = leading.join(LABEL, b"a".to_vec()).await.unwrap();
+        let mut registry = storage(&node, &etcd.url());
+        registry.load(Some(leader.clone())).await.unwrap();
+        registry.store(vec![put("agent/1", b"x")]).await.unwrap();
+        // Its revision stays what it was; but the key would outlive the session.
+        let key = STANDARD.encode(format!("/mesos/{}", leader.name));
+        etcd.call(0, "/v3/kv/put", json!({ "key": key, "value": "" })).await.unwrap();
+        let refused = registry.store(vec![put("agent/1", b"y")]).await.unwrap_err().to_string();
+        assert!(refused.contains(&leader.name) && refused.contains("does not lead any more"), "{refused}");
+        assert!(members(&*leading).await.is_empty());
+        assert_eq!(registry.load(None).await.unwrap(), [("agent/1".to_owned(), b"x".to_vec())]);
         node.shutdown().await;
     });
 }

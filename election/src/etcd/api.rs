@@ -178,6 +178,11 @@ enum Target {
         #[serde(with = "int64")]
         mod_revision: i64,
     },
+    #[serde(rename = "LEASE")]
+    Lease {
+        #[serde(with = "int64")]
+        lease: i64,
+    },
 }
 
 impl Compare {
@@ -189,6 +194,11 @@ impl Compare {
     /// It was last changed in this revision; 0: it does not exist.
     pub fn changed(key: impl Into<Vec<u8>>, mod_revision: i64) -> Compare {
         Compare { key: key.into(), result: "EQUAL", target: Target::Mod { mod_revision } }
+    }
+
+    /// It goes with this lease; 0: with none. A key that does not exist has none.
+    pub fn leased(key: impl Into<Vec<u8>>, lease: i64) -> Compare {
+        Compare { key: key.into(), result: "EQUAL", target: Target::Lease { lease } }
     }
 }
 
@@ -357,7 +367,7 @@ mod tests {
     #[test]
     fn requests_are_written_as_the_gateway_reads_them() {
         let request = TxnRequest {
-            compare: vec![Compare::created("a", 0), Compare::changed("b", 7)],
+            compare: vec![Compare::created("a", 0), Compare::changed("b", 7), Compare::leased("c", 5)],
             success: vec![
                 Operation::Put(PutRequest { key: b"a".to_vec(), value: b"x".to_vec(), lease: 5 }),
                 Operation::Delete(Range::key("c")),
@@ -370,6 +380,7 @@ mod tests {
                 "compare": [
                     { "key": "YQ==", "result": "EQUAL", "target": "CREATE", "create_revision": "0" },
                     { "key": "Yg==", "result": "EQUAL", "target": "MOD", "mod_revision": "7" },
+                    { "key": "Yw==", "result": "EQUAL", "target": "LEASE", "lease": "5" },
                 ],
                 "success": [
                     { "request_put": { "key": "YQ==", "value": "eA==", "lease": "5" } },

@@ -71,6 +71,19 @@ impl Group for EtcdGroup {
     }
 }
 
+/// The label and the lease in the name of a member.
+fn parse(name: &str) -> Option<(&str, i64)> {
+    let (label, lease) = name.rsplit_once('_')?;
+    let is_lease = lease.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some((label, i64::from_str_radix(lease, 16).ok().filter(|_| is_lease)?))
+}
+
+/// The lease under which a member's key stands, which its name says: while it does, and was created in the revision that
+/// is the member's sequence number, the member's session lives. `None` for a member of something else than etcd.
+pub fn lease_of(member: &Membership) -> Option<i64> {
+    parse(&member.name).map(|(_, lease)| lease)
+}
+
 struct EtcdSession(Arc<Shared>);
 
 /// What a session and the futures that it has handed out share.
@@ -111,12 +124,12 @@ impl Shared {
         format!("{}/{name}", self.path)
     }
 
-    /// The member whose key this is.
+    /// The member whose key this is. One that is not under the lease of its name is nobody's: somebody has set it, and
+    /// it would stay, and perhaps lead, for ever.
     fn member(&self, found: &KeyValue) -> Option<Membership> {
         let name = std::str::from_utf8(&found.key).ok()?.strip_prefix(&self.path)?.strip_prefix('/')?;
-        let (label, lease) = name.rsplit_once('_')?;
-        let is_lease = !lease.is_empty() && lease.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_lease.then(|| Membership {
+        let (label, lease) = parse(name)?;
+        (lease == found.lease).then(|| Membership {
             sequence: found.create_revision,
             label: label.into(),
             name: name.into(),

@@ -30,6 +30,6 @@ pub mod url;
 mod watch;
 
 pub use client::{Client, Code, EtcdError};
-pub use group::EtcdGroup;
+pub use group::{EtcdGroup, lease_of};
 pub use tls::EtcdTls;
 pub use url::{Credentials, EtcdUrl, EtcdUrlError};

@@ -1,7 +1,7 @@
 //! The etcd that elects the leader keeps the registry, too: one key for each record, `<path>/registry/<record>`.
 //!
 //! Every write is a transaction that compares two things. The leader's own node in the group must still be there, with
-//! the revision in which it was created: so a deposed leader's write fails. And the *mark*, the key `<path>/registry`,
+//! the revision in which it was created and under its lease: so a deposed leader's write fails. And the *mark*, the key `<path>/registry`,
 //! must be as this master has left it; each write sets it to a text that no other write has. A request whose answer was
 //! lost is sent again, perhaps to another server, and the first one may still arrive, late: the mark makes the second
 //! one of them fail, and shows which of them it was that came first.
@@ -12,8 +12,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use election::etcd::api::{Compare, Operation, PutRequest, Range, RangeRequest, TxnRequest, TxnResponse};
-use election::etcd::{Client, Code, EtcdError, EtcdUrl};
+use election::etcd::api::{
+    Compare, KeyValue, Operation, PutRequest, Range, RangeRequest, TxnRequest, TxnResponse,
+};
+use election::etcd::{Client, Code, EtcdError, EtcdUrl, lease_of};
 use election::group::Membership;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -237,6 +239,8 @@ impl Shared {
         let mut failure = vec![Operation::Range(RangeRequest::all(Range::key(self.mark())))];
         if let Some(leader) = &progress.leader {
             compare.push(Compare::created(node(leader), leader.sequence));
+            // Under no lease it would not go with the session, and would guard nothing.
+            compare.extend(lease_of(leader).map(|lease| Compare::leased(node(leader), lease)));
             failure.push(Operation::Range(RangeRequest::all(Range::key(node(leader)))));
         }
         let put = |key: String, value: Vec<u8>| {
@@ -258,7 +262,7 @@ impl Shared {
             return Ok(found.mod_revision);
         }
         if let Some(leader) = &progress.leader
-            && read(1).is_none_or(|found| found.create_revision != leader.sequence)
+            && !read(1).is_some_and(|found| guards(leader, found))
         {
             let node = &leader.name;
             let gone = format!("this master's node '{node}' is gone: it does not lead any more");
@@ -289,4 +293,9 @@ impl Shared {
             }
         });
     }
+}
+
+/// Whether a key is the leader's node, and goes with its session.
+fn guards(leader: &Membership, found: &KeyValue) -> bool {
+    found.create_revision == leader.sequence && lease_of(leader).is_none_or(|lease| lease == found.lease)
 }
