@@ -50,13 +50,20 @@ fn validate_update(call: &Call, status: &v1::TaskStatus) -> Result<(), String> {
     if status.source != Some(v1::task_status::Source::Executor.into()) {
         return Err(from);
     }
-    if status.state() == v1::TaskState::TaskStaging {
+    if is_for_others(status.state()) {
         return Err(format!(
-            "Received TASK_STAGING from executor {executor} of framework {} which is not allowed",
+            "Received {} from executor {executor} of framework {} which is not allowed",
+            status.state().as_str_name(),
             call.framework_id.value
         ));
     }
     status.check_status.as_deref().map_or(Ok(()), validate_check)
+}
+
+/// Whether this state is for others to say than executors. That a task is unreachable, only the master knows: what it
+/// uses is free then. (Upstream takes that from an executor, and its master aborts when the task ends.)
+fn is_for_others(state: v1::TaskState) -> bool {
+    matches!(state, v1::TaskState::TaskStaging | v1::TaskState::TaskUnreachable)
 }
 
 fn validate_check(check: &v1::CheckStatusInfo) -> Result<(), String> {
@@ -135,6 +142,10 @@ mod tests {
         assert_eq!(
             refusal(&update(|status| status.state = v1::TaskState::TaskStaging.into())),
             "Received TASK_STAGING from executor cexec of framework F-0007 which is not allowed"
+        );
+        assert_eq!(
+            refusal(&update(|status| status.state = v1::TaskState::TaskUnreachable.into())),
+            "Received TASK_UNREACHABLE from executor cexec of framework F-0007 which is not allowed"
         );
     }
 }

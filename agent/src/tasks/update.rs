@@ -56,6 +56,12 @@ impl Agent {
         }
         let framework_id = FrameworkId::from(&update.framework_id);
         let task = TaskId::from(&update.status.task_id);
+        // Those that come with a subscription are not validated as calls are.
+        if origin != Origin::Agent && update.status.state() == v1::TaskState::TaskUnreachable {
+            tracing::warn!(task_id = %task, %framework_id, "ignoring a status update: only the master calls a task unreachable");
+            self.metrics.invalid_status_updates.increment();
+            return;
+        }
         tracing::debug!(task_id = %task, %framework_id, state = update.status.state().as_str_name(), "handling a status update");
         let framework = self.frameworks.get_mut(&framework_id);
         // A terminating framework cannot acknowledge anything.

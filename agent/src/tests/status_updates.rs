@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use libprocess::testing::run;
 use mesos::internal::{PingSlaveMessage, StatusUpdateAcknowledgementMessage};
-use mesos::v1::TaskState::{TaskFinished, TaskRunning, TaskStarting};
+use mesos::v1::TaskState::{TaskFinished, TaskRunning, TaskStarting, TaskUnreachable};
+use mesos::v1::executor::call;
 use mesos::{AgentId, FrameworkId, TaskId};
 
 use super::harness::*;
@@ -31,6 +32,25 @@ fn one_update_of_a_task_is_in_flight_at_a_time() {
         assert_eq!(world.updates("t")[1].latest_state(), TaskFinished);
         world.acknowledge("t").await;
         assert_eq!(world.states("t"), [TaskStarting, TaskRunning, TaskFinished]);
+    });
+}
+
+/// The master would free what the task goes on using.
+#[test]
+fn an_executor_cannot_call_its_task_unreachable() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, false).await;
+        executor.update("t", TaskRunning).await;
+        world.acknowledge("t").await;
+        executor.update("t", TaskUnreachable).await;
+        let status = executor.status("t", TaskUnreachable, uuid("t", TaskUnreachable));
+        let update = call::Update { status };
+        let again = call::Subscribe { unacknowledged_updates: vec![update], ..call::Subscribe::default() };
+        let executor = world.subscribe_with("e", again).await;
+        executor.update("t", TaskFinished).await;
+        assert_eq!(world.states("t"), [TaskRunning, TaskFinished]);
     });
 }
 

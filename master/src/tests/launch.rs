@@ -68,6 +68,27 @@ fn a_task_runs_from_its_offer_to_its_acknowledged_end() {
     });
 }
 
+/// Upstream frees what the task uses, and aborts when it ends.
+#[test]
+fn a_task_that_an_agent_calls_unreachable_goes_on_using_what_it_has() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([task("t", &agent, 1.0, 64.0)])).await;
+        let told = [TaskState::TaskUnreachable, TaskState::TaskRunning, TaskState::TaskFinished];
+        for (state, used) in told.into_iter().zip([1.0, 1.0, 0.0]) {
+            agent.update(&scheduler.id, "t", state);
+            let status = scheduler.status().await;
+            assert_eq!(status.state(), state);
+            scheduler.acknowledge(&status).await;
+            let shown = cluster.get("/state").await;
+            assert_eq!(shown["slaves"][0]["used_resources"]["cpus"], used, "{state:?}");
+        }
+    });
+}
+
 /// Upstream passes `accept.filters()` on, whose default refuses for 5 seconds.
 #[test]
 fn what_an_accept_leaves_is_refused_for_five_seconds_unless_it_says_otherwise() {

@@ -35,7 +35,11 @@ pub(crate) fn update(
     {
         ctx.post(&agent.pid, ShutdownFrameworkMessage { framework_id: framework.to_proto() });
     }
+    // That a task is unreachable, this master alone can know. Where an executor says so, and its agent passes it on,
+    // the task goes on using what it has. (Upstream frees that, and aborts when the task ends.)
+    let is_claim = |state: TaskState| state == TaskState::TaskUnreachable;
     let latest = update.latest_state.and_then(|state| TaskState::try_from(state).ok());
+    let latest = latest.filter(|state| !is_claim(*state));
     let status = for_framework(update);
     tracing::debug!(
         framework_id = %framework,
@@ -50,7 +54,9 @@ pub(crate) fn update(
     if connected {
         forward(master, &framework, status.clone(), ctx);
     }
-    apply(master, &framework, &status, latest);
+    if latest.is_some() || !is_claim(status.state()) {
+        apply(master, &framework, &status, latest);
+    }
     if connected && known {
         master.metrics.valid_status_updates.increment();
     } else {
