@@ -46,7 +46,10 @@ pub fn compatible(policy: Policy, before: &AgentInfo, now: &AgentInfo) -> Result
         Policy::Additive => old.iter().all(|old| says_as_much(&new, old)),
     };
     if !fits {
-        return Err(changed("attributes", &format!("{old:?}"), &format!("{new:?}")));
+        let text = |attributes: &Attributes| {
+            attributes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        return Err(changed("attributes", &text(&old), &text(&new)));
     }
     Ok(())
 }
@@ -64,12 +67,14 @@ fn has_as_much(resources: &Resources, before: &Resource) -> bool {
     resources.iter().any(|now| apart_from_value(now) == identity && now.value().contains(before.value()))
 }
 
-/// Whether the attribute of this name says the same; ranges may have grown.
+/// Whether an attribute of this name says the same; ranges may have grown. Names may repeat. (Upstream looks at the
+/// first of a name, so that an agent with such a name does not start again under `additive`.)
 fn says_as_much(attributes: &Attributes, before: &Attribute) -> bool {
-    match (attributes.get(&before.name), &before.value) {
-        (Some(AttributeValue::Ranges(now)), AttributeValue::Ranges(before)) => now.contains(before),
-        (now, before) => now == Some(before),
-    }
+    let mut of_name = attributes.iter().filter(|now| now.name == before.name);
+    of_name.any(|now| match (&now.value, &before.value) {
+        (AttributeValue::Ranges(now), AttributeValue::Ranges(before)) => now.contains(before),
+        (now, before) => now == before,
+    })
 }
 
 fn changed(what: &str, before: &dyn std::fmt::Display, now: &dyn std::fmt::Display) -> String {
@@ -136,10 +141,20 @@ mod tests {
             ("rack:1", "rack:2", NEVER),
             ("range:[100-200]", "range:[100-300]", MORE),
             ("range:[100-300]", "range:[100-200]", NEVER),
+            ("rack:a;rack:b", "rack:b;rack:a", ALWAYS),
+            ("rack:a;rack:b", "rack:a;rack:b;rack:c", MORE),
+            ("rack:a;rack:b", "rack:a;rack:c", NEVER),
         ] {
             let (before_info, now_info) = (with("cpus:1", before), with("cpus:1", now));
             assert_eq!(allowed(&before_info, &now_info), expected, "{before} -> {now}");
         }
+    }
+
+    #[test]
+    fn attributes_are_named_as_operators_write_them() {
+        let (before, now) = (with("cpus:1", "os:lucid;dc:a"), with("cpus:1", "os:lucid"));
+        let error = compatible(Policy::Equal, &before, &now).unwrap_err();
+        assert_eq!(error, "the agent's attributes changed from 'os=lucid; dc=a' to 'os=lucid'");
     }
 
     /// Upstream: `SlaveCompatibilityTest.Disks`.
