@@ -186,11 +186,14 @@ fn end_unwanted(
         if given_up {
             tracing::warn!(agent_id = %agent, framework_id = %key.0, task_id = %key.1, "ending a task that was given up");
         }
-        if given_up || state.killed_tasks.contains(&key) {
+        let killed = state.killed_tasks.get(&key).copied();
+        if given_up || killed.is_some() {
             let kill = KillTaskMessage {
                 framework_id: task.framework.to_proto(),
                 task_id: task.id.to_proto(),
-                kill_policy: None,
+                // Without it, a task that was to have a minute would be cut off after the 3 s of executors, or what it
+                // asked for itself. (Upstream leaves it out.)
+                kill_policy: killed.flatten(),
             };
             ctx.post(pid, kill);
         }

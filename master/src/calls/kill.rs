@@ -25,7 +25,7 @@ pub(super) fn kill(master: &mut Master, framework: &FrameworkId, call: Kill, ctx
         return;
     }
     // Also if the agent is away: it is told again when it re-registers with the task alive.
-    master.cluster.task_killed(&agent, framework, &id);
+    master.cluster.task_killed(&agent, framework, &id, call.kill_policy);
     tell(master, framework, &agent, call, ctx);
 }
 

@@ -1,6 +1,6 @@
 //! An agent as the master knows it (upstream: `struct Slave` in `master/master.hpp`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -44,8 +44,9 @@ pub struct Agent {
     pub resource_version: Option<v1::Uuid>,
     /// The tasks on it (each belongs to its framework, which owns it).
     pub tasks: Map<(FrameworkId, TaskId), ()>,
-    /// Tasks that a framework asked to be killed, for when it re-registers with them still alive.
-    pub killed_tasks: Arc<BTreeSet<(FrameworkId, TaskId)>>,
+    /// Tasks that a framework asked to be killed, and how it said so last, for when it re-registers with them still
+    /// alive.
+    pub killed_tasks: Arc<BTreeMap<(FrameworkId, TaskId), Option<v1::KillPolicy>>>,
     /// The frameworks' own executors on it.
     pub executors: Ordered<(FrameworkId, ExecutorId), Arc<Executor>>,
     /// Executors that were given up when its connection broke, until it says that they have ended, or re-registers without

@@ -434,7 +434,7 @@ impl Cluster {
         if let Some(agent) = self.agent_mut(&task.agent) {
             let key = (framework.clone(), id.clone());
             agent.tasks.remove_mut(&key);
-            if agent.killed_tasks.contains(&key) {
+            if agent.killed_tasks.contains_key(&key) {
                 Arc::make_mut(&mut agent.killed_tasks).remove(&key);
             }
             if active {
@@ -448,10 +448,16 @@ impl Cluster {
         })
     }
 
-    /// A framework asked for this task to be killed.
-    pub fn task_killed(&mut self, agent: &AgentId, framework: &FrameworkId, task: &TaskId) {
+    /// A framework asked for this task to be killed, in this way.
+    pub fn task_killed(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        task: &TaskId,
+        policy: Option<v1::KillPolicy>,
+    ) {
         if let Some(agent) = self.agent_mut(agent) {
-            Arc::make_mut(&mut agent.killed_tasks).insert((framework.clone(), task.clone()));
+            Arc::make_mut(&mut agent.killed_tasks).insert((framework.clone(), task.clone()), policy);
         }
     }
 

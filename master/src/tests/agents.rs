@@ -191,7 +191,8 @@ fn an_agent_that_breaks_off_gets_no_offers_until_it_is_back_and_keeps_its_tasks(
         // Not checkpointed by the agent's fault: the task is still there.
         assert_eq!(cluster.get("/state").await["frameworks"][0]["tasks"][0]["state"], "TASK_RUNNING");
         // The kill waits for the agent.
-        scheduler.call("KILL", json!({ "task_id": { "value": "t" } })).await;
+        let minute = json!({ "grace_period": { "nanoseconds": 60_000_000_000_i64 } });
+        scheduler.call("KILL", json!({ "task_id": { "value": "t" }, "kill_policy": minute })).await;
         agent.revive();
         let task = reported(&agent, &scheduler.id, TaskState::TaskRunning);
         agent.reregister(vec![task], vec![framework_info(&scheduler.id)]);
@@ -202,6 +203,9 @@ fn an_agent_that_breaks_off_gets_no_offers_until_it_is_back_and_keeps_its_tasks(
         };
         assert_eq!(answer.reconciliations, []);
         assert_eq!(kill.task_id.value, "t");
+        // With the time that it was to have.
+        let grace = kill.kill_policy.and_then(|policy| policy.grace_period).map(|grace| grace.nanoseconds);
+        assert_eq!(grace, Some(60_000_000_000));
         assert_eq!(update.framework_id.value, scheduler.id);
         scheduler.offer().await;
     });
