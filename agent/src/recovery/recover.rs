@@ -42,8 +42,21 @@ impl Agent {
         ctx.defer(read, |agent, kept, ctx| match kept {
             Ok(kept) => agent.take_up(kept, ctx),
             Err(ReadError::Agent(error)) => agent.recovery_failed(&error.to_string(), ctx),
+            Err(ReadError::Boot(error)) => agent.boot_unknown(&error, ctx),
             Err(ReadError::Resources(error)) => agent.resources_unreadable(&error, ctx),
         });
+    }
+
+    /// It is the host's: to start as a new agent does not help.
+    fn boot_unknown(&mut self, error: &DiskError, ctx: &mut Context<Self>) {
+        let boot_id = self.paths.boot_id();
+        self.fail(
+            format!(
+                "failed to recover: {error} (remove '{}': the host then counts as one that has not booted meanwhile)",
+                boot_id.display()
+            ),
+            ctx,
+        );
     }
 
     /// They are the host's: to start as a new agent does not help.

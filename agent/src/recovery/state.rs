@@ -101,6 +101,9 @@ pub enum ReadError {
     /// Something of the agent, of executors or of tasks; only in a strict agent.
     #[error("{0}")]
     Agent(#[from] DiskError),
+    /// Whether the host has booted, in any agent. It is the host's as well, and read whatever the agent's id.
+    #[error("{0}")]
+    Boot(DiskError),
     /// Its reservations and volumes, in any agent and also after a boot. They are synced before anybody is promised
     /// anything, and an agent that left them out would offer what is reserved to everybody, and the disk of volumes that
     /// are full. (Upstream starts without them if it is not strict.)
@@ -111,10 +114,11 @@ pub enum ReadError {
 /// Reads everything below a work directory.
 ///
 /// # Errors
-/// In a strict agent, the first thing that cannot be read; in any agent, that its reservations and volumes cannot be.
+/// In a strict agent, the first thing that cannot be read; in any agent, that its reservations and volumes cannot be,
+/// or whether the host has booted.
 pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, ReadError> {
     let mut reader = Reader { disk, paths, strict, kept: Kept::default(), in_journal: BTreeSet::new() };
-    let earlier = read_text(disk, &paths.boot_id())?;
+    let earlier = read_text(disk, &paths.boot_id()).map_err(ReadError::Boot)?;
     reader.kept.rebooted = match (earlier, disk.boot_id()) {
         (Some(earlier), Some(boot_id)) => earlier.trim() != boot_id.trim(),
         _ => false,
@@ -442,7 +446,7 @@ mod tests {
                     ReadError::Resources(error) => {
                         assert!(error.to_string().contains(&format!("'{}'", path.display())), "{error}")
                     }
-                    ReadError::Agent(error) => panic!("{error}"),
+                    other => panic!("{other}"),
                 };
                 refuses(false);
                 host.disk.lose_power();
@@ -450,6 +454,18 @@ mod tests {
                 refuses(false);
                 assert!(host.mount.exists(&path), "whoever can repair it finds it");
             }
+        }
+    }
+
+    /// It is not the agent's: a new one would not start, either.
+    #[test]
+    fn a_boot_id_that_cannot_be_read_is_told_from_what_a_new_agent_leaves_behind() {
+        let host = host();
+        host.mount.write(&host.paths.boot_id(), &[0xff], Durability::Host).unwrap();
+        for strict in [true, false] {
+            let error = host.read(strict).unwrap_err();
+            assert!(matches!(&error, ReadError::Boot(_)), "{error}");
+            assert!(error.to_string().contains("boot_id"), "{error}");
         }
     }
 
