@@ -38,6 +38,8 @@ pub struct CandidacyObtained {
     /// Its node in the group. Only by this one may it lead: a node of an earlier session, which the
     /// service has not ended yet, says the same, but its end would come unheard.
     pub node: Membership,
+    /// How long the session lives without contact, as it was agreed with the service.
+    pub session_timeout: Duration,
 }
 
 /// The candidacy is lost: the node is gone, or the session with it.
@@ -130,7 +132,7 @@ async fn candidacy(
             Err(error) => return Err(error),
         };
         info!(group = %group.name(), member = %member.name, "a new candidate for leadership");
-        obtained.tell(CandidacyObtained { node: member.clone() });
+        obtained.tell(CandidacyObtained { node: member.clone(), session_timeout: session.timeout() });
         tokio::select! {
             biased;
             () = group::ended(&mut connection, session.timeout()) => {

@@ -40,7 +40,7 @@ impl Handle<LeaderChanged> for Probe {
 }
 
 impl Handle<CandidacyObtained> for Probe {
-    fn handle(&mut self, CandidacyObtained { node }: CandidacyObtained, _: &Pid, _: &mut Context<Self>) {
+    fn handle(&mut self, CandidacyObtained { node, .. }: CandidacyObtained, _: &Pid, _: &mut Context<Self>) {
         self.candidacies.lock().push(node.sequence);
     }
 }

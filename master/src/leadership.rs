@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use allocator::Quota;
 use election::group::Membership;
@@ -34,6 +34,8 @@ pub(crate) struct Leadership {
     detected: LeaderChanged,
     /// This master's own node in the group of masters, while it is a candidate.
     candidacy: Option<Membership>,
+    /// How long the session lives that it is a candidate by: what the service has agreed to.
+    session_timeout: Option<Duration>,
     /// Who leads, as this master sees it.
     leader: Option<v1::MasterInfo>,
     elected: Option<SystemTime>,
@@ -78,11 +80,12 @@ pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &
 /// This master is a candidate. The detector may have been faster.
 pub(crate) fn candidacy_obtained(
     master: &mut Master,
-    CandidacyObtained { node }: CandidacyObtained,
+    CandidacyObtained { node, session_timeout }: CandidacyObtained,
     ctx: &mut Context<Master>,
 ) {
     let leads = master.leadership.detected.node.as_ref() == Some(&node);
     master.leadership.candidacy = Some(node);
+    master.leadership.session_timeout = Some(session_timeout);
     if leads {
         follow_or_lead(master, ctx);
     }
@@ -104,7 +107,8 @@ fn follow_or_lead(master: &mut Master, ctx: &mut Context<Master>) {
             master.leadership.elected = Some(ctx.now());
             master.metrics.set_elected();
             if master.leadership.detected.node.is_some() {
-                let timeout = master.settings.zk_session_timeout;
+                let asked_for = master.settings.zk_session_timeout;
+                let timeout = master.leadership.session_timeout.unwrap_or(asked_for);
                 let (watch, pulse) = pulse::watch(ctx.node(), timeout, ctx.address().recipient());
                 master.leadership.watch = Some(watch);
                 master.leadership.pulse = Some(pulse);

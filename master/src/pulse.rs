@@ -3,8 +3,8 @@
 //! Who is stopped (SIGSTOP, a machine that stands still) for longer than a session with the group of masters lives has
 //! been deposed meanwhile. The session counts its own time (`election`), but its end comes to the master as a message,
 //! behind what others have asked meanwhile: that would be answered from books that are old, that a task is gone, say,
-//! which runs under the next leader (found by simulation; upstream answers). How long a session lives is taken from
-//! `--zk_session_timeout`; of one that ZooKeeper has agreed to for less, a shorter stop is not seen here.
+//! which runs under the next leader (found by simulation; upstream answers). How long a session lives is what the
+//! service has agreed to, which may be more or less than `--zk_session_timeout`.
 //!
 //! | receives | from | does |
 //! |---|---|---|

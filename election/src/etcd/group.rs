@@ -34,6 +34,10 @@ const SIGNS_OF_LIFE: u32 = 3;
 /// So many parts of the timeout one server may take, so that a second and a third can be asked in time.
 const TRIES: u32 = 4;
 
+/// The shortest timeout: etcd counts leases in seconds. With less, no request would be answered in time, and a session
+/// would end before it begins, over and over.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// After a sign of life that got no answer.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -48,9 +52,9 @@ pub struct EtcdGroup {
 }
 
 impl EtcdGroup {
-    /// Nothing is connected before [`Group::connect`].
+    /// Nothing is connected before [`Group::connect`]. A session lives for a second at least.
     pub fn new(url: EtcdUrl, timeout: Duration) -> Self {
-        EtcdGroup { url, timeout }
+        EtcdGroup { url, timeout: timeout.max(SHORTEST) }
     }
 }
 
@@ -362,5 +366,17 @@ fn sort(error: &EtcdError) -> GroupError {
             ..
         } => GroupError::Fatal(message),
         _ => GroupError::Retry(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lives_for_a_second_at_least() {
+        let url: EtcdUrl = "etcd://host/mesos".parse().unwrap();
+        assert_eq!(EtcdGroup::new(url.clone(), Duration::ZERO).timeout, Duration::from_secs(1));
+        assert_eq!(EtcdGroup::new(url, Duration::from_secs(10)).timeout, Duration::from_secs(10));
     }
 }

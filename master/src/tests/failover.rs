@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use election::group::{Group, GroupError, Session};
+use election::simulated::SimulatedGroup;
 use election::{CandidacyEnded, LeaderChanged};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -427,7 +428,8 @@ fn a_master_leads_as_soon_as_both_contender_and_detector_have_said_so() {
         assert_eq!(ask().await.0, 503, "the detector has said that there is no leader");
         detected(&own);
         assert_eq!(ask().await, (503, "No leader elected".into()), "it does not know of a candidacy");
-        cluster.running.master.tell(election::CandidacyObtained { node: own.clone() });
+        let session_timeout = Duration::from_secs(10);
+        cluster.running.master.tell(election::CandidacyObtained { node: own.clone(), session_timeout });
         let (status, text) = ask().await;
         assert_eq!(status, 200, "{text}");
         // Whose end is another one's beginning.
@@ -460,5 +462,21 @@ fn a_leader_that_has_stood_still_answers_nobody() {
         assert_eq!(metric("master/dropped_messages"), Some(1.0));
         let reason = leader.running.wait().await;
         assert!(matches!(reason, EndReason::LostLeadership(_)), "{reason}");
+    });
+}
+
+/// ZooKeeper may agree to sessions that are longer or shorter than `--zk_session_timeout` (ten seconds here).
+#[test]
+fn how_long_a_leader_may_stand_still_is_what_the_service_has_agreed_to() {
+    testing::run(async {
+        for (agreed, stop, ends) in [(60, 30, false), (4, 8, true)] {
+            let group = Arc::new(SimulatedGroup::new(Duration::from_secs(agreed)));
+            let mut leader = Cluster::of_group(1, group, &Shelf::default(), Settings::default()).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(leader.get("/slaves").await["slaves"], json!([]));
+            tokio::time::advance(Duration::from_secs(stop)).await;
+            let end = tokio::time::timeout(Duration::from_secs(60), leader.running.wait()).await;
+            assert_eq!(end.is_ok(), ends, "a session of {agreed} s, stopped for {stop} s: {end:?}");
+        }
     });
 }
