@@ -11,6 +11,7 @@
 
 use std::fs::{File, rename};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,13 +93,19 @@ fn open_or_make(path: &Path) -> Result<Database, redb::Error> {
     database(open(path, false)?)
 }
 
-/// The database in a file, which may be empty.
+/// The database in a file, which may be empty. Of some damages, as of a file that was cut off, redb says nothing but
+/// panics.
 fn database(file: impl StorageBackend) -> Result<Database, redb::Error> {
-    let mut builder = Database::builder();
-    let mut database = builder.create_with_file_format_v3(true).create_with_backend(SyncedLength(file))?;
-    // It may be of an earlier version of this master, in the earlier format.
-    database.upgrade()?;
-    Ok(database)
+    let open = || {
+        let mut builder = Database::builder();
+        let mut database =
+            builder.create_with_file_format_v3(true).create_with_backend(SyncedLength(file))?;
+        // It may be of an earlier version of this master, in the earlier format.
+        database.upgrade()?;
+        Ok::<_, redb::Error>(database)
+    };
+    catch_unwind(AssertUnwindSafe(open))
+        .unwrap_or_else(|_| Err(redb::Error::Corrupted("it is cut off, or contradicts itself".to_owned())))
 }
 
 /// A file whose length is synced before anything is written of it.
@@ -138,7 +145,11 @@ fn at(path: &Path, error: &redb::Error) -> StorageError {
         redb::Error::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
             format!("{error}; make it this user's, or choose another --work_dir")
         }
-        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => damaged(error),
+        redb::Error::Io(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
+            damaged(error)
+        }
         redb::Error::Corrupted(text) => damaged(text),
         other => other.to_string(),
     };

@@ -64,6 +64,28 @@ fn a_file_that_was_only_begun_is_made_anew() {
     });
 }
 
+/// As a copy that was broken off. redb panics at the longer ones.
+#[test]
+fn a_file_that_was_cut_off_is_called_damaged() {
+    libprocess::run(async {
+        let (node, folder) = (node().await, tempfile::tempdir().unwrap());
+        let mut local = Local::open(&node, folder.path()).unwrap();
+        local.store(vec![put("a", b"1")]).await.unwrap();
+        drop(local);
+        let path = folder.path().join(FILE);
+        let whole = std::fs::read(&path).unwrap();
+        for length in [1, 100, 4096, 100_000, whole.len() / 2] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let refused = Local::open(&node, folder.path()).err().unwrap().to_string();
+            assert!(refused.contains("damaged") && refused.contains(FILE), "{length} bytes: {refused}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        let records = Local::open(&node, folder.path()).unwrap().load(None).await.unwrap();
+        assert_eq!(records, [("a".to_owned(), b"1".to_vec())]);
+        node.shutdown().await;
+    });
+}
+
 #[test]
 fn a_registry_that_another_master_is_making_is_its_own() {
     libprocess::run(async {
