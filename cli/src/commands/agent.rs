@@ -1,9 +1,11 @@
 //! `mesos agent`.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::process::ExitCode;
 
 use agent::{Settings, UNSUPPORTED};
+use libprocess::disk::{Disk, Durability, HostDisk};
 
 use super::{run_daemon, start_node};
 use crate::settings::{Call, Failure};
@@ -29,6 +31,8 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+    // Until the process ends.
+    let _held = hold(&settings.work_dir).map_err(|error| Failure::of(COMMAND, error))?;
     run_daemon(async move {
         let builder = agent::node(&settings).map_err(|error| Failure::of(COMMAND, error))?;
         let node = start_node(COMMAND, builder.log_control(control), &call.environment).await?;
@@ -53,6 +57,25 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Holds a work directory as long as the result lives. A second agent there would end the first one's executors, which do
+/// not subscribe to it, and write over what it has checkpointed. What is no directory is left to the start to refuse.
+fn hold(work_dir: &Path) -> Result<Option<File>, String> {
+    let made = HostDisk.create_directory(work_dir, Durability::Host);
+    let Ok(directory) = made.and_then(|()| File::open(work_dir)) else { return Ok(None) };
+    match directory.try_lock() {
+        Ok(()) => Ok(Some(directory)),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another agent uses the work directory '{}'; end that one, or choose another with --work_dir",
+            work_dir.display()
+        )),
+        // Not every file system has locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, "the work directory cannot be locked: a second agent there would not be noticed");
+            Ok(None)
+        }
+    }
+}
+
 /// What an agent's end means for its process.
 pub(super) fn ending(command: &str, ended: &agent::Ended) -> Result<ExitCode, Failure> {
     match ended {
@@ -61,5 +84,26 @@ pub(super) fn ending(command: &str, ended: &agent::Ended) -> Result<ExitCode, Fa
             tracing::info!(?other, "the agent has ended");
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_work_directory_is_held_by_one_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let work_dir = folder.path().join("a/b");
+        let first = hold(&work_dir).unwrap();
+        assert!(first.is_some());
+        let refused = hold(&work_dir).unwrap_err();
+        assert!(refused.contains("another agent") && refused.contains("a/b"), "{refused}");
+        assert!(hold(folder.path()).unwrap().is_some(), "another directory");
+        drop(first);
+        assert!(hold(&work_dir).unwrap().is_some());
+        // As the start says.
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert!(hold(&folder.path().join("file/below")).unwrap().is_none());
     }
 }
