@@ -27,7 +27,7 @@ pub(crate) fn interrupted() -> impl Future<Output = ()> {
         };
         tokio::select! {
             biased;
-            () = end => {}
+            _ = end => {}
             () = hung_up => {}
         }
     }
@@ -41,8 +41,8 @@ fn ignores_hangup() -> bool {
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & HANGUP != 0)
 }
 
-/// Waits for Ctrl-C (SIGINT) or a request to end (SIGTERM), from the call on.
-pub(crate) fn end_requested() -> impl Future<Output = ()> {
+/// Waits for Ctrl-C (SIGINT) or a request to end (SIGTERM), from the call on. Answers which it was.
+pub(crate) fn end_requested() -> impl Future<Output = &'static str> {
     let handlers = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     async move {
         let (Ok(mut interrupt), Ok(mut terminate)) = handlers else {
@@ -51,8 +51,23 @@ pub(crate) fn end_requested() -> impl Future<Output = ()> {
         };
         tokio::select! {
             biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_known_which_signal_asks_for_the_end() {
+        libprocess::run(async {
+            let end = end_requested();
+            let sent = format!("kill -TERM {}", std::process::id());
+            assert!(std::process::Command::new("sh").args(["-c", &sent]).status().unwrap().success());
+            assert_eq!(end.await, "SIGTERM");
+        });
     }
 }

@@ -40,13 +40,13 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         tracing::info!(address = %node.address(), "the agent runs");
         let result = tokio::select! {
             biased;
-            () = signals::end_requested() => Ok(ExitCode::SUCCESS),
+            signal = signals::end_requested() => Ok(told_to_end(signal)),
             ended = running.wait() => ending(COMMAND, &ended),
             () = signals::leave_requested() => {
                 running.leave();
                 tokio::select! {
                     biased;
-                    () = signals::end_requested() => Ok(ExitCode::SUCCESS),
+                    signal = signals::end_requested() => Ok(told_to_end(signal)),
                     ended = running.wait() => ending(COMMAND, &ended),
                 }
             }
@@ -55,6 +55,11 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         node.shutdown().await;
         result
     })
+}
+
+fn told_to_end(signal: &str) -> ExitCode {
+    tracing::info!(signal, "the agent was told to end");
+    ExitCode::SUCCESS
 }
 
 /// Holds a work directory as long as the result lives. A second agent there would end the first one's executors, which do

@@ -39,7 +39,10 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         tracing::info!(address = %node.address(), "the master runs");
         let result = tokio::select! {
             biased;
-            () = signals::end_requested() => Ok(ExitCode::SUCCESS),
+            signal = signals::end_requested() => {
+                tracing::info!(signal, "the master was told to end");
+                Ok(ExitCode::SUCCESS)
+            }
             reason = running.wait() => Err(Failure::of(COMMAND, reason)),
         };
         running.shutdown().await;
