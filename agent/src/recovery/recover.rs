@@ -281,7 +281,8 @@ impl Agent {
                 // Synced: its directory is the way to everything else (found by simulation).
                 checkpoint::write_text(&*self.disk, &self.paths.boot_id(), &boot_id, Durability::Host)
         {
-            self.recovery_failed(&error.to_string(), ctx);
+            // The disk is full, say: what was kept is in order, and giving it up would not help.
+            self.fail(format!("failed to recover: {error}"), ctx);
             return;
         }
         self.collect_old_agents();

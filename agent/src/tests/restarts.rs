@@ -564,6 +564,20 @@ fn an_agent_that_has_changed_does_not_start_and_says_what_to_do() {
     });
 }
 
+/// As one that is full: to give up what was kept would not help.
+#[test]
+fn a_disk_that_cannot_be_written_is_no_reason_to_start_as_a_new_agent() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        // In the way of the file that is written when all has been recovered.
+        std::fs::create_dir_all(directory.path().join("meta/boot_id.tmp")).unwrap();
+        let mut world = World::new(directory.path()).await;
+        let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it runs") };
+        assert!(reason.contains("boot_id") && !reason.contains("slaves/latest"), "{reason}");
+        world.crash().await;
+    });
+}
+
 /// Nobody was promised what is torn; what is damaged, somebody was (`docs/recovery.md`).
 #[test]
 fn a_damaged_journal_stops_a_strict_agent_and_is_counted_by_another() {

@@ -62,8 +62,8 @@ fn told_to_end(signal: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Holds a work directory as long as the result lives. A second agent there would end the first one's executors, which do
-/// not subscribe to it, and write over what it has checkpointed. What is no directory is left to the start to refuse.
+/// Holds a work directory as long as the result lives. A second agent there would end the executors of the first, which
+/// do not subscribe to it, and write over what it has checkpointed. What is no directory is left to the start to refuse.
 fn hold(work_dir: &Path) -> Result<Option<File>, String> {
     let made = HostDisk.create_directory(work_dir, Durability::Host);
     let Ok(directory) = made.and_then(|()| File::open(work_dir)) else { return Ok(None) };
