@@ -13,6 +13,9 @@ pub mod client;
 pub mod group;
 mod life;
 
+use std::time::Duration;
+
+use tokio::net::TcpStream;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Permission};
 
 pub use client::ZooKeeperClient;
@@ -21,17 +24,48 @@ pub use group::ZooKeeperGroup;
 use crate::group::GroupError;
 use crate::url::ZooKeeperUrl;
 
+/// Where ZooKeeper listens unless told otherwise.
+const DEFAULT_PORT: u16 = 2181;
+
+/// How long a server may take to show whether it takes connections.
+const PROBE: Duration = Duration::from_millis(300);
+
 /// Its creator may do everything, everyone may read (upstream: `EVERYONE_READ_CREATOR_ALL`).
 static READ_CREATOR_ALL: [Acl; 2] =
     [Acl::new_const(Permission::READ, "world", "anyone"), Acl::new_const(Permission::ALL, "auth", "")];
 
 /// Starts a session.
-async fn connect(url: &ZooKeeperUrl, timeout: std::time::Duration) -> Result<Client, GroupError> {
+async fn connect(url: &ZooKeeperUrl, timeout: Duration) -> Result<Client, GroupError> {
     let mut connector = Client::connector().with_session_timeout(timeout);
     if let Some(credentials) = &url.credentials {
         connector = connector.with_auth("digest", credentials.as_bytes());
     }
-    connector.connect(&url.servers).await.map_err(|error| sort(error, "connecting"))
+    match connector.connect(&url.servers).await {
+        Ok(client) => Ok(client),
+        // The client says no more than that, whatever the cause.
+        Err(error @ Error::Timeout) => {
+            let obstacles = obstacles(&url.servers).await;
+            Err(GroupError::Retry(format!("ZooKeeper, connecting: {error} ({obstacles})")))
+        }
+        Err(error) => Err(sort(error, &format!("connecting to '{}'", url.servers))),
+    }
+}
+
+/// What stands in the way of a connection to each of the servers: a name that leads nowhere, say, or a port where nobody
+/// listens.
+async fn obstacles(servers: &str) -> String {
+    let mut told = Vec::new();
+    for server in servers.split(',') {
+        let has_port = server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let address = if has_port { server.to_owned() } else { format!("{server}:{DEFAULT_PORT}") };
+        let obstacle = match tokio::time::timeout(PROBE, TcpStream::connect(&address)).await {
+            Ok(Ok(_)) => "takes connections, but gives no session".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        told.push(format!("{address}: {obstacle}"));
+    }
+    told.join("; ")
 }
 
 /// Who may do what with the group's nodes. With credentials only their owner may write; reading stays open to
@@ -58,5 +92,22 @@ fn sort(error: Error, doing: &str) -> GroupError {
             GroupError::Fatal(message)
         }
         _ => GroupError::Retry(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_the_way_of_a_connection_is_told_of_each_server() {
+        libprocess::run(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mute = listener.local_addr().unwrap();
+            let told = obstacles(&format!("127.0.0.1:1,nowhere.invalid,{mute}")).await;
+            assert!(told.starts_with("127.0.0.1:1: Connection refused"), "{told}");
+            assert!(told.contains("; nowhere.invalid:2181: "), "{told}");
+            assert!(told.ends_with(&format!("; {mute}: takes connections, but gives no session")), "{told}");
+        });
     }
 }
