@@ -140,6 +140,9 @@ pub(crate) fn candidacy_ended(master: &mut Master, message: CandidacyEnded, ctx:
             tracing::info!("lost the candidacy as a standby; standing for election again");
             master.contend(ctx);
         }
+        Some(failure) if !master.leadership.is_elected() => {
+            master.end(EndReason::CannotStand(failure), ctx);
+        }
         failure => {
             let reason = failure.unwrap_or_else(|| "the candidacy was lost".to_owned());
             master.end(EndReason::LostLeadership(reason), ctx);

@@ -72,6 +72,9 @@ pub enum EndReason {
     /// Another master leads, or nobody does.
     #[error("lost leadership: {0}")]
     LostLeadership(String),
+    /// It never led, and cannot: it may not write where the leader is elected, say.
+    #[error("cannot stand for election: {0}")]
+    CannotStand(String),
     /// The registry could not be read or written.
     #[error("the registry failed: {0}")]
     Registry(String),

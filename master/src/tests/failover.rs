@@ -322,7 +322,7 @@ fn a_master_that_cannot_stand_for_election_at_all_ends() {
         let mut cluster =
             Cluster::of_group(1, Arc::new(Locked), &Shelf::default(), Settings::default()).await;
         let reason = cluster.end().await;
-        assert_eq!(reason, EndReason::LostLeadership("no permission".into()));
+        assert_eq!(reason, EndReason::CannotStand("no permission".into()));
     });
 }
 
