@@ -281,6 +281,8 @@ pub(crate) fn redirect(master: &Master, request: &Request) -> Response {
 /// What stands for the leader in a URL.
 fn host_of(leader: &v1::MasterInfo) -> String {
     match leader.hostname.as_deref().filter(|hostname| !hostname.is_empty()) {
+        // With --no-hostname_lookup it is an address.
+        Some(hostname) if hostname.parse::<std::net::Ipv6Addr>().is_ok() => format!("[{hostname}]"),
         Some(hostname) => hostname.to_owned(),
         // `ip` holds the address in network order, read as a little-endian number (MESOS-1201).
         None => std::net::Ipv4Addr::from(leader.ip.to_le_bytes()).to_string(),

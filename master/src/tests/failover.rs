@@ -214,6 +214,12 @@ fn a_master_that_does_not_lead_drops_messages_and_redirects_calls() {
         let response = cluster.post(&super::JSON, "{}").await;
         assert_eq!(response.status, http::StatusCode::TEMPORARY_REDIRECT);
         assert_eq!(response.headers["Location"], "//leader:5055/master/api/v1/scheduler");
+
+        let mut leader = cluster.running.info.clone();
+        (leader.id, leader.hostname, leader.port) = ("third".into(), Some("fd00::1".into()), 5056);
+        cluster.running.master.tell(LeaderChanged { leader: Some(leader), node: None });
+        let response = cluster.post(&super::JSON, "{}").await;
+        assert_eq!(response.headers["Location"], "//[fd00::1]:5056/master/api/v1/scheduler");
     });
 }
 
