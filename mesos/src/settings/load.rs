@@ -280,6 +280,7 @@ impl<'a> Collector<'a> {
             let origin = Origin::Environment(variable.clone());
             match self.setting(&name) {
                 Some(setting) => {
+                    self.refuse_repetition(setting.name, &origin)?;
                     self.values.texts.insert(setting.name, (value.clone(), origin));
                 }
                 None if name == "config" => {}

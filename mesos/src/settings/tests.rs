@@ -127,6 +127,12 @@ fn an_alias_is_the_same_setting() {
         message(&["--slave_ping_timeout=20secs", "--agent_ping_timeout=1secs"], &[]),
         "setting 'agent_ping_timeout' is given twice (flag --slave_ping_timeout and flag --agent_ping_timeout)"
     );
+    let both = [("MESOS_SLAVE_PING_TIMEOUT", "20secs"), ("MESOS_AGENT_PING_TIMEOUT", "1secs")];
+    assert_eq!(
+        message(&["--work_dir=/w"], &both),
+        "setting 'agent_ping_timeout' is given twice (environment MESOS_AGENT_PING_TIMEOUT and environment \
+         MESOS_SLAVE_PING_TIMEOUT)"
+    );
 }
 
 #[test]
