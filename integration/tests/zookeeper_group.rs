@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use election::group::{Connection, Group, GroupError, Membership, Session, ended};
+use election::zookeeper::client::Step;
 use election::zookeeper::{ZooKeeperClient, ZooKeeperGroup};
 use election::{
     CandidacyEnded, CandidacyObtained, Contend, Contender, Detector, LeaderChanged, WatchLeader,
@@ -275,6 +276,32 @@ fn who_has_the_wrong_password_does_not_contend_but_sees_the_leader() {
         assert!(failure.contains("not authorized") && !failure.contains("wrongpass"), "{failure}");
         assert_eq!(next_leader(&mut sees).await, "first");
         assert!(ends.try_recv().is_err(), "the first one's candidacy goes on");
+        node.shutdown().await;
+    });
+}
+
+/// An operator may remove all that a cluster has in ZooKeeper. (Upstream's masters and agents end then.)
+#[test]
+fn who_removes_the_whole_path_ends_the_candidacies_and_it_can_be_made_again() {
+    libprocess::run(async {
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        let (mut ends, mut changes) = take_part(&node, &zookeeper, "", "first");
+        assert_eq!(next_leader(&mut changes).await, "first");
+        let client = ZooKeeperClient::connect(&url(&zookeeper, "", "/mesos"), SESSION).await.unwrap();
+        let names = client.list("/mesos").await.unwrap();
+        let paths = names.iter().map(|name| format!("/mesos/{name}")).chain(["/mesos".to_owned()]);
+        let steps: Vec<Step> = paths.map(|path| Step::Delete { path }).collect();
+        // At once: nobody sees the path without its members.
+        client.transaction(&steps).await.unwrap();
+        let end = timeout(SOON, ends.recv()).await.unwrap().unwrap();
+        assert_eq!(end.failure, None);
+        let change = timeout(SOON, changes.recv()).await.unwrap().unwrap();
+        assert_eq!(change.leader, None);
+
+        let (_ends, mut seen) = take_part(&node, &zookeeper, "", "second");
+        assert_eq!(next_leader(&mut seen).await, "second");
+        assert_eq!(next_leader(&mut changes).await, "second");
         node.shutdown().await;
     });
 }

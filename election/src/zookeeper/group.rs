@@ -77,10 +77,12 @@ impl Session for ZooKeeperSession {
             // From now on it gives signs of life; also where the answer is lost and the node made.
             alive.lock().get_or_insert(Instant::now());
             let options = CreateMode::EphemeralSequential.with_acls(acls);
-            let (_, sequence) = client
-                .create(&prefix, &data, &options)
-                .await
-                .map_err(|error| sort(error, &format!("creating an ephemeral node at '{prefix}'")))?;
+            let created = client.create(&prefix, &data, &options).await;
+            let (_, sequence) = created.map_err(|error| match error {
+                // Somebody has removed the group's path. Who connects makes it again.
+                Error::NoNode => GroupError::Session(format!("there is no path for '{prefix}' any more")),
+                error => sort(error, &format!("creating an ephemeral node at '{prefix}'")),
+            })?;
             let name = format!("{label}_{sequence}");
             Ok(Membership { sequence: sequence.into_i64(), label, name })
         }
@@ -92,10 +94,10 @@ impl Session for ZooKeeperSession {
         async move {
             // The server that is asked may be another one than the one whose answer was lost, and behind it.
             client.sync(&path).await.map_err(|error| sort(error, &format!("syncing '{path}'")))?;
-            let names = client
-                .list_children(&path)
-                .await
-                .map_err(|error| sort(error, &format!("listing '{path}'")))?;
+            let names = match client.list_children(&path).await {
+                Err(Error::NoNode) => return Ok(None),
+                listed => listed.map_err(|error| sort(error, &format!("listing '{path}'")))?,
+            };
             let mut members: Vec<_> = names.iter().filter_map(|name| Membership::parse(name)).collect();
             members.retain(|member| member.label == label);
             members.sort();
@@ -115,12 +117,24 @@ impl Session for ZooKeeperSession {
     fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>> {
         let (client, path) = (self.client.clone(), self.path.clone());
         async move {
-            let (names, watcher) = client
-                .list_and_watch_children(&path)
-                .await
-                .map_err(|error| sort(error, &format!("listing '{path}'")))?;
-            let members = names.iter().filter_map(|name| Membership::parse(name)).collect();
-            Ok((members, watcher.changed().map(drop).boxed()))
+            loop {
+                let failed = |error| sort(error, &format!("listing '{path}'"));
+                match client.list_and_watch_children(&path).await {
+                    Ok((names, watcher)) => {
+                        let members: Vec<_> =
+                            names.iter().filter_map(|name| Membership::parse(name)).collect();
+                        return Ok((members, watcher.changed().map(drop).boxed()));
+                    }
+                    // Somebody has removed the group's path, and all members with it: until it is made again.
+                    Err(Error::NoNode) => {
+                        let (stat, watcher) = client.check_and_watch_stat(&path).await.map_err(failed)?;
+                        if stat.is_none() {
+                            return Ok((Vec::new(), watcher.changed().map(drop).boxed()));
+                        }
+                    }
+                    Err(error) => return Err(failed(error)),
+                }
+            }
         }
         .boxed()
     }
