@@ -149,13 +149,25 @@ fn records(registry: Registry) -> Result<BTreeMap<String, Vec<u8>>, BadRegistry>
 /// # Errors
 /// When it is none, or has fields that this version would drop.
 pub fn parse(text: &[u8]) -> Result<Registry, ParseError> {
-    let given: Value = serde_json::from_slice(text).map_err(|error| ParseError::Json(error.to_string()))?;
+    let mut given: Value =
+        serde_json::from_slice(text).map_err(|error| ParseError::Json(error.to_string()))?;
+    forget_checkpoint(&mut given);
     let registry: Registry =
         mesos::json::from_slice(text).map_err(|error| ParseError::Json(error.to_string()))?;
     let understood = serde_json::from_slice(&mesos::json::to_vec(&registry)).unwrap_or_default();
     match missing(&given, &understood, "") {
         Some(path) => Err(ParseError::UnknownField(path)),
         None => Ok(registry),
+    }
+}
+
+/// What upstream's master shows says of each agent whether it checkpoints. Every agent does.
+fn forget_checkpoint(given: &mut Value) {
+    let agents = given.pointer_mut("/slaves/slaves").and_then(Value::as_array_mut);
+    for agent in agents.into_iter().flatten() {
+        if let Some(info) = agent.get_mut("info").and_then(Value::as_object_mut) {
+            info.remove("checkpoint");
+        }
     }
 }
 
@@ -217,6 +229,19 @@ mod tests {
             assert!(second.load(None).await.unwrap().is_empty());
             node.shutdown().await;
         });
+    }
+
+    /// As Mesos 1.11 has shown it at `/registrar(1)/registry`, shortened.
+    #[test]
+    fn what_upstreams_master_shows_can_be_imported() {
+        let text = r#"{"minimum_capabilities":[{"capability":"QUOTA_V2"}],
+            "quota_configs":[{"limits":{"cpus":{"value":3.0}},"role":"q"}],
+            "slaves":{"slaves":[{"deactivated":false,"info":{"checkpoint":true,"hostname":"localhost",
+            "id":{"value":"3d70437b-S0"},"port":5051,"resources":[{"name":"cpus","role":"*",
+            "scalar":{"value":2.0},"type":"SCALAR"}]}}]},"weights":[{"info":{"role":"x","weight":2.0}}]}"#;
+        let found = records(parse(text.as_bytes()).unwrap()).unwrap();
+        let keys: Vec<&str> = found.keys().map(String::as_str).collect();
+        assert_eq!(keys, ["agent/3d70437b-S0", "capability/QUOTA_V2", "quota/q", "weight/x"]);
     }
 
     #[test]
