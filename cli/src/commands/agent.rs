@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use agent::{Settings, UNSUPPORTED};
 use libprocess::disk::{Disk, Durability, HostDisk};
@@ -12,6 +13,9 @@ use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
 const COMMAND: &str = "agent";
+
+/// How many tenths of a second an agent waits for a work directory that another one holds.
+const PATIENCE: u32 = 10;
 
 /// Runs an agent until it is told to end, or has to.
 pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
@@ -67,7 +71,16 @@ fn told_to_end(signal: &str) -> ExitCode {
 fn hold(work_dir: &Path) -> Result<Option<File>, String> {
     let made = HostDisk.create_directory(work_dir, Durability::Host);
     let Ok(directory) = made.and_then(|()| File::open(work_dir)) else { return Ok(None) };
-    match directory.try_lock() {
+    let mut locked = directory.try_lock();
+    // One that was killed a moment ago may not be quite gone.
+    for _ in 0..PATIENCE {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        locked = directory.try_lock();
+    }
+    match locked {
         Ok(()) => Ok(Some(directory)),
         Err(TryLockError::WouldBlock) => Err(format!(
             "another agent uses the work directory '{}'; end that one, or choose another with --work_dir",
