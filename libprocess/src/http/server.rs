@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use actix_http::body::{BodySize, BoxBody, MessageBody};
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{ConnectionType, HttpService, KeepAlive};
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, HttpRequest, HttpResponse, web};
@@ -176,7 +176,13 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     if let Ok(date) = HeaderValue::from_str(&date) {
         response.headers.insert(::http::header::DATE, date);
     }
-    write(response, method == "HEAD", Held { guard, _share: share })
+    let mut answer = write(response, method == "HEAD", Held { guard, _share: share });
+    // actix-http answers nothing more on a connection on which an upgrade was proposed, and would say
+    // `Connection: Upgrade`. Clients that propose one with each request (Java's: h2c) would ask again on it, in vain.
+    if request.head().upgrade() {
+        answer.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    answer
 }
 
 /// Counts what waits to be read of an answer; or says that there is no room for it.

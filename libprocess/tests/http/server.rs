@@ -170,6 +170,18 @@ fn an_upgrade_nobody_asked_for_is_ignored() {
     });
 }
 
+/// Nothing more is answered on such a connection, so it is said.
+#[test]
+fn who_proposes_an_upgrade_is_told_that_the_connection_ends() {
+    with_node(|f| async move {
+        for lines in ["Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n", "Connection: upgrade\r\n"] {
+            let answer = f.raw(format!("GET /version HTTP/1.1\r\nHost: x\r\n{lines}\r\n")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+            assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        }
+    });
+}
+
 #[test]
 fn large_answers_are_compressed_for_those_who_accept_it() {
     with_node(|f| async move {
