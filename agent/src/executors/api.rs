@@ -42,7 +42,7 @@ fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Res
     let call = decode(request)?;
     let kind = validate(&call)
         .map_err(|error| Response::bad_request(format!("Failed to validate Executor::Call: {error}")))?;
-    let accepted = media::MediaType::of_answer(request.header("accept"));
+    let accepted = media::MediaType::of_answer(request.header_list("accept").as_deref());
     match kind {
         call::Type::Subscribe => {
             let media = accepted

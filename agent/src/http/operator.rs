@@ -72,7 +72,7 @@ fn unsupported(text: String) -> Response {
 /// How the answer is to be encoded. None is a stream.
 fn media_of_answer(request: &Request) -> Result<MediaType, Response> {
     let refuse = |text: &str| Response::text(StatusCode::NOT_ACCEPTABLE, text);
-    let media = MediaType::of_answer(request.header("Accept")).map_err(|_| {
+    let media = MediaType::of_answer(request.header_list("Accept").as_deref()).map_err(|_| {
         refuse(
             "Expecting 'Accept' to allow application/json or application/x-protobuf or application/recordio",
         )

@@ -51,6 +51,14 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// A header that is a list, as one text: its values may stand in several lines (RFC 9110, section 5.3).
+    /// `None` when it is absent.
+    pub fn header_list(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> =
+            self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
     /// Whether the peer takes answers of `media_type` (`type/subtype`): true without an `Accept`
     /// header, and for `*/*` and `type/*`. A choice with `q=0` is refused. (Upstream:
     /// `Request::acceptsMediaType`.)

@@ -82,7 +82,7 @@ fn read(request: &Request) -> Result<Call, Response> {
 }
 
 fn answer_media(request: &Request) -> Result<MediaType, Response> {
-    MediaType::of_answer(request.header("Accept"))
+    MediaType::of_answer(request.header_list("Accept").as_deref())
         .map_err(|error| Response::text(StatusCode::NOT_ACCEPTABLE, error.to_string()))
 }
 

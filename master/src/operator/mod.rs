@@ -127,7 +127,7 @@ fn api(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Res
         codec::decode_call(media, &request.body).map_err(|error| Response::bad_request(error.to_string()))?;
     let kind = validation::operator::validate(&call)
         .map_err(|error| Response::bad_request(format!("Failed to validate master::Call: {error}")))?;
-    let media = MediaType::of_answer(request.header("Accept"))
+    let media = MediaType::of_answer(request.header_list("Accept").as_deref())
         .map_err(|error| Response::text(StatusCode::NOT_ACCEPTABLE, error.to_string()))?;
     tracing::info!(call = kind.as_str_name(), "processing an operator's call");
     let principal = principal(request)?;

@@ -21,7 +21,7 @@ impl Cluster {
         request.body = body.into();
         for (name, value) in [("Content-Type", media)].iter().chain(headers) {
             let name: HeaderName = name.parse().unwrap();
-            request.headers.insert(name, value.parse().unwrap());
+            request.headers.append(name, value.parse().unwrap());
         }
         dispatch(&self.node, request).await
     }
@@ -79,6 +79,29 @@ fn a_subscription_is_answered_in_the_encoding_that_is_accepted() {
                 assert_eq!(event.r#type(), Type::Subscribed, "{content:?} {accept:?}");
                 assert_ne!(event.subscribed.unwrap().framework_id.value, "");
             }
+        }
+    });
+}
+
+/// Upstream looks at the last line only.
+#[test]
+fn what_is_accepted_may_be_said_in_several_lines() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        for media in BOTH {
+            let lines = ["text/html", media.as_str(), "text/plain"];
+            let headers = lines.map(|line| ("Accept", line));
+            let response = cluster.send(media.as_str(), encoded(media, &subscription()), &headers).await;
+            let (_stream, event) = first_event(response, media).await;
+            assert_eq!(event.r#type(), Type::Subscribed);
+            let mut health = Request::new(Method::POST, "/api/v1");
+            health.body = r#"{"type":"GET_HEALTH"}"#.into();
+            health.headers.append("content-type", "application/json".parse().unwrap());
+            for line in lines {
+                health.headers.append("accept", line.parse().unwrap());
+            }
+            let response = dispatch(&cluster.node, health).await;
+            assert_eq!(response.headers["Content-Type"], media.as_str());
         }
     });
 }
