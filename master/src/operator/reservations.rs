@@ -15,6 +15,7 @@ use mesos::v1::offer::{Operation, operation};
 use mesos::{AgentId, OfferId, Resource, Resources, json, v1};
 
 use super::later;
+use crate::cluster::Agent;
 use crate::master::Master;
 use crate::validation::operation::{Requester, validate};
 use crate::{authorization, offers, operations};
@@ -144,15 +145,7 @@ pub(super) fn apply(
     };
     validate_and_upgrade_operation(&mut operation)
         .map_err(|error| Response::bad_request(error.to_string()))?;
-    let kind = operation.r#type();
-    validate(&operation, Requester::Operator { principal }, state).map_err(|error| {
-        // Upstream's texts of what is undone do not name the agent.
-        let place = match kind {
-            operation::Type::Unreserve | operation::Type::Destroy => String::new(),
-            _ => format!(" on agent {}", state.label()),
-        };
-        Response::bad_request(format!("Invalid {} operation{place}: {error}", kind.as_str_name()))
-    })?;
+    check(&operation, principal, state)?;
     master.authorize(principal, authorization::actions(&operation))?;
     if !state.connected {
         // Upstream answers 202, and the operation is lost.
@@ -161,14 +154,28 @@ pub(super) fn apply(
     make_room(master, &id, &operation, ctx)?;
     let (reply, answer) = promise::<Response>();
     let available = master.allocation.update_available(&id, operation.clone());
+    let principal = principal.map(str::to_owned);
     ctx.defer(available, move |master, available, ctx| {
         reply.set(match available {
-            Ok(Ok(())) => applied(master, &id, operation, ctx),
+            Ok(Ok(())) => applied(master, &id, operation, principal.as_deref(), ctx),
             Ok(Err(error)) => conflict(error.to_string()),
             Err(_) => Response::service_unavailable("The allocator has ended"),
         });
     });
     Ok(later(answer))
+}
+
+/// Whether the operation may be applied to the agent as it is now.
+fn check(operation: &Operation, principal: Option<&str>, agent: &Agent) -> Result<(), Response> {
+    validate(operation, Requester::Operator { principal }, agent).map_err(|error| {
+        let kind = operation.r#type();
+        // Upstream's texts of what is undone do not name the agent.
+        let place = match kind {
+            operation::Type::Unreserve | operation::Type::Destroy => String::new(),
+            _ => format!(" on agent {}", agent.label()),
+        };
+        Response::bad_request(format!("Invalid {} operation{place}: {error}", kind.as_str_name()))
+    })
 }
 
 fn conflict(text: String) -> Response {
@@ -180,12 +187,18 @@ fn applied(
     master: &mut Master,
     agent: &AgentId,
     operation: Operation,
+    principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Response {
-    if master.cluster.agent(agent).is_none() {
+    let Some(state) = master.cluster.agent(agent) else {
         return conflict(format!("Agent {agent} was removed while processing the call"));
-    }
-    let done = operations::apply::apply(master, agent, None, operation, ctx);
+    };
+    // Others may have been applied while the allocator was asked. A volume that was created twice could never be
+    // destroyed, and no other one be created on its agent. (Upstream applies both.)
+    let done = check(&operation, principal, state).and_then(|()| {
+        operations::apply::apply(master, agent, None, operation, ctx)
+            .map_err(|error| conflict(error.to_string()))
+    });
     // The agent may have come back while the allocator was asked: with something else, or with what it had before the
     // operation, which the allocator heard behind the question. It is to believe the master again, and what it has offered
     // meanwhile is taken back (found by simulation).
@@ -195,10 +208,7 @@ fn applied(
             offers::rescind_of_agent(master, agent, ctx);
         }
     }
-    match done {
-        Ok(()) => Response::accepted(),
-        Err(error) => conflict(error.to_string()),
-    }
+    done.err().unwrap_or_else(Response::accepted)
 }
 
 /// Takes offers back that have something of what the operation needs, until it is enough. What is free in the allocator

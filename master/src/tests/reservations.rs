@@ -117,6 +117,29 @@ fn the_calls_of_the_api_do_the_same_and_resize_volumes() {
     });
 }
 
+/// Upstream creates both: nobody can destroy them then, or create another one on the agent.
+#[test]
+fn of_two_operators_who_create_the_same_volume_one_is_refused() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:100").await;
+        let id = agent.id();
+        let disk = json!([reserved(scalar("disk", 100.0), "r")]);
+        assert_eq!(cluster.form("/reserve", &id, "resources", disk).await.0, 202);
+        let create = || cluster.form("/create-volumes", &id, "volumes", json!([volume("v", 10.0, "r")]));
+        let ((first, _), (second, text)) = tokio::join!(create(), create());
+        assert_eq!((first, second), (202, 400), "{text}");
+        assert!(text.ends_with("Persistence ID 'v' is not unique"), "{text}");
+        let kinds: Vec<_> = agent.applied().await.iter().map(|it| it.operation_info.r#type()).collect();
+        assert_eq!(kinds, [operation::Type::Reserve, operation::Type::Create]);
+        // The allocator believes the master: what was not created is free to be reserved otherwise.
+        let other = json!([volume("w", 90.0, "r")]);
+        assert_eq!(cluster.form("/create-volumes", &id, "volumes", other).await, (202, String::new()));
+        let volumes = json!([volume("v", 10.0, "r"), volume("w", 90.0, "r")]);
+        assert_eq!(cluster.form("/destroy-volumes", &id, "volumes", volumes).await, (202, String::new()));
+    });
+}
+
 /// Upstream: `ReservationEndpointsTest.ReserveOfferedResources`, `ReserveAvailableAndOfferedResources`,
 /// `UnreserveOfferedResources`, `UnreserveAvailableAndOfferedResources`.
 #[test]
