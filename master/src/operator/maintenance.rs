@@ -8,7 +8,7 @@
 //! | START_MAINTENANCE | `POST /machine/down` |
 //! | STOP_MAINTENANCE | `POST /machine/up` |
 
-use ::http::Method;
+use ::http::{Method, StatusCode};
 use libprocess::Context;
 use libprocess::http::{Reply, Request, Response};
 use mesos::v1::machine_info::Mode;
@@ -104,7 +104,15 @@ pub(super) fn update(
     let planned = schedule.windows.iter().flat_map(|window| &window.machine_ids);
     master.authorize(principal, planned.map(Action::UpdateMaintenanceSchedule))?;
     let operation = Operation::UpdateSchedule { schedule: schedule.clone() };
-    Ok(super::store(master, operation, ctx, move |master, ctx| maintenance::plan(master, schedule, ctx)))
+    Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
+        if !possible {
+            // Upstream lets it be up again, and tells neither operator.
+            let text = "A machine that is not in the schedule has gone down while processing the call";
+            return Response::text(StatusCode::CONFLICT, text);
+        }
+        maintenance::plan(master, schedule, ctx);
+        Response::new(StatusCode::OK)
+    }))
 }
 
 /// START_MAINTENANCE.
@@ -123,7 +131,7 @@ pub(super) fn start(
             return removed_meanwhile("Machine");
         }
         maintenance::start(master, &machines, ctx);
-        Response::new(::http::StatusCode::OK)
+        Response::new(StatusCode::OK)
     }))
 }
 
@@ -143,7 +151,7 @@ pub(super) fn stop(
             return removed_meanwhile("Machine");
         }
         maintenance::stop(master, &machines);
-        Response::new(::http::StatusCode::OK)
+        Response::new(StatusCode::OK)
     }))
 }
 

@@ -242,6 +242,24 @@ fn an_agent_on_a_machine_that_goes_down_ends_and_is_refused_until_it_is_up() {
     });
 }
 
+/// Both were possible when they were asked for.
+#[test]
+fn a_machine_that_goes_down_is_not_left_out_of_a_schedule_at_the_same_time() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let both = schedule(&[json!([{ "hostname": "one" }]), json!([{ "hostname": "two" }])]);
+        assert_eq!(plan(&cluster, &both).await, ok());
+        let other = schedule(&[json!([{ "hostname": "one" }])]);
+        let (went, planned) =
+            tokio::join!(down(&cluster, json!([{ "hostname": "two" }])), plan(&cluster, &other));
+        assert_eq!(went, ok());
+        assert!([400, 409].contains(&planned.0), "{planned:?}");
+        let status = cluster.get("/maintenance/status").await;
+        assert_eq!(status["down_machines"], json!([{ "hostname": "two" }]));
+        assert_eq!(cluster.get("/maintenance/schedule").await, both);
+    });
+}
+
 /// It had asked before, and both are written to the registry together.
 #[test]
 fn an_agent_whose_machine_goes_down_while_it_comes_leaves_again() {

@@ -80,12 +80,17 @@ impl Maintenance {
     }
 }
 
-/// Maintenance is planned.
+/// Maintenance is planned. Who planned may not have known of a machine that has just gone down: it is not left out.
 pub(super) fn update(schedule: Schedule, entries: &mut Entries) -> bool {
-    let mut maintenance = entries.maintenance().clone();
+    let before = entries.maintenance();
+    let mut maintenance = before.clone();
     maintenance.plan(schedule);
-    entries.set_maintenance(maintenance);
-    true
+    let possible =
+        before.machines.keys().all(|key| !before.is_down(key) || maintenance.machines.contains_key(key));
+    if possible {
+        entries.set_maintenance(maintenance);
+    }
+    possible
 }
 
 /// Maintenance begins.
@@ -181,6 +186,18 @@ mod tests {
         // What stays as it is is not stored again.
         assert!(update(later, &mut entries));
         assert!(entries.take_changes().is_empty());
+    }
+
+    #[test]
+    fn a_machine_that_is_down_cannot_leave_the_schedule() {
+        let mut entries = Entries::default();
+        let both = schedule(&[&[one(), two()]]);
+        assert!(update(both.clone(), &mut entries) && start(&[two()], &mut entries));
+        assert!(!update(schedule(&[&[one()]]), &mut entries));
+        assert_eq!(entries.maintenance().schedule, Some(both));
+        assert_eq!(entries.maintenance().machines.len(), 2);
+        assert!(update(schedule(&[&[two()]]), &mut entries));
+        assert_eq!(modes(&entries), [Mode::Down]);
     }
 
     /// `RegistrarTest.StartMaintenance`.

@@ -96,7 +96,7 @@ pub enum Operation {
         id: AgentId,
     },
     /// Plans the maintenance of machines, in place of all that was planned. New machines are draining; those that
-    /// are no longer named are up.
+    /// are no longer named are up. Not possible when one that is down is not named.
     UpdateSchedule {
         /// Validated windows.
         schedule: Schedule,
