@@ -10,6 +10,7 @@ use libprocess::disk::{Disk, Durability};
 use libprocess::files::{Attach, Files};
 use libprocess::http::{Client, UnixSocket, UnixSocketError, serve_unix};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
+use mesos::v1::resource::disk_info::source;
 use mesos::{Attributes, Resources, v1};
 
 use crate::agent::{Agent, Colleagues, Ended, Parts};
@@ -46,6 +47,17 @@ pub enum StartError {
         given: String,
         /// What is wrong with it.
         error: mesos::ResourceError,
+    },
+    /// A MOUNT disk of `--resources` is not there.
+    #[error(
+        "the MOUNT disk '{}' of --resources {reason} (mount its file system before, or make it a PATH disk)",
+        root.display()
+    )]
+    NotMounted {
+        /// Where it was to be mounted.
+        root: PathBuf,
+        /// What is there.
+        reason: String,
     },
     /// `--attributes` cannot be understood.
     #[error("bad --attributes '{given}': {error} (the form is 'rack:a1;level:3')")]
@@ -126,6 +138,9 @@ pub fn node(settings: &Settings) -> Result<NodeBuilder, StartError> {
 pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
     match settings.containerizers {
         Containers::Mesos => {
+            let (total, disk) = (agent_resources(node, &settings)?, node.disk().clone());
+            let work_dir = settings.work_dir.clone();
+            node.blocking(move || check_mounts(&*disk, &work_dir, &total)).await?;
             let home = PathBuf::from(&settings.frameworks_home);
             let fetcher = Fetcher::new(
                 // Of servers elsewhere it believes those that the host believes, whatever the nodes of the cluster do.
@@ -267,6 +282,39 @@ fn agent_resources(node: &Node, settings: &Settings) -> Result<Resources, StartE
         .map_err(|error| StartError::Resources { given: given.unwrap_or_default().to_owned(), error })
 }
 
+/// Whether something is mounted where each MOUNT disk is (upstream: `Slave::initialize`). Else what tasks keep would be
+/// on the host's own disk, and out of sight when the file system is mounted at last; and all that is in a volume's
+/// directory goes with the volume.
+fn check_mounts(disk: &dyn Disk, work_dir: &Path, total: &Resources) -> Result<(), StartError> {
+    let roots = total.iter().filter_map(|resource| {
+        let source = resource.disk()?.source.as_ref()?;
+        let is_mount = source.r#type() == source::Type::Mount;
+        source.mount.as_ref().filter(|_| is_mount)?.root.as_deref()
+    });
+    for root in roots {
+        let root = work_dir.join(root);
+        let refuse = |reason: String| StartError::NotMounted { root: root.clone(), reason };
+        let real = disk.canonicalize(&root).map_err(|error| refuse(format!("cannot be found: {error}")))?;
+        let table = disk.read(Path::new(MOUNTS)).map_err(|error| refuse(format!("may be none: {error}")))?;
+        if !is_mounted(&real, &String::from_utf8_lossy(&table)) {
+            return Err(refuse("is no mount point".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// What is mounted, as this process sees it.
+const MOUNTS: &str = "/proc/self/mounts";
+
+/// Whether a table of the kernel's has this mount point. Blanks in names are written in octal there.
+fn is_mounted(place: &Path, table: &str) -> bool {
+    let mut name = place.to_string_lossy().replace('\\', "\\134");
+    for (character, octal) in [(' ', "\\040"), ('\t', "\\011"), ('\n', "\\012")] {
+        name = name.replace(character, octal);
+    }
+    table.lines().any(|line| line.split(' ').nth(1) == Some(name.as_str()))
+}
+
 fn agent_info(settings: &Settings, node: &Node, total: &Resources) -> Result<v1::AgentInfo, StartError> {
     let given = settings.attributes.as_deref().unwrap_or_default();
     let attributes = Attributes::parse(given)
@@ -301,6 +349,34 @@ fn hostname(settings: &Settings, ip: IpAddr) -> String {
 mod tests {
     use super::*;
     use libprocess::disk::HostDisk;
+
+    #[test]
+    fn a_disk_of_its_own_must_be_mounted() {
+        let directory = tempfile::tempdir().unwrap();
+        let check = |kind: &str, root: &Path| {
+            let root = root.display();
+            let text = format!(
+                r#"[{{"name":"disk","type":"SCALAR","scalar":{{"value":8}},
+                "disk":{{"source":{{"type":"{}","{kind}":{{"root":"{root}"}}}}}}}}]"#,
+                kind.to_uppercase()
+            );
+            let total = Resources::parse(&text, "*").unwrap();
+            check_mounts(&HostDisk, directory.path(), &total).map_err(|error| error.to_string())
+        };
+        assert_eq!(check("mount", Path::new("/proc")), Ok(()));
+        assert_eq!(check("path", directory.path()), Ok(()));
+        let error = check("mount", directory.path()).unwrap_err();
+        assert!(error.contains("' of --resources is no mount point (mount"), "{error}");
+        let error = check("mount", Path::new("nothing")).unwrap_err();
+        assert!(error.contains("/nothing' of --resources cannot be found: "), "{error}");
+    }
+
+    #[test]
+    fn names_of_mount_points_have_blanks_in_octal() {
+        let table = "proc /proc proc rw 0 0\ntmpfs /a\\040b\\134c tmpfs rw 0 0\n";
+        assert!(is_mounted(Path::new("/proc"), table) && is_mounted(Path::new("/a b\\c"), table));
+        assert!(!is_mounted(Path::new("/a"), table) && !is_mounted(Path::new("proc"), table));
+    }
 
     #[test]
     fn a_work_directory_that_cannot_be_written_is_named() {
