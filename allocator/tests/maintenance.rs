@@ -174,6 +174,21 @@ fn a_new_plan_makes_answers_and_refusals_void_and_reviving_the_refusals() {
     assert_eq!(late, Err(EventError::NoMaintenance(agent)));
 }
 
+/// A scheduler that takes a framework over has not heard what the one before it was asked.
+#[test]
+fn who_says_anew_what_he_is_is_asked_again() {
+    let mut cluster = Cluster::new();
+    cluster.framework("F", &["role"]);
+    cluster.agent("agent", "cpus:2;mem:1024");
+    cluster.plan("agent", Some(from(A_MINUTE)));
+    assert_eq!(cluster.asked(), ["F@agent"]);
+    cluster.answer("F", "agent", Some(A_DAY));
+    assert!(cluster.asked_at_tick().is_empty());
+    let (info, options) = (framework_info(&["role"]), FrameworkOptions::default());
+    cluster.core.update_framework(&framework_id("F"), &info, &options).unwrap();
+    assert_eq!(cluster.asked_at_tick(), ["F@agent"]);
+}
+
 #[test]
 fn who_is_away_is_not_asked_until_he_is_back() {
     let mut cluster = Cluster::new();

@@ -152,7 +152,8 @@ impl Core {
 
     /// A framework changed its roles, capabilities, constraints or filters. Roles that it left lose their
     /// filters; roles that it revived in passing do, too. Constraints that changed may let more agents
-    /// through, which are looked at at once.
+    /// through, which are looked at at once. About maintenance it is asked again: who subscribes now need
+    /// not be who answered (upstream: `reviveRoles`, which each update ends in).
     ///
     /// # Errors
     /// [`EventError::UnknownFramework`].
@@ -164,6 +165,7 @@ impl Core {
     ) -> Result<(), EventError> {
         let framework = self.framework(id)?;
         self.frameworks[framework].capabilities = Capabilities::new(info);
+        self.maintenance.forget_filters(framework);
         let subscribed = frameworks::roles(info);
         let members: Vec<MemberIdx> = self.frameworks[framework].members.values().copied().collect();
         for member in members {
