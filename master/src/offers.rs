@@ -54,7 +54,8 @@ fn is_full(master: &Master, agent: &AgentId) -> bool {
 
 /// Makes one offer; as it is sent to the framework. `None` if the agent is not there any more, or does not have this any
 /// more: the allocator has decided before it heard that an operator has reserved some of it, or that the agent came back
-/// with less (found by simulation).
+/// with less (found by simulation). Or if the framework has given the role up meanwhile: nobody would take that offer
+/// back. (Upstream makes it.)
 fn make_one(
     master: &mut Master,
     framework: &FrameworkId,
@@ -64,6 +65,7 @@ fn make_one(
     resources: &Resources,
     ctx: &mut Context<Master>,
 ) -> Option<v1::Offer> {
+    master.cluster.framework(framework).filter(|state| state.roles.contains(role))?;
     let state = master.cluster.agent(agent).filter(|agent| agent.active)?;
     if !can_offer(state, &(resources + &state.offered)) {
         return None;

@@ -21,12 +21,12 @@ impl Cluster {
         self.ask(Method::POST, path, &format!("slaveId={agent}&{name}={resources}")).await
     }
 
-    /// The allocator's decision to offer so many processors to a framework of role `s`.
-    fn decide(&self, framework: &Scheduler<'_>, agent: &Agent, cpus: u32) {
+    /// The allocator's decision to offer so many processors to a role of a framework.
+    pub(super) fn decide(&self, framework: &Scheduler<'_>, role: &str, agent: &Agent, cpus: u32) {
         let mut resources = mesos::Resources::parse(&format!("cpus:{cpus}"), "*").unwrap();
-        resources.allocate("s");
+        resources.allocate(role);
         let of_agent = [(mesos::AgentId::from(agent.id()), resources)].into_iter().collect();
-        let of_role = [("s".to_owned(), of_agent)].into_iter().collect();
+        let of_role = [(role.to_owned(), of_agent)].into_iter().collect();
         let of_framework = [(mesos::FrameworkId::from(framework.id.clone()), of_role)].into_iter().collect();
         self.running.master.tell(allocator::messages::MakeOffers(of_framework));
     }
@@ -373,7 +373,7 @@ fn what_an_operator_has_just_reserved_is_not_offered_to_others() {
         let reserve = json!([processor()]);
         assert_eq!(cluster.form("/reserve", &agent.id(), "resources", reserve).await.0, 202);
         for (cpus, offers) in [(4, 0), (3, 1)] {
-            cluster.decide(&alien, &agent, cpus);
+            cluster.decide(&alien, "s", &agent, cpus);
             let pending = alien.pending().await;
             let made = pending.iter().filter(|event| event.r#type() == Type::Offers).count();
             assert_eq!(made, offers, "of {cpus}");
@@ -394,7 +394,7 @@ fn what_was_offered_while_an_operator_reserved_it_is_taken_back() {
         alien.call("DECLINE", json!({ "offer_ids": [{ "value": offer.id.value }] })).await;
         let call = json!({ "type": "RESERVE_RESOURCES", "reserve_resources": {
             "agent_id": { "value": agent.id() }, "resources": [processor()] } });
-        let decides = async { cluster.decide(&alien, &agent, 4) };
+        let decides = async { cluster.decide(&alien, "s", &agent, 4) };
         let ((status, _), ()) = tokio::join!(cluster.api(call), decides);
         assert_eq!(status, 202);
         let kinds: Vec<Type> = alien.pending().await.iter().map(|event| event.r#type()).collect();

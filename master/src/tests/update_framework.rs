@@ -158,6 +158,23 @@ fn offers_to_a_role_that_is_given_up_are_taken_back_and_come_no_more() {
     });
 }
 
+/// The allocator had decided before it heard of it.
+#[test]
+fn what_was_meant_for_a_role_that_is_given_up_is_not_offered() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        scheduler.offer().await;
+        let none = own(&scheduler, |own| own["roles"] = json!([]));
+        assert_eq!(scheduler.describe(&none, &[]).await.0, 200);
+        scheduler.next_of(Type::Rescind).await;
+        cluster.decide(&scheduler, "*", &agent, 1);
+        no_offers(&mut scheduler).await;
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["offered_resources"]["cpus"], 0.0);
+    });
+}
+
 /// Upstream: `UpdateFrameworkTest.RemoveAndUnsuppress`.
 #[test]
 fn a_suppressed_role_can_be_given_up() {
