@@ -64,7 +64,7 @@ impl Local {
     ) -> BoxFuture<'static, Result<T, StorageError>> {
         let (node, path, database) = (self.node.clone(), self.path.clone(), Arc::clone(&self.database));
         async move {
-            let result = node.blocking(move || work(&database)).await;
+            let result = node.blocking(move || caught(|| work(&database))).await;
             result.map_err(|error| at(&path, &error))
         }
         .boxed()
@@ -93,18 +93,21 @@ fn open_or_make(path: &Path) -> Result<Database, redb::Error> {
     database(open(path, false)?)
 }
 
-/// The database in a file, which may be empty. Of some damages, as of a file that was cut off, redb says nothing but
-/// panics.
+/// The database in a file, which may be empty.
 fn database(file: impl StorageBackend) -> Result<Database, redb::Error> {
-    let open = || {
+    caught(|| {
         let mut builder = Database::builder();
         let mut database =
             builder.create_with_file_format_v3(true).create_with_backend(SyncedLength(file))?;
         // It may be of an earlier version of this master, in the earlier format.
         database.upgrade()?;
-        Ok::<_, redb::Error>(database)
-    };
-    catch_unwind(AssertUnwindSafe(open))
+        Ok(database)
+    })
+}
+
+/// What redb does with a file. Of some damages, as of a file that was cut off, it says nothing but panics.
+fn caught<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("it is cut off, or contradicts itself".to_owned())))
 }
 

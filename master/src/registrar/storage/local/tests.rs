@@ -86,6 +86,40 @@ fn a_file_that_was_cut_off_is_called_damaged() {
     });
 }
 
+/// Some damages redb comes across only when it reads, or writes.
+#[test]
+fn no_damage_makes_the_master_panic() {
+    const PAGE: usize = 4096;
+    libprocess::run(async {
+        let (node, folder) = (node().await, tempfile::tempdir().unwrap());
+        let mut local = Local::open(&node, folder.path()).unwrap();
+        local.store((0..200).map(|n| put(&format!("agent/{n}"), &[0; 100])).collect()).await.unwrap();
+        drop(local);
+        let path = folder.path().join(FILE);
+        let whole = std::fs::read(&path).unwrap();
+        let (mut opened, mut refused) = (0, 0);
+        for at in
+            (0..whole.len()).step_by(PAGE).filter(|at| whole[*at..][..PAGE].iter().any(|byte| *byte != 0))
+        {
+            let mut damaged = whole.clone();
+            damaged[at..][..PAGE].fill(0xab);
+            std::fs::write(&path, damaged).unwrap();
+            let Ok(mut local) = Local::open(&node, folder.path()) else { continue };
+            opened += 1;
+            let done = match local.load(None).await {
+                Ok(_) => local.store(vec![put("agent/3", b"new")]).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                refused += 1;
+                assert!(error.to_string().contains(FILE), "{error}");
+            }
+        }
+        assert!(opened > 0 && refused > 0, "{opened} {refused}");
+        node.shutdown().await;
+    });
+}
+
 #[test]
 fn a_registry_that_another_master_is_making_is_its_own() {
     libprocess::run(async {
