@@ -234,6 +234,8 @@ fn add(
     let entered = master.cluster.add_agent_with(agent, executors, brought.tasks);
     master.metrics.slave_reregistrations.increment();
     watch(master, &id, &pid, ctx);
+    // Before its tasks, so that where they are is known.
+    news::agent_added(master, &id);
     for (framework, task, state) in entered.added {
         master.metrics.framework(&framework).task_added(state);
         if !is_on(Bug::HidesReturned) {
@@ -250,7 +252,6 @@ fn add(
         let unavailability = maintenance::unavailability(agent, master.cluster.maintenance());
         master.allocation.add_agent(agent, unavailability);
     }
-    news::agent_added(master, &id);
     let answer = SlaveReregisteredMessage {
         slave_id: id.to_proto(),
         reconciliations: Vec::new(),

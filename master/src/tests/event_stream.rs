@@ -183,7 +183,7 @@ fn what_a_subscriber_hears_of_an_agent_that_is_lost_and_found_adds_up_to_the_sta
         let running = reported(&agent, &scheduler.id, TaskState::TaskRunning);
         let got = bring_back(&agent, &scheduler.id, vec![running]).await;
         assert!(got.iter().any(|got| matches!(got, Got::Reregistered(_))));
-        assert_eq!(subscriber.kinds().await, [Type::TaskAdded, Type::AgentAdded]);
+        assert_eq!(subscriber.kinds().await, [Type::AgentAdded, Type::TaskAdded]);
     });
 }
 
@@ -202,9 +202,10 @@ fn a_subscriber_of_a_new_leader_hears_what_agents_bring() {
         agent.taken().await;
         let events = subscriber.pending().await;
         let kinds: Vec<_> = events.iter().map(Event::r#type).collect();
-        // The framework first, so that whose the task is is known.
-        assert_eq!(kinds, [Type::FrameworkAdded, Type::TaskAdded, Type::AgentAdded]);
-        assert!(events[0].framework_added.as_ref().unwrap().framework.recovered);
+        // The task last, so that whose it is and where are known.
+        assert_eq!(kinds, [Type::FrameworkAdded, Type::AgentAdded, Type::TaskAdded]);
+        let framework = &events[0].framework_added.as_ref().unwrap().framework;
+        assert!(framework.recovered && !framework.active && !framework.connected);
     });
 }
 
