@@ -12,7 +12,7 @@ use mesos::tasks::time_info;
 use mesos::{AgentId, FrameworkId, v1};
 
 use super::leave::{Departure, leave};
-use super::{announce_lost, shut_down};
+use super::{announce_lost, forget_unreachable_operations, shut_down};
 use crate::cluster::{Task, status};
 use crate::master::Master;
 use crate::registrar::Operation;
@@ -59,6 +59,7 @@ fn marked(master: &mut Master, agent: &AgentId, since: v1::TimeInfo, ctx: &mut C
     master.cluster.remove_recovered_agent(agent);
     master.cluster.forget_unreachable_agent(agent);
     master.cluster.forget_activation(agent);
+    forget_unreachable_operations(master, agent);
     for framework in master.cluster.frameworks_with_unreachable_tasks(agent) {
         for task in master.cluster.take_unreachable_tasks(&framework, |task| &task.agent == agent) {
             end(master, &framework, task, ctx);

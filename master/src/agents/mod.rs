@@ -41,6 +41,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use libprocess::{Address, Context, FixedState, Pid, Timer};
 use mesos::internal::{MasterSlaveConnection, ShutdownMessage};
+use mesos::v1::OperationState;
+use mesos::v1::offer::operation::Type as Kind;
 use mesos::{AgentId, v1};
 
 use self::limiter::RemovalLimiter;
@@ -69,6 +71,8 @@ pub(crate) struct Agents {
     /// Disconnected agents, with the timer of their return.
     pub(crate) reregistration_timers: IndexMap<AgentId, Timer, FixedState>,
     pub(crate) limiter: Option<RemovalLimiter<Removal>>,
+    /// What kinds of operations there were on agents that are unreachable, for `master/operations/.../unreachable`.
+    unreachable_operations: BTreeMap<AgentId, Vec<Kind>>,
     observers: IndexMap<AgentId, Address<AgentObserver>, FixedState>,
 }
 
@@ -84,6 +88,7 @@ impl Agents {
             unhealthy: BTreeSet::new(),
             reregistration_timers: IndexMap::default(),
             limiter: settings.removal_limiter(),
+            unreachable_operations: BTreeMap::new(),
             observers: IndexMap::default(),
         }
     }
@@ -137,6 +142,26 @@ impl Agents {
 /// Tells an agent to end.
 pub(crate) fn shut_down(pid: &Pid, reason: &str, ctx: &Context<Master>) {
     ctx.post(pid, ShutdownMessage { message: Some(reason.to_owned()) });
+}
+
+/// An operation is on an agent that is unreachable now. It is in the books no more: if the agent comes back, that says
+/// what became of it.
+pub(crate) fn count_unreachable_operation(
+    master: &mut Master,
+    agent: &AgentId,
+    kind: Kind,
+    was: OperationState,
+) {
+    master.metrics.operations.changed(kind, was, OperationState::OperationUnreachable);
+    master.agents.unreachable_operations.entry(agent.clone()).or_default().push(kind);
+}
+
+/// An agent is not unreachable any more, or nothing is known of it: its operations are not counted as unreachable.
+/// (Upstream counts them for ever.)
+fn forget_unreachable_operations(master: &mut Master, agent: &AgentId) {
+    for kind in master.agents.unreachable_operations.remove(agent).unwrap_or_default() {
+        master.metrics.operations.removed(kind, OperationState::OperationUnreachable);
+    }
 }
 
 /// Tells all connected frameworks that an agent is lost.

@@ -9,6 +9,7 @@ use libprocess::Context;
 use mesos::tasks::time_info;
 use mesos::{AgentId, v1};
 
+use super::forget_unreachable_operations;
 use super::reregister::forget_unreachable_tasks;
 use crate::cluster::Ordered;
 use crate::master::Master;
@@ -43,6 +44,7 @@ pub(crate) fn prune(master: &mut Master, ctx: &mut Context<Master>) {
                     forget_unreachable_tasks(master, agent);
                 }
                 master.cluster.forget_unreachable_agent(agent);
+                forget_unreachable_operations(master, agent);
             }
         }
         for agent in &gone {

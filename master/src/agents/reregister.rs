@@ -25,7 +25,9 @@ use mesos::{AgentId, ExecutorId, FrameworkId, Resources, v1};
 
 use super::register::watch;
 use super::report::{Completed, Report, Said};
-use super::{activation, check_domain, maintenance, reconcile, remove, shut_down};
+use super::{
+    activation, check_domain, forget_unreachable_operations, maintenance, reconcile, remove, shut_down,
+};
 use crate::authorization::registration;
 use crate::cluster::{Agent, AgentResources, Executor, Framework, Introduction, Task, status};
 use crate::frameworks;
@@ -245,6 +247,7 @@ fn add(
     end_namesakes(master, &pid, &entered.refused, ctx);
     if !awaited {
         forget_unreachable_tasks(master, &id);
+        forget_unreachable_operations(master, &id);
     }
     add_completed(master, &id, brought.completed);
     if let Some(agent) = master.cluster.agent(&id) {

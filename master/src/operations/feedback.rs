@@ -5,6 +5,7 @@ use mesos::v1::OperationState;
 use mesos::{AgentId, FrameworkId};
 
 use super::status;
+use crate::agents::count_unreachable_operation;
 use crate::frameworks::events;
 use crate::master::Master;
 
@@ -31,6 +32,9 @@ pub(crate) fn lose(
             // It is over, and is counted for ever.
             Some((gone @ OperationState::OperationGoneByOperator, _)) => {
                 master.metrics.operations.changed(kind, was, gone);
+            }
+            Some((OperationState::OperationUnreachable, _)) => {
+                count_unreachable_operation(master, agent, kind, was);
             }
             _ => master.metrics.operations.removed(kind, was),
         }

@@ -139,6 +139,7 @@ fn the_loss_of_an_agent_is_told_for_its_operations_and_again_when_asked() {
         let mut scheduler = cluster.subscribe(reserving_info()).await;
         let (unreachable, gone) =
             (OperationState::OperationUnreachable, OperationState::OperationGoneByOperator);
+        let mut agents = Vec::new();
         for (expected, id) in [(unreachable, "x"), (gone, "y")] {
             let agent = cluster.agent("cpus:4;mem:1024").await;
             let offer = scheduler.offer().await;
@@ -156,15 +157,22 @@ fn the_loss_of_an_agent_is_told_for_its_operations_and_again_when_asked() {
             assert_eq!((status.state(), status.uuid), (expected, None));
             let asked = json!([{ "operation_id": { "value": id }, "agent_id": { "value": agent.id() } }]);
             assert_eq!(ask(&mut scheduler, asked).await[0].0, expected);
+            // Its operations are not in the books any more.
+            assert_eq!(ask(&mut scheduler, json!([])).await, []);
+            agents.push(agent);
         }
         let nobody = json!([{ "operation_id": { "value": "x" }, "agent_id": { "value": "nobody" } }]);
         assert_eq!(ask(&mut scheduler, nobody).await[0].0, OperationState::OperationUnknown);
-        // What is over is counted for ever.
-        for (name, value) in
-            [("total", 1.0), ("pending", 0.0), ("unreachable", 0.0), ("gone_by_operator", 1.0)]
-        {
-            assert_eq!(cluster.metric(&format!("master/operations/{name}")), value, "{name}");
-        }
+        let counted = || {
+            ["total", "pending", "unreachable", "reserve/unreachable", "gone_by_operator"]
+                .map(|name| cluster.metric(&format!("master/operations/{name}")))
+        };
+        assert_eq!(counted(), [2.0, 0.0, 1.0, 1.0, 1.0]);
+        // The agent that is back says itself what it has. What is over is counted for ever.
+        *agents[0].healthy.lock() = true;
+        agents[0].reregister(vec![], vec![]);
+        agents[0].taken().await;
+        assert_eq!(counted(), [1.0, 0.0, 0.0, 0.0, 1.0]);
     });
 }
 
