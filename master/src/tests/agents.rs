@@ -705,6 +705,55 @@ fn an_agent_that_registers_again_with_tasks_in_the_books_is_asked_for_a_report()
     });
 }
 
+/// It could not recover, and starts as a new one. Upstream: `SlaveRecoveryTest.RegisterDisconnectedSlave`.
+#[test]
+fn an_agent_that_was_away_and_comes_without_its_id_is_another_one() {
+    testing::run(async {
+        for info in [info(), super::partition::unaware()] {
+            let cluster = Cluster::start().await;
+            let mut agent = cluster.agent("cpus:2;mem:1024").await;
+            let mut scheduler = running_task(&cluster, &agent, info).await;
+            agent.die().await;
+            agent.revive();
+            agent.post(mesos::internal::RegisterSlaveMessage {
+                slave: v1::AgentInfo { id: None, ..agent.info.clone() },
+                version: Some("1.11.0".into()),
+                ..Default::default()
+            });
+            let got = agent.taken().await;
+            let [Got::Registered(registered)] = got.as_slice() else { panic!("{got:?}") };
+            assert_ne!(registered.slave_id.value, agent.id());
+            let lost = scheduler.status().await;
+            assert_eq!(
+                (lost.state(), lost.source(), lost.reason()),
+                (TaskState::TaskLost, Source::Master, Reason::AgentRemoved)
+            );
+            assert_eq!(lost.agent_id, agent.info.id);
+            let failure = scheduler.next_of(Type::Failure).await.failure.unwrap();
+            assert_eq!(failure.agent_id, agent.info.id);
+            let shown = cluster.get("/slaves").await["slaves"].clone();
+            let known = shown.as_array().unwrap().iter().map(|agent| agent["id"].clone());
+            assert_eq!(known.collect::<Vec<_>>(), [json!(registered.slave_id.value)]);
+            for (metric, value) in [
+                ("tasks_lost", 1.0),
+                ("tasks_unreachable", 0.0),
+                ("slave_unreachable_scheduled", 0.0),
+                ("slave_unreachable_completed", 0.0),
+                ("slave_removals", 1.0),
+                ("slave_removals/reason_registered", 1.0),
+            ] {
+                assert_eq!(cluster.metric(&format!("master/{metric}")), value, "{metric}");
+            }
+            // The new one is pinged, and offered whole.
+            scheduler.pending().await;
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            assert_eq!(cluster.get("/slaves").await["slaves"][0]["active"], true);
+            let used = cluster.get("/slaves").await["slaves"][0]["used_resources"]["cpus"].clone();
+            assert_eq!(used, 0.0);
+        }
+    });
+}
+
 /// A registration came late, after the agent that it was for had its id.
 #[test]
 fn there_is_one_agent_at_an_address() {
