@@ -361,7 +361,7 @@ fn an_executor_that_does_not_come_back_in_two_seconds_is_killed_and_its_tasks_ar
     });
 }
 
-/// Upstream: `SlaveRecoveryTest.RecoverUnregisteredExecutor`.
+/// Upstream: `SlaveRecoveryTest.RecoverUnregisteredExecutor`, `SlaveTest.AgentFailoverTerminatesHTTPExecutorWithNoTask`.
 #[test]
 fn an_executor_that_had_not_subscribed_yet_has_as_long() {
     run(async {
@@ -377,6 +377,8 @@ fn an_executor_that_had_not_subscribed_yet_has_as_long() {
         // The one that came has not seen its task, which the last agent had kept for it.
         assert!(executor.launched().is_empty());
         assert_eq!(world.updates("t")[0].status.reason(), Reason::AgentRestarted);
+        // It would wait for a task for ever.
+        assert_eq!(executor.kinds(), [event::Type::Shutdown]);
         assert_eq!(world.containers.lock().destroyed.len(), 1);
         let update = world.updates("late").remove(0);
         assert_eq!(update.status.state(), TaskGone);
