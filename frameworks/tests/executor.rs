@@ -328,6 +328,7 @@ fn without_checkpoints_a_lost_agent_is_the_end() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.DISABLED_RecoveryTimeout`.
 #[test]
 fn a_recovery_timeout_is_the_end() {
     libprocess::run(async {

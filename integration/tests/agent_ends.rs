@@ -27,6 +27,7 @@ async fn exit_code(cluster: &mut Cluster) -> i32 {
 }
 
 /// Upstream: `SlaveRecoveryTest.ShutdownSlaveSIGUSR1`.
+/// Upstream, too: `SlaveRecoveryTest.ShutdownSlave`.
 #[test]
 fn sigusr1_takes_the_agent_and_all_that_runs_on_it_out_of_the_cluster() {
     libprocess::run(async {

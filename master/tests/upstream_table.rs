@@ -12,6 +12,7 @@ const CASES: &[(&str, usize)] = &[
     ("fault_tolerance_tests.cpp", 24),
     ("master_tests.cpp", 109),
     ("slave_tests.cpp", 18),
+    ("slave_recovery_tests.cpp", 46),
     ("scheduler_tests.cpp", 23),
     ("scheduler_driver_tests.cpp", 10),
     ("scheduler_http_api_tests.cpp", 19),

@@ -472,6 +472,7 @@ mod tests {
         });
     }
 
+    /// Upstream: `MesosContainerizerSlaveRecoveryTest.ResourceStatistics`.
     #[test]
     fn containers_of_an_earlier_agent_are_adopted_and_others_are_found_gone() {
         libprocess::run(async {
@@ -489,7 +490,7 @@ mod tests {
                 pid,
                 directory: sandbox.path().to_owned(),
                 executor: v1::ExecutorInfo::default(),
-                resources: Resources::default(),
+                resources: Resources::parse("mem:32", "*").unwrap(),
             };
             // One that keeps nothing of it; and somebody who only looks at the sandbox, from a session of their own.
             let without = |program: &str, arguments: &[&str]| {
@@ -514,6 +515,8 @@ mod tests {
             ];
             containers.recover(found).await.unwrap().unwrap();
             assert_eq!(containers.containers().await, ["alive", "cleared"].map(ContainerId::new));
+            let usage = containers.usage(ContainerId::new("alive")).await.unwrap().unwrap();
+            assert_eq!((usage.processes, usage.mem_limit_bytes), (Some(1), Some(32 << 20)));
             for gone in ["visitor", "reused", "gone"] {
                 let termination = containers.wait(ContainerId::new(gone)).await.unwrap();
                 assert_eq!(termination.unwrap().status, None, "{gone}");

@@ -243,6 +243,7 @@ mod tests {
         v1::FrameworkInfo { name: name.into(), user: "u".into(), ..v1::FrameworkInfo::default() }
     }
 
+    /// Upstream: `SlaveStateTest.CheckpointString`, `SlaveStateTest.CheckpointProtobufMessage`.
     #[test]
     fn a_checkpoint_is_read_back_and_leaves_no_temporary_file() {
         let directory = tempfile::tempdir().unwrap();

@@ -378,6 +378,7 @@ mod tests {
         assert!(kept.agent.is_none() && !kept.rebooted);
     }
 
+    /// Upstream: `SlaveRecoveryTest.RecoverSlaveState`.
     #[test]
     fn an_agent_finds_its_executors_and_tasks_again() {
         let host = host();

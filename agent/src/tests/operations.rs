@@ -193,6 +193,8 @@ fn operators_are_shown_an_operation_until_its_outcome_is_acknowledged() {
 /// Upstream: `SlaveTest.RetryOperationStatusUpdateAfterRecovery`, `PersistentVolumeTest.SlaveRecovery`,
 /// `ReservationTest.ResourcesCheckpointing`, `PersistentVolumeTest.ResourcesCheckpointing`,
 /// `CompatibleCheckpointedResourcesWithPersistentVolumes`.
+/// Upstream, too: `SlaveRecoveryTest.CheckpointedResources`,
+/// `SlaveRecoveryTest.CheckpointedResourcesResourceProviderCapable`.
 #[test]
 fn a_restarted_agent_has_what_was_made_and_tells_what_nobody_acknowledged() {
     run(async {

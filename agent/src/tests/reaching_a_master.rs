@@ -228,6 +228,7 @@ fn a_launch_that_was_on_its_way_when_the_agent_registered_again_is_dropped() {
 }
 
 /// Upstream: `MasterSlaveReconciliationTest.ReconcileLostTask`, `MasterSlaveReconciliationTest.ReconcileDroppedTask`.
+/// Upstream, too: `SlaveRecoveryTest.ReconcileTasksMissingFromSlave`.
 #[test]
 fn tasks_that_only_the_master_knows_are_dropped() {
     run(async {

@@ -39,6 +39,8 @@ pub(super) fn reregistration(world: &World) -> Option<mesos::internal::Reregiste
     })
 }
 
+/// Upstream: `SlaveRecoveryTest.DISABLED_ReconnectHTTPExecutor`, `SlaveRecoveryTest.ReconnectExecutor`,
+/// `SlaveRecoveryTest.MasterFailover`.
 #[test]
 fn an_agent_comes_back_with_its_id_and_its_tasks() {
     run(async {
@@ -97,6 +99,7 @@ fn an_executor_that_is_back_may_send_updates_while_the_agent_waits_for_others() 
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.DISABLED_ReconnectHTTPExecutor`, `SlaveRecoveryTest.ReconnectExecutor`.
 #[test]
 fn updates_that_were_made_meanwhile_arrive() {
     run(async {
@@ -161,6 +164,7 @@ impl TestUpdate {
     }
 }
 
+/// Upstream: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, `SlaveRecoveryTest.SchedulerFailover`.
 #[test]
 fn an_update_that_was_not_acknowledged_is_sent_again_with_the_same_uuid() {
     run(async {
@@ -345,6 +349,7 @@ fn what_was_deleted_after_a_restart_does_not_come_back() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.RecoverTerminatedExecutor`.
 #[test]
 fn an_executor_that_does_not_come_back_in_two_seconds_is_killed_and_its_tasks_are_gone() {
     run(async {
@@ -362,6 +367,7 @@ fn an_executor_that_does_not_come_back_in_two_seconds_is_killed_and_its_tasks_ar
 }
 
 /// Upstream: `SlaveRecoveryTest.RecoverUnregisteredExecutor`, `SlaveTest.AgentFailoverTerminatesHTTPExecutorWithNoTask`.
+/// Upstream, too: `SlaveRecoveryTest.DISABLED_RecoverUnregisteredHTTPExecutor`.
 #[test]
 fn an_executor_that_had_not_subscribed_yet_has_as_long() {
     run(async {
@@ -389,6 +395,34 @@ fn an_executor_that_had_not_subscribed_yet_has_as_long() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.KillQueuedTaskDuringExecutorRegistration`.
+#[test]
+fn an_executor_whose_only_task_was_killed_before_it_subscribed_ends_after_a_restart() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        world
+            .master_says(mesos::internal::KillTaskMessage {
+                framework_id: mesos::FrameworkId::from(FRAMEWORK).to_proto(),
+                task_id: mesos::TaskId::from("t").to_proto(),
+                ..Default::default()
+            })
+            .await;
+        assert_eq!(world.states("t"), [TaskKilled]);
+        assert_eq!(world.updates("t")[0].status.reason(), Reason::TaskKilledDuringLaunch);
+        world.acknowledge("t").await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        assert_eq!(world.containers.lock().recovered.len(), 1);
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.kinds(), [event::Type::Shutdown]);
+        world.pass(Duration::from_secs(10)).await;
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+    });
+}
+
 /// Upstream: `SlaveRecoveryTest.RestartBeforeContainerizerLaunch`.
 #[test]
 fn a_task_whose_container_was_never_launched_fails() {
@@ -410,6 +444,7 @@ fn a_task_whose_container_was_never_launched_fails() {
 }
 
 /// Upstream: `SlaveRecoveryTest.KillTask`.
+/// Upstream, too: `SlaveRecoveryTest.DISABLED_KillTaskWithHTTPExecutor`.
 #[test]
 fn a_task_can_be_killed_after_the_agent_is_back() {
     run(async {
@@ -479,6 +514,8 @@ fn each_framework_finds_its_own_again() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.RecoverTerminatedHTTPExecutor`, `SlaveRecoveryTest.RecoverTerminatedExecutor`,
+/// `SlaveRecoveryTest.DISABLED_RecoveryTimeout`.
 #[test]
 fn an_executor_that_ended_meanwhile_fails_its_tasks() {
     run(async {
@@ -513,6 +550,7 @@ fn a_task_that_never_reached_its_executor_is_dropped() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.NonCheckpointingFramework`.
 #[test]
 fn a_framework_that_does_not_checkpoint_is_forgotten() {
     run(async {
@@ -528,6 +566,7 @@ fn a_framework_that_does_not_checkpoint_is_forgotten() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.RecoverCompletedExecutor`.
 #[test]
 fn a_completed_executor_is_not_waited_for() {
     run(async {
@@ -613,6 +652,7 @@ fn a_damaged_journal_stops_a_strict_agent_and_is_counted_by_another() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.DISABLED_CleanupHTTPExecutor`.
 #[test]
 fn cleaning_up_ends_the_executors_and_then_the_agent() {
     run(async {

@@ -177,6 +177,7 @@ fn an_agent_that_answers_no_pings_is_unreachable_and_its_tasks_return_with_it() 
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.ReconcileKillTask`.
 #[test]
 fn an_agent_that_breaks_off_gets_no_offers_until_it_is_back_and_keeps_its_tasks() {
     testing::run(async {
@@ -212,6 +213,7 @@ fn an_agent_that_breaks_off_gets_no_offers_until_it_is_back_and_keeps_its_tasks(
 }
 
 /// Upstream: `MasterSlaveReconciliationTest.ReconcileLostTask`, `MasterSlaveReconciliationTest.ReconcileDroppedTask`.
+/// Upstream, too: `SlaveRecoveryTest.ReconcileTasksMissingFromSlave`.
 #[test]
 fn a_task_that_a_known_agent_does_not_mention_is_asked_for() {
     testing::run(async {
@@ -261,6 +263,7 @@ fn a_task_that_a_known_agent_does_not_mention_is_asked_for() {
     });
 }
 
+/// Upstream: `SlaveRecoveryTest.RemoveNonCheckpointingFramework`.
 #[test]
 fn tasks_of_frameworks_that_do_not_checkpoint_are_lost_when_the_agent_breaks_off() {
     testing::run(async {
@@ -271,7 +274,10 @@ fn tasks_of_frameworks_that_do_not_checkpoint_are_lost_when_the_agent_breaks_off
         let mut scheduler = running_task(&cluster, &agent, plain).await;
         agent.die().await;
         let status = scheduler.status().await;
-        assert_eq!((status.state(), status.reason()), (TaskState::TaskLost, Reason::AgentDisconnected));
+        assert_eq!(
+            (status.state(), status.source(), status.reason()),
+            (TaskState::TaskLost, Source::Master, Reason::AgentDisconnected)
+        );
         assert_eq!(cluster.get("/state").await["frameworks"][0]["tasks"], json!([]));
     });
 }

@@ -123,6 +123,7 @@ fn a_framework_goes_on_with_the_next_leader_and_is_offered_what_there_is() {
 }
 
 /// Upstream: `SchedulerFailoverStatusUpdate`.
+/// Upstream, too: `SlaveRecoveryTest.SchedulerFailover`.
 #[test]
 fn an_update_that_nobody_acknowledged_reaches_the_next_instance_when_the_agent_repeats_it() {
     testing::run(async {

@@ -172,6 +172,7 @@ fn the_registry_learns_what_a_returning_agent_has_now() {
 /// Upstream: `RecoveredFramework`, `FailoverAgentReregisterFirst`, `FaultToleranceTest.MasterFailover`,
 /// `SchedulerTest.SchedulerReconnect`.
 /// Upstream, too: `MasterAllocatorTest.SlaveReregistersFirst`.
+/// Upstream, too: `SlaveRecoveryTest.MasterFailover`.
 #[test]
 fn a_framework_is_recovered_from_its_agent_and_is_itself_again_when_it_subscribes() {
     testing::run(async {
@@ -385,6 +386,7 @@ fn the_next_leader_says_who_it_is() {
 }
 
 /// The agents were away when the framework was torn down: one had lost its connection, the other had not found the leader.
+/// Upstream: `SlaveRecoveryTest.ReconcileShutdownFramework`.
 #[test]
 fn a_framework_that_was_torn_down_is_shut_down_on_every_agent_that_brings_it_back() {
     testing::run(async {
