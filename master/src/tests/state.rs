@@ -219,6 +219,14 @@ fn frameworks_are_listed_and_found_by_their_ids_and_the_completed_ones_as_many_a
             assert_eq!(listed(&format!("?framework_id={b}")).await, (vec![], last));
             let tasks = cluster.get("/tasks").await;
             assert_eq!(tasks["tasks"], json!([]));
+            // Its metrics are there for as long.
+            for id in [&a, &b] {
+                let value = ended.contains(id).then_some(0.0);
+                for name in ["subscribed", "roles/*/suppressed"] {
+                    let metric = format!("master/frameworks/test/{id}/{name}");
+                    assert_eq!(cluster.node.metrics().value(&metric), value, "{remembered}: {metric}");
+                }
+            }
         }
     });
 }
@@ -315,9 +323,13 @@ fn a_framework_is_shown_in_a_role_as_long_as_it_has_tasks_in_it() {
         described["roles"] = json!(["foo"]);
         let scheduler = running_task(&cluster, &agent, described.clone()).await;
         let id = scheduler.id.clone();
+        let suppressed =
+            || cluster.node.metrics().value(&format!("master/frameworks/test/{id}/roles/foo/suppressed"));
+        assert_eq!(suppressed(), Some(0.0));
         described["roles"] = json!([]);
         described["id"] = json!({ "value": id });
         let mut scheduler = cluster.subscribe(described.clone()).await;
+        assert_eq!(suppressed(), None);
         let roles = async || {
             let roles = cluster.get("/roles").await["roles"].clone();
             let called = cluster
