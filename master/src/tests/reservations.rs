@@ -3,9 +3,9 @@
 use http::Method;
 use libprocess::testing;
 use mesos::internal::UnregisterSlaveMessage;
-use mesos::v1::OperationState;
 use mesos::v1::offer::operation;
 use mesos::v1::scheduler::event::Type;
+use mesos::v1::{self, OperationState};
 use serde_json::{Value, json};
 
 use super::*;
@@ -215,12 +215,40 @@ fn what_is_not_right_is_named() {
             assert_eq!(answer.0, status, "{}", answer.1);
             assert!(answer.1.contains(expected), "{}", answer.1);
         }
-        let other = json!([volume("w", 64.0, "r")]);
-        let answer = cluster.form("/destroy-volumes", &id, "volumes", other).await;
-        assert_eq!(answer, (400, "Invalid DESTROY operation: Persistent volumes not found".to_owned()));
+        // Another id, another size, another role.
+        for other in [volume("w", 64.0, "r"), volume("v", 32.0, "r"), volume("v", 64.0, "other")] {
+            let answer = cluster.form("/destroy-volumes", &id, "volumes", json!([other])).await;
+            assert_eq!(answer, (400, "Invalid DESTROY operation: Persistent volumes not found".to_owned()));
+        }
         // The volume has it.
         assert_eq!(cluster.form("/unreserve", &id, "resources", reserve).await.0, 409);
+        // Where a task would see it makes no difference.
+        let mut elsewhere = volume("v", 64.0, "r");
+        elsewhere["disk"]["volume"]["container_path"] = json!("elsewhere");
+        assert_eq!(cluster.form("/destroy-volumes", &id, "volumes", json!([elsewhere])).await.0, 202);
         assert_eq!(cluster.ask(Method::GET, "/reserve", "").await.0, 405);
+    });
+}
+
+/// Upstream: `PersistentVolumeEndpointsTest.StaticReservation`.
+#[test]
+fn an_operator_makes_volumes_of_what_an_agent_has_reserved_from_the_start() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk(r):100").await;
+        let id = agent.id();
+        let mut fixed = volume("v", 64.0, "r");
+        fixed["reservations"] = json!([{ "type": "STATIC", "role": "r" }]);
+        assert_eq!(cluster.form("/create-volumes", &id, "volumes", json!([fixed])).await.0, 202);
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let volumes = |offer: &v1::Offer| offer.resources.iter().filter(|it| it.disk.is_some()).count();
+        let offer = scheduler.offer().await;
+        assert_eq!(volumes(&offer), 1);
+        assert_eq!(cluster.form("/destroy-volumes", &id, "volumes", json!([fixed])).await.0, 202);
+        let rescinded = scheduler.next_of(Type::Rescind).await.rescind.unwrap();
+        assert_eq!(rescinded.offer_id, offer.id);
+        let offer = scheduler.offer().await;
+        assert_eq!((volumes(&offer), amount(&offer.resources, "disk")), (0, 100.0));
     });
 }
 

@@ -155,8 +155,7 @@ fn an_operation_that_does_not_fit_is_dropped_and_the_others_are_applied() {
 }
 
 /// Upstream: `PersistentVolumeTest.GrowVolume`, `PersistentVolumeTest.ShrinkVolume`,
-/// `PersistentVolumeTest.NonSpeculativeGrowAndLaunch`, `PersistentVolumeTest.NonSpeculativeShrinkAndLaunch`,
-/// `PersistentVolumeEndpointsTest.StaticReservation`.
+/// `PersistentVolumeTest.NonSpeculativeGrowAndLaunch`, `PersistentVolumeTest.NonSpeculativeShrinkAndLaunch`.
 #[test]
 fn a_volume_is_resized_and_nothing_of_the_same_call_can_use_it() {
     testing::run(async {
