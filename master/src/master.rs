@@ -408,7 +408,7 @@ fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
         Timeout::Failover(framework, since) => {
             frameworks::lifecycle::failover_timed_out(master, &framework, since, ctx);
         }
-        Timeout::Offer(offer) => offers::expire(master, &offer, ctx),
+        Timeout::Offer(offer) => offers::rescind(master, &offer, ctx),
         Timeout::InverseOffer(offer) => inverse_offers::rescind(master, &offer, ctx),
         Timeout::AgentReregistration(agent) => {
             agents::unreachable::reregistration_timed_out(master, &agent, ctx);

@@ -153,11 +153,6 @@ fn as_sent(offer: &v1::Offer, capabilities: FrameworkCapabilities) -> v1::Offer 
     sent
 }
 
-/// An offer timed out.
-pub(crate) fn expire(master: &mut Master, offer: &OfferId, ctx: &mut Context<Master>) {
-    rescind(master, offer, ctx);
-}
-
 /// Takes an offer back, and tells its framework.
 pub(crate) fn rescind(master: &mut Master, offer: &OfferId, ctx: &mut Context<Master>) {
     rescind_with(master, offer, None, ctx);

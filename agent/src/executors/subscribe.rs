@@ -137,12 +137,7 @@ impl Agent {
     }
 
     /// Sends what is queued, now that the container has the resources for it.
-    pub(crate) fn send_queued(
-        &mut self,
-        framework_id: &FrameworkId,
-        executor_id: &ExecutorId,
-        _: &mut Context<Self>,
-    ) {
+    pub(crate) fn send_queued(&mut self, framework_id: &FrameworkId, executor_id: &ExecutorId) {
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
         if framework.phase == FrameworkPhase::Terminating {
             return;

@@ -206,7 +206,7 @@ impl Agent {
         if executor.phase == ExecutorPhase::Terminated || !executor.launched {
             // There is no container (yet).
             let after = std::mem::take(&mut executor.changes.next);
-            self.resources_changed(framework_id, executor_id, after, true, ctx);
+            self.resources_changed(framework_id, executor_id, after, true);
             return;
         }
         self.start_resource_change(framework_id, executor_id, ctx);
@@ -239,7 +239,7 @@ impl Agent {
             if let Some(error) = &error {
                 agent.resource_change_failed(&framework_id, &executor_id, error);
             }
-            agent.resources_changed(&framework_id, &executor_id, after, error.is_none(), ctx);
+            agent.resources_changed(&framework_id, &executor_id, after, error.is_none());
             let more = agent
                 .executor(&framework_id, &executor_id)
                 .is_some_and(|executor| !executor.changes.in_flight && !executor.changes.next.is_empty());
@@ -272,7 +272,6 @@ impl Agent {
         executor_id: &ExecutorId,
         after: Vec<AfterUpdate>,
         succeeded: bool,
-        ctx: &mut Context<Self>,
     ) {
         let mut send = false;
         for after in after {
@@ -284,7 +283,7 @@ impl Agent {
             }
         }
         if send {
-            self.send_queued(framework_id, executor_id, ctx);
+            self.send_queued(framework_id, executor_id);
         }
     }
 
