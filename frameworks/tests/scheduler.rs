@@ -92,6 +92,7 @@ enum Seen {
     Offers(Vec<String>),
     Update(String),
     Rescinded(String),
+    InverseRescinded(String),
     Message(event::Message),
     Failed(event::Failure),
     Error(String),
@@ -123,6 +124,9 @@ impl Scheduler for Probe {
     }
     fn rescind(&mut self, _: &mut Driver<Self>, offer: v1::OfferId) {
         self.see(Seen::Rescinded(offer.value));
+    }
+    fn rescind_inverse_offer(&mut self, _: &mut Driver<Self>, inverse_offer: v1::OfferId) {
+        self.see(Seen::InverseRescinded(inverse_offer.value));
     }
     fn failure(&mut self, _: &mut Driver<Self>, failure: event::Failure) {
         self.see(Seen::Failed(failure));
@@ -580,6 +584,10 @@ fn each_event_reaches_its_callback() {
         let rescind = event::Rescind { offer_id: v1::OfferId { value: "o".into() } };
         world.send_event(&Event { rescind: Some(rescind), ..of(event::Type::Rescind) });
         assert_eq!(world.see().await, Seen::Rescinded("o".into()));
+        let rescind = event::RescindInverseOffer { inverse_offer_id: v1::OfferId { value: "i".into() } };
+        let kind = event::Type::RescindInverseOffer;
+        world.send_event(&Event { rescind_inverse_offer: Some(rescind), ..of(kind) });
+        assert_eq!(world.see().await, Seen::InverseRescinded("i".into()));
         let agent_id = v1::AgentId { value: "a".into() };
         let executor_id = v1::ExecutorId { value: "e".into() };
         let agent = event::Failure { agent_id: Some(agent_id.clone()), ..Default::default() };

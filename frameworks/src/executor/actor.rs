@@ -7,6 +7,7 @@
 //! | `RecoveryTimeout` | itself | shuts the executor down: the agent has been gone for too long |
 //! | `GraceOver` | itself | ends although the executor has not stopped |
 //! | `Linger` | itself | ends although calls are not answered yet |
+//! | events | the agent, over HTTP: the answer to SUBSCRIBE | calls the executor's method for each; after ACKNOWLEDGED an update is forgotten, after SHUTDOWN the executor has its grace period to stop |
 //!
 //! It owns the subscription, the ordered connection for calls, the updates that are not acknowledged,
 //! and the executor itself. The agent is always the same one: nothing is detected.

@@ -8,6 +8,7 @@
 //! | `GiveUp` | itself | ends when there has been no subscription for too long |
 //! | `Linger` | itself | ends although calls are not answered yet |
 //! | [`Act`] | anybody who holds the address | runs a function on the scheduler |
+//! | events | the master, over HTTP: the answer to SUBSCRIBE | calls the scheduler's method for each; HEARTBEAT says only that the master is there |
 //!
 //! It owns the subscription, the ordered connection for other calls, and the scheduler itself. Calls
 //! made while there is no subscription are dropped, as upstream does: offers are void then, and
@@ -335,6 +336,12 @@ impl<S: Scheduler> SchedulerDriver<S> {
                     self.only(|scheduler, driver| scheduler.rescind(driver, rescind.offer_id));
                 }
             }
+            event::Type::RescindInverseOffer => {
+                if let Some(rescind) = event.rescind_inverse_offer {
+                    let offer = rescind.inverse_offer_id;
+                    self.only(|scheduler, driver| scheduler.rescind_inverse_offer(driver, offer));
+                }
+            }
             event::Type::Update => {
                 if let Some(update) = event.update {
                     self.update(update.status);
@@ -366,7 +373,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
                 self.only(|scheduler, driver| scheduler.error(driver, &message));
                 self.finish(Some(Error::Ended(message)), ctx);
             }
-            event::Type::Heartbeat | event::Type::RescindInverseOffer | event::Type::Unknown => {}
+            event::Type::Heartbeat | event::Type::Unknown => {}
         }
     }
 

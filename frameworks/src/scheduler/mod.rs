@@ -64,6 +64,11 @@ pub trait Scheduler: Sized + Send + 'static {
         let _ = (driver, offers);
     }
 
+    /// An inverse offer is no longer valid: its maintenance is planned anew, say, or the agent has left.
+    fn rescind_inverse_offer(&mut self, driver: &mut Driver<Self>, inverse_offer: v1::OfferId) {
+        let _ = (driver, inverse_offer);
+    }
+
     /// A task changed its state. The update may come more than once; it is acknowledged after this
     /// call unless [`Options::explicit_acknowledgements`] is set.
     fn update(&mut self, driver: &mut Driver<Self>, status: v1::TaskStatus);
