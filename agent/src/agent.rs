@@ -3,14 +3,17 @@
 //! | receives | from | in |
 //! |---|---|---|
 //! | `LeaderChanged` | the Detector | `registration.rs` |
-//! | `SlaveRegisteredMessage`, `SlaveReregisteredMessage`, `PingSlaveMessage`, `ShutdownMessage` | the master | `registration.rs` |
+//! | `SlaveRegisteredMessage`, `SlaveReregisteredMessage`, `ShutdownMessage` | the master | `registration.rs` |
+//! | `PingSlaveMessage` | the observer that the master has for this agent | `registration.rs` |
+//! | a link that breaks: the connection to the master | its node | `agent.rs` notes it, `registration.rs` acts on it |
 //! | `Register`, `PingOverdue` | its own clock | `registration.rs` |
 //! | `RunTaskMessage`, `RunTaskGroupMessage`; `Vacated` | the master; StatusUpdateManager | `tasks/run.rs` |
 //! | `KillTaskMessage` | the master | `tasks/kill.rs` |
 //! | `StatusUpdateAcknowledgementMessage`; `Forward`, `Stored`, `Acknowledged`, `StorageFailed` | the master; StatusUpdateManager | `tasks/update.rs` |
 //! | `DrainSlaveMessage` | the master | `draining.rs` |
 //! | `ApplyOperationMessage`, `AcknowledgeOperationStatusMessage`, `ReconcileOperationsMessage`; `RetryOperations` | the master; its own clock | `operations/` |
-//! | `FrameworkToExecutorMessage`, `UpdateFrameworkMessage`, `ShutdownFrameworkMessage` | the master | `executors/frameworks.rs` |
+//! | `UpdateFrameworkMessage`, `ShutdownFrameworkMessage` | the master | `executors/frameworks.rs` |
+//! | `FrameworkToExecutorMessage` | the master; schedulers on libmesos, directly | `executors/frameworks.rs` |
 //! | `Leave` | the operator (SIGUSR1) | `executors/shutdown.rs` |
 //! | `ShutdownExecutorMessage`; `ShutdownOverdue`, `RegistrationOverdue` | the master; its own clock | `executors/shutdown.rs`, `executors/launch.rs` |
 //! | `POST /api/v1/executor`, [`ExecutorCall`] | executors | `executors/api.rs`, `executors/subscribe.rs` |

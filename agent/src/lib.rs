@@ -2,8 +2,9 @@
 //!
 //! [`startup`] makes an agent out of [`Settings`]; [`agent`] is its actor, with the table of all that
 //! it receives. Around it: [`registration`] (finding and keeping a master), [`tasks`] and
-//! [`executors`] (what runs), `draining` (what the master has ended), [`operations`] (reservations and volumes), [`status_updates`] (what is reported), [`recovery`] (what survives a
-//! restart), [`containerizer`] (how it runs), [`fetcher`], [`gc`].
+//! [`executors`] (what runs), `draining` (what the master has ended), [`operations`] (reservations and volumes),
+//! [`status_updates`] (what is reported), [`recovery`] (what survives a restart), [`containerizer`] (how it runs),
+//! [`fetcher`], [`gc`].
 //!
 //! An agent never allocates: it launches what the master says, and reports what became of it.
 

@@ -3,8 +3,8 @@
 //! | receives | from | does |
 //! |---|---|---|
 //! | `Initialize` | the master, first | makes the core, starts the interval |
-//! | `Recover` | the master | sets quotas; holds allocation until agents are back |
-//! | `AddFramework`, `ActivateFramework`, `ReviveOffers`, `UpdateFramework` | the master | changes the books; all agents are looked at at once, if somebody wants offers who did not before |
+//! | `Recover` | the master, when it has read the registry | sets quotas; if there are any, holds allocation until enough agents are back, or the time for that is over |
+//! | `AddFramework`, `ActivateFramework`, `ReviveOffers`, `UpdateFramework` | the master | changes the books; all agents are looked at at once, if somebody wants offers who did not before, or constrains them otherwise |
 //! | `RemoveFramework`, `DeactivateFramework`, `SuppressOffers` | the master | changes the books; what a removed framework held is offered at once |
 //! | `AddAgent`, `UpdateAgent`, `AddResourceProvider`, `ActivateAgent`, `UpdateUnavailability` | the master | changes the books; the agent is looked at at once |
 //! | `RemoveAgent`, `DeactivateAgent` | the master | changes the books |

@@ -1,5 +1,6 @@
-//! What strangers may cost a node, all together; each Unix socket beside its port counts its connections for itself. What one request may have is said where it is read
-//! (`http/server.rs`, `http/gate.rs`, `transport/format.rs`); how slow it may be, in `pace.rs`.
+//! What strangers may cost a node, all together; each Unix socket beside its port counts its connections for itself.
+//! What one request may have is said where it is read (`http/server.rs`, `http/gate.rs`, `transport/format.rs`); how slow
+//! it may be, in `pace.rs`.
 
 use std::io;
 use std::sync::OnceLock;

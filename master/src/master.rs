@@ -8,14 +8,19 @@
 //! | `StoodStill` | `pulse(1)` | ends: another master may lead (`leadership`) |
 //! | `MakeOffers`, `MakeInverseOffers` | the allocator | makes offers and inverse offers (`offers`, `inverse_offers`) |
 //! | `Health` | an agent's observer | marks the agent unreachable, or spares it (`agents::unreachable`) |
-//! | `RegisterSlaveMessage`, `ReregisterSlaveMessage`, `UnregisterSlaveMessage`, `UpdateSlaveMessage` | an agent | (`agents`) |
+//! | `RegisterSlaveMessage` | an agent | admits it, and gives it its id (`agents::register`) |
+//! | `Report` | an agent: its `ReregisterSlaveMessage`, made ready where it is decoded (`agents::report`) | takes it back, with what it runs (`agents::reregister`, `agents::reconcile`) |
+//! | `UpdateSlaveMessage` | an agent, after each registration | compares operations, takes over its resources (`agents::update`) |
+//! | `UnregisterSlaveMessage` | an agent | removes it (`agents::remove`) |
 //! | `UpdateOperationStatusMessage` | an agent | notes what became of an operation (`operations`) |
-//! | `StatusUpdateMessage`, `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | passes on to the framework (`updates`) |
+//! | `StatusUpdateMessage` | an agent | passes the update on to the framework, and changes the task (`updates::status`) |
+//! | `ExitedExecutorMessage`, `ExecutorToFrameworkMessage` | an agent | removes the executor, and tells the framework; passes on what an executor sends (`updates::executor`) |
 //! | `scheduler.Call` and the messages before it | a scheduler of the first API | (`driver`) |
 //! | `Timeout` | itself, later | one of the deadlines that it lists |
-//! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks`) |
+//! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks::lifecycle`) |
+//! | a link that breaks | its node | an agent is disconnected, or a driver is (`agents::disconnect`, `frameworks::lifecycle`) |
 //! | [`TakeSnapshot`] | whoever started it | answers with the state |
-//! | HTTP | schedulers, operators | `calls`, `operator`, `http` |
+//! | HTTP | schedulers, operators | answers (`calls`, `operator`, `http`, `openapi`; `reads` declares the paths) |
 //!
 //! A master that does not lead, or has not read the registry yet, drops what agents and drivers send. It never
 //! waits: the registrar's answers come back as continuations. Whoever reads the state gets a

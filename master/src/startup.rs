@@ -1,8 +1,7 @@
 //! From settings to a master, in upstream's order (`master/main.cpp`). To be read from top to bottom.
 //!
 //! Before this, the program has read the flags, set up its log and started the node (libprocess, with
-//! the version, the firewall and `master` as the delegate). Not there yet, in upstream's order: modules,
-//! hooks.
+//! the version, the firewall and `master` as the delegate). Upstream's next two steps, modules and hooks, are not there.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};

@@ -13,8 +13,9 @@
 //! | [`Cleanup`] | the Agent, of a framework that has nothing here any more | forgets its streams; those that wait for an acknowledgement only if it is over |
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
+//! | `SpillDue`, `PartDue` | itself | in [`writing`](super::writing): how what must be on the disk comes there |
 //!
-//! How what must be on the disk comes there is in [`writing`](super::writing).
+//! If the disk fails it says [`StorageFailed`], and the Agent ends.
 //!
 //! It does not know the master, tasks or executors.
 //! Upstream: `slave/task_status_update_manager.cpp`.

@@ -5,8 +5,8 @@
 //! What is said here of an agent holds for its id: whether it is registered, awaited after a failover or unreachable, and
 //! it is in the registry. A *deactivated* agent runs on, and is offered to nobody. One that is *drained* is deactivated,
 //! and told to end its tasks, each time that it registers again; when the last one is over and acknowledged, and no
-//! operation is under way, it is
-//! DRAINED, or marked gone if the operator wants it so. Only then can it be active again.
+//! operation is under way, it is DRAINED, or marked gone if the operator wants it so. Until then nobody can make it
+//! active again.
 
 use libprocess::Context;
 use mesos::internal::DrainSlaveMessage;
