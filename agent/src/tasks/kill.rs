@@ -1,8 +1,8 @@
 //! Killing a task: before it reached its executor, or through it.
 //!
 //! What it means: the framework no longer wants the task. A task that waits is over at once
-//! (`TASK_KILLED`), and with it the group that it came in; one that was sent is the executor's to end, and to report. One that nobody knows
-//! is reported as dropped (`TASK_LOST` without `PARTITION_AWARE`).
+//! (`TASK_KILLED`), and with it the group that it came in; one that was sent is the executor's to end, and to
+//! report. One that nobody knows is reported as dropped (`TASK_LOST` without `PARTITION_AWARE`).
 //!
 //! Upstream: `Slave::killTask`, `Slave::kill`.
 

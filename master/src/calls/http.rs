@@ -2,7 +2,8 @@
 //!
 //! The checks are in upstream's order, with its status codes and texts, since clients tell errors apart
 //! by them: the leader, recovery, the method, the media types, the call's form; then the framework, its
-//! connection, and the stream's id. SUBSCRIBE answers with the stream; the others with 202.
+//! connection, and the stream's id. SUBSCRIBE is answered with the stream, UPDATE_FRAMEWORK when it is done, all
+//! others with 202: what comes of them is an event on the stream.
 
 use ::http::{Method, StatusCode};
 use libprocess::Context;
