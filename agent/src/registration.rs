@@ -91,8 +91,8 @@ pub struct Registration {
     attempt: Option<Timer>,
     /// It was asked since it was detected: what it says before that answers a message of an earlier leadership.
     asked: bool,
-    /// The connection to it broke since: what was said last may have been lost with it, and is not all repeated. A master that
-    /// goes on pings, and is told then what there is; one that is gone is followed by another.
+    /// The connection to it broke since: what was said last may have been lost with it, and is not all repeated. A
+    /// master that goes on pings, and is told then what there is; one that is gone is followed by another.
     pub(crate) broken: bool,
     /// When a master was asked last, since the node started.
     asked_at: Duration,

@@ -1,4 +1,5 @@
-//! Checks `UPSTREAM_TESTS.md`: every case of upstream's is there, and every test it names exists. How, `harness::upstream` says.
+//! Checks `UPSTREAM_TESTS.md`: every case of upstream's is there, and every test it names exists. How,
+//! `harness::upstream` says.
 
 use harness::upstream::Table;
 

@@ -1,6 +1,6 @@
-//! Upstream's own scheduler driver in a test's hands, if there is one on this machine: `integration/libmesos/framework.py` on
-//! upstream's Python binding of libmesos, a process that prints what the driver's callbacks are called with, and makes
-//! the driver's calls.
+//! Upstream's own scheduler driver in a test's hands, if there is one on this machine:
+//! `integration/libmesos/framework.py` on upstream's Python binding of libmesos, a process that prints what the
+//! driver's callbacks are called with, and makes the driver's calls.
 //!
 //! [`PYTHON`] names the Python 2.7 that can `import mesos.scheduler`, version 1.11, of PyPI (or a script that sets its
 //! paths). It is not in this repository, nor do Debian's packages have it.

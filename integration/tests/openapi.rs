@@ -1,5 +1,5 @@
-//! Whatever a client sends, the master answers as it is described, lives on, and loses nothing: schemathesis (unmodified, from
-//! PyPI) makes requests out of `/openapi.json`. `./test` installs it.
+//! Whatever a client sends, the master answers as it is described, lives on, and loses nothing: schemathesis
+//! (unmodified, from PyPI) makes requests out of `/openapi.json`. `./test` installs it.
 
 use std::process::Command;
 use std::time::Duration;

@@ -23,7 +23,8 @@ fn small() -> Size {
     }
 }
 
-/// But for the tasks of frameworks that end, of executors that were told to end when a task was on its way to them, and of machines that are taken down: so in the first runs without those.
+/// But for the tasks of frameworks that end, of executors that were told to end when a task was on its way to them, and
+/// of machines that are taken down: so in the first runs without those.
 #[test]
 fn a_calm_cluster_runs_every_task_once() {
     let ends =

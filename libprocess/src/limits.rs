@@ -12,7 +12,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub struct Limits {
     /// Connections of ordinary clients at a time. At the bound, the one goes for which nothing is to be done and which
     /// has asked nothing for the longest time, among those of the host that has most; if all are busy (with requests,
-    /// or streams), the new one is refused, with 503 on a port in the clear. Default: 4,096, or a quarter of the process's open files.
+    /// or streams), the new one is refused, with 503 on a port in the clear. Default: 4,096, or a quarter of the
+    /// process's open files.
     pub clients: usize,
     /// Connections of other nodes at a time; at the bound as with clients, but the new one is closed without an answer.
     /// Default: 65,536, or half of the process's open files.

@@ -41,8 +41,9 @@ mesos::settings! {
             hostname: Option<String>,
             /// Find out the host name from the address, if none is given. Off: use the address itself.
             hostname_lookup: bool = true,
-            /// Paths that are answered with 403, as JSON: {"disabled_endpoints": {"paths": ["/master/teardown"]}}. A path begins
-            /// with the actor: /teardown alone closes nothing. A closed path is closed in its short form, too.
+            /// Paths that are answered with 403, as JSON: {"disabled_endpoints": {"paths": ["/master/teardown"]}}. A
+            /// path begins with the actor: /teardown alone closes nothing. A closed path is closed in its short form,
+            /// too.
             firewall_rules: Option<DisabledEndpoints>,
         }
         "Election" {
@@ -141,8 +142,8 @@ mesos::settings! {
         "Information" {
             /// A name for the cluster, shown to its users.
             cluster: Option<String>,
-            /// Directory with other web pages than the master's own: index.html, and the directories app and assets. It is read
-            /// once.
+            /// Directory with other web pages than the master's own: index.html, and the directories app and assets. It
+            /// is read once.
             webui_dir: Option<PathBuf>,
             /// Show the metrics below master/frameworks/, dozens for each framework.
             publish_per_framework_metrics: bool = true,

@@ -1,4 +1,5 @@
-//! Checks `UPSTREAM_TESTS.md`: no case of upstream's has got lost, and every test that it names exists. How, `harness::upstream` says.
+//! Checks `UPSTREAM_TESTS.md`: no case of upstream's has got lost, and every test that it names exists. How,
+//! `harness::upstream` says.
 
 use harness::upstream::Table;
 

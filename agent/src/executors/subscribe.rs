@@ -1,9 +1,8 @@
 //! An executor subscribes: for the first time, after the agent or its connection broke.
 //!
-//! What it means: the executor says which tasks and updates it has that were not acknowledged, and
-//! gets, over one long answer, `SUBSCRIBED` and then whatever concerns it. Tasks that an agent has
-//! sent and this executor has never seen (the agent died in between) are reported as dropped. What it was to kill, it is told
-//! again.
+//! What it means: the executor says which tasks and updates it has that were not acknowledged, and gets, over one long
+//! answer, `SUBSCRIBED` and then whatever concerns it. Tasks that an agent has sent and this executor has never seen
+//! (the agent died in between) are reported as dropped. What it was to kill, it is told again.
 //!
 //! Upstream: `Slave::subscribe`, `ResponseHeartbeater`.
 

@@ -35,8 +35,8 @@ mesos::settings! {
             hostname: Option<String>,
             /// Whether to look the host's name up; without it, the address is the name.
             hostname_lookup: bool = true,
-            /// Which paths are answered with 403: {"disabled_endpoints": {"paths": ["/files/browse"]}}. A path begins with the
-            /// actor, as /slave(1)/api/v1; a closed path is closed in its short form, too.
+            /// Which paths are answered with 403: {"disabled_endpoints": {"paths": ["/files/browse"]}}. A path begins
+            /// with the actor, as /slave(1)/api/v1; a closed path is closed in its short form, too.
             firewall_rules: Option<DisabledEndpoints>,
         }
         "Masters" {

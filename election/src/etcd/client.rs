@@ -1,9 +1,10 @@
 //! [`Client`]: asks etcd through its JSON gateway, one server after the other until one answers.
 //!
-//! It owns no connection and no task: those are libprocess's HTTP client's, and each call is a future of its caller.
-//! A server that cannot be used (out of reach, slow, without a leader) makes the next one the *current* one, where all
-//! further calls begin; a watch ends with the server that it hears, and when a call found no server that answers. Whether a call whose answer was lost has happened
-//! cannot be known, and it may happen once more at the next server: what writes must be guarded by comparisons.
+//! It owns no connection and no task: those are libprocess's HTTP client's, and each call is a future of its caller. A
+//! server that cannot be used (out of reach, slow, without a leader) makes the next one the *current* one, where all
+//! further calls begin; a watch ends with the server that it hears, and when a call found no server that answers.
+//! Whether a call whose answer was lost has happened cannot be known, and it may happen once more at the next server:
+//! what writes must be guarded by comparisons.
 //!
 //! It knows no masters and no members: see [`super::group`].
 

@@ -1,5 +1,5 @@
-//! The updates that no scheduler has acknowledged, and the tasks of which none has been: what a new
-//! subscription begins with. Pure.
+//! The updates that the agent has not acknowledged, and the tasks of which it has acknowledged none: what a new
+//! subscription begins with. What the agent has acknowledged it brings to the scheduler, whatever happens. Pure.
 //!
 //! Each task has few updates, and an agent acknowledges them one by one; a task is forgotten with
 //! its first acknowledgement. So this is bounded by what the agent has launched.

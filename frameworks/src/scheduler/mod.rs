@@ -26,7 +26,8 @@
 //! # }
 //! ```
 //!
-//! `examples/minimal.rs` is a whole framework. What it does not do: decide anything about offers or tasks. Upstream: `src/scheduler/scheduler.cpp`.
+//! `examples/minimal.rs` is a whole framework. What it does not do: decide anything about offers or tasks. Upstream:
+//! `src/scheduler/scheduler.cpp`.
 
 mod actor;
 mod driver;

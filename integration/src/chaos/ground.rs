@@ -2,9 +2,10 @@
 //! that vanishes with the test, whatever becomes of it.
 //!
 //! As root, the test runs itself again in namespaces of its own (`unshare`): of processes, so that all that it has
-//! started ends with it; of mounts, so that small disks go away by themselves; of networks, so that its bridge is
-//! seen by nobody else. Each [`Host`] is a network namespace more, joined to the others by the bridge. The test's own
-//! namespace has two addresses: the schedulers' and its own, and the store's, which can be lost alone. Another user gets the loopback interface and the disk that is there: partitions and full disks are left out then.
+//! started ends with it; of mounts, so that small disks go away by themselves; of networks, so that its bridge is seen
+//! by nobody else. Each [`Host`] is a network namespace more, joined to the others by the bridge. The test's own
+//! namespace has two addresses: the schedulers' and its own, and the store's, which can be lost alone. Another user
+//! gets the loopback interface and the disk that is there: partitions and full disks are left out then.
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

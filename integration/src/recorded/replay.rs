@@ -289,8 +289,8 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// SUPPRESS stops further offers. The allocator has heard of it when it answers a question that was asked later, and then
-    /// the master knows all offers that were made before.
+    /// SUPPRESS stops further offers. The allocator has heard of it when it answers a question that was asked later,
+    /// and then the master knows all offers that were made before.
     async fn no_offers(&mut self) -> Result<(), Error> {
         self.call(json!({ "type": "SUPPRESS" })).await?;
         let master = self.cluster.master();

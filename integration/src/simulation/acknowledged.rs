@@ -1,9 +1,10 @@
-//! What of the registry was acknowledged, and to whom, beside what is stored: [`Invariant::AcknowledgedIsFound`](super::invariant::Invariant::AcknowledgedIsFound).
+//! What of the registry was acknowledged, and to whom, beside what is stored:
+//! [`Invariant::AcknowledgedIsFound`](super::invariant::Invariant::AcknowledgedIsFound).
 //!
 //! Whoever was told that something is so must find it so with every later leader: operators (of what they have decided:
-//! [`super::decisions`]), agents (that they are admitted), frameworks (that an agent is unreachable or gone). What a master's books say is what it has
-//! told, or may tell at once; so its books must never be ahead of what it has read and stored, and must begin with all
-//! that it has read.
+//! [`super::decisions`]), agents (that they are admitted), frameworks (that an agent is unreachable or gone). What a
+//! master's books say is what it has told, or may tell at once; so its books must never be ahead of what it has read
+//! and stored, and must begin with all that it has read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -244,7 +245,8 @@ impl Told {
         self.admitted.keys()
     }
 
-    /// Whether this is what an operator was told last, or may have come to pass besides. If it was told nothing, anything is.
+    /// Whether this is what an operator was told last, or may have come to pass besides. If it was told nothing,
+    /// anything is.
     pub fn may_be(&self, setting: &Setting) -> bool {
         let Some((last, open)) = self.settings.get(&setting.subject()) else { return true };
         last.as_ref().is_none_or(|last| last == setting) || open.contains(setting)

@@ -51,9 +51,9 @@ pub enum Invariant {
     /// When everything is mended, everybody finds everybody again; before that, the leader finds each agent again that
     /// nothing keeps from it. Each framework is known as it has described itself last.
     GetsWell,
-    /// A reservation or a volume that somebody was told of is there until somebody asks for its end, and what somebody was
-    /// told the end of is not; the leader, the agent and the agent's disk agree on it in the end. A volume that a task uses is
-    /// there in any case.
+    /// A reservation or a volume that somebody was told of is there until somebody asks for its end, and what somebody
+    /// was told the end of is not; the leader, the agent and the agent's disk agree on it in the end. A volume that a
+    /// task uses is there in any case.
     ReservedStays,
     /// The executors that the leader has on an agent are those that run there, soon after nothing keeps the two apart.
     ExecutorsAgree,

@@ -1,7 +1,8 @@
-//! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things go
-//! wrong, and reserves disk, also within what is reserved, creates volumes, resizes and destroys them, its own and those of frameworks, and tears
-//! frameworks down, by calls and by the older endpoints in turn; when everything is mended it takes all quotas away, so that every framework can have what it waits for.
-//! The other one is the [caretaker](super::caretaker).
+//! The operators of a simulated cluster, and how they ask whoever leads. This one sets quotas and weights while things
+//! go wrong, and reserves disk, also within what is reserved, creates volumes, resizes and destroys them, its own and
+//! those of frameworks, and tears frameworks down, by calls and by the older endpoints in turn; when everything is
+//! mended it takes all quotas away, so that every framework can have what it waits for. The other one is the
+//! [caretaker](super::caretaker).
 
 use std::net::SocketAddr;
 use std::rc::Rc;

@@ -7,11 +7,12 @@
 //! ([`super::codec`]) and hands actix-http no byte of the next one before the answer is complete, which
 //! keeps the order and makes the bug unreachable.
 //!
-//! It also sees what actix-http does not: a peer that closes its side while a stream is being written to
-//! it (the stream then ends at once), and requests that come too slowly, from the second on as well.
-//! Memory is bounded: while an answer is made, at most [`READ_AHEAD`] bytes are read ahead; a body that comes too
-//! slowly, or an answer that is read too slowly ([`Pace`]), is given up, unless it is an event stream, which has a
-//! bound of its own; but what a stream begins with ([`super::pour`]) must be read as an answer. The rest of the node learns whether the connection is of use at the moment ([`Activity`]).
+//! It also sees what actix-http does not: a peer that closes its side while a stream is being written to it (the stream
+//! then ends at once), and requests that come too slowly, from the second on as well. Memory is bounded: while an
+//! answer is made, at most [`READ_AHEAD`] bytes are read ahead; a body that comes too slowly, or an answer that is read
+//! too slowly ([`Pace`]), is given up, unless it is an event stream, which has a bound of its own; but what a stream
+//! begins with ([`super::pour`]) must be read as an answer. The rest of the node learns whether the connection is of
+//! use at the moment ([`Activity`]).
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -1,10 +1,11 @@
 //! The connections that this node opens: one persistent, pipelined connection for each peer.
 //!
-//! A message is formatted at once, behind those that wait, into the connection's one buffer; the writer takes the
-//! whole buffer and writes it, so that what queues up while it writes, or in one turn of an actor, leaves in one piece. Answers are read and
-//! forgotten. The buffer is bounded by [`DEFAULT_QUEUE_LIMIT`] bytes, or what [`crate::NodeBuilder::queue_limit`] says:
-//! past it the connection is broken and what waits is dropped, as when the peer is gone; whoever is linked is told. A
-//! connection that cannot be opened within [`CONNECT`] likewise. One that nobody needs for [`IDLE`] is closed.
+//! A message is formatted at once, behind those that wait, into the connection's one buffer; the writer takes the whole
+//! buffer and writes it, so that what queues up while it writes, or in one turn of an actor, leaves in one piece.
+//! Answers are read and forgotten. The buffer is bounded by [`DEFAULT_QUEUE_LIMIT`] bytes, or what
+//! [`crate::NodeBuilder::queue_limit`] says: past it the connection is broken and what waits is dropped, as when the
+//! peer is gone; whoever is linked is told. A connection that cannot be opened within [`CONNECT`] likewise. One that
+//! nobody needs for [`IDLE`] is closed.
 
 use std::collections::BTreeMap;
 use std::io;

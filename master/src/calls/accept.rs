@@ -1,10 +1,10 @@
 //! ACCEPT: a framework uses what it was offered (upstream: `accept`, `_accept`).
 //!
-//! Several offers can be taken together if they are of one agent and one role. The operations are
-//! applied in order to what is left of them: a task can use what was reserved before it in the same call. What is left
-//! at the end goes back, and is not offered to the framework again for as long as its filters say; what operations of this
-//! call have made, and no task has used, no filter keeps from it, since it has asked for it. One offer that is not valid (any more)
-//! voids the whole call: its tasks are dropped, and its other offers are given back.
+//! Several offers can be taken together if they are of one agent and one role. The operations are applied in order to
+//! what is left of them: a task can use what was reserved before it in the same call. What is left at the end goes
+//! back, and is not offered to the framework again for as long as its filters say; what operations of this call have
+//! made, and no task has used, no filter keeps from it, since it has asked for it. One offer that is not valid (any
+//! more) voids the whole call: its tasks are dropped, and its other offers are given back.
 
 use libprocess::Context;
 use mesos::resources::{CarriesResources as _, ResourceConversion, validate_and_upgrade_operation};

@@ -1,5 +1,5 @@
-//! What the older endpoints answer is what `/openapi.json` says of it. That nothing else is answered, every test sees to that
-//! reads one of them ([`Cluster::get`]); here is a cluster in which all that is described can be seen.
+//! What the older endpoints answer is what `/openapi.json` says of it. That nothing else is answered, every test sees
+//! to that reads one of them ([`Cluster::get`]); here is a cluster in which all that is described can be seen.
 
 use std::collections::BTreeSet;
 

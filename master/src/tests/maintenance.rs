@@ -128,7 +128,8 @@ fn a_schedule_is_what_was_posted_last_and_made_sense() {
     });
 }
 
-/// As recorded of genuine Mesos (`integration/recorded/mutating.jsonl`): a machine without a schedule is known by its agents.
+/// As recorded of genuine Mesos (`integration/recorded/mutating.jsonl`): a machine without a schedule is known by its
+/// agents.
 #[test]
 fn a_machine_with_an_agent_is_up_without_a_schedule() {
     testing::run(async {

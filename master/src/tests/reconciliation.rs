@@ -30,8 +30,8 @@ async fn ask(scheduler: &mut Scheduler<'_>, agent: &str) -> Vec<v1::TaskStatus> 
     updates(scheduler).await
 }
 
-/// Upstream: `TaskStateMismatch`, `TaskStateMatch`, `ImplicitNonTerminalTask`, `SchedulerTest.ReconcileTask`. (Which state the
-/// framework believes in is not part of the question any more.)
+/// Upstream: `TaskStateMismatch`, `TaskStateMatch`, `ImplicitNonTerminalTask`, `SchedulerTest.ReconcileTask`. (Which
+/// state the framework believes in is not part of the question any more.)
 #[test]
 fn a_known_task_is_answered_for_with_its_latest_state() {
     testing::run(async {

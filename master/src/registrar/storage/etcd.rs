@@ -1,10 +1,10 @@
 //! The etcd that elects the leader keeps the registry, too: one key for each record, `<path>/registry/<record>`.
 //!
 //! Every write is a transaction that compares two things. The leader's own node in the group must still be there, with
-//! the revision in which it was created and under its lease: so a deposed leader's write fails. And the *mark*, the key `<path>/registry`,
-//! must be as this master has left it; each write sets it to a text that no other write has. A request whose answer was
-//! lost is sent again, perhaps to another server, and the first one may still arrive, late: the mark makes the second
-//! one of them fail, and shows which of them it was that came first.
+//! the revision in which it was created and under its lease: so a deposed leader's write fails. And the *mark*, the key
+//! `<path>/registry`, must be as this master has left it; each write sets it to a text that no other write has. A
+//! request whose answer was lost is sent again, perhaps to another server, and the first one may still arrive, late:
+//! the mark makes the second one of them fail, and shows which of them it was that came first.
 //!
 //! etcd remembers every revision until it is told to forget it. Who writes tells it from time to time, up to what was
 //! current some minutes ago: others may use the same etcd and look back. It knows nothing of what the records hold.
