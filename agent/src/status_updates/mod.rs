@@ -1,5 +1,12 @@
-//! Status updates on their way to the framework: the stream of one task (pure), its log on disk, the journal that makes
-//! the logs of all tasks durable together, and the actor that owns them all, with how it has them written.
+//! Status updates on their way to the framework.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | [`stream`] | the updates of one task: what is new, what is next, when to try again; pure |
+//! | [`manager`] | the actor that owns the streams of all tasks |
+//! | [`log`] | the log of one task on disk, in upstream's form |
+//! | [`journal`] | what makes the logs of all tasks durable together |
+//! | [`writing`] | how the actor has its records written |
 
 pub mod journal;
 pub mod log;
