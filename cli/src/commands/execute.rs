@@ -10,7 +10,7 @@ use mesos::settings::{Policy, ProtoJson, Unsupported};
 use mesos::v1::framework_info::capability::Type as Capability;
 use mesos::{Enum, MediaType, v1};
 
-use super::run::master;
+use super::run::{Masters, master};
 use super::{client_node, run};
 use crate::settings::{Call, Failure, own_user};
 use crate::{logging, signals};
@@ -37,7 +37,7 @@ mesos::settings! {
         "Where and how" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
             /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
-            master: String,
+            master: Masters,
             /// The role to run in.
             role: String = "*".to_owned(),
             /// Whether the task outlives a restart of its agent.

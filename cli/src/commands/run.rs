@@ -7,6 +7,7 @@ use election::{MasterUrl, UrlError};
 use frameworks::integrate::{self, IntegrateOptions};
 use frameworks::progress::TextProgress;
 use frameworks::sum::{self, SumOptions};
+use mesos::settings::SettingValue;
 use mesos::text::without_password;
 
 use super::{client_node, executors, run};
@@ -20,7 +21,7 @@ mesos::settings! {
         "What to add, and where" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
             /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
-            master: String,
+            master: Masters,
             /// How many tasks share the work.
             tasks: u32 = 10,
             /// How many terms in all: 0 + 1 + ... + (terms - 1).
@@ -35,7 +36,7 @@ mesos::settings! {
         "What to integrate, and where" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
             /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
-            master: String,
+            master: Masters,
             /// An expression in x, such as 4*sqrt(1-x*x): + - * / % ^ ( ), pi, e, sqrt, exp, ln, log (base 10),
             /// log2, abs, sign, floor, ceil, round, min, max, sin, cos, tan and their inverses.
             expression: String,
@@ -130,8 +131,47 @@ fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
     })
 }
 
+/// Where the masters are, as it was given.
+#[derive(Clone, Debug)]
+pub(super) struct Masters(pub(super) String);
+
+impl SettingValue for Masters {
+    const PLACEHOLDER: &'static str = "MASTER";
+    const ALLOWED: &'static str =
+        "host:port, zk://host1:port1,host2:port2/path, etcd://host1:port1,host2:port2/path, or file:///path";
+    /// The file may change while a framework runs, which moves then: its content is not the value.
+    const FROM_FILE: bool = false;
+
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(self.0.clone())
+    }
+}
+
 /// Reads the address of the masters.
-pub(super) fn master(command: &str, text: &str) -> Result<MasterUrl, Failure> {
+pub(super) fn master(command: &str, Masters(text): &Masters) -> Result<MasterUrl, Failure> {
     let bad = |error| format!("bad --master '{}': {error}", without_password(text));
     text.parse().map_err(|error: UrlError| Failure::of(command, bad(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use mesos::settings::{Outcome, Sources, load};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_says_where_the_masters_are_is_followed_and_not_read_once() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "127.0.0.1:5050\n").unwrap();
+        let arguments = vec![format!("--master=file://{}", file.path().display())];
+        let loaded = load::<SumSettings>(Sources::new(arguments, BTreeMap::new()), &[]).unwrap();
+        let Outcome::Run(loaded) = loaded else { panic!("it only prints something") };
+        assert!(matches!(master("run sum", &loaded.settings.master), Ok(MasterUrl::File(_))));
+    }
 }

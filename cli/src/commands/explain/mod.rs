@@ -13,7 +13,7 @@ use libprocess::http::ClientRequest;
 use libprocess::{Context, Handle, Node, Pid, Process, Promise, promise};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::run::master;
+use super::run::{Masters, master};
 use super::{client_node, run};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
@@ -39,7 +39,7 @@ mesos::settings! {
             role: Option<String>,
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
             /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
-            master: String = "127.0.0.1:5050".to_owned(),
+            master: Masters = Masters("127.0.0.1:5050".to_owned()),
         }
         "How to tell it" {
             /// How many agents to list one by one, for each role; at most 10000, and 500 without --role.
