@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use libprocess::http::{Client, ClientRequest, ClientResponse};
+use libprocess::http::{Client, ClientError, ClientRequest, ClientResponse};
 use mesos::{MediaType, Message, codec, recordio, wire};
 use thiserror::Error;
 
@@ -42,13 +42,21 @@ pub(crate) enum Opened<E> {
 #[derive(Debug, Error)]
 pub(crate) enum StreamError {
     #[error("{0}")]
-    Connection(#[from] libprocess::http::ClientError),
+    Connection(#[from] ClientError),
     #[error("the stream of events was closed")]
     Closed,
     #[error("the stream of events is broken: {0}")]
     Framing(#[from] recordio::Error),
     #[error("an event cannot be read: {0}")]
     Event(#[from] codec::CallError),
+}
+
+impl StreamError {
+    /// There was no connection: nothing of the request has left.
+    pub(crate) fn is_unsent(&self) -> bool {
+        use ClientError::{Connect, Timeout};
+        matches!(self, StreamError::Connection(Connect { .. } | Timeout { what: "connecting", .. }))
+    }
 }
 
 /// A request with the headers that calls have.

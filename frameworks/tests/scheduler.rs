@@ -355,6 +355,23 @@ fn a_silent_master_is_left_after_five_heartbeats() {
     });
 }
 
+#[test]
+fn a_master_that_does_not_confirm_the_subscription_is_asked_again() {
+    libprocess::run(async {
+        let mut world = World::new(|options, shared| {
+            options.subscription_timeout = Duration::from_millis(500);
+            // Its stream stays open, and nothing comes on it.
+            let (sender, body) = stream();
+            shared.streams.lock().push(sender);
+            let silent = Response { body, ..Response::ok(MediaType::Protobuf.as_str(), Vec::new()) };
+            shared.refusals.lock().push_back(silent);
+        })
+        .await;
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.end().await;
+    });
+}
+
 /// Upstream: `FaultToleranceTest.FrameworkReliableRegistration`.
 #[test]
 fn a_master_that_is_not_ready_is_asked_again() {
@@ -486,6 +503,42 @@ fn who_failed_over_to_an_attempt_of_its_own_subscribes_again_and_who_did_to_anot
         // Only one attempt was lost.
         world.end_subscription("Framework failed over");
         world.has_ended("Framework failed over").await;
+    });
+}
+
+/// Of an attempt that found nobody nothing can arrive late.
+#[test]
+fn who_found_nobody_at_first_leaves_the_framework_to_who_failed_over() {
+    libprocess::run(async {
+        // A port that nobody listens on: one of a node that has ended.
+        let gone = a_node().await;
+        let nowhere = format!("//{}", gone.address());
+        gone.shutdown().await;
+        let mut world = World::new(|_, shared| {
+            shared.refusals.lock().push_back(Response::temporary_redirect(&nowhere));
+        })
+        .await;
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.end_subscription("Framework failed over");
+        world.has_ended("Framework failed over").await;
+    });
+}
+
+/// What was lost on the way to an earlier leader does not reach the next one.
+#[test]
+fn who_has_another_leader_meanwhile_leaves_the_framework_to_who_failed_over() {
+    libprocess::run(async {
+        let mut world = World::subscribed_at_last().await;
+        let leader = World::subscribed(|_, _| {}).await;
+        let pid = leader.master.pid("master").to_string();
+        let info = v1::MasterInfo { id: "another".into(), pid: Some(pid), ..Default::default() };
+        world.scheduler.tell(LeaderChanged { leader: None, node: None });
+        assert_eq!(world.see().await, Seen::Disconnected);
+        world.scheduler.tell(LeaderChanged { leader: Some(info), node: None });
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        leader.end_subscription("Framework failed over");
+        world.has_ended("Framework failed over").await;
+        leader.end().await;
     });
 }
 

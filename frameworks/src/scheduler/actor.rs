@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `LeaderChanged` | Detector | leaves the old master, connects to the new one after a random delay |
 //! | `Connect` | itself, after a delay | subscribes |
+//! | `Unconfirmed` | itself | reconnects when the master has taken the subscription and not confirmed it |
 //! | `Watch` | itself, every heartbeat interval | reconnects when nothing was heard for five of them |
 //! | `GiveUp` | itself | ends when there has been no subscription for too long |
 //! | `Linger` | itself | ends although calls are not answered yet |
@@ -69,12 +70,13 @@ impl<S: Scheduler> Message for Act<S> {
 const FAILED_OVER: &str = "Framework failed over";
 
 struct Connect(u64);
+struct Unconfirmed(u64);
 #[derive(Clone)]
 struct Watch(u64);
 struct GiveUp(u64);
 struct Linger;
 
-libprocess::messages! { Connect; Watch; GiveUp; Linger; }
+libprocess::messages! { Connect; Unconfirmed; Watch; GiveUp; Linger; }
 
 /// Drives one scheduler.
 pub struct SchedulerDriver<S: Scheduler> {
@@ -87,12 +89,14 @@ pub struct SchedulerDriver<S: Scheduler> {
     gauges: Option<QueueGauges>,
     /// The URL of the detected master's scheduler API.
     master: Option<String>,
+    /// The id of the master that was detected last. Each process has its own.
+    master_id: Option<String>,
     /// Where that master sent us, until something fails.
     elsewhere: Option<String>,
     redirections: u32,
     link: Link,
     stream_id: Option<String>,
-    /// Subscriptions that were asked for and never answered. Each may still reach the master, late.
+    /// Subscriptions that this master was asked for and has not answered. Each may still reach it, late.
     unanswered: u32,
     backoff: Backoff,
     /// When the stream last gave anything, by the node's clock.
@@ -119,6 +123,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
             detector: None,
             gauges: None,
             master: None,
+            master_id: None,
             elsewhere: None,
             redirections: 0,
             link: Link::new(),
@@ -212,7 +217,12 @@ impl<S: Scheduler> SchedulerDriver<S> {
             }
             match opened {
                 Ok(opened) => this.opened(opened, &url, ctx),
-                Err(error) => this.lost(&error.to_string(), ctx),
+                Err(error) => {
+                    if error.is_unsent() {
+                        this.unanswered = this.unanswered.saturating_sub(1);
+                    }
+                    this.lost(&error.to_string(), ctx);
+                }
             }
         });
     }
@@ -223,6 +233,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
             Opened::Stream(stream, stream_id) => {
                 self.stream_id = stream_id;
                 self.link.pipeline = Some(ctx.node().client().pipeline(url));
+                ctx.after(self.options.subscription_timeout, Unconfirmed(self.link.epoch));
                 self.read(stream, ctx);
             }
             Opened::Elsewhere(leader) if self.redirections < MAX_REDIRECTIONS => {
@@ -474,6 +485,13 @@ impl<S: Scheduler> Handle<LeaderChanged> for SchedulerDriver<S> {
             Some(format!("{scheme}://{}/{id}/api/v1/scheduler", info::address(leader)?))
         });
         self.leave("there is no leading master", ctx);
+        if let Some(leader) = leader
+            && self.master_id.as_ref() != Some(&leader.id)
+        {
+            // What an earlier leader was asked for never reaches this one.
+            self.unanswered = 0;
+            self.master_id = Some(leader.id);
+        }
         if self.master.is_some() {
             let wait = ctx.node().random().duration_up_to(self.options.connection_delay_max);
             ctx.after(wait, Connect(self.link.epoch));
@@ -485,6 +503,15 @@ impl<S: Scheduler> Handle<Connect> for SchedulerDriver<S> {
     fn handle(&mut self, Connect(epoch): Connect, _: &Pid, ctx: &mut Context<Self>) {
         if self.link.is_current(epoch) && !self.ending {
             self.subscribe(ctx);
+        }
+    }
+}
+
+impl<S: Scheduler> Handle<Unconfirmed> for SchedulerDriver<S> {
+    fn handle(&mut self, Unconfirmed(epoch): Unconfirmed, _: &Pid, ctx: &mut Context<Self>) {
+        if self.link.is_current(epoch) && self.link.phase == Phase::Subscribing {
+            let patience = self.options.subscription_timeout;
+            self.lost(&format!("the master has not confirmed the subscription within {patience:?}"), ctx);
         }
     }
 }

@@ -118,6 +118,8 @@ pub struct Options {
     /// A random part of this passes before each connection to a newly found master, so that not all
     /// schedulers come at once (upstream: `--connection_delay_max`, 500 ms).
     pub connection_delay_max: Duration,
+    /// How long a master that has taken a subscription may take to confirm it before it is asked again: 30 s.
+    pub subscription_timeout: Duration,
     /// How long to be without a subscription before [`run`] gives up; for ever, unless set.
     pub patience: Option<Duration>,
     /// What happens to the tasks when the future of [`run`] is dropped (Ctrl-C, for instance): they
@@ -136,6 +138,7 @@ impl Options {
             media: MediaType::Protobuf,
             explicit_acknowledgements: false,
             connection_delay_max: Duration::from_millis(500),
+            subscription_timeout: Duration::from_secs(30),
             patience: None,
             teardown_on_drop: false,
         }
