@@ -11,7 +11,10 @@ use libprocess::Node;
 use mesos::{FrameworkId, MediaType, ResourceError, Resources, tasks::is_terminal, v1};
 use thiserror::Error;
 
-use crate::scheduler::{self, Driver, Scheduler};
+use crate::{
+    ledger::ASK_EVERY,
+    scheduler::{self, Driver, Scheduler},
+};
 
 /// Flags of upstream's `mesos-execute` that are refused, each with the reason.
 pub const REFUSED_FLAGS: &[(&str, &str)] = &[
@@ -256,16 +259,7 @@ pub async fn run(
     options: ExecuteOptions,
     out: impl Write + Send + 'static,
 ) -> Result<ExecuteOutcome, ExecuteError> {
-    let execute = Execute {
-        task: options.task()?,
-        role: options.role.clone(),
-        kill_after: options.kill_after,
-        launched: false,
-        killing: false,
-        sandbox: None,
-        last: None,
-        out,
-    };
+    let execute = Execute::new(&options, out)?;
     let framework = options.framework();
     let mut library = scheduler::Options::new(options.master, framework);
     library.media = options.media;
@@ -280,9 +274,15 @@ struct Execute<W> {
     task: v1::TaskInfo,
     role: String,
     kill_after: Option<Duration>,
+    connected: bool,
     launched: bool,
+    /// The time until the kill runs.
     killing: bool,
+    /// That time is over: the kill is repeated until the task ends, since the one that was sent may be lost.
+    overdue: bool,
     sandbox: Option<Sandbox>,
+    /// The newest state.
+    state: Option<v1::TaskState>,
     last: Option<v1::TaskState>,
     out: W,
 }
@@ -293,9 +293,14 @@ const REFUSE: Duration = Duration::from_secs(5);
 impl<W: Write + Send + 'static> Scheduler for Execute<W> {
     fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
         self.say(format_args!("Subscribed with ID {framework}"));
+        self.connected = true;
         if self.launched {
-            driver.reconcile([(self.task.task_id.clone(), Some(self.task.agent_id.clone()))]);
+            self.ask(driver);
         }
+    }
+
+    fn disconnected(&mut self, _: &mut Driver<Self>) {
+        self.connected = false;
     }
 
     fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
@@ -312,13 +317,18 @@ impl<W: Write + Send + 'static> Scheduler for Execute<W> {
             return;
         }
         let state = status.state();
-        self.tell(&status);
+        let asked = status.reason() == v1::task_status::Reason::Reconciliation;
+        if self.state.replace(state) != Some(state) || !asked {
+            self.tell(&status);
+        }
         if state == v1::TaskState::TaskRunning && !self.killing {
             self.kill_later(driver);
         }
         if is_terminal(state) && self.last.is_none() {
             self.last = Some(state);
-            if let Some(sandbox) = self.sandbox.clone() {
+            // What was refused, or did not reach its agent, has none.
+            let began = !matches!(state, v1::TaskState::TaskError | v1::TaskState::TaskDropped);
+            if let Some(sandbox) = self.sandbox.clone().filter(|_| began) {
                 self.say(format_args!("Sandbox: {} on {}", sandbox.path, sandbox.agent));
                 self.say(format_args!("  stdout: {}", sandbox.read_url("stdout")));
                 self.say(format_args!("  stderr: {}", sandbox.read_url("stderr")));
@@ -333,6 +343,22 @@ impl<W: Write + Send + 'static> Scheduler for Execute<W> {
 }
 
 impl<W: Write + Send + 'static> Execute<W> {
+    fn new(options: &ExecuteOptions, out: W) -> Result<Self, ExecuteError> {
+        Ok(Execute {
+            task: options.task()?,
+            role: options.role.clone(),
+            kill_after: options.kill_after,
+            connected: false,
+            launched: false,
+            killing: false,
+            overdue: false,
+            sandbox: None,
+            state: None,
+            last: None,
+            out,
+        })
+    }
+
     /// Lines are for people; a closed pipe is no reason to leave the task alone.
     fn say(&mut self, line: std::fmt::Arguments<'_>) {
         let _ = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
@@ -364,6 +390,23 @@ impl<W: Write + Send + 'static> Execute<W> {
         self.say(format_args!("Submitted task '{}' to agent '{}'", task.name, offer.agent_id.value));
         driver.launch(&offer.id, vec![task], REFUSE);
         driver.suppress(&[]);
+        driver.after(ASK_EVERY, Self::ask_again);
+    }
+
+    /// What became of the task? Did the kill reach it?
+    fn ask(&mut self, driver: &mut Driver<Self>) {
+        driver.reconcile([(self.task.task_id.clone(), Some(self.task.agent_id.clone()))]);
+        if self.overdue {
+            self.kill(driver);
+        }
+    }
+
+    /// See [`ASK_EVERY`].
+    fn ask_again(&mut self, driver: &mut Driver<Self>) {
+        if self.connected {
+            self.ask(driver);
+        }
+        driver.after(ASK_EVERY, Self::ask_again);
     }
 
     fn tell(&mut self, status: &v1::TaskStatus) {
@@ -387,9 +430,91 @@ impl<W: Write + Send + 'static> Execute<W> {
         let Some(delay) = self.kill_after else { return };
         self.killing = true;
         driver.after(delay, |execute, driver| {
-            let (task, agent) = (execute.task.task_id.clone(), execute.task.agent_id.clone());
-            execute.say(format_args!("Asked to kill task '{}' on agent '{}'", task.value, agent.value));
-            driver.kill(&task, Some(&agent), None);
+            execute.overdue = true;
+            if execute.connected {
+                execute.kill(driver);
+            }
         });
+    }
+
+    fn kill(&mut self, driver: &mut Driver<Self>) {
+        let (task, agent) = (self.task.task_id.clone(), self.task.agent_id.clone());
+        self.say(format_args!("Asked to kill task '{}' on agent '{}'", task.value, agent.value));
+        driver.kill(&task, Some(&agent), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mesos::v1::{TaskState, scheduler::call::Type, task_status::Reason};
+
+    fn launched() -> (Execute<Vec<u8>>, Driver<Execute<Vec<u8>>>) {
+        let options = ExecuteOptions::new("127.0.0.1:5050".parse().unwrap(), "nobody", "t", "true");
+        let mut execute = Execute::new(&options, Vec::new()).unwrap();
+        let mut driver = Driver::detached(Some("f".into()));
+        execute.subscribed(&mut driver, &"f".into());
+        let offer = v1::Offer {
+            resources: Resources::parse(DEFAULT_RESOURCES, "*").unwrap().to_protos(),
+            ..Default::default()
+        };
+        execute.offers(&mut driver, vec![offer]);
+        assert_eq!(types(&driver), [Type::Accept, Type::Suppress]);
+        (execute, driver)
+    }
+
+    fn types(driver: &Driver<Execute<Vec<u8>>>) -> Vec<Type> {
+        driver.calls().map(|call| call.r#type()).collect()
+    }
+
+    fn status(state: TaskState, reason: Option<Reason>) -> v1::TaskStatus {
+        let reason = reason.map(i32::from);
+        v1::TaskStatus { reason, ..crate::executor::status(&v1::TaskId { value: "t".into() }, state) }
+    }
+
+    #[test]
+    fn the_task_is_asked_for_again_while_there_is_a_master() {
+        let (mut execute, mut driver) = launched();
+        execute.disconnected(&mut driver);
+        execute.ask_again(&mut driver);
+        assert_eq!(types(&driver).len(), 2);
+        execute.subscribed(&mut driver, &"f".into());
+        execute.ask_again(&mut driver);
+        assert_eq!(types(&driver)[2..], [Type::Reconcile, Type::Reconcile]);
+        execute.update(&mut driver, status(TaskState::TaskGone, Some(Reason::Reconciliation)));
+        assert_eq!(execute.last, Some(TaskState::TaskGone));
+        assert!(driver.is_ending());
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_new_is_not_shown() {
+        let (mut execute, mut driver) = launched();
+        for reason in [None, Some(Reason::Reconciliation), None] {
+            execute.update(&mut driver, status(TaskState::TaskRunning, reason));
+        }
+        let text = String::from_utf8(execute.out).unwrap();
+        assert_eq!(text.matches("TASK_RUNNING").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_kill_that_is_due_is_repeated() {
+        let (mut execute, mut driver) = launched();
+        execute.disconnected(&mut driver);
+        execute.overdue = true;
+        execute.subscribed(&mut driver, &"f".into());
+        assert_eq!(types(&driver)[2..], [Type::Reconcile, Type::Kill]);
+        execute.ask_again(&mut driver);
+        assert_eq!(types(&driver)[4..], [Type::Reconcile, Type::Kill]);
+    }
+
+    #[test]
+    fn a_task_that_never_began_has_no_sandbox_to_show() {
+        for (state, shown) in [(TaskState::TaskError, false), (TaskState::TaskFailed, true)] {
+            let (mut execute, mut driver) = launched();
+            execute.sandbox = Some(Sandbox { agent: "a:1".into(), scheme: "http".into(), path: "/p".into() });
+            execute.update(&mut driver, status(state, None));
+            let text = String::from_utf8(execute.out).unwrap();
+            assert_eq!(text.contains("Sandbox: /p on a:1"), shown, "{text}");
+        }
     }
 }

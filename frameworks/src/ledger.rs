@@ -6,7 +6,10 @@
 //! a bounded number of times. Each try is a new task with a new id, so what an old one still sends
 //! cannot be mistaken for the new one's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use mesos::{
     tasks::is_terminal,
@@ -16,6 +19,10 @@ use thiserror::Error;
 
 use crate::progress::Tally;
 
+/// How often a framework asks for the states of its living tasks. A launch may have died with a master, and what became
+/// of an agent may have been said while nobody was subscribed: only who asks is told, and a new master does not know
+/// before the agent has registered again.
+pub const ASK_EVERY: Duration = Duration::from_secs(30);
 /// So many tasks may fail at one piece of work before it is given up.
 pub const MAX_ATTEMPTS: u32 = 5;
 

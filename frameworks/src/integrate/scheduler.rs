@@ -8,7 +8,7 @@ use mesos::{FrameworkId, Resources, v1};
 
 use super::{IntegrateError, IntegrateOptions, IntegrateOutcome, Partial, Steps};
 use crate::{
-    ledger::Ledger,
+    ledger::{ASK_EVERY, Ledger},
     progress::{Progress, ProgressSink},
     room::{Room, needed},
     scheduler::{Driver, Scheduler},
@@ -76,6 +76,21 @@ impl<P: ProgressSink> Integrate<P> {
         })
     }
 
+    fn reconcile(&self, driver: &mut Driver<Self>) {
+        let alive = self.ledger.alive();
+        if !alive.is_empty() {
+            driver.reconcile(alive);
+        }
+    }
+
+    /// See [`ASK_EVERY`].
+    fn ask_again(&mut self, driver: &mut Driver<Self>) {
+        if self.progress.connected {
+            self.reconcile(driver);
+        }
+        driver.after(ASK_EVERY, Self::ask_again);
+    }
+
     /// After each event: tell how it goes, and stop when there is nothing more to do.
     fn settle(&mut self, driver: &mut Driver<Self>, outcome: Result<(), IntegrateError>) {
         self.progress.tasks = self.ledger.tally();
@@ -94,9 +109,9 @@ impl<P: ProgressSink> Scheduler for Integrate<P> {
     fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
         self.executor.framework_id = Some(framework.to_proto());
         // After a failover: what became of them?
-        let alive = self.ledger.alive();
-        if !alive.is_empty() {
-            driver.reconcile(alive);
+        self.reconcile(driver);
+        if self.progress.framework.is_none() {
+            driver.after(ASK_EVERY, Self::ask_again);
         }
         self.progress.framework = Some(framework.to_string());
         self.progress.connected = true;

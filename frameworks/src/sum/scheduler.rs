@@ -8,7 +8,7 @@ use mesos::{FrameworkId, Resources, v1};
 
 use super::{Partial, SumError, SumOptions, SumOutcome, Terms};
 use crate::{
-    ledger::{Failure, Ledger},
+    ledger::{ASK_EVERY, Failure, Ledger},
     progress::{Progress, ProgressSink},
     room::{Room, needed},
     scheduler::{Driver, Scheduler},
@@ -75,6 +75,21 @@ impl<P: ProgressSink> Sum<P> {
         })
     }
 
+    fn reconcile(&self, driver: &mut Driver<Self>) {
+        let alive = self.ledger.alive();
+        if !alive.is_empty() {
+            driver.reconcile(alive);
+        }
+    }
+
+    /// See [`ASK_EVERY`].
+    fn ask_again(&mut self, driver: &mut Driver<Self>) {
+        if self.progress.connected {
+            self.reconcile(driver);
+        }
+        driver.after(ASK_EVERY, Self::ask_again);
+    }
+
     /// After each event: tell how it goes, and stop when there is nothing more to do.
     fn settle(&mut self, driver: &mut Driver<Self>, outcome: Result<(), Failure>) {
         self.progress.tasks = self.ledger.tally();
@@ -93,9 +108,9 @@ impl<P: ProgressSink> Scheduler for Sum<P> {
     fn subscribed(&mut self, driver: &mut Driver<Self>, framework: &FrameworkId) {
         self.executor.framework_id = Some(framework.to_proto());
         // After a failover: what became of them?
-        let alive = self.ledger.alive();
-        if !alive.is_empty() {
-            driver.reconcile(alive);
+        self.reconcile(driver);
+        if self.progress.framework.is_none() {
+            driver.after(ASK_EVERY, Self::ask_again);
         }
         self.progress.framework = Some(framework.to_string());
         self.progress.connected = true;
@@ -241,5 +256,22 @@ mod tests {
         sum.subscribed(&mut driver, &"f".into());
         let reconcile = driver.calls().last().unwrap().reconcile.as_ref().unwrap();
         assert_eq!(reconcile.tasks.len(), 1);
+    }
+
+    #[test]
+    fn the_living_tasks_are_asked_for_again_while_there_is_a_master() {
+        let (mut sum, mut driver) = sum(1);
+        sum.subscribed(&mut driver, &"f".into());
+        sum.ask_again(&mut driver);
+        assert_eq!(driver.calls().count(), 0, "there are none");
+        sum.offers(&mut driver, vec![offer("o", "cpus:4;mem:2048")]);
+        sum.disconnected(&mut driver);
+        sum.ask_again(&mut driver);
+        assert_eq!(driver.calls().last().unwrap().r#type(), Type::Accept);
+        sum.subscribed(&mut driver, &"f".into());
+        let before = driver.calls().count();
+        sum.ask_again(&mut driver);
+        assert_eq!(driver.calls().count(), before + 1);
+        assert_eq!(driver.calls().last().unwrap().r#type(), Type::Reconcile);
     }
 }
