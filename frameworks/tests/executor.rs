@@ -127,6 +127,7 @@ impl World {
     fn environment(&self) -> ExecutorEnvironment {
         ExecutorEnvironment {
             agent_endpoint: self.agent.address().to_string(),
+            agent_actor: None,
             domain_socket: None,
             framework_id: "framework".into(),
             executor_id: "executor".into(),

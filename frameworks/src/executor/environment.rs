@@ -14,6 +14,9 @@ use thiserror::Error;
 pub struct ExecutorEnvironment {
     /// `MESOS_AGENT_ENDPOINT`, else the address in `MESOS_SLAVE_PID`: the agent's `host:port`.
     pub agent_endpoint: String,
+    /// The name of the agent's actor in `MESOS_SLAVE_PID`. In a process with other actors, such as upstream's
+    /// `mesos-local`, the paths that do not begin with it may be another one's.
+    pub agent_actor: Option<String>,
     /// `MESOS_DOMAIN_SOCKET`: the Unix socket that the agent is spoken to through, instead of its address.
     pub domain_socket: Option<String>,
     /// `MESOS_FRAMEWORK_ID`.
@@ -69,10 +72,14 @@ const DEFAULT_GRACE: Duration = Duration::from_secs(5);
 impl ExecutorEnvironment {
     /// The URL of the executor API. `scheme` is how the agent's port is spoken to: `http` or `https`.
     pub fn url(&self, scheme: &str) -> String {
-        match &self.domain_socket {
+        match (&self.domain_socket, &self.agent_actor) {
             // Nothing is served on it but what begins with the name of the agent's actor.
-            Some(socket) => unix_url(socket, "/slave(1)/api/v1/executor"),
-            None => format!("{scheme}://{}/api/v1/executor", self.agent_endpoint),
+            (Some(socket), actor) => {
+                let actor = actor.as_deref().unwrap_or("slave(1)");
+                unix_url(socket, &format!("/{actor}/api/v1/executor"))
+            }
+            (None, Some(actor)) => format!("{scheme}://{}/{actor}/api/v1/executor", self.agent_endpoint),
+            (None, None) => format!("{scheme}://{}/api/v1/executor", self.agent_endpoint),
         }
     }
 
@@ -98,6 +105,7 @@ impl ExecutorEnvironment {
                 Some(endpoint) => endpoint.clone(),
                 None => endpoint_of_pid(need("MESOS_SLAVE_PID")?)?,
             },
+            agent_actor: get("MESOS_SLAVE_PID").and_then(|pid| actor_of_pid(pid)),
             domain_socket: get("MESOS_DOMAIN_SOCKET").cloned(),
             framework_id: need("MESOS_FRAMEWORK_ID")?.as_str().into(),
             executor_id: need("MESOS_EXECUTOR_ID")?.as_str().into(),
@@ -125,6 +133,11 @@ fn endpoint_of_pid(pid: &str) -> Result<String, EnvironmentError> {
         value: pid.to_owned(),
         expected: "slave(1)@ip:port",
     })
+}
+
+fn actor_of_pid(pid: &str) -> Option<String> {
+    let (actor, _) = pid.split_once('@')?;
+    (!actor.is_empty()).then(|| actor.to_owned())
 }
 
 #[cfg(test)]
@@ -165,10 +178,23 @@ mod tests {
     #[test]
     fn the_socket_comes_before_the_endpoint() {
         let env = ExecutorEnvironment::from_map(&variables(&[])).unwrap();
-        assert_eq!(env.url("https"), "https://127.0.0.1:5051/api/v1/executor");
+        assert_eq!(env.url("https"), "https://127.0.0.1:5051/slave(1)/api/v1/executor");
         let env =
             ExecutorEnvironment::from_map(&variables(&[("MESOS_DOMAIN_SOCKET", "/run/a.sock")])).unwrap();
         assert_eq!(env.url("https"), "http+unix://%2Frun%2Fa%2Esock/slave(1)/api/v1/executor");
+    }
+
+    #[test]
+    fn the_agents_actor_is_addressed_by_its_name_if_that_is_known() {
+        let mut second = variables(&[("MESOS_SLAVE_PID", "slave(2)@127.0.0.1:5051")]);
+        let env = ExecutorEnvironment::from_map(&second).unwrap();
+        assert_eq!(env.url("http"), "http://127.0.0.1:5051/slave(2)/api/v1/executor");
+        second.insert("MESOS_AGENT_ENDPOINT".into(), "host:1".into());
+        let env = ExecutorEnvironment::from_map(&second).unwrap();
+        assert_eq!(env.url("http"), "http://host:1/slave(2)/api/v1/executor");
+        second.remove("MESOS_SLAVE_PID");
+        let env = ExecutorEnvironment::from_map(&second).unwrap();
+        assert_eq!(env.url("http"), "http://host:1/api/v1/executor");
     }
 
     #[test]
