@@ -172,6 +172,41 @@ fn local_is_a_cluster_in_one_process() {
     });
 }
 
+/// Also of a framework that checkpoints: its executor would wait for its agent to come back.
+#[test]
+fn what_runs_on_a_cluster_that_keeps_nothing_ends_with_it() {
+    libprocess::run(async {
+        let folder = TempDir::new().unwrap();
+        let port = Port::reserve().unwrap();
+        let mut local = integration::Daemon::start(
+            "local",
+            &binary::mesos(),
+            vec!["local".into(), "--ip=127.0.0.1".into(), format!("--port={}", port.address().port())],
+            Vec::new(),
+            folder.path(),
+        );
+        let noted = folder.path().join("pid");
+        let words = ["execute", "--name=t", "--checkpoint", "--resources=cpus:0.1;mem:32"];
+        let mut words: Vec<String> = words.map(str::to_owned).into();
+        words.push(format!("--master={}", port.address()));
+        words.push(format!("--command=echo $$ > {}; exec sleep 1000", noted.display()));
+        let _execute =
+            integration::Daemon::start("execute", &binary::mesos(), words, Vec::new(), folder.path());
+        let pid = wait::until("the task", async || {
+            let noted = std::fs::read_to_string(&noted).unwrap_or_default();
+            noted.trim().parse::<i32>().map_err(|error| error.to_string())
+        })
+        .await;
+        assert_eq!(beside(move || local.terminate()).await, Some(0));
+        let task = format!("/proc/{pid}/stat");
+        wait::until("the end of the task", async || {
+            let stat = std::fs::read_to_string(&task).unwrap_or_default();
+            if stat.is_empty() || stat.contains(") Z") { Ok(()) } else { Err(stat) }
+        })
+        .await;
+    });
+}
+
 #[test]
 fn pi_comes_out_of_a_cluster_and_a_bad_expression_does_not_go_in() {
     libprocess::run(async {

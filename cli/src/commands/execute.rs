@@ -78,7 +78,11 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
                 Ok(_) => Ok(ExitCode::FAILURE),
                 Err(error) => Err(Failure::of(COMMAND, error)),
             },
-            () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted; if the task was launched, the master ends it")),
+            () = signals::interrupted() => Err(Failure::of(
+                COMMAND,
+                "interrupted; if the task was launched, the master ends it (one that takes over just now does not: tear \
+                 the framework down there)",
+            )),
         };
         node.shutdown().await;
         result

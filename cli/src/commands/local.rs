@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use libprocess::Node;
 use mesos::settings::{Declared, LogFormat, Sources, Unsupported};
@@ -12,6 +13,8 @@ use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
 const COMMAND: &str = "local";
+/// How long agents whose work directories are removed may take to end what they run.
+const LEAVE: Duration = Duration::from_secs(10);
 
 mesos::settings! {
     /// A cluster in one process.
@@ -24,7 +27,7 @@ mesos::settings! {
             /// The master's port. The agents listen on ports that the kernel gives.
             port: u16 = 5050,
             /// Directory for what the master and the agents keep, each in a directory of its own. Without it, one
-            /// that is removed at the end.
+            /// that is removed at the end; tasks are ended then.
             work_dir: Option<PathBuf>,
             /// What each agent offers, as for mesos agent. Without it, each offers all that the host has.
             resources: Option<String>,
@@ -82,12 +85,22 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             let each = agents.iter_mut().map(|(_, running)| Box::pin(running.wait()));
             futures::future::select_all(each).await.0
         };
+        let mut interrupted = false;
         let result = tokio::select! {
             biased;
-            () = signals::interrupted() => Ok(ExitCode::SUCCESS),
+            () = signals::interrupted() => {
+                interrupted = true;
+                Ok(ExitCode::SUCCESS)
+            }
             reason = running_master.wait() => Err(Failure::of(COMMAND, reason)),
             ended = ended => super::agent::ending(COMMAND, &ended),
         };
+        if interrupted && temporary.is_some() {
+            // Executors that wait for an agent to come back would wait in a sandbox that is removed.
+            agents.iter().for_each(|(_, running)| running.leave());
+            let gone = agents.iter_mut().map(|(_, running)| running.wait());
+            let _ = tokio::time::timeout(LEAVE, futures::future::join_all(gone)).await;
+        }
         for (agent_node, running) in agents {
             running.stop();
             agent_node.shutdown().await;
