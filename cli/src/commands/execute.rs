@@ -11,7 +11,7 @@ use mesos::v1::framework_info::capability::Type as Capability;
 use mesos::{Enum, MediaType, v1};
 
 use super::run::{Masters, master};
-use super::{client_node, run};
+use super::{Environment, client_node, run};
 use crate::settings::{Call, Failure, own_user};
 use crate::{logging, signals};
 
@@ -58,7 +58,8 @@ mesos::settings! {
 }
 
 /// Runs the task; fails unless it finished.
-pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
+pub(crate) fn main(mut call: Call) -> Result<ExitCode, Failure> {
+    forget_own_executor(&mut call.environment);
     let refused: Vec<Unsupported> = REFUSED_FLAGS
         .iter()
         .map(|(name, reason)| Unsupported { name, aliases: &[], policy: Policy::Refuse(reason) })
@@ -87,6 +88,13 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         node.shutdown().await;
         result
     })
+}
+
+/// In a task, `MESOS_CHECKPOINT` is what an agent has told the task's executor. It says nothing of the task to run.
+fn forget_own_executor(environment: &mut Environment) {
+    if environment.contains_key("MESOS_EXECUTOR_ID") {
+        environment.remove("MESOS_CHECKPOINT");
+    }
 }
 
 fn options(settings: Settings) -> Result<ExecuteOptions, Failure> {
@@ -152,4 +160,20 @@ fn environment(value: Option<serde_json::Value>) -> Result<BTreeMap<String, Stri
             _ => Err(wrong(&format!("'{name}' must be text"))),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_agent_has_told_an_executor_is_no_setting() {
+        let variable = |name: &str| (name.to_owned(), "1".to_owned());
+        let mut environment = Environment::from([variable("MESOS_CHECKPOINT")]);
+        forget_own_executor(&mut environment);
+        assert!(environment.contains_key("MESOS_CHECKPOINT"), "somebody has set it");
+        environment.extend([variable("MESOS_EXECUTOR_ID")]);
+        forget_own_executor(&mut environment);
+        assert!(!environment.contains_key("MESOS_CHECKPOINT"));
+    }
 }
