@@ -275,6 +275,8 @@ struct Execute<W> {
     role: String,
     kill_after: Option<Duration>,
     connected: bool,
+    /// It was said that the offers so far were too small.
+    starved: bool,
     launched: bool,
     /// The time until the kill runs.
     killing: bool,
@@ -309,6 +311,11 @@ impl<W: Write + Send + 'static> Scheduler for Execute<W> {
                 Some(task) if !self.launched => self.launch(driver, &offer, task),
                 _ => driver.decline([&offer.id], REFUSE),
             }
+        }
+        if !self.launched && !self.starved {
+            self.starved = true;
+            let needed = Resources::try_from_protos(&self.task.resources).unwrap_or_default();
+            self.say(format_args!("No offer so far is large enough: the task needs {needed}"));
         }
     }
 
@@ -349,6 +356,7 @@ impl<W: Write + Send + 'static> Execute<W> {
             role: options.role.clone(),
             kill_after: options.kill_after,
             connected: false,
+            starved: false,
             launched: false,
             killing: false,
             overdue: false,
@@ -505,6 +513,19 @@ mod tests {
         assert_eq!(types(&driver)[2..], [Type::Reconcile, Type::Kill]);
         execute.ask_again(&mut driver);
         assert_eq!(types(&driver)[4..], [Type::Reconcile, Type::Kill]);
+    }
+
+    #[test]
+    fn that_all_offers_are_too_small_is_said_once() {
+        let options = ExecuteOptions::new("127.0.0.1:5050".parse().unwrap(), "nobody", "t", "true");
+        let mut execute = Execute::new(&options, Vec::new()).unwrap();
+        let mut driver = Driver::detached(Some("f".into()));
+        for _ in 0..2 {
+            execute.offers(&mut driver, vec![v1::Offer::default()]);
+        }
+        assert_eq!(types(&driver), [Type::Decline, Type::Decline]);
+        let text = String::from_utf8(execute.out).unwrap();
+        assert_eq!(text, "No offer so far is large enough: the task needs cpus:1; mem:128\n");
     }
 
     #[test]
