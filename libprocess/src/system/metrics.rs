@@ -7,11 +7,18 @@
 //!
 //! The registry is [`crate::Metrics`]; [`show_metrics`] reads and renders them. Snapshots are held to a rate, by default
 //! two in a second, as upstream's are (3rdparty/libprocess/src/metrics/metrics.cpp): more of them wait for their turn, and
-//! at most [`MAX_WAITING`] do.
+//! at most [`MAX_WAITING`] do. Whoever asks for the same while one waits is given that one. If each had a turn of its own,
+//! clients that ask more often would make the line longer and longer, and those who have given up would still stand in it
+//! (a client that has gone cannot be told from one that has closed only its own side).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared, WeakShared};
 use http::header::ACCEPT;
 
 use crate::context::Context;
@@ -46,11 +53,57 @@ impl Default for SnapshotRate {
 /// The actor.
 pub(crate) struct MetricsEndpoint {
     limiter: Option<Arc<RateLimiter>>,
+    /// The snapshots that wait for their turn, by how long actors may take.
+    coming: BTreeMap<Duration, Coming>,
+}
+
+/// A snapshot that waits for its turn, for whoever asks for it until then.
+struct Coming {
+    /// Its turn has come: who asks from now on would be given what was before.
+    begun: Arc<AtomicBool>,
+    /// Whoever waits for it holds it.
+    json: WeakShared<BoxFuture<'static, Bytes>>,
+}
+
+impl Coming {
+    /// It, if its turn has not come yet and somebody still waits for it.
+    fn join(&self) -> Option<Shared<BoxFuture<'static, Bytes>>> {
+        if self.begun.load(Ordering::Acquire) { None } else { self.json.upgrade() }
+    }
 }
 
 impl MetricsEndpoint {
     pub(crate) fn new(rate: SnapshotRate) -> MetricsEndpoint {
-        MetricsEndpoint { limiter: rate.0.map(|rate| Arc::new(RateLimiter::new(rate))) }
+        let limiter = rate.0.map(|rate| Arc::new(RateLimiter::new(rate)));
+        MetricsEndpoint { limiter, coming: BTreeMap::new() }
+    }
+
+    /// The snapshot that comes next with this patience. `None` if too many wait.
+    fn next(
+        &mut self,
+        limiter: Arc<RateLimiter>,
+        patience: Duration,
+        node: Node,
+    ) -> Option<Shared<BoxFuture<'static, Bytes>>> {
+        if let Some(json) = self.coming.get(&patience).and_then(Coming::join) {
+            return Some(json);
+        }
+        if limiter.waiting() >= MAX_WAITING {
+            return None;
+        }
+        self.coming.retain(|_, coming| coming.join().is_some());
+        let begun = Arc::new(AtomicBool::new(false));
+        let begins = Arc::clone(&begun);
+        let json = async move {
+            limiter.acquire().await;
+            begins.store(true, Ordering::Release);
+            show_metrics(&node, patience, |snapshot: &Snapshot| Bytes::from(snapshot.to_json())).await
+        };
+        let json = json.boxed().shared();
+        if let Some(weak) = json.downgrade() {
+            self.coming.insert(patience, Coming { begun, json: weak });
+        }
+        Some(json)
     }
 
     fn snapshot(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
@@ -58,17 +111,15 @@ impl MetricsEndpoint {
             Ok(patience) => patience,
             Err(refusal) => return refusal.into(),
         };
-        let (node, limiter) = (ctx.node().clone(), self.limiter.clone());
-        Reply::later(async move {
-            if let Some(limiter) = limiter {
-                if limiter.waiting() >= MAX_WAITING {
-                    return Response::service_unavailable("Too many requests wait for a snapshot.\n");
-                }
-                limiter.acquire().await;
-            }
+        let node = ctx.node().clone();
+        let Some(limiter) = self.limiter.clone() else {
             let show = move |snapshot: &Snapshot| Response::jsonp(&request.query, snapshot.to_json());
-            show_metrics(&node, patience, show).await
-        })
+            return Reply::later(async move { show_metrics(&node, patience, show).await });
+        };
+        match self.next(limiter, patience, node) {
+            Some(json) => Reply::later(async move { Response::jsonp(&request.query, json.await) }),
+            None => Response::service_unavailable("Too many requests wait for a snapshot.\n").into(),
+        }
     }
 
     fn exposition(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
@@ -139,8 +190,8 @@ const SNAPSHOT_HELP: &str = "\
 Shows all metrics.
 
 ### DESCRIPTION ###
-A JSON object: each key is the name of a metric, each value a number. Requests are answered at a limited rate (by
-default two in a second); others wait for their turn.
+A JSON object: each key is the name of a metric, each value a number. It is made at a limited rate (by default two in a
+second); requests wait for the next turn, and those with the same timeout have it together.
 
 >        timeout=VALUE       How long actors may take to give their values (5secs, if nothing is said). What is not
 >                            there by then is left out.

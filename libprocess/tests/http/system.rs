@@ -170,14 +170,40 @@ fn snapshots_are_answered_at_the_nodes_rate() {
             .await
             .unwrap();
         let began = node.elapsed();
-        let snapshots = (0..4).map(async |_| {
-            let request = ClientRequest::get(format!("http://{}/metrics/snapshot", node.address()));
-            node.client().send(request).await.unwrap().status
+        let snapshots = (1..=4).map(async |seconds| {
+            let url = format!("http://{}/metrics/snapshot?timeout={seconds}secs", node.address());
+            node.client().send(ClientRequest::get(url)).await.unwrap().status
         });
         assert_eq!(patient(futures::future::join_all(snapshots)).await, [200; 4]);
         // The first is answered at once, each of the others after its turn.
         assert!(node.elapsed() - began >= 3 * EACH, "{:?}", node.elapsed() - began);
         node.shutdown().await;
+    });
+}
+
+/// Under a paused clock: however many ask for snapshots and go, nobody waits for long.
+#[test]
+fn those_who_ask_for_the_same_snapshot_have_one_turn() {
+    in_paused_time(Limits::default(), |f| async move {
+        const EACH: Duration = Duration::from_millis(500);
+        let mut impatient = Vec::new();
+        for _ in 0..20 {
+            let mut socket = TcpStream::connect(f.node.address()).await.unwrap();
+            socket.write_all(b"GET /metrics/snapshot HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            impatient.push(socket);
+        }
+        drop(impatient);
+        let value = async || {
+            let snapshot: Value = serde_json::from_str(&f.get("/metrics/snapshot").await).unwrap();
+            snapshot["test/asked"].as_f64().unwrap()
+        };
+        // Nobody is given what was before the request.
+        for asked in 1..=3 {
+            f.node.metrics().counter("test/asked").add(1);
+            let began = f.node.elapsed();
+            assert_eq!(value().await, f64::from(asked));
+            assert!(f.node.elapsed() - began <= 4 * EACH, "{:?}", f.node.elapsed() - began);
+        }
     });
 }
 
