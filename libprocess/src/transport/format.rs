@@ -20,6 +20,8 @@ pub(crate) const MAX_HEAD: usize = 16 << 10;
 pub(crate) const MAX_BODY: usize = crate::wire::MAX_MESSAGE_BYTES;
 /// Headers of one head.
 const MAX_HEADERS: usize = 64;
+/// Bytes that are shown of a peer's last words.
+const MAX_LAST_WORDS: usize = 200;
 /// The longest line that gives a chunk's size, with its extensions.
 const MAX_CHUNK_LINE: usize = 1 << 10;
 
@@ -423,11 +425,16 @@ pub(crate) fn split_path(path: &str) -> Option<(String, String)> {
     Some((id.into_owned(), name.to_owned()))
 }
 
-/// Reads a peer's answers, of which nothing matters but that they come, and the schema that they announce.
+/// Reads a peer's answers, of which nothing matters but that they come, the schema that they announce, and why the peer
+/// closes, if it says so.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerDecoder {
     body: Option<Body>,
     schema: Option<String>,
+    /// The status of the answer at hand, if it is an error after which the peer closes.
+    refusal: Option<u16>,
+    /// The last answer, if it was one of those.
+    last_words: Option<String>,
 }
 
 impl AnswerDecoder {
@@ -444,6 +451,7 @@ impl AnswerDecoder {
             };
             let headers = Headers::read(response.headers)?;
             self.schema = headers.schema.map(str::to_owned);
+            self.refusal = response.code.filter(|status| *status >= 400 && headers.close);
             self.body = Some(Body::new(headers.framing()?));
             buffer.advance(length);
         }
@@ -451,9 +459,21 @@ impl AnswerDecoder {
         if !body.advance(buffer)? {
             return Ok(None);
         }
-        self.body = None;
+        let text = self.body.take().map(|body| body.bytes).unwrap_or_default();
+        self.last_words = self.refusal.take().map(|status| refusal(status, &text));
         Ok(Some(mem::take(&mut self.schema)))
     }
+
+    /// Why the peer closes: what it said last, if that was an error.
+    pub(crate) fn last_words(&mut self) -> Option<String> {
+        self.last_words.take()
+    }
+}
+
+/// A refusal in one line: its status, and how its text begins.
+fn refusal(status: u16, text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(MAX_LAST_WORDS)]);
+    format!("{status} {text}").trim().replace(char::is_control, " ")
 }
 
 /// What the first bytes of a connection show.

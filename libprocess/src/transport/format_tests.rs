@@ -161,6 +161,23 @@ fn answers_are_skipped_in_every_cut_and_show_the_schema() {
 }
 
 #[test]
+fn why_a_peer_closes_is_what_it_said_last() {
+    let last_words = |answers: &str| {
+        let (mut decoder, mut buffer) = (AnswerDecoder::default(), BytesMut::from(answers.as_bytes()));
+        while decoder.next(&mut buffer).unwrap().is_some() {}
+        decoder.last_words()
+    };
+    let lost = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno";
+    let refused = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 9\r\n\r\nTLS\nonly\n";
+    let short = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let done = "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    assert_eq!(last_words(lost), None);
+    assert_eq!(last_words(&format!("{lost}{refused}")).as_deref(), Some("400 TLS only"));
+    assert_eq!(last_words(short).as_deref(), Some("400"));
+    assert_eq!(last_words(done), None);
+}
+
+#[test]
 fn a_schema_and_a_marked_body_are_read_back() {
     for order in [None, Some(Order { life: 0xfeed, number: 3 })] {
         let bytes = message(Some(Announced { schema: "f00", order }), true, b"x");

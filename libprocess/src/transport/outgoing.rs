@@ -262,6 +262,8 @@ enum Ended {
     Connect,
     #[error("the peer closed the connection")]
     Closed,
+    #[error("the peer closed the connection, because it refuses what it was sent: {0}")]
+    Refused(String),
     #[error("the peer's answer: {0}")]
     Answer(#[from] super::format::Malformed),
     #[error("too many bytes wait")]
@@ -448,6 +450,12 @@ impl Connection {
                 tracing::warn!(peer = %self.to, %error, "the TLS handshake failed: going on in the clear");
                 self.connect_tcp().await.map(Stream::Tcp)
             }
+            Err(error) => {
+                // In rustls's words, what is no record of TLS is one of an unknown kind.
+                let is_clear = error.to_string().contains("InvalidContentType");
+                let question = if is_clear { "; does the peer speak TLS?" } else { "" };
+                Err(io::Error::new(error.kind(), format!("the TLS handshake failed: {error}{question}")))
+            }
             connected => connected,
         }
     }
@@ -523,7 +531,7 @@ impl Connection {
         let mut decoder = AnswerDecoder::default();
         loop {
             match stream::read(&mut reader, &mut buffer, READ).await {
-                Ok(0) => return Ended::Closed,
+                Ok(0) => return decoder.last_words().map_or(Ended::Closed, Ended::Refused),
                 Ok(_) => {}
                 // A process that dies does not say goodbye, as TLS would have it.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ended::Closed,
