@@ -23,6 +23,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use percent_encoding::percent_encode_byte;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -165,6 +166,11 @@ struct Coming {
     moved: usize,
 }
 
+/// What no URI has as it is, and upstream's parser takes.
+fn is_to_be_encoded(byte: &u8) -> bool {
+    !byte.is_ascii() || b"\"<>`".contains(byte)
+}
+
 /// A timer that is made when it is first needed.
 #[derive(Debug, Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
@@ -264,6 +270,8 @@ impl Gate {
             self.coming.searched = unreleased.len();
             return false;
         }
+        self.encode_target();
+        let unreleased = &self.buffer[self.released..];
         match request_head(unreleased) {
             Ok(Some((framing, length))) => {
                 self.released += length;
@@ -281,6 +289,33 @@ impl Gate {
                 true
             }
         }
+    }
+
+    /// Percent-encodes what should be so in the target of a request and is not: curl sends a path with an umlaut as it is
+    /// written, and actix-http would refuse it (upstream does not).
+    fn encode_target(&mut self) {
+        let unreleased = &self.buffer[self.released..];
+        let line = unreleased.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let (method, version) =
+            (line.iter().position(|byte| *byte == b' '), line.iter().rposition(|byte| *byte == b' '));
+        let (Some(method), Some(version)) = (method, version) else { return };
+        // With one space, there is no target.
+        let target = line.get(method + 1..version).unwrap_or_default();
+        if !target.iter().any(is_to_be_encoded) {
+            return;
+        }
+        let mut encoded = Vec::with_capacity(3 * target.len());
+        for byte in target {
+            if is_to_be_encoded(byte) {
+                encoded.extend_from_slice(percent_encode_byte(*byte).as_bytes());
+            } else {
+                encoded.push(*byte);
+            }
+        }
+        let rest = self.buffer.split_off(self.released + version);
+        self.buffer.truncate(self.released + method + 1);
+        self.buffer.extend_from_slice(&encoded);
+        self.buffer.extend_from_slice(&rest);
     }
 
     /// Whether more input may be read now, given the state after [`Gate::release`].

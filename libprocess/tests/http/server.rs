@@ -88,6 +88,27 @@ fn a_disabled_endpoint_is_refused_however_it_is_written() {
 }
 
 #[test]
+fn a_target_that_should_be_encoded_and_is_not_is_taken() {
+    with_node(|f| async move {
+        for path in ["/path/\u{e4}\u{20ac}", "/path/a<b>c\"d`e", "/path/plain"] {
+            // In one piece, and behind another request on the same connection.
+            let request = |end: &str| format!("GET {path}?x=\u{e4}\" HTTP/1.1\r\nHost: x\r\n{end}\r\n");
+            let answers = f.raw(format!("{}{}", request(""), request("Connection: close\r\n"))).await;
+            let whole = format!("\r\n\r\n/master{path}");
+            assert_eq!(answers.matches(&whole).count(), 2, "{answers}");
+            assert!(answers.ends_with(&whole), "{answers}");
+        }
+        // Bytes that are no UTF-8 name nothing.
+        let request = b"GET /path/\xe4 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        assert!(f.raw(request).await.starts_with("HTTP/1.1 404 "));
+        // What has no target is no request.
+        for request in ["GET \u{e4}\r\n\r\n", "\u{e4}\r\n\r\n"] {
+            assert!(f.raw(request).await.starts_with("HTTP/1.1 400 "), "{request}");
+        }
+    });
+}
+
+#[test]
 fn wrong_methods_are_refused_with_those_that_are_allowed() {
     with_node(|f| async move {
         let client = f.node.client();
