@@ -283,7 +283,7 @@ impl Conversation {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "closing a peer's connection");
+                    tracing::warn!(peer = %self.peer, %error, "closing a peer's connection");
                     self.answers.add(Status::BadRequest, None);
                     return Go::Away;
                 }
