@@ -218,8 +218,13 @@ impl Sandbox {
             task.executor.as_ref().map_or(&task.task_id.value, |executor| &executor.executor_id.value);
         let address = &offer.url.as_ref()?.address;
         let host = address.ip.as_ref().or(address.hostname.as_ref())?;
+        let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
         Some(Sandbox {
-            agent: format!("{host}:{}", address.port),
+            agent: if is_ipv6 {
+                format!("[{host}]:{}", address.port)
+            } else {
+                format!("{host}:{}", address.port)
+            },
             scheme: offer.url.as_ref()?.scheme.clone(),
             path: format!("/frameworks/{framework}/executors/{executor}/runs/latest"),
         })
@@ -536,6 +541,30 @@ mod tests {
             execute.update(&mut driver, status(state, None));
             let text = String::from_utf8(execute.out).unwrap();
             assert_eq!(text.contains("Sandbox: /p on a:1"), shown, "{text}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_is_read_at_the_address_of_its_agent() {
+        for (ip, url) in [
+            (
+                "10.0.0.1",
+                "http://10.0.0.1:5051/files/download?path=/frameworks/f/executors/a%26b/runs/latest/out",
+            ),
+            ("::1", "http://[::1]:5051/files/download?path=/frameworks/f/executors/a%26b/runs/latest/out"),
+        ] {
+            let address = v1::Address { ip: Some(ip.to_owned()), port: 5051, ..Default::default() };
+            let url_of_agent = v1::Url { scheme: "http".to_owned(), address, ..Default::default() };
+            let offer = v1::Offer { url: Some(url_of_agent), ..Default::default() };
+            let task_id = v1::TaskId { value: "a&b".to_owned() };
+            let task = v1::TaskInfo { task_id, ..Default::default() };
+            let sandbox = Sandbox::of(&offer, &FrameworkId::new("f"), &task).unwrap();
+            assert_eq!(sandbox.download_url("out"), url);
         }
     }
 }
