@@ -241,8 +241,10 @@ impl ClientRequest {
             format!("{scheme}:{location}{path}")
         } else if location.starts_with('/') {
             format!("{scheme}://{base}{location}")
-        } else {
+        } else if location.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) {
             location.to_owned()
+        } else {
+            format!("{scheme}://{base}{}", beside(path_of(&self.url), location))
         };
         let mut next = ClientRequest { url, redirects: self.redirects - 1, ..self.clone() };
         let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
@@ -254,6 +256,31 @@ impl ClientRequest {
         }
         next
     }
+}
+
+/// Where `location` leads, which is relative to a path, from there (RFC 3986, 5.2).
+fn beside(path: &str, location: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let whole = if location.is_empty() || location.starts_with(['?', '#']) {
+        format!("{path}{location}")
+    } else {
+        let folder = path.rfind('/').map_or("", |at| &path[..at]);
+        format!("{folder}/{location}")
+    };
+    let (steps, query) = whole.split_at(whole.find(['?', '#']).unwrap_or(whole.len()));
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = steps.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        if segment == ".." {
+            kept.pop();
+        }
+        if !matches!(segment, "." | "..") {
+            kept.push(segment);
+        } else if segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    format!("/{}{query}", kept.join("/"))
 }
 
 fn path_of(url: &str) -> &str {
@@ -514,5 +541,34 @@ impl Pool {
         if list.len() < IDLE_PER_ADDRESS {
             list.push(Idle { stream: connection.reader.into_io(), since: now, runtime: runtime.id() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_may_be_relative() {
+        let request = ClientRequest::get("http://h:1/a/b/c?d=/e").follow_redirects(2);
+        for (location, url) in [
+            ("x.txt", "http://h:1/a/b/x.txt"),
+            ("x/y?z=../w", "http://h:1/a/b/x/y?z=../w"),
+            ("./x", "http://h:1/a/b/x"),
+            ("../x", "http://h:1/a/x"),
+            ("../../../x", "http://h:1/x"),
+            ("..", "http://h:1/a/"),
+            (".", "http://h:1/a/b/"),
+            ("?x=1", "http://h:1/a/b/c?x=1"),
+            ("/x", "http://h:1/x"),
+            ("//other:2/x", "http://other:2/x"),
+            ("https://other/x", "https://other/x"),
+            ("ftp:x", "ftp:x"),
+            ("x/y:z", "http://h:1/a/b/x/y:z"),
+        ] {
+            assert_eq!(request.redirected(StatusCode::FOUND, location).url, url, "{location}");
+        }
+        let whole = ClientRequest::get("http://h").follow_redirects(1);
+        assert_eq!(whole.redirected(StatusCode::FOUND, "x").url, "http://h/x");
     }
 }
