@@ -543,11 +543,6 @@ mod tests {
             assert_eq!(text.contains("Sandbox: /p on a:1"), shown, "{text}");
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn a_sandbox_is_read_at_the_address_of_its_agent() {
