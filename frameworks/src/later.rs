@@ -21,7 +21,12 @@ pub(crate) enum Later<T, D> {
 impl<T: 'static, D: 'static> Later<T, D> {
     pub(crate) fn after(delay: Duration, then: impl FnOnce(&mut T, &mut D) + Send + 'static) -> Self {
         let then: Then<T, D> = Box::new(then);
-        Later::Future(sleep(delay).map(move |()| then).boxed())
+        // Timed from when it is carried out, so that a driver without a node needs no clock.
+        let then = async move {
+            sleep(delay).await;
+            then
+        };
+        Later::Future(then.boxed())
     }
 
     pub(crate) fn future<F>(future: F, then: impl FnOnce(&mut T, &mut D, F::Output) + Send + 'static) -> Self

@@ -505,8 +505,10 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }
+            containers.recover(vec![recovered("alive", Some(earlier.id()))]).await.unwrap().unwrap();
+            let usage = containers.usage(ContainerId::new("alive")).await.unwrap().unwrap();
+            assert_eq!((usage.processes, usage.mem_limit_bytes), (Some(1), Some(32 << 20)));
             let found = vec![
-                recovered("alive", Some(earlier.id())),
                 recovered("cleared", Some(cleared.id())),
                 recovered("visitor", Some(visitor.id())),
                 // A pid that is somebody else's by now.
@@ -515,8 +517,6 @@ mod tests {
             ];
             containers.recover(found).await.unwrap().unwrap();
             assert_eq!(containers.containers().await, ["alive", "cleared"].map(ContainerId::new));
-            let usage = containers.usage(ContainerId::new("alive")).await.unwrap().unwrap();
-            assert_eq!((usage.processes, usage.mem_limit_bytes), (Some(1), Some(32 << 20)));
             for gone in ["visitor", "reused", "gone"] {
                 let termination = containers.wait(ContainerId::new(gone)).await.unwrap();
                 assert_eq!(termination.unwrap().status, None, "{gone}");
