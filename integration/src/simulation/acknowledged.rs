@@ -15,7 +15,7 @@ use master::cluster::Snapshot;
 use master::registrar::{Activation, Change, Record};
 use mesos::AgentId;
 
-use super::decisions::{Fate, Records, Setting, activation_in, quota_in, weight_in};
+use super::decisions::{Fate, Records, Setting, activation_in, host_in, quota_in, weight_in};
 
 /// How often to look whether a master has forgotten anything.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -184,6 +184,8 @@ pub struct Told {
     settings: BTreeMap<String, (Option<Setting>, Vec<Setting>)>,
     /// Agents that were told that they are admitted, and their hosts.
     admitted: BTreeMap<AgentId, String>,
+    /// By host: the agents that were ever stored as admitted, the earliest first.
+    stored: BTreeMap<String, Vec<AgentId>>,
 }
 
 impl Told {
@@ -203,14 +205,34 @@ impl Told {
         }
     }
 
+    /// Something was stored, whoever may hear of it.
+    pub fn stored(&mut self, changes: &[Change]) {
+        for Change { key, value } in changes {
+            let Some((id, host)) = key.strip_prefix("agent/").zip(host_in(value.as_deref())) else {
+                continue;
+            };
+            let (id, agents) = (AgentId::from(id), self.stored.entry(host).or_default());
+            if !agents.contains(&id) {
+                agents.push(id);
+            }
+        }
+    }
+
+    /// Whether another agent of its host was admitted after it. That may have been a registration that was long on its
+    /// way, of the agent before it had its id: there is one agent at an address, and the master has removed this one
+    /// until it registers again (found with seed 421083).
+    fn has_successor(&self, id: &AgentId, host: &str) -> bool {
+        self.stored.get(host).is_some_and(|agents| agents.contains(id) && agents.last() != Some(id))
+    }
+
     /// An agent of a host was told that it is registered.
     pub fn admitted(&mut self, id: &AgentId, host: &str) {
         self.admitted.entry(id.clone()).or_insert_with(|| host.to_owned());
     }
 
     /// The first thing that somebody was told, and that a new leader does not find. Agents may have left whose hosts were
-    /// installed anew, or were down, or that do not know that they were admitted: then they come back without what was
-    /// decided of them.
+    /// installed anew, or were down, or have another agent since, or that do not know that they were admitted: then they
+    /// come back without what was decided of them.
     pub fn missing(
         &self,
         records: &Records,
@@ -221,7 +243,9 @@ impl Told {
             ["agent", "unreachable", "gone"].iter().any(|kind| records.contains_key(&format!("{kind}/{id}")))
         };
         let has_left = |id: &AgentId| {
-            self.host_of(id).is_none_or(|host| (is_replaced(host) && !is_known(id)) || was_down(host))
+            self.host_of(id).is_none_or(|host| {
+                ((is_replaced(host) || self.has_successor(id, host)) && !is_known(id)) || was_down(host)
+            })
         };
         for (last, open) in self.settings.values() {
             let Some(last) = last else { continue };
@@ -231,7 +255,8 @@ impl Told {
             }
         }
         let stays = |host: &str| !is_replaced(host) && !was_down(host);
-        let lost = self.admitted.iter().find(|(id, host)| stays(host) && !is_known(id));
+        let mut agents = self.admitted.iter();
+        let lost = agents.find(|(id, host)| stays(host) && !is_known(id) && !self.has_successor(id, host));
         lost.map(|(id, host)| format!("agent {id} of {host} was admitted, a new leader does not find it"))
     }
 
@@ -255,5 +280,35 @@ impl Told {
     /// What operators were told, as far as nothing else that they have asked for may have come to pass.
     pub fn settled(&self) -> impl Iterator<Item = &Setting> {
         self.settings.values().filter(|(_, open)| open.is_empty()).filter_map(|(last, _)| last.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mesos::internal::registry;
+    use mesos::{v1, wire};
+
+    use super::*;
+
+    fn admits(id: &str, host: &str) -> Change {
+        let info = v1::AgentInfo { hostname: host.into(), ..v1::AgentInfo::default() };
+        let agent = registry::Slave { info, ..registry::Slave::default() };
+        Change { key: format!("agent/{id}"), value: Some(wire::encode(&agent)) }
+    }
+
+    #[test]
+    fn an_agent_is_missing_unless_another_one_of_its_host_came_after_it() {
+        let mut told = Told::default();
+        told.stored(&[admits("S1", "a"), admits("S2", "b")]);
+        told.admitted(&"S1".into(), "a");
+        let missing = |told: &Told| told.missing(&Records::new(), |_| false, |_| false);
+        assert!(missing(&told).is_some_and(|text| text.contains("S1 of a")));
+        // It is the same one, and another one's.
+        told.stored(&[admits("S1", "a"), admits("S3", "b")]);
+        assert!(missing(&told).is_some());
+        told.stored(&[admits("S4", "a")]);
+        assert_eq!(missing(&told), None);
+        told.admitted(&"S4".into(), "a");
+        assert!(missing(&told).is_some_and(|text| text.contains("S4 of a")));
     }
 }

@@ -135,6 +135,12 @@ pub fn activation_in(kind: &str, value: &[u8]) -> Option<Activation> {
     Some(Activation { drain, deactivated })
 }
 
+/// The host of an agent that a record admits.
+pub fn host_in(value: Option<&[u8]>) -> Option<String> {
+    let agent: registry::Slave = wire::decode(value?).ok()?;
+    Some(agent.info.hostname)
+}
+
 /// Whether an agent that is admitted or unreachable may have tasks.
 pub fn activation_of(id: &AgentId, records: &Records) -> Option<Activation> {
     let of_kind = |kind: &str| activation_in(kind, records.get(&format!("{kind}/{id}"))?);

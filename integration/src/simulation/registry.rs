@@ -341,6 +341,7 @@ impl SharedRegistry {
                 None => drop(state.records.remove(key)),
             }
         }
+        state.told.stored(changes);
         if let Some(view) = state.views.get_mut(&master) {
             view.stored(changes);
         }
