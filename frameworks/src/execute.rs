@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use election::MasterUrl;
 use libprocess::Node;
-use mesos::{FrameworkId, MediaType, ResourceError, Resources, tasks::is_terminal, v1};
+use mesos::{FrameworkId, MediaType, ResourceError, Resources, tasks::is_terminal, text::in_url, v1};
 use thiserror::Error;
 
 use crate::{
@@ -218,13 +218,8 @@ impl Sandbox {
             task.executor.as_ref().map_or(&task.task_id.value, |executor| &executor.executor_id.value);
         let address = &offer.url.as_ref()?.address;
         let host = address.ip.as_ref().or(address.hostname.as_ref())?;
-        let is_ipv6 = host.parse::<std::net::Ipv6Addr>().is_ok();
         Some(Sandbox {
-            agent: if is_ipv6 {
-                format!("[{host}]:{}", address.port)
-            } else {
-                format!("{host}:{}", address.port)
-            },
+            agent: format!("{}:{}", in_url(host), address.port),
             scheme: offer.url.as_ref()?.scheme.clone(),
             path: format!("/frameworks/{framework}/executors/{executor}/runs/latest"),
         })

@@ -11,15 +11,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use allocator::Quota;
-use election::group::Membership;
 use election::{CandidacyEnded, CandidacyObtained, LeaderChanged};
 use libprocess::http::{Request, Response};
 use libprocess::{Address, Context, promise};
 use mesos::internal::Registry;
 use mesos::sabotage::{Bug, is_on};
+use mesos::text::in_url;
 use mesos::{AgentId, v1};
 
 use crate::cluster::MasterView;
@@ -32,10 +32,8 @@ use crate::registrar::{Activation, Maintenance, Operation, Recover, RegistrarErr
 pub(crate) struct Leadership {
     /// As the detector says.
     detected: LeaderChanged,
-    /// This master's own node in the group of masters, while it is a candidate.
-    candidacy: Option<Membership>,
-    /// How long the session lives that it is a candidate by: what the service has agreed to.
-    session_timeout: Option<Duration>,
+    /// This master's own node in the group of masters, and its session's time, while it is a candidate.
+    candidacy: Option<CandidacyObtained>,
     /// Who leads, as this master sees it.
     leader: Option<v1::MasterInfo>,
     elected: Option<SystemTime>,
@@ -80,12 +78,11 @@ pub(crate) fn leader_changed(master: &mut Master, message: LeaderChanged, ctx: &
 /// This master is a candidate. The detector may have been faster.
 pub(crate) fn candidacy_obtained(
     master: &mut Master,
-    CandidacyObtained { node, session_timeout }: CandidacyObtained,
+    candidacy: CandidacyObtained,
     ctx: &mut Context<Master>,
 ) {
-    let leads = master.leadership.detected.node.as_ref() == Some(&node);
-    master.leadership.candidacy = Some(node);
-    master.leadership.session_timeout = Some(session_timeout);
+    let leads = master.leadership.detected.node.as_ref() == Some(&candidacy.node);
+    master.leadership.candidacy = Some(candidacy);
     if leads {
         follow_or_lead(master, ctx);
     }
@@ -96,7 +93,8 @@ fn follow_or_lead(master: &mut Master, ctx: &mut Context<Master>) {
     let LeaderChanged { leader, node } = &master.leadership.detected;
     let is_us = leader.as_ref().is_some_and(|leader| leader.id == master.info.id);
     // Without a group there is no node, and nobody else who could lead.
-    let is_elected = is_us && (node.is_none() || *node == master.leadership.candidacy);
+    let own = master.leadership.candidacy.as_ref().map(|candidacy| &candidacy.node);
+    let is_elected = is_us && (node.is_none() || node.as_ref() == own);
     if is_us && !is_elected {
         tracing::info!(?node, "a node of this master is the first, but not that of a known candidacy");
     }
@@ -106,9 +104,10 @@ fn follow_or_lead(master: &mut Master, ctx: &mut Context<Master>) {
             tracing::info!(master_id = %master.info.id, "elected as the leading master");
             master.leadership.elected = Some(ctx.now());
             master.metrics.set_elected();
-            if master.leadership.detected.node.is_some() {
-                let asked_for = master.settings.zk_session_timeout;
-                let timeout = master.leadership.session_timeout.unwrap_or(asked_for);
+            if let (Some(_), Some(candidacy)) =
+                (&master.leadership.detected.node, &master.leadership.candidacy)
+            {
+                let timeout = candidacy.session_timeout;
                 let (watch, pulse) = pulse::watch(ctx.node(), timeout, ctx.address().recipient());
                 master.leadership.watch = Some(watch);
                 master.leadership.pulse = Some(pulse);
@@ -282,8 +281,7 @@ pub(crate) fn redirect(master: &Master, request: &Request) -> Response {
 fn host_of(leader: &v1::MasterInfo) -> String {
     match leader.hostname.as_deref().filter(|hostname| !hostname.is_empty()) {
         // With --no-hostname_lookup it is an address.
-        Some(hostname) if hostname.parse::<std::net::Ipv6Addr>().is_ok() => format!("[{hostname}]"),
-        Some(hostname) => hostname.to_owned(),
+        Some(hostname) => in_url(hostname).into_owned(),
         // `ip` holds the address in network order, read as a little-endian number (MESOS-1201).
         None => std::net::Ipv4Addr::from(leader.ip.to_le_bytes()).to_string(),
     }

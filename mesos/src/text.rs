@@ -2,6 +2,15 @@
 //! and the number forms that stout's `numify` takes; used wherever a text form must equal upstream's. And what of a
 //! text may be shown. Pure functions over strings. Knows nothing about what the numbers mean.
 
+use std::borrow::Cow;
+use std::net::Ipv6Addr;
+
+/// A host as it stands in a URL: an IPv6 address is in brackets (RFC 3986, section 3.2.2).
+#[must_use]
+pub fn in_url(host: &str) -> Cow<'_, str> {
+    if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]").into() } else { host.into() }
+}
+
 /// Formats `value` with at most `digits` significant digits, as a C++ stream does with
 /// `precision(digits)` (`printf`'s `%g`): trailing zeros dropped, exponent form when the exponent
 /// is below -4 or not below `digits`.

@@ -15,7 +15,7 @@ mod life;
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use libprocess::probe;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Permission};
 
 pub use client::ZooKeeperClient;
@@ -58,10 +58,9 @@ async fn obstacles(servers: &str) -> String {
     for server in servers.split(',') {
         let has_port = server.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let address = if has_port { server.to_owned() } else { format!("{server}:{DEFAULT_PORT}") };
-        let obstacle = match tokio::time::timeout(PROBE, TcpStream::connect(&address)).await {
-            Ok(Ok(_)) => "takes connections, but gives no session".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".to_owned(),
+        let obstacle = match probe(&address, PROBE).await {
+            Ok(()) => "takes connections, but gives no session".to_owned(),
+            Err(error) => error.to_string(),
         };
         told.push(format!("{address}: {obstacle}"));
     }
