@@ -82,6 +82,22 @@ impl Absences {
             }
         }
     }
+
+    /// This master has ended since it was looked at. What it did last, nobody saw: it may have ended a framework whose time
+    /// was up in the same instant (found with seed 422238, where the end of a framework made its agent empty, and the
+    /// master failed to store that it is drained).
+    pub fn end(&mut self, cluster: &Cluster, now: Duration) {
+        let Absences { looked, frameworks, .. } = std::mem::take(self);
+        // While it was frozen any scheduler may have gone.
+        let stood_still = (now - looked > UNSEEN).then_some(looked);
+        for (id, Known { framework, away }) in frameworks {
+            let Some(since) = away.map(|away| away.since).or(stood_still) else { continue };
+            let waits_for_ever = framework.connection == Connection::Recovered;
+            if !waits_for_ever && now - since >= framework.failover_timeout() {
+                over(cluster, &id);
+            }
+        }
+    }
 }
 
 /// A framework is not there any more, whose scheduler was away for so long at most.
@@ -114,9 +130,13 @@ fn ended(
 
 /// A master has ended a framework whose scheduler stayed away.
 fn timed_out(cluster: &Cluster, id: &FrameworkId) {
-    cluster.truth.times_out(id);
     cluster.truth.count(TIMED_OUT);
-    // Nobody is told any more what becomes of its tasks.
+    over(cluster, id);
+}
+
+/// For some master a framework is over, or may be: nobody is told any more what becomes of its tasks.
+fn over(cluster: &Cluster, id: &FrameworkId) {
+    cluster.truth.times_out(id);
     let mut books = cluster.books().map(|(book, _)| book.lock());
     if let Some(book) = books.find(|book| book.framework.as_ref() == Some(id)) {
         book.tasks.keys().for_each(|task| cluster.truth.abandoned(task));

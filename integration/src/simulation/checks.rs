@@ -72,6 +72,9 @@ impl Checks {
             self.volumes = now + VOLUMES;
             volumes(cluster);
         }
+        for (_, absences) in self.absences.iter_mut().filter(|(master, _)| cluster.has_ended(**master)) {
+            absences.end(cluster, now);
+        }
         for running in cluster.masters() {
             let address = running.address;
             let Ok(snapshot) = running.master.ask(TakeSnapshot).await else { continue };

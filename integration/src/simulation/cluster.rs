@@ -223,6 +223,11 @@ impl Cluster {
         running.collect()
     }
 
+    /// Whether the master at an address does not run.
+    pub fn has_ended(&self, master: SocketAddr) -> bool {
+        !self.masters.iter().any(|slot| slot.address == master && slot.slot.up.get())
+    }
+
     /// The addresses of the masters.
     pub fn master_addresses(&self) -> Vec<SocketAddr> {
         self.masters.iter().map(|master| master.address).collect()
