@@ -74,6 +74,8 @@ pub enum Bug {
     ShowsStale,
     /// The agent does not report again when its connection to the master has broken.
     IgnoresBreaks,
+    /// The allocator takes no notice of the whitelist.
+    OffersUnlisted,
 }
 
 impl Bug {
@@ -83,7 +85,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 34] = [
+    pub const ALL: [Bug; 35] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -118,6 +120,7 @@ impl Bug {
         Bug::HidesReturned,
         Bug::ShowsStale,
         Bug::IgnoresBreaks,
+        Bug::OffersUnlisted,
     ];
 }
 

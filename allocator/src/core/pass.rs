@@ -95,10 +95,11 @@ impl Core {
             self.agents[*agent].marked = false;
         }
         self.maintenance.note(&marked);
+        let heeded = !is_on(Bug::OffersUnlisted);
         marked.retain(|agent| {
             let entry = &self.agents[*agent];
             let listed = self.whitelist.as_ref().is_none_or(|listed| listed.contains(&entry.info.hostname));
-            entry.active && listed && !entry.free().is_empty()
+            entry.active && (listed || !heeded) && !entry.free().is_empty()
         });
         marked
     }

@@ -1,5 +1,5 @@
 //! The operator who looks after the agents of a simulated cluster: takes some out of service for a while, some for ever, and
-//! has machines [maintained](super::machines), while things go wrong. When everything is mended, all but a few are in
+//! has machines [maintained](super::machines), and says which may be offered, while things go wrong. When everything is mended, all but a few are in
 //! service again, and what was planned last is there.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,8 +56,9 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
         sleep(Duration::from_millis(caretaker.random.random_range(3_000..20_000))).await;
         // A machine is not down for long.
         let often = if caretaker.has_machines_down() { 3 } else { 5 };
-        match caretaker.random.random_range(0..often) {
+        match caretaker.random.random_range(0..=often) {
             0 => caretaker.maintain().await,
+            1 => caretaker.list(),
             _ => caretaker.look_after_agents().await,
         }
     }
@@ -67,6 +68,17 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
 }
 
 impl Caretaker {
+    /// Says which agents may be offered: mostly all but a few.
+    fn list(&mut self) {
+        let most = (self.cluster.agents().len() / OUT).max(1);
+        let hosts: Vec<String> =
+            (0..self.cluster.agents().len()).map(|number| format!("a{number}")).collect();
+        let count = self.random.random_range(0..=most);
+        let left_out: BTreeSet<String> = hosts.choose_multiple(&mut self.random, count).cloned().collect();
+        self.cluster.network.note(format!("agents are listed, but not {left_out:?}"));
+        self.cluster.whitelist.leave_out(left_out, self.cluster.network.elapsed());
+    }
+
     /// Takes an agent out of service, or back.
     async fn look_after_agents(&mut self) {
         let agents = self.cluster.agents().len();
@@ -184,6 +196,7 @@ impl Caretaker {
 
     /// Everything is mended: all but a few agents are in service again, and what was planned is there.
     async fn settle(&mut self) {
+        self.cluster.whitelist.leave_out(BTreeSet::new(), self.cluster.network.elapsed());
         self.settle_machines().await;
         let mut stay = (self.cluster.agents().len() / GONE).max(1);
         let out: Vec<(AgentId, bool)> = self.out.iter().map(|(id, known)| (id.clone(), *known)).collect();

@@ -45,6 +45,7 @@ pub struct Checks {
     waiting: BTreeMap<SocketAddr, (Duration, Duration)>,
     beliefs: BTreeMap<SocketAddr, Beliefs>,
     absences: BTreeMap<SocketAddr, Absences>,
+    steady: BTreeMap<SocketAddr, Steady>,
     /// When to look again for the volumes that tasks use.
     volumes: Duration,
 }
@@ -55,6 +56,12 @@ struct Known {
     id: String,
     checked: Checked,
     agents: BTreeSet<AgentId>,
+}
+
+/// Since when a master has not stood still, and when it was looked at last.
+struct Steady {
+    since: Duration,
+    looked: Duration,
 }
 
 /// When the books of a master and its allocator were compared last, and how they differed.
@@ -87,6 +94,9 @@ impl Checks {
                 cluster.truth.violation(Invariant::OneLeader, text);
             }
             self.recovered(cluster, address, &snapshot, now);
+            let steady = self.steady.entry(address).or_insert(Steady { since: now, looked: now });
+            let since = if now - steady.looked > UNSEEN { now } else { steady.since };
+            *steady = Steady { since, looked: now };
             self.absences.entry(address).or_default().look(cluster, address, &snapshot, now);
             let beliefs = self.beliefs.entry(address).or_default();
             if snapshot.master.elected.is_some() && state.1 == Some(address) {
@@ -98,7 +108,7 @@ impl Checks {
                 self.books(cluster, address, &snapshot);
                 out_of_service(cluster, address, &snapshot);
                 self.acknowledged(cluster, address, &snapshot, now);
-                self.offers.entry(address).or_default().look(cluster, &snapshot, now);
+                self.offers.entry(address).or_default().look(cluster, &snapshot, since, now);
             }
         }
     }

@@ -37,6 +37,7 @@ use super::plan::{Size, Who};
 use super::reader;
 use super::registry::SharedRegistry;
 use super::truth::Truth;
+use super::whitelist::Whitelist;
 use super::workload::{Book, Style, Wish, Workload, wishes};
 
 /// After how long the election takes a silent participant for dead.
@@ -108,6 +109,8 @@ pub struct Cluster {
     pub heard: RefCell<Heard>,
     /// The registry's storage.
     pub registry: SharedRegistry,
+    /// The agents that may be offered.
+    pub whitelist: Whitelist,
     /// What looks at the masters' books. Whoever holds the lock knows that no master is being asked.
     pub checks: tokio::sync::Mutex<Checks>,
     pub(super) size: Size,
@@ -170,6 +173,11 @@ impl Cluster {
             ledger: Ledger::default(),
             heard: RefCell::default(),
             registry,
+            whitelist: Whitelist::new(
+                mix(seed, 8),
+                network,
+                (0..size.agents).map(|number| format!("a{number}")),
+            ),
             checks: tokio::sync::Mutex::default(),
             size,
             masters,
@@ -373,7 +381,8 @@ impl Cluster {
         let master = &self.masters[number];
         let settings = master_settings();
         let builder = self.network.place(master::node(&settings), master.address, &format!("m{number}"));
-        let node = builder.start().await.map_err(|error| error.to_string())?;
+        let node = builder.disk(Arc::new(self.whitelist.mount())).start().await;
+        let node = node.map_err(|error| error.to_string())?;
         let (group, storage) = (Arc::new(master.group.clone()), self.registry.of_master(master.address));
         let mut running = master::start_in_group(&node, settings, group, storage).await;
         *master.actors.borrow_mut() = Some((running.master.clone(), running.allocator().clone()));

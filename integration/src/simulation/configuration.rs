@@ -10,12 +10,13 @@ use agent::recovery::paths::Paths;
 use election::simulated::SimulatedGroup;
 use election::{MasterUrl, SharedGroup};
 use libprocess::simulation::Mount;
-use master::settings::Rate;
+use master::settings::{Rate, RoleList};
 use mesos::internal::slave::ResourceState;
 use mesos::settings::{Outcome, ProtoJson, Sources, load};
 use mesos::{Resource, Resources, v1};
 
-use super::workload::{Book, Style, roles};
+use super::whitelist;
+use super::workload::{Book, KINDS_OF_ROLES, Style, roles};
 
 /// How long masters wait for agents to come back. (No operator can say less than ten minutes; the run is over by then.)
 pub const AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(45);
@@ -31,6 +32,8 @@ pub fn master_settings() -> master::Settings {
         offer_timeout: Some(Duration::from_secs(30)),
         agent_removal_rate_limit: Some(Rate { count: 1, period: Duration::from_secs(2) }),
         domain: Some(ProtoJson(domain(HOME, 0))),
+        roles: Some(RoleList((0..KINDS_OF_ROLES).flat_map(roles).map(|role| (*role).to_owned()).collect())),
+        whitelist: Some(whitelist::FILE.into()),
         ..master::Settings::default()
     }
 }

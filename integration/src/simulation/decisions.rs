@@ -163,6 +163,9 @@ pub enum Conversion {
 /// Where calls of the operator API go.
 const CALLS: &str = "/api/v1";
 
+/// Where schedulers subscribe.
+pub const SCHEDULERS: &str = "/master/api/v1/scheduler";
+
 /// A request to a master. For most of what changes something there are two: a call, and a request to an older endpoint.
 pub struct Ask {
     /// Of the endpoint.
@@ -342,6 +345,15 @@ impl Ask {
                 "agent_id": agent, "volume": volume, "subtract": { "value": STEP }
             } }),
         })
+    }
+
+    /// For a subscription as a framework of this role.
+    pub fn subscription(role: &str) -> Ask {
+        let info = json!({
+            "user": "nobody", "name": role, "roles": [role], "capabilities": [{ "type": "MULTI_ROLE" }]
+        });
+        let call = json!({ "type": "SUBSCRIBE", "subscribe": { "framework_info": info } });
+        Ask::endpoint(Method::POST, SCHEDULERS, call)
     }
 
     /// For the end of a framework.

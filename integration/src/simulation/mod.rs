@@ -63,6 +63,7 @@ pub mod registry;
 pub mod reserving;
 pub mod truth;
 pub mod well;
+pub mod whitelist;
 pub mod workload;
 
 use std::cell::RefCell;

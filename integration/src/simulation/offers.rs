@@ -36,8 +36,8 @@ pub struct OfferChecks {
 }
 
 impl OfferChecks {
-    /// Looks at the offers that are new.
-    pub fn look(&mut self, cluster: &Cluster, snapshot: &Snapshot, now: Duration) {
+    /// Looks at the offers that are new with a master that has not stood still since `steadily`.
+    pub fn look(&mut self, cluster: &Cluster, snapshot: &Snapshot, steadily: Duration, now: Duration) {
         self.note_suppressed(snapshot, now);
         self.note_constraints(snapshot, now);
         if self.quotas.0 != snapshot.quotas {
@@ -63,6 +63,7 @@ impl OfferChecks {
             }
         }
         self.excluded(cluster, snapshot, &new, now);
+        cluster.whitelist.look(cluster, snapshot, &new, steadily, now);
         too_small(cluster, snapshot, &new);
         not_for_everybody(cluster, snapshot, &new);
         // An agent that came back brought what tasks of the role use on it.

@@ -17,10 +17,11 @@ use mesos::{FrameworkId, MediaType, v1};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::cluster::Cluster;
-use super::decisions::{Ask, Conversion, Setting};
+use super::decisions::{Ask, Conversion, SCHEDULERS, Setting};
+use super::invariant::Invariant;
 use super::ledger::Thing;
 use super::reserving;
 use super::workload::{LIMITED_ROLES, Style};
@@ -33,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const UNDER_WAY: Duration = Duration::from_secs(5);
 /// Instead of so many settings, a framework is torn down.
 const TEARS_DOWN: u32 = 30;
+/// A role that the masters do not know.
+const STRANGER: &str = "stranger";
+/// Instead of so many settings, one is asked for that is refused.
+const REFUSED: u32 = 12;
 /// How often to look whether one is back that was torn down.
 const BURY: Duration = Duration::from_secs(10);
 /// How long an operator waits before it asks again.
@@ -51,6 +56,9 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
         if random.random_range(0..3) == 0 {
             reserve(&cluster, &node, &mut random).await;
             continue;
+        }
+        if random.random_range(0..REFUSED) == 0 {
+            ask_for_a_stranger(&cluster, &node, &mut random).await;
         }
         if random.random_range(0..TEARS_DOWN) == 0 {
             tear_down(&cluster, &node, &mut random).await;
@@ -97,6 +105,37 @@ async fn bury(cluster: &Cluster, node: &Node, random: &mut SmallRng) -> Result<(
         }
         sleep(BURY).await;
     }
+}
+
+/// Asks for what concerns a role that no `--roles` names, which everybody is refused who leads.
+async fn ask_for_a_stranger(cluster: &Cluster, node: &Node, random: &mut SmallRng) {
+    let (agents, is_call) = (cluster.agents().len(), random.random());
+    let ask = match random.random_range(0..4) {
+        0 => Ask::weight(STRANGER, 2.0, is_call),
+        1 => Ask::set_quota(STRANGER, &draw_older_quota(random, agents), is_call),
+        2 => Ask::quotas(true, &[(STRANGER.to_owned(), draw_quota(random, STRANGER, agents))]),
+        _ => Ask::subscription(STRANGER),
+    };
+    let answer = request(node, cluster.leading_address(), &ask, MediaType::Json).await;
+    let Some(mut answer) = answer else { return };
+    let is_done = if ask.path == SCHEDULERS {
+        // The first event says it.
+        let mut events = String::new();
+        while let Ok(Ok(Some(chunk))) = timeout(PATIENCE, answer.chunk()).await {
+            events += &String::from_utf8_lossy(&chunk);
+            if events.contains("SUBSCRIBED") {
+                break;
+            }
+        }
+        events.contains("SUBSCRIBED")
+    } else {
+        answer.status.is_success()
+    };
+    if is_done {
+        let text = format!("{} did something for the role {STRANGER}, which is not listed", ask.path);
+        cluster.truth.violation(Invariant::NothingPanics, text);
+    }
+    cluster.truth.count("requests for a role that is not listed");
 }
 
 /// Asks for something, and notes what is known of it then. The status of the leader's answer, if it answered.

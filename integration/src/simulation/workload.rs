@@ -51,9 +51,12 @@ const REFUSALS: [Duration; 4] = [
     Duration::from_millis(5_500),
 ];
 
+/// So many frameworks have roles that differ.
+pub const KINDS_OF_ROLES: usize = 5;
+
 /// The roles of the framework of this number: top-level ones, roles below them, and several at once.
 pub fn roles(number: usize) -> &'static [&'static str] {
-    match number % 5 {
+    match number % KINDS_OF_ROLES {
         0 => &["a"],
         1 => &["b"],
         2 => &["a/x"],
