@@ -107,6 +107,8 @@ pub struct Agent {
     pub(crate) phase: Phase,
     /// Whether executors may subscribe: not before the containerizer has recovered.
     pub(crate) executors_welcome: bool,
+    /// It was told to leave before that: it does once it knows what it has to end.
+    pub(crate) leaves: bool,
     /// What it registers with.
     pub(crate) info: AgentInfo,
     /// Given by a master, once and for all.
@@ -164,6 +166,7 @@ impl Agent {
             disk: node.disk().clone(),
             phase: Phase::Recovering,
             executors_welcome: false,
+            leaves: false,
             info,
             id: None,
             total,

@@ -68,7 +68,14 @@ impl Agent {
 }
 
 impl Handle<Leave> for Agent {
+    /// What runs here from before a restart is not known before the checkpoints are read, nor can it be ended before the
+    /// containers are adopted. (Upstream's agent ends at once, and what it has not read runs on.)
     fn handle(&mut self, _: Leave, _: &Pid, ctx: &mut Context<Self>) {
+        if self.phase == Phase::Recovering && !self.executors_welcome {
+            tracing::info!("leaving the cluster as soon as it is known what runs here");
+            self.leaves = true;
+            return;
+        }
         tracing::info!("leaving the cluster");
         if let (Some(master), Some(id)) = (self.master(), &self.id) {
             ctx.post(master, UnregisterSlaveMessage { slave_id: id.to_proto() });

@@ -235,7 +235,9 @@ impl Agent {
                 self.shut_down_executor(&framework, &executor, ctx);
             }
         }
-        if self.settings.recover == Recover::Cleanup {
+        if self.leaves {
+            self.shut_down(ctx);
+        } else if self.settings.recover == Recover::Cleanup {
             self.finish_recovery(ctx);
         } else if self.misses_executors() {
             tracing::info!(timeout = ?self.settings.executor_reregistration_timeout, "waiting for executors to subscribe again");

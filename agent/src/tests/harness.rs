@@ -239,23 +239,38 @@ impl World {
 
     /// The same, on this disk.
     pub(super) async fn on(disk: Arc<dyn Disk>, work_dir: &Path, arguments: &[&str]) -> World {
+        World::then(disk, work_dir, arguments, |_: &Running| ()).await
+    }
+
+    /// An agent that is told to leave as soon as it is started: it has read nothing by then.
+    pub(super) async fn leaving(work_dir: &Path) -> World {
+        World::then(Arc::new(HostDisk), work_dir, &[], |running: &Running| running.leave()).await
+    }
+
+    /// An agent with containers in the test's hands, with which something is done at once.
+    async fn then(
+        disk: Arc<dyn Disk>,
+        work_dir: &Path,
+        arguments: &[&str],
+        then: impl FnOnce(&Running) + 'static,
+    ) -> World {
         let book = Arc::<Mutex<ContainerBook>>::default();
         let containers = book.clone();
         let mut world = World::running(disk, work_dir, arguments, |node| {
             let containerizer = node.spawn_numbered(FakeContainerizer(book));
-            (Containerizer::from(&containerizer), Box::new(|_| ()))
+            (Containerizer::from(&containerizer), Box::new(then))
         })
         .await;
         world.containers = containers;
         world
     }
 
-    /// The same, with other containers.
+    /// The same, with other containers. Who makes them says what is done with the agent at once.
     pub(super) async fn running(
         disk: Arc<dyn Disk>,
         work_dir: &Path,
         arguments: &[&str],
-        containers: impl FnOnce(&Node) -> (Containerizer, Box<dyn FnOnce(Recipient<ExecutorCall>)>),
+        containers: impl FnOnce(&Node) -> (Containerizer, Box<dyn FnOnce(&Running)>),
     ) -> World {
         let node = Node::builder()
             .bind("127.0.0.1:5051".parse().unwrap())
@@ -268,7 +283,7 @@ impl World {
             .unwrap();
         let (heard, admits) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(Mutex::new(true)));
         let master = node.spawn_as("master", FakeMaster { heard: heard.clone(), admits: admits.clone() });
-        let (containerizer, serve) = containers(&node);
+        let (containerizer, then) = containers(&node);
         let work_dir = format!("--work_dir={}", work_dir.display());
         let mut all = vec!["--master=127.0.0.1:5051", "--hostname=localhost", work_dir.as_str()];
         if !arguments.contains(&"--switch_user") {
@@ -279,7 +294,7 @@ impl World {
         }
         all.extend(arguments);
         let running = start_with(&node, settings(&all), containerizer).await.unwrap();
-        serve(running.agent.recipient());
+        then(&running);
         settle().await;
         let master = master.pid().clone();
         World { node, running, containers: Arc::default(), heard, admits, master }

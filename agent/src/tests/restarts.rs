@@ -667,3 +667,20 @@ fn cleaning_up_ends_the_executors_and_then_the_agent() {
         assert_eq!(world.containers.lock().destroyed.len(), 1);
     });
 }
+
+/// Upstream: `SlaveRecoveryTest.ShutdownSlaveSIGUSR1`, whose agent has recovered.
+#[test]
+fn an_agent_that_is_told_to_leave_while_it_recovers_ends_its_executors_first() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+
+        let mut world = World::leaving(directory.path()).await;
+        assert_eq!(world.containers.lock().recovered.len(), 1);
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.kinds(), [event::Type::Shutdown]);
+        assert_eq!(world.running.wait().await, crate::Ended::Stopped);
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+        assert!(reregistration(&world).is_none());
+    });
+}

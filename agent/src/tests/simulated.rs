@@ -13,6 +13,7 @@ use crate::containerizer::Containerizer;
 use crate::containerizer::simulated::{
     DURATION_LABEL, STATE_LABEL, ServeExecutorsOf, SimulatedContainerizer,
 };
+use crate::startup::Running;
 
 fn labelled(mut task: mesos::v1::TaskInfo, labels: &[(&str, &str)]) -> mesos::v1::TaskInfo {
     let labels = labels
@@ -55,7 +56,10 @@ impl World {
         World::running(Arc::new(HostDisk), directory, &[], |node| {
             let containerizer = node.spawn_numbered(SimulatedContainerizer::new());
             let handle = Containerizer::from(&containerizer);
-            (handle, Box::new(move |agent| containerizer.tell(ServeExecutorsOf(agent))))
+            let serve = move |running: &Running| {
+                containerizer.tell(ServeExecutorsOf(running.agent.recipient()));
+            };
+            (handle, Box::new(serve))
         })
         .await
         .once_registered()
