@@ -119,6 +119,8 @@ pub enum ReadError {
 pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, ReadError> {
     let mut reader = Reader { disk, paths, strict, kept: Kept::default(), in_journal: BTreeSet::new() };
     let earlier = read_text(disk, &paths.boot_id()).map_err(ReadError::Boot)?;
+    // No file: no agent has recovered here. An empty one counts as another boot's, as in upstream: an agent that did not
+    // sync it (upstream's does not) has left it in a power failure.
     reader.kept.rebooted = match (earlier, disk.boot_id()) {
         (Some(earlier), Some(boot_id)) => earlier.trim() != boot_id.trim(),
         _ => false,
@@ -401,6 +403,18 @@ mod tests {
         let kept = host.read(true).unwrap();
         assert!(kept.rebooted);
         assert_eq!(kept.agent.unwrap().frameworks[0].executors[0].run.forked_pid, None);
+    }
+
+    /// Only a host that went down leaves an empty boot id: no agent writes one.
+    #[test]
+    fn an_empty_boot_id_is_another_boots_and_none_is_nobodys() {
+        let host = host();
+        host.mount.write(&host.paths.boot_id(), b"", Durability::Host).unwrap();
+        let kept = host.read(true).unwrap();
+        assert!(kept.rebooted);
+        assert_eq!(kept.agent.unwrap().frameworks[0].executors[0].run.forked_pid, None);
+        host.mount.remove(&host.paths.boot_id()).unwrap();
+        assert!(!host.read(true).unwrap().rebooted);
     }
 
     #[test]
