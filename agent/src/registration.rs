@@ -40,6 +40,9 @@ pub(crate) const CAPABILITIES: AgentCapabilities = AgentCapabilities {
     ..AgentCapabilities::NONE
 };
 
+/// The shortest window that the pause after an attempt is drawn from. Where `--registration_backoff_factor` is 0, windows
+/// would never grow, and a master that cannot be reached be asked all the time. (Upstream's agent does that.)
+const WINDOW_MIN: Duration = Duration::from_millis(100);
 /// The longest window that a pause between attempts is drawn from.
 const WINDOW_MAX: Duration = Duration::from_secs(60);
 /// A ping that comes sooner after an attempt does not tell whether its answer is still on the way.
@@ -59,18 +62,23 @@ pub struct Backoff {
 
 impl Backoff {
     fn new(factor: Duration) -> Backoff {
-        Backoff { factor, window: factor * 2 }
+        Backoff { factor, window: Backoff::first(factor) }
+    }
+
+    /// The window of the pause after the first attempt.
+    fn first(factor: Duration) -> Duration {
+        (factor * 2).max(WINDOW_MIN)
     }
 
     /// A new leader: the window of the pause before the first attempt.
     fn restart(&mut self) -> Duration {
-        self.window = self.factor * 2;
+        self.window = Backoff::first(self.factor);
         self.factor
     }
 
     /// Whether the pauses have become longer than a new leader's.
     fn has_grown(&self) -> bool {
-        self.window > self.factor * 2
+        self.window > Backoff::first(self.factor)
     }
 
     /// The window of the pause after an attempt: each is twice the one before, up to a minute.
@@ -594,6 +602,16 @@ mod tests {
         backoff.restart();
         assert!(!backoff.has_grown());
         assert_eq!(backoff.next(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn without_a_factor_the_first_attempt_is_made_at_once_and_the_others_after_growing_pauses() {
+        let mut backoff = Backoff::new(Duration::ZERO);
+        assert_eq!(backoff.restart(), Duration::ZERO);
+        assert!(!backoff.has_grown());
+        let windows: Vec<u128> = (0..4).map(|_| backoff.next().as_millis()).collect();
+        assert_eq!(windows, [100, 200, 400, 800]);
+        assert!(backoff.has_grown());
     }
 
     #[test]

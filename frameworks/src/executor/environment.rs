@@ -44,7 +44,7 @@ pub enum Recovery {
     Checkpointed {
         /// `MESOS_RECOVERY_TIMEOUT`: shut down when the agent has been gone for so long.
         timeout: Duration,
-        /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`: between tries, a random part of this passes.
+        /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`, but 100 ms if that is shorter: between tries, a random part of this passes.
         backoff_max: Duration,
     },
 }
@@ -68,6 +68,10 @@ pub enum EnvironmentError {
 }
 
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+/// An agent with `--executor_reregistration_timeout=0ns` says 0: the executor would ask all the time, until the agent is
+/// back. (Upstream's does.)
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 
 impl ExecutorEnvironment {
     /// The URL of the executor API. `scheme` is how the agent's port is spoken to: `http` or `https`.
@@ -95,7 +99,7 @@ impl ExecutorEnvironment {
             let needed = |name| period(name)?.ok_or(EnvironmentError::Missing(name));
             Recovery::Checkpointed {
                 timeout: needed("MESOS_RECOVERY_TIMEOUT")?,
-                backoff_max: needed("MESOS_SUBSCRIPTION_BACKOFF_MAX")?,
+                backoff_max: needed("MESOS_SUBSCRIPTION_BACKOFF_MAX")?.max(SHORTEST_BACKOFF),
             }
         } else {
             Recovery::None
@@ -201,14 +205,19 @@ mod tests {
     fn a_checkpointing_executor_must_be_told_how_long_to_wait() {
         let missing = ExecutorEnvironment::from_map(&variables(&[("MESOS_CHECKPOINT", "1")]));
         assert_eq!(missing, Err(EnvironmentError::Missing("MESOS_RECOVERY_TIMEOUT")));
-        let env = ExecutorEnvironment::from_map(&variables(&[
-            ("MESOS_CHECKPOINT", "1"),
-            ("MESOS_RECOVERY_TIMEOUT", "15mins"),
-            ("MESOS_SUBSCRIPTION_BACKOFF_MAX", "2secs"),
-        ]));
-        let expected =
-            Recovery::Checkpointed { timeout: Duration::from_secs(900), backoff_max: Duration::from_secs(2) };
-        assert_eq!(env.unwrap().recovery, expected);
+        // It does not ask without a pause, whatever the agent says.
+        for (backoff, millis) in [("2secs", 2000), ("150ms", 150), ("0ns", 100)] {
+            let env = ExecutorEnvironment::from_map(&variables(&[
+                ("MESOS_CHECKPOINT", "1"),
+                ("MESOS_RECOVERY_TIMEOUT", "15mins"),
+                ("MESOS_SUBSCRIPTION_BACKOFF_MAX", backoff),
+            ]));
+            let expected = Recovery::Checkpointed {
+                timeout: Duration::from_secs(900),
+                backoff_max: Duration::from_millis(millis),
+            };
+            assert_eq!(env.unwrap().recovery, expected);
+        }
     }
 
     #[test]
