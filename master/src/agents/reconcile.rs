@@ -134,7 +134,7 @@ fn take_executors_back(
     executors: &[v1::ExecutorInfo],
     ctx: &mut Context<Master>,
 ) {
-    master.cluster.forget_given_up(agent, &keys_of(executors));
+    master.cluster.compare_given_up(agent, &keys_of(executors));
     let Some(state) = master.cluster.agent(agent) else { return };
     let is_missing = |info: &&v1::ExecutorInfo| {
         key_of(info).is_some_and(|key| {

@@ -50,8 +50,11 @@ pub struct Agent {
     /// The frameworks' own executors on it.
     pub executors: Ordered<(FrameworkId, ExecutorId), Arc<Executor>>,
     /// Executors that were given up when its connection broke, until it says that they have ended, or re-registers without
-    /// them: they are to end.
+    /// them: they are to end, and nothing is launched under their ids.
     pub given_up: Ordered<(FrameworkId, ExecutorId), ()>,
+    /// Executors that were given up, and that its last report lacks. They have ended; or it came late, and was made before
+    /// they were launched: the next one tells.
+    pub given_up_lacked: Ordered<(FrameworkId, ExecutorId), ()>,
     /// Operations on its resources that are under way, or over and not acknowledged.
     pub operations: Ordered<Uuid, Arc<v1::Operation>>,
     /// Outstanding offers of its resources.
@@ -122,6 +125,7 @@ impl Agent {
             killed_tasks: Arc::default(),
             executors: ordered(),
             given_up: ordered(),
+            given_up_lacked: ordered(),
             operations: ordered(),
             offers: ordered(),
             used: ordered(),
@@ -151,12 +155,28 @@ impl Agent {
         self.executors.contains_key(&(framework.clone(), executor.clone()))
     }
 
-    /// Forgets those of the executors that were given up.
-    pub(super) fn forget_given_up(&mut self, is_over: impl Fn(&(FrameworkId, ExecutorId)) -> bool) {
-        let over: Vec<_> = self.given_up.keys().filter(|key| is_over(key)).cloned().collect();
+    /// Forgets an executor that was given up; whether it was.
+    pub(super) fn forget_given_up(&mut self, key: &(FrameworkId, ExecutorId)) -> bool {
+        let was_given_up = self.given_up.remove_mut(key);
+        self.given_up_lacked.remove_mut(key) || was_given_up
+    }
+
+    /// Compares the executors that were given up with a report: what two in a row lack has ended.
+    pub(super) fn compare_given_up(&mut self, alive: &[(FrameworkId, ExecutorId)]) {
+        let lacked = std::mem::replace(&mut self.given_up_lacked, ordered());
+        let over: Vec<_> = self.given_up.keys().filter(|key| !alive.contains(key)).cloned().collect();
         for key in over {
             self.given_up.remove_mut(&key);
+            self.given_up_lacked.insert_mut(key, ());
         }
+        for key in lacked.keys().filter(|key| alive.contains(key)) {
+            self.given_up.insert_mut(key.clone(), ());
+        }
+    }
+
+    /// The executors that were given up, and have not ended as far as is known for certain.
+    pub(super) fn all_given_up(&self) -> impl Iterator<Item = &(FrameworkId, ExecutorId)> {
+        self.given_up.keys().chain(self.given_up_lacked.keys())
     }
 
     /// The executors of one framework on it.

@@ -109,7 +109,7 @@ fn enter_executor(framework: &mut Framework, agent: &mut Agent, tally: &Tally, e
     use_resources(framework, agent, tally, &executor.resources);
     let executor = Arc::new(executor);
     let key = (framework.id.clone(), id.clone());
-    agent.given_up.remove_mut(&key);
+    agent.forget_given_up(&key);
     agent.executors.insert_mut(key, executor.clone());
     framework.executors.insert_mut((agent.id.clone(), id), executor);
 }

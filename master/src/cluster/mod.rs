@@ -529,28 +529,33 @@ impl Cluster {
         executor: &ExecutorId,
     ) -> bool {
         let key = (framework.clone(), executor.clone());
-        let is_given_up = self.agent(agent).is_some_and(|agent| agent.given_up.contains_key(&key));
+        let is_given_up = self.agent(agent).is_some_and(|agent| agent.all_given_up().any(|it| *it == key));
         // What is not changed is not shown anew.
-        is_given_up && self.agent_mut(agent).is_some_and(|agent| agent.given_up.remove_mut(&key))
+        is_given_up && self.agent_mut(agent).is_some_and(|agent| agent.forget_given_up(&key))
     }
 
     /// Forgets which executors of a framework were given up. An agent that reports them is told to end all of it, or takes
     /// it back with them.
     fn forget_given_up_of(&mut self, framework: &FrameworkId) {
         let is_of_it = |(of, _): &(FrameworkId, ExecutorId)| of == framework;
-        let has_some = |agent: &Agent| agent.given_up.keys().any(is_of_it);
-        let agents = self.agents.iter().filter(|(_, agent)| has_some(agent));
-        for id in agents.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
-            if let Some(agent) = self.agent_mut(&id) {
-                agent.forget_given_up(is_of_it);
+        let of_agent = |(agent, state): (&AgentId, &Arc<Agent>)| {
+            let keys: Vec<_> = state.all_given_up().filter(|key| is_of_it(key)).cloned().collect();
+            (agent.clone(), keys)
+        };
+        let agents: Vec<_> = self.agents.iter().map(of_agent).filter(|(_, keys)| !keys.is_empty()).collect();
+        for (agent, keys) in agents {
+            let Some(agent) = self.agent_mut(&agent) else { continue };
+            for key in keys {
+                agent.forget_given_up(&key);
             }
         }
     }
 
-    /// Forgets the executors that were given up, and are none of these, which the agent has.
-    pub fn forget_given_up(&mut self, agent: &AgentId, alive: &[(FrameworkId, ExecutorId)]) {
+    /// An agent reports the executors that it has. One that was given up and is none of them bars its id no longer; if the
+    /// next report has it, and it was not launched anew, that one was late.
+    pub fn compare_given_up(&mut self, agent: &AgentId, alive: &[(FrameworkId, ExecutorId)]) {
         if let Some(agent) = self.agent_mut(agent) {
-            agent.forget_given_up(|key| !alive.contains(key));
+            agent.compare_given_up(alive);
         }
     }
 

@@ -426,8 +426,17 @@ fn an_idle_executor_that_a_late_report_lacks_is_taken_back_and_one_that_was_give
             assert_eq!(got.iter().filter(|got| ends(got)).count(), 1, "{got:?}");
             assert_eq!(used().await, 0.0);
         }
-        // Once it is over, there may be another one of its id.
+        // A report of before its launch comes late.
         agent.reregister_with(Vec::new(), vec![framework.clone()], Vec::new());
+        agent.taken().await;
+        report(&agent);
+        let ends = |got: &Got| matches!(got, Got::ShutdownExecutor(_));
+        assert_eq!(agent.taken().await.iter().filter(|got| ends(got)).count(), 1);
+        assert_eq!(used().await, 0.0);
+        // Once it is over, there may be another one of its id.
+        for _ in 0..2 {
+            agent.reregister_with(Vec::new(), vec![framework.clone()], Vec::new());
+        }
         report(&agent);
         assert!(agent.taken().await.iter().all(|got| !matches!(got, Got::ShutdownExecutor(_))));
         assert_eq!(used().await, 0.5);
