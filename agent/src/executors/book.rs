@@ -261,6 +261,11 @@ impl TaskBook {
         true
     }
 
+    /// A task was completed and deleted before a restart. The journal of status updates still has what it was.
+    pub fn recover_deleted(&mut self, id: &TaskId) {
+        self.ended.insert(hash(id));
+    }
+
     /// Whether a task of this id was completed, be it long ago; of others it may be said, too, once in a very long time.
     pub fn has_had(&self, id: &TaskId) -> bool {
         self.ended.contains(&hash(id))

@@ -178,6 +178,9 @@ impl Agent {
         let container = kept.run.container.clone();
         let mut executor = Executor::new(kept.info, container, directory.clone(), user, true, kept.generated);
         executor.launched = true;
+        for task in &kept.run.deleted_tasks {
+            executor.tasks.recover_deleted(task);
+        }
         for task in kept.run.tasks {
             let task_id = TaskId::from(&task.task.task_id);
             executor.tasks.recover(task_id.clone(), task.task);

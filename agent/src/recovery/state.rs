@@ -6,7 +6,6 @@
 //! is to be expected, and removed. Neither goes for reservations and volumes: see [`ReadError::Resources`].
 //! Upstream: `slave/state.cpp`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use libprocess::Pid;
@@ -16,7 +15,7 @@ use mesos::{AgentId, ContainerId, ExecutorId, FrameworkId, TaskId, v1};
 use super::checkpoint::{DiskError, list, read_message, read_text, sync_names};
 use super::paths::{Paths, Run};
 use crate::operations::kept::{self, KeptResources};
-use crate::status_updates::journal;
+use crate::status_updates::journal::{self, Redone};
 use crate::status_updates::log::{self, Replay};
 
 /// All that was kept.
@@ -82,6 +81,8 @@ pub struct KeptRun {
     pub forked_pid: Option<u32>,
     /// Its tasks.
     pub tasks: Vec<KeptTask>,
+    /// Tasks of which nothing is left but what the journal has.
+    pub deleted_tasks: Vec<TaskId>,
 }
 
 /// A task.
@@ -117,7 +118,7 @@ pub enum ReadError {
 /// In a strict agent, the first thing that cannot be read; in any agent, that its reservations and volumes cannot be,
 /// or whether the host has booted.
 pub fn read(disk: &dyn Disk, paths: &Paths, strict: bool) -> Result<Kept, ReadError> {
-    let mut reader = Reader { disk, paths, strict, kept: Kept::default(), in_journal: BTreeSet::new() };
+    let mut reader = Reader { disk, paths, strict, kept: Kept::default(), journal: Redone::default() };
     let earlier = read_text(disk, &paths.boot_id()).map_err(ReadError::Boot)?;
     // No file: no agent has recovered here. An empty one counts as another boot's, as in upstream: an agent that did not
     // sync it (upstream's does not) has left it in a power failure.
@@ -135,8 +136,8 @@ struct Reader<'a> {
     paths: &'a Paths,
     strict: bool,
     kept: Kept,
-    /// Logs that the journal brings back.
-    in_journal: BTreeSet<PathBuf>,
+    /// What the journal knows of the agent's logs.
+    journal: Redone,
 }
 
 impl Reader<'_> {
@@ -202,7 +203,7 @@ impl Reader<'_> {
     fn redo(&mut self, id: &AgentId) -> Result<(), DiskError> {
         let (strict, errors) = (self.strict, &mut self.kept.errors);
         let directory = self.paths.agent_meta(id);
-        self.in_journal = journal::redo(self.disk, &directory, self.kept.rebooted, &mut |error| {
+        self.journal = journal::redo(self.disk, &directory, self.kept.rebooted, &mut |error| {
             if strict {
                 return Err(error);
             }
@@ -257,14 +258,19 @@ impl Reader<'_> {
         let deleted = !self.disk.exists(&self.paths.run_meta(&run));
         let completed = deleted || self.disk.exists(&self.paths.sentinel(&run));
         let mut tasks = Vec::new();
-        for name in list(self.disk, &self.paths.run_meta(&run).join("tasks"))? {
+        let directory = self.paths.run_meta(&run).join("tasks");
+        for name in list(self.disk, &directory)? {
             tasks.extend(self.task(&run, &TaskId::from(name))?);
         }
+        let known = self.journal.deleted.range(directory.clone()..);
+        let of_run = known.take_while(|log| log.starts_with(&directory));
+        let id = |log: &PathBuf| Some(TaskId::from(log.parent()?.file_name()?.to_str()?));
+        let deleted_tasks = of_run.filter_map(id).collect();
         let read = read_text(self.disk, &self.paths.forked_pid(&run));
         let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse().ok());
         // After a boot, the number may belong to anybody.
         let forked_pid = if self.kept.rebooted { None } else { pid };
-        Ok(KeptRun { container: run.container, completed, forked_pid, tasks })
+        Ok(KeptRun { container: run.container, completed, forked_pid, tasks, deleted_tasks })
     }
 
     fn task(&mut self, run: &Run, id: &TaskId) -> Result<Option<KeptTask>, DiskError> {
@@ -278,7 +284,7 @@ impl Reader<'_> {
         } else {
             Replay::default()
         };
-        let in_journal = self.in_journal.contains(updates.path());
+        let in_journal = self.journal.needed.contains(updates.path());
         Ok(Some(KeptTask { task, replay, in_journal }))
     }
 }

@@ -258,6 +258,44 @@ fn a_task_with_the_id_of_an_earlier_one_of_its_executor_is_not_taken_for_it() {
     });
 }
 
+/// What is left of the earlier one is in the journal only, where an agent that was restarted since finds it.
+#[test]
+fn a_task_with_the_id_of_one_that_was_deleted_before_a_restart_is_not_taken_for_it() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::with(directory.path(), &["--gc_delay=10secs"]).await.once_registered().await;
+        world.run(&framework(true), task("other", "e")).await;
+        world.run(&framework(true), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        executor.update("other", TaskRunning).await;
+        executor.update("t", TaskFinished).await;
+        world.acknowledge("other").await;
+        world.acknowledge("t").await;
+        world.pass(Duration::from_secs(15)).await;
+        let kept = || {
+            let kept = state::read(&HostDisk, &Paths::new(directory.path()), true).unwrap();
+            let run = kept.agent.unwrap().frameworks.remove(0).executors.remove(0).run;
+            let tasks =
+                run.tasks.into_iter().map(|kept| (kept.task.task_id.value, kept.replay.updates.len()));
+            let mut tasks: Vec<(String, usize)> = tasks.collect();
+            tasks.sort();
+            (tasks, run.deleted_tasks)
+        };
+        let other = || ("other".to_owned(), 1);
+        assert_eq!(kept(), (vec![other()], vec![mesos::TaskId::from("t")]));
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        world.pass(Duration::from_secs(4)).await;
+        world.run(&framework(true), task("t", "e")).await;
+        assert_eq!(executor.launched(), ["t"]);
+        // Its executor has said nothing of it when the agent is restarted again.
+        assert_eq!(kept(), (vec![other(), ("t".to_owned(), 0)], Vec::new()));
+        world.crash().await;
+    });
+}
+
 /// It comes while the acknowledgement of the earlier one is on its way to the disk.
 #[test]
 fn a_task_with_the_id_of_one_that_has_just_ended_waits_for_it() {

@@ -32,7 +32,7 @@ use libprocess::disk::Disk;
 use crate::recovery::checkpoint::{DiskError, list};
 use crate::recovery::paths::journal_number;
 
-pub use redo::redo;
+pub use redo::{Redone, redo};
 pub use writer::{Journal, Record, Unspilled, retire, spill};
 
 /// The numbers of the segments in an agent's directory, the oldest first.

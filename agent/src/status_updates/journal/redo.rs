@@ -15,11 +15,19 @@ use crate::status_updates::log;
 /// What to do with an error: `Err` stops, `Ok` goes on without what the error is about.
 type Tolerate<'a> = &'a mut dyn FnMut(DiskError) -> Result<(), DiskError>;
 
+/// What there is of the logs that a journal knows.
+#[derive(Debug, Default)]
+pub struct Redone {
+    /// The logs that it will bring back until it is told that nobody needs them any more.
+    pub needed: BTreeSet<PathBuf>,
+    /// The logs of tasks that were deleted since. If one of their ids is used again, it must be told first.
+    pub deleted: BTreeSet<PathBuf>,
+}
+
 /// Brings into the logs of tasks what the journal in an agent's directory has and they have not, and back what leads to
 /// them. A torn end of the journal is cut off; after a boot, that may be all that is not known to have been synced.
 ///
-/// The journal stays: nothing that is done again is synced. Answers the logs that it will bring back until it is told that
-/// nobody needs them any more.
+/// The journal stays: nothing that is done again is synced.
 ///
 /// # Errors
 /// The disk's. What is corrupt, or does not fit, with the name of the file, if `tolerate` says so.
@@ -28,7 +36,7 @@ pub fn redo(
     directory: &Path,
     rebooted: bool,
     tolerate: Tolerate<'_>,
-) -> Result<BTreeSet<PathBuf>, DiskError> {
+) -> Result<Redone, DiskError> {
     let segments = segments(disk, directory)?;
     let mut wanted = Wanted::default();
     for (index, number) in segments.iter().enumerate() {
@@ -63,9 +71,9 @@ pub fn redo(
             sync_directory(disk, directory)?;
         }
     }
-    wanted.bring(disk, directory, tolerate)?;
+    let deleted = wanted.bring(disk, directory, tolerate)?;
     let needed = wanted.logs.iter().filter(|(_, log)| log.needed);
-    Ok(needed.map(|(path, _)| directory.join(path)).collect())
+    Ok(Redone { needed: needed.map(|(path, _)| directory.join(path)).collect(), deleted })
 }
 
 /// Cuts a segment behind its last whole group; the next one follows there.
@@ -149,7 +157,14 @@ impl Wanted {
         }
     }
 
-    fn bring(&self, disk: &dyn Disk, directory: &Path, tolerate: Tolerate<'_>) -> Result<(), DiskError> {
+    /// Answers the logs whose tasks are not there any more.
+    fn bring(
+        &self,
+        disk: &dyn Disk,
+        directory: &Path,
+        tolerate: Tolerate<'_>,
+    ) -> Result<BTreeSet<PathBuf>, DiskError> {
+        let mut deleted = BTreeSet::new();
         for (path, log) in &self.logs {
             let updates = UpdatesPath::from(directory.join(path));
             if log.needed {
@@ -157,6 +172,7 @@ impl Wanted {
             }
             // It was over, and was deleted.
             if !disk.exists(&updates.task_info()) {
+                deleted.insert(updates.path().to_path_buf());
                 continue;
             }
             for part in &log.parts {
@@ -166,7 +182,7 @@ impl Wanted {
                 }
             }
         }
-        Ok(())
+        Ok(deleted)
     }
 
     fn bring_owners(
