@@ -104,8 +104,8 @@ pub enum EndReason {
 /// A deadline of the master's own.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Timeout {
-    /// A framework's failover timeout; void if it has subscribed since that time.
-    Failover(FrameworkId, SystemTime),
+    /// A framework's failover timeout.
+    Failover(FrameworkId),
     /// `--offer_timeout`.
     Offer(OfferId),
     /// The same, of an inverse offer.
@@ -167,6 +167,8 @@ pub struct Master {
     pub(crate) cluster: Cluster,
     /// The streams of the connected schedulers of the HTTP API.
     pub(crate) streams: IndexMap<FrameworkId, Stream, FixedState>,
+    /// When frameworks whose schedulers are away are removed.
+    pub(crate) failover_timers: IndexMap<FrameworkId, libprocess::Timer, FixedState>,
     pub(crate) agents: Agents,
     pub(crate) allocation: Allocation,
     /// Tells the allocator which agents may be offered, with `--whitelist`.
@@ -222,6 +224,7 @@ impl Master {
             started: node.now(),
             leadership: Leadership::default(),
             streams: IndexMap::default(),
+            failover_timers: IndexMap::default(),
             offer_timers: IndexMap::default(),
             inverse_offers: InverseOffers::default(),
             quotas_under_way: quota::UnderWay::default(),
@@ -410,9 +413,7 @@ local! {
 
 fn timed_out(master: &mut Master, timeout: Timeout, ctx: &mut Context<Master>) {
     match timeout {
-        Timeout::Failover(framework, since) => {
-            frameworks::lifecycle::failover_timed_out(master, &framework, since, ctx);
-        }
+        Timeout::Failover(framework) => frameworks::lifecycle::failover_timed_out(master, &framework, ctx),
         Timeout::Offer(offer) => offers::rescind(master, &offer, ctx),
         Timeout::InverseOffer(offer) => inverse_offers::rescind(master, &offer, ctx),
         Timeout::AgentReregistration(agent) => {

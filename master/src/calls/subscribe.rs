@@ -23,9 +23,9 @@ use uuid::Uuid;
 use crate::agents::reregister::update_message;
 use crate::authorization::{Action, NotAuthorized};
 use crate::cluster::{Connection, Framework};
-use crate::frameworks::recover;
 use crate::frameworks::scheduler::{self, Scheduler};
 use crate::frameworks::stream::Stream;
+use crate::frameworks::{lifecycle, recover};
 use crate::master::Master;
 use crate::operator::news;
 use crate::validation::{self, Checked, Invalid, refuse_if};
@@ -201,6 +201,7 @@ fn take_over(master: &mut Master, id: &FrameworkId, scheduler: Scheduler, ctx: &
         }
     }
     inverse_offers::rescind_of_framework(master, id, ctx);
+    lifecycle::end_absence(master, id, ctx);
     master.cluster.set_reregistered(id, ctx.now());
     master.cluster.set_connection(id, Connection::Connected { active: true });
     if !was_active {

@@ -1,8 +1,6 @@
 //! How a framework's scheduler goes away, and what then (upstream: `_exited`, `disconnect`,
 //! `deactivate`, `frameworkFailoverTimeout`).
 
-use std::time::SystemTime;
-
 use libprocess::{Context, Pid};
 use mesos::FrameworkId;
 
@@ -32,9 +30,20 @@ pub(crate) fn link_broke(master: &mut Master, pid: &Pid, ctx: &mut Context<Maste
 fn away(master: &mut Master, framework: FrameworkId, ctx: &mut Context<Master>) {
     disconnect(master, &framework, ctx);
     let Some(state) = master.cluster.framework(&framework) else { return };
-    let (timeout, since) = (state.failover_timeout(), state.reregistered);
+    let timeout = state.failover_timeout();
     tracing::info!(framework_id = %framework, ?timeout, "the framework disconnected; it may fail over");
-    ctx.after(timeout, Timeout::Failover(framework, since));
+    let timer = ctx.after(timeout, Timeout::Failover(framework.clone()));
+    if let Some(previous) = master.failover_timers.insert(framework, timer) {
+        ctx.cancel(previous);
+    }
+}
+
+/// The scheduler is back, or its framework is no more. (Upstream's timers run on, and find that out: those of a scheduler
+/// that comes and goes pile up, for a week each, say.)
+pub(crate) fn end_absence(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
+    if let Some(timer) = master.failover_timers.swap_remove(framework) {
+        ctx.cancel(timer);
+    }
 }
 
 /// The scheduler is not there: its offers are taken back, and nothing is sent to it.
@@ -72,15 +81,10 @@ pub(crate) fn deactivate(
     inverse_offers::rescind_of_framework(master, framework, ctx);
 }
 
-/// The failover timeout is over. Nothing happens if the framework is back, or was back in between.
-pub(crate) fn failover_timed_out(
-    master: &mut Master,
-    framework: &FrameworkId,
-    since: SystemTime,
-    ctx: &mut Context<Master>,
-) {
-    let Some(state) = master.cluster.framework(framework) else { return };
-    if !state.is_connected() && state.reregistered == since {
+/// The failover timeout is over.
+pub(crate) fn failover_timed_out(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
+    master.failover_timers.swap_remove(framework);
+    if master.cluster.framework(framework).is_some_and(|state| !state.is_connected()) {
         tracing::info!(framework_id = %framework, "the framework did not fail over in time; removing it");
         remove::remove(master, framework, ctx);
     }

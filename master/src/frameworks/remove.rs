@@ -20,6 +20,7 @@ use crate::updates;
 pub(crate) fn remove(master: &mut Master, framework: &FrameworkId, ctx: &mut Context<Master>) {
     let Some(info) = master.cluster.framework(framework).map(|state| state.info.clone()) else { return };
     tracing::info!(framework_id = %framework, "removing the framework");
+    lifecycle::end_absence(master, framework, ctx);
     lifecycle::deactivate(master, framework, false, ctx);
     // All agents: an executor may run where no task does.
     for agent in master.cluster.agents().values() {

@@ -81,6 +81,23 @@ fn a_scheduler_that_comes_after_its_failover_timeout_is_refused() {
     });
 }
 
+#[test]
+fn a_scheduler_that_comes_and_goes_has_its_whole_failover_timeout_each_time() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let scheduler = cluster.subscribe(info()).await;
+        let id = scheduler.id.clone();
+        drop(scheduler);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        drop(cluster.subscribe(again(&info(), &id)).await);
+        // The first timeout would have been over after 60 s.
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        assert_eq!(cluster.get("/frameworks").await["frameworks"][0]["id"], json!(id));
+        tokio::time::sleep(Duration::from_secs(21)).await;
+        assert_eq!(refusal(&cluster, again(&info(), &id)).await, "Framework has been removed");
+    });
+}
+
 /// Upstream: `FaultToleranceTest.SchedulerExit`. Without a failover timeout nothing is waited for.
 #[test]
 fn a_framework_without_failover_timeout_ends_with_its_scheduler() {
