@@ -358,6 +358,25 @@ pub(super) struct Refusal {
     pub(super) message: String,
 }
 
+/// The body of an answer whose status is an error's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RefusalBody {
+    /// To a call whose answer is streamed: as in the stream.
+    Streamed { error: Refusal },
+    /// To another call. There, `error` is the message once more.
+    Plain(Refusal),
+}
+
+impl RefusalBody {
+    /// What it says.
+    pub(super) fn into_refusal(self) -> Refusal {
+        match self {
+            RefusalBody::Streamed { error } | RefusalBody::Plain(error) => error,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,6 +430,21 @@ mod tests {
             lease: 1234,
         };
         assert_eq!(answer.first_read(), Some(&read));
+    }
+
+    /// As etcd 3.4 has answered a range and, without a leader, the keep-alive of a lease.
+    #[test]
+    fn a_refusal_says_why_also_where_the_answer_would_have_been_streamed() {
+        let read = |text: &str| {
+            let Refusal { code, message } = serde_json::from_str::<RefusalBody>(text).unwrap().into_refusal();
+            (code, message)
+        };
+        let plain =
+            r#"{"error":"etcdserver: permission denied","message":"etcdserver: permission denied","code":7}"#;
+        assert_eq!(read(plain), (7, "etcdserver: permission denied".to_owned()));
+        let streamed = r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader",
+            "http_status":"Service Unavailable"}}"#;
+        assert_eq!(read(streamed), (14, "etcdserver: no leader".to_owned()));
     }
 
     #[test]

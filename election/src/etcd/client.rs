@@ -19,7 +19,7 @@ use tracing::warn;
 
 use super::api::{
     AuthenticateRequest, AuthenticateResponse, CompactionRequest, Done, LeaseGrantRequest, LeaseRequest,
-    LeaseResponse, RangeRequest, RangeResponse, Refusal, Streamed, TxnRequest, TxnResponse,
+    LeaseResponse, RangeRequest, RangeResponse, Refusal, RefusalBody, Streamed, TxnRequest, TxnResponse,
 };
 use super::tls::Door;
 use super::url::{Credentials, EtcdUrl};
@@ -168,7 +168,12 @@ impl Client {
         match answer {
             Streamed { result: Some(lease), .. } => Ok(lease.ttl > 0),
             Streamed { error, .. } => {
-                Err(EtcdError::Unavailable(format!("{CALL}: {}", error.unwrap_or_default().message)))
+                // It was the one that has answered last.
+                let server = *self.current.borrow();
+                match self.refused(server, CALL, error.unwrap_or_default()) {
+                    Failure::Passing(why) => Err(EtcdError::Unavailable(why)),
+                    Failure::Refused(error) => Err(error),
+                }
             }
         }
     }
@@ -320,7 +325,7 @@ impl Client {
         }
         let status = response.status;
         let body = response.bytes(LARGEST_ANSWER).await.map_err(passing)?;
-        let refusal = serde_json::from_slice(&body).map_err(|_| {
+        let refusal = serde_json::from_slice::<RefusalBody>(&body).map_err(|_| {
             let text = String::from_utf8_lossy(&body).trim().chars().take(200).collect::<String>();
             let hint = match status.as_u16() {
                 404 => "; has it a JSON gateway (etcd 3.4 or later, with --enable-grpc-gateway)?",
@@ -331,7 +336,7 @@ impl Client {
             };
             Failure::Passing(format!("{} answered {path} with {status}: {text}{hint}", self.servers[server]))
         })?;
-        Ok(Err(refusal))
+        Ok(Err(refusal.into_refusal()))
     }
 
     /// What a refusal means, and what to do about it where etcd does not say.

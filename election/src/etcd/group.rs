@@ -345,10 +345,11 @@ impl Life {
                     return Connection::Expired;
                 }
                 Ok(Err(error @ EtcdError::Unavailable(_))) => {
-                    debug!(%error, "no sign of life could be given");
                     if !self.lost {
+                        warn!(%error, "no sign of life could be given");
                         return Connection::Lost;
                     }
+                    debug!(%error, "no sign of life could be given");
                     retry = Some(Instant::now() + RETRY);
                 }
             }
