@@ -11,7 +11,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
-use libprocess::{Context, Handle, Pid, Process, Recipient};
+use libprocess::{Context, Handle, Node, Pid, Process, Recipient};
 use mesos::v1::MasterInfo;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -98,11 +98,12 @@ impl Handle<Contend> for Contender {
         let round = self.round;
         let (withdraw, withdrawn) = tokio::sync::oneshot::channel::<()>();
         self.running = Some(withdraw);
+        let node = ctx.node().clone();
         let candidacy = async move {
             tokio::select! {
                 biased;
                 _ = withdrawn => None,
-                end = candidacy(&*group, data, &obtained) => Some(end),
+                end = candidacy(&node, &*group, data, &obtained) => Some(end),
             }
         };
         ctx.defer(candidacy, move |contender: &mut Contender, end, _| {
@@ -118,12 +119,13 @@ impl Handle<Contend> for Contender {
 /// # Errors
 /// [`GroupError::Fatal`] only.
 async fn candidacy(
+    node: &Node,
     group: &dyn Group,
     data: Vec<u8>,
     obtained: &Recipient<CandidacyObtained>,
 ) -> Result<(), GroupError> {
     loop {
-        let session = group::connect(group).await?;
+        let session = group::connect(group, node.random()).await?;
         let mut connection = session.connection();
         let member = match join(&*session, &mut connection, &data).await {
             Ok(Some(member)) => member,

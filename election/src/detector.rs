@@ -140,8 +140,8 @@ impl Process for Detector {
                 );
             }
             Source::Group(group) => {
-                let (group, me) = (group.clone(), ctx.address());
-                ctx.defer(async move { follow(&*group, &me).await }, |_: &mut Detector, (), _| ());
+                let (group, node, me) = (group.clone(), ctx.node().clone(), ctx.address());
+                ctx.defer(async move { follow(&node, &*group, &me).await }, |_: &mut Detector, (), _| ());
             }
         }
     }
@@ -200,7 +200,7 @@ async fn follow_file(node: &Node, file: &MasterFile, timeout: Duration, detector
     loop {
         let following = async {
             match url.group(timeout) {
-                Some(group) => follow(&*group, detector).await,
+                Some(group) => follow(node, &*group, detector).await,
                 None => {
                     let id = node.random().uuid().to_string();
                     let leader = Some(resolve(url.to_string(), id).await);
@@ -218,10 +218,10 @@ async fn follow_file(node: &Node, file: &MasterFile, timeout: Duration, detector
 }
 
 /// Follows the group for ever, and tells the detector what it sees.
-async fn follow(group: &dyn Group, detector: &Address<Detector>) {
+async fn follow(node: &Node, group: &dyn Group, detector: &Address<Detector>) {
     let mut backoff = group::backoff();
     loop {
-        match group::connect(group).await {
+        match group::connect(group, node.random()).await {
             Ok(session) => {
                 backoff.reset();
                 let mut connection = session.connection();

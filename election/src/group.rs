@@ -15,7 +15,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::BoxStream};
-use libprocess::Backoff;
+use libprocess::{Backoff, Random};
 use thiserror::Error;
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -114,11 +114,12 @@ pub(crate) fn backoff() -> Backoff {
 /// away (upstream leaves that to ZooKeeper's client, which tries without a pause).
 const LONGEST_WAIT_TO_CONNECT: Duration = Duration::from_secs(5);
 
-/// Starts a session, trying until it works.
+/// Starts a session, trying until it works. Of each wait between two tries half is left to chance: all agents and schedulers
+/// of a cluster have lost their sessions in the same moment, and would go on asking together (upstream's do).
 ///
 /// # Errors
 /// Only [`GroupError::Fatal`]: when trying again cannot help.
-pub async fn connect(group: &dyn Group) -> Result<Box<dyn Session>, GroupError> {
+pub async fn connect(group: &dyn Group, random: &Random) -> Result<Box<dyn Session>, GroupError> {
     let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST_WAIT_TO_CONNECT);
     loop {
         match group.connect().await {
@@ -128,7 +129,8 @@ pub async fn connect(group: &dyn Group) -> Result<Box<dyn Session>, GroupError> 
             }
             Err(error @ GroupError::Fatal(_)) => return Err(error),
             Err(error) => {
-                let wait = backoff.wait();
+                let half = backoff.wait() / 2;
+                let wait = half + random.duration_up_to(half);
                 warn!(group = %group.name(), %error, ?wait, "no session with the group of masters, trying again");
                 sleep(wait).await;
             }
@@ -224,9 +226,28 @@ mod tests {
         libprocess::testing::run(async {
             let began = tokio::time::Instant::now();
             let until = began + Duration::from_secs(3600);
-            let found = connect(&Away { until }).await;
+            let found = connect(&Away { until }, &Random::seeded(1)).await;
             assert_eq!(found.err(), Some(GroupError::Fatal("back".into())));
             assert!(until.elapsed() <= Duration::from_secs(5), "{:?} late", until.elapsed());
+        });
+    }
+
+    /// They have lost it in the same moment.
+    #[test]
+    fn those_who_wait_for_a_group_do_not_all_come_at_once() {
+        libprocess::testing::run(async {
+            let until = tokio::time::Instant::now() + Duration::from_secs(60);
+            let come = |seed| async move {
+                assert!(connect(&Away { until }, &Random::seeded(seed)).await.is_err());
+                until.elapsed()
+            };
+            let waits = futures::future::join_all((0..100).map(come)).await;
+            for second in 0..4 {
+                let is_within = |wait: &&Duration| wait.as_secs() == second;
+                let come = waits.iter().filter(is_within).count();
+                assert!(come < 50, "{come} of 100 in second {second}: {waits:?}");
+            }
+            assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(5)), "{waits:?}");
         });
     }
 }
