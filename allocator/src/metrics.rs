@@ -38,8 +38,10 @@ pub(crate) struct AllocatorMetrics {
 struct RoleGauges {
     /// Tells whether the index still names the same role.
     path: Arc<str>,
-    /// Active filters and dominant share, while the role has frameworks.
-    members: Option<(Gauge, Gauge)>,
+    /// Active filters.
+    filters: Gauge,
+    /// The dominant share, while the role has frameworks.
+    share: Option<Gauge>,
     quota: BTreeMap<(Figure, NameIdx), Gauge>,
 }
 
@@ -92,19 +94,26 @@ impl AllocatorMetrics {
             }
         }
         for (role, figures) in &current {
-            let gauges = self.roles.entry(*role).or_insert_with(|| RoleGauges::new(Arc::clone(figures.path)));
+            let gauges = self.roles.entry(*role);
+            let gauges = gauges.or_insert_with(|| RoleGauges::new(Arc::clone(figures.path), &self.registry));
             gauges.set(figures, core, &self.registry);
         }
     }
 }
 
 impl RoleGauges {
-    fn new(path: Arc<str>) -> RoleGauges {
-        RoleGauges { path, members: None, quota: BTreeMap::new() }
+    fn new(path: Arc<str>, registry: &Metrics) -> RoleGauges {
+        RoleGauges {
+            filters: registry.gauge(&filters_name(&path)),
+            share: None,
+            quota: BTreeMap::new(),
+            path,
+        }
     }
 
     fn set(&mut self, figures: &RoleFigures<'_>, core: &Core, registry: &Metrics) {
-        self.set_members(figures, registry);
+        self.filters.set(figures.active_filters as f64);
+        self.set_share(figures, registry);
         let mut shown = 0;
         for (figure, resource, value) in figures.quota() {
             let path = &self.path;
@@ -126,29 +135,22 @@ impl RoleGauges {
         }
     }
 
-    fn set_members(&mut self, figures: &RoleFigures<'_>, registry: &Metrics) {
-        let Some(share) = figures.dominant_share else {
-            if self.members.take().is_some() {
-                self.remove_members(registry);
-            }
-            return;
-        };
+    fn set_share(&mut self, figures: &RoleFigures<'_>, registry: &Metrics) {
         let path = &self.path;
-        let gauges = self
-            .members
-            .get_or_insert_with(|| (registry.gauge(&filters_name(path)), registry.gauge(&share_name(path))));
-        gauges.0.set(figures.active_filters as f64);
-        gauges.1.set(share);
-    }
-
-    fn remove_members(&self, registry: &Metrics) {
-        registry.remove(&filters_name(&self.path));
-        registry.remove(&share_name(&self.path));
+        match figures.dominant_share {
+            Some(share) => self.share.get_or_insert_with(|| registry.gauge(&share_name(path))).set(share),
+            None => {
+                if self.share.take().is_some() {
+                    registry.remove(&share_name(path));
+                }
+            }
+        }
     }
 
     fn remove(self, core: &Core, registry: &Metrics) {
-        if self.members.is_some() {
-            self.remove_members(registry);
+        registry.remove(&filters_name(&self.path));
+        if self.share.is_some() {
+            registry.remove(&share_name(&self.path));
         }
         for (figure, resource) in self.quota.keys() {
             registry.remove(&quota_name(&self.path, core, *figure, *resource));

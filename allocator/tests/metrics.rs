@@ -304,6 +304,34 @@ fn a_quota_has_the_metrics_of_what_it_names_as_long_as_it_is_one() {
     });
 }
 
+/// Upstream: `ActiveOfferFiltersMetrics`: every role of its tree has that metric.
+#[test]
+fn a_role_without_frameworks_has_a_metric_of_its_filters_as_long_as_anything_is_known_of_it() {
+    testing::run(async {
+        let setup = Setup::new(Options::default()).await;
+        let shown = || {
+            let metric = |role: &str| setup.metric(&format!("offer_filters/roles/{role}/active"));
+            ["limited", "heavy/below", "heavy"].map(|role| metric(role).is_some())
+        };
+        let weigh = |weight: f64| {
+            let role = Some("heavy/below".to_owned());
+            let info = mesos::v1::WeightInfo { weight, role };
+            setup.allocator.tell(UpdateWeights(vec![info]));
+        };
+        setup.set_quota("limited", quota("", "cpus:1"));
+        weigh(2.0);
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(shown(), [true; 3]);
+        assert_eq!(setup.metric("roles/limited/shares/dominant"), None);
+        setup.set_quota("limited", quota("", ""));
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(shown(), [false, true, true]);
+        weigh(1.0);
+        setup.pass(1100 * MILLISECOND).await;
+        assert_eq!(shown(), [false; 3]);
+    });
+}
+
 /// The names that genuine Mesos shows with one framework, but for statistics of timers.
 #[test]
 fn the_names_of_all_metrics_are_upstreams() {
