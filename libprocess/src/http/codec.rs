@@ -245,6 +245,16 @@ impl BodyScanner {
         self.state == Scan::UntilClose
     }
 
+    /// What would end a chunked body here, in place of what [`BodyScanner::step`] has refused.
+    pub(crate) fn end_of_chunks(&self) -> &'static [u8] {
+        match self.state {
+            Scan::ChunkSize => b"0\r\n\r\n",
+            Scan::ChunkEnd => b"\r\n0\r\n\r\n",
+            Scan::Trailer(_) => b"\r\n",
+            Scan::Done | Scan::UntilClose | Scan::Remaining(_) | Scan::ChunkData(_) => b"",
+        }
+    }
+
     /// Takes what it can from the front of `input`; to be called again with the rest until it consumes
     /// nothing.
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<Step, FramingError> {
@@ -371,6 +381,13 @@ mod tests {
                 }
             };
             assert_eq!(error, Some(FramingError::Chunk), "{input:?}");
+            let mut end = scanner.end_of_chunks();
+            while !scanner.is_done() {
+                let step = scanner.step(end).unwrap();
+                assert!(step.consumed > 0, "{input:?}");
+                end = &end[step.consumed..];
+            }
+            assert!(end.is_empty(), "{input:?}");
         }
         let endless = vec![b'1'; MAX_LINE];
         assert!(matches!(

@@ -51,6 +51,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) struct Progress {
     /// Answers that are complete (or given up).
     answered: Cell<u64>,
+    /// The body of the last request is malformed: it ends where that was seen, and there are no more requests.
+    malformed: Cell<bool>,
     /// The open-ended answer that is being written.
     streaming: RefCell<Option<StreamWatch>>,
     waker: RefCell<Option<Waker>>,
@@ -62,6 +64,11 @@ impl Progress {
         self.answered.set(self.answered.get() + 1);
         self.streaming.replace(None);
         self.wake();
+    }
+
+    /// Whether the request at hand has no body that can be read, and is the last one.
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.malformed.get()
     }
 
     fn is_streaming(&self) -> bool {
@@ -124,7 +131,7 @@ enum Stage {
     Answering,
     /// This is no HTTP request: actix-http may say so, and everything goes through, for as long as a head may take.
     Open,
-    /// A body is malformed: nothing more is read.
+    /// Behind a malformed body, which was answered: nothing more is read.
     Broken,
 }
 
@@ -223,7 +230,8 @@ impl Gate {
                     if self.progress.answered.get() < self.requests {
                         return;
                     }
-                    self.stage = Stage::Head;
+                    // Where a malformed request ends, and the next begins, cannot be told.
+                    self.stage = if self.progress.is_malformed() { Stage::Broken } else { Stage::Head };
                     self.taken = None;
                     self.activity.rest();
                 }
@@ -245,10 +253,17 @@ impl Gate {
                             self.released += step.consumed;
                             self.coming.moved += step.data.len();
                         }
-                        // Where this request ends, and the next begins, cannot be told any more.
+                        // actix-http would close the connection without an answer. So the body ends here for it, and
+                        // whoever reads it is told.
                         Err(_) => {
-                            self.stage = Stage::Broken;
-                            return;
+                            let end = scanner.end_of_chunks();
+                            self.buffer.truncate(self.released);
+                            self.buffer.extend_from_slice(end);
+                            self.released = self.buffer.len();
+                            self.progress.malformed.set(true);
+                            self.coming = Coming::default();
+                            self.activity.work();
+                            self.stage = Stage::Answering;
                         }
                     }
                 }

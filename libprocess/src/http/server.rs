@@ -160,6 +160,9 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     let Origin { node, peer, paths } = &connection.origin;
     let mut share = node.requests().share(peer.ip());
     let response = match read(&request, payload, *peer, &mut share).await {
+        Ok(_) if connection.progress.is_malformed() => {
+            Response::bad_request("The chunks of the request's body are malformed")
+        }
         Ok(request) if paths.as_ref().is_some_and(|paths| !paths.contains(&request.path)) => {
             Response::forbidden(format!("'{}' is not served on this socket", request.path))
         }
@@ -179,7 +182,8 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     let mut answer = write(response, method == "HEAD", Held { guard, _share: share });
     // actix-http answers nothing more on a connection on which an upgrade was proposed, and would say
     // `Connection: Upgrade`. Clients that propose one with each request (Java's: h2c) would ask again on it, in vain.
-    if request.head().upgrade() {
+    // Behind a malformed request there is none.
+    if request.head().upgrade() || connection.progress.is_malformed() {
         answer.head_mut().set_connection_type(ConnectionType::Close);
     }
     answer

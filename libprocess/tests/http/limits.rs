@@ -37,10 +37,16 @@ fn what_is_no_http_is_refused() {
             "garbage\r\n\r\n",
             "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
             "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ] {
             let answer = f.raw(request).await;
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{request}: {answer}");
+        }
+        for chunks in ["zz\r\n", "2\r\nabXX0\r\n\r\n", "2\r\nab\r\n-1\r\n", "2\r\nab\r\n\r\n"] {
+            let head = "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let answer = f.raw(format!("{head}{chunks}GET /path HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+            let text = "\r\n\r\nThe chunks of the request's body are malformed";
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.ends_with(text), "{chunks}: {answer}");
+            assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
         }
         let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(200 << 10));
         let answer = f.raw(long).await;
