@@ -138,9 +138,9 @@ pub fn node(settings: &Settings) -> Result<NodeBuilder, StartError> {
 pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartError> {
     match settings.containerizers {
         Containers::Mesos => {
-            let (total, disk) = (agent_resources(node, &settings)?, node.disk().clone());
-            let work_dir = settings.work_dir.clone();
-            node.blocking(move || check_mounts(&*disk, &work_dir, &total)).await?;
+            let (settings, total) = prepare(node, settings).await?;
+            let (disk, work_dir, roots) = (node.disk().clone(), settings.work_dir.clone(), total.clone());
+            node.blocking(move || check_mounts(&*disk, &work_dir, &roots)).await?;
             let home = PathBuf::from(&settings.frameworks_home);
             let fetcher = Fetcher::new(
                 // Of servers elsewhere it believes those that the host believes, whatever the nodes of the cluster do.
@@ -152,7 +152,7 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
             );
             let volumes = Volumes::new(node.disk().clone(), &settings.work_dir);
             let containerizer = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes));
-            start_with(node, settings, Containerizer::from(&containerizer)).await
+            begin(node, settings, total, Containerizer::from(&containerizer)).await
         }
         Containers::Simulated => {
             let containerizer = node.spawn_numbered(SimulatedContainerizer::new());
@@ -172,10 +172,26 @@ pub async fn start_with(
     settings: Settings,
     containerizer: Containerizer,
 ) -> Result<Running, StartError> {
-    let mut settings = settings;
-    let work_dir = settings.work_dir.clone();
-    let disk = node.disk().clone();
+    let (settings, total) = prepare(node, settings).await?;
+    begin(node, settings, total, containerizer).await
+}
+
+/// Makes the work directory, which the settings call by its one name from now on, and sees what the agent has: the size of
+/// the disk there, too.
+async fn prepare(node: &Node, mut settings: Settings) -> Result<(Settings, Resources), StartError> {
+    let (disk, work_dir) = (node.disk().clone(), settings.work_dir.clone());
     settings.work_dir = node.blocking(move || prepare_work_dir(&*disk, &work_dir)).await?;
+    let total = agent_resources(node, &settings)?;
+    Ok((settings, total))
+}
+
+/// Starts an agent whose work directory is there.
+async fn begin(
+    node: &Node,
+    mut settings: Settings,
+    total: Resources,
+    containerizer: Containerizer,
+) -> Result<Running, StartError> {
     if settings.http_executor_domain_sockets {
         settings.domain_socket_location.get_or_insert(settings.work_dir.join("agent.sock"));
     }
@@ -203,7 +219,6 @@ pub async fn start_with(
 
     // Resource estimator and QoS controller: not there yet.
 
-    let total = agent_resources(node, &settings)?;
     let info = agent_info(&settings, node, &total)?;
     tracing::info!(resources = %total, hostname = %info.hostname, "agent resources");
     let (ended, answer) = promise();
