@@ -2,11 +2,15 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Waits for SIGUSR1, by which an agent is told to leave its cluster for good (as upstream).
-pub(crate) async fn leave_requested() {
-    match signal(SignalKind::user_defined1()) {
-        Ok(mut leave) => drop(leave.recv().await),
-        Err(_) => std::future::pending().await,
+/// Waits for SIGUSR1, by which an agent is told to leave its cluster for good (as upstream), from the call on: before, the
+/// signal ends the process.
+pub(crate) fn leave_requested() -> impl Future<Output = ()> {
+    let handler = signal(SignalKind::user_defined1());
+    async move {
+        match handler {
+            Ok(mut leave) => drop(leave.recv().await),
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -61,12 +65,26 @@ pub(crate) fn end_requested() -> impl Future<Output = &'static str> {
 mod tests {
     use super::*;
 
+    fn send_this_process(name: &str) {
+        let sent = format!("kill -{name} {}", std::process::id());
+        assert!(std::process::Command::new("sh").args(["-c", &sent]).status().unwrap().success());
+    }
+
+    /// Asked for the first time only then: the agent is still being started.
+    #[test]
+    fn a_signal_to_leave_counts_from_the_call_on() {
+        libprocess::run(async {
+            let leave = leave_requested();
+            send_this_process("USR1");
+            leave.await;
+        });
+    }
+
     #[test]
     fn it_is_known_which_signal_asks_for_the_end() {
         libprocess::run(async {
             let end = end_requested();
-            let sent = format!("kill -TERM {}", std::process::id());
-            assert!(std::process::Command::new("sh").args(["-c", &sent]).status().unwrap().success());
+            send_this_process("TERM");
             assert_eq!(end.await, "SIGTERM");
         });
     }

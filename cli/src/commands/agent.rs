@@ -38,6 +38,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     // Until the process ends.
     let _held = hold(&settings.work_dir).map_err(|error| Failure::of(COMMAND, error))?;
     run_daemon(async move {
+        let told_to_leave = signals::leave_requested();
         let builder = agent::node(&settings).map_err(|error| Failure::of(COMMAND, error))?;
         let node = start_node(COMMAND, builder.log_control(control), &call.environment).await?;
         let mut running = agent::start(&node, settings).await.map_err(|error| Failure::of(COMMAND, error))?;
@@ -46,7 +47,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             biased;
             signal = signals::end_requested() => Ok(told_to_end(signal)),
             ended = running.wait() => ending(COMMAND, &ended),
-            () = signals::leave_requested() => {
+            () = told_to_leave => {
                 running.leave();
                 tokio::select! {
                     biased;
