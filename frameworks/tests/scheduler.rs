@@ -37,6 +37,8 @@ struct Shared {
     /// Answers to the next subscriptions, instead.
     refusals: Mutex<VecDeque<Response>>,
     heartbeat: Mutex<Option<f64>>,
+    /// The id of the master: each process has its own.
+    id: Mutex<String>,
 }
 
 impl Process for FakeMaster {
@@ -65,7 +67,7 @@ impl FakeMaster {
         let subscribed = event::Subscribed {
             framework_id: v1::FrameworkId { value: "framework".into() },
             heartbeat_interval_seconds: *self.shared.heartbeat.lock(),
-            master_info: None,
+            master_info: Some(v1::MasterInfo { id: self.shared.id.lock().clone(), ..Default::default() }),
         };
         sender
             .send(record(media, &Event { subscribed: Some(subscribed), ..of(event::Type::Subscribed) }))
@@ -518,6 +520,20 @@ fn who_found_nobody_at_first_leaves_the_framework_to_who_failed_over() {
             shared.refusals.lock().push_back(Response::temporary_redirect(&nowhere));
         })
         .await;
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.end_subscription("Framework failed over");
+        world.has_ended("Framework failed over").await;
+    });
+}
+
+/// What was lost on the way to its last process does not reach the next one.
+#[test]
+fn who_finds_its_master_started_anew_leaves_the_framework_to_who_failed_over() {
+    libprocess::run(async {
+        let mut world = World::subscribed_at_last().await;
+        *world.shared.id.lock() = "started anew".into();
+        world.shared.streams.lock().clear();
+        assert_eq!(world.see().await, Seen::Disconnected);
         assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
         world.end_subscription("Framework failed over");
         world.has_ended("Framework failed over").await;

@@ -98,6 +98,8 @@ pub struct SchedulerDriver<S: Scheduler> {
     stream_id: Option<String>,
     /// Subscriptions that this master was asked for and has not answered. Each may still reach it, late.
     unanswered: u32,
+    /// The process that has confirmed a subscription last, by its id, and how many of them there were then.
+    confirmed: Option<(String, u32)>,
     backoff: Backoff,
     /// When the stream last gave anything, by the node's clock.
     heard: Duration,
@@ -129,6 +131,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
             link: Link::new(),
             stream_id: None,
             unanswered: 0,
+            confirmed: None,
             heard: Duration::ZERO,
             watch: None,
             interval: Duration::ZERO,
@@ -379,6 +382,9 @@ impl<S: Scheduler> SchedulerDriver<S> {
                     // It is ourselves that failed over to an attempt that had been given up: found by simulation.
                     // Its connection is closed, so that the framework must subscribe again.
                     self.unanswered -= 1;
+                    if let Some((_, before)) = &mut self.confirmed {
+                        *before = before.saturating_sub(1);
+                    }
                     return self.lost("an earlier attempt to subscribe arrived late", ctx);
                 }
                 self.only(|scheduler, driver| scheduler.error(driver, &message));
@@ -391,6 +397,9 @@ impl<S: Scheduler> SchedulerDriver<S> {
     fn subscribed(&mut self, subscribed: event::Subscribed, ctx: &mut Context<Self>) {
         let id = FrameworkId::from(subscribed.framework_id);
         info!(framework_id = %id, "subscribed");
+        if let Some(master) = subscribed.master_info {
+            self.confirmed_by(master.id);
+        }
         self.driver.framework = Some(id.clone());
         self.link.phase = Phase::Subscribed;
         self.droughts += 1;
@@ -402,6 +411,17 @@ impl<S: Scheduler> SchedulerDriver<S> {
             self.watch = Some(ctx.every(self.interval, Watch(self.link.epoch)));
         }
         self.only(|scheduler, driver| scheduler.subscribed(driver, &id));
+    }
+
+    /// Each process of a master has an id of its own. If this one is not the one that confirmed a subscription last, it was
+    /// started since, at the same address: what was asked for until then was asked of others, and will not arrive.
+    fn confirmed_by(&mut self, master: String) {
+        if let Some((known, before)) = &self.confirmed
+            && *known != master
+        {
+            self.unanswered = self.unanswered.saturating_sub(*before);
+        }
+        self.confirmed = Some((master, self.unanswered));
     }
 
     fn update(&mut self, status: TaskStatus) {
@@ -490,6 +510,7 @@ impl<S: Scheduler> Handle<LeaderChanged> for SchedulerDriver<S> {
         {
             // What an earlier leader was asked for never reaches this one.
             self.unanswered = 0;
+            self.confirmed = None;
             self.master_id = Some(leader.id);
         }
         if self.master.is_some() {
