@@ -10,9 +10,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
 
 /// What a change must survive before the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +85,7 @@ pub trait Disk: Send + Sync + std::fmt::Debug + 'static {
     /// Removes a file, a link, or a directory with all that is in it.
     ///
     /// # Errors
-    /// The system's; `NotFound` if there is nothing.
+    /// The system's; `NotFound` if there is nothing. What cannot be removed from a directory does not keep the rest.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes a directory and its parents. With [`Durability::Host`] the names of all that were made are durable.
@@ -231,7 +234,14 @@ impl Disk for HostDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+        if !fs::symlink_metadata(path)?.is_dir() {
+            return fs::remove_file(path);
+        }
+        fs::remove_dir_all(path).inspect_err(|_| {
+            if let Ok(directory) = rustix::fs::open(path, DIRECTORY, Mode::empty()) {
+                remove_what_can_be(&directory, DEPTH);
+            }
+        })
     }
 
     fn create_directory(&self, path: &Path, durability: Durability) -> io::Result<()> {
@@ -307,6 +317,30 @@ impl Disk for HostDisk {
     }
 }
 
+/// How a directory is opened to be emptied: not by a link that somebody puts in its place.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// How many directories below each other are emptied of what can be removed: two descriptors each are open meanwhile.
+const DEPTH: usize = 64;
+
+/// Empties a directory of which something cannot be removed, as far as possible.
+fn remove_what_can_be(directory: &OwnedFd, depth: usize) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    let Ok(entries) = Dir::read_from(directory) else { return };
+    for entry in entries {
+        let Ok(entry) = entry else { return };
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") || unlinkat(directory, name, AtFlags::empty()).is_ok() {
+            continue;
+        }
+        if let Ok(below) = openat(directory, name, DIRECTORY, Mode::empty()) {
+            remove_what_can_be(&below, depth);
+            let _ = unlinkat(directory, name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -360,5 +394,34 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         behaves_as_a_disk(&HostDisk, &folder.path().canonicalize().unwrap());
         assert!(HostDisk.boot_id().is_some_and(|id| !id.is_empty()));
+    }
+
+    /// Upstream: `os::rmdir` with `continueOnError`, for the garbage collector.
+    #[test]
+    fn what_cannot_be_removed_does_not_keep_what_is_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, elsewhere) = (folder.path().join("sandbox"), folder.path().join("elsewhere"));
+        let fill = || {
+            for path in [root.join("a/b"), root.join("kept"), root.join("z"), elsewhere.clone()] {
+                fs::create_dir_all(&path).unwrap();
+                fs::write(path.join("file"), "x").unwrap();
+            }
+            HostDisk.create_link(&elsewhere, &root.join("link")).unwrap();
+        };
+        fill();
+        let directory = rustix::fs::open(&root, DIRECTORY, Mode::empty()).unwrap();
+        remove_what_can_be(&directory, DEPTH);
+        assert!(HostDisk.list(&root).unwrap().is_empty() && HostDisk.exists(&elsewhere.join("file")));
+        if rustix::process::geteuid().is_root() {
+            eprintln!("skipped in part: root can remove everything");
+            return;
+        }
+        fill();
+        HostDisk.set_mode(&root.join("kept"), 0o555).unwrap();
+        let error = HostDisk.remove(&root).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(HostDisk.list(&root).unwrap(), ["kept"]);
+        HostDisk.set_mode(&root.join("kept"), 0o755).unwrap();
+        HostDisk.remove(&root).unwrap();
     }
 }
