@@ -7,8 +7,8 @@
 //! | [`Prune`] | the agent, when the disk fills up | removes at once what would go within a time |
 //! | `Due` | itself | removes what is due |
 //!
-//! Removing happens off the actor's thread, one batch after the other. It knows nothing of executors: only
-//! paths and times (upstream: `slave/gc.cpp`).
+//! Removing happens off the actor's thread, one batch after the other; what is mounted in a directory is unmounted first, or
+//! the directory stays. It knows nothing of executors: only paths and times (upstream: `slave/gc.cpp`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ use std::time::Duration;
 use libprocess::disk::Disk;
 use libprocess::metrics::{Counter, Gauge, Metrics};
 use libprocess::{Context, Handle, Pid, Process, Promise, messages};
+use rustix::mount::UnmountFlags;
+
+use crate::mounts;
 
 /// Remove `path` when `after` has passed. A path that is scheduled already gets the new time.
 #[derive(Debug)]
@@ -164,7 +167,8 @@ impl GarbageCollector {
         self.removing.extend(due.iter().map(|(path, _)| (path.clone(), Vec::new())));
         let node = ctx.node().clone();
         let disk = node.disk().clone();
-        let work = async move { node.blocking(move || remove_all(&*disk, due)).await };
+        let work =
+            async move { node.blocking(move || remove_all(&*disk, Mounted::on_host(&*disk), due)).await };
         ctx.defer(work, |this, done, _| {
             for (path, removed) in done {
                 this.finish(&path, removed);
@@ -186,8 +190,12 @@ impl GarbageCollector {
 
 /// Removes each path, tells who wanted to know, and returns which are gone: for good, for the journal of status updates has
 /// forgotten what it would have to tell of a task that a power failure brings back.
-fn remove_all(disk: &dyn Disk, paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Vec<(PathBuf, bool)> {
-    let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(disk, &path) {
+fn remove_all(
+    disk: &dyn Disk,
+    mut mounted: Result<Mounted, String>,
+    paths: Vec<(PathBuf, Option<Promise<()>>)>,
+) -> Vec<(PathBuf, bool)> {
+    let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(disk, &mut mounted, &path) {
         Ok(()) => {
             if let Some(promise) = promise {
                 promise.set(());
@@ -210,10 +218,45 @@ fn remove_all(disk: &dyn Disk, paths: Vec<(PathBuf, Option<Promise<()>>)>) -> Ve
 }
 
 /// A path that is gone already counts as removed.
-fn remove(disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
+fn remove(disk: &dyn Disk, mounted: &mut Result<Mounted, String>, path: &Path) -> Result<(), String> {
+    let mounted = mounted.as_mut().map_err(|error| error.clone())?;
+    mounted.leave(&disk.canonicalize(path).unwrap_or_else(|_| path.to_path_buf()))?;
     match disk.remove(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// What is mounted. A task that ran as root may have mounted something in its sandbox and left it so; what is in there is
+/// not the sandbox's, and must not go with it (upstream: MESOS-8830).
+struct Mounted {
+    /// The mount points, the last one first.
+    places: Vec<PathBuf>,
+    /// How one is unmounted.
+    unmount: fn(&Path) -> std::io::Result<()>,
+}
+
+impl Mounted {
+    /// What the host has mounted now; nothing on a disk that knows no such table.
+    fn on_host(disk: &dyn Disk) -> Result<Mounted, String> {
+        let places = match disk.read(Path::new(mounts::TABLE)) {
+            Ok(table) => mounts::places(&table).rev().collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(format!("what is mounted there is not known: {error}")),
+        };
+        Ok(Mounted { places, unmount: |place| Ok(rustix::mount::unmount(place, UnmountFlags::NOFOLLOW)?) })
+    }
+
+    /// Nothing is mounted in a directory any more, unless this fails.
+    fn leave(&mut self, directory: &Path) -> Result<(), String> {
+        while let Some(index) = self.places.iter().position(|place| place.starts_with(directory)) {
+            let place = &self.places[index];
+            tracing::warn!(place = %place.display(), "unmounting what a task has left in a directory that is removed");
+            (self.unmount)(place)
+                .map_err(|error| format!("'{}' is mounted and stays so: {error}", place.display()))?;
+            self.places.remove(index);
+        }
+        Ok(())
     }
 }
 
@@ -254,6 +297,7 @@ impl Handle<Due> for GarbageCollector {
 
 #[cfg(test)]
 mod tests {
+    use libprocess::disk::HostDisk;
     use libprocess::{Address, promise};
 
     use super::*;
@@ -335,5 +379,33 @@ mod tests {
             assert_eq!(node.metrics().value("gc/path_removals_pending"), Some(0.0));
             node.shutdown().await;
         });
+    }
+
+    /// Upstream: `GarbageCollectorIntegrationTest.ROOT_DanglingMount`.
+    #[test]
+    fn what_a_task_has_mounted_is_not_removed_with_its_sandbox() {
+        fn empty(place: &Path) -> std::io::Result<()> {
+            std::fs::remove_dir(place)
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let [sandbox, other] = ["run/sandbox", "other"].map(|name| root.join(name));
+        for path in [&sandbox.join("data"), &other] {
+            std::fs::create_dir_all(path).unwrap();
+        }
+        let remove = |unmount: fn(&Path) -> std::io::Result<()>, paths: [&Path; 2]| {
+            let places = vec![sandbox.join("data"), "/proc".into()];
+            let paths = paths.map(|path| (path.to_path_buf(), None)).into();
+            remove_all(&HostDisk, Ok(Mounted { places, unmount }), paths)
+        };
+        let done = remove(|_| Err(std::io::ErrorKind::ResourceBusy.into()), [&sandbox, &other]);
+        assert_eq!(done, [(sandbox.clone(), false), (other.clone(), true)]);
+        assert!(sandbox.join("data").exists() && !other.exists());
+        // It is unmounted once, for all directories that it is in.
+        let run = root.join("run");
+        let done = remove(empty, [&sandbox, &run]);
+        assert_eq!(done, [(sandbox.clone(), true), (run.clone(), true)]);
+        assert!(!run.exists());
+        assert!(Mounted::on_host(&HostDisk).unwrap().places.contains(&PathBuf::from("/proc")));
     }
 }

@@ -17,6 +17,7 @@ pub mod gc;
 pub mod housekeeping;
 mod http;
 mod metrics;
+mod mounts;
 pub mod operations;
 pub mod recovery;
 pub mod registration;

@@ -23,6 +23,7 @@ use crate::executors::shutdown::Leave;
 use crate::fetcher::{self, Fetcher};
 use crate::gc::GarbageCollector;
 use crate::housekeeping::Gc;
+use crate::mounts;
 use crate::resources::{Host, resources};
 use crate::settings::{Containers, Settings};
 use crate::status_updates::manager::StatusUpdateManager;
@@ -310,24 +311,13 @@ fn check_mounts(disk: &dyn Disk, work_dir: &Path, total: &Resources) -> Result<(
         let root = work_dir.join(root);
         let refuse = |reason: String| StartError::NotMounted { root: root.clone(), reason };
         let real = disk.canonicalize(&root).map_err(|error| refuse(format!("cannot be found: {error}")))?;
-        let table = disk.read(Path::new(MOUNTS)).map_err(|error| refuse(format!("may be none: {error}")))?;
-        if !is_mounted(&real, &String::from_utf8_lossy(&table)) {
+        let table =
+            disk.read(Path::new(mounts::TABLE)).map_err(|error| refuse(format!("may be none: {error}")))?;
+        if !mounts::places(&table).any(|place| place == real) {
             return Err(refuse("is no mount point".to_owned()));
         }
     }
     Ok(())
-}
-
-/// What is mounted, as this process sees it.
-const MOUNTS: &str = "/proc/self/mounts";
-
-/// Whether a table of the kernel's has this mount point. Blanks in names are written in octal there.
-fn is_mounted(place: &Path, table: &str) -> bool {
-    let mut name = place.to_string_lossy().replace('\\', "\\134");
-    for (character, octal) in [(' ', "\\040"), ('\t', "\\011"), ('\n', "\\012")] {
-        name = name.replace(character, octal);
-    }
-    table.lines().any(|line| line.split(' ').nth(1) == Some(name.as_str()))
 }
 
 fn agent_info(settings: &Settings, node: &Node, total: &Resources) -> Result<v1::AgentInfo, StartError> {
@@ -384,13 +374,6 @@ mod tests {
         assert!(error.contains("' of --resources is no mount point (mount"), "{error}");
         let error = check("mount", Path::new("nothing")).unwrap_err();
         assert!(error.contains("/nothing' of --resources cannot be found: "), "{error}");
-    }
-
-    #[test]
-    fn names_of_mount_points_have_blanks_in_octal() {
-        let table = "proc /proc proc rw 0 0\ntmpfs /a\\040b\\134c tmpfs rw 0 0\n";
-        assert!(is_mounted(Path::new("/proc"), table) && is_mounted(Path::new("/a b\\c"), table));
-        assert!(!is_mounted(Path::new("/a"), table) && !is_mounted(Path::new("proc"), table));
     }
 
     #[test]
