@@ -109,12 +109,17 @@ impl Agent {
 
     /// What was kept of a completed task may be deleted.
     pub(crate) fn collect_task(&self, framework_id: &FrameworkId, executor_id: &ExecutorId, task: &TaskId) {
-        let Some(gc) = &self.colleagues.gc else { return };
         let framework = self.frameworks.get(framework_id);
         let executor = framework.and_then(|framework| framework.executors.get(executor_id));
         if let Some(executor) = executor.filter(|executor| executor.checkpoint) {
-            let path = self.paths.task(&self.run_of(framework_id, executor), task);
-            gc.schedule(path, Used::UntilNow, Vec::new());
+            self.collect_task_of(&self.run_of(framework_id, executor), task, Used::UntilNow);
+        }
+    }
+
+    /// The same, of the task of a run.
+    pub(crate) fn collect_task_of(&self, run: &Run, task: &TaskId, used: Used) {
+        if let Some(gc) = &self.colleagues.gc {
+            gc.schedule(self.paths.task(run, task), used, Vec::new());
         }
     }
 

@@ -194,6 +194,7 @@ impl Agent {
                 if is_terminal(update.status.state()) && task.replay.acknowledged.contains(&uuid) {
                     executor.tasks.complete(&task_id);
                     framework.executor_of_task.remove(&task_id);
+                    self.collect_task_of(&run, &task_id, Used::Before);
                 }
             }
             if !task.replay.updates.is_empty() {

@@ -296,6 +296,38 @@ fn a_task_with_the_id_of_one_that_was_deleted_before_a_restart_is_not_taken_for_
     });
 }
 
+/// Its executor may live for a long time.
+/// Upstream: `GarbageCollectorIntegrationTest.LongLivedDefaultExecutor`,
+/// `GarbageCollectorIntegrationTest.LongLivedDefaultExecutorRestart`.
+#[test]
+fn what_was_kept_of_a_task_that_is_over_is_deleted_while_its_executor_runs_also_after_a_restart() {
+    run(async {
+        for restart in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let meta = directory.path().join(format!("meta/slaves/{AGENT}/frameworks/{FRAMEWORK}"));
+            let tasks = meta.join("executors/e/runs/latest/tasks");
+            let arguments = ["--gc_delay=10secs"];
+            let world = World::with(directory.path(), &arguments).await.once_registered().await;
+            let mut world = run_task(world).await;
+            let executor = world.subscribe("e").await;
+            world.run(&framework(true), task("short", "e")).await;
+            executor.update("short", TaskFinished).await;
+            world.acknowledge("short").await;
+            if restart {
+                world.crash().await;
+                world = World::with(directory.path(), &arguments).await;
+                world.subscribe("e").await;
+            }
+            world.pass(Duration::from_secs(5)).await;
+            assert!(tasks.join("short").exists());
+            world.pass(Duration::from_secs(6)).await;
+            world.pass(Duration::from_secs(1)).await;
+            assert!(!tasks.join("short").exists() && tasks.join("t").exists(), "{restart}");
+            world.crash().await;
+        }
+    });
+}
+
 /// It comes while the acknowledgement of the earlier one is on its way to the disk.
 #[test]
 fn a_task_with_the_id_of_one_that_has_just_ended_waits_for_it() {
