@@ -193,10 +193,13 @@ impl Agent {
             self.metrics.container_launch_errors.increment();
             containerizer.destroy(container.clone());
             if let Some(executor) = self.executor_in(framework_id, executor_id, container) {
+                // It may have been destroyed because it was not launched in time.
+                let earlier = executor.pending_termination.take().and_then(|earlier| earlier.message);
+                let failure = format!("Failed to launch container: {failure}");
                 executor.pending_termination = Some(Termination {
                     state: Some(TaskState::TaskFailed),
                     reason: Some(Reason::ContainerLaunchFailed),
-                    message: Some(format!("Failed to launch container: {failure}")),
+                    message: Some(earlier.into_iter().chain([failure]).collect::<Vec<_>>().join("; ")),
                     ..Termination::default()
                 });
             }

@@ -1,9 +1,11 @@
 //! The executor API as HTTP: statuses and texts as recorded from genuine Mesos.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use libprocess::disk::HostDisk;
 use libprocess::http::{Body, Request, Response, dispatch};
 use libprocess::testing::{run, settle};
 use mesos::recordio::Decoder;
@@ -48,6 +50,10 @@ async fn world(directory: &std::path::Path) -> World {
     world
 }
 
+/// Upstream: `ExecutorHttpApiTest.NoContentType`, `ExecutorHttpApiTest.ValidJsonButInvalidProtobuf`,
+/// `ExecutorHttpApiTest.MalformedContent`, `ExecutorHttpApiTest.UnsupportedContentMediaType`,
+/// `ExecutorHttpApiTest.MessageFromUnknownFramework`, `ExecutorHttpApiTest.ValidProtobufInvalidCall`,
+/// `ExecutorHttpApiTest.StatusUpdateCallFailedValidation`.
 #[test]
 fn bad_calls_are_answered_as_upstream_does() {
     run(async {
@@ -63,6 +69,11 @@ fn bad_calls_are_answered_as_upstream_does() {
                 format!(r#"{{"type":"SUBSCRIBE",{IDS}}}"#),
                 400,
                 format!("{invalid} Expecting 'subscribe' to be present"),
+            ),
+            (
+                "MALFORMED_CONTENT".to_owned(),
+                400,
+                "Failed to parse body into JSON: syntax error at line 1 near: MALFORMED_CONTENT".into(),
             ),
             (
                 no_ids.to_owned(),
@@ -90,14 +101,48 @@ fn bad_calls_are_answered_as_upstream_does() {
     });
 }
 
+/// Upstream: `ExecutorHttpApiTest.NotAcceptable`, `ExecutorHttpApiTest.DefaultAccept`,
+/// `ExecutorHttpApiTest.NoAcceptHeader`.
 #[test]
 fn an_answer_must_be_acceptable() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
         let world = world(directory.path()).await;
         let body = format!(r#"{{"type":"SUBSCRIBE",{IDS},"subscribe":{{}}}}"#);
-        let response = post(&world, Some("application/json"), Some("text/html"), body.as_bytes()).await;
-        assert_eq!(response.status.as_u16(), 406);
+        for refused in ["text/html", "foo"] {
+            let response = post(&world, Some("application/json"), Some(refused), body.as_bytes()).await;
+            assert_eq!(response.status.as_u16(), 406, "{refused}");
+        }
+        for anything in [Some("*/*"), None] {
+            let response = post(&world, Some("application/json"), anything, body.as_bytes()).await;
+            assert_eq!(response.status.as_u16(), 200, "{anything:?}");
+            assert_eq!(response.headers["content-type"], "application/json");
+        }
+    });
+}
+
+/// Upstream: `ExecutorHttpApiTest.SubscribeBeforeContainerizerRecovery`.
+#[test]
+fn nobody_subscribes_before_the_containers_are_known() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        world.subscribe("e").await.update("t", TaskState::TaskRunning).await;
+        world.acknowledge("t").await;
+        world.crash().await;
+
+        let book = ContainerBook::recovering();
+        let world = World::with_containers(Arc::new(HostDisk), directory.path(), &[], book).await;
+        let subscribe = format!(r#"{{"type":"SUBSCRIBE",{IDS},"subscribe":{{}}}}"#);
+        let refused = (503, "Agent has not finished recovery".to_owned());
+        assert_eq!(json(&world, &subscribe).await, refused);
+        let held = world.containers.lock().held_recovery.take();
+        held.into_iter().flatten().for_each(|reply| reply.set(Ok(())));
+        settle().await;
+        let kind = Some("application/json");
+        let stream = post(&world, kind, kind, subscribe.as_bytes()).await;
+        assert_eq!(stream.status.as_u16(), 200);
     });
 }
 
@@ -115,6 +160,7 @@ async fn events(body: &mut Body, decode: impl Fn(&[u8]) -> Event) -> Vec<Event> 
     events
 }
 
+/// Upstream: `ExecutorHttpApiTest.Subscribe`.
 #[test]
 fn an_executor_speaks_json() {
     run(async {
@@ -172,6 +218,7 @@ fn an_agent_that_recovers_takes_updates_from_executors_that_are_back_only() {
     });
 }
 
+/// Upstream: `ExecutorHttpApiTest.Subscribe`, `ExecutorHttpApiTest.MalformedContent`.
 #[test]
 fn an_executor_speaks_protobuf() {
     run(async {
@@ -196,6 +243,7 @@ fn an_executor_speaks_protobuf() {
     });
 }
 
+/// Upstream: `ExecutorHttpApiTest.GetRequest`.
 #[test]
 fn only_posts_are_taken() {
     run(async {

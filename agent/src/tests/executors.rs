@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use libprocess::testing::run;
+use libprocess::testing::{run, settle};
 use mesos::internal::{
     FrameworkToExecutorMessage, PingSlaveMessage, ShutdownExecutorMessage, ShutdownFrameworkMessage,
+    UpdateFrameworkMessage,
 };
+use mesos::v1;
 use mesos::v1::TaskState::{TaskFailed, TaskFinished, TaskRunning};
 use mesos::v1::executor::event::Type;
 use mesos::v1::task_status::Reason;
 use mesos::{AgentId, ExecutorId, FrameworkId};
 
 use super::harness::*;
-use crate::containerizer::Termination;
+use crate::containerizer::{LaunchError, Termination};
 
+/// Upstream: `SlaveTest.ShutdownUnregisteredExecutor`.
 #[test]
 fn an_executor_that_does_not_subscribe_within_a_minute_is_destroyed() {
     run(async {
@@ -29,6 +32,39 @@ fn an_executor_that_does_not_subscribe_within_a_minute_is_destroyed() {
         assert_eq!(update.status.state(), TaskFailed);
         assert_eq!(update.status.reason(), Reason::ExecutorRegistrationTimeout);
         assert_eq!(update.status.message(), "Executor did not register within 1mins");
+    });
+}
+
+/// Upstream: `SlaveTest.ExecutorTimeoutCausedBySlowFetch`. What it waited for in vain is said, too.
+#[test]
+fn a_container_that_is_not_launched_within_a_minute_is_destroyed() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.containers.lock().held_launches = Some(Vec::new());
+        world.run(&framework(false), task("t", "e")).await;
+        world.pass(Duration::from_secs(61)).await;
+        let container = world.container("e");
+        assert_eq!(world.containers.lock().destroyed, [container]);
+        assert!(world.states("t").is_empty());
+        let held = world.containers.lock().held_launches.take();
+        held.into_iter().flatten().for_each(|reply| reply.set(Err(LaunchError::Destroyed)));
+        settle().await;
+        let update = world.updates("t").remove(0);
+        assert_eq!(
+            (update.status.state(), update.status.reason()),
+            (TaskFailed, Reason::ContainerLaunchFailed)
+        );
+        let message = update.status.message();
+        assert!(
+            message.starts_with(
+                "Executor did not register within 1mins; \
+                 Failed to launch container: container destroyed during launching"
+            ),
+            "{message}"
+        );
+        assert!(world.hears().iter().any(|heard| matches!(heard, Heard::Exited(_))));
+        assert_eq!(world.metric("slave/container_launch_errors"), 1.0);
     });
 }
 
@@ -61,6 +97,7 @@ fn an_executor_that_ends_fails_its_tasks_and_goes_when_that_is_acknowledged() {
     });
 }
 
+/// Upstream: `SlaveTest.MetricsSlaveLaunchErrors`.
 #[test]
 fn a_container_that_cannot_be_launched_fails_its_task_with_the_reason() {
     run(async {
@@ -122,6 +159,60 @@ fn an_executor_is_asked_to_end_and_destroyed_five_seconds_later() {
     });
 }
 
+/// Upstream: `SlaveTest.ExecutorShutdownGracePeriod`.
+#[test]
+fn an_executor_may_have_longer_to_end_than_others() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let mut own = task("t", "e");
+        let period = v1::DurationInfo { nanoseconds: 10_000_000_000 };
+        own.executor.as_mut().unwrap().shutdown_grace_period = Some(period);
+        world.run(&framework(false), own).await;
+        let executor = world.subscribe("e").await;
+        let launched = executor.events().pop().unwrap().launch.unwrap().task;
+        assert_eq!(launched.executor.unwrap().shutdown_grace_period, Some(period));
+        executor.update("t", TaskRunning).await;
+        world.acknowledge("t").await;
+        world
+            .master_says(ShutdownExecutorMessage {
+                executor_id: Some(ExecutorId::from("e").to_proto()),
+                framework_id: Some(FrameworkId::from(FRAMEWORK).to_proto()),
+            })
+            .await;
+        world.pass(Duration::from_millis(9900)).await;
+        assert!(world.containers.lock().destroyed.is_empty());
+        world.pass(Duration::from_millis(200)).await;
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+        let update = world.updates("t").pop().unwrap();
+        assert_eq!((update.status.state(), update.status.reason()), (TaskFailed, Reason::ExecutorTerminated));
+    });
+}
+
+/// Upstream: `SlaveTest.MaxCompletedExecutorsPerFrameworkFlag`.
+#[test]
+fn so_many_executors_of_a_framework_are_shown_when_they_are_over_as_the_operator_wants() {
+    run(async {
+        for limit in 0..3 {
+            let directory = tempfile::tempdir().unwrap();
+            let limiting = format!("--max_completed_executors_per_framework={limit}");
+            let world = World::with(directory.path(), &[&limiting]).await.once_registered().await;
+            for id in ["a", "b"] {
+                world.run(&framework(false), task(id, id)).await;
+                world.subscribe(id).await.update(id, TaskFinished).await;
+                world.acknowledge(id).await;
+            }
+            for id in ["a", "b"] {
+                world.end(&world.container(id), Termination::default()).await;
+            }
+            let state = super::http::json(&world, "/state").await;
+            let over = state["completed_frameworks"][0]["completed_executors"].as_array().unwrap();
+            let over: Vec<_> = over.iter().map(|executor| executor["id"].as_str().unwrap()).collect();
+            assert_eq!(over, &["a", "b"][2 - limit..]);
+        }
+    });
+}
+
 /// Upstream: `HttpFaultToleranceTest.SchedulerExit`.
 #[test]
 fn a_framework_that_is_shut_down_hears_no_more() {
@@ -143,7 +234,7 @@ fn a_framework_that_is_shut_down_hears_no_more() {
 }
 
 /// Upstream: `HttpFaultToleranceTest.SchedulerFailoverExecutorToFrameworkMessage`,
-/// `HttpFaultToleranceTest.SchedulerFailoverFrameworkToExecutorMessage`.
+/// `HttpFaultToleranceTest.SchedulerFailoverFrameworkToExecutorMessage`, `SlaveTest.HTTPScheduler`.
 #[test]
 fn messages_go_both_ways() {
     run(async {
@@ -169,6 +260,44 @@ fn messages_go_both_ways() {
     });
 }
 
+/// A driver has an address of its own, until its framework goes on without one.
+/// Upstream: `SlaveTest.HTTPSchedulerLiveUpgrade`, `SlaveTest.HTTPSchedulerSlaveRestart`.
+#[test]
+fn a_message_for_a_scheduler_without_an_address_goes_through_the_master_also_after_a_restart() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let heard = |world: &World| {
+            let hears = world.hears().into_iter();
+            hears.filter(|heard| matches!(heard, Heard::ToFramework(_))).count()
+        };
+        let message = run_task(&framework(true), task("t", "e"), None);
+        let pid = Some("scheduler(1)@10.9.9.9:8080".to_owned());
+        world.master_says(mesos::internal::RunTaskMessage { pid, ..message }).await;
+        let executor = world.subscribe("e").await;
+        executor.update("t", TaskRunning).await;
+        world.acknowledge("t").await;
+        executor.message(b"to itself").await;
+        assert_eq!(heard(&world), 0);
+        world
+            .master_says(UpdateFrameworkMessage {
+                framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+                framework_info: Some(framework(true)),
+                pid: Some(String::new()),
+            })
+            .await;
+        executor.message(b"through the master").await;
+        assert_eq!(heard(&world), 1);
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        world.pass(Duration::from_secs(1)).await;
+        executor.message(b"again").await;
+        assert_eq!(heard(&world), 1);
+    });
+}
+
 #[test]
 fn an_executor_that_subscribes_again_replaces_its_stream() {
     run(async {
@@ -186,6 +315,7 @@ fn an_executor_that_subscribes_again_replaces_its_stream() {
     });
 }
 
+/// Upstream: `SlaveTest.RemoveUnregisteredTerminatedExecutor`.
 #[test]
 fn a_terminated_executor_that_subscribes_is_told_to_end() {
     run(async {
@@ -197,9 +327,16 @@ fn a_terminated_executor_that_subscribes_is_told_to_end() {
         let late = world.subscribe("e").await;
         assert_eq!(late.kinds(), [Type::Shutdown]);
         assert!(late.is_closed());
+        let update = world.updates("t").remove(0);
+        assert_eq!((update.status.state(), update.status.reason()), (TaskFailed, Reason::ExecutorTerminated));
+        assert!(world.hears().iter().any(|heard| matches!(heard, Heard::Exited(_))));
+        world.acknowledge("t").await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.metric("slave/frameworks_active"), 0.0);
     });
 }
 
+/// Upstream: `ExecutorHttpApiTest.HeartbeatEvents`.
 #[test]
 fn executors_hear_a_heartbeat_every_half_hour() {
     run(async {

@@ -15,8 +15,8 @@ use mesos::{ContainerId, FrameworkId, Resources, TaskId, v1};
 use parking_lot::Mutex;
 
 use crate::containerizer::{
-    Containerizer, Containers, Destroy, Launch, Launched, Recover, RecoveredContainer, Status, Termination,
-    Update, Usage, Wait,
+    Containerizer, Containers, Destroy, Launch, LaunchError, Launched, Recover, RecoverError,
+    RecoveredContainer, Status, Termination, Update, UpdateError, Usage, Wait,
 };
 use crate::executors::api::ExecutorCall;
 use crate::executors::connection::LocalEvent;
@@ -135,6 +135,12 @@ pub(super) struct ContainerBook {
     pub(super) refuse_updates: Option<String>,
     /// Destroying does not end a container.
     pub(super) immortal: bool,
+    /// Nobody knows what containers use.
+    pub(super) no_usage: bool,
+    /// While there is something here, what asks for these waits in it.
+    pub(super) held_launches: Option<Vec<Promise<Result<Launched, LaunchError>>>>,
+    pub(super) held_updates: Option<Vec<Promise<Result<(), UpdateError>>>>,
+    pub(super) held_recovery: Option<Vec<Promise<Result<(), RecoverError>>>>,
 }
 
 struct FakeContainerizer(Arc<Mutex<ContainerBook>>);
@@ -148,8 +154,11 @@ impl Handle<Launch> for FakeContainerizer {
         let mut book = self.0.lock();
         book.waits.insert(launch.container_id.clone(), Vec::new());
         book.launched.push((launch.container_id, launch.config));
+        if let Some(held) = &mut book.held_launches {
+            return held.push(launch.reply);
+        }
         launch.reply.set(match book.refuse.clone() {
-            Some(refusal) => Err(crate::containerizer::LaunchError::Prepare(refusal)),
+            Some(refusal) => Err(LaunchError::Prepare(refusal)),
             None => Ok(Launched::Launched),
         });
     }
@@ -158,8 +167,11 @@ impl Handle<Update> for FakeContainerizer {
     fn handle(&mut self, update: Update, _: &Pid, _: &mut Context<Self>) {
         let mut book = self.0.lock();
         book.updates.push((update.container_id, update.resources));
+        if let Some(held) = &mut book.held_updates {
+            return held.push(update.reply);
+        }
         update.reply.set(match book.refuse_updates.clone() {
-            Some(refusal) => Err(crate::containerizer::UpdateError(refusal)),
+            Some(refusal) => Err(UpdateError(refusal)),
             None => Ok(()),
         });
     }
@@ -183,7 +195,8 @@ impl Handle<Destroy> for FakeContainerizer {
 }
 impl Handle<Usage> for FakeContainerizer {
     fn handle(&mut self, usage: Usage, _: &Pid, _: &mut Context<Self>) {
-        usage.reply.set(Some(v1::ResourceStatistics { timestamp: 1.0, ..Default::default() }));
+        let known = !self.0.lock().no_usage;
+        usage.reply.set(known.then(|| v1::ResourceStatistics { timestamp: 1.0, ..Default::default() }));
     }
 }
 impl Handle<Status> for FakeContainerizer {
@@ -203,11 +216,19 @@ impl Handle<Recover> for FakeContainerizer {
             book.waits.insert(container.id.clone(), Vec::new());
         }
         book.recovered = recover.containers;
+        if let Some(held) = &mut book.held_recovery {
+            return held.push(recover.reply);
+        }
         recover.reply.set(Ok(()));
     }
 }
 
 impl ContainerBook {
+    /// The containers of before are not known yet.
+    pub(super) fn recovering() -> ContainerBook {
+        ContainerBook { held_recovery: Some(Vec::new()), ..ContainerBook::default() }
+    }
+
     /// A container ends.
     pub(super) fn end(&mut self, container: &ContainerId, termination: Termination) {
         for wait in self.waits.remove(container).unwrap_or_default() {
@@ -239,12 +260,23 @@ impl World {
 
     /// The same, on this disk.
     pub(super) async fn on(disk: Arc<dyn Disk>, work_dir: &Path, arguments: &[&str]) -> World {
-        World::then(disk, work_dir, arguments, |_: &Running| ()).await
+        World::with_containers(disk, work_dir, arguments, ContainerBook::default()).await
+    }
+
+    /// The same, with a containerizer that begins with this book.
+    pub(super) async fn with_containers(
+        disk: Arc<dyn Disk>,
+        work_dir: &Path,
+        arguments: &[&str],
+        book: ContainerBook,
+    ) -> World {
+        World::then(disk, work_dir, arguments, book, |_: &Running| ()).await
     }
 
     /// An agent that is told to leave as soon as it is started: it has read nothing by then.
     pub(super) async fn leaving(work_dir: &Path) -> World {
-        World::then(Arc::new(HostDisk), work_dir, &[], |running: &Running| running.leave()).await
+        let book = ContainerBook::default();
+        World::then(Arc::new(HostDisk), work_dir, &[], book, |running: &Running| running.leave()).await
     }
 
     /// An agent with containers in the test's hands, with which something is done at once.
@@ -252,9 +284,10 @@ impl World {
         disk: Arc<dyn Disk>,
         work_dir: &Path,
         arguments: &[&str],
+        book: ContainerBook,
         then: impl FnOnce(&Running) + 'static,
     ) -> World {
-        let book = Arc::<Mutex<ContainerBook>>::default();
+        let book = Arc::new(Mutex::new(book));
         let containers = book.clone();
         let mut world = World::running(disk, work_dir, arguments, |node| {
             let containerizer = node.spawn_numbered(FakeContainerizer(book));
