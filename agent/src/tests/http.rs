@@ -3,10 +3,12 @@
 use ::http::Method;
 use libprocess::http::{Request, Response, dispatch};
 use libprocess::testing::run;
+use mesos::v1;
 use mesos::v1::TaskState::{TaskFinished, TaskRunning};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::harness::*;
+use crate::containerizer::Termination;
 
 async fn get(world: &World, path: &str) -> Response {
     dispatch(&world.node, Request::new(Method::GET, path)).await
@@ -16,6 +18,11 @@ pub(super) async fn json(world: &World, path: &str) -> Value {
     let response = get(world, path).await;
     assert_eq!(response.status.as_u16(), 200, "{path}");
     serde_json::from_slice(&response.body.collect().await).unwrap()
+}
+
+/// A message that is written as JSON.
+fn read<M: mesos::Message>(value: &Value) -> M {
+    mesos::json::from_slice(value.to_string().as_bytes()).unwrap()
 }
 
 fn keys(value: &Value) -> Vec<&str> {
@@ -29,6 +36,7 @@ fn has_all(value: &Value, expected: &[&str]) {
     }
 }
 
+/// Upstream: `SlaveTest.StateEndpoint`.
 #[test]
 fn state_shows_what_runs_and_what_is_over() {
     run(async {
@@ -127,6 +135,48 @@ fn state_shows_what_runs_and_what_is_over() {
     });
 }
 
+/// Upstream: `SlaveTest.DiscoveryInfoAndPorts`, `SlaveTest.ExecutorLabels`, `SlaveTest.TaskLabels`,
+/// `SlaveTest.TaskStatusLabels`, `SlaveTest.TaskStatusContainerStatus`.
+#[test]
+fn state_shows_how_tasks_and_executors_are_labelled_and_where_they_are() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        // Two have the same key.
+        let pairs = json!([
+            { "key": "foo", "value": "bar" }, { "key": "bar", "value": "baz" }, { "key": "bar", "value": "qux" }
+        ]);
+        let ports = json!([
+            { "number": 8888, "name": "one", "protocol": "tcp" },
+            { "number": 9999, "name": "two", "protocol": "udp", "labels": { "labels": pairs } }
+        ]);
+        let discovery = json!({
+            "visibility": "CLUSTER", "name": "task", "environment": "test", "location": "here", "version": "1",
+            "ports": { "ports": ports }
+        });
+        let labels: v1::Labels = read(&json!({ "labels": pairs }));
+        let mut labelled = task("t", "e");
+        labelled.labels = Some(labels.clone());
+        labelled.discovery = Some(Box::new(read(&discovery)));
+        labelled.executor.as_mut().unwrap().labels = Some(labels.clone());
+        world.run(&framework(false), labelled).await;
+        let queued = json(&world, "/state").await["frameworks"][0]["executors"][0]["queued_tasks"][0].clone();
+        assert_eq!(queued["discovery"], discovery);
+
+        let executor = world.subscribe("e").await;
+        let status = executor.status("t", TaskRunning, uuid("t", TaskRunning));
+        executor.send(v1::TaskStatus { labels: Some(labels), ..status }).await;
+        let shown = json(&world, "/state").await["frameworks"][0]["executors"][0].clone();
+        assert_eq!(shown["labels"], pairs);
+        let shown = &shown["tasks"][0];
+        assert_eq!((&shown["labels"], &shown["discovery"]), (&pairs, &discovery));
+        let status = &shown["statuses"][0];
+        assert_eq!(status["labels"], pairs);
+        let network = &status["container_status"]["network_infos"][0];
+        assert_eq!(network["ip_addresses"][0]["ip_address"], "127.0.0.1");
+    });
+}
+
 #[test]
 fn flags_health_and_the_delegate_answer() {
     run(async {
@@ -142,12 +192,16 @@ fn flags_health_and_the_delegate_answer() {
     });
 }
 
+/// Upstream: `SlaveTest.StatisticsEndpointNoExecutor`, `SlaveTest.StatisticsEndpointRunningExecutor`,
+/// `SlaveTest.ContainersEndpointNoExecutor`, `SlaveTest.ContainersEndpoint`.
 #[test]
 fn containers_and_statistics_come_from_the_containerizer() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
         let world = World::registered(directory.path()).await;
-        assert_eq!(json(&world, "/containers").await.to_string(), "[]");
+        for path in ["/containers", "/monitor/statistics"] {
+            assert_eq!(json(&world, path).await.to_string(), "[]");
+        }
         world.run(&framework(false), task("t", "e")).await;
         let containers = json(&world, "/containers").await;
         let container = world.container("e").to_string();
@@ -167,10 +221,37 @@ fn containers_and_statistics_come_from_the_containerizer() {
         assert_eq!(containers[0]["status"]["executor_pid"], 42);
         let statistics = json(&world, "/monitor/statistics").await;
         assert_eq!(keys(&statistics[0]).len(), 5);
-        assert_eq!(json(&world, "/containers?container_id=nope").await.to_string(), "[]");
+        world.run(&framework(false), task("u", "other")).await;
+        for (query, count) in [
+            (format!("container_id={container}"), 1),
+            ("executor_id=other".to_owned(), 1),
+            (format!("framework_id={FRAMEWORK}"), 2),
+            (format!("framework_id={FRAMEWORK}&executor_id=e&container_id={container}"), 1),
+            (format!("executor_id=other&container_id={container}"), 0),
+            ("container_id=nope".to_owned(), 0),
+        ] {
+            let shown = json(&world, &format!("/containers?{query}")).await;
+            assert_eq!(shown.as_array().unwrap().len(), count, "{query}");
+        }
     });
 }
 
+/// Upstream: `SlaveTest.StatisticsEndpointMissingStatistics`, `SlaveTest.ContainerizerUsageFailure`.
+#[test]
+fn a_container_of_which_nobody_knows_what_it_uses_has_no_statistics() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.containers.lock().no_usage = true;
+        world.run(&framework(false), task("t", "e")).await;
+        assert_eq!(json(&world, "/monitor/statistics").await.to_string(), "[]");
+        let shown = json(&world, "/containers").await;
+        assert!(shown[0].get("statistics").is_none() && shown[0]["executor_id"] == "e", "{shown}");
+    });
+}
+
+/// Also when the executor is over.
+/// Upstream: `SlaveTest.BrowseExecutorSandboxByVirtualPath`.
 #[test]
 fn sandboxes_can_be_browsed_under_three_paths() {
     run(async {
@@ -180,13 +261,24 @@ fn sandboxes_can_be_browsed_under_three_paths() {
         let sandbox = world.containers.lock().launched[0].1.directory.clone();
         std::fs::write(sandbox.join("stdout"), "hello").unwrap();
         let latest = sandbox.parent().unwrap().join("latest");
-        for path in [
+        let paths = [
             sandbox.to_string_lossy().into_owned(),
             latest.to_string_lossy().into_owned(),
             format!("/frameworks/{FRAMEWORK}/executors/e/runs/latest"),
-        ] {
-            let read = json(&world, &format!("/files/read?path={path}/stdout&offset=0&length=5")).await;
-            assert_eq!(read["data"], "hello", "{path}");
+        ];
+        for is_over in [false, true] {
+            if is_over {
+                world.end(&world.container("e"), Termination::default()).await;
+                world.acknowledge("t").await;
+            }
+            for path in &paths {
+                let read = json(&world, &format!("/files/read?path={path}/stdout&offset=0&length=5")).await;
+                assert_eq!(read["data"], "hello", "{path}");
+                assert_eq!(
+                    json(&world, &format!("/files/browse?path={path}")).await.as_array().unwrap().len(),
+                    1
+                );
+            }
         }
     });
 }
@@ -194,6 +286,7 @@ fn sandboxes_can_be_browsed_under_three_paths() {
 /// The names that genuine Mesos was recorded with, without their prefix.
 const METRICS: &str = "container_launch_errors cpus_percent cpus_revocable_percent cpus_revocable_total cpus_revocable_used cpus_total cpus_used disk_percent disk_revocable_percent disk_revocable_total disk_revocable_used disk_total disk_used executor_directory_max_allowed_age_secs executors_preempted executors_registering executors_running executors_terminated executors_terminating frameworks_active gpus_percent gpus_revocable_percent gpus_revocable_total gpus_revocable_used gpus_total gpus_used invalid_framework_messages invalid_status_updates mem_percent mem_revocable_percent mem_revocable_total mem_revocable_used mem_total mem_used recovery_errors recovery_time_secs registered tasks_failed tasks_finished tasks_gone tasks_killed tasks_killing tasks_lost tasks_running tasks_staging tasks_starting uptime_secs valid_framework_messages valid_status_updates";
 
+/// Upstream: `SlaveTest.MetricsInMetricsEndpoint`.
 #[test]
 fn metrics_have_upstreams_names() {
     run(async {

@@ -5,6 +5,7 @@ mod draining;
 mod executor_api;
 mod executors;
 mod harness;
+mod housekeeping;
 mod http;
 mod masters;
 mod operations;

@@ -258,6 +258,7 @@ fn every_call_is_answered() {
     });
 }
 
+/// Upstream: `SlaveTest.StateEndpointUnavailableDuringRecovery`.
 #[test]
 fn an_agent_that_recovers_says_so() {
     run(async {
@@ -270,5 +271,7 @@ fn an_agent_that_recovers_says_so() {
         let world = World::new(directory.path()).await;
         let answer = call(&world, json!({ "type": "GET_HEALTH" })).await;
         assert_eq!(answer, (503, "Agent has not finished recovery".to_owned()));
+        let state = dispatch(&world.node, Request::new(Method::GET, "/state")).await;
+        assert_eq!(state.status.as_u16(), 503);
     });
 }

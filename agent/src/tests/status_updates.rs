@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use libprocess::testing::run;
 use mesos::internal::{PingSlaveMessage, StatusUpdateAcknowledgementMessage};
-use mesos::v1::TaskState::{TaskFinished, TaskRunning, TaskStarting, TaskUnreachable};
+use mesos::v1::TaskState::{TaskFinished, TaskKilled, TaskRunning, TaskStarting, TaskUnreachable};
 use mesos::v1::executor::call;
 use mesos::{AgentId, FrameworkId, TaskId};
 
@@ -16,6 +16,7 @@ async fn running(world: &World, checkpoint: bool) -> TestExecutor {
     world.subscribe("e").await
 }
 
+/// Upstream: `TaskStatusUpdateManagerTest.LatestTaskState`.
 #[test]
 fn one_update_of_a_task_is_in_flight_at_a_time() {
     run(async {
@@ -54,7 +55,7 @@ fn an_executor_cannot_call_its_task_unreachable() {
     });
 }
 
-/// Upstream: `HttpFaultToleranceTest.SchedulerFailoverStatusUpdate`.
+/// Upstream: `HttpFaultToleranceTest.SchedulerFailoverStatusUpdate`, `TaskStatusUpdateManagerTest.RetryStatusUpdate`.
 #[test]
 fn an_update_is_sent_again_after_10_seconds_then_20_then_40() {
     run(async {
@@ -79,6 +80,8 @@ fn an_update_is_sent_again_after_10_seconds_then_20_then_40() {
     });
 }
 
+/// Upstream: `TaskStatusUpdateManagerTest.IgnoreUnexpectedStatusUpdateAck`,
+/// `TaskStatusUpdateManagerTest.IgnoreDuplicateStatusUpdateAck`.
 #[test]
 fn an_acknowledgement_of_another_update_or_another_master_changes_nothing() {
     run(async {
@@ -98,6 +101,10 @@ fn an_acknowledgement_of_another_update_or_another_master_changes_nothing() {
         assert_eq!(world.states("t"), [TaskRunning]);
         world.master_says(acknowledgement(uuid("t", TaskRunning))).await;
         assert_eq!(world.states("t"), [TaskRunning, TaskFinished]);
+        // It comes again, and the later update still waits for its own.
+        world.master_says(acknowledgement(uuid("t", TaskRunning))).await;
+        world.pass(Duration::from_secs(11)).await;
+        assert_eq!(world.states("t"), [TaskRunning, TaskFinished, TaskFinished]);
     });
 }
 
@@ -119,6 +126,30 @@ fn nothing_is_sent_without_a_master_and_everything_again_with_one() {
     });
 }
 
+/// Upstream: `SlaveTest.DuplicateTerminalUpdateBeforeAck`, `TaskStatusUpdateManagerTest.DuplicateTerminalUpdateAfterAck`.
+#[test]
+fn a_second_end_of_a_task_is_not_told_before_its_framework_has_acknowledged_the_first() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, true).await;
+        executor.update("t", TaskFinished).await;
+        executor.update("t", TaskKilled).await;
+        assert_eq!(executor.acknowledged().len(), 2);
+        world.pass(Duration::from_secs(11)).await;
+        assert_eq!(world.states("t"), [TaskFinished, TaskFinished]);
+        world.acknowledge("t").await;
+
+        // Nobody knows of the task any more: whoever says something of it is heard.
+        executor.update("t", TaskKilled).await;
+        assert_eq!(world.states("t"), [TaskFinished, TaskFinished, TaskKilled]);
+        world.acknowledge("t").await;
+        world.pass(Duration::from_secs(60)).await;
+        assert_eq!(world.states("t").len(), 3);
+    });
+}
+
+/// Upstream: `TaskStatusUpdateManagerTest.DuplicateUpdateBeforeAck`.
 #[test]
 fn a_repeated_update_is_acknowledged_to_its_executor_and_not_forwarded_twice() {
     run(async {
@@ -132,6 +163,7 @@ fn a_repeated_update_is_acknowledged_to_its_executor_and_not_forwarded_twice() {
     });
 }
 
+/// Upstream: `TaskStatusUpdateManagerTest.CheckpointStatusUpdate`.
 #[test]
 fn updates_of_checkpointing_frameworks_are_on_disk_before_they_are_acknowledged() {
     run(async {

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use libprocess::testing::run;
 use mesos::internal::KillTaskMessage;
-use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskRunning};
+use mesos::v1::TaskState::{
+    TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskLost, TaskRunning,
+};
 use mesos::v1::executor::event::Type;
 use mesos::v1::task_status::{Reason, Source};
 use mesos::{FrameworkId, TaskId};
 
 use super::harness::*;
+use super::task_groups::group;
 use crate::containerizer::Termination;
 
 fn kill(task: &str) -> KillTaskMessage {
@@ -139,7 +142,8 @@ fn each_of_several_tasks_whose_executor_is_not_there_is_dropped() {
     });
 }
 
-/// Upstream: `SlaveTest.ContainerUpdatedBeforeTaskReachesExecutor`, and what `___run` says.
+/// Upstream: `SlaveTest.ContainerUpdatedBeforeTaskReachesExecutor`, `SlaveTest.TaskLaunchContainerizerUpdateFails`, and what
+/// `___run` says.
 #[test]
 fn a_task_is_not_sent_to_an_executor_whose_container_cannot_have_its_resources() {
     run(async {
@@ -160,6 +164,39 @@ fn a_task_is_not_sent_to_an_executor_whose_container_cannot_have_its_resources()
     });
 }
 
+/// Upstream: `SlaveTest.TerminalTaskContainerizerUpdateFailsWithLost`,
+/// `SlaveTest.TerminalTaskContainerizerUpdateFailsWithGone`.
+#[test]
+fn a_container_that_cannot_give_back_what_a_task_had_is_destroyed_and_its_other_tasks_are_gone() {
+    run(async {
+        for (aware, state, counted) in [(true, TaskGone, [1.0, 0.0]), (false, TaskLost, [0.0, 1.0])] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::registered(directory.path()).await;
+            let mut info = framework(false);
+            if !aware {
+                info.capabilities.truncate(1);
+            }
+            world.run(&info, task("t1", "e")).await;
+            world.run(&info, task("t2", "e")).await;
+            let executor = world.subscribe("e").await;
+            for id in ["t1", "t2"] {
+                executor.update(id, TaskRunning).await;
+                world.acknowledge(id).await;
+            }
+            world.containers.lock().refuse_updates = Some("no such cgroup".into());
+            executor.update("t1", TaskKilled).await;
+            let update = world.updates("t1").pop().unwrap();
+            assert_eq!((update.status.state(), update.status.source()), (TaskKilled, Source::Executor));
+            let update = world.updates("t2").pop().unwrap();
+            assert_eq!((update.status.state(), update.status.source()), (state, Source::Agent));
+            assert_eq!(update.status.reason(), Reason::ContainerUpdateFailed);
+            assert_eq!(world.containers.lock().destroyed.len(), 1);
+            assert_eq!(["slave/tasks_gone", "slave/tasks_lost"].map(|name| world.metric(name)), counted);
+        }
+    });
+}
+
+/// Upstream: `SlaveTest.KillQueuedTaskDuringExecutorRegistration`.
 #[test]
 fn a_queued_task_is_killed_at_once() {
     run(async {
@@ -173,6 +210,40 @@ fn a_queued_task_is_killed_at_once() {
         // An executor with nothing to do is told to go when it comes.
         let executor = world.subscribe("e").await;
         assert_eq!(executor.kinds(), [Type::Shutdown]);
+    });
+}
+
+/// While the container gets what the task needs, the executor has not been sent it.
+/// Upstream: `SlaveTest.KillAllInitialTasksTerminatesExecutor`, `SlaveTest.KillAllInitialTasksTerminatesHTTPExecutor`.
+#[test]
+fn an_executor_whose_first_tasks_are_killed_before_it_is_sent_them_ends() {
+    run(async {
+        for is_group in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = World::registered(directory.path()).await;
+            if is_group {
+                world.master_says(group(["t", "u"], true)).await;
+            } else {
+                world.run(&framework(true), task("t", "e")).await;
+            }
+            world.containers.lock().held_updates = Some(Vec::new());
+            let executor = world.subscribe("e").await;
+            assert_eq!(executor.kinds(), [Type::Subscribed]);
+            world.master_says(kill("t")).await;
+            assert_eq!(executor.kinds(), [Type::Subscribed, Type::Shutdown]);
+            let held = world.containers.lock().held_updates.take();
+            held.into_iter().flatten().for_each(|reply| reply.set(Ok(())));
+            world.pass(Duration::from_secs(1)).await;
+            for id in if is_group { &["t", "u"][..] } else { &["t"][..] } {
+                let update = world.updates(id).pop().unwrap();
+                assert_eq!(
+                    (update.status.state(), update.status.reason()),
+                    (TaskKilled, Reason::TaskKilledDuringLaunch),
+                    "{id}"
+                );
+            }
+            assert_eq!(executor.kinds(), [Type::Subscribed, Type::Shutdown]);
+        }
     });
 }
 
@@ -204,6 +275,7 @@ fn killing_a_task_that_nobody_knows_reports_it() {
     });
 }
 
+/// Upstream: `SlaveTest.RunTaskResourceVersions`, there of a resource provider.
 #[test]
 fn a_task_whose_resources_have_changed_is_dropped() {
     run(async {

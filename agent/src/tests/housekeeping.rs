@@ -1,0 +1,100 @@
+//! What executors and frameworks leave behind: it goes when its time has come, and not before (upstream:
+//! `tests/gc_tests.cpp`). On a simulated disk, which is never full.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use libprocess::disk::Disk as _;
+use libprocess::simulation::SimulatedDisk;
+use libprocess::testing::run;
+use mesos::v1::TaskState::TaskFinished;
+
+use super::harness::*;
+use crate::containerizer::Termination;
+
+async fn on(disk: &SimulatedDisk) -> World {
+    World::on(Arc::new(disk.mount()), Path::new("/work"), &["--gc_delay=100secs"]).await
+}
+
+/// The directories of the framework, where tasks work and where the agent keeps what it must know.
+fn of_framework() -> [PathBuf; 2] {
+    ["/work/slaves", "/work/meta/slaves"]
+        .map(|root| Path::new(root).join(AGENT).join("frameworks").join(FRAMEWORK))
+}
+
+/// The directories of one of its executors.
+fn of_executor(id: &str) -> [PathBuf; 2] {
+    of_framework().map(|framework| framework.join("executors").join(id))
+}
+
+/// A task has finished, and its executor has ended.
+async fn over(world: &World, id: &str) {
+    world.run(&framework(true), task(id, id)).await;
+    world.subscribe(id).await.update(id, TaskFinished).await;
+    world.acknowledge(id).await;
+    world.end(&world.container(id), Termination::default()).await;
+}
+
+/// Upstream: `GarbageCollectorIntegrationTest.ExitedExecutor`, `GarbageCollectorIntegrationTest.ExitedFramework`.
+#[test]
+fn what_an_executor_has_left_goes_when_its_time_has_come_and_in_the_end_what_its_framework_has() {
+    run(async {
+        let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+        let world = on(&disk).await.once_registered().await;
+        let there = |paths: [PathBuf; 2]| paths.map(|path| disk.mount().exists(&path));
+        world.run(&framework(true), task("running", "running")).await;
+        let executor = world.subscribe("running").await;
+        over(&world, "over").await;
+        world.pass(Duration::from_secs(90)).await;
+        assert_eq!(there(of_executor("over")), [true; 2]);
+        world.pass(Duration::from_secs(20)).await;
+        assert_eq!(there(of_executor("over")), [false; 2]);
+        assert_eq!(there(of_executor("running")), [true; 2]);
+
+        executor.update("running", TaskFinished).await;
+        world.acknowledge("running").await;
+        world.end(&world.container("running"), Termination::default()).await;
+        world.pass(Duration::from_secs(110)).await;
+        assert_eq!(there(of_framework()), [false; 2]);
+        assert_eq!(world.metric("gc/path_removals_failed"), 0.0);
+    });
+}
+
+/// Upstream: `GarbageCollectorIntegrationTest.Unschedule`.
+#[test]
+fn what_is_used_again_stays() {
+    run(async {
+        let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+        let world = on(&disk).await.once_registered().await;
+        let there = |paths: [PathBuf; 2]| paths.map(|path| disk.mount().exists(&path));
+        over(&world, "first").await;
+        let first_run = world.containers.lock().launched[0].1.directory.clone();
+        world.pass(Duration::from_secs(50)).await;
+        world.run(&framework(true), task("second", "first")).await;
+        let executor = world.subscribe("first").await;
+        assert_eq!(executor.launched(), ["second"]);
+        world.pass(Duration::from_secs(100)).await;
+        assert!(!disk.mount().exists(&first_run));
+        assert_eq!(there(of_executor("first")), [true; 2]);
+        assert!(disk.mount().exists(&world.containers.lock().launched[1].1.directory));
+    });
+}
+
+/// Upstream: `GarbageCollectorIntegrationTest.Restart`.
+#[test]
+fn an_agent_that_is_started_again_keeps_its_own_directories() {
+    run(async {
+        let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+        let world = on(&disk).await.once_registered().await;
+        over(&world, "over").await;
+        world.crash().await;
+        let world = on(&disk).await.once_registered().await;
+        world.pass(Duration::from_secs(110)).await;
+        for root in ["/work/slaves", "/work/meta/slaves"] {
+            assert!(disk.mount().exists(&Path::new(root).join(AGENT)), "{root}");
+        }
+        // What was left in them has had its time.
+        assert!(!disk.mount().exists(&of_executor("over")[0]));
+    });
+}
