@@ -304,6 +304,7 @@ mod tests {
 
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
+    /// Upstream: `GarbageCollectorIntegrationTest.DiskUsage`.
     #[test]
     fn the_fuller_the_disk_the_younger_a_sandbox_goes() {
         assert_eq!(max_allowed_age(WEEK, 0.1, 0.0), WEEK.mul_f64(0.9));
@@ -312,6 +313,7 @@ mod tests {
         assert_eq!(max_allowed_age(WEEK, 0.1, f64::NAN), Duration::ZERO);
     }
 
+    /// Upstream: `GarbageCollectorTest.Schedule`.
     #[test]
     fn a_path_has_one_time_the_last_that_was_said() {
         let mut table = Timetable::new();
@@ -344,6 +346,8 @@ mod tests {
         answer.await.unwrap()
     }
 
+    /// Upstream: `GarbageCollectorTest.Schedule`, `GarbageCollectorTest.Unschedule`, `GarbageCollectorTest.Prune`,
+    /// `GarbageCollectorIntegrationTest.DiskUsage`.
     #[test]
     fn directories_go_when_they_are_due_and_stay_when_unscheduled() {
         libprocess::testing::run(async {

@@ -412,6 +412,26 @@ fn a_command_runs_and_its_status_is_told() {
     });
 }
 
+/// Upstream: `SlaveTest.CommandTaskWithArguments`.
+#[test]
+fn a_program_gets_its_own_arguments_and_no_others() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        let mut task = shell("/bin/sh");
+        let command = task.command.as_mut().unwrap();
+        command.shell = Some(false);
+        let test = r#"test "$#" = 1 && test "$1" = --author"#;
+        command.arguments = ["sh", "-c", test, "sh", "--author"].map(str::to_owned).into();
+        world.launch(task);
+        world.state().await;
+        world.state().await;
+        assert_eq!(world.state().await.0, TaskState::TaskFinished);
+        world.end().await;
+    });
+}
+
 /// As when its run is not among what the agent has kept.
 #[test]
 fn a_command_does_not_outlive_an_executor_that_its_agent_does_not_know_any_more() {
@@ -489,13 +509,18 @@ fn a_program_that_is_not_there_fails_with_its_name() {
     });
 }
 
+/// Upstream: `SlaveTest.CommandTaskWithKillPolicy`.
 #[test]
 fn a_kill_ends_the_command_and_its_children() {
     libprocess::run(async {
         let mut world = World::new().await;
         let executor = world.run_command(world.environment());
         world.subscribe().await;
-        world.launch(shell("sleep 60 & sleep 60 & wait"));
+        let mut task = shell("sleep 60 & sleep 60 & wait");
+        // It does not need the time that it may take.
+        let grace_period = Some(v1::DurationInfo { nanoseconds: 100_000_000_000 });
+        task.kill_policy = Some(v1::KillPolicy { grace_period });
+        world.launch(task);
         world.state().await;
         world.state().await;
         world.send(&kill(None));

@@ -16,6 +16,7 @@ fn with_uris(mut task: Value, uris: &[&Path]) -> Value {
     task
 }
 
+/// Upstream: `SlaveTest.ROOT_UNPRIVILEGED_USER_RunTaskWithCommandInfoWithUser`.
 #[test]
 fn a_task_fetches_and_writes_only_what_its_user_may() {
     if !rustix::process::geteuid().is_root() {

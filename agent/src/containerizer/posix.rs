@@ -384,6 +384,7 @@ mod tests {
         });
     }
 
+    /// Upstream: `SlaveTest.ExecutorTimeoutCausedBySlowFetch`.
     #[test]
     fn a_container_that_waits_for_its_files_can_be_destroyed() {
         libprocess::run(async {

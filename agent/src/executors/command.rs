@@ -175,10 +175,14 @@ mod tests {
         assert_eq!(summary(&command(true, Some("ééééééééé"), &[])), "sh -c 'éééééé...'");
     }
 
+    /// Upstream: `SlaveTest.GetExecutorInfo`, `SlaveTest.GetExecutorInfoForTaskWithContainer`.
     #[test]
     fn a_command_task_gets_an_executor_of_its_own_name_with_the_overhead() {
         let mut task = task_info("t", "cpus:1;mem:64");
-        task.command = Some(v1::CommandInfo { user: Some("u".into()), ..command(true, Some("true"), &[]) });
+        let command = command(true, Some("true"), &["its", "own"]);
+        task.command = Some(v1::CommandInfo { user: Some("u".into()), ..command });
+        let container = v1::ContainerInfo { hostname: Some("h".into()), ..v1::ContainerInfo::default() };
+        task.container = Some(Box::new(container.clone()));
         let program = CommandExecutor { program: "/bin/mesos".into(), arguments: vec!["mesos".into()] };
         let (executor, made) = executor_of(&task, &FrameworkId::from("F"), Some(&program));
         assert!(made);
@@ -186,6 +190,8 @@ mod tests {
         assert_eq!(executor.name(), "Command Executor (Task: t) (Command: sh -c 'true')");
         let command = executor.command.unwrap();
         assert_eq!((command.value(), command.shell(), command.user()), ("/bin/mesos", false, "u"));
+        assert_eq!(command.arguments, ["mesos"]);
+        assert_eq!(executor.container, Some(container));
         let resources = Resources::try_from_protos(&executor.resources).unwrap();
         assert_eq!(resources.cpus().unwrap().to_f64(), 0.1);
         assert_eq!(resources.mem().unwrap().to_f64(), 32.0);

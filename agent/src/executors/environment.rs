@@ -120,6 +120,7 @@ mod tests {
         })
     }
 
+    /// Upstream: `SlaveTest.ExecutorEnvironmentVariables`.
     #[test]
     fn an_executor_finds_its_agent_and_itself() {
         let environment = environment_of(&executor(), false);

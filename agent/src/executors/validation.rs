@@ -118,6 +118,7 @@ mod tests {
         assert_eq!(validate(&call(call::Type::Heartbeat)), Ok(call::Type::Heartbeat));
     }
 
+    /// Upstream: `ExecutorHttpApiTest.ValidProtobufInvalidCall`.
     #[test]
     fn the_part_that_a_call_needs_must_be_there() {
         assert_eq!(refusal(&call(call::Type::Subscribe)), "Expecting 'subscribe' to be present");
@@ -127,6 +128,7 @@ mod tests {
         assert_eq!(refusal(&untyped), "Expecting 'type' to be present");
     }
 
+    /// Upstream: `ExecutorHttpApiTest.StatusUpdateCallFailedValidation`.
     #[test]
     fn updates_are_refused_with_upstreams_texts() {
         assert_eq!(refusal(&update(|status| status.uuid = None)), "Expecting 'uuid' to be present");

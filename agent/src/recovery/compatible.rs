@@ -109,6 +109,8 @@ mod tests {
     const MORE: (bool, bool) = (false, true);
     const NEVER: (bool, bool) = (false, false);
 
+    /// Upstream: `SlaveCompatibilityTest.Equal`, `SlaveCompatibilityTest.Additive`,
+    /// `SlaveCompatibilityTest.AdditiveWithReservations`.
     #[test]
     fn resources_may_be_said_in_other_words_or_become_more() {
         for (before, now, expected) in [
@@ -130,6 +132,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `SlaveCompatibilityTest.Equal`, `SlaveCompatibilityTest.Additive`.
     #[test]
     fn attributes_may_be_added_and_their_ranges_may_grow() {
         for (before, now, expected) in [
@@ -180,6 +183,7 @@ mod tests {
         assert_eq!(allowed(&small, &without), NEVER);
     }
 
+    /// Upstream: `SlaveCompatibilityTest.Equal`.
     #[test]
     fn another_host_or_port_is_another_agent() {
         let before = info("cpus:4");
@@ -190,6 +194,7 @@ mod tests {
         assert_eq!(allowed(&before, &AgentInfo { hostname: "other".into(), ..info("cpus:4") }), NEVER);
     }
 
+    /// Upstream: `SlaveTest.ReconfigurationPolicy`.
     #[test]
     fn a_domain_may_be_given_but_not_changed() {
         let zone = |name: &str| v1::DomainInfo {

@@ -453,6 +453,8 @@ mod tests {
     }
 
     /// Not even with `--no-strict`, nor after a boot: what is reserved would be offered to everybody.
+    /// Upstream: `OperationStatusUpdateManagerTest.NonStrictRecoveryCorruptedFile`,
+    /// `OperationStatusUpdateManagerTest.StrictRecoveryCorruptedFile`.
     #[test]
     fn no_agent_starts_without_reservations_and_volumes_that_cannot_be_read() {
         let damages: [&[u8]; 3] = [&[9, 0, 0, 0, 1], &[1, 0, 0, 0, 0xff], &[]];

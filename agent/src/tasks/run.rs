@@ -543,6 +543,7 @@ mod tests {
         assert_eq!(mend(place(Some(Terminating), Some(true), false)), Some(Mend::Nothing));
     }
 
+    /// Upstream: `SlaveTest.DuplicateTaskIdCommandExecutor`.
     #[test]
     fn a_command_task_never_joins_another_executor() {
         let Placement::Drop { reason, .. } = place(Some(Running), Some(true), true) else {

@@ -146,6 +146,8 @@ fn an_operation_that_was_on_its_way_when_the_agent_registered_again_is_ignored()
 
 /// Upstream: `SlaveTest.UpdateOperationStatusRetry`.
 /// Upstream, too: `AgentOperationFeedbackTest.RetryOperationStatusUpdate`.
+/// Upstream, too: `OperationStatusUpdateManagerTest.UpdateAndAck`,
+/// `OperationStatusUpdateManagerTest.ResendUnacknowledged`, `OperationStatusUpdateManagerTest.RejectDuplicateAck`.
 #[test]
 fn an_outcome_is_told_again_until_it_is_acknowledged() {
     run(async {
@@ -195,6 +197,8 @@ fn operators_are_shown_an_operation_until_its_outcome_is_acknowledged() {
 /// `CompatibleCheckpointedResourcesWithPersistentVolumes`.
 /// Upstream, too: `SlaveRecoveryTest.CheckpointedResources`,
 /// `SlaveRecoveryTest.CheckpointedResourcesResourceProviderCapable`.
+/// Upstream, too: `OperationStatusUpdateManagerTest.RecoverCheckpointedStream`,
+/// `OperationStatusUpdateManagerTest.RecoverTerminatedStream`.
 #[test]
 fn a_restarted_agent_has_what_was_made_and_tells_what_nobody_acknowledged() {
     run(async {

@@ -11,6 +11,7 @@ use super::harness::*;
 use super::restarts::reregistration;
 use crate::containerizer::Termination;
 
+/// Upstream: `SlaveTest.ResourceVersions`.
 #[test]
 fn an_agent_registers_within_a_second_with_what_it_has() {
     run(async {

@@ -114,6 +114,7 @@ fn a_host_that_was_changed_and_booted_has_a_new_agent_and_the_old_ones_directori
 }
 
 /// Upstream: `SlaveRecoveryTest.AgentReconfigurationWithRunningTask`.
+/// Upstream, too: `SlaveTest.ReconfigurationPolicy`.
 #[test]
 fn an_agent_may_come_back_with_more_while_its_tasks_run() {
     run(async {

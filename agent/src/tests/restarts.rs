@@ -187,6 +187,8 @@ fn an_update_that_was_not_acknowledged_is_sent_again_with_the_same_uuid() {
     });
 }
 
+/// Upstream: `SlaveTest.ROOT_RunTaskWithCommandInfoWithoutUser`,
+/// `SlaveTest.ROOT_UNPRIVILEGED_USER_RunTaskWithCommandInfoWithUser`.
 #[test]
 fn an_executor_keeps_the_user_that_its_command_names() {
     if !rustix::process::geteuid().is_root() {
@@ -438,6 +440,7 @@ fn an_executor_that_does_not_come_back_in_two_seconds_is_killed_and_its_tasks_ar
 
 /// Upstream: `SlaveRecoveryTest.RecoverUnregisteredExecutor`, `SlaveTest.AgentFailoverTerminatesHTTPExecutorWithNoTask`.
 /// Upstream, too: `SlaveRecoveryTest.DISABLED_RecoverUnregisteredHTTPExecutor`.
+/// Upstream, too: `SlaveTest.AgentFailoverTerminatesExecutorWithNoTask`.
 #[test]
 fn an_executor_that_had_not_subscribed_yet_has_as_long() {
     run(async {
@@ -538,6 +541,7 @@ fn a_task_can_be_killed_after_the_agent_is_back() {
 }
 
 /// Upstream: `SlaveRecoveryTest.PingTimeoutDuringRecovery`.
+/// Upstream, too: `SlaveTest.ExecutorReregistrationTimeoutFlag`.
 #[test]
 fn an_agent_that_waits_for_its_executors_answers_pings() {
     run(async {
@@ -548,7 +552,9 @@ fn an_agent_that_waits_for_its_executors_answers_pings() {
         let world = World::with(directory.path(), &arguments).await;
         world.master_says(mesos::internal::PingSlaveMessage { connected: false }).await;
         assert!(matches!(world.hears()[..], [Heard::Pong]), "{:?}", world.hears());
+        world.pass(Duration::from_secs(13)).await;
         world.subscribe("e").await;
+        assert!(world.containers.lock().destroyed.is_empty());
         world.pass(Duration::from_secs(17)).await;
         assert_eq!(reregistration(&world).unwrap().tasks.len(), 1);
     });

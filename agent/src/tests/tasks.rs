@@ -86,6 +86,26 @@ fn a_command_task_gets_an_executor_of_its_own() {
     });
 }
 
+/// Upstream: `SlaveTest.ROOT_RunTaskWithCommandInfoWithInvalidUser`.
+#[test]
+fn a_task_of_a_user_whom_the_host_does_not_know_is_dropped() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can run something as another user");
+        return;
+    }
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::with(directory.path(), &["--switch_user"]).await.once_registered().await;
+        let mut strange = command_task("t");
+        strange.command.as_mut().unwrap().user = Some("nobody-of-that-name".into());
+        world.run_expecting(&framework(false), strange, Some(true)).await;
+        let update = world.updates("t").remove(0);
+        assert_eq!((update.status.state(), update.status.source()), (TaskDropped, Source::Agent));
+        assert!(update.status.message().contains("nobody-of-that-name"), "{}", update.status.message());
+        assert!(world.containers.lock().launched.is_empty());
+    });
+}
+
 #[test]
 fn a_task_for_another_agent_or_from_another_master_is_ignored() {
     run(async {

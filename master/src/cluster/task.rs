@@ -159,6 +159,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `TaskStatusUpdateManagerTest.DuplicatedTerminalStatusUpdate`.
     #[test]
     fn a_terminal_state_is_never_left() {
         let mut task = testing::task("t", "cpus:1");

@@ -107,6 +107,7 @@ fn an_acknowledgement_that_names_another_agent_than_the_operations_is_invalid() 
 }
 
 /// Upstream: `MasterTest.OperationUpdateCompletedFramework`.
+/// Upstream, too: `OperationStatusUpdateManagerTest.Cleanup`.
 #[test]
 fn the_master_acknowledges_for_whoever_does_not_want_to_hear() {
     testing::run(async {
