@@ -237,10 +237,12 @@ impl Disk for HostDisk {
         if !fs::symlink_metadata(path)?.is_dir() {
             return fs::remove_file(path);
         }
-        fs::remove_dir_all(path).inspect_err(|_| {
+        fs::remove_dir_all(path).or_else(|error| {
             if let Ok(directory) = rustix::fs::open(path, DIRECTORY, Mode::empty()) {
                 remove_what_can_be(&directory, DEPTH);
             }
+            // Somebody may only have written there meanwhile.
+            fs::remove_dir(path).map_err(|_| error)
         })
     }
 
