@@ -4,7 +4,7 @@
 //! and watches the disk. Upstream: `Slave::garbageCollect`, `checkDiskUsage`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use libprocess::disk::Disk;
@@ -27,6 +27,8 @@ pub enum Used {
     UntilNow,
     /// It was found at the start: its time of modification says when.
     Before,
+    /// Then.
+    At(SystemTime),
 }
 
 /// The garbage collector, as the agent sees it.
@@ -59,6 +61,7 @@ impl Gc {
                 self.delay
             }
             Used::Before => self.delay.saturating_sub(self.age(&path)),
+            Used::At(time) => self.delay.saturating_sub(self.since(time)),
         };
         let (removed, answer) = promise();
         self.collector.tell(Schedule { path, after, removed: Some(removed) });
@@ -85,8 +88,11 @@ impl Gc {
     }
 
     fn age(&self, path: &Path) -> Duration {
-        let changed = self.node.disk().modified(path).ok();
-        changed.and_then(|changed| self.node.now().duration_since(changed).ok()).unwrap_or_default()
+        self.node.disk().modified(path).map(|changed| self.since(changed)).unwrap_or_default()
+    }
+
+    fn since(&self, time: SystemTime) -> Duration {
+        self.node.now().duration_since(time).unwrap_or_default()
     }
 
     /// Takes back those of `paths` that exist; `None` if none does, and there is nothing to wait for.

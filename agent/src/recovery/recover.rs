@@ -11,6 +11,9 @@
 //! Upstream: `Slave::recover`, `_recover`, `__recover`, `recoverFramework`,
 //! `Framework::recoverExecutor`, `reregisterExecutorTimeout`.
 
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
 use libprocess::{Context, Handle, Pid};
 use mesos::tasks::is_terminal;
 use mesos::{ContainerId, ExecutorId, FrameworkId, TaskId, duration, v1};
@@ -292,6 +295,7 @@ impl Agent {
             return;
         }
         self.collect_old_agents();
+        self.collect_unknown_frameworks();
         let took = ctx.now().duration_since(self.started_at).unwrap_or_default();
         self.metrics.recovered(took);
         tracing::info!(?took, "recovered");
@@ -327,6 +331,34 @@ impl Agent {
         for name in meta.into_iter().filter(old) {
             gc.schedule(meta_root.join(name), used, Vec::new());
         }
+    }
+
+    /// Of a framework that does not checkpoint, an agent finds nothing but sandboxes: they may be deleted so long after
+    /// something was last written there. (Upstream's stay until the agent has another id.)
+    fn collect_unknown_frameworks(&self) {
+        let (Some(gc), Some(id)) = (&self.colleagues.gc, &self.id) else { return };
+        let root = self.paths.slaves().join(id.as_str()).join("frameworks");
+        let names = checkpoint::list(&*self.disk, &root).unwrap_or_default();
+        for framework in names.into_iter().map(FrameworkId::from) {
+            let is_over = self.completed.iter().any(|completed| completed.id == framework);
+            if is_over || self.frameworks.contains_key(&framework) {
+                continue;
+            }
+            let path = self.paths.framework_work(id, &framework);
+            let used = self.last_output_in(&path).map_or(Used::Before, Used::At);
+            gc.schedule(path, used, Vec::new());
+        }
+    }
+
+    /// When a task of a framework has last made a file in its sandbox, or said something.
+    fn last_output_in(&self, framework: &Path) -> Option<SystemTime> {
+        let below = |path: PathBuf| {
+            let names = checkpoint::list(&*self.disk, &path).unwrap_or_default();
+            names.into_iter().map(move |name| path.join(name))
+        };
+        let runs = below(framework.join("executors")).flat_map(|executor| below(executor.join("runs")));
+        let written = runs.flat_map(|run| [run.join("stdout"), run.join("stderr"), run]);
+        written.filter_map(|path| self.disk.modified(&path).ok()).max()
     }
 }
 

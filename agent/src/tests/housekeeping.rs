@@ -98,3 +98,35 @@ fn an_agent_that_is_started_again_keeps_its_own_directories() {
         assert!(!disk.mount().exists(&of_executor("over")[0]));
     });
 }
+
+/// The agent keeps nothing else of it. (Upstream's agent leaves that where it is.)
+#[test]
+fn after_a_restart_the_sandboxes_of_a_framework_that_does_not_checkpoint_go_so_long_after_its_last_output() {
+    run(async {
+        for (ago, returns, kept) in
+            [(0, false, [true, false]), (1000, false, [false; 2]), (0, true, [true; 2])]
+        {
+            let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+            let world = on(&disk).await.once_registered().await;
+            world.run(&framework(false), task("t", "e")).await;
+            let sandbox = world.containers.lock().launched[0].1.directory.clone();
+            disk.mount().set_modified(&sandbox, world.node.now() - Duration::from_secs(ago)).unwrap();
+            world.crash().await;
+
+            let world = on(&disk).await.once_registered().await;
+            world.pass(Duration::from_secs(5)).await;
+            let mut found = vec![disk.mount().exists(&sandbox)];
+            if returns {
+                world.run(&framework(false), task("again", "e")).await;
+            }
+            world.pass(Duration::from_secs(50)).await;
+            if returns {
+                // Its executor would be taken for one that does not come.
+                world.subscribe("e").await;
+            }
+            world.pass(Duration::from_secs(60)).await;
+            found.push(disk.mount().exists(&sandbox));
+            assert_eq!(found, kept, "{ago} {returns}");
+        }
+    });
+}
