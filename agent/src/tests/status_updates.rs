@@ -127,6 +127,7 @@ fn nothing_is_sent_without_a_master_and_everything_again_with_one() {
 }
 
 /// Upstream: `SlaveTest.DuplicateTerminalUpdateBeforeAck`, `TaskStatusUpdateManagerTest.DuplicateTerminalUpdateAfterAck`.
+/// Upstream, too: `TaskStatusUpdateManagerTest.DuplicatedTerminalStatusUpdate`.
 #[test]
 fn a_second_end_of_a_task_is_not_told_before_its_framework_has_acknowledged_the_first() {
     run(async {
