@@ -334,19 +334,21 @@ impl Agent {
     }
 
     /// Of a framework that does not checkpoint, an agent finds nothing but sandboxes: they may be deleted so long after
-    /// something was last written there. (Upstream's stay until the agent has another id.)
+    /// something was last written there. (Upstream's stay until the agent has another id.) So may what does not say any
+    /// more whose it is.
     fn collect_unknown_frameworks(&self) {
         let (Some(gc), Some(id)) = (&self.colleagues.gc, &self.id) else { return };
-        let root = self.paths.slaves().join(id.as_str()).join("frameworks");
-        let names = checkpoint::list(&*self.disk, &root).unwrap_or_default();
-        for framework in names.into_iter().map(FrameworkId::from) {
-            let is_over = self.completed.iter().any(|completed| completed.id == framework);
-            if is_over || self.frameworks.contains_key(&framework) {
-                continue;
+        for root in [self.paths.slaves().join(id.as_str()), self.paths.agent_meta(id)] {
+            let root = root.join("frameworks");
+            for name in checkpoint::list(&*self.disk, &root).unwrap_or_default() {
+                let framework = FrameworkId::from(name);
+                let is_over = self.completed.iter().any(|completed| completed.id == framework);
+                if !is_over && !self.frameworks.contains_key(&framework) {
+                    let path = root.join(framework.as_str());
+                    let used = self.last_output_in(&path).map_or(Used::UntilNow, Used::At);
+                    gc.schedule(path, used, Vec::new());
+                }
             }
-            let path = self.paths.framework_work(id, &framework);
-            let used = self.last_output_in(&path).map_or(Used::Before, Used::At);
-            gc.schedule(path, used, Vec::new());
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use libprocess::disk::Disk as _;
+use libprocess::disk::{Disk as _, Durability};
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::run;
 use mesos::v1::TaskState::TaskFinished;
@@ -128,5 +128,22 @@ fn after_a_restart_the_sandboxes_of_a_framework_that_does_not_checkpoint_go_so_l
             found.push(disk.mount().exists(&sandbox));
             assert_eq!(found, kept, "{ago} {returns}");
         }
+    });
+}
+
+/// As what was begun for a framework before its description was there.
+#[test]
+fn after_a_restart_what_does_not_say_whose_it_is_goes() {
+    run(async {
+        let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+        on(&disk).await.once_registered().await.crash().await;
+        let nobodys = Path::new("/work/meta/slaves").join(AGENT).join("frameworks/M-0009");
+        disk.mount().create_directory(&nobodys.join("executors/e"), Durability::Host).unwrap();
+        let world = on(&disk).await.once_registered().await;
+        world.pass(Duration::from_secs(50)).await;
+        assert!(disk.mount().exists(&nobodys));
+        world.pass(Duration::from_secs(60)).await;
+        assert!(!disk.mount().exists(&nobodys));
+        assert!(disk.mount().exists(&Path::new("/work/meta/slaves").join(AGENT)));
     });
 }
