@@ -15,7 +15,7 @@ use futures::StreamExt;
 use integration::wait;
 use integration::wire::Wire;
 use integration::zookeeper::ZooKeeper;
-use libprocess::{Context, Handle, Node, Pid, Process};
+use libprocess::{Context, Handle, Node, Pid, Process, Random};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Permission};
@@ -106,8 +106,8 @@ fn a_long_silence_ends_the_session_here_and_there() {
         timeout(SOON, ended(&mut connection, SESSION)).await.expect("we end it ourselves");
         drop(member);
         zookeeper.resume();
-        let next =
-            timeout(SOON, election::group::connect(&group(&zookeeper, "", "/mesos"))).await.unwrap().unwrap();
+        let (group, random) = (group(&zookeeper, "", "/mesos"), Random::seeded(1));
+        let next = timeout(SOON, election::group::connect(&group, &random)).await.unwrap().unwrap();
         wait::until("the old member to be gone", async || match members(&*next).await {
             left if left.is_empty() => Ok(()),
             left => Err(format!("{left:?}")),
