@@ -46,6 +46,13 @@ pub fn is_released(state: TaskState) -> bool {
     is_terminal(state) || state == TaskState::TaskUnreachable
 }
 
+/// The state of a task that its executor has called unreachable, and an agent of upstream says so: that, the master alone
+/// can know, and the task goes on using what it has. (Upstream frees that, and aborts.)
+fn state_before_claim(statuses: &[v1::TaskStatus]) -> TaskState {
+    let mut states = statuses.iter().rev().map(v1::TaskStatus::state);
+    states.find(|state| *state != TaskState::TaskUnreachable).unwrap_or(TaskState::TaskStaging)
+}
+
 impl Task {
     /// A task that is about to be launched.
     pub fn staging(info: &v1::TaskInfo, resources: Resources, framework: &FrameworkId) -> Self {
@@ -69,6 +76,9 @@ impl Task {
         fit(&mut proto.resources);
         // A clone has no such room.
         proto.labels = proto.labels.map(|labels| if labels.unused() > 0 { labels.clone() } else { labels });
+        if proto.state() == TaskState::TaskUnreachable {
+            proto.state = state_before_claim(&proto.statuses).into();
+        }
         Ok(Self {
             id: TaskId::from(&proto.task_id),
             framework: FrameworkId::from(&proto.framework_id),
@@ -217,6 +227,21 @@ mod tests {
         assert_eq!(task.proto.statuses.capacity(), 1);
         task.update(&status(TaskState::TaskKilling), None);
         assert_eq!((task.proto.statuses.len(), task.proto.statuses.capacity()), (2, 2));
+    }
+
+    #[test]
+    fn a_task_that_an_agent_reports_as_unreachable_is_in_the_state_before() {
+        let reported = |states: &[TaskState]| {
+            let mut proto = testing::task("t", "cpus:1").proto;
+            proto.state = TaskState::TaskUnreachable.into();
+            proto.statuses = states.iter().map(|state| status(*state)).collect();
+            Task::reported(proto).unwrap()
+        };
+        let task = reported(&[TaskState::TaskStarting, TaskState::TaskRunning, TaskState::TaskUnreachable]);
+        assert_eq!(task.state(), TaskState::TaskRunning);
+        assert!(task.is_active());
+        assert_eq!(reported(&[TaskState::TaskUnreachable]).state(), TaskState::TaskStaging);
+        assert_eq!(reported(&[]).state(), TaskState::TaskStaging);
     }
 
     #[test]

@@ -55,6 +55,53 @@ fn frameworks_and_tasks_are_known_again_from_the_agents_that_run_them() {
     });
 }
 
+/// An executor under upstream's agent may call its task unreachable, and the agent goes on saying so. Upstream's next
+/// master aborts when the agent registers again.
+#[test]
+fn a_task_that_an_agent_brings_as_unreachable_goes_on_using_what_it_has() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        agent.info.id = Some(v1::AgentId { value: "old-S0".into() });
+        let mut framework = info();
+        framework["id"] = json!({ "value": "old-0000" });
+        let framework_info: v1::FrameworkInfo =
+            mesos::json::from_slice(framework.to_string().as_bytes()).unwrap();
+        let resources = mesos::Resources::parse("cpus:1;mem:32", "*").unwrap().allocated_to("*");
+        let task_id = v1::TaskId { value: "t".into() };
+        let status = |state: TaskState| v1::TaskStatus {
+            task_id: task_id.clone(),
+            state: state.into(),
+            ..Default::default()
+        };
+        let task = v1::Task {
+            name: "t".into(),
+            task_id: task_id.clone(),
+            framework_id: v1::FrameworkId { value: "old-0000".into() },
+            agent_id: agent.info.id.clone().unwrap(),
+            state: TaskState::TaskUnreachable.into(),
+            statuses: vec![status(TaskState::TaskRunning), status(TaskState::TaskUnreachable)],
+            resources: resources.to_protos(),
+            ..Default::default()
+        };
+        agent.reregister(vec![task], vec![framework_info]);
+        agent.taken().await;
+        let state = cluster.get("/state").await;
+        assert_eq!(state["slaves"][0]["used_resources"]["cpus"], 1.0);
+        assert_eq!(state["frameworks"][0]["tasks"][0]["state"], "TASK_RUNNING");
+
+        // It ends as others do, and what it used is free once.
+        let mut scheduler = cluster.subscribe(framework).await;
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        let status = scheduler.status().await;
+        assert_eq!(status.state(), TaskState::TaskFinished);
+        scheduler.acknowledge(&status).await;
+        let state = cluster.get("/state").await;
+        assert_eq!(state["slaves"][0]["used_resources"]["cpus"], 0.0);
+        assert_eq!(state["frameworks"][0]["completed_tasks"][0]["state"], "TASK_FINISHED");
+    });
+}
+
 #[test]
 fn agents_of_the_registry_are_awaited_and_then_unreachable() {
     testing::run(async {
