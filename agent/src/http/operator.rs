@@ -37,6 +37,7 @@ fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Res
     let kind = validate(&call)
         .map_err(|error| Response::bad_request(format!("Failed to validate agent::Call: {error}")))?;
     tracing::info!(call = kind.as_str_name(), "processing an operator's call");
+    let media = media.ok_or_else(|| no_stream(kind))?;
     dispatch(agent, kind, call, media, ctx)
 }
 
@@ -69,18 +70,35 @@ fn unsupported(text: String) -> Response {
     Response::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
 }
 
-/// How the answer is to be encoded. None is a stream.
-fn media_of_answer(request: &Request) -> Result<MediaType, Response> {
-    let refuse = |text: &str| Response::text(StatusCode::NOT_ACCEPTABLE, text);
-    let media = MediaType::of_answer(request.header_list("Accept").as_deref()).map_err(|_| {
-        refuse(
+/// How the answer is to be encoded; `None` if it is to be a stream of messages.
+fn media_of_answer(request: &Request) -> Result<Option<MediaType>, Response> {
+    let refuse = |text: &str| Err(Response::text(StatusCode::NOT_ACCEPTABLE, text));
+    let accept = request.header_list("Accept");
+    let of_messages = request.header_list("Message-Accept");
+    match MediaType::of_answer(accept.as_deref()) {
+        Ok(_) if of_messages.is_some() => {
+            refuse("Expecting 'Message-Accept' to be not set for non-streaming responses")
+        }
+        Ok(media) => Ok(Some(media)),
+        Err(_) if !media::accepts(accept.as_deref(), media::RECORDIO) => refuse(
             "Expecting 'Accept' to allow application/json or application/x-protobuf or application/recordio",
-        )
-    })?;
-    if request.header("Message-Accept").is_some() {
-        return Err(refuse("Expecting 'Message-Accept' to be not set for non-streaming responses"));
+        ),
+        Err(_) if MediaType::of_answer(of_messages.as_deref()).is_err() => {
+            refuse("Expecting 'Message-Accept' to allow application/json or application/x-protobuf")
+        }
+        Err(_) => Ok(None),
     }
-    Ok(media)
+}
+
+/// The answer to who wants a stream. Two calls would have one.
+fn no_stream(kind: Type) -> Response {
+    match kind {
+        Type::AttachContainerOutput | Type::LaunchNestedContainerSession => not_yet(kind),
+        _ => {
+            let text = format!("Streaming response is not supported for {} call", kind.as_str_name());
+            Response::text(StatusCode::NOT_ACCEPTABLE, text)
+        }
+    }
 }
 
 fn not_yet(kind: Type) -> Response {

@@ -227,6 +227,7 @@ fn what_is_wrong_with_a_call_is_said() {
             (&[JSON, ("Message-Content-Type", "application/json")][..], 415),
             (&[JSON, ("Message-Accept", "application/json")][..], 406),
             (&[JSON, ("Accept", "application/recordio")][..], 406),
+            (&[JSON, ("Accept", "application/recordio"), ("Message-Accept", "text/plain")][..], 406),
             (&[JSON, ("Accept", "*/*")][..], 200),
         ] {
             let response = send(&world, headers, r#"{"type":"GET_HEALTH"}"#).await;
@@ -234,6 +235,51 @@ fn what_is_wrong_with_a_call_is_said() {
             if status == 200 {
                 assert_eq!(response.headers["content-type"], "application/json");
             }
+        }
+    });
+}
+
+/// What upstream's `mesos task exec` and `attach` ask for. Upstream: `Http::_api` in `slave/http.cpp`.
+#[test]
+fn who_wants_a_stream_is_told_that_it_is_not_there_yet_or_never() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Accept", "application/recordio"),
+            ("Message-Accept", "application/json"),
+        ];
+        let below = r#"{"value": "c", "parent": {"value": "p"}}"#;
+        for (asked, status, text) in [
+            (
+                format!(
+                    r#"{{"type": "LAUNCH_NESTED_CONTAINER_SESSION", "launch_nested_container_session":
+                    {{"container_id": {below}, "command": {{"value": "ls"}}}}}}"#
+                ),
+                501,
+                "501 Not Implemented: this agent does not know the call LAUNCH_NESTED_CONTAINER_SESSION yet",
+            ),
+            (
+                r#"{"type": "ATTACH_CONTAINER_OUTPUT", "attach_container_output": {"container_id": {"value": "c"}}}"#
+                    .to_owned(),
+                501,
+                "501 Not Implemented: this agent does not know the call ATTACH_CONTAINER_OUTPUT yet",
+            ),
+            (
+                r#"{"type": "GET_HEALTH"}"#.to_owned(),
+                406,
+                "Streaming response is not supported for GET_HEALTH call",
+            ),
+            (
+                r#"{"type": "LIST_FILES"}"#.to_owned(),
+                400,
+                "Failed to validate agent::Call: Expecting 'list_files' to be present",
+            ),
+        ] {
+            let response = send(&world, &headers, &asked).await;
+            assert_eq!(response.status.as_u16(), status, "{asked}");
+            assert_eq!(String::from_utf8(response.body.collect().await.to_vec()).unwrap(), text);
         }
     });
 }
