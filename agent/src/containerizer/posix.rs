@@ -128,12 +128,16 @@ fn kill_strays(directory: &Path) {
 }
 
 /// What this containerizer cannot do is said before anything is started.
-fn supported(config: &ContainerConfig) -> Result<(), Launched> {
+fn supported(config: &ContainerConfig) -> Result<(), Result<Launched, LaunchError>> {
+    // Our master refuses it; upstream's sends it. It has no command, which would be a puzzling reason.
+    if config.executor.r#type() == v1::executor_info::Type::Default {
+        return Err(Err(LaunchError::Prepare("there is no 'DEFAULT' executor yet".to_owned())));
+    }
     let Some(container) = &config.container else { return Ok(()) };
     let image = container.mesos.as_ref().is_some_and(|mesos| mesos.image.is_some());
     let docker = container.r#type == container_info::Type::Docker as i32;
     if docker || image || !container.volumes.is_empty() || !container.network_infos.is_empty() {
-        return Err(Launched::NotSupported);
+        return Err(Ok(Launched::NotSupported));
     }
     Ok(())
 }
@@ -151,7 +155,7 @@ impl Handle<Launch> for PosixContainerizer {
             return reply.set(Ok(Launched::AlreadyLaunched));
         }
         if let Err(answer) = supported(&config) {
-            return reply.set(Ok(answer));
+            return reply.set(answer);
         }
         let mut container = Container {
             pid: None,
@@ -471,6 +475,12 @@ mod tests {
             });
             let answer = containers.launch(ContainerId::new("docker"), image).await.unwrap().unwrap();
             assert_eq!(answer, Launched::NotSupported);
+
+            let mut pod = config(sandbox.path(), "");
+            pod.command = v1::CommandInfo::default();
+            pod.executor.set_type(v1::executor_info::Type::Default);
+            let error = containers.launch(ContainerId::new("pod"), pod).await.unwrap().unwrap_err();
+            assert_eq!(error.to_string(), "there is no 'DEFAULT' executor yet");
             node.shutdown().await;
         });
     }
