@@ -19,7 +19,7 @@ use election::{LeaderChanged, WatchLeader};
 use libprocess::{Context, Handle, Node, Pid, Timer};
 use mesos::capabilities::AgentCapabilities;
 use mesos::sabotage::{Bug, is_on};
-use mesos::{AgentId, FrameworkId, TaskId, internal, v1};
+use mesos::{AgentId, FrameworkId, TaskId, internal, v0, v1};
 
 use crate::agent::{Agent, Phase};
 use crate::executors::executor::{Executor, ExecutorPhase, Framework};
@@ -348,7 +348,9 @@ impl Agent {
     /// Stores what a restarted agent needs to come back under the same id.
     fn checkpoint_info(&self, id: &AgentId) -> Result<(), checkpoint::DiskError> {
         let disk = &*self.disk;
-        checkpoint::write_message(disk, &self.paths.agent_info(id), &self.info, Durability::Host)?;
+        // As the first API has it: upstream's agent does not recover from one that did not checkpoint.
+        let info = v0::SlaveInfo::from(self.info.clone());
+        checkpoint::write_message(disk, &self.paths.agent_info(id), &info, Durability::Host)?;
         let name = std::path::Path::new(id.as_str());
         checkpoint::replace_link(disk, &self.paths.latest_agent(), name, Durability::Host)?;
         checkpoint::sync_names(disk, &self.paths.agent_meta(id), MADE)

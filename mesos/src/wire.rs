@@ -72,9 +72,22 @@ macro_rules! wire_message {
 
 fn encode_as<T: Message>(message: &T, encoding: Encoding) -> Vec<u8> {
     match encoding {
-        Encoding::Protobuf => encode(message),
+        Encoding::Protobuf => with_checkpoint(T::FULL_NAME, encode(message)),
         Encoding::Bincode => bincode_codec::encode(message),
     }
+}
+
+/// An agent that (re-)registers says that it checkpoints: upstream's master refuses what is reserved on a new one that does
+/// not. `SlaveInfo.checkpoint` has no place in `AgentInfo`; protobuf merges the parts of a message that comes in two.
+fn with_checkpoint(name: &str, mut bytes: Vec<u8>) -> Vec<u8> {
+    let slave: u8 = match name {
+        "mesos.internal.RegisterSlaveMessage" => 1,
+        "mesos.internal.ReregisterSlaveMessage" => 2,
+        _ => return bytes,
+    };
+    // The field of the agent, of two bytes: its field 7 is true.
+    bytes.extend([(slave << 3) | 2, 2, 7 << 3, 1]);
+    bytes
 }
 
 fn decode_as<T: Message>(encoding: Encoding, bytes: &[u8]) -> Result<T, DecodeError> {
@@ -110,6 +123,26 @@ mod tests {
             assert_eq!(back, Ok(message));
         }
         assert_eq!(<internal::PingSlaveMessage as WireMessage>::NAME, "mesos.internal.PingSlaveMessage");
+    }
+
+    /// Upstream: `validation::master::message::registerSlave` in `master/validation.cpp`.
+    #[test]
+    fn an_agent_that_registers_says_that_it_checkpoints() {
+        let slave = v1::AgentInfo { hostname: "host".to_owned(), port: Some(7), ..Default::default() };
+        let register = internal::RegisterSlaveMessage { slave: slave.clone(), ..Default::default() };
+        let reregister = internal::ReregisterSlaveMessage { slave: slave.clone(), ..Default::default() };
+        let bytes = WireMessage::encode(&register, Encoding::Protobuf);
+        assert_eq!(bytes, [encode(&register), vec![0x0a, 2, 0x38, 1]].concat());
+        let back = <internal::RegisterSlaveMessage as WireMessage>::decode(Encoding::Protobuf, &bytes);
+        assert_eq!(back, Ok(register));
+        let bytes = WireMessage::encode(&reregister, Encoding::Protobuf);
+        assert_eq!(bytes, [encode(&reregister), vec![0x12, 2, 0x38, 1]].concat());
+        let back = <internal::ReregisterSlaveMessage as WireMessage>::decode(Encoding::Protobuf, &bytes);
+        assert_eq!(back, Ok(reregister));
+        // What upstream reads of the two parts of the field.
+        let merged: v0::SlaveInfo = decode(&[encode(&slave), vec![0x38, 1]].concat()).unwrap();
+        assert_eq!(merged, v0::SlaveInfo::from(slave));
+        assert_eq!(merged.checkpoint, Some(true));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use mesos::v1::task_status::Reason;
 
 use super::harness::*;
 use crate::containerizer::Termination;
-use crate::recovery::checkpoint::touch;
+use crate::recovery::checkpoint::{read_message, touch};
 use crate::recovery::paths::{Paths, Run, journal_segment};
 use crate::recovery::state;
 use crate::status_updates::journal::{Journal, format};
@@ -62,6 +62,21 @@ fn an_agent_comes_back_with_its_id_and_its_tasks() {
         executor.update("t", TaskFinished).await;
         assert_eq!(world.states("t"), [TaskFinished]);
         world.acknowledge("t").await;
+    });
+}
+
+/// Who goes back to upstream's agent can do it on the same work directory: that one refuses to recover from an agent that
+/// did not checkpoint. Upstream: `operator==` of `SlaveInfo` in `common/type_utils.cpp`.
+#[test]
+fn what_an_agent_keeps_of_itself_says_that_it_checkpoints() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.crash().await;
+        let file = Paths::new(directory.path()).agent_info(&mesos::AgentId::new(AGENT));
+        let info: mesos::v0::SlaveInfo = read_message(&HostDisk, &file).unwrap().unwrap();
+        assert_eq!(info.id.unwrap().value, AGENT);
+        assert_eq!(info.checkpoint, Some(true));
     });
 }
 
