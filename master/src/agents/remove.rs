@@ -26,7 +26,7 @@ impl Cause {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Unregistered => "the agent unregistered",
-            Self::Replaced => "another agent registered at the same address",
+            Self::Replaced => "a new agent registered at the same address",
             Self::MachineDown => "Operator initiated 'Machine DOWN'",
         }
     }

@@ -743,6 +743,8 @@ fn an_agent_that_was_away_and_comes_without_its_id_is_another_one() {
                 (lost.state(), lost.source(), lost.reason()),
                 (TaskState::TaskLost, Source::Master, Reason::AgentRemoved)
             );
+            let text = lost.message.unwrap();
+            assert!(text.ends_with(" removed: a new agent registered at the same address"), "{text}");
             assert_eq!(lost.agent_id, agent.info.id);
             let failure = scheduler.next_of(Type::Failure).await.failure.unwrap();
             assert_eq!(failure.agent_id, agent.info.id);
