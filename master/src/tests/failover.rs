@@ -61,7 +61,7 @@ fn frameworks_and_tasks_are_known_again_from_the_agents_that_run_them() {
 fn a_task_that_an_agent_brings_as_unreachable_goes_on_using_what_it_has() {
     testing::run(async {
         let cluster = Cluster::start().await;
-        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut agent = cluster.stranger("cpus:4;mem:1024");
         agent.info.id = Some(v1::AgentId { value: "old-S0".into() });
         let mut framework = info();
         framework["id"] = json!({ "value": "old-0000" });
