@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `PongSlaveMessage` | the agent | forgets the missed pings, and cancels a removal that still waits |
 //! | `Tick` | itself, every `limits.interval` | counts a ping without an answer, reports after `limits.missed` of them, and pings again |
-//! | [`Connection`] | the master | from now on the pings say whether the agent is connected |
+//! | [`Connection`] | the master | from now on the pings say whether the agent is connected; if it is so again, the last ping is not counted |
 //!
 //! It knows nothing of resources, tasks or frameworks. It goes on pinging after its report, because an
 //! answer that comes before the removal cancels it. An agent that is told that it is not connected,
@@ -126,6 +126,13 @@ impl Handle<Tick> for AgentObserver {
 
 impl Handle<Connection> for AgentObserver {
     fn handle(&mut self, message: Connection, _: &Pid, _: &mut Context<Self>) {
+        if message.connected && !self.connected {
+            // That ping went to a process that had ended, or into a connection that had broken. An agent that came back just
+            // before its last ping was due would be marked unreachable milliseconds later, with all its tasks. (Upstream
+            // counts the ping. One interval is enough: an agent that cannot be reached, and registers again and again, is
+            // still found out.)
+            self.pinged = false;
+        }
         self.pid = message.pid;
         self.connected = message.connected;
     }
@@ -186,6 +193,36 @@ mod tests {
             observer.tell(Connection { pid: agent.pid().clone(), connected: false });
             tokio::time::sleep(Duration::from_secs(15)).await;
             assert_eq!(pings.lock().last(), Some(&false));
+        });
+    }
+
+    /// When an agent is reported that answers no ping, and is connected again a second before the fifth is due; the agent
+    /// that it has become answers so many.
+    async fn reported_after_its_return(answers: u32) -> Vec<(bool, Duration)> {
+        let node = Node::builder().offline().start().await.unwrap();
+        let pings = Arc::<Mutex<Vec<bool>>>::default();
+        let deaf = node.spawn_numbered(Agent { answers: 0, pings: pings.clone() });
+        let returned = node.spawn_numbered(Agent { answers, pings });
+        let (reports, start) = (Arc::<Mutex<Vec<(bool, Duration)>>>::default(), node.elapsed());
+        let (clock, log) = (node.clone(), reports.clone());
+        let master = Recipient::from_fn(Pid::nobody(), move |health: Health, _: &Pid| {
+            log.lock().push((health.healthy, clock.elapsed() - start));
+        });
+        let observer =
+            node.spawn_numbered(AgentObserver::new("a".into(), deaf.pid().clone(), master, LIMITS));
+        observer.tell(Connection { pid: deaf.pid().clone(), connected: false });
+        tokio::time::sleep(Duration::from_secs(74)).await;
+        observer.tell(Connection { pid: returned.pid().clone(), connected: true });
+        tokio::time::sleep(Duration::from_secs(27)).await;
+        let reports = reports.lock();
+        reports.clone()
+    }
+
+    #[test]
+    fn an_agent_that_is_back_just_before_it_would_be_reported_has_another_interval_to_answer() {
+        testing::run(async {
+            assert_eq!(reported_after_its_return(9).await, []);
+            assert_eq!(reported_after_its_return(0).await, [(false, Duration::from_secs(90))]);
         });
     }
 }
