@@ -134,6 +134,24 @@ fn a_shorter_refusal_does_not_end_a_longer_one_but_going_away_does() {
     assert_eq!(cluster.asked(), ["F@agent"]);
 }
 
+/// As upstream's allocator has it (`removeFilters`).
+#[test]
+fn changed_attributes_of_an_agent_forget_who_did_not_want_to_be_asked_again() {
+    let mut cluster = Cluster::new();
+    cluster.framework("F", &["role"]);
+    cluster.agent("agent", "cpus:2;mem:1024");
+    cluster.plan("agent", Some(from(A_MINUTE)));
+    assert_eq!(cluster.asked(), ["F@agent"]);
+    cluster.answer("F", "agent", Some(A_DAY));
+    let mut info = agent_info("agent");
+    info.port = Some(5052);
+    cluster.core.update_agent(&agent_id("agent"), info.clone(), None, None).unwrap();
+    assert!(cluster.asked().is_empty());
+    info.attributes = vec![v1::Attribute { name: "rack".into(), ..Default::default() }];
+    cluster.core.update_agent(&agent_id("agent"), info, None, None).unwrap();
+    assert_eq!(cluster.asked(), ["F@agent"]);
+}
+
 #[test]
 fn an_answer_that_nobody_waits_for_is_no_answer() {
     let mut cluster = Cluster::new();

@@ -131,6 +131,7 @@ impl Core {
         let mut changed = false;
         if self.agents[agent].info.attributes != info.attributes {
             self.filters.forget_agent(agent);
+            self.maintenance.forget_filters_on(agent);
         }
         if *self.agents[agent].info != info {
             *self.agents[agent].info = info;

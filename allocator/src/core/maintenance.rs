@@ -4,7 +4,7 @@
 //! After each run, every connected framework that holds something of such an agent is asked once. It is
 //! asked again when its answer has come (or the inverse offer was rescinded), unless it refused with a
 //! filter; a new plan for the agent makes all answers and filters void (the filter of an answer that comes
-//! later still counts, as in upstream). An agent in maintenance is offered
+//! later still counts, as in upstream), and other attributes the filters. An agent in maintenance is offered
 //! as any other: the offer says when it will be unavailable, and frameworks decide (upstream:
 //! `generateInverseOffers` and `updateInverseOffer` in `hierarchical.cpp`).
 
@@ -80,6 +80,13 @@ impl Maintenance {
     pub(crate) fn forget_filters(&mut self, framework: FrameworkIdx) {
         for plan in self.plans.values_mut() {
             plan.refused.remove(&framework);
+        }
+    }
+
+    /// An agent is another one than that about which frameworks did not want to be asked again.
+    pub(crate) fn forget_filters_on(&mut self, agent: AgentIdx) {
+        if let Some(plan) = self.plans.get_mut(&agent) {
+            plan.refused.clear();
         }
     }
 
