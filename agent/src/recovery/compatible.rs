@@ -28,7 +28,7 @@ pub fn compatible(policy: Policy, before: &AgentInfo, now: &AgentInfo) -> Result
         return Err(changed("port", &before.port(), &now.port()));
     }
     if before.domain != now.domain && (policy == Policy::Equal || before.domain.is_some()) {
-        return Err(changed("domain", &format!("{:?}", before.domain), &format!("{:?}", now.domain)));
+        return Err(changed("domain", &domain(before), &domain(now)));
     }
     let resources = Resources::from_valid_protos;
     let (old, new) = (resources(&before.resources), resources(&now.resources));
@@ -75,6 +75,11 @@ fn says_as_much(attributes: &Attributes, before: &Attribute) -> bool {
         (AttributeValue::Ranges(now), AttributeValue::Ranges(before)) => now.contains(before),
         (now, before) => now == before,
     })
+}
+
+/// As `--domain` takes it.
+fn domain(info: &AgentInfo) -> String {
+    info.domain.as_ref().map_or_else(|| "none".to_owned(), mesos::json::to_string)
 }
 
 fn changed(what: &str, before: &dyn std::fmt::Display, now: &dyn std::fmt::Display) -> String {
@@ -208,5 +213,8 @@ mod tests {
         assert_eq!(allowed(&inside("a"), &inside("a")), ALWAYS);
         assert_eq!(allowed(&inside("a"), &inside("b")), NEVER);
         assert_eq!(allowed(&inside("a"), &info("cpus:4")), NEVER);
+        let error = compatible(Policy::Additive, &inside("a"), &info("cpus:4")).unwrap_err();
+        let domain = r#"{"fault_domain":{"region":{"name":"region"},"zone":{"name":"a"}}}"#;
+        assert_eq!(error, format!("the agent's domain changed from '{domain}' to 'none'"));
     }
 }
