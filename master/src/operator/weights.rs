@@ -114,6 +114,7 @@ fn validate(master: &Master, role: &str, weight: f64) -> Result<(), Response> {
     Ok(())
 }
 
+/// Also one that has left the role counts, while its tasks hold something there: that has a share.
 fn has_frameworks(master: &Master, role: &str) -> bool {
-    master.cluster.frameworks().values().any(|framework| framework.roles.contains(role))
+    master.cluster.frameworks().values().any(|framework| framework.shares_in(role))
 }

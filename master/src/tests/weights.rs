@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::quota::{comparable, in_role};
 use super::shelf::Shelf;
-use super::{Cluster, amount};
+use super::{Cluster, amount, task};
 use crate::Settings;
 use crate::settings::RoleList;
 
@@ -135,6 +135,28 @@ fn new_weights_take_back_offers_if_they_concern_a_framework() {
         assert_eq!(cluster.ask(Method::PUT, "/weights", &weigh("nobody")).await.0, 200);
         assert!(scheduler.pending().await.iter().all(|event| event.r#type() != Type::Rescind));
         assert_eq!(cluster.ask(Method::PUT, "/weights", &weigh("r")).await.0, 200);
+        assert_eq!(scheduler.next_of(Type::Rescind).await.rescind.unwrap().offer_id, offer.id);
+        scheduler.offer().await;
+    });
+}
+
+/// As upstream, whose frameworks are tracked under a role for as long (`Framework::isTrackedUnderRole`).
+#[test]
+fn new_weights_concern_a_framework_that_has_left_the_role_while_its_tasks_hold_something_there() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = cluster.subscribe(in_role("left")).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([task("t", &agent, 1.0, 96.0)])).await;
+        let mut info = in_role("new");
+        info["id"] = json!({ "value": scheduler.id });
+        let answer = scheduler.call("UPDATE_FRAMEWORK", json!({ "framework_info": info })).await;
+        assert_eq!(answer, (200, String::new()));
+        let offer = scheduler.offer().await;
+        assert_eq!(offer.allocation_info.as_ref().unwrap().role(), "new");
+        let weights = json!([{ "role": "left", "weight": 3.0 }]).to_string();
+        assert_eq!(cluster.ask(Method::PUT, "/weights", &weights).await.0, 200);
         assert_eq!(scheduler.next_of(Type::Rescind).await.rescind.unwrap().offer_id, offer.id);
         scheduler.offer().await;
     });
