@@ -169,23 +169,26 @@ fn take(
     })
 }
 
-/// Tells the allocator what became of the offers.
+/// Tells the allocator what became of the offers. It may run between two of these messages (upstream pauses it): so what is
+/// declined comes before what was made, or the framework would be offered that alone, and the rest not for as long as its
+/// filters say.
 fn give_back(master: &Master, framework: &FrameworkId, taken: Taken, filters: v1::Filters) {
     let Taken { agent, offered, remaining, resized, launched, conversions, .. } = taken;
     let mut declined = remaining;
+    let mut made = Resources::default();
     if !conversions.is_empty() {
         // What was made is not filtered. What resizing has made is not among what is left (upstream counts it there: where a
         // volume shrinks beside a rest of its reservation, the allocator is not given as much of the rest back).
-        let made = &declined - &offered;
+        made = &declined - &offered;
         declined -= &made;
-        let converted = made + &resized;
+        made += &resized;
         master.allocation.update_allocation(framework, &agent, offered, conversions);
-        if !converted.is_empty() {
-            master.allocation.recover_offered(framework, &agent, converted, None);
-        }
     }
     if !declined.is_empty() && !is_on(Bug::KeepsRest) {
         master.allocation.recover_offered(framework, &agent, declined, Some(filters));
+    }
+    if !made.is_empty() {
+        master.allocation.recover_offered(framework, &agent, made, None);
     }
     if !launched.is_empty() {
         master.allocation.allocate(&agent, launched);
