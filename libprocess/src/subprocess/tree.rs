@@ -19,7 +19,7 @@ pub struct ProcessEntry {
     pub group: i32,
     /// Its session.
     pub session: i32,
-    /// Whether it has ended and only waits to be reaped.
+    /// Whether it has ended and only waits to be reaped. One whose first thread has ended while others run has not.
     pub zombie: bool,
 }
 
@@ -38,12 +38,17 @@ fn look_up(pid: i32) -> Option<ProcessEntry> {
 }
 
 /// `pid (name) state ppid pgrp session ...`; the name may hold blanks and parentheses, so the fields are
-/// counted from the last closing one.
+/// counted from the last closing one. The state is that of the first thread, which may have ended alone
+/// (`pthread_exit` in `main`): the number of threads says whether others run on.
 fn parse_stat(pid: i32, stat: &str) -> Option<ProcessEntry> {
     let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
-    let zombie = fields.next()? == "Z";
+    let dead = fields.next()? == "Z";
     let mut number = || fields.next()?.parse::<i32>().ok();
-    Some(ProcessEntry { pid, parent: number()?, group: number()?, session: number()?, zombie })
+    let (parent, group, session) = (number()?, number()?, number()?);
+    // Field 20 of proc(5); the session is field 6.
+    let threads = fields.nth(13).and_then(|threads| threads.parse::<u32>().ok());
+    let zombie = dead && threads.is_none_or(|threads| threads <= 1);
+    Some(ProcessEntry { pid, parent, group, session, zombie })
 }
 
 /// All processes that descend from `root`, parents before children, without `root` itself. A process whose
@@ -160,6 +165,32 @@ mod tests {
         let parsed = parse_stat(7, "7 (a ) b (c) S 3 5 6 0 -1").expect("a well-formed line");
         assert_eq!(parsed, ProcessEntry { pid: 7, parent: 3, group: 5, session: 6, zombie: false });
         assert_eq!(parse_stat(7, "7 (cut"), None);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_is_no_zombie_while_another_runs() {
+        let zombie = |threads: &str| {
+            let stat = format!("7 (x) Z 1 7 5 0 -1 4227084 1088 0 1 0 2 0 0 0 20 0 {threads} 0 1737876 0 0");
+            parse_stat(7, &stat).expect("a well-formed line").zombie
+        };
+        assert_eq!([zombie("2"), zombie("1"), zombie("0")], [false, true, true]);
+    }
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_is_killed() {
+        let script = "import ctypes, threading, time\n\
+                      threading.Thread(target=time.sleep, args=(600,)).start()\n\
+                      ctypes.CDLL(None).pthread_exit(None)";
+        let Ok(mut child) = std::process::Command::new("python3").args(["-c", script]).spawn() else {
+            println!("skipped: there is no python3");
+            return;
+        };
+        let pid = i32::try_from(child.id()).expect("a pid fits");
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        until(|| stat().contains(") Z "));
+        assert!(child.try_wait().expect("the child is ours").is_none(), "a thread runs on");
+        assert_eq!(kill_tree(pid, Signal::KILL), 1);
+        assert!(!child.wait().expect("the child is ours").success());
     }
 
     #[test]
