@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use libprocess::subprocess::{Child, Subprocess, session_of};
 use mesos::v1::CommandInfo;
+use mesos::v1::environment::{Variable, variable};
 use rustix::fs::{Mode, OFlags};
 
 use super::ContainerConfig;
@@ -28,6 +29,12 @@ const STDERR: RawFd = 2;
 pub(super) enum LauncherError {
     #[error("the executor's command has no value: a shell command or the path of a program is needed")]
     NoCommand,
+    #[error(
+        "the value of the variable '{0}' is a reference to a secret, and this agent knows nobody who resolves it"
+    )]
+    SecretReference(String),
+    #[error("the variable '{0}' is a secret without a value")]
+    NoSecret(String),
     #[error(transparent)]
     User(#[from] UserError),
     #[error("'{}' cannot be used: {source}", path.display())]
@@ -59,6 +66,27 @@ fn invocation(command: &CommandInfo) -> Result<Invocation, LauncherError> {
     Ok(Invocation { program: value, arguments })
 }
 
+/// The variables that a command brings.
+fn own_environment(command: &CommandInfo) -> Result<Vec<(&OsStr, &OsStr)>, LauncherError> {
+    let variables = command.environment.iter().flat_map(|environment| &environment.variables);
+    variables.map(|variable| value_of(variable).map(|value| (OsStr::new(&variable.name), value))).collect()
+}
+
+/// The value of a variable. A secret that brings its value is resolved by that; one that has only a name needs a resolver,
+/// which would be a module (upstream: `isolators/environment_secret.cpp`, `secret/resolver.cpp`).
+fn value_of(variable: &Variable) -> Result<&OsStr, LauncherError> {
+    if variable.r#type() != variable::Type::Secret {
+        return Ok(OsStr::new(variable.value.as_deref().unwrap_or_default()));
+    }
+    let secret = variable.secret.as_ref();
+    if secret.is_some_and(|secret| secret.reference.is_some()) {
+        return Err(LauncherError::SecretReference(variable.name.clone()));
+    }
+    let value = secret.and_then(|secret| secret.value.as_ref());
+    let value = value.ok_or_else(|| LauncherError::NoSecret(variable.name.clone()))?;
+    Ok(OsStr::from_bytes(&value.data))
+}
+
 /// Starts the command of `config` as the leader of a new session, in its sandbox, with output to the files
 /// `stdout` and `stderr` there. When this returns, the program runs and its pid stands in `forked_pid_path`.
 pub(super) fn launch(config: &ContainerConfig) -> Result<Child, LauncherError> {
@@ -68,13 +96,13 @@ pub(super) fn launch(config: &ContainerConfig) -> Result<Child, LauncherError> {
 
     let output = |name, stream| Output::new(&config.directory, name, stream);
     let outputs = [output(c"stdout", STDOUT)?, output(c"stderr", STDERR)?];
-    let own = config.command.environment.iter().flat_map(|environment| &environment.variables);
-    let own = own.map(|variable| (variable.name.as_str(), variable.value.as_deref().unwrap_or_default()));
-    let given = config.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let path = (OsStr::new("PATH"), OsStr::new(DEFAULT_PATH));
+    let given = config.environment.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+    let own = own_environment(&config.command)?;
     let program = Subprocess::new(&invocation.program)
         .called(&invocation.arguments[0])
         .arguments(&invocation.arguments[1..])
-        .environment([("PATH", DEFAULT_PATH)].into_iter().chain(given).chain(own))
+        .environment([path].into_iter().chain(given).chain(own))
         .directory(&config.directory)
         .session()
         // Executors of checkpointing frameworks outlive the agent.
@@ -251,6 +279,30 @@ mod tests {
         assert_eq!(printed, format!("hello {pid} {pid}\n"));
         assert_eq!(std::fs::read_to_string(sandbox.path().join("stderr")).unwrap(), "oops\n");
         assert_eq!(std::fs::read_to_string(pid_file).unwrap(), pid.to_string());
+    }
+
+    /// Upstream: `EnvironmentSecretIsolatorTest.ResolveSecret`.
+    #[tokio::test]
+    async fn a_secret_that_brings_its_value_is_a_variable_and_a_reference_is_refused() {
+        use mesos::v1::{Environment, Secret, secret};
+
+        let sandbox = tempfile::tempdir().unwrap();
+        let with = |secret: Secret| {
+            let name = "WORD".to_owned();
+            let kind = Some(variable::Type::Secret.into());
+            let variable = Variable { name, r#type: kind, secret: Some(secret), ..Variable::default() };
+            let mut config = ContainerConfig { directory: sandbox.path().to_owned(), ..shell("echo $WORD") };
+            config.command.environment = Some(Environment { variables: vec![variable] });
+            config
+        };
+        let value = Some(secret::Value { data: b"hush".to_vec() });
+        let child = launch(&with(Secret { value, ..Secret::default() })).unwrap();
+        assert_eq!(reap(child).await, Some(0));
+        assert_eq!(std::fs::read_to_string(sandbox.path().join("stdout")).unwrap(), "hush\n");
+
+        let reference = Some(secret::Reference { name: "elsewhere".into(), key: None });
+        let error = launch(&with(Secret { reference, ..Secret::default() })).unwrap_err().to_string();
+        assert!(error.contains("'WORD' is a reference to a secret"), "{error}");
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ pub(super) fn start(task: &v1::TaskInfo) -> Result<Child, NotStarted> {
 /// What the command's environment has beyond ours.
 fn environment(task: &v1::TaskInfo, command: &v1::CommandInfo) -> Vec<(String, String)> {
     let variables = command.environment.iter().flat_map(|environment| &environment.variables);
-    // Secrets that nobody resolved have no value.
+    // Secrets have no value here: the agent has resolved them, and they stand in our own environment.
     let mut all: Vec<_> =
         variables.filter_map(|variable| Some((variable.name.clone(), variable.value.clone()?))).collect();
     let allocation = task.resources.first().and_then(|resource| resource.allocation_info.as_ref());
