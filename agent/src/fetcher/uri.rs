@@ -1,6 +1,6 @@
 //! What a `CommandInfo.URI` asks for, decided without touching anything.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use mesos::v1::command_info::Uri;
 
@@ -18,7 +18,7 @@ pub(super) enum Source {
 pub(super) enum Archive {
     /// `tar -xf`: plain or compressed, tar finds out.
     Tar,
-    /// `gzip -dk`: one compressed file.
+    /// `gzip -dc`: one compressed file.
     Gzip,
     /// `unzip`.
     Zip,
@@ -52,13 +52,13 @@ pub(super) enum UriError {
 }
 
 /// Reads a URI by upstream's rules (`slave/containerizer/fetcher.cpp`): executables are not extracted, archives
-/// are unless `extract` is false, and the name is the last part of the path.
+/// are unless `extract` is false, and the name is what follows the last slash. A query or a fragment counts with that:
+/// `http://host/get?id=7#/app.tgz` is how one names what has no name of its own.
 pub(super) fn parse(uri: &Uri, frameworks_home: Option<&Path>) -> Result<Item, UriError> {
     let value = uri.value.trim();
     let (source, path) = match value.split_once("://") {
         Some(("http" | "https", rest)) => {
-            let path = rest.split(['?', '#']).next().unwrap_or(rest);
-            (Source::Http(value.to_owned()), path.split_once('/').map_or("", |(_, path)| path).to_owned())
+            (Source::Http(value.to_owned()), rest.split_once('/').map_or("", |(_, path)| path).to_owned())
         }
         Some(("file", rest)) => {
             // The one host whose files can be meant.
@@ -87,15 +87,16 @@ pub(super) fn parse(uri: &Uri, frameworks_home: Option<&Path>) -> Result<Item, U
 }
 
 fn inside(path: &Path) -> bool {
-    path.components().all(|part| matches!(part, std::path::Component::Normal(_)))
+    path.file_name().is_some()
+        && path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 fn archive(path: &Path) -> Option<Archive> {
-    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = path.file_name()?.to_str()?;
     let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
     if ends(&[".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz"]) {
         Some(Archive::Tar)
-    } else if ends(&[".gz"]) {
+    } else if ends(&[".gz"]) && name != ".gz" {
         Some(Archive::Gzip)
     } else if ends(&[".zip"]) {
         Some(Archive::Zip)
@@ -114,9 +115,16 @@ mod tests {
 
     #[test]
     fn the_name_is_the_last_part_of_the_path() {
-        let item = parse(&uri("http://host:80/a/b.tgz?x=/y"), None).unwrap();
+        let item = parse(&uri("http://host:80/a/b.tgz"), None).unwrap();
         assert_eq!(item.destination, Path::new("b.tgz"));
         assert_eq!(item.extract, Some(Archive::Tar));
+        for (value, name) in [
+            ("http://host/get?id=7", "get?id=7"),
+            ("http://host/a/b.tgz?x=/y", "y"),
+            ("https://host/get#/app.tgz", "app.tgz"),
+        ] {
+            assert_eq!(parse(&uri(value), None).unwrap().destination, Path::new(name), "{value}");
+        }
         let item = parse(&uri("file:///opt/data.csv"), None).unwrap();
         assert_eq!((item.source, item.extract), (Source::File("/opt/data.csv".into()), None));
         let item = parse(&uri("file://localhost/opt/data.csv"), None).unwrap();
@@ -134,6 +142,9 @@ mod tests {
         assert_eq!(parse(&plain, None).unwrap().extract, None);
         assert_eq!(parse(&uri("/x/run.zip"), None).unwrap().extract, Some(Archive::Zip));
         assert_eq!(parse(&uri("/x/log.gz"), None).unwrap().extract, Some(Archive::Gzip));
+        for name in ["/x/log.GZ", "/x/.gz", "/x/a.tgz?y"] {
+            assert_eq!(parse(&uri(name), None).unwrap().extract, None, "{name}");
+        }
     }
 
     #[test]
@@ -142,8 +153,10 @@ mod tests {
             let uri = Uri { output_file: Some(name.to_owned()), ..uri("/x/y") };
             assert_eq!(parse(&uri, None), Err(UriError::Destination(name.to_owned())));
         }
-        let nested = Uri { output_file: Some("a/b".to_owned()), ..uri("/x/y") };
-        assert_eq!(parse(&nested, None).unwrap().destination, Path::new("a/b"));
+        for name in ["a/b", "./b"] {
+            let nested = Uri { output_file: Some(name.to_owned()), ..uri("/x/y") };
+            assert_eq!(parse(&nested, None).unwrap().destination, Path::new(name));
+        }
         assert_eq!(parse(&uri("/x/.."), None), Err(UriError::NoName));
     }
 
