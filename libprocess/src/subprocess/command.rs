@@ -1,7 +1,8 @@
 //! What to run, and how.
 //!
 //! A builder over tokio's: it adds a session of its own, and that nothing of what was started is left behind unless that
-//! is what is wanted. The defaults: the environment and the directory are ours, the streams lead nowhere.
+//! is what is wanted. The defaults: the environment and the directory are ours, the streams lead nowhere. Of open files it
+//! has its streams and no others.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -146,8 +147,18 @@ impl Subprocess {
     /// # Errors
     /// The program or the directory is not there or may not be used; no process can be made; a step before the program
     /// failed.
-    #[allow(unsafe_code, reason = "only the child itself can have another limit than we")]
+    #[allow(unsafe_code, reason = "only the child itself can have another limit than we, and other files")]
     pub fn start(mut self) -> io::Result<Child> {
+        // What we open is closed when the program begins; what whoever started us has left open for us is not (upstream:
+        // `handleWhitelistFds` in libprocess's `posix/subprocess.hpp`). Linux before 5.11 refuses, and it stays open.
+        let (first, last): (libc::c_uint, libc::c_uint) = (3, libc::c_uint::MAX);
+        // SAFETY: one system call, which allocates nothing and locks nothing, and only marks descriptors.
+        unsafe {
+            self.command.pre_exec(move || {
+                libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC);
+                Ok(())
+            });
+        }
         if let Some(limit) = limits::file_limit_at_first() {
             // SAFETY: one system call, which allocates nothing and locks nothing.
             unsafe { self.command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };
@@ -248,6 +259,17 @@ mod tests {
         let mut kept = String::new();
         file.read_to_string(&mut kept).unwrap();
         assert_eq!(kept, "kept\n");
+    }
+
+    #[tokio::test]
+    async fn what_others_have_left_open_for_us_is_closed() {
+        use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+        use std::os::fd::AsRawFd;
+
+        let inherited = fcntl_dupfd_cloexec(tempfile::tempfile().unwrap(), 500).unwrap();
+        fcntl_setfd(&inherited, FdFlags::empty()).unwrap();
+        let script = format!("test ! -e /proc/self/fd/{}", inherited.as_raw_fd());
+        assert!(shell(&script).output(0).await.unwrap().status.success());
     }
 
     #[tokio::test]
