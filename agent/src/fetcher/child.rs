@@ -41,7 +41,12 @@ pub(super) async fn fetch(program: &Program, info: &FetcherInfo, identity: Ident
     let child = Subprocess::new(&program.path)
         .called(program.name)
         .arguments(program.argument)
-        .environment([("PATH", DEFAULT_PATH), (ENVIRONMENT, &orders)])
+        // By the sandbox, an agent that finds this container without a process ends the child of the one before.
+        .environment([
+            ("PATH", DEFAULT_PATH),
+            (ENVIRONMENT, orders.as_str()),
+            ("MESOS_DIRECTORY", info.sandbox_directory.as_str()),
+        ])
         .directory(&info.sandbox_directory)
         .stderr(Stream::Pipe)
         .session();
@@ -58,4 +63,29 @@ pub(super) async fn fetch(program: &Program, info: &FetcherInfo, identity: Ident
     let printed = String::from_utf8_lossy(&output.stderr);
     let last = printed.lines().rev().find(|line| !line.trim().is_empty());
     Err(last.map_or_else(|| format!("the fetcher ended: {}", output.status), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_is_known_by_its_sandbox() {
+        let Some(identity) = Identity::of("nobody").ok().flatten() else {
+            println!("skipped: only root can fetch as another user");
+            return;
+        };
+        let sandbox = tempfile::tempdir().unwrap();
+        let script = sandbox.path().join("script");
+        std::fs::write(&script, "echo \"in $MESOS_DIRECTORY\" >&2; exit 1\n").unwrap();
+        for path in [sandbox.path(), &script] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let directory = sandbox.path().display().to_string();
+        let info = FetcherInfo { sandbox_directory: directory.clone(), ..FetcherInfo::default() };
+        let program = Program { path: "/bin/sh".into(), name: "sh", argument: Some("./script") };
+        assert_eq!(fetch(&program, &info, identity).await, Err(format!("in {directory}")));
+    }
 }
