@@ -2,16 +2,20 @@
 //!
 //! No actor and no HTTP; everything here may block. The rules are upstream's (src/files/files.cpp): a
 //! virtual path belongs to the longest attached prefix; what resolves to a place outside of it, by `..` or
-//! by a symbolic link, is refused.
+//! by a symbolic link, is refused. What it resolves to is opened without following any more links: a task may change its
+//! sandbox at any time, and we may read more than it may.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use thiserror::Error;
 
 /// Bytes that one read gives at most: 16 pages of 4 KiB.
@@ -128,8 +132,9 @@ impl Attached {
         };
         let suffix = wanted[prefix.len()..].trim_start_matches('/');
         if !attached.is_dir() {
-            // A file has nothing below it.
-            return if suffix.is_empty() { Ok(attached.clone()) } else { Err(FilesError::NotFound) };
+            // A file has nothing below it. It may have become a link since, where logs are rotated.
+            let real = || fs::canonicalize(attached).unwrap_or_else(|_| attached.clone());
+            return if suffix.is_empty() { Ok(real()) } else { Err(FilesError::NotFound) };
         }
         let path = attached.join(suffix);
         let shown = path.display();
@@ -149,7 +154,10 @@ impl Attached {
     /// What is in a directory, sorted by name; empty for a file.
     pub(super) fn browse(&self, virtual_path: &str) -> Result<Vec<FileInfo>, FilesError> {
         let real = self.resolve(virtual_path)?;
-        let Ok(entries) = fs::read_dir(&real) else { return Ok(Vec::new()) };
+        let Ok(directory) = open_real(&real, OFlags::DIRECTORY) else { return Ok(Vec::new()) };
+        // What was opened, wherever its path leads by now.
+        let opened = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+        let Ok(entries) = fs::read_dir(&opened) else { return Ok(Vec::new()) };
         let mut names: Vec<OsString> =
             entries.take(MAX_ENTRIES).filter_map(|entry| Some(entry.ok()?.file_name())).collect();
         names.sort();
@@ -157,7 +165,7 @@ impl Attached {
         let mut listing = Vec::with_capacity(names.len());
         for name in names {
             // An entry that went meanwhile, or a link that leads nowhere.
-            let Ok(stat) = fs::metadata(real.join(&name)) else { continue };
+            let Ok(stat) = fs::metadata(opened.join(&name)) else { continue };
             listing.push(FileInfo {
                 path: format!("{}/{}", key(virtual_path), name.to_string_lossy()),
                 nlink: stat.nlink(),
@@ -202,17 +210,34 @@ impl Attached {
             return Err(FilesError::Invalid(directory.to_owned()));
         }
         // A task may put a pipe into its sandbox: opening must not wait for a writer.
-        let opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&real);
+        let opened = open_real(&real, OFlags::NONBLOCK);
         let sized = opened.and_then(|file| Ok((file.metadata()?, file)));
         match sized {
             Ok((stat, file)) if stat.is_file() => Ok((file, real, stat.len())),
             Ok(_) => Err(FilesError::Invalid(format!("'{virtual_path}' is not a regular file.\n"))),
+            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                Err(FilesError::Invalid(format!("'{}' is inaccessible.\n", real.display())))
+            }
             Err(error) => Err(FilesError::Failed(format!(
                 "Failed to open file at '{}': {}.\n",
                 real.display(),
                 plain(&error)
             ))),
         }
+    }
+}
+
+/// Opens a path that had no symbolic link in it when it was resolved. If there is one now, it is `ELOOP`.
+fn open_real(real: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    match openat2(CWD, real, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // Linux before 5.6, and containers that do not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let file = File::from(rustix::fs::open(real, flags, Mode::empty())?);
+            let opened = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+            if opened == real { Ok(file) } else { Err(Errno::LOOP.into()) }
+        }
+        opened => Ok(File::from(opened?)),
     }
 }
 

@@ -76,6 +76,31 @@ fn nothing_outside_of_the_attached_directory_is_reachable() {
     assert_eq!(attached.resolve("/runs/latest/in"), Ok(real.join("stdout")));
 }
 
+#[test]
+fn a_link_that_a_task_puts_there_while_we_look_leads_nowhere() {
+    let scratch = Scratch::new("swapped");
+    let (attached, sandbox) = (scratch.attached(), scratch.0.join("sandbox"));
+    let swapping = std::sync::atomic::AtomicBool::new(true);
+    let mut leaks = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (next, file) = (sandbox.join("next"), sandbox.join("stdout"));
+            while swapping.load(std::sync::atomic::Ordering::Relaxed) {
+                std::os::unix::fs::symlink(scratch.0.join("secret"), &next).unwrap();
+                std::fs::rename(&next, &file).unwrap();
+                std::fs::write(&next, "hello\n").unwrap();
+                std::fs::rename(&next, &file).unwrap();
+            }
+        });
+        for _ in 0..5000 {
+            let read = attached.read("/runs/latest/stdout", 0, None);
+            leaks += usize::from(read.is_ok_and(|(_, data)| data.starts_with(b"secret")));
+        }
+        swapping.store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(leaks, 0);
+}
+
 /// Upstream: `FilesTest.BrowseTest`.
 #[test]
 fn listings_are_sorted_and_leave_out_links_to_nowhere() {
