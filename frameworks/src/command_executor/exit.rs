@@ -37,6 +37,7 @@ fn name(signal: i32) -> String {
         25 => "File size limit exceeded",
         26 => "Virtual timer expired",
         27 => "Profiling timer expired",
+        29 => "I/O possible",
         30 => "Power failure",
         31 => "Bad system call",
         34..=64 => return format!("Real-time signal {}", signal - 34),
@@ -56,6 +57,7 @@ mod tests {
         assert_eq!(described(3 << 8), "exited with status 3");
         assert_eq!(described(15), "terminated with signal Terminated");
         assert_eq!(described(9), "terminated with signal Killed");
+        assert_eq!(described(29), "terminated with signal I/O possible");
         assert_eq!(described(11 | 0x80), "terminated with signal Segmentation fault (core dumped)");
     }
 }
