@@ -34,7 +34,11 @@ pub async fn fetch_all(client: &Client, info: &FetcherInfo) -> Result<(), FetchE
         stall_timeout: nanoseconds.map_or(DEFAULT_STALL_TIMEOUT, Duration::from_nanos),
     };
     for item in &info.items {
-        fetch.one(&item.uri).await.map_err(|reason| FetchError { uri: item.uri.value.clone(), reason })?;
+        if let Err(reason) = fetch.one(&item.uri).await {
+            let error = FetchError { uri: item.uri.value.clone(), reason };
+            fetch.leave_word(&error).await;
+            return Err(error);
+        }
     }
     Ok(())
 }
@@ -47,6 +51,19 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
+    /// Says also in the sandbox why there is no task, as upstream does: people look there. What was fetched before may have
+    /// put something else in the place of `stderr`; then it is not said.
+    async fn leave_word(&self, error: &FetchError) {
+        let mut options = tokio::fs::OpenOptions::new();
+        options.create(true).append(true).mode(0o644).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let Ok(mut file) = options.open(self.sandbox.join("stderr")).await else { return };
+        let line = format!("Failed to fetch '{}': {}\n", error.uri, error.reason);
+        if file.write_all(line.as_bytes()).await.is_ok() {
+            // The agent is told anyway.
+            let _ = file.flush().await;
+        }
+    }
+
     async fn one(&self, uri: &Uri) -> Result<(), String> {
         let item = uri::parse(uri, self.home).map_err(|error| error.to_string())?;
         let target = self.sandbox.join(&item.destination);
@@ -146,6 +163,9 @@ fn at(path: &Path, error: &std::io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::ffi::OsString;
+
     use super::*;
 
     use libprocess::metrics::Metrics;
@@ -215,9 +235,12 @@ mod tests {
         let uris = [uri(host.path().join("a.tar").display().to_string())];
         let error = fetcher(&Metrics::new()).fetch(&uris, sandbox.path(), None).await.unwrap_err();
         assert!(error.reason.contains("tar: ../inner.txt: "), "{error}");
-        assert_eq!(std::fs::read_dir(sandbox.path()).unwrap().count(), 1, "only the archive is there");
+        let there = std::fs::read_dir(sandbox.path()).unwrap();
+        let there: BTreeSet<OsString> = there.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(there, BTreeSet::from(["a.tar", "stderr"].map(OsString::from)));
     }
 
+    /// Upstream: `FetcherTest.NonExistingFile`, `FetcherTest.LogFailureToStderr`.
     #[tokio::test]
     async fn what_is_not_there_is_named() {
         let sandbox = tempfile::tempdir().unwrap();
@@ -226,6 +249,8 @@ mod tests {
             fetcher(&metrics).fetch(&[uri("/no/such/file".into())], sandbox.path(), None).await.unwrap_err();
         assert_eq!(error.uri, "/no/such/file");
         assert!(error.reason.contains("/no/such/file"), "{error}");
+        let told = std::fs::read_to_string(sandbox.path().join("stderr")).unwrap();
+        assert_eq!(told, format!("Failed to fetch '/no/such/file': {}\n", error.reason));
         assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(1.0));
     }
 
