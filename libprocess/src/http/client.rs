@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ::http::header::{HeaderName, LOCATION};
+use ::http::header::{AUTHORIZATION, HeaderName, LOCATION};
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
 use thiserror::Error;
 use tokio::runtime;
 use tokio::time::Instant;
@@ -135,8 +138,8 @@ pub struct ClientRequest {
 }
 
 impl ClientRequest {
-    /// A request of any method. `url` is `http://host[:port][/path][?query]`, the same with `https`, or what
-    /// [`super::unix_url`] makes.
+    /// A request of any method. `url` is `http://[user[:password]@]host[:port][/path][?query]`, the same with `https`, or
+    /// what [`super::unix_url`] makes. A user is told to the host by the header `Authorization`, if the request has none.
     pub fn new(method: Method, url: impl Into<String>) -> ClientRequest {
         ClientRequest {
             method,
@@ -227,7 +230,13 @@ impl ClientRequest {
 
     /// The bytes of the request.
     pub(crate) fn encode(&self, out: &mut BytesMut, host: &str, target: &str) {
-        encode_request(out, &self.method, target, host, &self.headers, &self.body);
+        let credentials = credentials(&self.url).filter(|_| !self.headers.contains_key(AUTHORIZATION));
+        let Some(credentials) = credentials else {
+            return encode_request(out, &self.method, target, host, &self.headers, &self.body);
+        };
+        let mut headers = self.headers.clone();
+        headers.insert(AUTHORIZATION, credentials);
+        encode_request(out, &self.method, target, host, &headers, &self.body);
     }
 
     /// The request that a redirect asks for.
@@ -242,7 +251,15 @@ impl ClientRequest {
         } else if location.starts_with('/') {
             format!("{scheme}://{base}{location}")
         } else if location.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) {
-            location.to_owned()
+            // The same server knows the user of the URL; others must not, nor who listens in on one without TLS.
+            let same_scheme = location.strip_prefix(scheme).is_some_and(|rest| rest.starts_with("://"));
+            let there = authority(location).filter(|_| same_scheme);
+            match (userinfo(&self.url), there) {
+                (Some(user), Some(there)) if base == format!("{user}@{there}") => {
+                    location.replacen("://", &format!("://{user}@"), 1)
+                }
+                _ => location.to_owned(),
+            }
         } else {
             format!("{scheme}://{base}{}", beside(path_of(&self.url), location))
         };
@@ -281,6 +298,28 @@ fn beside(path: &str, location: &str) -> String {
         }
     }
     format!("/{}{query}", kept.join("/"))
+}
+
+/// The host with its port, and who asks it, of a whole URL.
+fn authority(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://").filter(|_| !url.starts_with('/'))?;
+    rest.split(['/', '?', '#']).next()
+}
+
+fn userinfo(url: &str) -> Option<&str> {
+    authority(url)?.rsplit_once('@').map(|(userinfo, _)| userinfo)
+}
+
+/// What the user of a URL, and the password, are in the header `Authorization`.
+fn credentials(url: &str) -> Option<HeaderValue> {
+    let userinfo = userinfo(url)?;
+    let mut text: Vec<u8> = percent_decode_str(userinfo).collect();
+    if !userinfo.contains(':') {
+        text.push(b':');
+    }
+    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(text))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn path_of(url: &str) -> &str {
@@ -570,5 +609,43 @@ mod tests {
         }
         let whole = ClientRequest::get("http://h").follow_redirects(1);
         assert_eq!(whole.redirected(StatusCode::FOUND, "x").url, "http://h/x");
+    }
+
+    #[test]
+    fn the_user_of_a_url_is_told_to_its_host() {
+        for (url, expected) in [
+            ("http://user:p%40ss@h:1/x", Some("authorization: Basic dXNlcjpwQHNz\r\n")),
+            ("https://user@h", Some("authorization: Basic dXNlcjo=\r\n")),
+            ("http://h/x?y=http://user:p@h/", None),
+            ("/x?y=http://user:p@h/", None),
+        ] {
+            let mut bytes = BytesMut::new();
+            ClientRequest::get(url).encode(&mut bytes, "h", "/x");
+            let sent = String::from_utf8_lossy(&bytes);
+            let start = sent.find("authorization: ");
+            assert_eq!(start.map(|start| &sent[start..sent.len() - 2]), expected, "{url}");
+        }
+        let mut bytes = BytesMut::new();
+        let bearer = ClientRequest::get("http://user:p@h/").header("Authorization", "Bearer x");
+        bearer.encode(&mut bytes, "h", "/");
+        assert!(String::from_utf8_lossy(&bytes).contains("authorization: Bearer x\r\n"));
+    }
+
+    #[test]
+    fn a_redirect_takes_the_user_of_a_url_along_to_no_other_host() {
+        let request = ClientRequest::get("http://u:p@h:1/a").follow_redirects(1);
+        for (location, url) in [
+            ("/x", "http://u:p@h:1/x"),
+            ("x", "http://u:p@h:1/x"),
+            ("http://h:1/x?y=http://h:1", "http://u:p@h:1/x?y=http://h:1"),
+            ("http://h:2/x", "http://h:2/x"),
+            ("http://other/x", "http://other/x"),
+            ("//other/x", "http://other/x"),
+            ("https://h:1/x", "https://h:1/x"),
+        ] {
+            assert_eq!(request.redirected(StatusCode::FOUND, location).url, url, "{location}");
+        }
+        let secured = ClientRequest::get("https://u:p@h/a").follow_redirects(1);
+        assert_eq!(secured.redirected(StatusCode::FOUND, "http://h/x").url, "http://h/x");
     }
 }
