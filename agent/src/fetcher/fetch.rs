@@ -10,13 +10,16 @@ use libprocess::http::{Client, ClientRequest, ClientResponse};
 use libprocess::subprocess::{Stream, Subprocess};
 use mesos::fetcher::FetcherInfo;
 use mesos::v1::command_info::Uri;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufReader};
 
 use super::uri::{self, Archive, Item, Source};
 use super::{DEFAULT_STALL_TIMEOUT, FetchError};
 
 /// Redirects that a download follows.
 const REDIRECTS: u8 = 10;
+
+/// So many bytes of a file are copied at once.
+const PIECE: usize = 1 << 20;
 
 /// Of what a tool complains, so many bytes are kept; the first line is shown.
 const MAX_ERRORS: u64 = 4 << 10;
@@ -112,13 +115,20 @@ impl Fetch<'_> {
     }
 }
 
-/// Copies a plain file: from anything else (a pipe, a device) there may be no end of bytes.
+/// Copies a plain file: from anything else (a pipe, a device) there may be no end of bytes. By pieces, so that who drops the
+/// future ends it: a thread that copies the whole would fill the disk for nobody, and hold up the end of the agent.
 async fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let found = tokio::fs::metadata(from).await.map_err(|error| at(from, &error))?;
     if !found.is_file() {
         return Err(format!("'{}' is not a plain file", from.display()));
     }
-    tokio::fs::copy(from, to).await.map(drop).map_err(|error| at(from, &error))
+    let source = tokio::fs::File::open(from).await.map_err(|error| at(from, &error))?;
+    let copying = async {
+        let mut target = tokio::fs::File::create(to).await?;
+        target.set_permissions(found.permissions()).await?;
+        tokio::io::copy_buf(&mut BufReader::with_capacity(PIECE, source), &mut target).await
+    };
+    copying.await.map(drop).map_err(|error| at(to, &error))
 }
 
 /// Into the sandbox itself, wherever the archive lies in it.
@@ -252,6 +262,31 @@ mod tests {
         let told = std::fs::read_to_string(sandbox.path().join("stderr")).unwrap();
         assert_eq!(told, format!("Failed to fetch '/no/such/file': {}\n", error.reason));
         assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(1.0));
+    }
+
+    #[test]
+    fn a_copy_that_nobody_waits_for_ends() {
+        const SIZE: u64 = 4 << 30;
+        let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (large, copied) = (host.path().join("large"), sandbox.path().join("large"));
+        std::fs::File::create(&large).unwrap().set_len(SIZE).unwrap();
+        let length = || std::fs::metadata(&copied).map_or(0, |found| found.len());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let begun = async {
+                while length() == 0 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let (fetcher, uris) = (fetcher(&Metrics::new()), [uri(large.display().to_string())]);
+            tokio::select! {
+                fetched = fetcher.fetch(&uris, sandbox.path(), None) => panic!("so soon: {fetched:?}"),
+                () = begun => {}
+            }
+        });
+        // It waits for all that its threads do.
+        drop(runtime);
+        assert!(length() < SIZE);
     }
 
     #[tokio::test]
