@@ -64,7 +64,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Who an executor runs as: as its command says, or its framework. `None` is the agent's own user.
+    /// Who an executor runs as: as its command says, or its framework. `None` is the agent's own user. An empty name is
+    /// nobody's: it must not make a task root's (upstream: `Framework::addExecutor`).
     pub(crate) fn user_of(
         &self,
         framework: &v1::FrameworkInfo,
@@ -74,7 +75,7 @@ impl Agent {
             return None;
         }
         let own = executor.command.as_ref().and_then(|command| command.user.clone());
-        Some(own.unwrap_or_else(|| framework.user.clone())).filter(|user| !user.is_empty())
+        Some(own.unwrap_or_else(|| framework.user.clone()))
     }
 
     fn checkpoint_executor(

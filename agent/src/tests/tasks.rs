@@ -96,12 +96,15 @@ fn a_task_of_a_user_whom_the_host_does_not_know_is_dropped() {
     run(async {
         let directory = tempfile::tempdir().unwrap();
         let world = World::with(directory.path(), &["--switch_user"]).await.once_registered().await;
-        let mut strange = command_task("t");
-        strange.command.as_mut().unwrap().user = Some("nobody-of-that-name".into());
-        world.run_expecting(&framework(false), strange, Some(true)).await;
-        let update = world.updates("t").remove(0);
-        assert_eq!((update.status.state(), update.status.source()), (TaskDropped, Source::Agent));
-        assert!(update.status.message().contains("nobody-of-that-name"), "{}", update.status.message());
+        for (id, user) in [("t", "nobody-of-that-name"), ("u", "")] {
+            let mut strange = command_task(id);
+            strange.command.as_mut().unwrap().user = Some(user.into());
+            world.run_expecting(&framework(false), strange, Some(true)).await;
+            let update = world.updates(id).remove(0);
+            assert_eq!((update.status.state(), update.status.source()), (TaskDropped, Source::Agent));
+            let message = update.status.message();
+            assert!(message.contains(&format!("there is no user '{user}'")), "{message}");
+        }
         assert!(world.containers.lock().launched.is_empty());
     });
 }
