@@ -362,7 +362,10 @@ pub const AGENT_RESOURCES: &[Description] = &[
 
 /// What belongs to containers: `agent/src/fetcher/mod.rs`, `agent/src/gc.rs`.
 pub const CONTAINERS: &[Description] = &[
-    counter("containerizer/fetcher/task_fetches_succeeded", "Containers whose files were all fetched."),
+    counter(
+        "containerizer/fetcher/task_fetches_succeeded",
+        "Containers whose files were all fetched, or that have none.",
+    ),
     counter("containerizer/fetcher/task_fetches_failed", "Containers whose files could not be fetched."),
     gauge("gc/path_removals_pending", "Paths that are to be removed when they are old enough."),
     counter("gc/path_removals_succeeded", "Paths that were removed."),

@@ -250,6 +250,16 @@ mod tests {
         assert_eq!(there, BTreeSet::from(["a.tar", "stderr"].map(OsString::from)));
     }
 
+    /// Upstream counts each container, also one without files.
+    #[tokio::test]
+    async fn no_files_at_all_are_fetched_with_success() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new();
+        fetcher(&metrics).fetch(&[], sandbox.path(), None).await.unwrap();
+        assert_eq!(metrics.value("containerizer/fetcher/task_fetches_succeeded"), Some(1.0));
+        assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(0.0));
+    }
+
     /// Upstream: `FetcherTest.NonExistingFile`, `FetcherTest.LogFailureToStderr`.
     #[tokio::test]
     async fn what_is_not_there_is_named() {

@@ -82,12 +82,14 @@ impl Fetcher {
         }
     }
 
-    /// Fetches all of `uris` into `sandbox`, one after the other, as `user` or else as the agent's own user.
+    /// Fetches all of `uris` into `sandbox`, one after the other, as `user` or else as the agent's own user. That there
+    /// are none counts as success, as with upstream's: what has succeeded and what has failed are all containers.
     ///
     /// # Errors
     /// The first that cannot be fetched.
     pub async fn fetch(&self, uris: &[Uri], sandbox: &Path, user: Option<&str>) -> Result<(), FetchError> {
         if uris.is_empty() {
+            self.succeeded.increment();
             return Ok(());
         }
         let result = self.fetch_as(uris, sandbox, user).await;
