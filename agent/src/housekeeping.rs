@@ -122,7 +122,7 @@ impl Gc {
 fn disk_usage(disk: &dyn Disk, path: &Path) -> Option<f64> {
     let usage = disk.usage(path).ok()?;
     #[allow(clippy::cast_precision_loss, reason = "a share needs no more than 15 digits")]
-    let (free, all) = (usage.available as f64, usage.total as f64);
+    let (free, all) = (usage.free as f64, usage.total as f64);
     (all > 0.0).then(|| 1.0 - free / all)
 }
 

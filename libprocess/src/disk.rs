@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, StatVfs, openat, unlinkat};
 
 /// What a change must survive before the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,16 @@ pub enum Durability {
 pub struct DiskUsage {
     /// Its size, in bytes.
     pub total: u64,
-    /// What is left for users that are not root, in bytes.
-    pub available: u64,
+    /// What is not used, in bytes. Some of it may be kept for root.
+    pub free: u64,
+}
+
+impl DiskUsage {
+    /// As upstream's `fs::usage` counts: what is kept for root (5 % of a usual ext4) is not used.
+    fn of(disk: &StatVfs) -> DiskUsage {
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        DiskUsage { total: bytes(disk.f_blocks), free: bytes(disk.f_bfree) }
+    }
 }
 
 /// A disk. Paths are absolute. Errors are the operating system's, of the same kinds.
@@ -309,9 +317,7 @@ impl Disk for HostDisk {
     }
 
     fn usage(&self, path: &Path) -> io::Result<DiskUsage> {
-        let disk = rustix::fs::statvfs(path)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
-        Ok(DiskUsage { total: bytes(disk.f_blocks), available: bytes(disk.f_bavail) })
+        Ok(DiskUsage::of(&rustix::fs::statvfs(path)?))
     }
 
     fn boot_id(&self) -> Option<String> {
@@ -396,6 +402,14 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         behaves_as_a_disk(&HostDisk, &folder.path().canonicalize().unwrap());
         assert!(HostDisk.boot_id().is_some_and(|id| !id.is_empty()));
+    }
+
+    /// Upstream: `fs::usage`. Else a file system that keeps much for root would let nothing get old.
+    #[test]
+    fn what_is_kept_for_root_counts_as_free() {
+        let mut disk = rustix::fs::statvfs("/").unwrap();
+        (disk.f_frsize, disk.f_blocks, disk.f_bfree, disk.f_bavail) = (4096, 100, 60, 20);
+        assert_eq!(DiskUsage::of(&disk), DiskUsage { total: 409_600, free: 245_760 });
     }
 
     /// Upstream: `os::rmdir` with `continueOnError`, for the garbage collector.

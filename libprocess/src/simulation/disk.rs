@@ -296,7 +296,7 @@ impl Disk for Mount {
 
     fn usage(&self, path: &Path) -> io::Result<DiskUsage> {
         self.with(|volume| volume.exists(path))?;
-        Ok(DiskUsage { total: SIZE, available: SIZE })
+        Ok(DiskUsage { total: SIZE, free: SIZE })
     }
 
     fn boot_id(&self) -> Option<String> {
