@@ -339,8 +339,8 @@ impl Cluster {
         }
     }
 
-    /// Removes a framework that has no tasks, executors and offers any more, and remembers it. The one that is forgotten
-    /// for it, if any: it itself, if none is remembered.
+    /// Removes a framework that has no tasks, executors and offers any more, and remembers it; one that was never heard
+    /// itself as recovered. The one that is forgotten for it, if any: it itself, if none is remembered.
     pub fn complete_framework(&mut self, id: &FrameworkId, now: SystemTime) -> Option<FrameworkId> {
         self.version += 1;
         let framework = self.frameworks.get(id).cloned()?;
@@ -351,7 +351,9 @@ impl Cluster {
         self.tally.count_framework(framework.is_connected(), framework.is_active(), -1);
         self.left_unreachable(framework.unreachable_tasks.iter());
         let mut framework = Arc::unwrap_or_clone(framework);
-        framework.connection = Connection::Disconnected;
+        if !framework.is_recovered() {
+            framework.connection = Connection::Disconnected;
+        }
         framework.unregistered = Some(now);
         self.forget_given_up_of(id);
         self.completed_frameworks.push(Arc::new(framework)).map(|forgotten| forgotten.id.clone())

@@ -91,7 +91,11 @@ fn a_framework_that_is_known_from_its_agents_only_can_be_torn_down() {
         assert_eq!(cluster.get("/state").await["frameworks"][0]["recovered"], true);
         let answer = cluster.ask(Method::POST, "/teardown", &format!("frameworkId={id}")).await;
         assert_eq!(answer, (200, String::new()));
-        assert_eq!(cluster.get("/state").await["completed_frameworks"][0]["id"], id);
+        let completed = cluster.get("/state").await["completed_frameworks"][0].clone();
+        assert_eq!(completed["id"], id);
+        for (key, value) in [("recovered", true), ("active", false), ("connected", false)] {
+            assert_eq!(completed[key], value, "{key}");
+        }
         assert!(agent.taken().await.iter().any(|got| matches!(got, Got::ShutdownFramework(_))));
     });
 }
