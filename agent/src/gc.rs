@@ -170,22 +170,31 @@ impl GarbageCollector {
         let work =
             async move { node.blocking(move || remove_all(&*disk, Mounted::on_host(&*disk), due)).await };
         ctx.defer(work, |this, done, _| {
-            for (path, removed) in done {
-                this.finish(&path, removed);
+            for (path, outcome) in done {
+                this.finish(&path, outcome);
             }
         });
     }
 
-    fn finish(&mut self, path: &Path, removed: bool) {
-        if removed {
-            self.succeeded.increment();
-        } else {
-            self.failed.increment();
+    fn finish(&mut self, path: &Path, outcome: Outcome) {
+        match outcome {
+            Outcome::Removed => self.succeeded.increment(),
+            Outcome::Absent => {}
+            Outcome::Failed => self.failed.increment(),
         }
         for waiting in self.removing.remove(path).into_iter().flatten() {
             waiting.set(false);
         }
     }
+}
+
+/// What became of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Removed,
+    /// It was gone already, as what is below a removed one: neither a success nor a failure, as with upstream's.
+    Absent,
+    Failed,
 }
 
 /// Removes each path, tells who wanted to know, and returns which are gone: for good, for the journal of status updates has
@@ -194,17 +203,17 @@ fn remove_all(
     disk: &dyn Disk,
     mut mounted: Result<Mounted, String>,
     paths: Vec<(PathBuf, Option<Promise<()>>)>,
-) -> Vec<(PathBuf, bool)> {
+) -> Vec<(PathBuf, Outcome)> {
     let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(disk, &mut mounted, &path) {
-        Ok(()) => {
+        Ok(outcome) => {
             if let Some(promise) = promise {
                 promise.set(());
             }
-            (path, true)
+            (path, outcome)
         }
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "an old directory could not be removed");
-            (path, false)
+            (path, Outcome::Failed)
         }
     };
     let done: Vec<_> = paths.into_iter().map(remove).collect();
@@ -217,13 +226,13 @@ fn remove_all(
     done
 }
 
-/// A path that is gone already counts as removed.
-fn remove(disk: &dyn Disk, mounted: &mut Result<Mounted, String>, path: &Path) -> Result<(), String> {
+fn remove(disk: &dyn Disk, mounted: &mut Result<Mounted, String>, path: &Path) -> Result<Outcome, String> {
     let mounted = mounted.as_mut().map_err(|error| error.clone())?;
     mounted.leave(&disk.canonicalize(path).unwrap_or_else(|_| path.to_path_buf()))?;
     match disk.remove(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
-        _ => Ok(()),
+        Ok(()) => Ok(Outcome::Removed),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Outcome::Absent),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -385,6 +394,17 @@ mod tests {
         });
     }
 
+    /// A sandbox may go with the directory of its executor.
+    #[test]
+    fn what_is_gone_already_is_neither_removed_nor_a_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let [executor, sandbox] = ["executor", "executor/sandbox"].map(|name| folder.path().join(name));
+        std::fs::create_dir_all(&sandbox).unwrap();
+        let paths = vec![(executor.clone(), None), (sandbox.clone(), None)];
+        let done = remove_all(&HostDisk, Mounted::on_host(&HostDisk), paths);
+        assert_eq!(done, [(executor, Outcome::Removed), (sandbox, Outcome::Absent)]);
+    }
+
     /// Upstream: `GarbageCollectorIntegrationTest.ROOT_DanglingMount`.
     #[test]
     fn what_a_task_has_mounted_is_not_removed_with_its_sandbox() {
@@ -403,12 +423,12 @@ mod tests {
             remove_all(&HostDisk, Ok(Mounted { places, unmount }), paths)
         };
         let done = remove(|_| Err(std::io::ErrorKind::ResourceBusy.into()), [&sandbox, &other]);
-        assert_eq!(done, [(sandbox.clone(), false), (other.clone(), true)]);
+        assert_eq!(done, [(sandbox.clone(), Outcome::Failed), (other.clone(), Outcome::Removed)]);
         assert!(sandbox.join("data").exists() && !other.exists());
         // It is unmounted once, for all directories that it is in.
         let run = root.join("run");
         let done = remove(empty, [&sandbox, &run]);
-        assert_eq!(done, [(sandbox.clone(), true), (run.clone(), true)]);
+        assert_eq!(done, [(sandbox.clone(), Outcome::Removed), (run.clone(), Outcome::Removed)]);
         assert!(!run.exists());
         assert!(Mounted::on_host(&HostDisk).unwrap().places.contains(&PathBuf::from("/proc")));
     }
