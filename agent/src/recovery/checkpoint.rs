@@ -46,6 +46,11 @@ pub enum DiskError {
 }
 
 impl DiskError {
+    /// Whether something could not be written: what is there may be in order, and is not to be left out or given up.
+    pub(crate) fn is_of_writing(&self) -> bool {
+        matches!(self, DiskError::Write { .. })
+    }
+
     /// For `map_err` after a write.
     pub(crate) fn writing(path: &Path) -> impl FnOnce(io::Error) -> DiskError {
         move |source| DiskError::Write { path: path.to_path_buf(), source }

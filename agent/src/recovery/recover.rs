@@ -44,7 +44,7 @@ impl Agent {
         let read = async move { node.blocking(move || state::read(&*disk, &paths, strict)).await };
         ctx.defer(read, |agent, kept, ctx| match kept {
             Ok(kept) => agent.take_up(kept, ctx),
-            Err(ReadError::Agent(error)) => agent.recovery_failed(&error.to_string(), ctx),
+            Err(ReadError::Agent(error)) => agent.checkpoints_unreadable(&error, ctx),
             Err(ReadError::Boot(error)) => agent.boot_unknown(&error, ctx),
             Err(ReadError::Resources(error)) => agent.resources_unreadable(&error, ctx),
         });
@@ -72,6 +72,22 @@ impl Agent {
                  stay where they are)",
                 begun.display(),
                 kept.display()
+            ),
+            ctx,
+        );
+    }
+
+    /// To give up what was kept is the last resort where it is damaged. A disk that is full, say, has all of it, and a new
+    /// agent could not write there either.
+    fn checkpoints_unreadable(&mut self, error: &DiskError, ctx: &mut Context<Self>) {
+        if !error.is_of_writing() {
+            return self.recovery_failed(&error.to_string(), ctx);
+        }
+        let timeout = duration::format(self.settings.recovery_timeout);
+        self.fail(
+            format!(
+                "failed to recover: {error} (nothing that was kept is lost: have it written to again, as by making room \
+                 on its disk, and start again; executors wait for an agent for {timeout})"
             ),
             ctx,
         );

@@ -2,8 +2,8 @@
 //! tasks and status updates.
 //!
 //! Blocking; knows no actor. What is missing is left out with a warning (the agent died before it
-//! was written); what cannot be read stops a strict agent, and is counted by another. After a boot, torn files are what
-//! is to be expected, and removed. Neither goes for reservations and volumes: see [`ReadError::Resources`].
+//! was written); what cannot be read stops a strict agent, and is counted by another. What cannot be written stops both:
+//! it is not lost yet. After a boot, torn files are what is to be expected, and removed. Neither goes for reservations and volumes: see [`ReadError::Resources`].
 //! Upstream: `slave/state.cpp`.
 
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ pub struct KeptTask {
 /// What keeps an agent from starting where the last one was.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Something of the agent, of executors or of tasks; only in a strict agent.
+    /// Something of the agent, of executors or of tasks; only in a strict agent, unless it could not be written.
     #[error("{0}")]
     Agent(#[from] DiskError),
     /// Whether the host has booted, in any agent. It is the host's as well, and read whatever the agent's id.
@@ -151,7 +151,7 @@ impl Reader<'_> {
                 self.disk.remove(&path).map_err(DiskError::writing(&path))?;
                 Ok(None)
             }
-            Err(error) if !self.strict => {
+            Err(error) if !self.strict && !error.is_of_writing() => {
                 tracing::warn!(%error, "leaving out what cannot be read");
                 self.kept.errors += 1;
                 Ok(None)
@@ -204,7 +204,8 @@ impl Reader<'_> {
         let (strict, errors) = (self.strict, &mut self.kept.errors);
         let directory = self.paths.agent_meta(id);
         self.journal = journal::redo(self.disk, &directory, self.kept.rebooted, &mut |error| {
-            if strict {
+            // What a full disk does not take was promised, and the journal still has it.
+            if strict || error.is_of_writing() {
                 return Err(error);
             }
             tracing::warn!(%error, "leaving out status updates that cannot be read");

@@ -710,6 +710,40 @@ fn a_disk_that_cannot_be_written_is_no_reason_to_start_as_a_new_agent() {
     });
 }
 
+/// Its executors run on, and find the next agent: nobody is told to give them up.
+#[test]
+fn a_disk_that_does_not_take_promised_updates_is_no_reason_to_give_executors_up() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        let run = Run {
+            agent: AGENT.into(),
+            framework: FRAMEWORK.into(),
+            executor: "e".into(),
+            container: world.container("e"),
+        };
+        world.crash().await;
+        // Whatever was there comes back from the journal; nothing can be written to where this leads.
+        let log = Paths::new(directory.path()).task_updates(&run, &"t".into());
+        let _ = std::fs::remove_file(log.path());
+        std::os::unix::fs::symlink(directory.path().join("no/such/directory"), log.path()).unwrap();
+
+        for arguments in [vec![], vec!["--no-strict"]] {
+            let mut world = World::with(directory.path(), &arguments).await;
+            let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it runs") };
+            assert!(reason.contains("task.updates") && reason.contains("start again"), "{reason}");
+            assert!(!reason.contains("slaves/latest'"), "{reason}");
+            world.crash().await;
+        }
+
+        std::fs::remove_file(log.path()).unwrap();
+        let world = World::new(directory.path()).await;
+        world.subscribe("e").await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(reregistration(&world).unwrap().tasks[0].state(), TaskRunning);
+    });
+}
+
 /// Nobody was promised what is torn; what is damaged, somebody was (`docs/recovery.md`).
 #[test]
 fn a_damaged_journal_stops_a_strict_agent_and_is_counted_by_another() {

@@ -587,6 +587,22 @@ fn a_damaged_middle_stops_a_strict_agent_with_the_name_of_the_file_and_is_counte
     assert_eq!(replay_of(&host).updates.len(), found + 1);
 }
 
+/// As one that is full: what it does not take was promised, and `--no-strict` is about what cannot be read.
+#[test]
+fn what_the_journal_has_and_the_disk_does_not_take_stops_every_agent_and_is_not_lost() {
+    for strict in [true, false] {
+        let mut host = Host::with_task(1, Durability::Host);
+        journal_of(&host).write(&host.mount, &[record(&host, 1)]).unwrap();
+        // The journal is synced, and its name; then the task's log is written.
+        host.disk.kill_after(2, false, |_| {});
+        let error = host.read(strict).unwrap_err().to_string();
+        let log = log_of(&host).path().display().to_string();
+        assert!(error.contains(&format!("failed to write '{log}'")), "{error}");
+        host.mount = host.disk.mount();
+        assert_eq!(replay_of(&host).updates.len(), 1);
+    }
+}
+
 #[test]
 fn a_last_group_that_is_damaged_is_torn_only_after_a_boot() {
     let host = Host::with_task(1, Durability::Host);
