@@ -8,7 +8,6 @@
 use std::sync::LazyLock;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinHandle;
 
 /// By so much these threads are nicer than the process.
 const NICER: i32 = 10;
@@ -29,14 +28,9 @@ static THREADS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
         .build()
 });
 
-/// Runs a long computation; gives it back if there are no such threads.
-pub(crate) fn spawn<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
-    work: F,
-) -> Result<JoinHandle<T>, F> {
-    match &*THREADS {
-        Ok(threads) => Ok(threads.spawn_blocking(work)),
-        Err(_) => Err(work),
-    }
+/// The threads, if they can be had.
+pub(crate) fn threads() -> Option<&'static Runtime> {
+    THREADS.as_ref().ok()
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod address;
 mod arbiters;
 mod background;
 mod backoff;
+mod blocking;
 mod budget;
 mod builder;
 mod cell;

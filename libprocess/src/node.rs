@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::address::{Address, ended};
 use crate::arbiters::Arbiters;
 use crate::background;
+use crate::blocking;
 use crate::budget::Budget;
 use crate::builder::NodeBuilder;
 use crate::cell::{Cell, panic_text};
@@ -493,13 +494,14 @@ impl Node {
     }
 
     /// Runs what blocks (file systems, libraries) on a thread for it; on the current thread if the node keeps to one,
-    /// so that a simulation repeats itself. A panic in it is the caller's.
+    /// so that a simulation repeats itself, and if the system has no thread left. A panic in it is the caller's.
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         if self.is_single() {
             return work();
         }
         #[allow(clippy::disallowed_methods, reason = "this is the one place that may")]
-        finished(tokio::task::spawn_blocking(work)).await
+        let spawn = |job: blocking::Job| drop(tokio::task::spawn_blocking(job));
+        blocking::run(work, spawn).await
     }
 
     /// As [`Node::blocking`], for what computes for long: it gives way to all other threads of the process.
@@ -507,9 +509,9 @@ impl Node {
         if self.is_single() {
             return work();
         }
-        match background::spawn(work) {
-            Ok(handle) => finished(handle).await,
-            Err(work) => self.blocking(work).await,
+        match background::threads() {
+            Some(threads) => blocking::run(work, |job| drop(threads.spawn_blocking(job))).await,
+            None => self.blocking(work).await,
         }
     }
 
@@ -564,18 +566,6 @@ impl Node {
     /// Whether the node does nothing for a while, in a simulation; then the task is woken when it goes on.
     pub(crate) fn is_frozen(&self, task: &std::task::Context<'_>) -> bool {
         self.0.settings.site.as_ref().is_some_and(|site| site.is_frozen(task))
-    }
-}
-
-/// What a thread of its own has computed; a panic in it is the caller's.
-async fn finished<T>(computing: tokio::task::JoinHandle<T>) -> T {
-    match computing.await {
-        Ok(value) => value,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime ends; whoever waits ends with it.
-            Err(_) => futures::future::pending().await,
-        },
     }
 }
 
