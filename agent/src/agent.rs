@@ -6,6 +6,7 @@
 //! | `SlaveRegisteredMessage`, `SlaveReregisteredMessage`, `ShutdownMessage` | the master | `registration.rs` |
 //! | `PingSlaveMessage` | the observer that the master has for this agent | `registration.rs` |
 //! | a link that breaks: the connection to the master | its node | `agent.rs` notes it, `registration.rs` acts on it |
+//! | a link that breaks: StatusUpdateManager has ended | its node | `agent.rs` ends |
 //! | `Register`, `PingOverdue` | its own clock | `registration.rs` |
 //! | `RunTaskMessage`, `RunTaskGroupMessage`; `Vacated` | the master; StatusUpdateManager | `tasks/run.rs` |
 //! | `KillTaskMessage` | the master | `tasks/kill.rs` |
@@ -261,6 +262,7 @@ impl Process for Agent {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let me = ctx.address();
+        ctx.link(self.colleagues.updates.pid());
         self.colleagues.updates.tell(Initialize(Owner {
             forward: me.recipient(),
             stored: me.recipient(),
@@ -279,8 +281,14 @@ impl Process for Agent {
         }
     }
 
-    fn exited(&mut self, pid: &Pid, _: &mut Context<Self>) {
-        if self.master() == Some(pid) {
+    fn exited(&mut self, pid: &Pid, ctx: &mut Context<Self>) {
+        if pid == self.colleagues.updates.pid() {
+            // No update would be promised, or delivered, any more. The next agent finds those that were promised.
+            self.fail(
+                "the actor that delivers status updates has ended; start the agent again: nothing is lost",
+                ctx,
+            );
+        } else if self.master() == Some(pid) {
             tracing::warn!(%pid, "the master has disconnected; waiting for a new one, or for its ping");
             self.registration.broken = true;
         }

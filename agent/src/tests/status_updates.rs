@@ -219,3 +219,16 @@ fn an_agent_that_cannot_store_updates_stops_and_names_the_file() {
         assert!(executor.acknowledged().is_empty());
     });
 }
+
+/// Nobody would hear of anything any more. (Upstream's process aborts with any of its actors.)
+#[test]
+fn an_agent_ends_when_who_delivers_its_updates_has() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let mut world = World::registered(directory.path()).await;
+        world.node.kill("task-status-update-manager(1)");
+        let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it runs") };
+        assert!(reason.contains("status updates"), "{reason}");
+        world.crash().await;
+    });
+}
