@@ -5,6 +5,7 @@
 //! `mesos-containerizer launch` does between fork and exec is done by the forked child itself.)
 
 use std::ffi::{CStr, CString, OsStr};
+use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -112,7 +113,13 @@ pub(super) fn launch(config: &ContainerConfig) -> Result<Child, LauncherError> {
     let program = unsafe {
         program.before_exec(move || become_container(pid_file.as_ref(), identity.as_ref(), &outputs))
     };
-    program.start().map_err(|source| LauncherError::Execute { program: invocation.program, source })
+    program.start().map_err(|source| match source.kind() {
+        // To execute something writes nothing: it was the pid, or a file for what is printed.
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => {
+            LauncherError::Path { path: config.directory.clone(), source }
+        }
+        _ => LauncherError::Execute { program: invocation.program, source },
+    })
 }
 
 /// Runs in the child, between fork and exec.
@@ -148,7 +155,7 @@ impl Output {
             Ok(found) if !found.is_file() => {
                 return Err(failed(std::io::Error::other("it is not a plain file")));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 std::fs::metadata(directory).map_err(failed)?;
             }
             Ok(_) => {}
@@ -204,7 +211,9 @@ impl PidFile {
         }
         let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rustix::fs::open(&*self.temporary, flags, Mode::from_raw_mode(0o644))?;
-        rustix::io::write(&file, &digits[first..])?;
+        if rustix::io::write(&file, &digits[first..])? < digits.len() - first {
+            return Err(rustix::io::Errno::NOSPC.into());
+        }
         rustix::fs::rename(&*self.temporary, &*self.path)?;
         Ok(())
     }
@@ -316,6 +325,23 @@ mod tests {
         config.user = Some("nobody-of-that-name".to_owned());
         let error = launch(&config).unwrap_err().to_string();
         assert!(error.contains("nobody-of-that-name"), "{error}");
+    }
+
+    /// Not that its program cannot be executed.
+    #[tokio::test]
+    async fn where_there_is_no_room_for_a_pid_is_named() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let pid_file = sandbox.path().join("forked.pid");
+        std::os::unix::fs::symlink("/dev/full", sandbox.path().join("forked.pid.tmp")).unwrap();
+        let config = ContainerConfig {
+            directory: sandbox.path().to_owned(),
+            forked_pid_path: Some(pid_file.clone()),
+            ..shell("echo hello")
+        };
+        let error = launch(&config).unwrap_err().to_string();
+        let expected = format!("'{}' cannot be used: No space left on device", sandbox.path().display());
+        assert!(error.starts_with(&expected), "{error}");
+        assert!(!pid_file.exists() && !sandbox.path().join("stdout").exists());
     }
 
     #[tokio::test]
