@@ -129,3 +129,24 @@ fn an_agent_whose_disk_is_full_ends_and_loses_no_update() {
         next("TASK_FINISHED").await;
     });
 }
+
+/// As one of a server that is gone: whoever starts agents anew waits for this one to end.
+#[test]
+fn an_agent_whose_disk_does_not_answer_ends_when_it_is_told_to() {
+    libprocess::run(async {
+        let mut cluster = Cluster::start(&[], &[]).await;
+        let meta = cluster.agent_work_dir(0).join("meta");
+        std::fs::create_dir_all(&meta).unwrap();
+        // Whoever opens a pipe waits for somebody at its other end.
+        let made = std::process::Command::new("mkfifo").arg(meta.join("boot_id")).status().unwrap();
+        assert!(made.success());
+        cluster.add_agent(&AgentSpec::new("cpus:4;mem:2048"));
+        wait::until("the agent to run", async || {
+            let log = cluster.agent_process(0).log();
+            if log.contains("the agent runs") { Ok(()) } else { Err(log) }
+        })
+        .await;
+        cluster.agent_process(0).signal(Signal::TERM);
+        assert_eq!(exit_code(&mut cluster).await, 0);
+    });
+}

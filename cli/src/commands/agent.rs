@@ -8,7 +8,7 @@ use std::time::Duration;
 use agent::{Settings, UNSUPPORTED};
 use libprocess::disk::{Disk, Durability, HostDisk};
 
-use super::{run_daemon, start_node};
+use super::{must_end, run_daemon, start_node};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -56,6 +56,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
                 }
             }
         };
+        must_end(&result);
         running.stop();
         node.shutdown().await;
         result

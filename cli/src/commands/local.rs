@@ -8,7 +8,7 @@ use libprocess::Node;
 use mesos::settings::{Declared, LogFormat, Sources, Unsupported};
 use tempfile::TempDir;
 
-use super::{Environment, run_daemon, start_node};
+use super::{Environment, must_end, run_daemon, start_node};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -101,6 +101,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             let gone = agents.iter_mut().map(|(_, running)| running.wait());
             let _ = tokio::time::timeout(LEAVE, futures::future::join_all(gone)).await;
         }
+        must_end(&result);
         for (agent_node, running) in agents {
             running.stop();
             agent_node.shutdown().await;

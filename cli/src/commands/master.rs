@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use master::{Settings, UNSUPPORTED};
 
-use super::{run_daemon, start_node};
+use super::{must_end, run_daemon, start_node};
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -45,6 +45,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             }
             reason = running.wait() => Err(Failure::of(COMMAND, reason)),
         };
+        must_end(&result);
         running.shutdown().await;
         node.shutdown().await;
         result

@@ -11,7 +11,9 @@ pub(crate) mod registry;
 pub(crate) mod run;
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use libprocess::tls::variables;
 use libprocess::{Node, NodeBuilder};
@@ -68,10 +70,54 @@ where
     run(future)
 }
 
+/// How long a daemon that ends may take. Actors that do not end by themselves are killed after 5 s.
+const LONGEST_END: Duration = Duration::from_secs(10);
+
+/// A daemon ends with this result, from now on. A thread that waits for a disk (that of a server which is gone, say) may never
+/// come back, and the runtime waits for its threads: nobody would start the daemon anew. It ends without them then, as if it
+/// had been killed.
+pub(crate) fn must_end(result: &Result<ExitCode, Failure>) {
+    let failure = result.as_ref().err().map(ToString::to_string);
+    end_after(LONGEST_END, failure, |code| {
+        std::process::exit(code);
+    });
+}
+
+/// See [`must_end`]. What ends the process gets its exit code.
+fn end_after(time: Duration, failure: Option<String>, exit: impl FnOnce(i32) + Send + 'static) {
+    let wait = move || {
+        std::thread::sleep(time);
+        tracing::warn!("ending without a thread that does not come back from a disk, it seems");
+        if let Some(failure) = &failure {
+            // Nobody may be listening.
+            let _ = writeln!(std::io::stderr(), "{failure}");
+        }
+        exit(i32::from(failure.is_some()));
+    };
+    // Without a thread for it, it may take longer.
+    let _ = std::thread::Builder::new().name("end".to_owned()).spawn(wait);
+}
+
 /// Runs a command to its end on libprocess's runtime.
 pub(crate) fn run<F>(future: F) -> Result<ExitCode, Failure>
 where
     F: Future<Output = Result<ExitCode, Failure>>,
 {
     libprocess::run(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_does_not_end_is_ended_with_the_code_that_it_has() {
+        for (failure, expected) in [(None, 0), (Some("mesos agent: it had to end".to_owned()), 1)] {
+            let (ended, code) = mpsc::channel();
+            end_after(Duration::from_millis(1), failure, move |code| ended.send(code).unwrap());
+            assert_eq!(code.recv(), Ok(expected));
+        }
+    }
 }
