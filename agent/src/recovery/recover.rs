@@ -78,19 +78,23 @@ impl Agent {
     }
 
     /// To give up what was kept is the last resort where it is damaged. A disk that is full, say, has all of it, and a new
-    /// agent could not write there either.
+    /// agent could not write there either; and what may not be read need not be damaged.
     fn checkpoints_unreadable(&mut self, error: &DiskError, ctx: &mut Context<Self>) {
-        if !error.is_of_writing() {
-            return self.recovery_failed(&error.to_string(), ctx);
-        }
         let timeout = duration::format(self.settings.recovery_timeout);
-        self.fail(
-            format!(
-                "failed to recover: {error} (nothing that was kept is lost: have it written to again, as by making room \
-                 on its disk, and start again; executors wait for an agent for {timeout})"
+        match error {
+            DiskError::Write { .. } => self.fail(
+                format!(
+                    "failed to recover: {error} (nothing that was kept is lost: have it written to again, as by making \
+                     room on its disk, and start again; executors wait for an agent for {timeout})"
+                ),
+                ctx,
             ),
-            ctx,
-        );
+            DiskError::Read { .. } => self.recovery_failed(
+                &format!("{error} (start again once it can be read; executors wait for an agent for {timeout})"),
+                ctx,
+            ),
+            DiskError::Corrupt { .. } => self.recovery_failed(&error.to_string(), ctx),
+        }
     }
 
     fn recovery_failed(&mut self, reason: &str, ctx: &mut Context<Self>) {

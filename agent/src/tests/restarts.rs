@@ -744,6 +744,23 @@ fn a_disk_that_does_not_take_promised_updates_is_no_reason_to_give_executors_up(
     });
 }
 
+/// As where somebody has taken the right to: the last thing to do is to give it up.
+#[test]
+fn what_may_not_be_read_is_to_be_made_readable_first() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+        let info = Paths::new(directory.path()).agent_info(&AGENT.into());
+        std::fs::remove_file(&info).unwrap();
+        std::fs::create_dir(&info).unwrap();
+        let mut world = World::new(directory.path()).await;
+        let crate::Ended::Failed(reason) = world.running.wait().await else { panic!("it runs") };
+        let place = |text: &str| reason.find(text).unwrap_or_else(|| panic!("{reason}"));
+        assert!(place("slave.info") < place("start again") && place("start again") < place("slaves/latest'"));
+        world.crash().await;
+    });
+}
+
 /// Nobody was promised what is torn; what is damaged, somebody was (`docs/recovery.md`).
 #[test]
 fn a_damaged_journal_stops_a_strict_agent_and_is_counted_by_another() {
