@@ -710,6 +710,21 @@ fn a_disk_that_cannot_be_written_is_no_reason_to_start_as_a_new_agent() {
     });
 }
 
+/// It may be this agent that makes room, when the time of old sandboxes has come.
+#[test]
+fn an_agent_comes_back_without_room_if_there_is_nothing_new_to_write() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        with_running_task(directory.path()).await.crash().await;
+        // In the way of what would be written.
+        std::fs::create_dir(directory.path().join("meta/boot_id.tmp")).unwrap();
+        let world = World::new(directory.path()).await;
+        world.subscribe("e").await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(reregistration(&world).unwrap().tasks[0].state(), TaskRunning);
+    });
+}
+
 /// Its executors run on, and find the next agent: nobody is told to give them up.
 #[test]
 fn a_disk_that_does_not_take_promised_updates_is_no_reason_to_give_executors_up() {
