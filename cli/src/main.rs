@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     match dispatch(call) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{failure}");
+            complain!("{failure}");
             ExitCode::FAILURE
         }
     }

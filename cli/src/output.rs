@@ -8,3 +8,12 @@ macro_rules! say {
         let _ = writeln!(std::io::stdout(), $($text)*);
     }};
 }
+
+/// Prints a line on standard error. `eprintln!` panics where that cannot be written: on a full disk, or to a pipe whose
+/// reader has gone.
+macro_rules! complain {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}

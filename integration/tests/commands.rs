@@ -369,3 +369,12 @@ fn what_stops_a_start_is_named_in_one_line() {
     );
     refused(&mesos(&["flie"]), &["flie"]);
 }
+
+/// As where the log of a daemon is on a full disk: it has failed, and not panicked.
+#[test]
+fn what_cannot_say_why_it_failed_has_failed() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let status =
+        Command::new(binary::mesos()).args(["master", "--no-such-setting"]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+}

@@ -53,7 +53,7 @@ fn start(
         let node = start_node(command, builder, &call.environment).await?;
         if let Err(error) = executor(node.clone(), environment).await {
             // A task that did not end in time may still compute on its thread: only the end of the process ends it.
-            eprintln!("{}", Failure::of(command, error));
+            complain!("{}", Failure::of(command, error));
             std::process::exit(1);
         }
         node.shutdown().await;

@@ -11,7 +11,6 @@ pub(crate) mod registry;
 pub(crate) mod run;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -89,8 +88,7 @@ fn end_after(time: Duration, failure: Option<String>, exit: impl FnOnce(i32) + S
         std::thread::sleep(time);
         tracing::warn!("ending without a thread that does not come back from a disk, it seems");
         if let Some(failure) = &failure {
-            // Nobody may be listening.
-            let _ = writeln!(std::io::stderr(), "{failure}");
+            complain!("{failure}");
         }
         exit(i32::from(failure.is_some()));
     };
