@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use integration::api_scheduler::{ApiScheduler, command_task, framework};
-use integration::{AgentSpec, Cluster, beside};
+use integration::etcd::Etcd;
+use integration::{AgentSpec, Cluster, beside, wait};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::TempDir;
 
@@ -18,9 +20,13 @@ fn browser() -> Option<OsString> {
     browser
 }
 
-/// What the browser makes of a page of the master, as HTML: after ten seconds, which pass at once where nobody is
-/// waited for.
+/// What the browser makes of a page of the master, as HTML.
 async fn see(cluster: &Cluster, browser: &OsString, page: &str) -> String {
+    see_at(cluster.master(), browser, page).await
+}
+
+/// The same of this master: after ten seconds, which pass at once where nobody is waited for.
+async fn see_at(master: SocketAddr, browser: &OsString, page: &str) -> String {
     let folder = TempDir::new().unwrap();
     let mut command = Command::new("timeout");
     command.arg("60").arg(browser);
@@ -33,7 +39,7 @@ async fn see(cluster: &Cluster, browser: &OsString, page: &str) -> String {
     ]);
     command.arg(format!("--user-data-dir={}", folder.path().display()));
     command.args(["--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom"]);
-    command.arg(format!("http://{}/{page}", cluster.master()));
+    command.arg(format!("http://{master}/{page}"));
     let output = beside(move || command.output().unwrap()).await;
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{page}: {}\n{errors}", output.status);
@@ -116,6 +122,34 @@ fn a_browser_shows_the_cluster_and_what_its_tasks_print() {
             for part in parts {
                 assert!(seen.contains(part), "'{part}' is not in {page}: {seen}");
             }
+        }
+    });
+}
+
+#[test]
+fn a_standby_shows_the_cluster_and_says_where_its_leader_is() {
+    libprocess::run(async {
+        let Some(browser) = browser() else { return };
+        let Some(etcd) = Etcd::start().await else { return };
+        let mut cluster = Cluster::found_at(&etcd.url());
+        cluster.add_master(&[]).await;
+        cluster.add_master(&[]).await;
+        cluster.add_agent(&AgentSpec::new("cpus:2;mem:512"));
+        cluster.wait_for_agents(1).await;
+        let leader = cluster.leader_index().await;
+        let (leader, standby) = (cluster.master_at(leader), cluster.master_at(1 - leader));
+        wait::until("the standby to know who leads", async || {
+            match cluster.get_text(standby, "/state").await? {
+                (307, _) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        let seen = see_at(standby, &browser, "#/agents").await;
+        let notice = "role=\"alert\">This is not the leading master. Shown is the state of <a href=\"http://";
+        let link = format!(":{}/master/</a>.", leader.port());
+        for part in [notice, &link, "<h2>Agents</h2><span class=\"quiet\">1 agent</span>"] {
+            assert!(seen.contains(part), "'{part}' is not in {seen}");
         }
     });
 }

@@ -114,11 +114,17 @@ async function refresh() {
 
 /** Says what is wrong; it is read out where that is wanted, and so only written when it changes. */
 function tell(about, message) {
-  const before = h("div", {}, troubles.cluster, " ", troubles.page).textContent;
+  const before = told().textContent;
   troubles[about] = message;
-  const said = h("div", {}, troubles.cluster, " ", troubles.page);
+  const said = told();
   notice.hidden = said.textContent.trim() === "";
   if (said.textContent !== before) fill(notice, [...said.childNodes]);
+}
+
+/** All that is wrong. Copies of it: an element that is shown already would leave its place. */
+function told() {
+  const copies = (message) => [message].flat().map((part) => (part instanceof Node ? part.cloneNode(true) : part));
+  return h("div", {}, copies(troubles.cluster), " ", copies(troubles.page));
 }
 
 function isMarked() {
