@@ -49,6 +49,8 @@ export function duration(seconds) {
 export function time(seconds) {
   if (!seconds) return null;
   const moment = new Date(seconds * 1000);
+  // Executors may say what they like of when something was.
+  if (Number.isNaN(moment.getTime())) return null;
   const past = Date.now() / 1000 - seconds;
   const text = past >= 0 ? `${duration(past)} ago` : `in ${duration(-past)}`;
   return h("time", { datetime: moment.toISOString(), title: moment.toLocaleString() }, text);
