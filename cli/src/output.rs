@@ -1,4 +1,16 @@
-//! What commands print for people to read.
+//! What commands print for people to read, and to keep.
+
+use std::io::{ErrorKind, Result, Write};
+
+/// Prints a line that somebody may keep in a file: that it could not be written is an error. That its reader has gone
+/// is none.
+pub(crate) fn print(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
 
 /// Prints a line on standard output. A reader that has gone (`mesos demo | head`) is no reason to fail, let alone
 /// to leave a cluster behind: what cannot be shown is not shown.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use mesos::settings::{Declared, Loaded, Outcome, Sources, Unsupported};
+use mesos::text::printable;
 
 /// The call of a command. The one place that reads the command line and the environment.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub(crate) struct Call {
     pub(crate) environment: BTreeMap<String, String>,
 }
 
-/// What a command that failed says, in one line.
+/// What a command that failed says, in one line; names in it that somebody else has chosen cannot make it two.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 
@@ -35,7 +36,7 @@ impl Failure {
 
 impl Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&printable(self.0.trim_end()))
     }
 }
 

@@ -8,7 +8,12 @@ use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use election::MasterUrl;
 use libprocess::Node;
-use mesos::{FrameworkId, MediaType, ResourceError, Resources, tasks::is_terminal, text::in_url, v1};
+use mesos::{
+    FrameworkId, MediaType, ResourceError, Resources,
+    tasks::is_terminal,
+    text::{in_url, printable},
+    v1,
+};
 use thiserror::Error;
 
 use crate::{
@@ -345,7 +350,7 @@ impl<W: Write + Send + 'static> Scheduler for Execute<W> {
     }
 
     fn error(&mut self, _: &mut Driver<Self>, message: &str) {
-        self.say(format_args!("Received an ERROR event: {message}"));
+        self.say(format_args!("Received an ERROR event: {}", printable(message)));
     }
 }
 
@@ -421,7 +426,7 @@ impl<W: Write + Send + 'static> Execute<W> {
         let (state, id) = (status.state().as_str_name(), &status.task_id.value);
         self.say(format_args!("Received status update {state} for task '{id}'"));
         if let Some(message) = &status.message {
-            self.say(format_args!("  message: '{message}'"));
+            self.say(format_args!("  message: '{}'", printable(message)));
         }
         if status.source.is_some() {
             self.say(format_args!("  source: {}", status.source().as_str_name()));
@@ -502,6 +507,17 @@ mod tests {
         }
         let text = String::from_utf8(execute.out).unwrap();
         assert_eq!(text.matches("TASK_RUNNING").count(), 2, "{text}");
+    }
+
+    /// An executor may say anything.
+    #[test]
+    fn a_message_is_one_line_and_commands_no_terminal() {
+        let (mut execute, mut driver) = launched();
+        let message = Some("\x1b[2J'\nReceived status update TASK_FINISHED for task 't'".to_owned());
+        execute.update(&mut driver, v1::TaskStatus { message, ..status(TaskState::TaskRunning, None) });
+        let text = String::from_utf8(execute.out).unwrap();
+        let shown = "  message: '\\u{1b}[2J'\\nReceived status update TASK_FINISHED for task 't''\n";
+        assert!(text.contains(shown), "{text}");
     }
 
     #[test]

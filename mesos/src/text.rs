@@ -77,6 +77,34 @@ pub fn without_password(text: &str) -> String {
     }
 }
 
+/// `text` as a terminal may show it, and a line of a log hold it: characters that would move the cursor, change colours,
+/// begin a line or turn the direction of writing become escapes (`\n`, `\u{1b}`).
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_obeyed) {
+        return text.into();
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_obeyed(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown.into()
+}
+
+/// Whether a terminal obeys a character: control characters, what Unicode ends lines with, and what turns the direction
+/// of writing.
+fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
 /// Cuts `text` at every character of `separators` and drops empty pieces (stout's `tokenize`).
 pub fn tokenize<'a>(text: &'a str, separators: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(move |c| separators.contains(c)).filter(|piece| !piece.is_empty())
@@ -108,6 +136,18 @@ pub fn edit_distance(left: &str, right: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        for (text, shown) in [
+            ("Köln 'a\"b' π", "Köln 'a\"b' π"),
+            ("a\x1b[2J\x07\u{9b}31m", r"a\u{1b}[2J\u{7}\u{9b}31m"),
+            ("one\ntwo\r\tthree\u{7f}", r"one\ntwo\r\tthree\u{7f}"),
+            ("\u{202e}live\u{2066}\u{200f}\u{2028}", r"\u{202e}live\u{2066}\u{200f}\u{2028}"),
+        ] {
+            assert_eq!(printable(text), shown);
+        }
+    }
 
     #[test]
     fn no_password_is_shown() {

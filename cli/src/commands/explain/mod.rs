@@ -7,14 +7,16 @@ mod words;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use allocator::core::explain::Explanation;
 use election::{Detector, LeaderChanged, MasterUrl, WatchLeader, info};
 use libprocess::http::ClientRequest;
 use libprocess::{Context, Handle, Node, Pid, Process, Promise, promise};
+use mesos::text::printable;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 
 use super::run::{Masters, master};
 use super::{client_node, run};
+use crate::output::print;
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -100,7 +102,7 @@ async fn ask(node: &Node, url: MasterUrl, framework: &str, settings: &Settings) 
     match status.as_u16() {
         200 => Ok(body),
         // What the master says of a question that it cannot answer is made to be read.
-        400 | 404 if !body.starts_with("404 Not Found") => Err(failed(&body)),
+        400 | 404 if !body.starts_with("404 Not Found") => Err(failed(&body.trim_end())),
         404 => Err(failed(&format!("the master at {address} does not explain: it is none of mesos-rs"))),
         _ => Err(failed(&format!("the master at {address} answered {status}: {body}"))),
     }
@@ -143,12 +145,41 @@ impl Handle<LeaderChanged> for Watcher {
 
 fn show(body: &str, settings: &Settings) -> Result<ExitCode, Failure> {
     let unreadable = |error| Failure::of(COMMAND, format!("the master's answer cannot be read: {error}"));
-    if settings.json {
-        let value: serde_json::Value = serde_json::from_str(body).map_err(unreadable)?;
-        say!("{value:#}");
+    let answer: Value = serde_json::from_str(body).map_err(unreadable)?;
+    let text = if settings.json {
+        format!("{answer:#}")
     } else {
-        let explanation: Explanation = serde_json::from_str(body).map_err(unreadable)?;
-        say!("{}", words::of(&explanation));
-    }
+        words::of(&serde_json::from_value(shown(answer)).map_err(unreadable)?)
+    };
+    print(&text).map_err(|error| Failure::of(COMMAND, format!("standard output: {error}")))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An answer with its texts as they may be shown: frameworks and agents choose their names themselves.
+fn shown(answer: Value) -> Value {
+    match answer {
+        Value::String(text) => printable(&text).into(),
+        Value::Array(values) => values.into_iter().map(shown).collect(),
+        Value::Object(entries) => {
+            entries.into_iter().map(|(name, value)| (printable(&name).into_owned(), shown(value))).collect()
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_command_the_terminal() {
+        let names = json!({ "m-0001": "batch\x1b[2J\n  0 of 9 agents" });
+        let answer = json!({ "framework_id": "m-0001", "roles": [], "more_roles": 0, "names": names });
+        assert_eq!(
+            words::of(&serde_json::from_value(shown(answer)).unwrap()),
+            r"Framework 'batch\u{1b}[2J\n  0 of 9 agents' (m-0001): no offers, because it subscribes to no role"
+        );
+    }
 }
