@@ -1,6 +1,7 @@
 //! `mesos registry`: a registry moves from one store to another, and masters go on with it.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,6 +61,24 @@ async fn a_master_knows(cluster: &mut Cluster, flags: &[&str], moved: &[Vec<Stri
     })
     .await;
     assert_eq!(content(&shown), *moved);
+}
+
+/// A backup that is not there must not look like one.
+#[test]
+fn a_registry_that_could_not_be_shown_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, work_dir) = (folder.path().join("file"), folder.path().join("work"));
+    std::fs::write(&file, "{}").unwrap();
+    let call = |words: &[&str]| {
+        let mut command = Command::new(binary::mesos());
+        command.arg("registry").args(words).arg(format!("--work_dir={}", work_dir.display()));
+        command
+    };
+    assert!(call(&["import", file.to_str().unwrap()]).status().unwrap().success());
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = call(&["show"]).stdout(full).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && errors.contains("standard output: No space left"), "{errors}");
 }
 
 async fn moves_and_comes_back(store: &str) {

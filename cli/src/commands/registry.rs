@@ -15,6 +15,7 @@ use master::registrar::{FILE, Local, Storage, shared};
 use mesos::internal::Registry;
 
 use super::{client_node, run};
+use crate::output::print;
 use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
@@ -110,7 +111,8 @@ async fn perform(node: &Node, task: Task, place: &Place, replace: bool) -> Resul
     match task {
         Task::Show => {
             let registry = read(&mut *place.open_existing(node)?).await.map_err(failed)?;
-            say!("{}", mesos::json::to_string(&registry));
+            let text = mesos::json::to_string(&registry);
+            print(&text).map_err(|error| failed(format!("standard output: {error}")))?;
         }
         Task::Export(file) => {
             let registry = read(&mut *place.open_existing(node)?).await.map_err(failed)?;
@@ -133,8 +135,15 @@ fn about(file: &Path, error: impl std::fmt::Display) -> Failure {
     failed(format!("{}: {error}", file.display()))
 }
 
-/// Writes a file that is there as a whole or not at all, and survives a power failure.
+/// Writes a file that is there as a whole or not at all, and survives a power failure. Where a link leads is meant, not
+/// the link; and a device or a pipe (`/dev/stdout`) is given the text, not replaced by it.
 fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let mut there = std::fs::File::options().write(true).open(path)?;
+        there.write_all(text)?;
+        return there.write_all(b"\n");
+    }
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text)?;
@@ -219,5 +228,41 @@ impl Place {
             ))),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_link_stays_and_its_file_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "before, and longer").unwrap();
+        symlink("file", &link).unwrap();
+        write(&link, b"{}").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{}\n");
+        assert!(link.is_symlink());
+    }
+
+    #[test]
+    fn a_pipe_is_written_into_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let name = pipe.clone();
+        let reader = std::thread::spawn(move || std::fs::read_to_string(name).unwrap());
+        write(&pipe, b"{}").unwrap();
+        assert_eq!(reader.join().unwrap(), "{}\n");
+        assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(folder.path(), b"{}").is_err());
     }
 }
