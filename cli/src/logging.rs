@@ -1,5 +1,6 @@
 //! Logging as the daemons and tools set it up: to standard error, readable for people or for programs.
 
+use std::fmt;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::path::Path;
@@ -7,9 +8,12 @@ use std::sync::Arc;
 
 use libprocess::system::LogControl;
 use mesos::settings::LogFormat;
+use mesos::text::printable;
 use tracing::Subscriber;
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
@@ -77,8 +81,20 @@ where
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => lines.with_ansi(colours).boxed(),
+        LogFormat::Text => lines.with_ansi(colours).fmt_fields(PrintableFields(DefaultFields::new())).boxed(),
         LogFormat::Json => lines.with_ansi(false).json().boxed(),
+    }
+}
+
+/// What is said of an event, on one line: ids and names are chosen by frameworks and agents, who are to add no lines of
+/// their own, and to command no terminal.
+struct PrintableFields(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for PrintableFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut text = String::new();
+        self.0.format_fields(Writer::new(&mut text), fields)?;
+        writer.write_str(&printable(&text))
     }
 }
 
@@ -138,6 +154,22 @@ mod tests {
         assert_eq!(events[0]["fields"], json!({"message": "cannot launch", "task": "a\"b", "tries": 3}));
         assert!(events[0]["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')), "{text}");
         assert_eq!(events[1]["fields"]["message"], "two\nlines");
+    }
+
+    /// A framework chooses the ids of its tasks.
+    #[test]
+    fn a_name_adds_no_line_and_commands_no_terminal() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber =
+            tracing_subscriber::registry().with(lines(LogFormat::Text, move || writer.clone(), false));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(task_id = %"t\x1b[2J\n2026-01-01T00:00:00Z INFO master: all is well", "refused");
+        });
+        let text = String::from_utf8(written.0.lock().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let expected = r"refused task_id=t\u{1b}[2J\n2026-01-01T00:00:00Z INFO master: all is well";
+        assert!(text.trim_end().ends_with(expected), "{text}");
     }
 
     #[test]
