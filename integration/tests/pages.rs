@@ -9,7 +9,9 @@ use std::time::Duration;
 use integration::api_scheduler::{ApiScheduler, command_task, framework};
 use integration::etcd::Etcd;
 use integration::{AgentSpec, Cluster, beside, wait};
+use libprocess::http::ClientRequest;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 use tempfile::TempDir;
 
 fn browser() -> Option<OsString> {
@@ -150,6 +152,30 @@ fn a_standby_shows_the_cluster_and_says_where_its_leader_is() {
         let link = format!(":{}/master/</a>.", leader.port());
         for part in [notice, &link, "<h2>Agents</h2><span class=\"quiet\">1 agent</span>"] {
             assert!(seen.contains(part), "'{part}' is not in {seen}");
+        }
+    });
+}
+
+/// The master takes a machine for that of an agent only by both, its host name and its address.
+#[test]
+fn planned_maintenance_is_shown_with_the_agents_that_it_concerns() {
+    libprocess::run(async {
+        let Some(browser) = browser() else { return };
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
+        let ip = cluster.agent_at(0).ip().to_string();
+        let machines = json!([{ "ip": ip }, { "hostname": "LOCALHOST", "ip": ip }]);
+        let start = json!({ "nanoseconds": 1_700_000_000_000_000_000_i64 });
+        let window = json!({ "machine_ids": machines, "unavailability": { "start": start } });
+        let request = ClientRequest::post(format!("http://{}/maintenance/schedule", cluster.master()))
+            .body(json!({ "windows": [window] }).to_string());
+        let response = cluster.client().send(request).await.unwrap();
+        assert!(response.status.is_success(), "{}", response.text(1 << 20).await.unwrap());
+        let seen = see(&cluster, &browser, "#/maintenance").await;
+        for part in [
+            format!("<td>{ip}</td><td>draining</td><td><ul></ul></td>"),
+            format!("<td>LOCALHOST {ip}</td><td>draining</td><td><ul><li><a href=\"#/agents/"),
+        ] {
+            assert!(seen.contains(&part), "'{part}' is not in {seen}");
         }
     });
 }

@@ -55,11 +55,10 @@ export function maintenance() {
   };
 }
 
-/** The registered agents on a machine, which is known by its name, its address, or both. */
-function agentsOn({ machine, cluster }) {
-  const { hostname, ip } = machine;
-  const isThere = (agent) => (!hostname || agent.hostname.toLowerCase() === hostname.toLowerCase())
-    && (!ip || agent.pid.split("@")[1].startsWith(`${ip}:`));
+/** The registered agents on a machine: the master knows it by its agents' host name and their address, both. */
+function agentsOn({ machine: { hostname = "", ip = "" }, cluster }) {
+  const isThere = (agent) => agent.hostname.toLowerCase() === hostname.toLowerCase()
+    && agent.pid.split("@")[1].replace(/:\d+$/, "") === ip;
   return [...cluster.agents.values()].filter(isThere);
 }
 
