@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use integration::api_scheduler::{ApiScheduler, command_task, framework};
+use integration::api_scheduler::{ApiScheduler, command_task, framework, scalars};
 use integration::etcd::Etcd;
 use integration::{AgentSpec, Cluster, beside, wait};
 use libprocess::http::ClientRequest;
@@ -176,6 +176,48 @@ fn planned_maintenance_is_shown_with_the_agents_that_it_concerns() {
             format!("<td>LOCALHOST {ip}</td><td>draining</td><td><ul><li><a href=\"#/agents/"),
         ] {
             assert!(seen.contains(&part), "'{part}' is not in {seen}");
+        }
+    });
+}
+
+/// An executor that says "running" of its task `t`, at a time that no calendar has.
+const IN_ANOTHER_AGE: &str = r#"exec bash -c '
+post() {
+    printf "POST /api/v1/executor HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n" >&"$1"
+    printf "Accept: application/json\r\nContent-Length: %d\r\n\r\n%s" "${#2}" "$2" >&"$1"
+}
+exec 3<>/dev/tcp/"${MESOS_AGENT_ENDPOINT/:/\/}" 4<>/dev/tcp/"${MESOS_AGENT_ENDPOINT/:/\/}"
+who="\"framework_id\": {\"value\": \"$MESOS_FRAMEWORK_ID\"}, \"executor_id\": {\"value\": \"$MESOS_EXECUTOR_ID\"}"
+post 3 "{\"type\": \"SUBSCRIBE\", $who, \"subscribe\": {}}"
+grep -m 1 "\"type\":\"LAUNCH\"" <&3
+status="\"task_id\": {\"value\": \"t\"}, \"state\": \"TASK_RUNNING\", \"source\": \"SOURCE_EXECUTOR\""
+status="$status, \"timestamp\": 1e300, \"uuid\": \"AAAAAAAAQACAAAAAAAAAAA==\""
+post 4 "{\"type\": \"UPDATE\", $who, \"update\": {\"status\": {$status}}}"
+cat <&4'"#;
+
+/// What one executor says must not keep everybody from seeing the cluster.
+#[test]
+fn a_time_that_no_calendar_has_is_left_out() {
+    libprocess::run(async {
+        let Some(browser) = browser() else { return };
+        let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:2;mem:512")]).await;
+        let mut scheduler =
+            ApiScheduler::subscribe(cluster.master(), framework("ages", Duration::ZERO)).await;
+        let offer = scheduler.offer().await;
+        let mut task = command_task("t", &offer, 1.0, 64.0, "");
+        task.as_object_mut().unwrap().remove("command");
+        task["executor"] = json!({
+            "executor_id": { "value": "e" }, "framework_id": { "value": scheduler.framework_id },
+            "resources": scalars(0.1, 32.0), "command": { "value": IN_ANOTHER_AGE },
+        });
+        scheduler.launch(&offer, &[task], 1000.0).await;
+        let status = scheduler.state("t", "TASK_RUNNING").await;
+        assert_eq!(status["timestamp"], 1e300, "{status}");
+        for page in [String::new(), format!("#/frameworks/{}", scheduler.framework_id)] {
+            let seen = see(&cluster, &browser, &page).await;
+            for part in ["<h2>Active tasks</h2><span class=\"quiet\">1 task</span>", "<td>t</td><td>t</td>"] {
+                assert!(seen.contains(part), "'{part}' is not in {page}: {seen}");
+            }
         }
     });
 }
