@@ -81,7 +81,11 @@ where
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Text => lines.with_ansi(colours).fmt_fields(PrintableFields(DefaultFields::new())).boxed(),
+        LogFormat::Text => {
+            let lines = lines.fmt_fields(PrintableFields(DefaultFields::new()));
+            // Where it may have colours, it has none all the same if NO_COLOR is in the environment.
+            if colours { lines.boxed() } else { lines.with_ansi(false).boxed() }
+        }
         LogFormat::Json => lines.with_ansi(false).json().boxed(),
     }
 }
@@ -175,7 +179,9 @@ mod tests {
     #[test]
     fn people_get_text() {
         let text = logged(LogFormat::Text);
-        assert!(text.contains("cannot launch") && text.contains("\u{1b}["), "{text}");
+        let wants_colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        assert!(text.contains("cannot launch"), "{text}");
+        assert_eq!(text.contains("\u{1b}["), wants_colours, "{text}");
         assert!(serde_json::from_str::<Value>(text.lines().next().unwrap()).is_err());
     }
 }
