@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 #[cfg(feature = "sabotage")]
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -10,6 +11,11 @@ use std::time::Duration;
 
 use super::plan::{KINDS, Planned, Size, draw};
 use super::{Outcome, run};
+
+/// Prints a line. A reader that has seen enough (`| head`) has gone: what cannot be shown is not shown.
+macro_rules! say {
+    ($($text:tt)*) => { show(&format!("{}\n", format_args!($($text)*))) };
+}
 
 const USAGE: &str = "\
 usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--shrink N] [--size M,A,F,T] [--jobs N] [--calm] [--sabotage BUG]
@@ -28,6 +34,11 @@ usage: simulate [--seeds N] [--first N] [--seed N [--trace] [--log LEVEL]] [--sh
 const MAX_JOBS: usize = 256;
 /// How often to say how far it is.
 const PROGRESS: u64 = 100;
+
+/// Prints text as it is. See `say!`.
+fn show(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
 
 struct Arguments {
     first: u64,
@@ -130,7 +141,7 @@ pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
         mesos::sabotage::make(mistake);
     }
     let report = simulate(&arguments, mistake);
-    print!("{}", report.text());
+    show(&report.text());
     let enough = arguments.calm || arguments.single || report.counted >= arguments.seeds;
     if report.failed.is_empty() && enough { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -152,7 +163,7 @@ fn sabotage(arguments: &Arguments) -> ExitCode {
                 if meant_for(bug).contains(&failure.invariant) {
                     found = Some((seed, failure));
                 } else {
-                    println!("    seed {seed} noticed {bug:?} otherwise: {failure}");
+                    say!("    seed {seed} noticed {bug:?} otherwise: {failure}");
                     others += 1;
                 }
             }
@@ -160,17 +171,17 @@ fn sabotage(arguments: &Arguments) -> ExitCode {
         });
         match found {
             Some((seed, failure)) => {
-                println!("{bug:?} was found by seed {seed}: {failure}");
+                say!("{bug:?} was found by seed {seed}: {failure}");
                 idle.remove(&failure.invariant);
             }
             None => {
-                println!("{bug:?} WAS NOT FOUND by {} seeds ({others} noticed something)", arguments.seeds);
+                say!("{bug:?} WAS NOT FOUND by {} seeds ({others} noticed something)", arguments.seeds);
                 all_found = false;
             }
         }
     }
     for invariant in &idle {
-        println!("{invariant:?} FOUND NO MISTAKE");
+        say!("{invariant:?} FOUND NO MISTAKE");
     }
     if all_found && idle.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -297,25 +308,23 @@ fn simulate(arguments: &Arguments, mistake: Mistake) -> Report {
         counted < arguments.seeds && report.runs < 2 * arguments.seeds
     };
     if arguments.single {
-        faults_of(arguments.first, arguments).iter().for_each(|fault| println!("{fault}"));
+        faults_of(arguments.first, arguments).iter().for_each(|fault| say!("{fault}"));
     }
     if !wanted(&report) {
         return report;
     }
     run_all(arguments, mistake, |seed, outcome| {
-        print!("{}", outcome.trace);
+        show(&outcome.trace);
         if let Some(failure) = &outcome.failure {
-            println!("seed {seed} FAILED: {failure}");
+            say!("seed {seed} FAILED: {failure}");
             if arguments.shrink > 0 {
-                println!("what it needs to fail:");
-                shrunk(seed, arguments, &faults_of(seed, arguments))
-                    .iter()
-                    .for_each(|fault| println!("{fault}"));
+                say!("what it needs to fail:");
+                shrunk(seed, arguments, &faults_of(seed, arguments)).iter().for_each(|fault| say!("{fault}"));
             }
         }
         report.add(seed, &outcome);
         if report.runs.is_multiple_of(PROGRESS) {
-            println!("{} runs, {} failed", report.runs, report.failed.len());
+            say!("{} runs, {} failed", report.runs, report.failed.len());
         }
         wanted(&report)
     });
