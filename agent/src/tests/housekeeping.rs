@@ -8,8 +8,6 @@ use std::time::{Duration, SystemTime};
 use libprocess::disk::{Disk as _, Durability};
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::run;
-use mesos::internal::SlaveReregisteredMessage;
-use mesos::v1;
 use mesos::v1::TaskState::TaskFinished;
 
 use super::harness::*;
@@ -54,9 +52,6 @@ fn what_an_executor_has_left_goes_when_its_time_has_come_and_in_the_end_what_its
         assert_eq!(there(of_executor("over")), [false; 2]);
         assert_eq!(there(of_executor("running")), [true; 2]);
 
-        // No ping has come for so long that it has registered again.
-        let slave_id = v1::AgentId { value: AGENT.into() };
-        world.master_says(SlaveReregisteredMessage { slave_id, ..Default::default() }).await;
         executor.update("running", TaskFinished).await;
         world.acknowledge("running").await;
         world.end(&world.container("running"), Termination::default()).await;
