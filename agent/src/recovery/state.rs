@@ -3,8 +3,8 @@
 //!
 //! Blocking; knows no actor. What is missing is left out with a warning (the agent died before it
 //! was written); what cannot be read stops a strict agent, and is counted by another. What cannot be written stops both:
-//! it is not lost yet. After a boot, torn files are what is to be expected, and removed. Neither goes for reservations and volumes: see [`ReadError::Resources`].
-//! Upstream: `slave/state.cpp`.
+//! it is not lost yet. After a boot, torn files are what is to be expected, and removed. Neither goes for reservations and
+//! volumes: see [`ReadError::Resources`]. Upstream: `slave/state.cpp`.
 
 use std::path::{Path, PathBuf};
 
