@@ -70,11 +70,10 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
 impl Caretaker {
     /// Says which agents may be offered: mostly all but a few.
     fn list(&mut self) {
-        let most = (self.cluster.agents().len() / OUT).max(1);
-        let hosts: Vec<String> =
-            (0..self.cluster.agents().len()).map(|number| format!("a{number}")).collect();
-        let count = self.random.random_range(0..=most);
-        let left_out: BTreeSet<String> = hosts.choose_multiple(&mut self.random, count).cloned().collect();
+        let hosts: Vec<&String> = self.cluster.whitelist.hosts().collect();
+        let count = self.random.random_range(0..=(hosts.len() / OUT).max(1));
+        let left_out = hosts.choose_multiple(&mut self.random, count);
+        let left_out: BTreeSet<String> = left_out.map(|host| (*host).clone()).collect();
         self.cluster.network.note(format!("agents are listed, but not {left_out:?}"));
         self.cluster.whitelist.leave_out(left_out, self.cluster.network.elapsed());
     }

@@ -13,8 +13,9 @@
 //! | [`calls`] | what they say beside what they make of offers and updates |
 //! | [`reserving`] | what they reserve, and the volumes that they create |
 //! | [`driver`] | one of them speaks the first API |
-//! | [`operator`] | who sets quotas and weights |
-//! | [`caretaker`] | who drains agents, deactivates them, and marks them gone |
+//! | [`operator`] | who sets quotas and weights, and asks for a role that there is not |
+//! | [`caretaker`] | who drains agents, deactivates them, marks them gone, and says which may be offered |
+//! | [`whitelist`] | the file in which it says so, and what must hold of it |
 //! | [`machines`] | how it has machines maintained |
 //! | [`listener`] | an operator who listens to what happens |
 //! | [`reader`] | an operator who reads what there is to be read |

@@ -41,6 +41,11 @@ impl Whitelist {
         list
     }
 
+    /// All hosts, listed or not.
+    pub fn hosts(&self) -> impl Iterator<Item = &String> {
+        self.hosts.iter()
+    }
+
     /// The disk, for a master that starts.
     pub fn mount(&self) -> Mount {
         self.disk.mount()
