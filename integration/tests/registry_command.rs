@@ -81,6 +81,33 @@ fn a_registry_that_could_not_be_shown_is_an_error() {
     assert!(!output.status.success() && errors.contains("standard output: No space left"), "{errors}");
 }
 
+/// What is not one is neither shown as an empty registry nor made one.
+#[test]
+fn nothing_becomes_a_registry_that_was_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let (text, work_dir) = (folder.path().join("text"), folder.path().join("work"));
+    let call = |words: &[&str]| {
+        let mut command = Command::new(binary::mesos());
+        let output =
+            command.arg("registry").args(words).arg(format!("--work_dir={}", work_dir.display())).output();
+        let output = output.unwrap();
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    std::fs::write(&text, r#"{"weights":[{"info":{"role":"a","weight":-1}}]}"#).unwrap();
+    let refused = call(&["import", text.to_str().unwrap()]);
+    assert!(refused.contains("text: 'weight/a' is not valid: Invalid weight '-1'"), "{refused}");
+    assert!(!work_dir.exists());
+    assert!(call(&["show"]).contains("(no file registry.redb)"));
+
+    let file = work_dir.join("registry.redb");
+    std::fs::create_dir(&work_dir).unwrap();
+    File::create(&file).unwrap();
+    assert!(call(&["show"]).contains("(registry.redb is empty)"));
+    assert!(call(&["export", text.to_str().unwrap()]).contains("(registry.redb is empty)"));
+    assert_eq!(file.metadata().unwrap().len(), 0);
+}
+
 async fn moves_and_comes_back(store: &str) {
     let (mut first, folder) = (Cluster::empty(), tempfile::tempdir().unwrap());
     let file = |name: &str| -> String { folder.path().join(name).display().to_string() };

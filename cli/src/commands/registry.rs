@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use election::{DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL, MasterUrl};
 use libprocess::Node;
-use master::registrar::transfer::{import, parse, read};
+use master::registrar::transfer::{Records, import, parse, read};
 use master::registrar::{FILE, Local, Storage, shared};
 use mesos::internal::Registry;
 
@@ -123,8 +123,10 @@ async fn perform(node: &Node, task: Task, place: &Place, replace: bool) -> Resul
             let text = std::fs::read(&file).map_err(|error| about(&file, error))?;
             let registry = parse(&text).map_err(|error| about(&file, error))?;
             let amount = amount(&registry);
+            // Before anything is opened: that makes a file where there is none.
+            let records = Records::try_from(registry).map_err(|error| about(&file, error))?;
             place.refuse_if_masters_are_there().await?;
-            import(&mut *place.open(node)?, registry, replace).await.map_err(failed)?;
+            import(&mut *place.open(node)?, records, replace).await.map_err(failed)?;
             say!("{amount} from {} into {place}", file.display());
         }
     }
@@ -204,14 +206,20 @@ impl Place {
         }
     }
 
-    /// Opening a file that is not there would make one.
+    /// Opening a file that is not there, or is empty, would make a registry.
     fn open_existing(&self, node: &Node) -> Result<Box<dyn Storage>, Failure> {
-        match self {
-            Self::WorkDir(directory) if !directory.join(FILE).exists() => {
-                Err(failed(format!("there is no registry in {} (no file {FILE})", directory.display())))
+        if let Self::WorkDir(directory) = self {
+            let none = |why| failed(format!("there is no registry in {} ({why})", directory.display()));
+            match std::fs::metadata(directory.join(FILE)) {
+                Ok(file) if file.len() == 0 => return Err(none(format!("{FILE} is empty"))),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(none(format!("no file {FILE}")));
+                }
+                Err(error) => return Err(about(&directory.join(FILE), error)),
             }
-            _ => self.open(node),
         }
+        self.open(node)
     }
 
     /// Masters that elect would read half of a registry, or write into it. (A work directory belongs to one process at

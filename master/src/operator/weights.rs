@@ -10,7 +10,7 @@ use ::http::Method;
 use libprocess::Context;
 use libprocess::http::{Reply, Request, Response};
 use mesos::v1::{self, WeightInfo, master::response};
-use mesos::{AgentId, MediaType, codec, json, roles};
+use mesos::{AgentId, MediaType, codec, json};
 
 use super::body::Body;
 use super::{is_whitelisted, store};
@@ -19,7 +19,7 @@ use crate::calls::http::principal;
 use crate::master::Master;
 use crate::offers;
 use crate::registrar::Operation;
-use crate::validation;
+use crate::validation::weight;
 
 /// `/weights`.
 pub(super) fn endpoint(
@@ -97,21 +97,14 @@ pub(super) fn update(
     }))
 }
 
-fn validate(master: &Master, role: &str, weight: f64) -> Result<(), Response> {
+fn validate(master: &Master, role: &str, value: f64) -> Result<(), Response> {
     let refuse =
         |text: String| Response::bad_request(format!("Failed to validate update weights request JSON{text}"));
-    validation::name("The role", role).map_err(|error| refuse(format!(": {error}")))?;
-    roles::validate(role).map_err(|error| refuse(format!(": Invalid role '{role}': {error}")))?;
+    weight::role(role).map_err(|error| refuse(format!(": {error}")))?;
     if !is_whitelisted(master, role) {
         return Err(refuse(format!(": Unknown role '{role}'")));
     }
-    // Upstream lets through what is no number, and infinity; a share divided by it orders nobody.
-    if !(weight > 0.0 && weight.is_finite()) {
-        return Err(refuse(format!(
-            " for role '{role}': Invalid weight '{weight}': Weights must be positive"
-        )));
-    }
-    Ok(())
+    weight::value(value).map_err(|error| refuse(format!(" for role '{role}': {error}")))
 }
 
 /// Also one that has left the role counts, while its tasks hold something there: that has a share.

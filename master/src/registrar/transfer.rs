@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::RegistrarError;
 use super::entries::{Change, Entries, Key, Record};
 use super::storage::{Storage, StorageError};
+use crate::validation::{self, Invalid};
 
 /// Why a registry was not put into a storage.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +33,6 @@ pub enum ImportError {
         /// The key of one.
         first: String,
     },
-    /// What shall be put there is not a registry that can be kept.
-    #[error("{0}")]
-    Bad(#[from] BadRegistry),
     /// Some of it may have been put there.
     #[error("the registry may be there in part: {0}; repeat it with --replace")]
     Torn(StorageError),
@@ -63,6 +61,9 @@ pub enum BadRegistry {
     /// Upstream had that before version 1.9; or more of something than there can be.
     #[error("'{0}' cannot be kept: {1}")]
     Unsupported(&'static str, &'static str),
+    /// No operator could have set it, and a master would not know what to do with it.
+    #[error("'{0}' is not valid: {1}")]
+    Invalid(String, Invalid),
 }
 
 /// Everything that a storage holds.
@@ -82,8 +83,8 @@ pub async fn read(storage: &mut dyn Storage) -> Result<Registry, RegistrarError>
 ///
 /// # Errors
 /// When there are entries and they are not to be replaced, or when the storage fails.
-pub async fn import(storage: &mut dyn Storage, registry: Registry, replace: bool) -> Result<(), ImportError> {
-    let new = records(registry)?;
+pub async fn import(storage: &mut dyn Storage, records: Records, replace: bool) -> Result<(), ImportError> {
+    let Records(new) = records;
     let found = storage.load(None).await?;
     let taken: Vec<&Record> = found.iter().filter(|(key, _)| key != "master").collect();
     if let (Some((first, _)), false) = (taken.first(), replace) {
@@ -96,10 +97,18 @@ pub async fn import(storage: &mut dyn Storage, registry: Registry, replace: bool
     storage.store(gone.into_iter().chain(put).collect()).await.map_err(ImportError::Torn)
 }
 
-/// The records of a registry.
-///
-/// # Errors
-/// See [`BadRegistry`].
+/// The records of a whole registry, each of which can be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Records(BTreeMap<String, Vec<u8>>);
+
+impl TryFrom<Registry> for Records {
+    type Error = BadRegistry;
+
+    fn try_from(registry: Registry) -> Result<Self, BadRegistry> {
+        records(registry).map(Self)
+    }
+}
+
 fn records(registry: Registry) -> Result<BTreeMap<String, Vec<u8>>, BadRegistry> {
     let agent = |id: Option<&v1::AgentId>| id.map(AgentId::from).ok_or(BadRegistry::NoId);
     let mut all: Vec<(Key, Vec<u8>)> = Vec::new();
@@ -117,11 +126,20 @@ fn records(registry: Registry) -> Result<BTreeMap<String, Vec<u8>>, BadRegistry>
         all.push((Key::Machine(MachineKey::from(&entry.info.id)), wire::encode(&entry)));
     }
     all.extend(registry.schedules.iter().map(|schedule| (Key::Schedule, wire::encode(schedule))));
+    let invalid = |key: &Key| {
+        let key = key.to_text();
+        move |reason| BadRegistry::Invalid(key, reason)
+    };
     for entry in &registry.weights {
-        all.push((Key::Weight(entry.info.role().to_owned()), wire::encode(entry)));
+        let (role, key) = (entry.info.role(), Key::Weight(entry.info.role().to_owned()));
+        validation::weight::role(role).map_err(invalid(&key))?;
+        validation::weight::value(entry.info.weight).map_err(invalid(&key))?;
+        all.push((key, wire::encode(entry)));
     }
     for config in &registry.quota_configs {
-        all.push((Key::Quota(config.role.clone()), wire::encode(config)));
+        let key = Key::Quota(config.role.clone());
+        validation::quota::config(config).map_err(invalid(&key))?;
+        all.push((key, wire::encode(config)));
     }
     for entry in &registry.minimum_capabilities {
         all.push((Key::Capability(entry.capability.clone()), wire::encode(entry)));
@@ -200,6 +218,10 @@ mod tests {
 
     const FULL: &str = include_str!("transfer.json");
 
+    fn kept(registry: Registry) -> Records {
+        registry.try_into().unwrap()
+    }
+
     #[test]
     fn a_registry_goes_from_one_storage_to_another_and_is_the_same() {
         libprocess::run(async {
@@ -208,7 +230,7 @@ mod tests {
             let [mut first, mut second] =
                 folders.each_ref().map(|folder| Local::open(&node, folder.path()).unwrap());
             let registry = parse(FULL.as_bytes()).unwrap();
-            import(&mut first, registry.clone(), false).await.unwrap();
+            import(&mut first, kept(registry.clone()), false).await.unwrap();
             let read_again = read(&mut first).await.unwrap();
             assert_eq!(read_again, registry);
             let text = mesos::json::to_vec(&read_again);
@@ -219,13 +241,14 @@ mod tests {
 
             // Who led last is no entry.
             second.store(vec![Change { key: "master".into(), value: Some(b"any".to_vec()) }]).await.unwrap();
-            import(&mut second, parse(&text).unwrap(), false).await.unwrap();
+            import(&mut second, kept(parse(&text).unwrap()), false).await.unwrap();
             assert_eq!(read(&mut second).await.unwrap(), registry);
 
-            let refused = import(&mut second, Registry::default(), false).await.unwrap_err().to_string();
+            let refused =
+                import(&mut second, kept(Registry::default()), false).await.unwrap_err().to_string();
             assert!(refused.contains("is not empty") && refused.contains("--replace"), "{refused}");
             assert_eq!(read(&mut second).await.unwrap(), registry);
-            import(&mut second, Registry::default(), true).await.unwrap();
+            import(&mut second, kept(Registry::default()), true).await.unwrap();
             assert!(second.load(None).await.unwrap().is_empty());
             node.shutdown().await;
         });
@@ -265,5 +288,17 @@ mod tests {
         assert_eq!(refused(old), "'quotas' cannot be kept: set them as quota_configs");
         let twice = r#"{"weights":[{"info":{"role":"a","weight":1}},{"info":{"role":"a","weight":2}}]}"#;
         assert_eq!(refused(twice), "there are two entries 'weight/a'");
+        let weight = |info: &str| refused(&format!(r#"{{"weights":[{{"info":{info}}}]}}"#));
+        assert_eq!(
+            weight(r#"{"role":"a","weight":-1}"#),
+            "'weight/a' is not valid: Invalid weight '-1': Weights must be positive"
+        );
+        assert_eq!(
+            weight(r#"{"role":"a b","weight":1}"#),
+            "'weight/a b' is not valid: Invalid role 'a b': Role component 'a b' is invalid because it contains \
+             backspace or whitespace"
+        );
+        let quota = refused(r#"{"quota_configs":[{"role":"a","limits":{"cpus":{"value":-3}}}]}"#);
+        assert!(quota.starts_with("'quota/a' is not valid: Invalid limit configuration"), "{quota}");
     }
 }

@@ -19,6 +19,7 @@ pub mod quota;
 pub mod resource;
 mod same_executor;
 pub mod task;
+pub mod weight;
 
 /// Why something was refused, in upstream's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
