@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +17,8 @@ use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::output::is_capable;
 
 /// What each step of `/logging/toggle` shows, beyond what the daemon was started with.
 const LEVELS: [LevelFilter; 3] = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
@@ -54,7 +55,7 @@ pub(crate) fn start_tool(level: &str) {
 fn start_to(level: &str, quiet: bool, format: LogFormat, file: Option<File>) -> LogControl {
     let level = if quiet && file.is_none() { LevelFilter::OFF } else { level_of(level) };
     let (filter, handle) = reload::Layer::new(level);
-    let to_standard_error = (!quiet).then(|| lines(format, std::io::stderr, std::io::stderr().is_terminal()));
+    let to_standard_error = (!quiet).then(|| lines(format, std::io::stderr, is_capable(&std::io::stderr())));
     let to_file = file.map(|file| lines(format, Arc::new(file), false));
     // It calls it an error of ours when a client sends what is no HTTP.
     let ours = filter_fn(|metadata| !metadata.target().starts_with("actix_http"));

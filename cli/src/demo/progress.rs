@@ -1,6 +1,8 @@
 //! What the demo shows while a program runs: one line with a bar on a terminal, a line for each change elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
+
+use crate::output::is_capable;
 
 /// Width of the bar in characters, where there is room.
 const WIDTH: usize = 30;
@@ -17,7 +19,7 @@ pub(crate) struct ProgressLine {
 impl ProgressLine {
     /// For standard output, as it is.
     pub(crate) fn new() -> Self {
-        Self { terminal: std::io::stdout().is_terminal(), last: String::new() }
+        Self { terminal: is_capable(&std::io::stdout()), last: String::new() }
     }
 
     /// Shows `done` of `total` and what is behind it.
