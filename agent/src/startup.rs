@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use libprocess::disk::{Disk, Durability};
 use libprocess::files::{Attach, Files};
-use libprocess::http::{Client, UnixSocket, UnixSocketError, serve_unix};
+use libprocess::http::{Client, Proxies, UnixSocket, UnixSocketError, serve_unix};
 use libprocess::{Address, Answer, Node, NodeBuilder, promise};
 use mesos::v1::resource::disk_info::source;
 use mesos::{Attributes, Resources, v1};
@@ -144,8 +144,9 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
             node.blocking(move || check_mounts(&*disk, &work_dir, &roots)).await?;
             let home = PathBuf::from(&settings.frameworks_home);
             let fetcher = Fetcher::new(
-                // Of servers elsewhere it believes those that the host believes, whatever the nodes of the cluster do.
-                Client::new(),
+                // Of servers elsewhere it believes those that the host believes, whatever the nodes of the cluster do; and
+                // asks them as other programs of the host do.
+                Client::new().through(Proxies::of(|name| std::env::var(name).ok())),
                 node.metrics(),
                 fetcher::Program::locate(&settings.launcher_dir, std::env::current_exe().ok()),
                 Some(home).filter(|home| home.is_absolute()),

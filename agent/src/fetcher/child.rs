@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use libprocess::http::Proxies;
 use libprocess::subprocess::{Stream, Subprocess};
 use mesos::fetcher::FetcherInfo;
 
@@ -35,18 +36,24 @@ impl Program {
     }
 }
 
-/// Runs the child to its end. Whatever happens to the future, nothing of the child lives on.
-pub(super) async fn fetch(program: &Program, info: &FetcherInfo, identity: Identity) -> Result<(), String> {
+/// Runs the child to its end, with these proxies. Whatever happens to the future, nothing of the child lives on.
+pub(super) async fn fetch(
+    program: &Program,
+    info: &FetcherInfo,
+    proxies: Option<&Proxies>,
+    identity: Identity,
+) -> Result<(), String> {
     let orders = String::from_utf8_lossy(&mesos::json::to_vec(info)).into_owned();
+    let own = [
+        ("PATH", DEFAULT_PATH),
+        (ENVIRONMENT, orders.as_str()),
+        // By the sandbox, an agent that finds this container without a process ends the child of the one before.
+        ("MESOS_DIRECTORY", info.sandbox_directory.as_str()),
+    ];
     let child = Subprocess::new(&program.path)
         .called(program.name)
         .arguments(program.argument)
-        // By the sandbox, an agent that finds this container without a process ends the child of the one before.
-        .environment([
-            ("PATH", DEFAULT_PATH),
-            (ENVIRONMENT, orders.as_str()),
-            ("MESOS_DIRECTORY", info.sandbox_directory.as_str()),
-        ])
+        .environment(own.into_iter().chain(proxies.into_iter().flat_map(Proxies::variables)))
         .directory(&info.sandbox_directory)
         .stderr(Stream::Pipe)
         .session();
@@ -72,20 +79,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_child_is_known_by_its_sandbox() {
+    async fn a_child_is_known_by_its_sandbox_and_asks_the_same_proxies() {
         let Some(identity) = Identity::of("nobody").ok().flatten() else {
             println!("skipped: only root can fetch as another user");
             return;
         };
         let sandbox = tempfile::tempdir().unwrap();
         let script = sandbox.path().join("script");
-        std::fs::write(&script, "echo \"in $MESOS_DIRECTORY\" >&2; exit 1\n").unwrap();
+        std::fs::write(&script, "echo \"in $MESOS_DIRECTORY by $https_proxy\" >&2; exit 1\n").unwrap();
         for path in [sandbox.path(), &script] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let directory = sandbox.path().display().to_string();
         let info = FetcherInfo { sandbox_directory: directory.clone(), ..FetcherInfo::default() };
         let program = Program { path: "/bin/sh".into(), name: "sh", argument: Some("./script") };
-        assert_eq!(fetch(&program, &info, identity).await, Err(format!("in {directory}")));
+        let proxies = Proxies::of(|name| (name == "https_proxy").then(|| "p:1".to_owned()));
+        let ended = fetch(&program, &info, Some(&proxies), identity).await;
+        assert_eq!(ended, Err(format!("in {directory} by p:1")));
     }
 }

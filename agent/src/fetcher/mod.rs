@@ -109,7 +109,9 @@ impl Fetcher {
         let Some(program) = &self.program else {
             return Err(refused("this agent has no program to fetch with as another user".to_owned()));
         };
-        child::fetch(program, &info, identity).await.map_err(|line| FetchError::of_line(&line, &all()))
+        child::fetch(program, &info, self.client.proxies(), identity)
+            .await
+            .map_err(|line| FetchError::of_line(&line, &all()))
     }
 
     fn info(&self, uris: &[Uri], sandbox: &Path, user: Option<&str>) -> FetcherInfo {

@@ -103,7 +103,8 @@ mesos::settings! {
             /// What isolates containers from each other.
             isolation: String = "posix/cpu,posix/mem".to_owned()
                 => |isolation| values::each_of(isolation, &["posix/cpu", "posix/mem", "filesystem/posix"]),
-            /// How long a download may stand still.
+            /// How long a download may stand still. Downloads go through the proxies that the agent's environment names
+            /// (http_proxy, https_proxy, all_proxy, no_proxy), as those of curl do.
             fetcher_stall_timeout: Duration = Duration::from_secs(60),
         }
         "Garbage collection" {

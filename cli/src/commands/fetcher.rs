@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use agent::fetcher::{ENVIRONMENT, fetch_all};
 use libprocess::Node;
+use libprocess::http::Proxies;
 use mesos::fetcher::FetcherInfo;
 
 use super::{Environment, run, start_node};
@@ -29,7 +30,8 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::of(COMMAND, format!("cannot read {ENVIRONMENT}: {error}")))?;
     run(async {
         let node = start_node(COMMAND, Node::builder().offline(), &Environment::new()).await?;
-        let fetched = fetch_all(node.client(), &info).await;
+        let proxies = Proxies::of(|name| call.environment.get(name).cloned());
+        let fetched = fetch_all(&node.client().through(proxies), &info).await;
         node.shutdown().await;
         // The agent reads this line.
         fetched.map_err(|error| Failure::new(error.to_line()))?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ::http::header::{AUTHORIZATION, HeaderName, LOCATION};
+use ::http::header::{AUTHORIZATION, HeaderName, LOCATION, PROXY_AUTHORIZATION};
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,8 +22,9 @@ use tokio::time::Instant;
 
 use super::codec::BodyScanner;
 use super::connection::{Connection, Dialer, encode_request, until};
-use super::destination::{Destination, UNIX_SCHEME};
+use super::destination::{Carrier, Destination, UNIX_SCHEME};
 use super::pipeline::Pipeline;
+use super::proxies::{Proxies, Proxy};
 use crate::simulation::Site;
 use crate::stream::Stream;
 use crate::tls::{Tls, TlsError, TlsSettings};
@@ -230,12 +231,31 @@ impl ClientRequest {
 
     /// The bytes of the request.
     pub(crate) fn encode(&self, out: &mut BytesMut, host: &str, target: &str) {
-        let credentials = credentials(&self.url).filter(|_| !self.headers.contains_key(AUTHORIZATION));
-        let Some(credentials) = credentials else {
+        self.encode_with(out, host, target, None);
+    }
+
+    /// The same for a proxy, which is to pass it on to `host`.
+    fn encode_for(&self, proxy: &Proxy, out: &mut BytesMut, host: &str, target: &str) {
+        let target = format!("http://{host}{target}");
+        let credentials = proxy.credentials.clone();
+        self.encode_with(out, host, &target, credentials.map(|value| (PROXY_AUTHORIZATION, value)));
+    }
+
+    fn encode_with(
+        &self,
+        out: &mut BytesMut,
+        host: &str,
+        target: &str,
+        added: Option<(HeaderName, HeaderValue)>,
+    ) {
+        let user = userinfo(&self.url).filter(|_| !self.headers.contains_key(AUTHORIZATION));
+        let user = user.and_then(basic).map(|value| (AUTHORIZATION, value));
+        if user.is_none() && added.is_none() {
             return encode_request(out, &self.method, target, host, &self.headers, &self.body);
-        };
+        }
         let mut headers = self.headers.clone();
-        headers.insert(AUTHORIZATION, credentials);
+        headers.extend(user);
+        headers.extend(added);
         encode_request(out, &self.method, target, host, &headers, &self.body);
     }
 
@@ -310,9 +330,8 @@ fn userinfo(url: &str) -> Option<&str> {
     authority(url)?.rsplit_once('@').map(|(userinfo, _)| userinfo)
 }
 
-/// What the user of a URL, and the password, are in the header `Authorization`.
-fn credentials(url: &str) -> Option<HeaderValue> {
-    let userinfo = userinfo(url)?;
+/// What a user and the password are in the header `Authorization`; `user[:password]` as in a URL.
+pub(crate) fn basic(userinfo: &str) -> Option<HeaderValue> {
     let mut text: Vec<u8> = percent_decode_str(userinfo).collect();
     if !userinfo.contains(':') {
         text.push(b':');
@@ -396,6 +415,7 @@ impl ClientResponse {
 pub struct Client {
     pool: Arc<Pool>,
     dialer: Dialer,
+    proxies: Option<Arc<Proxies>>,
 }
 
 /// What `https://` URLs are asked with: a node's settings, or else those of a browser, which are read when they are
@@ -428,7 +448,18 @@ impl Client {
     /// The client of a node.
     pub(crate) fn of_node(tls: Option<Tls>, site: Option<Site>) -> Client {
         let tls = tls.map_or_else(ClientTls::default, |tls| ClientTls(Arc::new(OnceLock::from(Ok(tls)))));
-        Client { pool: Arc::default(), dialer: Dialer { tls, site } }
+        Client { pool: Arc::default(), dialer: Dialer { tls, site }, proxies: None }
+    }
+
+    /// A client like this one that asks through proxies. (Its [pipelines](Client::pipeline) do not.)
+    #[must_use]
+    pub fn through(&self, proxies: Proxies) -> Client {
+        Client { pool: Arc::default(), dialer: self.dialer.clone(), proxies: Some(Arc::new(proxies)) }
+    }
+
+    /// What [`Client::through`] was told.
+    pub fn proxies(&self) -> Option<&Proxies> {
+        self.proxies.as_deref()
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -481,9 +512,15 @@ impl Client {
         deadline: Option<(Instant, Duration)>,
     ) -> Result<ClientResponse, ClientError> {
         let (destination, target) = request.target()?;
+        let proxy = self.proxies.as_ref().map_or(Ok(None), |proxies| proxies.before(&destination));
+        let proxy =
+            proxy.map_err(|cause| ClientError::Connect { address: destination.name.clone(), cause })?;
         let mut bytes = BytesMut::new();
-        request.encode(&mut bytes, destination.host(), &target);
-        let work = self.exchange(request, &destination, &bytes);
+        match proxy.filter(|_| destination.carrier == Carrier::Tcp) {
+            Some(proxy) => request.encode_for(proxy, &mut bytes, destination.host(), &target),
+            None => request.encode(&mut bytes, destination.host(), &target),
+        }
+        let work = self.exchange(request, &destination, proxy, &bytes);
         let (connection, head) = until(deadline, &destination.name, "answering", work).await?;
         let mut response = ClientResponse {
             status: head.status,
@@ -506,6 +543,7 @@ impl Client {
         &self,
         request: &ClientRequest,
         destination: &Destination,
+        proxy: Option<&Proxy>,
         bytes: &[u8],
     ) -> Result<(Connection, super::codec::ResponseHead), ClientError> {
         let to_head = request.is_head();
@@ -517,7 +555,7 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
-        let stream = self.dialer.connect(destination, CONNECT_TIMEOUT).await?;
+        let stream = self.dialer.connect(destination, proxy, CONNECT_TIMEOUT).await?;
         let mut connection = Connection::new(stream, destination.clone());
         match connection.exchange(bytes, to_head).await? {
             Some(head) => Ok((connection, head)),

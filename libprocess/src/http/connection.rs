@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::header::PROXY_AUTHORIZATION;
 use ::http::{HeaderMap, Method};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use super::client::{ClientError, ClientTls};
 use super::codec::{BodyScanner, ResponseHead, response_head};
 use super::destination::{Carrier, Destination};
+use super::proxies::Proxy;
 use crate::simulation::Site;
 use crate::stream::{Stream, write};
 
@@ -34,15 +36,17 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Connects within `timeout`, the handshake of TLS included; all addresses of the host are tried in turn.
+    /// Connects within `timeout`, by way of a proxy if there is one, the handshake of TLS included; all addresses of the
+    /// host are tried in turn.
     pub(crate) async fn connect(
         &self,
         destination: &Destination,
+        proxy: Option<&Proxy>,
         timeout: Duration,
     ) -> Result<Stream, ClientError> {
         let address = &destination.name;
         let failed = |cause: String| ClientError::Connect { address: address.clone(), cause };
-        tokio::time::timeout(timeout, self.open(destination, &failed)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(timeout, self.open(destination, proxy, &failed)).await.unwrap_or_else(|_| {
             Err(ClientError::Timeout { address: address.clone(), what: "connecting", after: timeout })
         })
     }
@@ -50,18 +54,25 @@ impl Dialer {
     async fn open(
         &self,
         destination: &Destination,
+        proxy: Option<&Proxy>,
         failed: &impl Fn(String) -> ClientError,
     ) -> Result<Stream, ClientError> {
         let address = &destination.name;
         let no_connection = |error: io::Error| failed(error.to_string());
         match (destination.carrier, &self.site) {
-            (Carrier::Tcp, None) => connect_tcp(address).await.map(Stream::Tcp).map_err(no_connection),
+            (Carrier::Tcp, None) => match proxy {
+                Some(proxy) => connect_to(proxy).await.map(Stream::Tcp).map_err(failed),
+                None => connect_tcp(address).await.map(Stream::Tcp).map_err(no_connection),
+            },
             (Carrier::Unix, None) => {
                 UnixStream::connect(&**address).await.map(Stream::Unix).map_err(no_connection)
             }
             (Carrier::Tls, None) => {
                 let tls = self.tls.get().map_err(failed)?;
-                let stream = connect_tcp(address).await.map_err(no_connection)?;
+                let stream = match proxy {
+                    Some(proxy) => tunnel(proxy, address).await.map_err(failed)?,
+                    None => connect_tcp(address).await.map_err(no_connection)?,
+                };
                 let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
                 tls.connect(stream, host).await.map_err(|error| failed(format!("TLS: {error}")))
             }
@@ -81,6 +92,37 @@ async fn connect_tcp(address: &str) -> io::Result<TcpStream> {
     // An answer may take for ever (a stream of events), and its server vanish without a word.
     crate::transport::keep_alive(&stream)?;
     Ok(stream)
+}
+
+async fn connect_to(proxy: &Proxy) -> Result<TcpStream, String> {
+    connect_tcp(&proxy.address).await.map_err(|error| format!("its proxy {}: {error}", proxy.address))
+}
+
+/// Has a proxy connect to `address`, and pass on whatever is said from then on.
+async fn tunnel(proxy: &Proxy, address: &Authority) -> Result<TcpStream, String> {
+    let failed = |cause: String| format!("its proxy {}: {cause}", proxy.address);
+    let mut stream = connect_to(proxy).await?;
+    let credentials = proxy.credentials.clone().map(|value| (PROXY_AUTHORIZATION, value));
+    let mut request = BytesMut::new();
+    encode_request(
+        &mut request,
+        &Method::CONNECT,
+        address,
+        address,
+        &HeaderMap::from_iter(credentials),
+        &Bytes::new(),
+    );
+    write(&mut stream, &request).await.map_err(|error| failed(error.to_string()))?;
+    let mut reader = AnswerReader::new(&mut stream, proxy.address.clone());
+    // Nothing follows the head of a success; the rest of a refusal is not read.
+    let head = reader.head(true).await.map_err(|error| error.to_string())?;
+    let has_leftovers = reader.has_leftovers();
+    match head {
+        Some(head) if !head.status.is_success() => Err(failed(format!("it answered {}", head.status))),
+        Some(_) if has_leftovers => Err(failed("it said more than was asked of it".to_owned())),
+        Some(_) => Ok(stream),
+        None => Err(failed("it closed the connection without an answer".to_owned())),
+    }
 }
 
 /// Writes a request as one block of bytes, so that it leaves in one packet where it fits.

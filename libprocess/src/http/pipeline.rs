@@ -246,7 +246,7 @@ enum Gathered {
 async fn drive(shared: Arc<Shared>, dialer: Dialer) {
     let mut ended = shared.ended.subscribe();
     let work = async {
-        let stream = match dialer.connect(&shared.destination, CONNECT_TIMEOUT).await {
+        let stream = match dialer.connect(&shared.destination, None, CONNECT_TIMEOUT).await {
             Ok(stream) => stream,
             Err(error) => return error,
         };

@@ -1,5 +1,9 @@
 //! The client: pooled, pipelined, redirected.
 
+use std::io::Write as _;
+
+use libprocess::http::{Client, Proxies};
+
 use super::*;
 
 #[test]
@@ -78,6 +82,68 @@ fn the_client_streams_reuses_connections_and_names_what_failed() {
             .timeout(Duration::from_millis(50));
         assert!(
             client.send(silent).await.unwrap_err().to_string().ends_with("took more than 50ms (answering)")
+        );
+    });
+}
+
+/// What one client says to a proxy that answers like this.
+fn told(answer: &'static str) -> (SocketAddr, std::thread::JoinHandle<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let proxy = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut said = [0; 4096];
+        let length = stream.read(&mut said).unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8_lossy(&said[..length]).into_owned()
+    });
+    (address, proxy)
+}
+
+fn through(variable: &str, proxy: &str) -> Client {
+    Client::new().through(Proxies::of(|name| (name == variable).then(|| proxy.to_owned())))
+}
+
+#[test]
+fn a_proxy_is_told_the_whole_url_and_who_asks() {
+    libprocess::run(async {
+        let (address, proxy) = told("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+        let client = through("http_proxy", &format!("http://me:secret@{address}"));
+        let request = ClientRequest::get("http://you:word@files.example:8080/a?b=c");
+        let answer = patient(client.send(request)).await.unwrap();
+        assert_eq!(answer.text(100).await.unwrap(), "hello");
+        let said = proxy.join().unwrap();
+        let line = "GET http://files.example:8080/a?b=c HTTP/1.1\r\nHost: files.example:8080\r\n";
+        assert!(said.starts_with(line), "{said}");
+        assert!(said.contains("proxy-authorization: Basic bWU6c2VjcmV0\r\n"), "{said}");
+        assert!(said.contains("\r\nauthorization: Basic eW91OndvcmQ=\r\n"), "{said}");
+    });
+}
+
+#[test]
+fn what_a_proxy_refuses_and_one_that_is_not_there_are_named() {
+    libprocess::run(async {
+        let failed = async |client: Client, url: &str| {
+            patient(client.send(ClientRequest::get(url))).await.unwrap_err().to_string()
+        };
+        let (address, proxy) = told("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+        let client = through("https_proxy", &address.to_string());
+        assert_eq!(
+            failed(client, "https://h.example/x").await,
+            format!("cannot connect to h.example:443: its proxy {address}: it answered 403 Forbidden")
+        );
+        let said = proxy.join().unwrap();
+        assert_eq!(said, "CONNECT h.example:443 HTTP/1.1\r\nHost: h.example:443\r\n\r\n");
+        // Its listener has gone.
+        let client = through("all_proxy", &address.to_string());
+        assert_eq!(
+            failed(client, "http://h.example/x").await,
+            format!("cannot connect to h.example:80: its proxy {address}: Connection refused (os error 111)")
+        );
+        assert_eq!(
+            failed(through("all_proxy", "socks5://p"), "http://h.example/x").await,
+            "cannot connect to h.example:80: the proxy of all_proxy cannot be used: it is reached by socks5://, and only \
+             http:// is supported"
         );
     });
 }

@@ -1,8 +1,11 @@
 //! HTTP behind TLS: the client, streams, pipelines, and certificates that are not good enough.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use bytes::Bytes;
 use libprocess::StartError;
-use libprocess::http::{Client, ClientRequest};
+use libprocess::http::{Client, ClientRequest, Proxies};
 use libprocess::tls::Identity;
 use rcgen::{ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 
@@ -36,6 +39,51 @@ fn a_client_with_a_certificate_is_answered_and_keeps_its_connection() {
         let echo = ClientRequest::post(host.url("/ear/echo")).body(large.clone());
         let response = soon(client.send(echo)).await.unwrap();
         assert_eq!(soon(response.bytes(4 << 20)).await.unwrap(), large);
+        host.node.shutdown().await;
+    });
+}
+
+/// A proxy for one client, and what it is asked for.
+fn proxy() -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, asked) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut said = [0; 4096];
+        let length = client.read(&mut said).unwrap();
+        let said = String::from_utf8_lossy(&said[..length]).into_owned();
+        let server = said.split(' ').nth(1).unwrap().to_owned();
+        sender.send(said).unwrap();
+        let mut server = TcpStream::connect(server).unwrap();
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+        let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from_server, &mut to_client));
+        let _ = std::io::copy(&mut client, &mut server);
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_proxy_passes_on_what_it_cannot_read() {
+    libprocess::run(async {
+        let authority = Authority::new("of all");
+        let host = Host::with_tls(authority.strict()).await;
+        let (proxy, mut asked) = proxy();
+        let variable = format!("http://me:secret@{proxy}");
+        let proxies = Proxies::of(|name| (name == "https_proxy").then(|| variable.clone()));
+        let client = host.node.client().through(proxies);
+        // The second goes through the same tunnel: this proxy makes one only.
+        for _ in 0..2 {
+            assert_eq!(soon(get(&client, host.url("/ear/hello"))).await.unwrap(), "hello");
+        }
+        let address = host.node.address();
+        assert_eq!(
+            soon(asked.recv()).await.unwrap(),
+            format!(
+                "CONNECT {address} HTTP/1.1\r\nHost: {address}\r\nproxy-authorization: Basic bWU6c2VjcmV0\r\n\r\n"
+            )
+        );
         host.node.shutdown().await;
     });
 }
