@@ -18,7 +18,13 @@ use mesos::v1::{self, DomainInfo};
 use mesos::{ResourceLimits, ResourceQuantities};
 
 fn question(framework: &str, role: Option<&str>) -> Question {
-    Question { framework: framework_id(framework), role: role.map(str::to_owned), limit: 100, offset: 0 }
+    Question {
+        framework: framework_id(framework),
+        role: role.map(str::to_owned),
+        limit: 100,
+        offset: 0,
+        full: BTreeSet::new(),
+    }
 }
 
 fn explain(cluster: &mut Cluster, framework: &str, role: &str) -> RoleExplanation {
@@ -153,6 +159,25 @@ fn an_agent_may_be_out_of_service_or_not_listed() {
     assert_eq!(only_reason(&mut cluster, "A", "role"), Reason::NotWhitelisted);
     cluster.core.deactivate_agent(&agent_id("agent")).unwrap();
     assert_eq!(only_reason(&mut cluster, "A", "role"), Reason::AgentInactive);
+}
+
+#[test]
+fn the_master_offers_nothing_of_an_agent_that_is_full() {
+    let mut cluster = Cluster::new();
+    cluster.agent("a", "cpus:4;mem:1024");
+    cluster.agent("b", "cpus:4;mem:1024");
+    cluster.framework("A", &["role"]);
+    let question = Question { full: BTreeSet::from([agent_id("b")]), ..question("A", Some("role")) };
+    let answer = cluster.core.explain(&question, cluster.now).unwrap();
+    let told = answer.roles[0].agents.iter().map(|told| (told.agent.agent_id.as_str(), &told.reason));
+    let offered =
+        Reason::WouldBeOffered { resources: "cpus(allocated: role):4; mem(allocated: role):1024".into() };
+    assert_eq!(told.collect::<Vec<_>>(), [("a", &offered), ("b", &Reason::ExecutorLimit)]);
+    assert_eq!(answer.roles[0].reasons.len(), 2);
+    // What it lacks besides is said first.
+    cluster.core.deactivate_agent(&agent_id("b")).unwrap();
+    let answer = cluster.core.explain(&question, cluster.now).unwrap();
+    assert_eq!(answer.roles[0].agents[1].reason, Reason::AgentInactive);
 }
 
 #[test]

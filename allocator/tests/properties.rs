@@ -319,8 +319,13 @@ impl World {
     fn verdicts(&mut self) -> BTreeMap<(String, String, String), Verdict> {
         let mut verdicts = BTreeMap::new();
         for framework in FRAMEWORKS {
-            let question =
-                Question { framework: framework_id(framework), role: None, limit: usize::MAX, offset: 0 };
+            let question = Question {
+                framework: framework_id(framework),
+                role: None,
+                limit: usize::MAX,
+                offset: 0,
+                full: BTreeSet::new(),
+            };
             let Ok(answer) = self.cluster.core.explain(&question, self.cluster.now) else { continue };
             for role in answer.roles {
                 let listed = role.agents.len();

@@ -28,6 +28,7 @@ fn described(agent: &Agent) -> v1::AgentInfo {
 }
 
 /// The master's side of the allocator.
+#[derive(Clone)]
 pub(crate) struct Allocation(Address<Allocator>);
 
 impl Allocation {

@@ -1,5 +1,7 @@
 //! What it costs to say why a framework gets no offers (upstream has nothing like it).
 
+use std::collections::BTreeSet;
+
 use allocator::core::explain::Question;
 use harness::bench::{self, Report, Target, median};
 
@@ -33,7 +35,13 @@ pub(crate) fn run(_: &Settings, report: &mut Report) {
 }
 
 fn explain(cluster: &mut Cluster, framework: usize) -> f64 {
-    let question = Question { framework: framework_id(framework), role: None, limit: 100, offset: 0 };
+    let question = Question {
+        framework: framework_id(framework),
+        role: None,
+        limit: 100,
+        offset: 0,
+        full: BTreeSet::new(),
+    };
     let began = bench::now();
     let answer = cluster.core.explain(&question, cluster.now);
     let took = began.elapsed();

@@ -4,12 +4,13 @@
 //! worker puts in what the allocator does not know: names, and the agents that are away. The Master waits
 //! for nothing.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use allocator::core::explain::{AbsentAgents, ExplainError, Explanation, Question};
 use libprocess::Context;
 use libprocess::http::{Query, Reply, Request, Response};
-use mesos::{FrameworkId, roles};
+use mesos::{AgentId, FrameworkId, roles};
 
 use super::json;
 use crate::cluster::{Framework, Snapshot};
@@ -36,9 +37,10 @@ pub(super) fn explain(master: &mut Master, request: Request, ctx: &mut Context<M
         Ok(question) => question,
         Err(refusal) => return refusal.into(),
     };
-    let answer = master.allocation.explain(question);
+    let (allocation, most) = (master.allocation.clone(), master.settings.max_executors_per_agent);
     Reply::later(async move {
-        match answer.await {
+        let full = most.map(|most| full(&snapshot, most)).unwrap_or_default();
+        match allocation.explain(Question { full, ..question }).await {
             Ok(Ok(explanation)) => Response::jsonp(&request.query, json(&complete(explanation, &snapshot))),
             // It was removed while the question was on its way.
             Ok(Err(error @ ExplainError::UnknownFramework(_))) => {
@@ -48,6 +50,12 @@ pub(super) fn explain(master: &mut Master, request: Request, ctx: &mut Context<M
             Err(gone) => Response::service_unavailable(format!("the allocator: {gone}")),
         }
     })
+}
+
+/// The agents that the master makes no offers of (`offers::is_full`): on a large cluster too many to look at on its thread.
+fn full(snapshot: &Snapshot, most: usize) -> BTreeSet<AgentId> {
+    let full = snapshot.agents.values().filter(|agent| agent.executors.size() >= most);
+    full.map(|agent| agent.id.clone()).collect()
 }
 
 /// Reads a query, or says what is wrong with it.
@@ -78,6 +86,7 @@ fn question(query: &Query, snapshot: &Snapshot) -> Result<Question, Response> {
         offset: number(query, "offset", 0, &(0..=usize::MAX))?,
         framework: find(framework, snapshot)?,
         role,
+        full: BTreeSet::new(),
     })
 }
 

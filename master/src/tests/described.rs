@@ -161,6 +161,7 @@ fn explanation() -> Explanation {
             more_roles: 1,
         },
         Reason::Filtered { seconds_left: 1.0, last_seconds_left: 2.0 },
+        Reason::ExecutorLimit,
         Reason::NothingElse,
         Reason::InLine { ahead: vec![rival()], more: true },
         Reason::WouldBeOffered { resources: "cpus:1".into() },

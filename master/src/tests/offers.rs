@@ -289,6 +289,8 @@ fn an_agent_with_its_maximum_of_executors_is_not_offered_until_one_of_them_ends(
         tokio::time::sleep(Duration::from_secs(60)).await;
         let events = scheduler.pending().await;
         assert!(events.iter().all(|event| event.r#type() == Type::Heartbeat), "{events:?}");
+        let told = cluster.get(&format!("/allocator/explain?framework={}", scheduler.id)).await;
+        assert_eq!(told["roles"][0]["reasons"][0]["reason"], "executor_limit", "{told:#}");
         let other = cluster.agent("cpus:1;mem:64").await;
         assert_eq!(scheduler.offer().await.agent_id, other.info.id.clone().unwrap());
         agent.post(mesos::internal::ExitedExecutorMessage {

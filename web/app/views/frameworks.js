@@ -184,6 +184,7 @@ const REASONS = {
   limit_reached: ({ role, limits }) => `the quota of role ${role} allows no more ${Object.keys(limits).join(", ")}`,
   headroom: () => "held back for the guarantees of other roles",
   filtered: ({ last_seconds_left }) => `refused by it; the last filter ends in ${duration(last_seconds_left)}`,
+  executor_limit: () => "as many executors as the master allows are there",
   nothing_else: () => "nothing else stands in the way",
   in_line: () => "free, but others are asked before it",
   would_be_offered: ({ resources: free }) => `to be offered next: ${free}`,

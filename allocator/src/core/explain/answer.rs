@@ -23,6 +23,8 @@ pub struct Question {
     pub limit: usize,
     /// How many agents are passed over before.
     pub offset: usize,
+    /// Agents that the master makes no offers of, whatever the allocator gives it: they have as many executors as it allows.
+    pub full: BTreeSet<AgentId>,
 }
 
 /// Why a question has no answer.
@@ -185,6 +187,8 @@ pub enum Reason {
         /// The same for the last of several agents.
         last_seconds_left: f64,
     },
+    /// The agent has as many executors as the master allows.
+    ExecutorLimit,
     /// Nothing about the agent stands in the way, but one of the obstacles does.
     NothingElse,
     /// The framework may have what is free, and so may others.
@@ -416,6 +420,9 @@ impl Reason {
             }
             Reason::Filtered { .. } => {
                 "Wait until the filters end, or let the framework REVIVE; refuse_seconds says how long they last."
+            }
+            Reason::ExecutorLimit => {
+                "Wait until executors there end, or raise the master's --max_executors_per_agent."
             }
             Reason::NothingElse => "These agents would do once the obstacles are gone.",
             Reason::InLine { .. } => {

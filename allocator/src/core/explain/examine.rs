@@ -35,6 +35,8 @@ pub(super) enum Verdict {
     LimitReached(Amounts),
     Headroom,
     Filtered(Duration),
+    /// The master would not offer it.
+    Full,
     /// It may have it, in this stage.
     Eligible(Stage, Bundle),
 }
@@ -52,6 +54,7 @@ pub(super) enum Kind {
     LimitReached,
     Headroom,
     Filtered,
+    Full,
     NothingElse,
     InLine,
     WouldBeOffered,

@@ -304,7 +304,13 @@ impl Writer<'_, '_> {
         let mut tallies: BTreeMap<Kind, Tally> = BTreeMap::new();
         let end = question.offset.saturating_add(question.limit);
         for (number, (agent, entry)) in core.agents.iter().enumerate() {
-            let verdict = examiner.examine(agent);
+            let verdict = match examiner.examine(agent) {
+                // A filter of the master's own is no refusal of the framework.
+                Verdict::Filtered(_) | Verdict::Eligible(..) if question.full.contains(&entry.id) => {
+                    Verdict::Full
+                }
+                verdict => verdict,
+            };
             let turn = match &verdict {
                 Verdict::Eligible(stage, _) if is_free => Some(examiner.turn(agent, *stage)),
                 _ => None,
@@ -404,6 +410,7 @@ impl Writer<'_, '_> {
                 seconds_left: self.seconds_until(*until),
                 last_seconds_left: self.seconds_until(details.last),
             },
+            Verdict::Full => Reason::ExecutorLimit,
             Verdict::Eligible(_, offer) => match turn {
                 None => Reason::NothingElse,
                 Some(Turn::Own) => Reason::WouldBeOffered { resources: offer.join(&core.names).to_string() },
@@ -533,6 +540,7 @@ fn kind(verdict: &Verdict, turn: Option<&Turn>) -> Kind {
         Verdict::LimitReached(_) => Kind::LimitReached,
         Verdict::Headroom => Kind::Headroom,
         Verdict::Filtered(_) => Kind::Filtered,
+        Verdict::Full => Kind::Full,
         Verdict::Eligible(..) => match turn {
             None => Kind::NothingElse,
             Some(Turn::After(..)) => Kind::InLine,

@@ -163,6 +163,7 @@ impl Writer<'_> {
                     format!("refused by it; the first filter ends in {first}, the last in {last}")
                 }
             }
+            Reason::ExecutorLimit => "as many executors as the master allows are there".to_owned(),
             Reason::NothingElse => "nothing else stands in the way".to_owned(),
             Reason::InLine { ahead, more } => self.in_line(ahead, *more),
             Reason::WouldBeOffered { .. } => "free, and nobody else can have it".to_owned(),
@@ -499,6 +500,7 @@ Framework 'batch' (m-0001), role 'eng': no offers, because
         for (reason, words) in [
             (json!({ "reason": "agent_inactive" }), "out of service: disconnected, deactivated or draining"),
             (json!({ "reason": "not_whitelisted" }), "not on the master's whitelist"),
+            (json!({ "reason": "executor_limit" }), "as many executors as the master allows are there"),
             (
                 json!({ "reason": "nothing_free", "held": {}, "offered": {}, "holders": [], "more_holders": 0 }),
                 "nothing there: no resources at all",
