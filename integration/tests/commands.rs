@@ -370,6 +370,20 @@ fn what_stops_a_start_is_named_in_one_line() {
     refused(&mesos(&["flie"]), &["flie"]);
 }
 
+/// As the agent that started it reads it, to say which of several files it was.
+#[test]
+fn a_fetcher_says_with_a_tab_what_it_could_not_fetch_and_why() {
+    let sandbox = TempDir::new().unwrap();
+    let path = sandbox.path().display();
+    let orders = format!(
+        r#"{{"sandbox_directory": "{path}", "items": [{{"uri": {{"value": "/no/such/file"}}, "action": "BYPASS_CACHE"}}]}}"#
+    );
+    let output = called_as(&binary::mesos(), &["fetcher"], &[("MESOS_FETCHER_INFO", &orders)]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = "/no/such/file\t'/no/such/file': No such file or directory (os error 2)\n";
+    assert_eq!(text(&output.stderr), told);
+}
+
 /// As where the log of a daemon is on a full disk: it has failed, and not panicked.
 #[test]
 fn what_cannot_say_why_it_failed_has_failed() {

@@ -66,7 +66,7 @@ fn a_task_fetches_and_writes_only_what_its_user_may() {
         let task = |id: &str, command: &str| command_task(id, &offer, 0.5, 32.0, command);
         let tasks = [
             with_uris(task("may", "id -un > who; cat public > copy"), &[&at("public")]),
-            with_uris(task("may-not", "true"), &[&at("secret")]),
+            with_uris(task("may-not", "true"), &[&at("public"), &at("secret")]),
             with_uris(task("trapped", "echo mine now"), &[&at("trap.tar")]),
         ];
         scheduler.launch(&offer, &tasks, 3600.0).await;
@@ -83,7 +83,11 @@ fn a_task_fetches_and_writes_only_what_its_user_may() {
             assert_eq!(ended[refused]["state"], "TASK_FAILED", "{ended:?}");
         }
         let message = ended["may-not"]["message"].as_str().unwrap();
-        assert!(message.contains("secret") && message.contains("Permission denied"), "{message}");
+        let secret = at("secret").display().to_string();
+        let expected = format!(
+            "Failed to launch container: failed to fetch '{secret}': '{secret}': Permission denied (os error 13)"
+        );
+        assert_eq!(message, expected);
         let message = ended["trapped"]["message"].as_str().unwrap();
         assert!(message.contains("stdout"), "{message}");
 

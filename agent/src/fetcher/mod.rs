@@ -53,7 +53,8 @@ pub struct FetchError {
 impl FetchError {
     /// As one line, uri and reason with a tab between them: how a child tells its agent.
     pub fn to_line(&self) -> String {
-        format!("{}\t{}", self.uri, self.reason.replace(['\n', '\t'], " "))
+        let [uri, reason] = [&self.uri, &self.reason].map(|part| part.replace(['\n', '\t'], " "));
+        format!("{uri}\t{reason}")
     }
 
     /// Of such a line; any other is a reason.
@@ -139,6 +140,8 @@ mod tests {
         let error = FetchError { uri: "http://h/x".into(), reason: "no\tsuch\nhost".into() };
         let read = FetchError::of_line(&error.to_line(), "all");
         assert_eq!((read.uri.as_str(), read.reason.as_str()), ("http://h/x", "no such host"));
+        let named = FetchError { uri: "a\tb\nc".into(), reason: "no".into() };
+        assert_eq!(named.to_line(), "a b c\tno");
         let other = FetchError::of_line("killed", "a b");
         assert_eq!((other.uri.as_str(), other.reason.as_str()), ("a b", "killed"));
     }
