@@ -30,7 +30,7 @@ pub struct Facts<'a> {
     pub domain_socket: Option<&'a Path>,
     /// Whether its framework checkpoints.
     pub checkpoint: bool,
-    /// `--http_command_executor`.
+    /// Whether a command executor is to speak HTTP: what `--http_command_executor` says, and always to one of the agent's.
     pub http_command_executor: bool,
     /// `--executor_shutdown_grace_period`.
     pub shutdown_grace_period: Duration,

@@ -150,7 +150,8 @@ impl Agent {
                 .as_deref()
                 .filter(|_| settings.http_executor_domain_sockets),
             checkpoint: executor.checkpoint,
-            http_command_executor: settings.http_command_executor,
+            // In the launcher directory may be upstream's, which speaks to its agent's actor unless it is told otherwise.
+            http_command_executor: executor.generated || settings.http_command_executor,
             shutdown_grace_period: settings.executor_shutdown_grace_period,
             recovery_timeout: settings.recovery_timeout,
             reregistration_timeout: settings.executor_reregistration_timeout,

@@ -82,6 +82,8 @@ fn a_command_task_gets_an_executor_of_its_own() {
         assert_eq!(config.resources.cpus().unwrap().to_f64(), 1.1);
         assert_eq!(config.resources.mem().unwrap().to_f64(), 96.0);
         assert_eq!(config.environment["MESOS_EXECUTOR_ID"], "t");
+        // Whatever the agent's settings: nobody answers one that speaks libprocess.
+        assert_eq!(config.environment["MESOS_HTTP_COMMAND_EXECUTOR"], "1");
         assert!(config.directory.join("../latest").canonicalize().unwrap().is_dir());
     });
 }
