@@ -36,6 +36,8 @@ struct Shared {
     stream: Mutex<Option<StreamSender>>,
     /// The answer to the next subscription, instead.
     refuse: Mutex<Option<Response>>,
+    /// Nobody may subscribe yet.
+    recovers: Mutex<bool>,
     /// The answer to the next call of another kind.
     refuse_call: Mutex<Option<Response>>,
 }
@@ -59,6 +61,10 @@ impl FakeAgent {
         if let Some(refusal) = self.shared.refuse.lock().take() {
             self.calls.send(call).unwrap();
             return refusal;
+        }
+        if *self.shared.recovers.lock() {
+            self.calls.send(call).unwrap();
+            return Response::service_unavailable("Agent has not finished recovery");
         }
         let (sender, body) = stream();
         let subscribed = Event { subscribed: Some(Default::default()), ..of(event::Type::Subscribed) };
@@ -407,6 +413,39 @@ fn a_command_runs_and_its_status_is_told() {
             world.state().await,
             (TaskState::TaskFinished, Some("Command exited with status 0".into()))
         );
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_command_that_has_ended_waits_for_an_agent_that_is_gone() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let (timeout, backoff_max) = (Duration::from_secs(15 * 60), Duration::from_millis(20));
+        let recovery = Recovery::Checkpointed { timeout, backoff_max };
+        let executor = world.run_command(ExecutorEnvironment { recovery, ..world.environment() });
+        world.subscribe().await;
+        world.launch(shell("exit 0"));
+        world.state().await;
+        world.state().await;
+        let finished = world.update().await;
+        assert_eq!(finished.state(), TaskState::TaskFinished);
+
+        *world.shared.recovers.lock() = true;
+        world.shared.stream.lock().take().unwrap().close();
+        world.subscribe().await;
+        // An agent that is there would have had to acknowledge the update within a minute.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(61)).await;
+        tokio::time::resume();
+        world.subscribe().await;
+        *world.shared.recovers.lock() = false;
+        while world.shared.stream.lock().is_none() {
+            let updates = world.subscribe().await.unacknowledged_updates;
+            assert_eq!(updates, [v1::executor::call::Update { status: finished.clone() }]);
+        }
+        world.acknowledge(&finished);
         assert_eq!(soon(executor).await.unwrap(), Ok(()));
         world.end().await;
     });

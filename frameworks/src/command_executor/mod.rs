@@ -33,7 +33,7 @@ pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
 /// What is kept of the agent's shutdown grace for sending the last update (upstream: 1 s and what
 /// its reaper takes).
 const SHUTDOWN_RESERVE: Duration = Duration::from_secs(1);
-/// How long to wait for the acknowledgement of the last update (upstream: 60 s).
+/// How long an agent that is there may take to acknowledge the last update (upstream: 60 s).
 const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why a command executor ended badly.
@@ -62,6 +62,10 @@ pub struct CommandExecutor {
     task: Option<Task>,
     /// The framework wants `TASK_KILLING`.
     wants_killing: bool,
+    /// The agent is gone.
+    alone: bool,
+    /// How often it has begun to wait for the acknowledgement of the last update.
+    waits: u64,
     /// It ended although the last update was not acknowledged.
     unacknowledged: bool,
 }
@@ -83,7 +87,11 @@ struct Kill {
 }
 
 impl Executor for CommandExecutor {
-    fn subscribed(&mut self, _: &mut Driver<Self>, subscribed: &Subscribed) {
+    fn subscribed(&mut self, driver: &mut Driver<Self>, subscribed: &Subscribed) {
+        self.alone = false;
+        if self.waits > 0 {
+            self.await_acknowledgement(driver);
+        }
         let mut capabilities = subscribed.framework_info.capabilities.iter();
         self.wants_killing = capabilities
             .any(|capability| capability.r#type() == framework_info::capability::Type::TaskKillingState);
@@ -145,6 +153,10 @@ impl Executor for CommandExecutor {
         if ours && is_terminal(acknowledged.state()) {
             driver.stop();
         }
+    }
+
+    fn disconnected(&mut self, _: &mut Driver<Self>) {
+        self.alone = true;
     }
 
     fn shutdown(&mut self, driver: &mut Driver<Self>) {
@@ -214,9 +226,19 @@ impl CommandExecutor {
         info!(task_id = %task.id.value, state = state.as_str_name(), %message, "the task has ended");
         let reason = reason.map(i32::from);
         driver.update(v1::TaskStatus { message: Some(message), reason, ..status(&task.id, state) });
-        driver.after(ACKNOWLEDGEMENT_PATIENCE, |executor, driver| {
-            executor.unacknowledged = true;
-            driver.stop();
+        self.await_acknowledgement(driver);
+    }
+
+    /// One that is gone may be away for as long as its executors wait for it; when it is back, it has as long again.
+    /// (Upstream's executor does not wait for it then, and its task has failed, whatever became of the command.)
+    fn await_acknowledgement(&mut self, driver: &mut Driver<Self>) {
+        self.waits += 1;
+        let waits = self.waits;
+        driver.after(ACKNOWLEDGEMENT_PATIENCE, move |executor, driver| {
+            if executor.waits == waits && !executor.alone {
+                executor.unacknowledged = true;
+                driver.stop();
+            }
         });
     }
 }
