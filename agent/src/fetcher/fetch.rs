@@ -137,7 +137,11 @@ async fn extract(archive: Archive, file: &Path, sandbox: &Path) -> Result<(), St
     let (archived, into) = (file.as_os_str(), sandbox.as_os_str());
     match archive {
         Archive::Tar => {
-            run("tar", Subprocess::new("tar").arguments([text("-C"), into, text("-xf"), archived])).await
+            // What is fetched belongs to who fetches it, also where that is root, and is not run as its owner: by
+            // default, root's tar believes the archive (upstream's library does not).
+            let own = ["--no-same-owner", "--no-same-permissions"].map(text);
+            let arguments = own.into_iter().chain([text("-C"), into, text("-xf"), archived]);
+            run("tar", Subprocess::new("tar").arguments(arguments)).await
         }
         Archive::Gzip => {
             let target = sandbox.join(file.file_stem().unwrap_or_default());
@@ -175,6 +179,7 @@ fn at(path: &Path, error: &std::io::Error) -> String {
 mod tests {
     use std::collections::BTreeSet;
     use std::ffi::OsString;
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 
@@ -234,6 +239,20 @@ mod tests {
         for packed in ["one/x.tar.gz", "two/y.gz"] {
             assert!(sandbox.path().join(packed).is_file(), "{packed}");
         }
+    }
+
+    /// Only root could give files away.
+    #[tokio::test]
+    async fn what_an_archive_says_of_owners_does_not_count() {
+        let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(host.path().join("inner.txt"), "packed").unwrap();
+        let owner = ["--owner=somebody:1234", "--group=somebody:1234", "--mode=6755"];
+        pack(host.path(), &[&owner[..], &["-cf", "a.tar", "inner.txt"]].concat()).await;
+        let uris = [uri(host.path().join("a.tar").display().to_string())];
+        fetcher(&Metrics::new()).fetch(&uris, sandbox.path(), None).await.unwrap();
+        let found = std::fs::metadata(sandbox.path().join("inner.txt")).unwrap();
+        let own = std::fs::metadata(sandbox.path()).unwrap();
+        assert_eq!((found.uid(), found.gid(), found.mode() & 0o6000), (own.uid(), own.gid(), 0));
     }
 
     #[tokio::test]
