@@ -108,6 +108,29 @@ impl Executor for Stubborn {
     fn shutdown(&mut self, _: &mut Driver<Self>) {}
 }
 
+/// Needs its time to end, until a message comes.
+#[derive(Default)]
+struct Slow(Option<v1::TaskId>);
+
+impl Executor for Slow {
+    fn launch(&mut self, driver: &mut Driver<Self>, task: v1::TaskInfo) {
+        driver.update(status(&task.task_id, TaskState::TaskRunning));
+        self.0 = Some(task.task_id);
+    }
+    fn kill(&mut self, _: &mut Driver<Self>, _: v1::TaskId, _: Option<v1::KillPolicy>) {}
+    fn shutdown(&mut self, _: &mut Driver<Self>) {}
+    fn message(&mut self, driver: &mut Driver<Self>, _: Vec<u8>) {
+        if let Some(task) = &self.0 {
+            driver.update(status(task, TaskState::TaskKilled));
+        }
+    }
+    fn acknowledged(&mut self, driver: &mut Driver<Self>, status: &v1::TaskStatus) {
+        if status.state() == TaskState::TaskKilled {
+            driver.stop();
+        }
+    }
+}
+
 struct World {
     agent: Node,
     node: Node,
@@ -363,6 +386,27 @@ fn a_shutdown_has_a_grace_period() {
         world.subscribe().await;
         world.send(&of(event::Type::Shutdown));
         assert_eq!(soon(executor).await.unwrap(), Err(Error::Grace));
+        world.end().await;
+    });
+}
+
+/// As when its agent is restarted within its grace period.
+#[test]
+fn an_executor_that_is_shutting_down_comes_back_and_says_how_its_tasks_end() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let shutdown_grace_period = Duration::from_secs(3600);
+        let environment = ExecutorEnvironment { shutdown_grace_period, ..world.checkpointing() };
+        let executor = world.run(environment, Slow::default());
+        world.subscribe().await;
+        world.launch(task("t"));
+        assert_eq!(world.state().await.0, TaskState::TaskRunning);
+        world.send(&of(event::Type::Shutdown));
+        world.shared.stream.lock().take().unwrap().close();
+        world.subscribe().await;
+        world.message(b"end");
+        assert_eq!(world.state().await.0, TaskState::TaskKilled);
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
         world.end().await;
     });
 }

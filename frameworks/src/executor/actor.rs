@@ -406,7 +406,9 @@ impl<E: Executor> Process for ExecutorDriver<E> {
 
 impl<E: Executor> Handle<Connect> for ExecutorDriver<E> {
     fn handle(&mut self, Connect(epoch): Connect, _: &Pid, ctx: &mut Context<Self>) {
-        if self.link.is_current(epoch) && !self.ending && !self.shutting_down {
+        // Also one that is to end: an agent that was restarted meanwhile would kill who does not come back, and not hear how
+        // its tasks end.
+        if self.link.is_current(epoch) && !self.ending {
             self.subscribe(ctx);
         }
     }
