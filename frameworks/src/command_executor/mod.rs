@@ -64,6 +64,8 @@ pub struct CommandExecutor {
     wants_killing: bool,
     /// The agent is gone.
     alone: bool,
+    /// It was told to end.
+    ends: bool,
     /// How often it has begun to wait for the acknowledgement of the last update.
     waits: u64,
     /// It ended although the last update was not acknowledged.
@@ -161,9 +163,12 @@ impl Executor for CommandExecutor {
 
     fn shutdown(&mut self, driver: &mut Driver<Self>) {
         let grace = driver.environment().shutdown_grace_period.saturating_sub(SHUTDOWN_RESERVE);
+        self.ends = true;
         match &self.task {
-            Some(_) => self.begin_kill(driver, grace),
             None => driver.stop(),
+            // The agent is no longer waited for, if it is gone.
+            Some(_) if self.waits > 0 => self.await_acknowledgement(driver),
+            Some(_) => self.begin_kill(driver, grace),
         }
     }
 }
@@ -235,7 +240,7 @@ impl CommandExecutor {
         self.waits += 1;
         let waits = self.waits;
         driver.after(ACKNOWLEDGEMENT_PATIENCE, move |executor, driver| {
-            if executor.waits == waits && !executor.alone {
+            if executor.waits == waits && (executor.ends || !executor.alone) {
                 executor.unacknowledged = true;
                 driver.stop();
             }
