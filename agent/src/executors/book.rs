@@ -98,6 +98,11 @@ impl TaskBook {
         together.iter().filter(|id| self.queued.contains_key(*id)).cloned().collect()
     }
 
+    /// Whether a queued task came in a group.
+    pub fn is_in_group(&self, id: &TaskId) -> bool {
+        self.groups.iter().any(|group| group.contains(id))
+    }
+
     /// All that waits, in the order in which it came.
     pub fn queued(&self) -> impl Iterator<Item = (&TaskId, &Arc<v1::TaskInfo>)> {
         self.queued.iter()

@@ -34,6 +34,15 @@ impl Handle<KillTaskMessage> for Agent {
     }
 }
 
+/// Why a task is over that its executor was not sent. Of a group, that may be another one that nobody wants any more.
+fn before_delivery(in_group: bool) -> &'static str {
+    if in_group {
+        "A task within the task group was killed before delivery to the executor"
+    } else {
+        "Killed before delivery to the executor"
+    }
+}
+
 fn is(info: &v1::TaskInfo, task: &TaskId) -> bool {
     info.task_id.value == task.as_str()
 }
@@ -62,8 +71,10 @@ impl Agent {
         if let Some(pending) = position.and_then(|position| framework.pending.remove(position)) {
             let executor = ExecutorId::from(&pending.executor.executor_id);
             self.say_not_launched(framework_id, &executor, pending.launch_executor, ctx);
+            let message = before_delivery(pending.is_group);
             for task in &pending.tasks {
-                self.killed_before_delivery(framework_id, &TaskId::from(&task.task_id), &executor, ctx);
+                let task = TaskId::from(&task.task_id);
+                self.killed_before_delivery(framework_id, &task, &executor, message, ctx);
             }
             return;
         }
@@ -80,8 +91,9 @@ impl Agent {
             }
             ExecutorPhase::Registering | ExecutorPhase::Running if executor.tasks.is_queued(task) => {
                 let running = executor.phase == ExecutorPhase::Running;
+                let message = before_delivery(executor.tasks.is_in_group(task));
                 for task in executor.tasks.queued_with(task) {
-                    self.killed_before_delivery(framework_id, &task, &executor_id, ctx);
+                    self.killed_before_delivery(framework_id, &task, &executor_id, message, ctx);
                 }
                 // A command executor that never gets its task would wait for ever.
                 let idle = self.executor(framework_id, &executor_id).is_some_and(|executor| {
@@ -121,10 +133,10 @@ impl Agent {
         framework: &FrameworkId,
         task: &TaskId,
         executor: &ExecutorId,
+        message: &str,
         ctx: &mut Context<Self>,
     ) {
-        let why =
-            (TaskState::TaskKilled, Reason::TaskKilledDuringLaunch, "Killed before delivery to the executor");
+        let why = (TaskState::TaskKilled, Reason::TaskKilledDuringLaunch, message);
         self.report(framework, task, Some(executor), why, ctx);
     }
 

@@ -76,6 +76,8 @@ fn a_group_of_which_one_task_is_killed_before_it_is_sent_is_killed() {
                 let update = world.updates(task).pop().unwrap();
                 assert_eq!(update.status.state(), TaskState::TaskKilled);
                 assert_eq!(update.status.reason(), Reason::TaskKilledDuringLaunch);
+                let why = "A task within the task group was killed before delivery to the executor";
+                assert_eq!(update.status.message(), why);
             }
             assert!(left.iter().all(|task| world.states(task).is_empty()));
             let executor = world.subscribe("e").await;

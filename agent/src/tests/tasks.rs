@@ -232,6 +232,7 @@ fn a_queued_task_is_killed_at_once() {
         let update = world.updates("t").remove(0);
         assert_eq!(update.status.state(), TaskKilled);
         assert_eq!(update.status.reason(), Reason::TaskKilledDuringLaunch);
+        assert_eq!(update.status.message(), "Killed before delivery to the executor");
         // An executor with nothing to do is told to go when it comes.
         let executor = world.subscribe("e").await;
         assert_eq!(executor.kinds(), [Type::Shutdown]);
