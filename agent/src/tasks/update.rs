@@ -11,6 +11,8 @@
 //!
 //! Upstream: `Slave::statusUpdate` ... `___statusUpdate`, `forward`, `statusUpdateAcknowledgement`.
 
+use std::net::IpAddr;
+
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::{StatusUpdate, StatusUpdateAcknowledgementMessage, StatusUpdateMessage};
 use mesos::sabotage::{Bug, is_on};
@@ -119,7 +121,7 @@ impl Agent {
         let answer = containerizer.status(container.clone());
         let (framework_id, executor_id) = (framework_id.clone(), executor_id.clone());
         ctx.defer(answer, move |agent, answer, ctx| {
-            let ip = ctx.pid().address().ip().to_string();
+            let ip = ctx.pid().address().ip();
             let Some(executor) = agent.executor(&framework_id, &executor_id) else { return };
             if executor.container != container {
                 return;
@@ -324,14 +326,14 @@ impl Agent {
 }
 
 /// Containers share the host's network unless somebody said otherwise.
-fn host_network(ip: String) -> v1::NetworkInfo {
-    v1::NetworkInfo {
-        ip_addresses: vec![v1::network_info::IpAddress {
-            ip_address: Some(ip),
-            ..v1::network_info::IpAddress::default()
-        }],
-        ..v1::NetworkInfo::default()
+fn host_network(ip: IpAddr) -> v1::NetworkInfo {
+    let ip_address = Some(ip.to_string());
+    let mut address = v1::network_info::IpAddress { ip_address, ..v1::network_info::IpAddress::default() };
+    // Who is told nothing takes it for one of version 4.
+    if ip.is_ipv6() {
+        address.set_protocol(v1::network_info::Protocol::IPv6);
     }
+    v1::NetworkInfo { ip_addresses: vec![address], ..v1::NetworkInfo::default() }
 }
 
 /// Adds what the containerizer knows to what the executor said of the task's container.
@@ -439,5 +441,20 @@ fn is_over(executor: &mut Executor) -> bool {
 impl Handle<StorageFailed> for Agent {
     fn handle(&mut self, StorageFailed(error): StorageFailed, _: &Pid, ctx: &mut Context<Self>) {
         self.fail(format!("cannot store status updates: {error}"), ctx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v1::network_info::Protocol;
+
+    #[test]
+    fn an_address_of_version_6_says_that_it_is_one() {
+        for (ip, protocol) in [("127.0.0.1", Protocol::IPv4), ("::1", Protocol::IPv6)] {
+            let network = host_network(ip.parse().unwrap());
+            let address = &network.ip_addresses[0];
+            assert_eq!((address.ip_address(), address.protocol()), (ip, protocol));
+        }
     }
 }
