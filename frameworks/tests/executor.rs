@@ -515,6 +515,51 @@ fn a_program_gets_its_own_arguments_and_no_others() {
     });
 }
 
+/// The pid that a command writes to a file.
+async fn pid_in(file: &std::path::Path) -> String {
+    soon(async {
+        loop {
+            match std::fs::read_to_string(file) {
+                Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
+                _ => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    })
+    .await
+}
+
+/// Whether a process runs. Whoever is its parent may not have waited for it yet.
+fn runs(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    !status.is_empty() && !status.contains("State:\tZ")
+}
+
+#[test]
+fn a_command_does_not_outlive_an_executor_that_has_no_time_to_end() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let directory = tempfile::tempdir().unwrap();
+        let pid_file = directory.path().join("pid");
+        let shutdown_grace_period = Duration::ZERO;
+        let environment = ExecutorEnvironment { shutdown_grace_period, ..world.environment() };
+        let executor = world.run_command(environment);
+        world.subscribe().await;
+        let command = format!("trap '' TERM; echo $$ > {}; while :; do sleep 0.1; done", pid_file.display());
+        world.launch(shell(&command));
+        let pid = pid_in(&pid_file).await;
+        world.send(&of(event::Type::Shutdown));
+        let ended = soon(executor).await.unwrap();
+        assert_eq!(ended, Err(CommandExecutorError::Executor(Error::Grace)));
+        soon(async {
+            while runs(&pid) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        world.end().await;
+    });
+}
+
 /// As when its run is not among what the agent has kept.
 #[test]
 fn a_command_does_not_outlive_an_executor_that_its_agent_does_not_know_any_more() {
@@ -525,15 +570,7 @@ fn a_command_does_not_outlive_an_executor_that_its_agent_does_not_know_any_more(
         let executor = world.run_command(world.checkpointing());
         world.subscribe().await;
         world.launch(shell(&format!("echo $$ > {}; exec sleep 1000", pid_file.display())));
-        let pid = soon(async {
-            loop {
-                match std::fs::read_to_string(&pid_file) {
-                    Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
-                    _ => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        })
-        .await;
+        let pid = pid_in(&pid_file).await;
         for state in [TaskState::TaskStarting, TaskState::TaskRunning] {
             assert_eq!(world.state().await.0, state);
         }
@@ -543,9 +580,7 @@ fn a_command_does_not_outlive_an_executor_that_its_agent_does_not_know_any_more(
         world.subscribe().await;
         let refused = Error::Refused("400: Executor cannot be found".into());
         assert_eq!(soon(executor).await.unwrap(), Err(CommandExecutorError::Executor(refused)));
-        // Whoever is its parent may not have waited for it yet.
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        assert!(status.is_empty() || status.contains("State:\tZ"), "{status}");
+        assert!(!runs(&pid));
         world.end().await;
     });
 }

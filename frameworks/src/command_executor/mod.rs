@@ -82,6 +82,15 @@ struct Task {
     overdue: bool,
 }
 
+/// However the executor ends, nobody is left who would end the command, if its agent is gone.
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid {
+            kill_tree(pid, Signal::KILL);
+        }
+    }
+}
+
 /// A kill that was asked for. Asking again can only shorten the grace.
 struct Kill {
     since: Instant,
