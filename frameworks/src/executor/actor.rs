@@ -178,7 +178,8 @@ impl<E: Executor> ExecutorDriver<E> {
             Opened::Refused(status @ (404 | 503), text) => {
                 debug!(status, %text, "the agent is not ready");
                 self.link.close();
-                ctx.after(NOT_READY_WAIT, Connect(self.link.epoch));
+                let wait = NOT_READY_WAIT.min(self.driver.environment().recovery.longest_wait());
+                ctx.after(wait, Connect(self.link.epoch));
             }
             Opened::Refused(status, text) => self.refused(format!("{status}: {text}"), ctx),
             Opened::Elsewhere(place) => self.refused(format!("it redirects to {place}"), ctx),
@@ -209,13 +210,14 @@ impl<E: Executor> ExecutorDriver<E> {
         if was_subscribed {
             self.with(ctx, |executor, driver| executor.disconnected(driver));
         }
-        match self.driver.environment().recovery {
+        let recovery = self.driver.environment().recovery;
+        match recovery {
             // Who was never subscribed has nothing to come back to.
-            Recovery::Checkpointed { timeout, backoff_max } if was_subscribed || self.recovery.is_some() => {
+            Recovery::Checkpointed { timeout, .. } if was_subscribed || self.recovery.is_some() => {
                 if self.recovery.is_none() {
                     self.recovery = Some(ctx.after(timeout, RecoveryTimeout));
                 }
-                let wait = ctx.node().random().duration_up_to(backoff_max);
+                let wait = ctx.node().random().duration_up_to(recovery.longest_wait());
                 ctx.after(wait, Connect(self.link.epoch));
             }
             _ => self.shut_down(ctx),

@@ -44,9 +44,21 @@ pub enum Recovery {
     Checkpointed {
         /// `MESOS_RECOVERY_TIMEOUT`: shut down when the agent has been gone for so long.
         timeout: Duration,
-        /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`, but 100 ms if that is shorter: between tries, a random part of this passes.
+        /// `MESOS_SUBSCRIPTION_BACKOFF_MAX`, but 100 ms if that is shorter: between tries, a random part of half of it
+        /// passes.
         backoff_max: Duration,
     },
+}
+
+impl Recovery {
+    /// No attempt to come back waits for longer. An agent that is back kills who was not heard within `backoff_max`: the
+    /// other half is for asking, and for an agent that has many to hear. (Upstream's library may wait for all of it.)
+    pub(super) fn longest_wait(self) -> Duration {
+        match self {
+            Recovery::None => Duration::MAX,
+            Recovery::Checkpointed { backoff_max, .. } => backoff_max / 2,
+        }
+    }
 }
 
 /// An environment that is not an executor's.
@@ -216,7 +228,9 @@ mod tests {
                 timeout: Duration::from_secs(900),
                 backoff_max: Duration::from_millis(millis),
             };
-            assert_eq!(env.unwrap().recovery, expected);
+            let recovery = env.unwrap().recovery;
+            assert_eq!(recovery, expected);
+            assert_eq!(recovery.longest_wait(), Duration::from_millis(millis / 2));
         }
     }
 
