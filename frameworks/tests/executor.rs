@@ -694,6 +694,28 @@ fn a_command_may_run_only_so_long() {
     });
 }
 
+/// The check is not run yet. Upstream: `createTaskStatus` in `launcher/executor.cpp`.
+#[test]
+fn each_status_of_a_task_with_a_check_speaks_of_it() {
+    use v1::check_info::Type;
+
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        let check = v1::CheckInfo { r#type: Some(Type::Command.into()), ..Default::default() };
+        world.launch(v1::TaskInfo { check: Some(check.into()), ..shell("exit 0") });
+        for state in [TaskState::TaskStarting, TaskState::TaskRunning, TaskState::TaskFinished] {
+            let status = world.update().await;
+            assert_eq!(status.state(), state);
+            let check = status.check_status.unwrap();
+            let told = check.command.as_ref().map(|command| command.exit_code);
+            assert_eq!((check.r#type(), told), (Type::Command, Some(None)));
+        }
+        world.end().await;
+    });
+}
+
 #[test]
 fn a_second_task_is_refused() {
     libprocess::run(async {

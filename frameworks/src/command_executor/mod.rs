@@ -18,7 +18,7 @@ use libprocess::Node;
 use libprocess::subprocess::kill_tree;
 use mesos::{
     tasks::is_terminal,
-    v1::{self, TaskState, executor::event::Subscribed, framework_info, task_status::Reason},
+    v1::{self, TaskState, check_info, executor::event::Subscribed, framework_info, task_status::Reason},
 };
 use rustix::process::Signal;
 use thiserror::Error;
@@ -80,6 +80,28 @@ struct Task {
     kill: Option<Kill>,
     /// It ran for longer than its `max_completion_time`.
     overdue: bool,
+    /// What the kind of its check would tell, if it has one.
+    check: Option<check_info::Type>,
+}
+
+impl Task {
+    /// A status of it. One of a task with a check always speaks of that, also without a result (upstream: `mesos.proto`).
+    fn status(&self, state: TaskState) -> v1::TaskStatus {
+        let check_status = self.check.map(|kind| no_result(kind).into());
+        v1::TaskStatus { check_status, ..status(&self.id, state) }
+    }
+}
+
+/// What is said of a check that has not told anything.
+fn no_result(kind: check_info::Type) -> v1::CheckStatusInfo {
+    let mut info = v1::CheckStatusInfo { r#type: Some(kind.into()), ..Default::default() };
+    match kind {
+        check_info::Type::Command => info.command = Some(Default::default()),
+        check_info::Type::Http => info.http = Some(Default::default()),
+        check_info::Type::Tcp => info.tcp = Some(Default::default()),
+        check_info::Type::Unknown => {}
+    }
+    info
 }
 
 /// However the executor ends, nobody is left who would end the command, if its agent is gone.
@@ -115,9 +137,15 @@ impl Executor for CommandExecutor {
             return driver.update(failed);
         }
         let id = task.task_id.clone();
-        self.task =
-            Some(Task { id: id.clone(), policy: task.kill_policy, pid: None, kill: None, overdue: false });
-        driver.update(status(&id, TaskState::TaskStarting));
+        self.task = Some(Task {
+            id: id.clone(),
+            policy: task.kill_policy,
+            pid: None,
+            kill: None,
+            overdue: false,
+            check: task.check.as_ref().map(|check| check.r#type()),
+        });
+        self.tell(driver, TaskState::TaskStarting);
         if task.health_check.is_some() || task.check.is_some() {
             warn!(task_id = %id.value, "checks and health checks are not run yet");
         }
@@ -128,14 +156,14 @@ impl Executor for CommandExecutor {
                 if let Some(task) = &mut self.task {
                     task.pid = pid;
                 }
-                driver.update(status(&id, TaskState::TaskRunning));
+                self.tell(driver, TaskState::TaskRunning);
                 limit_time(driver, &task);
                 driver.wait_for(async move { child.wait().await }, Self::ended);
             }
             Err(error) => {
                 // Upstream has seen a process by then, and says so; that it is not the program shows only at its end.
                 if matches!(error, NotStarted::NotExecuted { .. }) {
-                    driver.update(status(&id, TaskState::TaskRunning));
+                    self.tell(driver, TaskState::TaskRunning);
                 }
                 self.finish(driver, TaskState::TaskFailed, None, error.to_string());
             }
@@ -183,6 +211,12 @@ impl Executor for CommandExecutor {
 }
 
 impl CommandExecutor {
+    fn tell(&self, driver: &mut Driver<Self>, state: TaskState) {
+        if let Some(task) = &self.task {
+            driver.update(task.status(state));
+        }
+    }
+
     fn begin_kill(&mut self, driver: &mut Driver<Self>, grace: Duration) {
         let Some(task) = &mut self.task else { return };
         let Some(pid) = task.pid else { return };
@@ -191,7 +225,7 @@ impl CommandExecutor {
             info!(?grace, "killing the command");
             task.kill = Some(Kill { since: now, deadline: now + grace });
             if self.wants_killing && !task.overdue {
-                driver.update(status(&task.id, TaskState::TaskKilling));
+                driver.update(task.status(TaskState::TaskKilling));
             }
             kill_tree(pid, Signal::TERM);
             return driver.after(grace, Self::escalate);
@@ -239,7 +273,7 @@ impl CommandExecutor {
         let Some(task) = &self.task else { return };
         info!(task_id = %task.id.value, state = state.as_str_name(), %message, "the task has ended");
         let reason = reason.map(i32::from);
-        driver.update(v1::TaskStatus { message: Some(message), reason, ..status(&task.id, state) });
+        driver.update(v1::TaskStatus { message: Some(message), reason, ..task.status(state) });
         self.await_acknowledgement(driver);
     }
 
