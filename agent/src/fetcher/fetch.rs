@@ -125,7 +125,9 @@ async fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let source = tokio::fs::File::open(from).await.map_err(|error| at(from, &error))?;
     let copying = async {
         let mut target = tokio::fs::File::create(to).await?;
-        target.set_permissions(found.permissions()).await?;
+        // Not that it is run as its owner, who is another one now (as with `cp`, which upstream uses).
+        let mode = found.permissions().mode() & 0o777;
+        target.set_permissions(std::fs::Permissions::from_mode(mode)).await?;
         tokio::io::copy_buf(&mut BufReader::with_capacity(PIECE, source), &mut target).await
     };
     copying.await.map(drop).map_err(|error| at(to, &error))
@@ -239,6 +241,18 @@ mod tests {
         for packed in ["one/x.tar.gz", "two/y.gz"] {
             assert!(sandbox.path().join(packed).is_file(), "{packed}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_copy_may_be_read_by_the_same_people_and_is_not_run_as_its_owner() {
+        let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let program = host.path().join("program");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o6750)).unwrap();
+        let uris = [uri(program.display().to_string())];
+        fetcher(&Metrics::new()).fetch(&uris, sandbox.path(), None).await.unwrap();
+        let found = std::fs::metadata(sandbox.path().join("program")).unwrap();
+        assert_eq!(found.mode() & 0o7777, 0o750);
     }
 
     /// Only root could give files away.
