@@ -191,8 +191,15 @@ impl Agent {
         };
         let containerizer = self.colleagues.containerizer.clone();
         if let Some(failure) = failure {
-            tracing::error!(container_id = %container, %executor_id, %framework_id, failure, "failed to launch a container");
-            self.metrics.container_launch_errors.increment();
+            let given_up = self
+                .executor_in(framework_id, executor_id, container)
+                .is_some_and(|executor| executor.generated && executor.tasks.nothing_queued());
+            if given_up {
+                tracing::info!(container_id = %container, %executor_id, %framework_id, failure, "a container was not launched, and is not needed");
+            } else {
+                tracing::error!(container_id = %container, %executor_id, %framework_id, failure, "failed to launch a container");
+                self.metrics.container_launch_errors.increment();
+            }
             containerizer.destroy(container.clone());
             if let Some(executor) = self.executor_in(framework_id, executor_id, container) {
                 // It may have been destroyed because it was not launched in time.
@@ -221,6 +228,17 @@ impl Agent {
                 containerizer.destroy(container.clone());
             }
             None => containerizer.destroy(container.clone()),
+        }
+    }
+
+    /// A command task was killed before its container was launched: what is still fetched for it is not needed, and no other
+    /// task can have its executor. (Upstream's goes on, and ends when it subscribes.)
+    pub(crate) fn give_up_launch(&mut self, framework_id: &FrameworkId, executor_id: &ExecutorId) {
+        let containerizer = self.colleagues.containerizer.clone();
+        let Some(executor) = self.executor(framework_id, executor_id) else { return };
+        if executor.generated && !executor.launched && executor.phase == ExecutorPhase::Registering {
+            executor.phase = ExecutorPhase::Terminating;
+            containerizer.destroy(executor.container.clone());
         }
     }
 

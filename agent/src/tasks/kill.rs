@@ -101,6 +101,8 @@ impl Agent {
                 });
                 if running && idle {
                     self.shut_down_executor(framework_id, &executor_id, ctx);
+                } else if idle {
+                    self.give_up_launch(framework_id, &executor_id);
                 }
             }
             ExecutorPhase::Registering | ExecutorPhase::Running => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use libprocess::testing::run;
+use libprocess::testing::{run, settle};
 use mesos::internal::KillTaskMessage;
 use mesos::v1::TaskState::{
     TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskLost, TaskRunning,
@@ -13,7 +13,7 @@ use mesos::{FrameworkId, TaskId};
 
 use super::harness::*;
 use super::task_groups::group;
-use crate::containerizer::Termination;
+use crate::containerizer::{LaunchError, Termination};
 
 fn kill(task: &str) -> KillTaskMessage {
     KillTaskMessage {
@@ -236,6 +236,31 @@ fn a_queued_task_is_killed_at_once() {
         // An executor with nothing to do is told to go when it comes.
         let executor = world.subscribe("e").await;
         assert_eq!(executor.kinds(), [Type::Shutdown]);
+    });
+}
+
+/// As one whose files are being fetched.
+#[test]
+fn a_command_task_that_is_killed_before_its_container_is_launched_takes_that_along() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.containers.lock().held_launches = Some(Vec::new());
+        world.run(&framework(false), command_task("t")).await;
+        world.master_says(kill("t")).await;
+        assert_eq!(world.states("t"), [TaskKilled]);
+        let container = world.container("t");
+        assert_eq!(world.containers.lock().destroyed, [container]);
+        let held = world.containers.lock().held_launches.take();
+        held.into_iter().flatten().for_each(|reply| reply.set(Err(LaunchError::Destroyed)));
+        settle().await;
+        assert_eq!(world.metric("slave/container_launch_errors"), 0.0);
+        // Its id is free again at once.
+        world.acknowledge("t").await;
+        world.run(&framework(false), command_task("t")).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.containers.lock().launched.len(), 2);
+        assert_eq!(world.states("t"), [TaskKilled]);
     });
 }
 
