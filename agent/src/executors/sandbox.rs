@@ -3,6 +3,7 @@
 //!
 //! Upstream: `paths::createExecutorDirectory`, `Framework::addExecutor`, `Slave::removeExecutor`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
@@ -12,7 +13,7 @@ use crate::agent::Agent;
 use crate::housekeeping::Used;
 use crate::recovery::checkpoint::{self, DiskError};
 use crate::recovery::paths::{Paths, Run};
-use crate::users;
+use crate::users::{self, UserError};
 
 /// Of a sandbox: nobody but its user and group may look inside (upstream: `slave/paths.cpp`, MESOS-8332).
 const MODE: u32 = 0o750;
@@ -63,7 +64,12 @@ pub(crate) fn give(disk: &dyn Disk, directory: &Path, user: &str) -> Result<(), 
     if found.uid == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
-    disk.set_owner(directory, found.uid, found.gid).map_err(|error| error.to_string())
+    disk.set_owner(directory, found.uid, found.gid).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied if !rustix::process::geteuid().is_root() => {
+            UserError::NotRoot(user.to_owned()).to_string()
+        }
+        _ => error.to_string(),
+    })
 }
 
 impl Agent {
@@ -151,6 +157,18 @@ mod tests {
             runs.join("two").canonicalize().unwrap()
         );
         assert_eq!(std::fs::metadata(runs.join("two")).unwrap().permissions().mode() & 0o777, 0o750);
+    }
+
+    #[test]
+    fn who_is_not_root_is_told_what_can_be_done() {
+        if rustix::process::geteuid().is_root() {
+            println!("skipped: root can give a sandbox to everybody");
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let error = create(&HostDisk, &path("one"), &path("latest"), Some("root")).unwrap_err().to_string();
+        assert!(error.contains("--no-switch_user"), "{error}");
     }
 
     #[test]
