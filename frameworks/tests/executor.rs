@@ -515,6 +515,28 @@ fn a_program_gets_its_own_arguments_and_no_others() {
     });
 }
 
+/// As when its framework is gone: its agent takes no updates any more.
+#[test]
+fn a_command_that_was_told_to_end_does_not_wait_long_for_an_acknowledgement() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let shutdown_grace_period = Duration::from_secs(3600);
+        let environment = ExecutorEnvironment { shutdown_grace_period, ..world.environment() };
+        let executor = world.run_command(environment);
+        world.subscribe().await;
+        world.launch(shell("sleep 1000"));
+        world.state().await;
+        world.state().await;
+        world.send(&of(event::Type::Shutdown));
+        assert_eq!(world.update().await.state(), TaskState::TaskKilled);
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        tokio::time::resume();
+        assert_eq!(soon(executor).await.unwrap(), Ok(()));
+        world.end().await;
+    });
+}
+
 /// The pid that a command writes to a file.
 async fn pid_in(file: &std::path::Path) -> String {
     soon(async {

@@ -35,6 +35,9 @@ pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(3);
 const SHUTDOWN_RESERVE: Duration = Duration::from_secs(1);
 /// How long an agent that is there may take to acknowledge the last update (upstream: 60 s).
 const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_secs(60);
+/// The same, once it has told the executor to end: that of a framework that is gone acknowledges nothing, and waits itself
+/// for the end of its executors (upstream: 1 s, or 60 s over HTTP).
+const ENDING_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a command executor ended badly.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -203,7 +206,7 @@ impl Executor for CommandExecutor {
         self.ends = true;
         match &self.task {
             None => driver.stop(),
-            // The agent is no longer waited for, if it is gone.
+            // The agent is no longer waited for, or not for long.
             Some(_) if self.waits > 0 => self.await_acknowledgement(driver),
             Some(_) => self.begin_kill(driver, grace),
         }
@@ -282,11 +285,17 @@ impl CommandExecutor {
     fn await_acknowledgement(&mut self, driver: &mut Driver<Self>) {
         self.waits += 1;
         let waits = self.waits;
-        driver.after(ACKNOWLEDGEMENT_PATIENCE, move |executor, driver| {
-            if executor.waits == waits && (executor.ends || !executor.alone) {
-                executor.unacknowledged = true;
-                driver.stop();
+        let patience = if self.ends && !self.alone { ENDING_PATIENCE } else { ACKNOWLEDGEMENT_PATIENCE };
+        driver.after(patience, move |executor, driver| {
+            if executor.waits != waits || (executor.alone && !executor.ends) {
+                return;
             }
+            // It has gone meanwhile, perhaps with the update.
+            if executor.alone && patience == ENDING_PATIENCE {
+                return executor.await_acknowledgement(driver);
+            }
+            executor.unacknowledged = !executor.ends;
+            driver.stop();
         });
     }
 }
