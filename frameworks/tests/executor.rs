@@ -21,7 +21,13 @@ use mesos::{
     },
 };
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
 
 const MEDIA: MediaType = MediaType::Protobuf;
 
@@ -340,6 +346,44 @@ fn an_update_that_an_agent_is_not_ready_for_comes_with_a_new_subscription() {
         let refused = world.update().await;
         let updates = world.subscribe().await.unacknowledged_updates;
         assert_eq!(updates, [v1::executor::call::Update { status: refused }]);
+        world.end().await;
+    });
+}
+
+/// A way to the agent whose second connection is closed before anything was asked on it; tells when its other end knows.
+/// The others hold.
+async fn hang_up(way: TcpListener, agent: String, known: oneshot::Sender<()>) {
+    let mut known = Some(known);
+    for number in 1.. {
+        let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&agent).await)
+        else {
+            return;
+        };
+        if number == 2 {
+            here.shutdown().await.unwrap();
+            assert_eq!(here.read(&mut [0; 64]).await.unwrap(), 0);
+            let _ = known.take().unwrap().send(());
+        } else {
+            tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
+        }
+    }
+}
+
+/// As by an agent that has too many, which closes those that are idle: the task goes on, also without checkpoints.
+#[test]
+fn a_connection_that_was_closed_while_it_was_idle_loses_nothing() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let agent_endpoint = way.local_addr().unwrap().to_string();
+        let (known_in, known) = oneshot::channel();
+        tokio::task::spawn_local(hang_up(way, world.agent.address().to_string(), known_in));
+        let environment = ExecutorEnvironment { agent_endpoint, ..world.environment() };
+        let _executor = world.run(environment, Obedient::default());
+        world.subscribe().await;
+        soon(known).await.unwrap();
+        world.launch(task("t"));
+        assert_eq!(world.update().await.state(), TaskState::TaskRunning);
         world.end().await;
     });
 }

@@ -18,9 +18,9 @@ use mesos::{
 };
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::timeout,
 };
 
@@ -465,6 +465,47 @@ async fn lead_astray(way: TcpListener, master: String) {
     while let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&master).await) {
         tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
     }
+}
+
+/// A way to the master whose second connection is closed before anything was asked on it; tells when its other end knows.
+/// The others hold.
+async fn hang_up(way: TcpListener, master: String, known: oneshot::Sender<()>) {
+    let mut known = Some(known);
+    for number in 1.. {
+        let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&master).await)
+        else {
+            return;
+        };
+        if number == 2 {
+            here.shutdown().await.unwrap();
+            assert_eq!(here.read(&mut [0; 64]).await.unwrap(), 0);
+            let _ = known.take().unwrap().send(());
+        } else {
+            tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
+        }
+    }
+}
+
+/// As by a master that has too many, which closes those that are idle.
+#[test]
+fn a_connection_that_was_closed_while_it_was_idle_loses_no_call() {
+    libprocess::run(async {
+        let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (known_in, known) = oneshot::channel();
+        let mut world = World::subscribed(|options, _| {
+            let master = options.master.to_string();
+            options.master = way.local_addr().unwrap().to_string().parse().unwrap();
+            tokio::task::spawn_local(hang_up(way, master, known_in));
+        })
+        .await;
+        soon(known).await.unwrap();
+        world.send_event(&offers(&["a"]));
+        assert_eq!(world.see().await, Seen::Offers(vec!["a".into()]));
+        let (call, stream_id) = world.call().await;
+        assert_eq!(call.decline.unwrap().offer_ids.len(), 1);
+        assert_eq!(stream_id.as_deref(), Some("stream-1"));
+        world.end().await;
+    });
 }
 
 impl World {

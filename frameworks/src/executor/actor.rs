@@ -357,10 +357,11 @@ impl<E: Executor> ExecutorDriver<E> {
 
     fn send(&mut self, call: Call, ctx: &mut Context<Self>) {
         let name = call.r#type().as_str_name();
-        let (Phase::Subscribed, Some(pipeline)) = (self.link.phase, &self.link.pipeline) else {
+        if self.link.phase != Phase::Subscribed {
             return warn!(call = name, "dropping a call: not subscribed");
-        };
+        }
         let request = self.authorized(stream::call(&self.url, MEDIA, codec::encode(MEDIA, &call)));
+        let Some(pipeline) = self.link.calls(|| ctx.node().client().pipeline(&self.url)) else { return };
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
         self.link.in_flight += 1;
         ctx.defer(answer, move |this: &mut Self, answer, ctx| {

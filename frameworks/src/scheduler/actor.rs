@@ -443,9 +443,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
 
     fn send(&mut self, mut call: Call, ctx: &mut Context<Self>) {
         let name = call.r#type().as_str_name();
-        let (Phase::Subscribed, Some(pipeline), Some(url)) =
-            (self.link.phase, &self.link.pipeline, self.url(ctx))
-        else {
+        let (Phase::Subscribed, Some(url)) = (self.link.phase, self.url(ctx)) else {
             return warn!(call = name, "dropping a call: not subscribed");
         };
         call.framework_id = self.driver.framework.as_ref().map(FrameworkId::to_proto);
@@ -454,6 +452,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
         if let Some(stream_id) = &self.stream_id {
             request = request.header(stream::STREAM_ID, stream_id);
         }
+        let Some(pipeline) = self.link.calls(|| ctx.node().client().pipeline(&url)) else { return };
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
         self.link.in_flight += 1;
         ctx.defer(answer, move |this: &mut Self, answer, ctx| {
