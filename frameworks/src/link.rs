@@ -39,8 +39,8 @@ impl Link {
         was == Phase::Subscribed
     }
 
-    /// The connection for calls. A node that has too many connections, or a proxy, closes one that is idle; nobody waited for
-    /// an answer on it then, the subscription stands, and the next call has a new one.
+    /// The connection for calls. A node that has too many connections, or a proxy, closes one that is idle. Nobody waits
+    /// for an answer on it then, the subscription stands, and the next call has a new one.
     pub(crate) fn calls(&mut self, open: impl FnOnce() -> Pipeline) -> Option<Pipeline> {
         let pipeline = self.pipeline.as_mut()?;
         if self.in_flight == 0 && pipeline.ended().is_some() {

@@ -350,8 +350,8 @@ fn an_update_that_an_agent_is_not_ready_for_comes_with_a_new_subscription() {
     });
 }
 
-/// A way to the agent whose second connection is closed before anything was asked on it; tells when its other end knows.
-/// The others hold.
+/// A way to the agent whose second connection is closed before anything was asked on it, which it tells when the other
+/// end knows; the others hold.
 async fn hang_up(way: TcpListener, agent: String, known: oneshot::Sender<()>) {
     let mut known = Some(known);
     for number in 1.. {

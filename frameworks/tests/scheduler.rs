@@ -264,6 +264,95 @@ fn it_subscribes_with_what_it_does_not_want() {
     });
 }
 
+impl World {
+    /// Has the scheduler say something, and tells what arrived.
+    async fn say(&mut self, say: impl FnOnce(&mut Driver<Probe>) + Send + 'static) -> Type {
+        self.scheduler.tell(Act::new(move |_: &mut Probe, driver: &mut Driver<Probe>| say(driver)));
+        self.call().await.0.r#type()
+    }
+
+    /// Breaks the subscription, and tells what the next one says.
+    async fn subscribe_again(&mut self) -> v1::scheduler::call::Subscribe {
+        self.shared.streams.lock().last().unwrap().close();
+        assert_eq!(self.see().await, Seen::Disconnected);
+        let subscribe = self.call().await.0.subscribe.unwrap();
+        assert_eq!(self.see().await, Seen::Subscribed("framework".into()));
+        subscribe
+    }
+}
+
+fn of_two_roles() -> v1::FrameworkInfo {
+    use v1::framework_info::{Capability, capability};
+    let multi_role = Capability { r#type: Some(capability::Type::MultiRole.into()) };
+    let roles = vec!["a".into(), "b".into()];
+    v1::FrameworkInfo { roles, capabilities: vec![multi_role], ..Default::default() }
+}
+
+/// Upstream: `MesosSchedulerDriverTest.ReregisterAfterSuppress`.
+#[test]
+fn what_it_has_suppressed_stays_so_when_it_subscribes_again() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|options, _| options.framework = of_two_roles()).await;
+        assert_eq!(world.say(|driver| driver.suppress(&["a".into()])).await, Type::Suppress);
+        assert_eq!(world.subscribe_again().await.suppressed_roles, ["a"]);
+        assert_eq!(world.say(|driver| driver.suppress(&[])).await, Type::Suppress);
+        assert_eq!(world.subscribe_again().await.suppressed_roles, ["a", "b"]);
+        assert_eq!(world.say(|driver| driver.revive(&["a".into()])).await, Type::Revive);
+        assert_eq!(world.subscribe_again().await.suppressed_roles, ["b"]);
+        world.end().await;
+    });
+}
+
+/// What is said without a subscription is said by the next one.
+#[test]
+fn what_it_suppresses_without_a_master_is_suppressed_when_it_has_one() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|options, _| options.framework = of_two_roles()).await;
+        world.scheduler.tell(LeaderChanged { leader: None, node: None });
+        assert_eq!(world.see().await, Seen::Disconnected);
+        let suppress = |_: &mut Probe, driver: &mut Driver<Probe>| driver.suppress(&["b".into()]);
+        world.scheduler.tell(Act::new(suppress));
+        let pid = world.master.pid("master").to_string();
+        let leader = v1::MasterInfo { pid: Some(pid), ..Default::default() };
+        world.scheduler.tell(LeaderChanged { leader: Some(leader), node: None });
+        assert_eq!(world.call().await.0.subscribe.unwrap().suppressed_roles, ["b"]);
+        assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+        world.end().await;
+    });
+}
+
+#[test]
+fn it_subscribes_with_the_description_that_a_master_has_taken() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|options, _| options.framework = of_two_roles()).await;
+        let update = v1::scheduler::call::UpdateFramework {
+            framework_info: v1::FrameworkInfo { name: "another".into(), ..of_two_roles() },
+            suppressed_roles: vec!["a".into()],
+            offer_constraints: Some(v1::scheduler::OfferConstraints::default()),
+        };
+        let call = Call {
+            r#type: Some(Type::UpdateFramework.into()),
+            update_framework: Some(update.clone()),
+            ..Default::default()
+        };
+        let mut subscribe = v1::scheduler::call::Subscribe::default();
+        // The break of the stream may overtake the answer, which does not count then.
+        for _ in 0..20 {
+            let said = call.clone();
+            assert_eq!(world.say(|driver| driver.call(said)).await, Type::UpdateFramework);
+            subscribe = world.subscribe_again().await;
+            if subscribe.framework_info.name == "another" {
+                break;
+            }
+        }
+        assert_eq!(subscribe.framework_info.name, "another");
+        assert_eq!(subscribe.framework_info.id.unwrap().value, "framework");
+        assert_eq!(subscribe.suppressed_roles, ["a"]);
+        assert_eq!(subscribe.offer_constraints, update.offer_constraints);
+        world.end().await;
+    });
+}
+
 #[test]
 fn it_speaks_json_too() {
     libprocess::run(async {
@@ -467,8 +556,8 @@ async fn lead_astray(way: TcpListener, master: String) {
     }
 }
 
-/// A way to the master whose second connection is closed before anything was asked on it; tells when its other end knows.
-/// The others hold.
+/// A way to the master whose second connection is closed before anything was asked on it, which it tells when the other
+/// end knows; the others hold.
 async fn hang_up(way: TcpListener, master: String, known: oneshot::Sender<()>) {
     let mut known = Some(known);
     for number in 1.. {

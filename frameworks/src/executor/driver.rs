@@ -67,7 +67,8 @@ impl<E: Executor> Driver<E> {
         self.sayings.push_back(Saying::Message(data));
     }
 
-    /// Ends the executor, after what was said has left. [`super::run`] returns.
+    /// Ends the executor, after what was said has left. [`super::run`] returns. What the agent has not acknowledged may
+    /// be lost, and is lost while the agent is away: wait for [`Executor::acknowledged`] of the last update.
     pub fn stop(&mut self) {
         self.end = true;
     }

@@ -43,7 +43,7 @@ pub trait Executor: Sized + Send + 'static {
     /// End a task. An update must follow, by default `TASK_KILLED`.
     fn kill(&mut self, driver: &mut Driver<Self>, task: v1::TaskId, policy: Option<v1::KillPolicy>);
 
-    /// The scheduler has an update. The library has forgotten it already.
+    /// The agent has an update, and brings it to the scheduler. The library has forgotten it already.
     fn acknowledged(&mut self, driver: &mut Driver<Self>, status: &v1::TaskStatus) {
         let _ = (driver, status);
     }

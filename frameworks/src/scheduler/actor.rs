@@ -13,7 +13,7 @@
 //!
 //! It owns the subscription, the ordered connection for other calls, and the scheduler itself. Calls
 //! made while there is no subscription are dropped, as upstream does: offers are void then, and
-//! unacknowledged updates come again.
+//! unacknowledged updates come again. SUPPRESS and REVIVE are part of the next subscription.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ use mesos::{
 };
 use tracing::{debug, info, warn};
 
-use super::{Driver, Error, Options, Scheduler, driver::typed, gauges::QueueGauges};
+use super::{Driver, Error, Options, Scheduler, driver::typed, gauges::QueueGauges, suppressed::Suppressed};
 use crate::{
     later::Then,
     link::{Link, Phase},
@@ -81,6 +81,7 @@ libprocess::messages! { Connect; Unconfirmed; Watch; GiveUp; Linger; }
 /// Drives one scheduler.
 pub struct SchedulerDriver<S: Scheduler> {
     options: Options,
+    suppressed: Suppressed,
     /// Until it is given back.
     scheduler: Option<S>,
     driver: Driver<S>,
@@ -117,6 +118,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
     pub(super) fn new(options: Options, scheduler: S, result: Promise<Result<S, Error>>) -> Self {
         let framework = options.framework.id.as_ref().map(FrameworkId::from);
         SchedulerDriver {
+            suppressed: Suppressed::new(&options.suppressed_roles),
             backoff: Backoff::new(options.connection_delay_max.max(Duration::from_millis(100)), LONGEST_WAIT),
             options,
             scheduler: Some(scheduler),
@@ -206,7 +208,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
         let framework_id = framework_info.id.clone();
         let subscribe = call::Subscribe {
             framework_info,
-            suppressed_roles: self.options.suppressed_roles.clone(),
+            suppressed_roles: self.suppressed.subscribe(&self.options.framework),
             offer_constraints: self.options.offer_constraints.clone(),
         };
         let subscribe = Call { framework_id, subscribe: Some(subscribe), ..typed(Type::Subscribe) };
@@ -410,6 +412,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
             self.interval = Duration::from_secs_f64(seconds);
             self.watch = Some(ctx.every(self.interval, Watch(self.link.epoch)));
         }
+        self.driver.calls.extend(self.suppressed.missed());
         self.only(|scheduler, driver| scheduler.subscribed(driver, &id));
     }
 
@@ -442,9 +445,15 @@ impl<S: Scheduler> SchedulerDriver<S> {
     // ---- calls
 
     fn send(&mut self, mut call: Call, ctx: &mut Context<Self>) {
-        let name = call.r#type().as_str_name();
-        let (Phase::Subscribed, Some(url)) = (self.link.phase, self.url(ctx)) else {
-            return warn!(call = name, "dropping a call: not subscribed");
+        let (name, subscribed) = (call.r#type().as_str_name(), self.link.phase == Phase::Subscribed);
+        if subscribed || call.update_framework.is_none() {
+            self.suppressed.note(&call, &self.options.framework);
+        }
+        let (true, Some(url)) = (subscribed, self.url(ctx)) else {
+            return match call.r#type() {
+                Type::Suppress | Type::Revive => debug!(call = name, "left to the next subscription"),
+                _ => warn!(call = name, "dropping a call: not subscribed"),
+            };
         };
         call.framework_id = self.driver.framework.as_ref().map(FrameworkId::to_proto);
         let media = self.options.media;
@@ -455,10 +464,18 @@ impl<S: Scheduler> SchedulerDriver<S> {
         let Some(pipeline) = self.link.calls(|| ctx.node().client().pipeline(&url)) else { return };
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
         self.link.in_flight += 1;
+        let update = call.update_framework;
         ctx.defer(answer, move |this: &mut Self, answer, ctx| {
-            if this.link.is_current(epoch) {
-                this.answered(name, answer, ctx);
+            if !this.link.is_current(epoch) {
+                return;
             }
+            if let (Some(update), Ok(response)) = (update, &answer)
+                && response.status.is_success()
+            {
+                this.options.framework = update.framework_info;
+                this.options.offer_constraints = update.offer_constraints;
+            }
+            this.answered(name, answer, ctx);
         });
     }
 

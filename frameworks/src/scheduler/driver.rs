@@ -144,7 +144,9 @@ impl<S: Scheduler> Driver<S> {
         self.calls.push_back(call);
     }
 
-    /// Ends the framework: its executors are shut down, its tasks killed. [`super::run`] returns.
+    /// Ends the framework: its executors are shut down, its tasks killed. [`super::run`] returns. No master may hear of it
+    /// without a subscription, or if that breaks now. Then the framework ends by its `failover_timeout`; but a leader that
+    /// was elected since lets the tasks run.
     pub fn teardown(&mut self) {
         self.call(typed(Type::Teardown));
         self.end = true;

@@ -32,6 +32,7 @@
 mod actor;
 mod driver;
 mod gauges;
+mod suppressed;
 
 use std::time::Duration;
 
@@ -105,9 +106,11 @@ pub trait Scheduler: Sized + Send + 'static {
 pub struct Options {
     /// Where the masters are.
     pub master: MasterUrl,
-    /// Who subscribes. An id in it takes over the framework of that id.
+    /// Who subscribes. An id in it takes over the framework of that id. An UPDATE_FRAMEWORK that the master has taken
+    /// replaces it, and the offer constraints, for later subscriptions.
     pub framework: v1::FrameworkInfo,
-    /// Roles of it that want no offers, with each subscription anew; [`Driver::revive`] asks for some.
+    /// Roles of it that want no offers at first. What [`Driver::suppress`] and [`Driver::revive`] say since holds for
+    /// later subscriptions, too.
     pub suppressed_roles: Vec<String>,
     /// Which agents it wants to be offered: all, unless set.
     pub offer_constraints: Option<v1::scheduler::OfferConstraints>,
@@ -122,8 +125,8 @@ pub struct Options {
     pub subscription_timeout: Duration,
     /// How long to be without a subscription before [`run`] gives up; for ever, unless set.
     pub patience: Option<Duration>,
-    /// What happens to the tasks when the future of [`run`] is dropped (Ctrl-C, for instance): they
-    /// are killed with the framework if this is set; else they run on for its `failover_timeout`.
+    /// What happens to the tasks when the future of [`run`] is dropped (Ctrl-C, for instance): they are killed with the
+    /// framework if this is set, as by [`Driver::teardown`]; else they run on for its `failover_timeout`.
     pub teardown_on_drop: bool,
 }
 

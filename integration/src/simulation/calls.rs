@@ -96,8 +96,8 @@ fn describe(workload: &mut Workload, driver: &mut Driver<Workload>) {
     }
 }
 
-/// What it has said of itself last: it subscribes as it did at first, and its call may have been lost, or was that of an
-/// earlier scheduler that has been taken over from without having noticed.
+/// What it has said of itself last: its call may have been lost, or was that of an earlier scheduler that has been taken
+/// over from without having noticed.
 pub fn send_description(workload: &Workload, driver: &mut Driver<Workload>) {
     let book = workload.book.lock();
     if book.described == 0 {
