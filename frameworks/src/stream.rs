@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use libprocess::http::{Client, ClientError, ClientRequest, ClientResponse};
+use libprocess::http::{Client, ClientError, ClientRequest, ClientResponse, PipelineResponse};
 use mesos::{MediaType, Message, codec, recordio, wire};
 use thiserror::Error;
 
@@ -104,6 +104,12 @@ impl<E: Message> Subscription<E> {
             }
         }
     }
+}
+
+/// What an answer that refuses a call says.
+pub(crate) fn reason(response: &PipelineResponse) -> String {
+    let body = &response.body[..response.body.len().min(REFUSAL_LIMIT)];
+    String::from_utf8_lossy(body).trim().to_owned()
 }
 
 /// The `host:port` of a `Location`: `//host:port/path` (upstream's form), a whole URL, or bare.

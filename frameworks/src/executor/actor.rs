@@ -384,7 +384,10 @@ impl<E: Executor> ExecutorDriver<E> {
             Ok(response) if response.status.as_u16() == 503 => {
                 return self.lost("the agent is not ready", ctx);
             }
-            Ok(response) => warn!(call = name, status = %response.status, "the agent refused a call"),
+            Ok(response) => {
+                let reason = stream::reason(&response);
+                warn!(call = name, status = %response.status, %reason, "the agent refused a call");
+            }
             Err(error) => return self.lost(&error.to_string(), ctx),
         }
         self.finish_if_answered(ctx);

@@ -488,7 +488,10 @@ impl<S: Scheduler> SchedulerDriver<S> {
         self.link.in_flight = self.link.in_flight.saturating_sub(1);
         match answer {
             Ok(response) if response.status.is_success() => {}
-            Ok(response) => warn!(call = name, status = %response.status, "the master refused a call"),
+            Ok(response) => {
+                let reason = stream::reason(&response);
+                warn!(call = name, status = %response.status, %reason, "the master refused a call");
+            }
             Err(error) => return self.lost(&error.to_string(), ctx),
         }
         self.finish_if_answered(ctx);
