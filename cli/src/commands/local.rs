@@ -18,7 +18,7 @@ const LEAVE: Duration = Duration::from_secs(10);
 
 mesos::settings! {
     /// A cluster in one process.
-    struct Settings for "mesos-local" {
+    struct Settings for "mesos local" {
         "Cluster" {
             /// How many agents.
             agents | num_slaves: u16 = 1 => |count| mesos::settings::within(count, 1..=1000),

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 mesos::settings! {
     /// Where a registry is.
-    struct Settings for "mesos-registry" {
+    struct Settings for "mesos registry show|export FILE|import FILE" {
         "Where the registry is: one of these" {
             /// The work directory of a single master. The master must have ended: it keeps the file to itself.
             work_dir: Option<PathBuf>,

@@ -17,7 +17,7 @@ use crate::signals;
 
 mesos::settings! {
     /// How to add.
-    struct SumSettings for "mesos-run-sum" {
+    struct SumSettings for "mesos run sum" {
         "What to add, and where" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
             /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
@@ -32,7 +32,7 @@ mesos::settings! {
 
 mesos::settings! {
     /// What to integrate.
-    struct IntegrateSettings for "mesos-run-integrate" {
+    struct IntegrateSettings for "mesos run integrate" {
         "What to integrate, and where" {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
             /// etcd[s]://host1:port1,host2:port2/path, or file:///path.

@@ -22,7 +22,7 @@ pub(crate) const COMMAND: &str = "demo";
 
 mesos::settings! {
     /// How to show the demo.
-    struct Settings for "mesos-demo" {
+    struct Settings for "mesos demo" {
         "Demo" {
             /// Leave the cluster running until Ctrl-C.
             keep: bool = false,

@@ -23,6 +23,8 @@ pub struct Setting {
     pub allowed: &'static str,
     /// The default as printed; `None` when there is none.
     pub default: Option<String>,
+    /// Whether somebody must set it.
+    pub is_required: bool,
 }
 
 impl Setting {
@@ -55,6 +57,12 @@ pub trait Declared: Sized {
 #[must_use]
 pub fn printed_default<T: SettingValue>(default: Option<fn() -> T>) -> Option<String> {
     default.and_then(|default| default().print())
+}
+
+/// Whether a setting must be set, for the macro.
+#[must_use]
+pub fn is_required<T: SettingValue>(default: Option<fn() -> T>) -> bool {
+    default.is_none() && T::when_unset().is_none()
 }
 
 /// Declares a struct of settings; see [`mod@crate::settings`].
@@ -90,6 +98,9 @@ macro_rules! settings {
                     placeholder: <$type as $crate::settings::SettingValue>::PLACEHOLDER,
                     allowed: <$type as $crate::settings::SettingValue>::ALLOWED,
                     default: $crate::settings::printed_default::<$type>(
+                        $crate::settings!(@default $type $(, $default)?)
+                    ),
+                    is_required: $crate::settings::is_required::<$type>(
                         $crate::settings!(@default $type $(, $default)?)
                     ),
                 },)*)*]

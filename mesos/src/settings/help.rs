@@ -48,7 +48,9 @@ fn describe(out: &mut String, setting: &Setting) {
     }
     let mut facts = Vec::new();
     match &setting.default {
+        Some(default) if default.is_empty() => facts.push("Default: empty.".to_owned()),
         Some(default) => facts.push(format!("Default: {default}.")),
+        None if setting.is_required => facts.push("Required.".to_owned()),
         None => facts.push("No default.".to_owned()),
     }
     if !setting.is_switch && !matches!(setting.placeholder, "TEXT" | "PATH") {

@@ -43,7 +43,7 @@ mod help;
 mod load;
 mod value;
 
-pub use declare::{Declared, Setting, printed_default};
+pub use declare::{Declared, Setting, is_required, printed_default};
 pub use error::{Origin, SettingsError};
 pub use load::{Check, Loaded, Outcome, Policy, Sources, Unsupported, Values, load};
 pub use value::{DisabledEndpoints, LogFormat, ProtoJson, SettingValue, within};

@@ -27,6 +27,8 @@ crate::settings! {
             hostname_lookup: bool = true,
             /// Access control.
             acls: Option<serde_json::Value>,
+            /// What every path begins with.
+            home: String = String::new(),
         }
     }
 }
@@ -145,6 +147,7 @@ fn effective_settings_print_as_upstreams_flags() {
             "acls={\"a\":1}",
             "agent_ping_timeout=15secs",
             "cache_size=2GB",
+            "home=",
             "hostname_lookup=true",
             "port=5050",
             "work_dir=/w"
@@ -266,7 +269,9 @@ fn help_lists_every_setting_under_its_heading() {
         "Network:\n  --port=NUMBER\n      Port to listen on.\n      Default: 5050.",
         "  --agent_ping_timeout=DURATION\n      How long to wait for an answer to a ping, before it counts as missing.",
         "Also called slave_ping_timeout.",
-        "Storage:\n  --work_dir=PATH",
+        "Storage:\n  --work_dir=PATH\n      Where everything is kept.\n      Required.\n",
+        "  --zk=TEXT\n      ZooKeeper's address.\n      No default.\n",
+        "      What every path begins with.\n      Default: empty.\n",
         "  --[no-]hostname_lookup\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");

@@ -35,7 +35,7 @@ const LARGEST: usize = 64 * 1024 * 1024;
 
 mesos::settings! {
     /// What to explain.
-    struct Settings for "mesos-explain" {
+    struct Settings for "mesos explain FRAMEWORK" {
         "What to explain, and who knows (FRAMEWORK, the first word, is an id or a name)" {
             /// One of the framework's roles; all of them if it is not given.
             role: Option<String>,
