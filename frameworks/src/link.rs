@@ -3,6 +3,11 @@
 
 use libprocess::http::Pipeline;
 
+/// As many calls may wait for their answers, and as many bytes of them: enough to keep a connection busy, and less than
+/// what a [`Pipeline`] takes. What is more waits in the driver.
+const MAX_IN_FLIGHT: usize = 8 << 10;
+const MAX_BYTES: usize = 16 << 20;
+
 /// How far a driver is with its subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -23,11 +28,13 @@ pub(crate) struct Link {
     pub(crate) pipeline: Option<Pipeline>,
     /// Calls that wait for their answer.
     pub(crate) in_flight: usize,
+    /// The bytes of those.
+    bytes: usize,
 }
 
 impl Link {
     pub(crate) fn new() -> Self {
-        Link { phase: Phase::Disconnected, epoch: 0, pipeline: None, in_flight: 0 }
+        Link { phase: Phase::Disconnected, epoch: 0, pipeline: None, in_flight: 0, bytes: 0 }
     }
 
     /// Closes what is open. Answers whether events did flow.
@@ -36,11 +43,29 @@ impl Link {
         self.epoch += 1;
         self.pipeline = None;
         self.in_flight = 0;
+        self.bytes = 0;
         was == Phase::Subscribed
     }
 
-    /// The connection for calls. A node that has too many connections, or a proxy, closes one that is idle. Nobody waits
-    /// for an answer on it then, the subscription stands, and the next call has a new one.
+    /// Whether another call may be sent now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight == 0 || (self.in_flight < MAX_IN_FLIGHT && self.bytes < MAX_BYTES)
+    }
+
+    /// A call of so many bytes was sent.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.in_flight += 1;
+        self.bytes += bytes;
+    }
+
+    /// One was answered.
+    pub(crate) fn answered(&mut self, bytes: usize) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+
+    /// The connection for calls. A node that has too many connections, or a proxy, closes one that is idle. Nobody
+    /// waits for an answer on it then, the subscription stands, and the next call has a new one.
     pub(crate) fn calls(&mut self, open: impl FnOnce() -> Pipeline) -> Option<Pipeline> {
         let pipeline = self.pipeline.as_mut()?;
         if self.in_flight == 0 && pipeline.ended().is_some() {

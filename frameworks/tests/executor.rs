@@ -105,6 +105,18 @@ impl Executor for Obedient {
     }
 }
 
+/// Says more with each task than a connection takes at once.
+struct Talkative;
+
+impl Executor for Talkative {
+    fn launch(&mut self, driver: &mut Driver<Self>, _: v1::TaskInfo) {
+        for byte in 0..9 {
+            driver.message(vec![byte; 8 << 20]);
+        }
+    }
+    fn kill(&mut self, _: &mut Driver<Self>, _: v1::TaskId, _: Option<v1::KillPolicy>) {}
+}
+
 /// Does not stop when it is told to.
 struct Stubborn;
 
@@ -296,6 +308,21 @@ fn messages_and_updates_keep_their_order() {
         world.message(b"now");
         assert_eq!(world.call().await.message.unwrap().data, b"now");
         assert_eq!(world.update().await.state(), TaskState::TaskFinished);
+        world.end().await;
+    });
+}
+
+#[test]
+fn calls_wait_for_the_answers_to_those_before_them() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run(world.environment(), Talkative);
+        world.subscribe().await;
+        world.launch(task("t"));
+        for byte in 0..9 {
+            let data = world.call().await.message.unwrap().data;
+            assert_eq!((data.len(), data[0]), (8 << 20, byte));
+        }
         world.end().await;
     });
 }

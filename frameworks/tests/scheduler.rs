@@ -406,6 +406,24 @@ fn explicit_acknowledgements_are_the_schedulers() {
     });
 }
 
+/// They are more than a connection takes at once.
+#[test]
+fn calls_wait_for_the_answers_to_those_before_them() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|_, _| {}).await;
+        world.scheduler.tell(Act::new(|_: &mut Probe, driver: &mut Driver<Probe>| {
+            for byte in 0..9 {
+                driver.message(&Default::default(), &Default::default(), vec![byte; 8 << 20]);
+            }
+        }));
+        for byte in 0..9 {
+            let data = world.call().await.0.message.unwrap().data;
+            assert_eq!((data.len(), data[0]), (8 << 20, byte));
+        }
+        world.end().await;
+    });
+}
+
 /// Upstream: `SchedulerDriverEventTest.SubscribedDisconnection`.
 #[test]
 fn after_a_broken_stream_it_comes_back_with_its_id() {

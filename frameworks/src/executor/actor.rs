@@ -105,7 +105,9 @@ impl<E: Executor> ExecutorDriver<E> {
     }
 
     fn carry_out(&mut self, ctx: &mut Context<Self>) {
-        while let Some(saying) = self.driver.sayings.pop_front() {
+        while self.link.has_room()
+            && let Some(saying) = self.driver.sayings.pop_front()
+        {
             match saying {
                 Saying::Update(status) => self.update(*status, ctx),
                 Saying::Message(data) => {
@@ -128,7 +130,7 @@ impl<E: Executor> ExecutorDriver<E> {
     }
 
     fn finish_if_answered(&mut self, ctx: &mut Context<Self>) {
-        if self.ending && self.link.in_flight == 0 {
+        if self.ending && self.link.in_flight == 0 && self.driver.sayings.is_empty() {
             self.finish(None, ctx);
         }
     }
@@ -360,12 +362,15 @@ impl<E: Executor> ExecutorDriver<E> {
         if self.link.phase != Phase::Subscribed {
             return warn!(call = name, "dropping a call: not subscribed");
         }
-        let request = self.authorized(stream::call(&self.url, MEDIA, codec::encode(MEDIA, &call)));
+        let body = codec::encode(MEDIA, &call);
+        let bytes = body.len();
+        let request = self.authorized(stream::call(&self.url, MEDIA, body));
         let Some(pipeline) = self.link.calls(|| ctx.node().client().pipeline(&self.url)) else { return };
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
-        self.link.in_flight += 1;
+        self.link.sent(bytes);
         ctx.defer(answer, move |this: &mut Self, answer, ctx| {
             if this.link.is_current(epoch) {
+                this.link.answered(bytes);
                 this.answered(name, answer, ctx);
             }
         });
@@ -377,7 +382,6 @@ impl<E: Executor> ExecutorDriver<E> {
         answer: Result<PipelineResponse, ClientError>,
         ctx: &mut Context<Self>,
     ) {
-        self.link.in_flight = self.link.in_flight.saturating_sub(1);
         match answer {
             Ok(response) if response.status.is_success() => {}
             // An agent that recovers: what it did not take is sent again with the subscription.
@@ -390,6 +394,7 @@ impl<E: Executor> ExecutorDriver<E> {
             }
             Err(error) => return self.lost(&error.to_string(), ctx),
         }
+        self.carry_out(ctx);
         self.finish_if_answered(ctx);
     }
 

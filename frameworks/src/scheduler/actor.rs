@@ -157,7 +157,9 @@ impl<S: Scheduler> SchedulerDriver<S> {
     }
 
     fn carry_out(&mut self, ctx: &mut Context<Self>) {
-        while let Some(call) = self.driver.calls.pop_front() {
+        while self.link.has_room()
+            && let Some(call) = self.driver.calls.pop_front()
+        {
             self.send(call, ctx);
         }
         for later in std::mem::take(&mut self.driver.later) {
@@ -172,7 +174,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
     }
 
     fn finish_if_answered(&mut self, ctx: &mut Context<Self>) {
-        if self.ending && self.link.in_flight == 0 {
+        if self.ending && self.link.in_flight == 0 && self.driver.calls.is_empty() {
             self.finish(None, ctx);
         }
     }
@@ -457,13 +459,15 @@ impl<S: Scheduler> SchedulerDriver<S> {
         };
         call.framework_id = self.driver.framework.as_ref().map(FrameworkId::to_proto);
         let media = self.options.media;
-        let mut request = stream::call(&url, media, codec::encode(media, &call));
+        let body = codec::encode(media, &call);
+        let bytes = body.len();
+        let mut request = stream::call(&url, media, body);
         if let Some(stream_id) = &self.stream_id {
             request = request.header(stream::STREAM_ID, stream_id);
         }
         let Some(pipeline) = self.link.calls(|| ctx.node().client().pipeline(&url)) else { return };
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
-        self.link.in_flight += 1;
+        self.link.sent(bytes);
         let update = call.update_framework;
         ctx.defer(answer, move |this: &mut Self, answer, ctx| {
             if !this.link.is_current(epoch) {
@@ -475,6 +479,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
                 this.options.framework = update.framework_info;
                 this.options.offer_constraints = update.offer_constraints;
             }
+            this.link.answered(bytes);
             this.answered(name, answer, ctx);
         });
     }
@@ -485,7 +490,6 @@ impl<S: Scheduler> SchedulerDriver<S> {
         answer: Result<PipelineResponse, ClientError>,
         ctx: &mut Context<Self>,
     ) {
-        self.link.in_flight = self.link.in_flight.saturating_sub(1);
         match answer {
             Ok(response) if response.status.is_success() => {}
             Ok(response) => {
@@ -494,6 +498,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
             }
             Err(error) => return self.lost(&error.to_string(), ctx),
         }
+        self.carry_out(ctx);
         self.finish_if_answered(ctx);
     }
 }

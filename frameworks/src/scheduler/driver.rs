@@ -20,8 +20,8 @@ use mesos::{
 use super::Scheduler;
 use crate::later::Later;
 
-/// Calls that wait to be sent. More than this in one callback is a scheduler gone wild: the rest is
-/// dropped with a warning.
+/// Calls that wait to be sent. More than this is a scheduler gone wild, or a master that does not answer:
+/// the rest is dropped with a warning.
 const MAX_CALLS: usize = 100_000;
 
 /// A scheduler's side of its subscription.
@@ -138,15 +138,15 @@ impl<S: Scheduler> Driver<S> {
     /// Any call, for what has no function of its own here. The framework's id is filled in.
     pub fn call(&mut self, call: Call) {
         if self.calls.len() >= MAX_CALLS {
-            tracing::warn!(limit = MAX_CALLS, "too many calls in one callback, dropping the rest");
+            tracing::warn!(limit = MAX_CALLS, "too many calls wait to be sent, dropping the rest");
             return;
         }
         self.calls.push_back(call);
     }
 
-    /// Ends the framework: its executors are shut down, its tasks killed. [`super::run`] returns. No master may hear of it
-    /// without a subscription, or if that breaks now. Then the framework ends by its `failover_timeout`; but a leader that
-    /// was elected since lets the tasks run.
+    /// Ends the framework: its executors are shut down, its tasks killed. [`super::run`] returns. Without a subscription,
+    /// or if that breaks now, no master may hear of it: then the framework ends by its `failover_timeout`, unless another
+    /// leader is elected, who lets the tasks run.
     pub fn teardown(&mut self) {
         self.call(typed(Type::Teardown));
         self.end = true;
