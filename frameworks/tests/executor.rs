@@ -415,6 +415,32 @@ fn a_connection_that_was_closed_while_it_was_idle_loses_nothing() {
     });
 }
 
+/// A way to the agent whose first connection breaks under its first request; the others hold.
+async fn lead_astray(way: TcpListener, agent: String) {
+    let (mut first, _) = way.accept().await.unwrap();
+    assert!(first.read(&mut [0; 64]).await.unwrap() > 0);
+    drop(first);
+    while let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&agent).await) {
+        tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
+    }
+}
+
+#[test]
+fn an_agent_that_ends_before_it_has_answered_is_asked_again() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let agent_endpoint = way.local_addr().unwrap().to_string();
+        tokio::task::spawn_local(lead_astray(way, world.agent.address().to_string()));
+        let environment = ExecutorEnvironment { agent_endpoint, ..world.checkpointing() };
+        let _executor = world.run(environment, Obedient::default());
+        world.subscribe().await;
+        world.launch(task("t"));
+        assert_eq!(world.update().await.state(), TaskState::TaskRunning);
+        world.end().await;
+    });
+}
+
 #[test]
 fn without_checkpoints_a_lost_agent_is_the_end() {
     libprocess::run(async {

@@ -67,6 +67,8 @@ pub struct ExecutorDriver<E: Executor> {
     result: Option<Promise<Result<E, Error>>>,
     link: Link,
     unacknowledged: Unacknowledged,
+    /// The agent has been reached: it may come back.
+    reached: bool,
     /// Runs while the agent is gone.
     recovery: Option<Timer>,
     /// Why the agent did not let it subscribe (again).
@@ -89,6 +91,7 @@ impl<E: Executor> ExecutorDriver<E> {
             result: Some(result),
             link: Link::new(),
             unacknowledged: Unacknowledged::default(),
+            reached: false,
             recovery: None,
             refusal: None,
             shutting_down: false,
@@ -163,6 +166,7 @@ impl<E: Executor> ExecutorDriver<E> {
             if !this.link.is_current(epoch) {
                 return;
             }
+            this.reached |= opened.as_ref().err().is_none_or(|error| !error.is_unsent());
             match opened {
                 Ok(opened) => this.opened(opened, ctx),
                 Err(error) => this.lost(&error.to_string(), ctx),
@@ -214,8 +218,8 @@ impl<E: Executor> ExecutorDriver<E> {
         }
         let recovery = self.driver.environment().recovery;
         match recovery {
-            // Who was never subscribed has nothing to come back to.
-            Recovery::Checkpointed { timeout, .. } if was_subscribed || self.recovery.is_some() => {
+            // One that was never there will not be.
+            Recovery::Checkpointed { timeout, .. } if self.reached => {
                 if self.recovery.is_none() {
                     self.recovery = Some(ctx.after(timeout, RecoveryTimeout));
                 }
