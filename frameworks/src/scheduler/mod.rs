@@ -15,7 +15,7 @@
 //!         driver.decline(offers.iter().map(|offer| &offer.id), std::time::Duration::from_secs(5));
 //!     }
 //!     fn update(&mut self, _: &mut Driver<Self>, status: v1::TaskStatus) {
-//!         println!("{} is in state {}", status.task_id.value, status.state);
+//!         println!("{}: {}", status.task_id.value, status.state().as_str_name());
 //!     }
 //! }
 //!
@@ -36,13 +36,13 @@ mod suppressed;
 
 use std::time::Duration;
 
-use election::MasterUrl;
 use libprocess::{Address, Answer, Node};
 use mesos::{FrameworkId, MediaType, v1};
 use thiserror::Error;
 
 pub use actor::{Act, SchedulerDriver};
 pub use driver::Driver;
+pub use election::MasterUrl;
 
 /// What a framework does with the events that the master sends. One call at a time; be quick, and
 /// leave what takes time to [`Driver::blocking`] and [`Driver::wait_for`].
