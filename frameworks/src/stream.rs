@@ -14,7 +14,7 @@ use thiserror::Error;
 /// As much of a refusal's body as is read.
 const REFUSAL_LIMIT: usize = 64 * 1024;
 
-/// The answer to SUBSCRIBE must begin within this.
+/// The answer to a scheduler's SUBSCRIBE must begin within this.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The header that names a scheduler's subscription.

@@ -2,16 +2,18 @@
 //! socket.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use frameworks::{
     command_executor::{self, CommandExecutorError},
     executor::{self, Driver, Error, Executor, ExecutorEnvironment, Recovery, status},
     sum,
 };
+use futures::FutureExt;
 use libprocess::{
     Install, Node, Process,
-    http::{Request, Response, StreamSender, stream},
+    http::{Reply, Request, Response, StreamSender, stream},
+    simulation::{self, Network, Weather},
 };
 use mesos::{
     MediaType, codec,
@@ -26,7 +28,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 const MEDIA: MediaType = MediaType::Protobuf;
@@ -411,6 +413,49 @@ fn a_connection_that_was_closed_while_it_was_idle_loses_nothing() {
         soon(known).await.unwrap();
         world.launch(task("t"));
         assert_eq!(world.update().await.state(), TaskState::TaskRunning);
+        world.end().await;
+    });
+}
+
+/// An agent that has each call wait for a minute: its process was stopped, or its host is short of memory.
+struct Slow(FakeAgent);
+
+impl Process for Slow {
+    const NAME: &'static str = "slave";
+
+    fn install(install: &mut Install<Self>) {
+        install.post("/api/v1/executor", "The executor API.", |agent, request, _| {
+            let response = agent.0.call(&request);
+            Reply::later(async move {
+                sleep(Duration::from_secs(60)).await;
+                response
+            })
+        });
+    }
+}
+
+/// In virtual time.
+#[test]
+fn an_agent_that_stands_still_is_waited_for() {
+    simulation::run(async {
+        let network = Network::new(1, Weather::default(), false);
+        network.drive(|| async {}.boxed_local());
+        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 5051));
+        let agent = network.node(at(1), "agent").delegate("slave(1)").start().await.unwrap();
+        let node = network.node(at(2), "executor").start().await.unwrap();
+        let (calls_in, calls) = mpsc::unbounded_channel();
+        let shared = Arc::<Shared>::default();
+        agent.spawn_numbered(Slow(FakeAgent { calls: calls_in, shared: shared.clone() }));
+        let mut world = World { agent, node, shared, calls };
+        let _executor = world.run(world.environment(), Obedient::default());
+        world.subscribe().await;
+        world.launch(task("t"));
+        sleep(Duration::from_secs(61)).await;
+        assert_eq!(world.update().await.state(), TaskState::TaskRunning);
+        // It has given nothing up meanwhile.
+        sleep(Duration::from_secs(55)).await;
+        world.message(b"now");
+        assert_eq!(world.call().await.message.unwrap().data, b"now");
         world.end().await;
     });
 }

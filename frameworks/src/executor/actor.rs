@@ -14,6 +14,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use libprocess::{
     Context, Handle, Pid, Process, Promise, Timer,
     http::{ClientError, ClientRequest, PipelineResponse},
@@ -159,7 +160,7 @@ impl<E: Executor> ExecutorDriver<E> {
         let epoch = self.link.epoch;
         let subscribe = self.unacknowledged.subscribe(epoch);
         let call = Call { subscribe: Some(subscribe), ..self.typed(Type::Subscribe) };
-        let request = self.authorized(stream::subscribe(&self.url, MEDIA, codec::encode(MEDIA, &call)));
+        let request = self.request(codec::encode(MEDIA, &call));
         debug!(url = %self.url, "subscribing");
         let opening = Subscription::<Event>::open(ctx.node().client().clone(), request, MEDIA);
         ctx.defer(opening, move |this: &mut Self, opened, ctx| {
@@ -368,7 +369,7 @@ impl<E: Executor> ExecutorDriver<E> {
         }
         let body = codec::encode(MEDIA, &call);
         let bytes = body.len();
-        let request = self.authorized(stream::call(&self.url, MEDIA, body));
+        let request = self.request(body);
         let Some(pipeline) = self.link.calls(|| ctx.node().client().pipeline(&self.url)) else { return };
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
         self.link.sent(bytes);
@@ -402,7 +403,10 @@ impl<E: Executor> ExecutorDriver<E> {
         self.finish_if_answered(ctx);
     }
 
-    fn authorized(&self, request: ClientRequest) -> ClientRequest {
+    /// A call. Its answer is waited for without a limit: an agent that has died closes its connection, and one that
+    /// stands still may go on.
+    fn request(&self, body: Bytes) -> ClientRequest {
+        let request = stream::call(&self.url, MEDIA, body).without_timeout();
         match &self.driver.environment().authentication_token {
             Some(token) => request.header("authorization", format!("Bearer {token}")),
             None => request,
