@@ -1,13 +1,15 @@
 //! The scheduler library against a master made for the test, over a real socket.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use election::LeaderChanged;
 use frameworks::scheduler::{Act, Driver, Error, Options, Scheduler, SchedulerDriver, start};
+use futures::FutureExt;
 use libprocess::{
     Address, Answer, Install, Node, Process,
-    http::{Request, Response, StreamSender, stream},
+    http::{Reply, Request, Response, StreamSender, stream},
+    simulation::{self, Network, Weather},
 };
 use mesos::{
     FrameworkId, MediaType, codec,
@@ -21,7 +23,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// A master that subscribes everybody, and notes what it is told.
@@ -461,6 +463,56 @@ fn a_silent_master_is_left_after_five_heartbeats() {
         assert_eq!(world.see().await, Seen::Disconnected);
         assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
         world.end().await;
+    });
+}
+
+/// A master that has each call but SUBSCRIBE wait for a minute: its process was stopped, or its host is short of memory.
+struct Slow(FakeMaster);
+
+impl Process for Slow {
+    const NAME: &'static str = "master";
+
+    fn install(install: &mut Install<Self>) {
+        install.post("/api/v1/scheduler", "The scheduler API.", |master, request, _| {
+            let response = master.0.call(&request);
+            if response.status.as_u16() != 202 {
+                return response.into();
+            }
+            Reply::later(async move {
+                sleep(Duration::from_secs(60)).await;
+                response
+            })
+        });
+    }
+}
+
+/// In virtual time. Who breaks the stream of a framework without a failover timeout ends it.
+#[test]
+fn a_call_may_take_as_long_as_a_master_may_be_silent() {
+    simulation::run(async {
+        let network = Network::new(1, Weather::default(), false);
+        network.drive(|| async {}.boxed_local());
+        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 5050));
+        let master = network.node(at(1), "master").start().await.unwrap();
+        let node = network.node(at(2), "scheduler").start().await.unwrap();
+        let ((calls_in, mut calls), (seen_in, mut seen)) =
+            (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let shared = Arc::<Shared>::default();
+        *shared.heartbeat.lock() = Some(15.0);
+        master.spawn(Slow(FakeMaster { calls: calls_in, shared: shared.clone() }));
+        let url = master.address().to_string().parse().unwrap();
+        let (scheduler, _answer) =
+            start(&node, Options::new(url, v1::FrameworkInfo::default()), Probe(seen_in));
+        assert_eq!(soon(seen.recv()).await, Some(Seen::Subscribed("framework".into())));
+        let act = |_: &mut Probe, driver: &mut Driver<Probe>| driver.reconcile([]);
+        scheduler.tell(Act::new(act));
+        for expected in [Type::Subscribe, Type::Reconcile] {
+            assert_eq!(soon(calls.recv()).await.unwrap().0.r#type(), expected);
+        }
+        sleep(Duration::from_secs(61)).await;
+        assert!(seen.try_recv().is_err());
+        node.shutdown().await;
+        master.shutdown().await;
     });
 }
 

@@ -46,6 +46,8 @@ use crate::{
 const MAX_REDIRECTIONS: u32 = 5;
 /// So many heartbeats may be missed (as upstream's own clients do).
 const MISSED_HEARTBEATS: u32 = 5;
+/// A call may take as long at least, whatever the master's heartbeats are.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(30);
 /// At the end, how long to wait for the answers to the last calls.
 const LINGER: Duration = Duration::from_secs(2);
 /// The longest wait between two tries to connect.
@@ -444,6 +446,11 @@ impl<S: Scheduler> SchedulerDriver<S> {
         }
     }
 
+    /// How long the master may be silent.
+    fn patience(&self) -> Duration {
+        self.interval * MISSED_HEARTBEATS
+    }
+
     // ---- calls
 
     fn send(&mut self, mut call: Call, ctx: &mut Context<Self>) {
@@ -461,7 +468,8 @@ impl<S: Scheduler> SchedulerDriver<S> {
         let media = self.options.media;
         let body = codec::encode(media, &call);
         let bytes = body.len();
-        let mut request = stream::call(&url, media, body);
+        // Not before a silent master is left: one that only stands still takes a break of the stream for our end.
+        let mut request = stream::call(&url, media, body).timeout(self.patience().max(SHORTEST_PATIENCE));
         if let Some(stream_id) = &self.stream_id {
             request = request.header(stream::STREAM_ID, stream_id);
         }
@@ -567,8 +575,7 @@ impl<S: Scheduler> Handle<Watch> for SchedulerDriver<S> {
             return;
         }
         let silence = ctx.node().elapsed().saturating_sub(self.heard);
-        let patience = self.interval * MISSED_HEARTBEATS;
-        if silence > patience {
+        if silence > self.patience() {
             self.lost(&format!("nothing was heard from the master for {silence:?}"), ctx);
         }
     }
