@@ -168,6 +168,16 @@ fn local_is_a_cluster_in_one_process() {
         let output = beside(move || mesos(&["run", "sum", &master, "--tasks=4", "--terms=4000"])).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(text(&output.stdout).contains("7998000"), "{}", text(&output.stdout));
+        // A result that could not be written must not look like one.
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let master = format!("--master={}", port.address());
+        let output = beside(move || {
+            let words = ["run", "sum", &master, "--tasks=1", "--terms=10"];
+            Command::new(binary::mesos()).args(words).stdout(full).output().unwrap()
+        })
+        .await;
+        let errors = text(&output.stderr);
+        assert!(!output.status.success() && errors.contains("standard output: No space left"), "{errors}");
         local.terminate();
     });
 }

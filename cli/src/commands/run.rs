@@ -12,6 +12,7 @@ use mesos::text::without_password;
 
 use super::{client_node, executors, run};
 use crate::logging;
+use crate::output::print;
 use crate::settings::{Call, Failure, own_binary, own_user};
 use crate::signals;
 
@@ -88,10 +89,7 @@ fn run_sum(call: &Call) -> Result<ExitCode, Failure> {
         let result = tokio::select! {
             biased;
             outcome = sum::run(&node, options, TextProgress::new(stderr())) => match outcome {
-                Ok(outcome) => {
-                    say!("{}", outcome.sum);
-                    Ok(ExitCode::SUCCESS)
-                }
+                Ok(outcome) => show(COMMAND, &outcome.sum.to_string()),
                 Err(error) => Err(Failure::of(COMMAND, error)),
             },
             () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted")),
@@ -118,10 +116,7 @@ fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
         let result = tokio::select! {
             biased;
             outcome = integrate::run(&node, options, TextProgress::new(stderr())) => match outcome {
-                Ok(outcome) => {
-                    say!("{}", outcome.integral);
-                    Ok(ExitCode::SUCCESS)
-                }
+                Ok(outcome) => show(COMMAND, &outcome.integral.to_string()),
                 Err(error) => Err(Failure::of(COMMAND, error)),
             },
             () = signals::interrupted() => Err(Failure::of(COMMAND, "interrupted")),
@@ -129,6 +124,12 @@ fn run_integrate(call: &Call) -> Result<ExitCode, Failure> {
         node.shutdown().await;
         result
     })
+}
+
+/// Prints a result.
+fn show(command: &str, result: &str) -> Result<ExitCode, Failure> {
+    print(result).map_err(|error| Failure::of(command, format!("standard output: {error}")))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Where the masters are, as it was given.
