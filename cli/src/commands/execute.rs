@@ -31,7 +31,8 @@ mesos::settings! {
             env: Option<serde_json::Value>,
             /// What the task may use.
             resources: String = DEFAULT_RESOURCES.to_owned(),
-            /// The whole task as a TaskInfo in JSON, or file:///path of one, instead of all the above.
+            /// The whole task as a TaskInfo in JSON, or file:///path of one, instead of all the above. It must have an
+            /// agent_id, which is replaced: {"value": ""}.
             task: Option<ProtoJson<v1::TaskInfo>>,
         }
         "Where and how" {
