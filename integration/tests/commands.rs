@@ -10,6 +10,7 @@ use harness::example::example;
 use integration::api_scheduler::{ApiScheduler, framework};
 use integration::ports::Port;
 use integration::{AgentSpec, Cluster, beside, binary, wait};
+use libprocess::http::ClientRequest;
 use tempfile::TempDir;
 
 /// Runs the binary with these words in a bare environment; blocks until it ends.
@@ -164,6 +165,20 @@ fn local_is_a_cluster_in_one_process() {
             if state["activated_slaves"] == 3.0 { Ok(()) } else { Err(state["activated_slaves"].to_string()) }
         })
         .await;
+        // Without an agent that is told to end the others go on.
+        let state = cluster.get_at(port.address(), "/state").await.unwrap();
+        let gone = serde_json::json!({
+            "type": "MARK_AGENT_GONE", "mark_agent_gone": { "agent_id": { "value": state["slaves"][0]["id"] } }
+        });
+        let request = ClientRequest::post(format!("http://{}/api/v1", port.address()))
+            .header("Content-Type", "application/json")
+            .body(gone.to_string());
+        assert_eq!(cluster.client().send(request).await.unwrap().status, 200);
+        wait::until("two agents and the master", async || {
+            let state = cluster.get_at(port.address(), "/state").await?;
+            if state["activated_slaves"] == 2.0 { Ok(()) } else { Err(state["activated_slaves"].to_string()) }
+        })
+        .await;
         let master = format!("--master={}", port.address());
         let output = beside(move || mesos(&["run", "sum", &master, "--tasks=4", "--terms=4000"])).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -178,7 +193,7 @@ fn local_is_a_cluster_in_one_process() {
         .await;
         let errors = text(&output.stderr);
         assert!(!output.status.success() && errors.contains("standard output: No space left"), "{errors}");
-        local.terminate();
+        assert_eq!(beside(move || local.terminate()).await, Some(0));
     });
 }
 

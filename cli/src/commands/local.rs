@@ -76,15 +76,9 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
             agents.push(start_agent(&settings, folder, &node, index, &call.environment).await?);
         }
         let address = node.address();
-        say!(
-            "a master at {address} and {} agents; Ctrl-C ends them. See {}://{address}/state",
-            agents.len(),
-            node.scheme()
-        );
-        let ended = async {
-            let each = agents.iter_mut().map(|(_, running)| Box::pin(running.wait()));
-            futures::future::select_all(each).await.0
-        };
+        let count =
+            if agents.len() == 1 { "an agent".to_owned() } else { format!("{} agents", agents.len()) };
+        say!("a master at {address} and {count}; Ctrl-C ends them. See {}://{address}/state", node.scheme());
         let mut interrupted = false;
         let result = tokio::select! {
             biased;
@@ -93,7 +87,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
                 Ok(ExitCode::SUCCESS)
             }
             reason = running_master.wait() => Err(Failure::of(COMMAND, reason)),
-            ended = ended => super::agent::ending(COMMAND, &ended),
+            failed = failure(&mut agents) => Err(failed),
         };
         if interrupted && temporary.is_some() {
             // Executors that wait for an agent to come back would wait in a sandbox that is removed.
@@ -110,6 +104,20 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         node.shutdown().await;
         result
     })
+}
+
+/// Waits until an agent has failed. Without one that was told to end, since it is gone, say, the cluster goes on.
+async fn failure(agents: &mut Vec<(Node, agent::Running)>) -> Failure {
+    while !agents.is_empty() {
+        let each = agents.iter_mut().map(|(_, running)| Box::pin(running.wait()));
+        let (ended, index, _) = futures::future::select_all(each).await;
+        if let Err(failed) = super::agent::ending(COMMAND, &ended) {
+            return failed;
+        }
+        let (node, _) = agents.swap_remove(index);
+        node.shutdown().await;
+    }
+    std::future::pending().await
 }
 
 async fn start_agent(
