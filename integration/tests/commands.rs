@@ -187,7 +187,7 @@ fn local_is_a_cluster_in_one_process() {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let master = format!("--master={}", port.address());
         let output = beside(move || {
-            let words = ["run", "sum", &master, "--tasks=1", "--terms=10"];
+            let words: [&str; 5] = ["run", "sum", &master, "--tasks=1", "--terms=10"];
             Command::new(binary::mesos()).args(words).stdout(full).output().unwrap()
         })
         .await;
