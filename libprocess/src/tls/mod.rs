@@ -56,10 +56,12 @@ pub enum TlsError {
         cause: String,
     },
     /// Nobody is trusted.
-    #[error("there are no certificates of authorities on this host: name some with ca_file or ca_dir")]
+    #[error(
+        "there are no certificates of authorities on this host: name some (LIBPROCESS_SSL_CA_FILE or _CA_DIR)"
+    )]
     NoAuthorities,
     /// A node that listens must have a certificate.
-    #[error("a node that listens needs a certificate and its key (cert_file, key_file)")]
+    #[error("a node that listens needs a certificate and its key (LIBPROCESS_SSL_CERT_FILE and _KEY_FILE)")]
     NoIdentity,
     /// Certificate and key, or the chosen versions and suites, do not go together.
     #[error("certificate, key, versions and suites do not go together: {0}")]
