@@ -11,7 +11,11 @@ use crate::cluster::{Agent, FrameworkCapabilities, Offer};
 use crate::frameworks::events;
 use crate::master::{Master, Timeout};
 
-/// The allocator gives resources to frameworks. All offers of a framework go out in one event.
+/// So many offers go into one event. Those of 50,000 agents are more than a reader may take at once: our library takes
+/// records of up to 64 MiB, and would be offered the same again after it has left.
+const MOST_IN_EVENT: usize = 10_000;
+
+/// The allocator gives resources to frameworks. All offers of a framework go out together.
 pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<Master>) {
     for (framework, roles) in message.0 {
         let state = master.cluster.framework(&framework);
@@ -36,9 +40,18 @@ pub(crate) fn make(master: &mut Master, message: MakeOffers, ctx: &mut Context<M
         if !sent.is_empty() {
             tracing::debug!(framework_id = %framework, offers = sent.len(), "sending offers");
             master.metrics.framework(&framework).offers_sent.add(sent.len() as u64);
-            master.send(&framework, events::offers(sent), ctx);
+            for piece in in_pieces(sent, MOST_IN_EVENT) {
+                master.send(&framework, events::offers(piece), ctx);
+            }
         }
     }
+}
+
+fn in_pieces(mut offers: Vec<v1::Offer>, most: usize) -> impl Iterator<Item = Vec<v1::Offer>> {
+    std::iter::from_fn(move || {
+        let rest = offers.split_off(offers.len().min(most));
+        Some(std::mem::replace(&mut offers, rest)).filter(|piece| !piece.is_empty())
+    })
 }
 
 /// Whether an agent has as many executors as `--max_executors_per_agent` allows, or more. A task that brings no executor
@@ -211,6 +224,17 @@ mod tests {
 
     use super::*;
     use crate::cluster::testing::agent;
+
+    #[test]
+    fn very_many_offers_go_out_in_pieces() {
+        let offer = |id: &str| v1::Offer { id: v1::OfferId { value: id.into() }, ..Default::default() };
+        let offers = ["a", "b", "c", "d", "e"].map(offer).to_vec();
+        let pieces: Vec<String> = in_pieces(offers, 2)
+            .map(|piece| piece.iter().map(|offer| offer.id.value.as_str()).collect())
+            .collect();
+        assert_eq!(pieces, ["ab", "cd", "e"]);
+        assert_eq!(in_pieces(Vec::new(), 2).count(), 0);
+    }
 
     #[test]
     fn a_shared_volume_is_offered_as_often_as_it_is_wanted_while_it_is_there() {
