@@ -75,6 +75,10 @@ fn a_registry_that_could_not_be_shown_is_an_error() {
         command
     };
     assert!(call(&["import", file.to_str().unwrap()]).status().unwrap().success());
+    // Exported into a pipe it is the registry, and nothing else.
+    let output = call(&["export", "/dev/stdout"]).output().unwrap();
+    let exported: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success() && exported.is_object(), "{exported}");
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = call(&["show"]).stdout(full).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

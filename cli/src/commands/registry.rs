@@ -117,7 +117,13 @@ async fn perform(node: &Node, task: Task, place: &Place, replace: bool) -> Resul
         Task::Export(file) => {
             let registry = read(&mut *place.open_existing(node)?).await.map_err(failed)?;
             write(&file, &mesos::json::to_vec(&registry)).map_err(|error| about(&file, error))?;
-            say!("{} from {place} into {}", amount(&registry), file.display());
+            let told = format!("{} from {place} into {}", amount(&registry), file.display());
+            // A pipe may be the standard output, whose reader wants the registry and nothing else.
+            if file.is_file() {
+                say!("{told}");
+            } else {
+                complain!("{told}");
+            }
         }
         Task::Import(file) => {
             let text = std::fs::read(&file).map_err(|error| about(&file, error))?;
