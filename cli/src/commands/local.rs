@@ -20,7 +20,7 @@ mesos::settings! {
     /// A cluster in one process.
     struct Settings for "mesos local" {
         "Cluster" {
-            /// How many agents.
+            /// How many agents: at most 1000.
             agents | num_slaves: u16 = 1 => |count| mesos::settings::within(count, 1..=1000),
             /// The address to listen on.
             ip: std::net::IpAddr = std::net::IpAddr::from([127, 0, 0, 1]),

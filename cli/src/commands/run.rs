@@ -23,9 +23,9 @@ mesos::settings! {
             /// Where the masters are: host:port, zk://host1:port1,host2:port2/path,
             /// etcd[s]://host1:port1,host2:port2/path, or file:///path.
             master: Masters,
-            /// How many tasks share the work.
+            /// How many tasks share the work: at most 10000.
             tasks: u32 = 10,
-            /// How many terms in all: 0 + 1 + ... + (terms - 1).
+            /// How many terms in all: 0 + 1 + ... + (terms - 1). At most 6074001000, so that the sum fits into 64 bits.
             terms: u64 = 2_000_000_000,
         }
     }
