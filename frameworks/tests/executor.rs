@@ -130,9 +130,9 @@ impl Executor for Stubborn {
 
 /// Needs its time to end, until a message comes.
 #[derive(Default)]
-struct Slow(Option<v1::TaskId>);
+struct Lingering(Option<v1::TaskId>);
 
-impl Executor for Slow {
+impl Executor for Lingering {
     fn launch(&mut self, driver: &mut Driver<Self>, task: v1::TaskInfo) {
         driver.update(status(&task.task_id, TaskState::TaskRunning));
         self.0 = Some(task.task_id);
@@ -539,7 +539,7 @@ fn an_executor_that_is_shutting_down_comes_back_and_says_how_its_tasks_end() {
         let mut world = World::new().await;
         let shutdown_grace_period = Duration::from_secs(3600);
         let environment = ExecutorEnvironment { shutdown_grace_period, ..world.checkpointing() };
-        let executor = world.run(environment, Slow::default());
+        let executor = world.run(environment, Lingering::default());
         world.subscribe().await;
         world.launch(task("t"));
         assert_eq!(world.state().await.0, TaskState::TaskRunning);
