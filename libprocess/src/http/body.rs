@@ -151,7 +151,8 @@ struct State {
     aborted: bool,
     /// The task of the reader, whatever it waits for.
     reader: Option<Waker>,
-    /// The same task while its peer takes nothing: what is sent does not wake it then, but that it is broken off.
+    /// The same task while its peer takes nothing: what is sent does not wake it then, but that it is broken off, or that
+    /// nothing more will be sent and the rest must be taken.
     writer: Option<Waker>,
     /// Those who wait for the reader to read or to go, by ticket. One entry per living [`Watch`].
     watchers: Vec<Watcher>,
@@ -256,12 +257,12 @@ impl StreamSender {
 
     /// Ends the stream for all senders; what is queued is still written.
     pub fn close(&self) {
-        let waker = {
+        let wakers = {
             let mut state = self.shared.state.lock();
             state.ended = true;
-            state.reader.take()
+            [state.reader.take(), state.writer.take()]
         };
-        if let Some(waker) = waker {
+        for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
     }
@@ -430,7 +431,7 @@ impl StreamWatch {
         self.shared.state.lock().aborted
     }
 
-    /// The task that writes it is woken when it is broken off, though its peer takes nothing.
+    /// The task that writes it is woken when it is broken off, or has ended, though its peer takes nothing.
     pub(crate) fn written_by(&self, writer: &Waker) {
         set(&mut self.shared.state.lock().writer, writer);
     }

@@ -79,7 +79,7 @@ impl Progress {
         self.streaming.borrow().as_ref().is_some_and(StreamWatch::is_aborted)
     }
 
-    /// The peer takes nothing at the moment: this task is woken when the stream is broken off.
+    /// The peer takes nothing at the moment: this task is woken when the stream is broken off, or has ended.
     fn stalls(&self, writer: &Waker) {
         if let Some(watch) = &*self.streaming.borrow() {
             watch.written_by(writer);
@@ -475,41 +475,67 @@ mod tests {
     use futures::FutureExt;
     use tokio::io::AsyncWriteExt;
     use tokio::net::UnixStream;
+    use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::http::body::stream_limited;
+    use crate::http::body::{StreamSender, stream_limited};
+
+    fn gate(stream: UnixStream) -> Gate {
+        Gate::new(Stream::Unix(stream), BytesMut::new(), Rc::new(Activity::new(Rc::default())))
+    }
+
+    /// A stream of which the peer takes nothing any more, though something waits for it: its sender, the task that writes
+    /// it, and the peer.
+    async fn stalled() -> (StreamSender, JoinHandle<io::Result<()>>, UnixStream) {
+        let (near, far) = UnixStream::pair().unwrap();
+        let mut gate = gate(near);
+        let (sender, mut receiver) = stream_limited(100);
+        let guard = AnswerGuard::new(gate.progress().clone());
+        guard.streams(receiver.watch());
+        let connection = actix_rt::spawn(async move {
+            let _guard = guard;
+            loop {
+                let Some(chunk) = receiver.next().await else { return Ok(()) };
+                // As many as the kernel takes, and one more.
+                while let Some(written) = gate.write(&[0; 4096]).now_or_never() {
+                    written?;
+                }
+                gate.write_all(&chunk).await?;
+            }
+        });
+        let takes_all = || sender.queued() == 0;
+        sender.send("event").unwrap();
+        while !takes_all() {
+            tokio::task::yield_now().await;
+        }
+        // Nobody takes this one.
+        sender.send("another").unwrap();
+        tokio::task::yield_now().await;
+        assert!(!takes_all());
+        (sender, connection, far)
+    }
 
     #[test]
     fn a_stream_that_is_broken_off_ends_its_connection_though_the_peer_takes_nothing() {
         crate::testing::run(async {
-            let (near, _far) = UnixStream::pair().unwrap();
-            let mut gate =
-                Gate::new(Stream::Unix(near), BytesMut::new(), Rc::new(Activity::new(Rc::default())));
-            let (sender, mut receiver) = stream_limited(100);
-            let guard = AnswerGuard::new(gate.progress().clone());
-            guard.streams(receiver.watch());
-            let connection = actix_rt::spawn(async move {
-                loop {
-                    let Some(chunk) = receiver.next().await else { return Ok(()) };
-                    // As many as the kernel takes, and one more.
-                    while let Some(written) = gate.write(&[0; 4096]).now_or_never() {
-                        written?;
-                    }
-                    gate.write_all(&chunk).await?;
-                }
-            });
-            let takes_all = || sender.queued() == 0;
-            sender.send("event").unwrap();
-            while !takes_all() {
-                tokio::task::yield_now().await;
-            }
-            // Nobody takes this one.
-            sender.send("another").unwrap();
-            tokio::task::yield_now().await;
-            assert!(!takes_all());
+            let (sender, connection, _far) = stalled().await;
             sender.abort();
-            let ended: io::Result<()> = connection.await.unwrap();
-            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            assert_eq!(connection.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        });
+    }
+
+    /// Else what waits for a scheduler that hangs would be kept for ever, though another one has taken its place.
+    #[test]
+    fn the_rest_of_a_stream_that_has_ended_is_given_up_if_the_peer_takes_nothing() {
+        crate::testing::run(async {
+            let (sender, connection, _far) = stalled().await;
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            assert!(!connection.is_finished(), "a stream may be silent");
+            let began = Instant::now();
+            sender.close();
+            let ended = tokio::time::timeout(Duration::from_secs(3600), connection).await.unwrap();
+            assert_eq!(ended.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(began.elapsed().as_secs(), 60);
         });
     }
 }
