@@ -9,7 +9,8 @@
 //!
 //! It also sees what actix-http does not: a peer that closes its side while a stream is being written to it (the stream
 //! then ends at once), and requests that come too slowly, from the second on as well. Memory is bounded: while an
-//! answer is made, at most [`READ_AHEAD`] bytes are read ahead; a body that comes too slowly, or an answer that is read
+//! answer is made, at most [`READ_AHEAD`] bytes are read ahead; who does not take its answers is not heard further
+//! (actix-http would make the next ones, and keep them all); a body that comes too slowly, or an answer that is read
 //! too slowly ([`Pace`]), is given up, unless it is an event stream, which has a bound of its own; but what a stream
 //! begins with ([`super::pour`]) must be read as an answer. The rest of the node learns whether the connection is of
 //! use at the moment ([`Activity`]).
@@ -152,6 +153,8 @@ pub(crate) struct Gate {
     coming: Coming,
     /// Rings when the request at hand comes too slowly.
     reading: Timer,
+    /// The peer takes nothing at the moment, and something waits for it.
+    blocked: bool,
     /// How the answer at hand is taken, once its peer had to be waited for.
     taken: Option<Pace>,
     /// Rings when it is taken too slowly.
@@ -205,6 +208,7 @@ impl Gate {
             abandoned: false,
             coming: Coming::default(),
             reading: Timer::default(),
+            blocked: false,
             taken: None,
             writing: Timer::default(),
             progress: Rc::default(),
@@ -227,7 +231,7 @@ impl Gate {
                 }
                 Stage::Broken => return,
                 Stage::Answering => {
-                    if self.progress.answered.get() < self.requests {
+                    if self.blocked || !self.is_answered() {
                         return;
                     }
                     // Where a malformed request ends, and the next begins, cannot be told.
@@ -269,6 +273,11 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Whether the answers to all requests so far are complete. They may still be on their way to the peer.
+    fn is_answered(&self) -> bool {
+        self.progress.answered.get() >= self.requests
     }
 
     /// Releases the head of a request; false if it needs more bytes. It is parsed again only when a line has ended: else
@@ -368,8 +377,12 @@ impl Gate {
         cx: &mut Context<'_>,
         taken: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if taken.is_pending() {
+        let was_blocked = std::mem::replace(&mut self.blocked, taken.is_pending());
+        if self.blocked {
             self.progress.stalls(cx.waker());
+        } else if was_blocked && self.is_answered() {
+            // The next request may come.
+            self.progress.wake();
         }
         if !self.progress.must_be_read() {
             self.taken = None;
@@ -521,6 +534,38 @@ mod tests {
             let (sender, connection, _far) = stalled().await;
             sender.abort();
             assert_eq!(connection.await.unwrap().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        });
+    }
+
+    /// Else the answers to a client that asks on and on, and takes none of them, would all be kept.
+    #[test]
+    fn who_does_not_take_an_answer_is_heard_further_when_it_does() {
+        crate::testing::run(async {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let request = b"GET / HTTP/1.1\r\n\r\n";
+            far.write_all(&request.repeat(2)).await.unwrap();
+            let gate = gate(near);
+            let progress = gate.progress().clone();
+            let (mut reader, mut writer) = tokio::io::split(gate);
+            let mut first = BytesMut::new();
+            reader.read_buf(&mut first).await.unwrap();
+            assert_eq!(&first[..], request);
+            // As much of the answer as the kernel takes. Then it is complete, but for the peer.
+            while let Some(written) = writer.write(&[0; 4096]).now_or_never() {
+                written.unwrap();
+            }
+            drop(AnswerGuard::new(progress));
+            let next = actix_rt::spawn(async move {
+                let mut second = BytesMut::new();
+                reader.read_buf(&mut second).await.unwrap();
+                second
+            });
+            tokio::task::yield_now().await;
+            assert!(!next.is_finished());
+            actix_rt::spawn(async move { tokio::io::copy(&mut far, &mut tokio::io::sink()).await });
+            writer.write_all(b"the rest").await.unwrap();
+            let second = tokio::time::timeout(Duration::from_secs(1), next).await.unwrap().unwrap();
+            assert_eq!(&second[..], request);
         });
     }
 
