@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -224,6 +226,35 @@ fn a_new_connection_replaces_an_old_one_without_breaking_links() {
         drop(second);
         assert_eq!(a.event().await, Event::Exited(far));
         a.node.shutdown().await;
+    });
+}
+
+/// The other thread opens the next connection, to send what it has, at whatever moment the first one is found to be over.
+#[test]
+fn a_connection_that_ends_just_when_another_begins_breaks_its_links() {
+    libprocess::run(async {
+        let mut a = Host::start().await;
+        for _ in 0..100 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let far = Pid::new("far", listener.local_addr().unwrap());
+            a.ear.tell(Link(far.clone()));
+            let (first, _) = soon(listener.accept()).await.unwrap();
+            let (node, to, broken) = (a.node.clone(), far.clone(), Arc::new(AtomicBool::new(false)));
+            let until = Arc::clone(&broken);
+            let sending = std::thread::spawn(move || {
+                while !until.load(Ordering::Relaxed) {
+                    node.post(&Pid::nobody(), &to, Note("next".into()));
+                }
+            });
+            drop(first);
+            // It stays open: what breaks the link is the end of the first.
+            let (_second, _) = soon(listener.accept()).await.unwrap();
+            assert_eq!(a.event().await, Event::Exited(far));
+            broken.store(true, Ordering::Relaxed);
+            sending.join().unwrap();
+        }
+        a.node.shutdown().await;
+        assert!(a.events.try_recv().is_err(), "no link breaks twice");
     });
 }
 
