@@ -59,28 +59,6 @@ impl Request {
         (!values.is_empty()).then(|| values.join(", "))
     }
 
-    /// Whether the peer takes answers of `media_type` (`type/subtype`): true without an `Accept`
-    /// header, and for `*/*` and `type/*`. A choice with `q=0` is refused. (Upstream:
-    /// `Request::acceptsMediaType`.)
-    pub fn accepts_media_type(&self, media_type: &str) -> bool {
-        let mut any = false;
-        for value in self.headers.get_all(::http::header::ACCEPT) {
-            let Ok(text) = value.to_str() else { continue };
-            for choice in text.split(',') {
-                any = true;
-                let mut parts = choice.split(';').map(str::trim);
-                let name = parts.next().unwrap_or("");
-                let refused = parts.any(|p| {
-                    p.strip_prefix("q=").and_then(|q| q.parse::<f64>().ok()).is_some_and(|q| q <= 0.0)
-                });
-                if !refused && media_type_matches(name, media_type) {
-                    return true;
-                }
-            }
-        }
-        !any
-    }
-
     /// Whether the peer takes answers encoded with `coding`, such as `gzip`. (Upstream:
     /// `Request::acceptsEncoding`.)
     pub(crate) fn accepts_encoding(&self, coding: &str) -> bool {
@@ -104,16 +82,6 @@ pub(crate) fn accepts_coding(accept_encoding: &str, coding: &str) -> bool {
         }
     }
     wildcard.unwrap_or(false)
-}
-
-fn media_type_matches(pattern: &str, media_type: &str) -> bool {
-    if pattern == "*/*" || pattern == "*" || pattern.eq_ignore_ascii_case(media_type) {
-        return true;
-    }
-    match (pattern.strip_suffix("/*"), media_type.split_once('/')) {
-        (Some(kind), Some((own, _))) => kind.eq_ignore_ascii_case(own),
-        _ => false,
-    }
 }
 
 /// The decoded query of a request: names and values in the order they came.

@@ -355,17 +355,3 @@ fn queries_are_decoded() {
     assert_eq!(query.get("d"), Some("ä"));
     assert_eq!(query.get("e"), None);
 }
-
-#[test]
-fn what_an_accept_header_means() {
-    let accepts = |value: &str, wanted: &str| {
-        let mut request = Request::new(Method::GET, "/");
-        request.headers.insert("accept", value.parse().unwrap());
-        request.accepts_media_type(wanted)
-    };
-    assert!(Request::new(Method::GET, "/").accepts_media_type("application/json"));
-    assert!(accepts("*/*", "application/json"));
-    assert!(accepts("text/html, application/*;q=0.5", "application/json"));
-    assert!(!accepts("text/html", "application/json"));
-    assert!(!accepts("application/json;q=0", "application/json"));
-}
