@@ -262,7 +262,7 @@ impl ClientRequest {
     /// The request that a redirect asks for.
     fn redirected(&self, status: StatusCode, location: &str) -> ClientRequest {
         let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", ""));
-        let base = rest.split('/').next().unwrap_or("");
+        let base = rest.split(['/', '?', '#']).next().unwrap_or("");
         let url = if let Some(rest) = location.strip_prefix("//") {
             let has_path = rest.contains('/');
             // Upstream redirects to `//host:port` alone where a client is expected to keep its path.
@@ -341,9 +341,10 @@ pub(crate) fn basic(userinfo: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// The path of a URL, with what comes behind it.
 fn path_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map_or("", |at| &rest[at..])
+    rest.find(['/', '?', '#']).map_or("", |at| &rest[at..])
 }
 
 /// An answer whose body is read as it comes.
@@ -647,6 +648,10 @@ mod tests {
         }
         let whole = ClientRequest::get("http://h").follow_redirects(1);
         assert_eq!(whole.redirected(StatusCode::FOUND, "x").url, "http://h/x");
+        let without_path = ClientRequest::get("http://h?x=/y").follow_redirects(1);
+        for (location, url) in [("/z", "http://h/z"), ("z", "http://h/z"), ("//i:2", "http://i:2?x=/y")] {
+            assert_eq!(without_path.redirected(StatusCode::FOUND, location).url, url, "{location}");
+        }
     }
 
     #[test]

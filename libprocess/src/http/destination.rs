@@ -55,15 +55,26 @@ impl Destination {
             _ => return Err(bad("only http://, https:// and http+unix:// are supported")),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it names no host"))?;
-        let name = format!("{host}:{}", uri.port_u16().unwrap_or(port)).into();
-        let target = uri.path_and_query().map_or("/", |path| path.as_str());
-        Ok((Destination { carrier, name }, target.to_owned()))
+        let port = port_of(&uri, host).map_or(Some(port), |said| said.parse::<u16>().ok());
+        let port = port.ok_or_else(|| bad("its port is none"))?;
+        let name = format!("{host}:{port}").into();
+        // Printed, it has a slash in front of a query that has no path.
+        let target = uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        Ok((Destination { carrier, name }, target))
     }
 
     /// What the header `Host` says. A socket has no name; servers want one.
     pub(crate) fn host(&self) -> &str {
         if self.carrier == Carrier::Unix { "localhost" } else { &self.name }
     }
+}
+
+/// What stands behind the host and its colon; `None` if there is nothing. (`Uri::port_u16` has none, too, where that is no
+/// port, and another server would be asked.)
+fn port_of<'a>(uri: &'a Uri, host: &str) -> Option<&'a str> {
+    let authority = uri.authority()?.as_str();
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    place.strip_prefix(host)?.strip_prefix(':').filter(|port| !port.is_empty())
 }
 
 /// The URL of `target` (a path with its query) on a Unix socket, which must be named by its whole path.
@@ -81,6 +92,10 @@ mod tests {
             ("http://host/", Carrier::Tcp, "host:80", "/"),
             ("http://host:5050/a?b=c", Carrier::Tcp, "host:5050", "/a?b=c"),
             ("https://host", Carrier::Tls, "host:443", "/"),
+            ("http://host?b=/c", Carrier::Tcp, "host:80", "/?b=/c"),
+            ("http://host:/x", Carrier::Tcp, "host:80", "/x"),
+            ("http://user:1@host/x", Carrier::Tcp, "host:80", "/x"),
+            ("http://user:1@host:2/x", Carrier::Tcp, "host:2", "/x"),
             ("https://[::1]:5050/x", Carrier::Tls, "[::1]:5050", "/x"),
             (
                 "http+unix://%2Fvar%2Frun%2Fa.sock/slave(1)/api",
@@ -101,6 +116,8 @@ mod tests {
             ("ftp://x/", "only http://, https:// and http+unix://"),
             ("http:///x", "invalid format"),
             ("no url", "invalid"),
+            ("http://host:70000/x", "its port is none"),
+            ("http://host:http/x", "its port is none"),
             ("http+unix://relative/x", "whole path"),
             ("http+unix://%2Fa/x y", "invalid"),
         ] {
