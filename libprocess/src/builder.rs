@@ -240,6 +240,13 @@ impl NodeBuilder {
         let (ip, port) = parts(self.advertise);
         let Environment { advertise_ip, advertise_port, .. } = self.environment;
         let address = advertised(ip.or(advertise_ip), port.or(advertise_port), bound, self.offline);
+        if !self.offline && leads_nowhere(address, bound) {
+            tracing::warn!(
+                %address,
+                "this node tells other hosts an address of the loopback, by which they reach themselves: give it another \
+                 (--ip, or --advertise_ip)"
+            );
+        }
         let random = match self.seed {
             Some(seed) => Random::seeded(seed),
             None if testing::is_inside() => Random::seeded(0),
@@ -308,6 +315,12 @@ fn advertised(ip: Option<IpAddr>, port: Option<u16>, bound: SocketAddr, offline:
     SocketAddr::new(ip.unwrap_or_else(heard_on), port.unwrap_or(bound.port()))
 }
 
+/// Whether a node that listens for other hosts tells them an address under which they find themselves (upstream's master
+/// and agent warn of it in `initialize`).
+fn leads_nowhere(address: SocketAddr, bound: SocketAddr) -> bool {
+    bound.ip().is_unspecified() && address.ip().is_loopback()
+}
+
 fn host_ip() -> IpAddr {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let found = (name.as_str(), 0).to_socket_addrs().ok();
@@ -340,5 +353,21 @@ impl std::fmt::Debug for NodeBuilder {
             .field("bind", &self.bind)
             .field("offline", &self.offline)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_listens_for_others_and_is_known_as_the_loopback_is_not_found() {
+        let leads_nowhere = |address: &str, bound: &str| {
+            leads_nowhere(format!("{address}:1").parse().unwrap(), format!("{bound}:1").parse().unwrap())
+        };
+        // The host name of a usual Debian.
+        assert!(leads_nowhere("127.0.1.1", "0.0.0.0") && leads_nowhere("127.0.0.1", "[::]"));
+        assert!(!leads_nowhere("10.0.0.1", "0.0.0.0"));
+        assert!(!leads_nowhere("127.0.0.1", "127.0.0.1"), "it does not want to be found");
     }
 }
