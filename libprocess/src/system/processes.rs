@@ -41,7 +41,7 @@ impl Processes {
     }
 
     fn one(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
-        let id = request.path.trim_start_matches("/__processes__").trim_matches('/');
+        let id = request.path.strip_prefix("/__processes__").unwrap_or_default().trim_matches('/');
         match describe(ctx.node(), &Arc::from(id)) {
             Some(actor) => Response::jsonp(&request.query, actor.to_string()).into(),
             None => Response::not_found().into(),

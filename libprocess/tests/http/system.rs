@@ -12,6 +12,8 @@ fn every_node_shows_itself() {
             assert!(ids.contains(&id), "{id} is not in {ids:?}");
         }
         assert_eq!(f.get("/__processes__/master").await, r#"{"events":[],"id":"master"}"#);
+        // The one that answers.
+        assert_eq!(f.status(Method::GET, "/__processes__/__processes__").await, 200);
         assert_eq!(f.status(Method::GET, "/__processes__/nobody").await, 404);
 
         let stats: Value = serde_json::from_str(&f.get("/system/stats.json").await).unwrap();
