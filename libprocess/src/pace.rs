@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long a peer may go without moving a byte: all the patience that there is.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes that win back a second: in the long run, who moves fewer in a second loses.
 const RATE: u64 = 16 << 10;

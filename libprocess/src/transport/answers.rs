@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
 use super::format::{Status, write_answer};
+use crate::pace;
 use crate::stream::write;
 
 /// How long an answer waits for others, at the most. Nobody is waiting for it; and a thread that sleeps for a millisecond
@@ -59,9 +60,12 @@ impl Answers {
     }
 
     /// Writes all of them.
+    ///
+    /// # Errors
+    /// The connection is of no use any more; [`io::ErrorKind::TimedOut`] if the peer does not take them.
     pub(super) async fn write(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         if self.due.take().is_some() {
-            write(to, &self.bytes).await?;
+            tokio::time::timeout(pace::PATIENCE, write(to, &self.bytes)).await??;
             self.bytes.clear();
         }
         Ok(())
@@ -107,6 +111,19 @@ mod tests {
             let written = written(&mut answers);
             let lines: Vec<_> = written.lines().filter(|line| line.starts_with("HTTP")).collect();
             assert_eq!(lines, ["HTTP/1.1 202 Accepted", "HTTP/1.1 404 Not Found", "HTTP/1.1 202 Accepted"]);
+        });
+    }
+
+    /// Else whoever never reads an answer would send into the void from some message on, and hold its connection for ever.
+    #[test]
+    fn a_peer_that_does_not_take_them_is_waited_for_a_minute() {
+        crate::testing::run(async {
+            let (mut near, _far) = tokio::io::duplex(16);
+            let mut answers = Answers::default();
+            answers.add_patient();
+            let began = Instant::now();
+            let error = answers.write(&mut near).await.unwrap_err();
+            assert_eq!((error.kind(), began.elapsed().as_secs()), (io::ErrorKind::TimedOut, 60));
         });
     }
 

@@ -9,8 +9,9 @@
 //!
 //! Back-pressure: nothing is read while answers cannot be written, nor while the queue of an actor that was just written
 //! to holds more than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
-//! A message that comes too slowly ends the conversation. Nothing is read, either, while the node's budget for
-//! what is being read has no room for it; who had no patience left then is closed, so that nobody waits for ever.
+//! A message that comes too slowly, or a peer that does not take its answers, ends the conversation. Nothing is read,
+//! either, while the node's budget for what is being read has no room for it; who had no patience left then is closed, so
+//! that nobody waits for ever.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -176,7 +177,7 @@ async fn serve_peer(
     loop {
         let go_on = conversation.take(&mut buffer);
         if (matches!(go_on, Go::Away) || conversation.answers.are_due())
-            && conversation.answers.write(&mut stream).await.is_err()
+            && give(&mut conversation.answers, peer, &mut stream).await.is_err()
         {
             return;
         }
@@ -198,12 +199,21 @@ async fn serve_peer(
             Heard::Bytes(length) => appetite = if length >= READ_LITTLE { READ } else { READ_LITTLE },
             Heard::Nothing => continue,
             Heard::End => {
-                let _ = conversation.answers.write(&mut stream).await;
+                let _ = give(&mut conversation.answers, peer, &mut stream).await;
                 return;
             }
         }
         activity.work();
     }
+}
+
+/// Gives a peer the answers that wait for it.
+async fn give(answers: &mut Answers, peer: SocketAddr, stream: &mut Stream) -> std::io::Result<()> {
+    let given = answers.write(stream).await;
+    if given.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut) {
+        tracing::info!(%peer, "closing a peer's connection: it does not take its answers");
+    }
+    given
 }
 
 /// What waiting for more came to.
@@ -402,7 +412,7 @@ impl Conversation {
         body.pace.moved(bytes.saturating_sub(body.bytes), now);
         body.bytes = bytes;
         while self.share.set(bytes).is_err() {
-            self.answers.write(stream).await?;
+            give(&mut self.answers, self.peer, stream).await?;
             if Instant::now() >= body.pace.deadline() {
                 return Ok(false);
             }
@@ -425,7 +435,7 @@ impl Conversation {
                 continue;
             }
             tracing::warn!(actor = target, "a queue is long: its peers wait");
-            self.answers.write(stream).await?;
+            give(&mut self.answers, self.peer, stream).await?;
             while above(2) {
                 tokio::time::sleep(DRAIN_POLL).await;
             }
