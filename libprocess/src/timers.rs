@@ -21,7 +21,7 @@ use crate::process::{Handle, Message, Process};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer(u64);
 
-/// Makes the next envelope, and says whether it was the last.
+/// Makes the next envelope.
 type Fire<P> = Box<dyn FnMut(Timer) -> Envelope<P>>;
 
 struct Entry<P> {
