@@ -290,10 +290,12 @@ fn unpack(body: &[u8]) -> Result<Bytes, Response> {
     Ok(unpacked.into())
 }
 
-/// Compresses a large body for those who accept it.
+/// Compresses a large body for those who accept it. Not a part of a document: compressed, it would be taken for that part of
+/// the compressed document (RFC 9110, 14.2).
 async fn compress(node: &Node, mut response: Response, accept_encoding: &str) -> Response {
     let pieces = response.body.pieces().unwrap_or_default();
     if pieces.iter().map(Bytes::len).sum::<usize>() < GZIP_MINIMUM
+        || response.status == StatusCode::PARTIAL_CONTENT
         || response.headers.contains_key("content-encoding")
         || !accepts_coding(accept_encoding, "gzip")
     {
@@ -437,6 +439,8 @@ mod tests {
             assert_eq!(gzip::packings() - before, 1);
             assert_eq!(first, compressed(Body::Bytes(bytes.clone())).await);
             assert_eq!(gzip::packings() - before, 2);
+            let part = Response { body: bytes.clone().into(), ..Response::new(StatusCode::PARTIAL_CONTENT) };
+            assert_eq!(compress(&node, part, "gzip").await.body.as_bytes(), Some(&bytes[..]));
             // Who does not accept it has the document as it is.
             let response = Response { body: Body::shared(document), ..Response::default() };
             assert_eq!(compress(&node, response, "").await.body.as_bytes(), Some(&bytes[..]));
