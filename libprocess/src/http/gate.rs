@@ -14,6 +14,14 @@
 //! too slowly ([`Pace`]), is given up, unless it is an event stream, which has a bound of its own; but what a stream
 //! begins with ([`super::pour`]) must be read as an answer. The rest of the node learns whether the connection is of
 //! use at the moment ([`Activity`]).
+//!
+//! One task has the socket, actix-http and the body of the answer. Beside the socket and the timers, it is woken by
+//!
+//! | waker | set while | and called when |
+//! |---|---|---|
+//! | `Progress::waker`, here | the next request is held back | the answer is complete, and when its peer takes it again |
+//! | the stream's `reader` (`body.rs`) | its next piece was asked for | there is one, or none will come any more |
+//! | the stream's `writer` (`body.rs`) | the peer takes nothing | it is broken off, or has ended and must be taken |
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
