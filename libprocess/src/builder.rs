@@ -310,7 +310,7 @@ fn advertised(ip: Option<IpAddr>, port: Option<u16>, bound: SocketAddr, offline:
     let heard_on = || match bound.ip() {
         ip if !ip.is_unspecified() => ip,
         _ if offline => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        _ => host_ip(),
+        unspecified => host_ip(unspecified),
     };
     SocketAddr::new(ip.unwrap_or_else(heard_on), port.unwrap_or(bound.port()))
 }
@@ -321,11 +321,19 @@ fn leads_nowhere(address: SocketAddr, bound: SocketAddr) -> bool {
     bound.ip().is_unspecified() && address.ip().is_loopback()
 }
 
-fn host_ip() -> IpAddr {
+/// An address that the host's name leads to.
+fn host_ip(bound: IpAddr) -> IpAddr {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let found = (name.as_str(), 0).to_socket_addrs().ok();
-    let ip = found.and_then(|mut all| all.find(SocketAddr::is_ipv4)).map(|address| address.ip());
-    ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    let found = (name.as_str(), 0).to_socket_addrs();
+    best_of(found.into_iter().flatten().map(|address| address.ip()), bound)
+}
+
+/// Of the addresses of a host, the one for who listens on all of `bound`'s kind: those of IPv6 hear both. One that others
+/// reach goes first, then one of IPv4.
+fn best_of(found: impl Iterator<Item = IpAddr>, bound: IpAddr) -> IpAddr {
+    let heard = found.filter(|ip| ip.is_ipv4() || bound.is_ipv6());
+    let best = heard.min_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
+    best.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// Why a node could not start.
@@ -359,6 +367,21 @@ impl std::fmt::Debug for NodeBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Else who listens with `--ip=::` on a host that has no address of IPv4 would be known as 127.0.0.1.
+    #[test]
+    fn a_node_is_known_by_an_address_of_its_host_that_others_reach() {
+        let best_of = |found: &[&str], bound: &str| {
+            let found = found.iter().map(|ip| ip.parse().unwrap());
+            super::best_of(found, bound.parse().unwrap()).to_string()
+        };
+        assert_eq!(best_of(&["2001:db8::1", "10.0.0.1", "10.0.0.2"], "0.0.0.0"), "10.0.0.1");
+        assert_eq!(best_of(&["2001:db8::1", "10.0.0.1"], "::"), "10.0.0.1");
+        assert_eq!(best_of(&["::1", "127.0.1.1", "2001:db8::1"], "::"), "2001:db8::1");
+        assert_eq!(best_of(&["127.0.1.1", "10.0.0.1"], "0.0.0.0"), "10.0.0.1");
+        assert_eq!(best_of(&["127.0.1.1"], "0.0.0.0"), "127.0.1.1");
+        assert_eq!(best_of(&["2001:db8::1"], "0.0.0.0"), "127.0.0.1");
+    }
 
     #[test]
     fn who_listens_for_others_and_is_known_as_the_loopback_is_not_found() {
