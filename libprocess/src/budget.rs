@@ -3,17 +3,26 @@
 //! Whoever collects a body, the HTTP server or the loop that serves a peer, has a [`Share`] of the node's [`Budget`]
 //! that grows with the body and is given back with it. The first [`SMALL`] bytes of each body are free: while somebody
 //! holds all the rest, ordinary calls and messages go on. One host may hold half: the other half is for the others.
+//! Bodies that have come in part may all wait for each other: so one at a time may go beyond ([`Share::insist`]).
 //! Bytes of which several bodies consist ([`Share::join`]) are there once, and count once, and once for each host that
 //! takes them. It counts; it knows neither sockets nor bodies.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// Bytes of each body that do not count. There are at most as many bodies as connections.
 pub(crate) const SMALL: usize = 64 << 10;
+
+/// This part of the limit comes on top of it for the body whose turn it is: 64 MiB, a whole message, if the limit is what it
+/// is by default.
+const BEYOND: usize = 8;
+/// How long a body has its turn when another one wants to have it.
+const TURN: Duration = Duration::from_secs(1);
 
 /// The bytes that may be held.
 #[derive(Debug)]
@@ -29,6 +38,10 @@ struct Held {
     by_host: BTreeMap<IpAddr, usize>,
     /// Part of both, by what was given as their id.
     common: BTreeMap<u64, Common>,
+    /// Whose turn it is to go beyond the limits, and until when it has it for itself.
+    turn: Option<(u64, Instant)>,
+    /// Turns that there were.
+    turns: u64,
 }
 
 impl Held {
@@ -64,14 +77,17 @@ impl Budget {
 
     /// A share of nothing yet, for a body that comes from, or goes to, this host.
     pub(crate) fn share(self: &Arc<Self>, host: IpAddr) -> Share {
-        Share { budget: Arc::clone(self), host: neighbourhood(host), held: 0, common: None }
+        Share { budget: Arc::clone(self), host: neighbourhood(host), held: 0, common: None, turn: None }
     }
 
-    fn change(&self, host: IpAddr, from: usize, to: usize) -> Result<(), Exhausted> {
+    /// A body has grown, or become smaller. `beyond` comes on top of the limits.
+    fn change(&self, host: IpAddr, from: usize, to: usize, beyond: usize) -> Result<(), Exhausted> {
         let mut held = self.held.lock();
         let all = (held.all - from).saturating_add(to);
         let by_host = (held.of_host(host) - from).saturating_add(to);
-        if to > from && (all > self.limit || by_host > self.limit / 2) {
+        let (most, most_of_host) =
+            (self.limit.saturating_add(beyond), (self.limit / 2).saturating_add(beyond));
+        if to > from && (all > most || by_host > most_of_host) {
             return Err(Exhausted);
         }
         held.all = all;
@@ -94,6 +110,29 @@ impl Budget {
         let common = held.common.entry(id).or_insert_with(|| Common { bytes, bodies: BTreeMap::new() });
         *common.bodies.entry(host).or_default() += 1;
         Ok(())
+    }
+
+    /// The turn of who had `mine`, if it has one now.
+    fn take_turn(&self, mine: Option<u64>, now: Instant) -> Option<u64> {
+        let mut held = self.held.lock();
+        let current = held.turn;
+        match current {
+            Some((turn, _)) if mine == Some(turn) => mine,
+            Some((_, until)) if now < until => None,
+            _ => {
+                held.turns += 1;
+                let turn = held.turns;
+                held.turn = Some((turn, now + TURN));
+                Some(turn)
+            }
+        }
+    }
+
+    fn end_turn(&self, turn: u64) {
+        let mut held = self.held.lock();
+        if held.turn.is_some_and(|(current, _)| current == turn) {
+            held.turn = None;
+        }
     }
 
     fn leave(&self, host: IpAddr, id: u64) {
@@ -123,6 +162,8 @@ pub(crate) struct Share {
     held: usize,
     /// The bytes that it holds together with others.
     common: Option<u64>,
+    /// Its turn to go beyond the limits; somebody else may have taken it.
+    turn: Option<u64>,
 }
 
 impl Share {
@@ -152,10 +193,34 @@ impl Share {
     pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Exhausted> {
         let counted = bytes.saturating_sub(SMALL);
         if counted != self.held {
-            self.budget.change(self.host, self.held, counted)?;
+            self.budget.change(self.host, self.held, counted, 0)?;
             self.held = counted;
         }
+        if counted == 0
+            && let Some(turn) = self.turn.take()
+        {
+            self.budget.end_turn(turn);
+        }
         Ok(())
+    }
+
+    /// As [`Share::set`], for a body that has waited. Of those that may all wait for each other one goes on, beyond the limits
+    /// by an eighth, until it is whole and gives back what it holds; or for [`TURN`], if another one wants to. False if it
+    /// must wait all the same.
+    pub(crate) fn insist(&mut self, bytes: usize, now: Instant) -> bool {
+        self.turn = self.budget.take_turn(self.turn, now);
+        let (counted, beyond) = (bytes.saturating_sub(SMALL), self.budget.limit / BEYOND);
+        let goes_on =
+            self.turn.is_some() && self.budget.change(self.host, self.held, counted, beyond).is_ok();
+        if goes_on {
+            self.held = counted;
+        }
+        goes_on
+    }
+
+    /// Whether it goes on beyond the limits already, and need not wait before it insists.
+    pub(crate) fn has_turn(&self) -> bool {
+        self.turn.is_some()
     }
 }
 
@@ -215,6 +280,31 @@ mod tests {
         assert_eq!(second.set(SMALL + 21), Err(Exhausted));
         assert_eq!(second.set(SMALL + 20), Ok(()));
         assert_eq!(budget.share(host(2)).set(SMALL + 50), Ok(()));
+    }
+
+    #[test]
+    fn bodies_that_wait_for_each_other_go_on_one_after_the_other() {
+        let budget = Arc::new(Budget::new(160));
+        let now = Instant::now();
+        let [mut one, mut other, mut third] = [1, 2, 3].map(|n| budget.share(host(n)));
+        assert_eq!((one.set(SMALL + 80), other.set(SMALL + 80)), (Ok(()), Ok(())));
+        assert_eq!((one.set(SMALL + 90), other.set(SMALL + 90)), (Err(Exhausted), Err(Exhausted)));
+        assert!(one.insist(SMALL + 90, now) && one.has_turn());
+        assert!(!other.insist(SMALL + 90, now) && !other.has_turn());
+        // An eighth more, and no more.
+        assert!(one.insist(SMALL + 100, now) && !one.insist(SMALL + 101, now));
+        // It is whole.
+        assert_eq!(one.set(0), Ok(()));
+        assert!(other.insist(SMALL + 90, now));
+        // Who takes long has its turn until another one wants it.
+        assert_eq!(third.set(SMALL + 70), Ok(()));
+        assert!(other.insist(SMALL + 91, now + TURN) && !third.insist(SMALL + 75, now));
+        assert!(third.insist(SMALL + 75, now + TURN) && !other.insist(SMALL + 92, now + TURN));
+        drop(third);
+        assert!(other.insist(SMALL + 92, now + TURN));
+        drop((one, other));
+        let held = budget.held.lock();
+        assert_eq!((held.all, held.turn), (0, None));
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub struct Limits {
     /// Default: 65,536, or half of the process's open files.
     pub peers: usize,
     /// Bytes of requests and messages that are being read, beyond the first 64 KiB of each, of which one host may have
-    /// half. At the bound, clients are answered with 503 and other nodes wait. Default: 512 MiB.
+    /// half. At the bound, clients are answered with 503 and other nodes wait; if they all wait for each other, one after
+    /// the other may have an eighth more. Default: 512 MiB.
     pub requests: usize,
     /// Bytes of answers that wait to be read, as with requests; those of a document that several clients are given
     /// ([`crate::http::SharedBytes`]) count once, and once for each host. At the bound, clients are answered with 503,

@@ -10,8 +10,9 @@
 //! Back-pressure: nothing is read while answers cannot be written, nor while the queue of an actor that was just written
 //! to holds more than [`HIGH_WATER`]. One slow actor so holds up its peers' other messages on that connection.
 //! A message that comes too slowly, or a peer that does not take its answers, ends the conversation. Nothing is read,
-//! either, while the node's budget for what is being read has no room for it; who had no patience left then is closed, so
-//! that nobody waits for ever.
+//! either, while the node's budget for what is being read has no room for it. If the messages of many have come in part,
+//! none may be whole when the budget is exhausted: then they go on one by one (as when all agents of a large cluster
+//! report to a new master). Who had no patience left is closed, so that nobody waits for ever.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ use crate::wire::Encoding;
 const HIGH_WATER: Waiting = Waiting { events: 100_000, bytes: 64 << 20 };
 /// How long the head of a message may take from its first byte.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a body waits for memory before it insists: those whose messages are whole soon give theirs back.
+const STUCK: Duration = Duration::from_secs(1);
 /// How often a long queue is looked at.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 /// Bytes that are read at once, at least, from a peer that sends much.
@@ -412,6 +415,11 @@ impl Conversation {
         body.pace.moved(bytes.saturating_sub(body.bytes), now);
         body.bytes = bytes;
         while self.share.set(bytes).is_err() {
+            let waiting = Instant::now();
+            let is_stuck = self.share.has_turn() || waiting - now >= STUCK;
+            if is_stuck && self.share.insist(bytes, waiting) {
+                break;
+            }
             give(&mut self.answers, self.peer, stream).await?;
             if Instant::now() >= body.pace.deadline() {
                 return Ok(false);

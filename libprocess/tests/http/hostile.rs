@@ -198,6 +198,35 @@ fn one_host_that_fills_the_memory_for_requests_leaves_half_of_it_to_others() {
     });
 }
 
+/// As when all agents report to a new master: what they say comes in pieces, and nothing is whole when the memory is full.
+#[test]
+fn messages_that_wait_for_each_other_are_read_all_the_same() {
+    // One host may have 800 KB, beside the first 64 of each.
+    let limits = Limits { requests: 1600 * KB, ..Limits::default() };
+    in_paused_time(limits, |f| async move {
+        let mut nodes = Vec::new();
+        for _ in 0..8 {
+            let mut node = f.connect().await;
+            let head = format!("{MESSAGE}Content-Length: {}\r\n\r\n", 260 * KB);
+            node.write_all(head.as_bytes()).await.unwrap();
+            nodes.push(node);
+        }
+        // There is room for all of the first, for three of the second, and for none of the third.
+        for part in [150, 30, 40, 40] {
+            for node in &mut nodes {
+                node.write_all(&vec![b'y'; part * KB]).await.unwrap();
+            }
+            // Time goes on when all that was written is read.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let began = tokio::time::Instant::now();
+        for node in &mut nodes {
+            assert_eq!(answer(node).await, 202);
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    });
+}
+
 #[test]
 fn a_node_whose_message_finds_no_memory_is_closed_after_a_minute() {
     libprocess::testing::run(async {
