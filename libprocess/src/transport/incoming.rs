@@ -45,8 +45,10 @@ const HIGH_WATER: Waiting = Waiting { events: 100_000, bytes: 64 << 20 };
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a body waits for memory before it insists: those whose messages are whole soon give theirs back.
 const STUCK: Duration = Duration::from_secs(1);
-/// How often a long queue is looked at.
+/// How soon a connection looks again whether a long queue is shorter, or whether there is memory; and how soon at last, since
+/// thousands may look, and an actor that is late must not be held up by them.
 const DRAIN_POLL: Duration = Duration::from_millis(5);
+const LONGEST_POLL: Duration = Duration::from_millis(50);
 /// Bytes that are read at once, at least, from a peer that sends much.
 const READ: usize = 64 << 10;
 /// Bytes that are read at once from others, and at first: most connections are silent most of the time.
@@ -414,6 +416,7 @@ impl Conversation {
         body.pace.go_on(now);
         body.pace.moved(bytes.saturating_sub(body.bytes), now);
         body.bytes = bytes;
+        let mut pause = DRAIN_POLL;
         while self.share.set(bytes).is_err() {
             let waiting = Instant::now();
             let is_stuck = self.share.has_turn() || waiting - now >= STUCK;
@@ -424,7 +427,8 @@ impl Conversation {
             if Instant::now() >= body.pace.deadline() {
                 return Ok(false);
             }
-            tokio::time::sleep(DRAIN_POLL).await;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(LONGEST_POLL);
         }
         Ok(true)
     }
@@ -444,8 +448,10 @@ impl Conversation {
             }
             tracing::warn!(actor = target, "a queue is long: its peers wait");
             give(&mut self.answers, self.peer, stream).await?;
+            let mut pause = DRAIN_POLL;
             while above(2) {
-                tokio::time::sleep(DRAIN_POLL).await;
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(LONGEST_POLL);
             }
         }
         Ok(())
