@@ -244,6 +244,7 @@ fn a_connection_that_ends_just_when_another_begins_breaks_its_links() {
             let sending = std::thread::spawn(move || {
                 while !until.load(Ordering::Relaxed) {
                     node.post(&Pid::nobody(), &to, Note("next".into()));
+                    std::thread::yield_now();
                 }
             });
             drop(first);
