@@ -19,7 +19,7 @@ use mesos::v1::{self, TaskState};
 use mesos::{Enum, FrameworkId, v1::offer::operation};
 
 use crate::cluster::tally::RESOURCES;
-use crate::cluster::{Cluster, Tally};
+use crate::cluster::{Cluster, Framework, Tally};
 use crate::leadership::encoded;
 use crate::master::Master;
 use crate::operations::counts::OperationCounts;
@@ -57,7 +57,7 @@ macro_rules! counters {
                     node: metrics.clone(),
                     frameworks: IndexMap::default(),
                     reasons: IndexMap::default(),
-                    nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new()),
+                    nobody: FrameworkMetrics::new(libprocess::Metrics::new(), String::new(), Arc::default()),
                     elected: metrics.gauge("master/elected"),
                     operator_event_stream_subscribers: metrics
                         .gauge("master/operator_event_stream_subscribers"),
@@ -187,9 +187,10 @@ impl Metrics {
     }
 
     /// A framework is registered.
-    pub(crate) fn add_framework(&mut self, id: &FrameworkId, info: &v1::FrameworkInfo) {
+    pub(crate) fn add_framework(&mut self, framework: &Framework) {
+        let Framework { id, info, unreachable, .. } = framework;
         let prefix = format!("master/frameworks/{}/{id}/", encoded(&info.name));
-        let mut metrics = FrameworkMetrics::new(self.of_frameworks.clone(), prefix);
+        let mut metrics = FrameworkMetrics::new(self.of_frameworks.clone(), prefix, unreachable.clone());
         if let Some(principal) = &info.principal {
             // A principal's are not one framework's: they are always shown.
             let counter = |name: &&str| self.node.counter(&of_principal(principal, name));
@@ -262,8 +263,12 @@ fn names<E: Enum>() -> impl Iterator<Item = &'static str> {
 }
 
 impl FrameworkMetrics {
-    fn new(home: libprocess::Metrics, prefix: String) -> Self {
+    /// `unreachable` is how many unreachable tasks are remembered of it.
+    fn new(home: libprocess::Metrics, prefix: String, unreachable: Arc<AtomicI64>) -> Self {
         let counter = |name: &str| home.counter(&format!("{prefix}{name}"));
+        home.pull_gauge(&format!("{prefix}tasks/active/task_unreachable"), move || {
+            unreachable.load(Relaxed) as f64
+        });
         let mut metrics = Self {
             offers_sent: counter("offers/sent"),
             offers_accepted: counter("offers/accepted"),
@@ -299,8 +304,9 @@ impl FrameworkMetrics {
         for (name, number) in TaskState::descriptor().values {
             match TaskState::try_from(*number) {
                 Ok(state) if is_terminal(state) => drop(self.by_name("tasks/terminal/", name)),
+                // It is counted where these are remembered.
+                Ok(TaskState::TaskUnreachable) | Err(_) => {}
                 Ok(state) => drop(self.active(state).clone()),
-                Err(_) => {}
             }
         }
     }
@@ -370,7 +376,7 @@ impl FrameworkMetrics {
     /// One of its tasks changed its state.
     pub(crate) fn task_changed(&mut self, from: TaskState, to: TaskState) {
         if !is_terminal(from) {
-            self.active(from).add(-1.0);
+            self.change_active(from, -1.0);
         }
         self.task_in(to);
     }
@@ -379,7 +385,14 @@ impl FrameworkMetrics {
         if is_terminal(state) {
             self.count("tasks/terminal/", state.as_str_name());
         } else {
-            self.active(state).add(1.0);
+            self.change_active(state, 1.0);
+        }
+    }
+
+    /// Tasks that are unreachable leave that state in many ways, also forgotten: their gauge follows the books.
+    fn change_active(&mut self, state: TaskState, change: f64) {
+        if state != TaskState::TaskUnreachable {
+            self.active(state).add(change);
         }
     }
 

@@ -131,7 +131,7 @@ pub(crate) fn register(master: &mut Master, said: Said, scheduler: Scheduler, ct
     let mut framework = Framework::new(id.clone(), info, connection, ctx.now());
     framework.suppressed_roles = options.suppressed_roles.clone().into();
     framework.offer_constraints = constraints.into();
-    master.metrics.add_framework(&id, &framework.info);
+    master.metrics.add_framework(&framework);
     master.metrics.framework(&id).call(call::Type::Subscribe);
     master.allocation.add_framework(&framework, options, BTreeMap::new());
     master.cluster.add_framework(framework);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::{Duration, SystemTime};
 
 use libprocess::Pid;
@@ -69,6 +70,8 @@ pub struct Framework {
     pub tasks: Map<TaskId, Arc<Task>>,
     /// Tasks on agents that became unreachable.
     pub unreachable_tasks: History<Task>,
+    /// How many of these are TASK_UNREACHABLE, for a gauge. All copies share it.
+    pub unreachable: Arc<AtomicI64>,
     /// Tasks that are over.
     pub completed_tasks: History<Task>,
     /// Its own executors, by agent.
@@ -106,6 +109,7 @@ impl Framework {
             kinds: Kinds::default(),
             tasks: map(),
             unreachable_tasks: History::new(Limits::default().unreachable_tasks),
+            unreachable: Arc::default(),
             completed_tasks: History::new(Limits::default().completed_tasks),
             executors: ordered(),
             offers: ordered(),

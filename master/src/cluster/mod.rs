@@ -423,6 +423,7 @@ impl Cluster {
         }
         if unreachable {
             let forgotten = owner.unreachable_tasks.push(task.clone());
+            owner.unreachable.fetch_add(in_state_unreachable(&task), Relaxed);
             self.unreachable_tasks.add(&task);
             self.tally.tasks_unreachable.fetch_add(in_state_unreachable(&task), Relaxed);
             self.left_unreachable(forgotten.iter());
@@ -482,6 +483,9 @@ impl Cluster {
         for task in tasks {
             self.unreachable_tasks.remove(task);
             self.tally.tasks_unreachable.fetch_sub(in_state_unreachable(task), Relaxed);
+            if let Some(owner) = self.frameworks.get(&task.framework) {
+                owner.unreachable.fetch_sub(in_state_unreachable(task), Relaxed);
+            }
         }
     }
 

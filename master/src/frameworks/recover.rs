@@ -19,7 +19,7 @@ pub(crate) fn recover(master: &mut Master, info: v1::FrameworkInfo) -> Option<Fr
     tracing::info!(framework_id = %id, "recovering the framework");
     let framework = Framework::new(id.clone(), info, Connection::Recovered, SystemTime::UNIX_EPOCH);
     master.allocation.add_framework(&framework, FrameworkOptions::default(), BTreeMap::new());
-    master.metrics.add_framework(&framework.id, &framework.info);
+    master.metrics.add_framework(&framework);
     master.cluster.add_framework(framework);
     news::framework_added(master, &id);
     calls::show_roles(master, &id);

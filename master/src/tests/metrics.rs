@@ -7,8 +7,9 @@ use mesos::v1::TaskState;
 use serde_json::{Value, json};
 
 use super::agents::{framework_info, reported, running_task};
+use super::partition::{bring_back, lose};
 use super::shelf::Shelf;
-use super::{Cluster, info};
+use super::{Cluster, info, task};
 use crate::Settings;
 
 /// After `master/`.
@@ -94,6 +95,29 @@ fn the_next_leader_counts_what_ended_and_was_not_acknowledged() {
         testing::settle().await;
         let metric = format!("master/frameworks/test/{id}/tasks/terminal/task_finished");
         assert_eq!(cluster.metric(&metric), 1.0);
+    });
+}
+
+/// Upstream counts them for ever.
+#[test]
+fn a_frameworks_unreachable_tasks_are_counted_for_as_long_as_they_are_remembered_so() {
+    testing::run(async {
+        let settings = Settings { max_unreachable_tasks_per_framework: 1, ..Settings::default() };
+        let cluster = Cluster::with(settings).await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.launch(&[&offer], json!([task("u", &agent, 0.5, 32.0)])).await;
+        let id = scheduler.id.clone();
+        let active = || {
+            ["task_staging", "task_running", "task_unreachable"]
+                .map(|state| cluster.metric(&format!("master/frameworks/test/{id}/tasks/active/{state}")))
+        };
+        assert_eq!(active(), [1.0, 1.0, 0.0]);
+        lose(&agent, &mut scheduler).await;
+        assert_eq!(active(), [0.0, 0.0, 1.0], "one of them is remembered");
+        bring_back(&agent, &id, vec![reported(&agent, &id, TaskState::TaskRunning)]).await;
+        assert_eq!(active(), [0.0, 1.0, 0.0]);
     });
 }
 
