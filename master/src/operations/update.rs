@@ -57,15 +57,16 @@ pub(crate) fn update(
         status.operation_id = change.operation.info.id.clone();
     }
     tracing::info!(agent_id = %agent, operation_uuid = %uuid, state = change.to.as_str_name(), "an operation's state");
+    // One that has no uuid is said once.
+    let reliable = status.uuid.is_some();
     match listener(master, &change) {
         Some(framework) => {
-            let reliable = status.uuid.is_some();
             master.send(&framework, events::operation_update(status), ctx);
             if is_terminal_operation(change.to) && !reliable {
                 remove(master, &agent, uuid, ctx);
             }
         }
-        None if waits_for_framework(master, &agent, &change, ctx) => {}
+        None if reliable && waits_for_framework(master, &agent, &change, ctx) => {}
         None => {
             if let Some(status_uuid) = status.uuid {
                 acknowledge(master, &agent, &change.operation, status_uuid, ctx);

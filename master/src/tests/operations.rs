@@ -235,6 +235,40 @@ fn an_operation_that_has_not_reached_its_agent_is_dropped() {
     });
 }
 
+/// That it has not is said once: there is nothing to wait for (upstream: `Master::updateOperationStatus`).
+#[test]
+fn an_operation_that_has_not_reached_its_agent_is_forgotten_also_when_its_framework_is() {
+    testing::run(async {
+        let cluster = Cluster::with(Settings { max_completed_frameworks: 0, ..Settings::default() }).await;
+        let mut agent = cluster.agent("cpus:4;mem:1024").await;
+        let mut scheduler = cluster.subscribe(reserving_info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.accept(&offer, json!([named("x")])).await;
+        let applied = agent.applied().await.remove(0);
+        agent.die().await;
+        scheduler.call("TEARDOWN", json!(null)).await;
+        assert_eq!(cluster.get("/state").await["completed_frameworks"], json!([]));
+        agent.revive();
+        agent.taken().await;
+        agent.reregister(vec![], vec![]);
+        agent.report_operations(vec![]).await;
+        let known = async || cluster.read("GET_OPERATIONS", mesos::MediaType::Protobuf).await.get_operations;
+        assert_eq!(known().await.unwrap().operations.len(), 1);
+        agent.post(UpdateOperationStatusMessage {
+            slave_id: agent.info.id.clone(),
+            status: v1::OperationStatus {
+                state: OperationState::OperationDropped.into(),
+                agent_id: agent.info.id.clone(),
+                ..Default::default()
+            },
+            operation_uuid: Some(applied.operation_uuid),
+            ..Default::default()
+        });
+        testing::settle().await;
+        assert!(known().await.unwrap_or_default().operations.is_empty());
+    });
+}
+
 /// Upstream: `OperationReconciliationTest.UnackedAgentOperationAfterMasterFailover`,
 /// `MasterTest.OperationUpdateDuringFailover`.
 #[test]
