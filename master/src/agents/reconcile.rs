@@ -168,7 +168,7 @@ fn end_unwanted(
     ctx: &Context<Master>,
 ) {
     let Some(state) = master.cluster.agent(agent) else { return };
-    // A framework that is unknown altogether is recovered or shut down as a whole.
+    // A framework that is unknown altogether is shut down as a whole.
     let is_known = |framework: &FrameworkId| master.cluster.framework(framework).is_some();
     for (framework, executor) in keys_of(executors) {
         if is_known(&framework) && !state.has_executor(&framework, &executor) {

@@ -198,7 +198,7 @@ fn proceed(
         let brought = Brought { executors: message.executor_infos, tasks, completed };
         add(master, introduction, brought, &message.frameworks, ctx);
     }
-    update_frameworks(master, &pid, message.frameworks, ctx);
+    update_frameworks(master, &pid, &message.frameworks, ctx);
     maintenance::leave_if_down(master, &id, ctx);
 }
 
@@ -340,23 +340,17 @@ fn report_tasks(master: &mut Master, agent: &AgentId, message: &str, ctx: &mut C
     }
 }
 
-/// The agent hears what its frameworks are now, and which of them are no more.
-fn update_frameworks(
-    master: &mut Master,
-    pid: &Pid,
-    frameworks: Vec<v1::FrameworkInfo>,
-    ctx: &mut Context<Master>,
-) {
+/// The agent hears what its frameworks are now, and which of them are no more. Those of an agent that was added are known by
+/// now, unless they are over; and what was on a known one, this master has known: one that it does not know any more was
+/// removed while the agent was away, and is not even remembered. (Upstream recovers that, and offers what its tasks use.)
+fn update_frameworks(master: &Master, pid: &Pid, frameworks: &[v1::FrameworkInfo], ctx: &Context<Master>) {
     for info in frameworks {
         let Some(id) = info.id.as_ref().map(FrameworkId::from) else { continue };
         if let Some(framework) = master.cluster.framework(&id) {
             ctx.post(pid, update_message(framework));
-        } else if master.cluster.is_completed(&id) {
+        } else {
             tracing::info!(framework_id = %id, agent = %pid, "shutting a removed framework down on the agent");
             ctx.post(pid, ShutdownFrameworkMessage { framework_id: id.to_proto() });
-        } else {
-            // Only a known agent brings a framework here that this master does not know.
-            frameworks::recover::recover(master, info);
         }
     }
 }

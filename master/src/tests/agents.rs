@@ -595,6 +595,29 @@ fn a_removed_framework_is_shut_down_on_an_agent_that_brings_it_back() {
     });
 }
 
+/// Upstream recovers it, without its tasks, and offers what these use.
+#[test]
+fn a_framework_that_was_removed_while_its_agent_was_away_is_shut_down_there_also_when_it_is_forgotten() {
+    testing::run(async {
+        let settings = crate::Settings { max_completed_frameworks: 0, ..Default::default() };
+        let cluster = Cluster::with(settings).await;
+        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        let scheduler = running_task(&cluster, &agent, info()).await;
+        agent.die().await;
+        scheduler.call("TEARDOWN", json!(null)).await;
+        agent.revive();
+        agent.taken().await;
+        let task = reported(&agent, &scheduler.id, TaskState::TaskRunning);
+        agent.reregister(vec![task], vec![framework_info(&scheduler.id)]);
+        let got = agent.taken().await;
+        let [Got::Reregistered(_), Got::ShutdownFramework(shutdown)] = got.as_slice() else {
+            panic!("{got:?}")
+        };
+        assert_eq!(shutdown.framework_id.value, scheduler.id);
+        assert_eq!(cluster.get("/state").await["frameworks"], json!([]));
+    });
+}
+
 #[test]
 fn an_agent_does_not_move_to_another_machine() {
     testing::run(async {
