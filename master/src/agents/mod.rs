@@ -68,6 +68,8 @@ pub(crate) struct Agents {
     pub(crate) marking_gone: BTreeSet<AgentId>,
     /// Unhealthy agents whose turn to be marked unreachable has not come.
     pub(crate) unhealthy: BTreeSet<AgentId>,
+    /// Disconnected agents that have not re-registered in time, and whose turn has not come.
+    pub(crate) overdue: BTreeSet<AgentId>,
     /// Disconnected agents, with the timer of their return.
     pub(crate) reregistration_timers: IndexMap<AgentId, Timer, FixedState>,
     pub(crate) limiter: Option<RemovalLimiter<Removal>>,
@@ -86,6 +88,7 @@ impl Agents {
             removing: BTreeSet::new(),
             marking_gone: BTreeSet::new(),
             unhealthy: BTreeSet::new(),
+            overdue: BTreeSet::new(),
             reregistration_timers: IndexMap::default(),
             limiter: settings.removal_limiter(),
             unreachable_operations: BTreeMap::new(),
@@ -126,6 +129,7 @@ impl Agents {
             observer.kill();
         }
         self.unhealthy.remove(agent);
+        self.overdue.remove(agent);
         if let Some(timer) = self.reregistration_timers.swap_remove(agent) {
             ctx.cancel(timer);
         }

@@ -62,6 +62,7 @@ pub(super) fn known(
         if let Some(timer) = master.agents.reregistration_timers.swap_remove(&id) {
             ctx.cancel(timer);
         }
+        master.agents.overdue.remove(&id);
         tracing::info!(agent_id = %id, "the agent is connected again");
         let active = !master.cluster.activation(&id).deactivated;
         master.cluster.set_agent_connection(&id, true, active);

@@ -53,6 +53,7 @@ pub(crate) fn health_changed(master: &mut Master, message: Health, ctx: &mut Con
 pub(crate) fn reregistration_timed_out(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
     master.agents.reregistration_timers.swap_remove(agent);
     if master.cluster.agent(agent).is_some_and(|state| !state.connected) {
+        master.agents.overdue.insert(agent.clone());
         schedule(master, Removal { agent: agent.clone(), cause: Cause::Disconnected }, ctx);
     }
 }
@@ -100,11 +101,25 @@ pub(crate) fn take_turns(master: &mut Master, ctx: &mut Context<Master>) {
     }
 }
 
+/// Those that are back meanwhile are passed over. (In upstream only who answers its pings again costs no turn; and who was
+/// back, and has just disconnected anew, is marked in the turn of its first absence.)
 fn next_removal(master: &mut Master, now: Duration) -> Option<Removal> {
+    let recovered = master.cluster.recovered_agents();
+    let canceled = &master.metrics.slave_unreachable_canceled;
     let agents = &mut master.agents;
-    let unhealthy = &agents.unhealthy;
-    let is_wanted =
-        |removal: &Removal| removal.cause != Cause::Unhealthy || unhealthy.contains(&removal.agent);
+    let (unhealthy, overdue) = (&agents.unhealthy, &agents.overdue);
+    let is_wanted = |removal: &Removal| {
+        let wanted = match removal.cause {
+            // That it answers is counted when it does.
+            Cause::Unhealthy => return unhealthy.contains(&removal.agent),
+            Cause::Disconnected => overdue.contains(&removal.agent),
+            Cause::NotRecovered => recovered.contains_key(&removal.agent),
+        };
+        if !wanted {
+            canceled.increment();
+        }
+        wanted
+    };
     agents.limiter.as_mut()?.take(now, is_wanted)
 }
 
@@ -118,6 +133,7 @@ fn removal_due(master: &mut Master, removal: Removal, ctx: &mut Context<Master>)
             "health check timed out".to_owned()
         }
         Cause::Disconnected => {
+            master.agents.overdue.remove(&agent);
             if master.cluster.agent(&agent).is_none_or(|state| state.connected) {
                 master.metrics.slave_unreachable_canceled.increment();
                 return;

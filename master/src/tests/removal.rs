@@ -148,6 +148,55 @@ fn after_a_failover_agents_that_stay_away_are_marked_one_by_one_and_those_that_r
     });
 }
 
+/// Upstream's turns are used up by those that have returned.
+#[test]
+fn after_a_failover_an_agent_that_stays_away_does_not_wait_behind_those_that_return() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, limited()).await;
+        let mut agents = Vec::new();
+        for _ in 0..4 {
+            agents.push(cluster.agent("disk:1").await);
+        }
+        let cluster = cluster.fail_over(&shelf, limited()).await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        assert_eq!(lost_within(&mut scheduler, TOO_LONG).await, 1);
+        for agent in &agents[1..3] {
+            agent.reregister(Vec::new(), Vec::new());
+        }
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(62)).await, 1);
+        assert_eq!(cluster.get("/slaves").await["recovered_slaves"], json!([]));
+        let counted = ["scheduled", "completed", "canceled"]
+            .map(|what| cluster.metric(&format!("master/slave_unreachable_{what}")));
+        assert_eq!(counted, [4.0, 2.0, 2.0]);
+    });
+}
+
+/// Upstream's turn comes all the same, and finds it away.
+#[test]
+fn an_agent_that_was_back_before_its_turn_has_all_of_its_time_when_it_is_away_again() {
+    testing::run(async {
+        let cluster = Cluster::with(limited()).await;
+        let mut agents = [cluster.agent("disk:1").await, cluster.agent("disk:1").await];
+        let mut scheduler = cluster.subscribe(info()).await;
+        for agent in &mut agents {
+            agent.die().await;
+            agent.revive();
+        }
+        scheduler.pending().await;
+        assert_eq!(lost_within(&mut scheduler, TOO_LONG).await, 1);
+        agents[1].reregister(Vec::new(), Vec::new());
+        agents[1].taken().await;
+        agents[1].die().await;
+        agents[1].revive();
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(590)).await, 0);
+        assert_eq!(lost_within(&mut scheduler, Duration::from_secs(20)).await, 1);
+        let counted = ["scheduled", "completed", "canceled"]
+            .map(|what| cluster.metric(&format!("master/slave_unreachable_{what}")));
+        assert_eq!(counted, [3.0, 2.0, 1.0]);
+    });
+}
+
 #[test]
 fn a_leader_that_most_agents_do_not_return_to_ends() {
     testing::run(async {
