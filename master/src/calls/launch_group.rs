@@ -29,6 +29,11 @@ pub(super) fn launch(
 ) {
     let kind = operation.r#type();
     let Some(mut launch) = operation.launch_group else { return };
+    if launch.task_group.tasks.is_empty() {
+        // No agent starts an executor for it. (Upstream's master counts the executor all the same.)
+        tracing::warn!(framework_id = %framework, "ignoring a task group that has no tasks");
+        return;
+    }
     complete(&mut launch);
     match validate(master, framework, &launch, taken) {
         Ok(launchable) => {

@@ -59,6 +59,23 @@ fn a_group_goes_to_the_agent_in_one_message_and_a_second_one_joins_its_executor(
     });
 }
 
+/// Upstream's agent ignores it, too (`Slave::runTaskGroup`); what its executor would use is held in the master's books.
+#[test]
+fn a_group_without_tasks_is_nothing_and_brings_no_executor() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024;disk:1000").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        scheduler.accept(&offer, json!([group(executor(&scheduler, "CUSTOM"), json!([]))])).await;
+        assert_eq!(agent.taken().await, []);
+        let state = cluster.get("/state").await;
+        assert_eq!(state["slaves"][0]["used_resources"]["cpus"], 0.0);
+        assert_eq!(state["frameworks"][0]["executors"], json!([]));
+        assert_eq!(amount(&scheduler.offer().await.resources, "cpus"), 4.0, "it is offered again");
+    });
+}
+
 /// Upstream: the rules of `task::group::validate`; its cases are in `validation/group.rs`. Also
 /// `SchedulerTest.OperationFeedbackValidationWithResourceProviderCapability`.
 #[test]
