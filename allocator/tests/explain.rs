@@ -170,8 +170,7 @@ fn the_master_offers_nothing_of_an_agent_that_is_full() {
     let question = Question { full: BTreeSet::from([agent_id("b")]), ..question("A", Some("role")) };
     let answer = cluster.core.explain(&question, cluster.now).unwrap();
     let told = answer.roles[0].agents.iter().map(|told| (told.agent.agent_id.as_str(), &told.reason));
-    let offered =
-        Reason::WouldBeOffered { resources: "cpus(allocated: role):4; mem(allocated: role):1024".into() };
+    let offered = Reason::WouldBeOffered { resources: "cpus:4; mem:1024".into() };
     assert_eq!(told.collect::<Vec<_>>(), [("a", &offered), ("b", &Reason::ExecutorLimit)]);
     assert_eq!(answer.roles[0].reasons.len(), 2);
     // What it lacks besides is said first.
