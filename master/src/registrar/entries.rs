@@ -37,7 +37,7 @@ pub struct CorruptRecord {
 }
 
 /// How the keys of demanded capabilities begin.
-const CAPABILITY: &str = "capability/";
+pub(super) const CAPABILITY: &str = "capability/";
 
 /// The capabilities that a master must have to take over a registry with these records. Read from their keys alone: a
 /// newer version may have stored records that this one cannot read, and demands a capability for each such kind.

@@ -7,7 +7,10 @@
 //! - all changes of one agent: an agent that is marked unreachable leaves `agent/` and enters `unreachable/`. Between
 //!   the two it would be in neither, and lost;
 //! - what operators set (quotas, weights, whatever else is not an agent's), as far as it fits into one transaction:
-//!   one call may set many roles. Where it does not fit, each record stands for itself.
+//!   one call may set many roles. Where it does not fit, each record stands for itself, in the order in which they come.
+//!
+//! And a capability that every later master must have is demanded before anything that needs it is there, and until
+//! nothing of that is left: so its record comes first, or, when it goes, last.
 //!
 //! It knows nothing of stores, and nothing of what the records hold.
 
@@ -15,7 +18,7 @@ use std::collections::BTreeMap;
 
 use mesos::sabotage::{Bug, is_on};
 
-use super::super::entries::Change;
+use super::super::entries::{CAPABILITY, Change};
 
 /// What one transaction of a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,20 +105,26 @@ pub fn batches(changes: Vec<Change>, limits: Limits) -> Result<Vec<Vec<Change>>,
     Ok(batches)
 }
 
-/// The changes by what must be seen together: what is no agent's first, then each agent.
+/// The changes by what must be seen together: capabilities that are demanded, what is no agent's, each agent, capabilities
+/// that are demanded no longer.
 fn units(changes: Vec<Change>, limits: Limits) -> Vec<Vec<Change>> {
-    let mut others = Vec::new();
+    let (mut demanded, mut others, mut withdrawn) = (Vec::new(), Vec::new(), Vec::new());
     let mut agents: BTreeMap<String, Vec<Change>> = BTreeMap::new();
     for change in changes {
         match agent_of(&change.key) {
             Some(_) if is_on(Bug::SplitsAgents) => agents.entry(change.key.clone()).or_default().push(change),
             Some(id) => agents.entry(id.to_owned()).or_default().push(change),
-            None => others.push(change),
+            None if !change.key.starts_with(CAPABILITY) => others.push(change),
+            None if change.value.is_some() => demanded.push(change),
+            None => withdrawn.push(change),
         }
     }
     let together = limits.allow(limits.size(&others));
     let others = if together { vec![others] } else { others.into_iter().map(|one| vec![one]).collect() };
-    others.into_iter().chain(agents.into_values()).filter(|unit| !unit.is_empty()).collect()
+    let demanded = demanded.into_iter().map(|one| vec![one]);
+    let withdrawn = withdrawn.into_iter().map(|one| vec![one]);
+    let units = demanded.chain(others).chain(agents.into_values()).chain(withdrawn);
+    units.filter(|unit| !unit.is_empty()).collect()
 }
 
 /// The agent that a record is about.
@@ -169,6 +178,25 @@ mod tests {
         assert_eq!(batches(many, LIMITS).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
     }
 
+    /// A master that lacks it must not take over what needs it, whichever transaction was the last one.
+    #[test]
+    fn a_capability_is_demanded_before_what_needs_it_is_there_and_until_none_of_that_is_left() {
+        let mut changes: Vec<Change> = (0..5).map(|n| put(&format!("quota/{n}"), 1)).collect();
+        changes.push(put("capability/QUOTA_V2", 1));
+        let stored = batches(changes, LIMITS).unwrap();
+        assert_eq!(
+            keys(&stored),
+            [vec!["capability/QUOTA_V2", "quota/0", "quota/1", "quota/2"], vec!["quota/3", "quota/4"]]
+        );
+        let mut changes: Vec<Change> = (0..5).map(|n| put(&format!("agent/{n}"), 1)).collect();
+        changes.push(delete("capability/AGENT_DRAINING"));
+        let stored = batches(changes, LIMITS).unwrap();
+        assert_eq!(
+            keys(&stored),
+            [vec!["agent/0", "agent/1", "agent/2", "agent/3"], vec!["agent/4", "capability/AGENT_DRAINING"]]
+        );
+    }
+
     #[test]
     fn what_is_too_large_alone_is_named_and_nothing_is_stored() {
         let error = batches(vec![put("agent/a", 1), put("agent/big", 82)], LIMITS).unwrap_err();
@@ -197,12 +225,12 @@ mod tests {
         /// Each key once, as the registrar makes them.
         fn some_changes()(
             kinds in prop::collection::btree_map(
-                (0..6_usize, 0..8_usize),
+                (0..7_usize, 0..8_usize),
                 prop::option::of(0..20_usize),
                 0..40,
             )
         ) -> Vec<Change> {
-            let kind = ["agent", "unreachable", "gone", "quota", "weight", "machine"];
+            let kind = ["agent", "unreachable", "gone", "quota", "weight", "machine", "capability"];
             let change = |((k, id), size): ((usize, usize), Option<usize>)| Change {
                 key: format!("{}/{id}/{id}", kind[k]),
                 value: size.map(|size| vec![7; size]),
