@@ -339,6 +339,13 @@ impl Entries {
         }
     }
 
+    /// Makes one plan of what was stored of a change in part. Only what is different then is a change.
+    pub fn settle_maintenance(&mut self) {
+        let mut maintenance = self.maintenance.clone();
+        maintenance.settle();
+        self.set_maintenance(maintenance);
+    }
+
     /// Demands of every later master that it has a capability, or no longer.
     pub fn demand(&mut self, capability: Capability, demanded: bool) {
         let name = capability.as_str_name().to_owned();

@@ -2,7 +2,7 @@
 //!
 //! | receives | from | does |
 //! |---|---|---|
-//! | [`Recover`] | the master, once, when it is elected | reads the registry, stores the new leader in it, answers with what it found |
+//! | [`Recover`] | the master, once, when it is elected | reads the registry, stores the new leader in it, and what the last one left undone; answers with what it found |
 //! | [`Apply`] | the master | queues one [`Operation`]; answers, when its batch is stored, whether it was possible |
 //! | `GET /registry` | operators | shows the registry as JSON, as it is stored |
 //!
@@ -321,6 +321,7 @@ impl Handle<Recover> for Registrar {
                     return message.reply.set(Err(RegistrarError::Corrupt { place, corrupt }));
                 }
             }
+            this.entries.settle_maintenance();
             let found = this.entries.to_registry();
             this.entries.set_master(message.info);
             this.store(ctx, move |this, stored, ctx| {

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use libprocess::http::{Request, dispatch};
 use libprocess::{Address, Node, promise};
 use mesos::AgentId;
+use parking_lot::Mutex;
 
 use super::*;
 
@@ -264,6 +265,51 @@ fn what_operators_decided_of_an_agent_and_of_machines_is_found_by_the_next_maste
         assert!(registry.unreachable.unwrap().slaves[0].deactivated());
         assert_eq!(registry.schedules, [schedule]);
         assert_eq!(registry.machines.unwrap().machines[0].info.mode(), v1::machine_info::Mode::Down);
+        node.shutdown().await;
+    });
+}
+
+/// The last leader died between two transactions of a large schedule: one of two machines was stored, the schedule was not.
+#[test]
+fn of_a_plan_for_maintenance_that_was_stored_in_part_nothing_is_left() {
+    /// What a leader has left, and what the next one writes.
+    struct Left {
+        records: Vec<Record>,
+        written: Arc<Mutex<Vec<Change>>>,
+    }
+    impl Storage for Left {
+        fn name(&self) -> String {
+            "left".into()
+        }
+
+        fn load(&mut self, _: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+            let records = self.records.clone();
+            async { Ok(records) }.boxed()
+        }
+
+        fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
+            self.written.lock().extend(changes);
+            async { Ok(()) }.boxed()
+        }
+    }
+    libprocess::testing::run(async {
+        let node = offline().await;
+        let id = v1::MachineId { hostname: Some("h".into()), ip: None };
+        let mode = Some(v1::machine_info::Mode::Draining.into());
+        let info = v1::MachineInfo { id, mode, unavailability: None };
+        let record = mesos::wire::encode(&mesos::internal::registry::Machine { info });
+        let written = Arc::<Mutex<Vec<Change>>>::default();
+        let storage = Left { records: vec![("machine//h".into(), record)], written: written.clone() };
+        let registrar =
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        let registry = recover(&registrar).await.unwrap();
+        assert!(registry.machines.unwrap().machines.is_empty());
+        let written = std::mem::take(&mut *written.lock());
+        assert_eq!(
+            written.iter().map(|change| change.key.as_str()).collect::<Vec<_>>(),
+            ["master", "machine//h"]
+        );
+        assert_eq!(written[1].value, None);
         node.shutdown().await;
     });
 }

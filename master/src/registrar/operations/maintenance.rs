@@ -69,6 +69,27 @@ impl Maintenance {
         self.machines.len() < before
     }
 
+    /// Makes one plan of what a leader has left that died while it stored a change. A large change takes several
+    /// transactions, machines first, and then the schedule: a machine whose record went has left the schedule, and one that
+    /// is not in the schedule is not draining. Nobody was told that the change was made.
+    pub fn settle(&mut self) {
+        let mut planned: BTreeMap<MachineKey, v1::Unavailability> = BTreeMap::new();
+        if let Some(schedule) = &mut self.schedule {
+            for window in &mut schedule.windows {
+                window.machine_ids.retain(|id| self.machines.contains_key(&MachineKey::from(id)));
+                let unavailability = window.unavailability;
+                planned.extend(window.machine_ids.iter().map(|id| (MachineKey::from(id), unavailability)));
+            }
+            schedule.windows.retain(|window| !window.machine_ids.is_empty());
+        }
+        self.machines.retain(|key, info| planned.contains_key(key) || info.mode() == Mode::Down);
+        for (key, unavailability) in planned {
+            if let Some(info) = self.machines.get_mut(&key) {
+                info.unavailability = Some(unavailability);
+            }
+        }
+    }
+
     /// When a machine will be unavailable, if that is planned.
     pub fn unavailability(&self, machine: &MachineKey) -> Option<v1::Unavailability> {
         self.machines.get(machine)?.unavailability
@@ -114,6 +135,8 @@ mod tests {
     use mesos::v1::maintenance::Window;
 
     use super::*;
+    use crate::registrar::batches::{Limits, batches};
+    use crate::registrar::{Change, Operation};
 
     fn one() -> v1::MachineId {
         v1::MachineId { hostname: None, ip: Some("0.0.0.1".into()) }
@@ -223,5 +246,70 @@ mod tests {
         assert!(start(&[one(), two()], &mut entries) && stop(&[one(), two()], &mut entries));
         assert_eq!(windows(&entries), None);
         assert!(entries.maintenance().machines.is_empty());
+    }
+
+    /// Whatever an operator had changed, and after whichever of the transactions that takes.
+    #[test]
+    fn what_a_leader_that_died_has_stored_of_a_large_change_is_one_plan_for_the_next() {
+        let ids = |numbers: std::ops::Range<u32>| -> Vec<v1::MachineId> {
+            let id = |number: u32| v1::MachineId { hostname: Some(format!("h{number:02}")), ip: None };
+            numbers.map(id).collect()
+        };
+        let store = |records: &mut BTreeMap<String, Vec<u8>>, changes: Vec<Change>| {
+            for Change { key, value } in changes {
+                match value {
+                    Some(value) => drop(records.insert(key, value)),
+                    None => drop(records.remove(&key)),
+                }
+            }
+        };
+        let mut first = Entries::default();
+        let (draining, down) = (ids(0..10), ids(10..20));
+        assert!(update(schedule(&[draining.as_slice(), down.as_slice()]), &mut first));
+        assert!(start(&down, &mut first));
+        let mut before = BTreeMap::new();
+        store(&mut before, first.take_changes());
+
+        let later = ids(5..30);
+        let mut other = schedule(&[later.as_slice()]);
+        other.windows[0].unavailability = unavailability(2);
+        for operation in [
+            Operation::UpdateSchedule { schedule: other },
+            Operation::StartMaintenance { machines: draining },
+            Operation::StopMaintenance { machines: down },
+        ] {
+            let mut after = first.clone();
+            assert!(operation.clone().apply(&mut after));
+            let limits = Limits { changes: 4, bytes: 10_000, overhead: 0, key_byte: 1 };
+            let transactions = batches(after.take_changes(), limits).unwrap();
+            assert!(transactions.len() > 2, "{operation:?}");
+            for stored in 0..=transactions.len() {
+                let mut records = before.clone();
+                for transaction in &transactions[..stored] {
+                    store(&mut records, transaction.clone());
+                }
+                let mut found = Entries::from_records(records.into_iter().collect()).unwrap();
+                found.settle_maintenance();
+                let Maintenance { schedule, machines } = found.maintenance();
+                let mut planned = BTreeMap::new();
+                for window in &schedule.as_ref().unwrap().windows {
+                    let time = Some(window.unavailability);
+                    planned.extend(window.machine_ids.iter().map(|id| (MachineKey::from(id), time)));
+                }
+                let known: BTreeMap<MachineKey, Option<v1::Unavailability>> =
+                    machines.iter().map(|(key, info)| (key.clone(), info.unavailability)).collect();
+                assert_eq!(
+                    known,
+                    planned,
+                    "{stored} of {} transactions of {operation:?}",
+                    transactions.len()
+                );
+                if stored == 0 {
+                    assert_eq!(found.maintenance(), first.maintenance());
+                } else if stored == transactions.len() {
+                    assert_eq!(found.maintenance(), after.maintenance());
+                }
+            }
+        }
     }
 }
