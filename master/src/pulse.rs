@@ -58,7 +58,10 @@ pub(crate) fn watch(
     session_timeout: Duration,
     master: Recipient<StoodStill>,
 ) -> (Watch, Address<Pulse>) {
-    let watch = Watch { node: node.clone(), limit: session_timeout + INTERVAL, shared: Arc::default() };
+    // The last note may be an interval old when the stop begins. Of a short session that is a large part: what the session
+    // itself outlives (it gives five signs of life in its time) is no stop.
+    let limit = session_timeout.max(session_timeout * 4 / 5 + INTERVAL);
+    let watch = Watch { node: node.clone(), limit, shared: Arc::default() };
     watch.note();
     let pulse = Pulse { watch: watch.clone(), master };
     (watch, node.spawn_numbered(pulse))
@@ -106,6 +109,18 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+
+    /// Another master may lead by then.
+    #[test]
+    fn a_stop_that_is_a_little_longer_than_a_session_is_seen() {
+        testing::run(async {
+            let node = Node::builder().offline().start().await.unwrap();
+            let master = Recipient::from_fn(Pid::nobody(), |_: StoodStill, _: &Pid| {});
+            let (watch, _pulse) = watch(&node, Duration::from_secs(10), master);
+            tokio::time::advance(Duration::from_millis(10_500)).await;
+            assert!(watch.has_stood_still());
+        });
+    }
 
     #[test]
     fn a_stop_that_is_longer_than_a_session_is_seen_at_once_and_stays_known() {
