@@ -204,7 +204,8 @@ async fn removed(session: &dyn Session, member: &Membership) {
                 }
                 changed.await;
             }
-            // The end of the session is seen by `group::ended`.
+            // Its end is seen by `group::ended`, too; not that the group is another one.
+            Err(GroupError::Session(_)) => return,
             Err(_) => sleep(backoff.wait()).await,
         }
     }

@@ -306,6 +306,34 @@ fn who_removes_the_whole_path_ends_the_candidacies_and_it_can_be_made_again() {
     });
 }
 
+/// The same, and it is made again before anybody has looked: the numbers begin anew, and with them the names.
+#[test]
+fn whoever_joins_below_a_path_that_was_made_anew_is_not_taken_for_the_one_who_had_that_name() {
+    libprocess::run(async {
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        let (mut ends, mut changes) = take_part(&node, &zookeeper, "", "first");
+        assert_eq!(next_leader(&mut changes).await, "first");
+        let client = ZooKeeperClient::connect(&url(&zookeeper, "", "/mesos"), SESSION).await.unwrap();
+        let names = client.list("/mesos").await.unwrap();
+        let [name] = names.as_slice() else { panic!("{names:?}") };
+        let (path, member) = ("/mesos".to_owned(), format!("/mesos/{name}"));
+        let address = "127.0.0.1:5051".parse().unwrap();
+        let second = info::from_address("second".to_owned(), "localhost".to_owned(), address);
+        let steps = [
+            Step::Delete { path: member.clone() },
+            Step::Delete { path: path.clone() },
+            Step::Create { path, data: Vec::new() },
+            Step::Create { path: member, data: info::to_json(&second) },
+        ];
+        client.transaction(&steps).await.unwrap();
+        let end = timeout(SOON, ends.recv()).await.unwrap().unwrap();
+        assert_eq!(end.failure, None);
+        assert_eq!(next_leader(&mut changes).await, "second");
+        node.shutdown().await;
+    });
+}
+
 #[test]
 fn what_masters_and_others_keep_beside_the_members_is_no_member() {
     libprocess::run(async {

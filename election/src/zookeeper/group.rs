@@ -11,6 +11,7 @@ use futures::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
@@ -43,7 +44,8 @@ impl Group for ZooKeeperGroup {
             let client = Arc::new(super::connect(&url, timeout).await?);
             let acls = super::group_acls(&url);
             make_path(&client, &url.path, acls).await?;
-            let session = ZooKeeperSession { client, path: url.path, acls, alive: LastSign::default() };
+            let (path, alive, made) = (url.path, LastSign::default(), Arc::default());
+            let session = ZooKeeperSession { client, path, acls, alive, made };
             Ok(Box::new(session) as Box<dyn Session>)
         }
         .boxed()
@@ -59,6 +61,9 @@ struct ZooKeeperSession {
     path: String,
     acls: Acls<'static>,
     alive: LastSign,
+    /// The transaction that has made the path, as it was when the members were seen last: below another one their numbers,
+    /// and so their names, begin anew.
+    made: Arc<Mutex<Option<i64>>>,
 }
 
 impl Session for ZooKeeperSession {
@@ -115,12 +120,18 @@ impl Session for ZooKeeperSession {
     }
 
     fn members(&self) -> BoxFuture<'static, Result<(Vec<Membership>, Changed), GroupError>> {
-        let (client, path) = (self.client.clone(), self.path.clone());
+        let (client, path, made) = (self.client.clone(), self.path.clone(), self.made.clone());
         async move {
             loop {
                 let failed = |error| sort(error, &format!("listing '{path}'"));
-                match client.list_and_watch_children(&path).await {
-                    Ok((names, watcher)) => {
+                match client.get_and_watch_children(&path).await {
+                    Ok((names, stat, watcher)) => {
+                        let known = *made.lock().get_or_insert(stat.czxid);
+                        if known != stat.czxid {
+                            // Nobody has seen it missing, and a member that has the same name may be another one.
+                            let again = format!("somebody has removed '{path}', and it was made again");
+                            return Err(GroupError::Session(again));
+                        }
                         let members: Vec<_> =
                             names.iter().filter_map(|name| Membership::parse(name)).collect();
                         return Ok((members, watcher.changed().map(drop).boxed()));
@@ -129,6 +140,7 @@ impl Session for ZooKeeperSession {
                     Err(Error::NoNode) => {
                         let (stat, watcher) = client.check_and_watch_stat(&path).await.map_err(failed)?;
                         if stat.is_none() {
+                            *made.lock() = None;
                             return Ok((Vec::new(), watcher.changed().map(drop).boxed()));
                         }
                     }
