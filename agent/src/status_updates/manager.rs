@@ -300,6 +300,15 @@ impl StatusUpdateManager {
         entry.log
     }
 
+    /// Forgets a stream that is not stored, of a task whose updates are: somebody has said something of an earlier one of
+    /// that id, whose stream was over. What is said of this one would not be stored either, nor what is left of the other be
+    /// removed. Its framework has acknowledged the end of the other, or it could not use the id again.
+    fn drop_stray(&mut self, key: &Key) {
+        if self.streams.get(key).is_some_and(|entry| entry.log.is_none()) {
+            self.drop_stream(key);
+        }
+    }
+
     /// The disk has failed.
     pub(super) fn tell_failed(&self, error: DiskError) {
         if let Some(owner) = &self.owner {
@@ -331,6 +340,9 @@ impl Handle<Deliver> for StatusUpdateManager {
         let Deliver { mut update, origin, log } = message;
         let key = key_of(&update);
         let uuid = uuid_of(&update);
+        if log.is_some() {
+            self.drop_stray(&key);
+        }
         let entry = self.streams.entry(key.clone()).or_insert_with(|| Entry {
             stream: Stream::default(),
             log: log.clone(),
@@ -371,6 +383,9 @@ impl Handle<Vacate> for StatusUpdateManager {
         let Vacate { framework, tasks } = message;
         for (task, log) in tasks {
             let key = (framework.clone(), task);
+            if log.is_some() {
+                self.drop_stray(&key);
+            }
             if let Some(log) = log.filter(|_| !self.streams.contains_key(&key)) {
                 let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
                 self.writing.add(Record::Remove { agent, path });

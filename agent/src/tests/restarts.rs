@@ -275,6 +275,37 @@ fn a_task_with_the_id_of_an_earlier_one_of_its_executor_is_not_taken_for_it() {
     });
 }
 
+/// That its updates are stored, the executor has not heard, and so says one again. Nobody knows of the task any more, and
+/// nothing of it is stored.
+#[test]
+fn a_task_with_the_id_of_an_earlier_one_is_stored_also_when_something_was_said_of_that_one_meanwhile() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        for state in [TaskRunning, TaskFinished, TaskRunning] {
+            executor.update("t", state).await;
+            world.acknowledge("t").await;
+        }
+        assert_eq!(world.states("t"), [TaskRunning, TaskFinished, TaskRunning]);
+
+        world.run(&framework(true), task("t", "e")).await;
+        assert_eq!(executor.launched(), ["t", "t"]);
+        let again = uuid("again", TaskRunning);
+        executor.send(executor.status("t", TaskRunning, again)).await;
+        assert_eq!(executor.acknowledged().last(), Some(&again));
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        world.subscribe("e").await;
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(reregistration(&world).unwrap().tasks[0].state(), TaskRunning);
+        assert_eq!(world.updates("t")[0].uuid, Some(again.as_bytes().to_vec()));
+        world.crash().await;
+    });
+}
+
 /// What is left of the earlier one is in the journal only, where an agent that was restarted since finds it.
 #[test]
 fn a_task_with_the_id_of_one_that_was_deleted_before_a_restart_is_not_taken_for_it() {
