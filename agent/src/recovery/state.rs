@@ -171,11 +171,12 @@ impl Reader<'_> {
 
     /// The file that says whose its directory is. If a power failure has taken it, nothing in the directory was promised to
     /// anybody, and the directory is removed: who owns it next would be taken for the owner of what is left in it, or be
-    /// stopped by it (found by simulation).
+    /// stopped by it (found by simulation). A disk that does not read it has not lost it.
     fn owner<M: mesos::Message>(&mut self, path: &Path) -> Result<Option<M>, DiskError> {
         let info = self.message(path)?;
         if info.is_none()
             && self.kept.rebooted
+            && read_message::<M>(self.disk, path).is_ok()
             && let Some(directory) = path.parent()
         {
             self.disk.remove(directory).map_err(DiskError::writing(directory))?;
@@ -522,6 +523,22 @@ mod tests {
         let frameworks =
             with_torn(|paths, run| paths.task_updates(run, &TaskId::from("t")).path().to_path_buf());
         assert_eq!(frameworks[0].executors[0].run.tasks[0].replay, Replay::default());
+    }
+
+    /// The disk may read it another time.
+    #[test]
+    fn after_a_boot_nothing_is_removed_of_what_has_an_owner_that_cannot_be_read() {
+        let host = host();
+        let framework = host.paths.framework_info(&host.run.agent, &host.run.framework);
+        host.mount.remove(&framework).unwrap();
+        // A directory is no file that could be read.
+        host.mount.create_directory(&framework, Durability::Host).unwrap();
+        host.mount.sync_directory(framework.parent().unwrap()).unwrap();
+        host.disk.lose_power();
+        assert!(host.read(true).is_err());
+        let kept = host.read(false).unwrap();
+        assert_eq!((kept.errors, kept.agent.unwrap().frameworks.len()), (1, 0));
+        assert!(host.mount.exists(&host.paths.task_info(&host.run, &TaskId::from("t"))));
     }
 
     /// The framework is described again by its next task, and the agent restarts without a boot.
