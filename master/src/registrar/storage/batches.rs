@@ -7,7 +7,9 @@
 //! - all changes of one agent: an agent that is marked unreachable leaves `agent/` and enters `unreachable/`. Between
 //!   the two it would be in neither, and lost;
 //! - what operators set (quotas, weights, whatever else is not an agent's), as far as it fits into one transaction:
-//!   one call may set many roles. Where it does not fit, each record stands for itself, in the order in which they come.
+//!   one call may set many roles. Where it does not fit, each record stands for itself, in the order in which they come;
+//!   only that machines leave after the schedule does not name them any more. So whoever reads a part of a plan for
+//!   maintenance knows what holds: the schedule that is there.
 //!
 //! And a capability that every later master must have is demanded before anything that needs it is there, and until
 //! nothing of that is left: so its record comes first, or, when it goes, last.
@@ -120,6 +122,7 @@ fn units(changes: Vec<Change>, limits: Limits) -> Vec<Vec<Change>> {
         }
     }
     let together = limits.allow(limits.size(&others));
+    others.sort_by_key(|change| change.value.is_none() && change.key.starts_with("machine/"));
     let others = if together { vec![others] } else { others.into_iter().map(|one| vec![one]).collect() };
     let demanded = demanded.into_iter().map(|one| vec![one]);
     let withdrawn = withdrawn.into_iter().map(|one| vec![one]);
@@ -176,6 +179,22 @@ mod tests {
         let roles: Vec<String> = (0..6).map(|n| format!("quota/role/{n}")).collect();
         let many = roles.iter().map(|role| put(role, 1)).collect();
         assert_eq!(batches(many, LIMITS).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
+    }
+
+    #[test]
+    fn machines_come_before_the_schedule_that_names_them_and_go_after_it_does_not_any_more() {
+        let changes = vec![
+            delete("machine//a"),
+            put("machine//b", 1),
+            delete("machine//c"),
+            put("machine//d", 1),
+            put("schedule", 1),
+        ];
+        let stored = batches(changes, LIMITS).unwrap();
+        assert_eq!(
+            keys(&stored),
+            [vec!["machine//b", "machine//d", "schedule", "machine//a"], vec!["machine//c"]]
+        );
     }
 
     /// A master that lacks it must not take over what needs it, whichever transaction was the last one.
