@@ -26,9 +26,10 @@ pub struct PingLimits {
 }
 
 impl PingLimits {
-    /// After how long without a ping an agent looks for its master anew: it is told this number.
+    /// After how long without a ping an agent looks for its master anew: it is told this number. One interval would be over
+    /// now and then before the next ping is there. (Upstream's agent registers again and again then.)
     pub fn total(&self) -> Duration {
-        self.interval * self.missed
+        self.interval * self.missed.max(2)
     }
 }
 
@@ -146,6 +147,12 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
+
+    #[test]
+    fn an_agent_waits_for_as_many_pings_as_it_may_miss_and_for_two_at_least() {
+        let total = |missed| PingLimits { interval: Duration::from_secs(15), missed }.total().as_secs();
+        assert_eq!([1, 2, 5].map(total), [30, 30, 75]);
+    }
 
     /// An agent that answers the first so many pings.
     struct Agent {
