@@ -728,6 +728,36 @@ fn an_owner_that_changed_is_not_replaced_by_the_copy_of_the_journal() {
     }
 }
 
+/// It was over, and what was kept of it was deleted. The journal still has the copies from then.
+#[test]
+fn a_framework_that_comes_again_is_found_as_it_is_now() {
+    for seed in 0..50 {
+        let host = Host::with_task(seed, Durability::Process);
+        let mut journal = journal_of(&host);
+        journal.write(&host.mount, &[record(&host, 1)]).unwrap();
+        let log = log_of(&host);
+        let (agent, framework) = (log.agent().to_path_buf(), log.framework().to_path_buf());
+        journal.write(&host.mount, &[Record::Forget { agent, path: framework.clone() }]).unwrap();
+        spill_all(&mut journal, &host);
+        host.mount.remove(&framework).unwrap();
+        host.mount.sync_directory(framework.parent().unwrap()).unwrap();
+
+        host.keep_owners(Durability::Process);
+        let path = host.paths.framework_info(&host.run.agent, &host.run.framework);
+        // Nothing is synced where nothing was before.
+        host.mount.remove(&path).unwrap();
+        host.mount.sync_directory(&framework).unwrap();
+        let info =
+            mesos::v1::FrameworkInfo { name: "renamed".into(), user: "u".into(), ..Default::default() };
+        write_message(&host.mount, &path, &info, Durability::Process).unwrap();
+        journal.write(&host.mount, &[record(&host, 2)]).unwrap();
+        host.disk.lose_power();
+        let agent = host.read(true).unwrap().agent.unwrap();
+        assert_eq!(agent.frameworks[0].info.name, "renamed", "seed {seed}");
+        assert_eq!(replay_of(&host).updates.len(), 1, "seed {seed}");
+    }
+}
+
 #[test]
 fn a_disk_that_cannot_be_written_is_an_error_that_names_the_file() {
     let host = Host::with_task(1, Durability::Process);

@@ -247,6 +247,11 @@ impl Journal {
                 for (_, log) in logs.take_while(|(log, _)| is_below(log, below)) {
                     log.over = true;
                 }
+                // Whoever is there next, as a framework that comes again, may say something else of itself.
+                let owners = self.carried.range(path.clone()..).take_while(|owner| owner.starts_with(path));
+                for owner in owners.cloned().collect::<Vec<_>>() {
+                    self.carried.remove(&owner);
+                }
                 frames.add(Entry::Forget { path: below });
             }
             Record::Remove { path, .. } => {
