@@ -81,14 +81,18 @@ fn writer(field: &Field, model: &Model) -> String {
         (Kind::Bytes, Presence::Optional) => {
             format!("if let Some(value) = &{member} {{ map.serialize_entry({name}, &Base64(value))?; }}")
         }
+        (Kind::Double, Presence::Required) => {
+            format!("map.serialize_entry({name}, &Double({member}))?;")
+        }
         (_, Presence::Required) => format!("map.serialize_entry({name}, &{member})?;"),
-        (_, Presence::Optional) => {
+        (kind, Presence::Optional) => {
             let default = if field.write_default {
                 format!("else {{ map.serialize_entry({name}, &{})?; }}", default_literal(field))
             } else {
                 String::new()
             };
-            format!("if let Some(value) = &{member} {{ map.serialize_entry({name}, value)?; }} {default}")
+            let value = if *kind == Kind::Double { "&Double(*value)" } else { "value" };
+            format!("if let Some(value) = &{member} {{ map.serialize_entry({name}, {value})?; }} {default}")
         }
         (_, Presence::Repeated | Presence::Map) => {
             format!("if !{member}.is_empty() {{ map.serialize_entry({name}, &{member})?; }}")

@@ -146,8 +146,12 @@ impl Field {
             (None, Label::Optional) => (Presence::Optional, kind(field)?),
             (None, Label::Repeated) => (Presence::Repeated, kind(field)?),
         };
-        if kind == Kind::Bytes && matches!(presence, Presence::Repeated | Presence::Map) {
-            return Err(format!("field {}: lists of bytes have no JSON codec", field.name()).into());
+        if matches!(kind, Kind::Bytes | Kind::Double)
+            && matches!(presence, Presence::Repeated | Presence::Map)
+        {
+            return Err(
+                format!("field {}: lists of bytes or doubles have no JSON codec", field.name()).into()
+            );
         }
         let deprecated = field.options.as_ref().is_some_and(|options| options.deprecated());
         Ok(Self {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::json::Double;
 /// Resources as sums by name, always with `cpus`, `disk`, `gpus` and `mem`.
 pub use crate::resources::Summary as Sums;
 use crate::resources::to_endpoint;
@@ -127,7 +128,7 @@ impl Serialize for Task<'_> {
         map.serialize_entry("resources", &Sums(&self.resources))?;
         if !task.limits.is_empty() {
             let limits: BTreeMap<_, _> =
-                task.limits.iter().map(|(name, limit)| (name, limit.value)).collect();
+                task.limits.iter().map(|(name, limit)| (name, Double(limit.value))).collect();
             map.serialize_entry("limits", &limits)?;
         }
         map.serialize_entry("role", role(&task.resources))?;
@@ -313,6 +314,15 @@ mod tests {
             "labels": {"labels": [{"key": "k", "value": "v"}]}});
         let task: v1::Task = crate::json::from_slice(proto.to_string().as_bytes()).unwrap();
         assert_eq!(json(Task::of(&task)), shown);
+    }
+
+    /// Upstream: `HTTPTest.ModelTask`.
+    #[test]
+    fn a_limit_is_a_number_or_says_that_there_is_none() {
+        let limits = [("cpus", 1.0), ("mem", f64::INFINITY)];
+        let limits = limits.map(|(name, value)| (name.to_owned(), v1::value::Scalar { value }));
+        let task = v1::Task { limits: limits.into(), ..Default::default() };
+        assert_eq!(json(Task::of(&task))["limits"], json!({ "cpus": 1.0, "mem": "Infinity" }));
     }
 
     #[test]

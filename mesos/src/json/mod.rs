@@ -1,10 +1,11 @@
 //! Mesos's JSON dialect, written and read.
 //!
 //! Written: fields in the order of declaration, snake_case, enums by name, bytes in base64, 64-bit
-//! integers as numbers, doubles always with a decimal point; unset fields are absent, unless they
-//! are optional with an explicit default, which is written. Read: `null` is unset, quoted numbers
-//! and booleans parse, `1.0` is an integer, unknown fields are ignored, an unknown enum name is
-//! dropped unless the field is required. (upstream: `3rdparty/stout/include/stout/protobuf.hpp`)
+//! integers as numbers, doubles always with a decimal point, infinity as a quoted word; unset
+//! fields are absent, unless they are optional with an explicit default, which is written. Read:
+//! `null` is unset, quoted numbers and booleans parse, `1.0` is an integer, unknown fields are
+//! ignored, an unknown enum name is dropped unless the field is required. (upstream:
+//! `3rdparty/stout/include/stout/protobuf.hpp`)
 //!
 //! Every message implements serde's `Serialize` (generated, see `writer`), so that it can stand inside whatever serde
 //! writes. It is read by way of its protobuf, by one `reader` for all. The functions here are the front door: they add
@@ -23,6 +24,7 @@ use serde_json::Value;
 
 pub use diagnose::{from_value, missing_in};
 pub use format::Format;
+pub use writer::Double;
 
 use crate::proto::Message;
 
@@ -91,7 +93,8 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
 
 /// Writes anything that serde can write (messages, views) as upstream would.
 ///
-/// Non-finite doubles become `null`, which reads as unset.
+/// In messages an infinite double is the word `"Infinity"`, which reads as one; one that is no number becomes `null`, which
+/// reads as unset. What else is not finite becomes `null` ([`Double`] says it in words).
 pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
     write(value, &mut text);

@@ -48,6 +48,7 @@ fn of_field(field: &'static FieldDescriptor, prefix: &str, schemas: &mut Schemas
         Kind::Int64 => json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
         Kind::Uint32 => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
         Kind::Uint64 => json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+        // An infinite one is a word. That is rare (limits of tasks), and would stand at every double.
         Kind::Double => json!({ "type": "number" }),
         Kind::String => json!({ "type": "string" }),
         Kind::Bytes => json!({ "type": "string", "format": "byte" }),

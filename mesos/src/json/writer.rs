@@ -64,9 +64,46 @@ impl Serialize for Base64<'_> {
     }
 }
 
+/// A double. JSON has no infinity: it is written as the word that upstream writes and reads, in quotes. What is no number
+/// becomes `null`.
+#[derive(Clone, Copy, Debug)]
+pub struct Double(pub f64);
+
+impl Serialize for Double {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_infinite() {
+            serializer.serialize_str(if self.0 > 0.0 { "Infinity" } else { "-Infinity" })
+        } else {
+            serializer.serialize_f64(self.0)
+        }
+    }
+}
+
 /// Generated: the implementations of `Serialize`.
 #[allow(clippy::all, reason = "generated")]
 mod generated {
     use super::*;
     include!(concat!(env!("OUT_DIR"), "/serde.rs"));
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{json, v1};
+
+    /// Upstream: `ProtobufTest.JsonInfinity`.
+    #[test]
+    fn infinity_is_written_as_the_word_that_is_read() {
+        for (value, text) in [
+            (f64::INFINITY, r#"{"value":"Infinity"}"#),
+            (f64::NEG_INFINITY, r#"{"value":"-Infinity"}"#),
+            (0.5, r#"{"value":0.5}"#),
+        ] {
+            let scalar = v1::value::Scalar { value };
+            assert_eq!(json::to_string(&scalar), text);
+            assert_eq!(json::from_slice(text.as_bytes()), Ok(scalar));
+        }
+        let forever = v1::Filters { refuse_seconds: Some(f64::INFINITY) };
+        assert_eq!(json::to_string(&forever), r#"{"refuse_seconds":"Infinity"}"#);
+        assert_eq!(json::to_string(&v1::value::Scalar { value: f64::NAN }), r#"{"value":null}"#);
+    }
 }

@@ -33,8 +33,9 @@ impl Random {
     }
 
     fn double(&mut self) -> f64 {
-        match self.below(6) {
+        match self.below(7) {
             0 => 0.0,
+            6 => [f64::INFINITY, f64::NEG_INFINITY][self.below(2)],
             1 => self.below(100_000) as f64,
             2 => self.below(100_000) as f64 / 1000.0,
             3 => -(self.below(1000) as f64),
