@@ -60,6 +60,14 @@ pub enum StartError {
         /// What is there.
         reason: String,
     },
+    /// No volume could be on a disk of `--resources`.
+    #[error("the disk '{disk}' of --resources {reason}")]
+    Disk {
+        /// Which one.
+        disk: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// `--attributes` cannot be understood.
     #[error("bad --attributes '{given}': {error} (the form is 'rack:a1;level:3')")]
     Attributes {
@@ -141,7 +149,7 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
         Containers::Mesos => {
             let (settings, total) = prepare(node, settings).await?;
             let (disk, work_dir, roots) = (node.disk().clone(), settings.work_dir.clone(), total.clone());
-            node.blocking(move || check_mounts(&*disk, &work_dir, &roots)).await?;
+            node.blocking(move || check_disks(&*disk, &work_dir, &roots)).await?;
             let home = PathBuf::from(&settings.frameworks_home);
             let fetcher = Fetcher::new(
                 // Of servers elsewhere it believes those that the host believes, whatever the nodes of the cluster do; and
@@ -299,26 +307,46 @@ fn agent_resources(node: &Node, settings: &Settings) -> Result<Resources, StartE
         .map_err(|error| StartError::Resources { given: given.unwrap_or_default().to_owned(), error })
 }
 
-/// Whether something is mounted where each MOUNT disk is (upstream: `Slave::initialize`). Else what tasks keep would be
-/// on the host's own disk, and out of sight when the file system is mounted at last; and all that is in a volume's
-/// directory goes with the volume.
-fn check_mounts(disk: &dyn Disk, work_dir: &Path, total: &Resources) -> Result<(), StartError> {
-    let roots = total.iter().filter_map(|resource| {
-        let source = resource.disk()?.source.as_ref()?;
-        let is_mount = source.r#type() == source::Type::Mount;
-        source.mount.as_ref().filter(|_| is_mount)?.root.as_deref()
-    });
-    for root in roots {
-        let root = work_dir.join(root);
-        let refuse = |reason: String| StartError::NotMounted { root: root.clone(), reason };
-        let real = disk.canonicalize(&root).map_err(|error| refuse(format!("cannot be found: {error}")))?;
-        let table =
-            disk.read(Path::new(mounts::TABLE)).map_err(|error| refuse(format!("may be none: {error}")))?;
-        if !mounts::places(&table).any(|place| place == real) {
-            return Err(refuse("is no mount point".to_owned()));
+/// Whether volumes have a place on each disk with a source (upstream: `Slave::initialize`). Else one could be made there,
+/// and what its tasks keep would go with their sandboxes.
+fn check_disks(disk: &dyn Disk, work_dir: &Path, total: &Resources) -> Result<(), StartError> {
+    for resource in total.iter() {
+        let Some(source) = resource.disk().and_then(|disk| disk.source.as_ref()) else { continue };
+        let refuse = |reason: String| StartError::Disk { disk: resource.to_string(), reason };
+        let rootless = || refuse("has no root: the directory where its volumes are".to_owned());
+        match source.r#type() {
+            source::Type::Path => {
+                let root = source.path.as_ref().and_then(|path| path.root.as_deref()).ok_or_else(rootless)?;
+                disk.create_directory(&work_dir.join(root), Durability::Host)
+                    .map_err(|error| refuse(format!("has a root that cannot be made: {error}")))?;
+            }
+            source::Type::Mount => {
+                let root =
+                    source.mount.as_ref().and_then(|mount| mount.root.as_deref()).ok_or_else(rootless)?;
+                check_mount(disk, &work_dir.join(root))?;
+            }
+            source::Type::Block | source::Type::Raw | source::Type::Unknown => {
+                return Err(refuse(
+                    "is neither a PATH nor a MOUNT disk: an agent has no other ones".to_owned(),
+                ));
+            }
         }
     }
     Ok(())
+}
+
+/// Whether something is mounted where a MOUNT disk is. Else what tasks keep would be on the host's own disk, and out of
+/// sight when the file system is mounted at last; and all that is in a volume's directory goes with the volume.
+fn check_mount(disk: &dyn Disk, root: &Path) -> Result<(), StartError> {
+    let refuse = |reason: String| StartError::NotMounted { root: root.to_path_buf(), reason };
+    let real = disk.canonicalize(root).map_err(|error| refuse(format!("cannot be found: {error}")))?;
+    let table =
+        disk.read(Path::new(mounts::TABLE)).map_err(|error| refuse(format!("may be none: {error}")))?;
+    if mounts::places(&table).any(|place| place == real) {
+        Ok(())
+    } else {
+        Err(refuse("is no mount point".to_owned()))
+    }
 }
 
 fn agent_info(settings: &Settings, node: &Node, total: &Resources) -> Result<v1::AgentInfo, StartError> {
@@ -356,18 +384,44 @@ mod tests {
     use super::*;
     use libprocess::disk::HostDisk;
 
+    /// What is said of a disk with this source.
+    fn check_source(work_dir: &Path, source: &str) -> Result<(), String> {
+        let text = format!(
+            r#"[{{"name":"disk","type":"SCALAR","scalar":{{"value":8}},"disk":{{"source":{source}}}}}]"#
+        );
+        let total = Resources::parse(&text, "*").unwrap();
+        check_disks(&HostDisk, work_dir, &total).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn no_volume_may_be_on_a_disk_that_is_nowhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let below_a_file = format!(r#"{{"type":"PATH","path":{{"root":"{}/root"}}}}"#, file.display());
+        for (source, reason) in [
+            (r#"{"type":"PATH"}"#, "'disk[PATH]:8' of --resources has no root: "),
+            (r#"{"type":"MOUNT","mount":{}}"#, "'disk[MOUNT]:8' of --resources has no root: "),
+            (
+                r#"{"type":"RAW","id":"i"}"#,
+                "'disk[RAW(,i,)]:8' of --resources is neither a PATH nor a MOUNT disk: ",
+            ),
+            (r#"{"type":"BLOCK"}"#, "'disk[BLOCK]:8' of --resources is neither a PATH nor a MOUNT disk: "),
+            (below_a_file.as_str(), "file/root]:8' of --resources has a root that cannot be made: "),
+        ] {
+            let error = check_source(directory.path(), source).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert_eq!(check_source(directory.path(), r#"{"type":"PATH","path":{"root":"a/b"}}"#), Ok(()));
+        assert!(directory.path().join("a/b").is_dir());
+    }
+
     #[test]
     fn a_disk_of_its_own_must_be_mounted() {
         let directory = tempfile::tempdir().unwrap();
         let check = |kind: &str, root: &Path| {
-            let root = root.display();
-            let text = format!(
-                r#"[{{"name":"disk","type":"SCALAR","scalar":{{"value":8}},
-                "disk":{{"source":{{"type":"{}","{kind}":{{"root":"{root}"}}}}}}}}]"#,
-                kind.to_uppercase()
-            );
-            let total = Resources::parse(&text, "*").unwrap();
-            check_mounts(&HostDisk, directory.path(), &total).map_err(|error| error.to_string())
+            let (name, root) = (kind.to_uppercase(), root.display());
+            check_source(directory.path(), &format!(r#"{{"type":"{name}","{kind}":{{"root":"{root}"}}}}"#))
         };
         assert_eq!(check("mount", Path::new("/proc")), Ok(()));
         assert_eq!(check("path", directory.path()), Ok(()));
