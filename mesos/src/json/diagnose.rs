@@ -62,17 +62,38 @@ fn regular_field(field: &'static FieldDescriptor, value: &Value) -> Result<Optio
         }
         // A single value counts as a list of one.
         (Presence::Repeated, _) => Ok(regular_value(field, value)?.map(|value| Value::Array(vec![value]))),
-        (Presence::Map, Value::Object(entries)) => {
+        (Presence::Map, _) => {
             let mut regular = Map::new();
+            collect_entries(field, value, &mut regular)?;
+            Ok(Some(Value::Object(regular)))
+        }
+    }
+}
+
+/// Adds a map's entries. It may come as a list of maps, and so as an empty list, which is what some languages make of an
+/// empty map: to upstream's parser a map is a repeated field. The depth is bounded by the JSON parser's.
+fn collect_entries(
+    field: &'static FieldDescriptor,
+    value: &Value,
+    regular: &mut Map<String, Value>,
+) -> Result<(), Error> {
+    match value {
+        Value::Null => {}
+        Value::Array(items) => {
+            for item in items {
+                collect_entries(field, item, regular)?;
+            }
+        }
+        Value::Object(entries) => {
             for (key, value) in entries {
                 if let Some(value) = regular_value(field, value)? {
                     regular.insert(key.clone(), value);
                 }
             }
-            Ok(Some(Value::Object(regular)))
         }
-        (Presence::Map, other) => Err(unexpected(type_of(other), field)),
+        other => return Err(unexpected(type_of(other), field)),
     }
+    Ok(())
 }
 
 /// Appends a list's values. Lists in lists become one list, as upstream's parser has it; the depth
@@ -248,6 +269,22 @@ fn collect_missing(
 #[cfg(test)]
 mod tests {
     use crate::v1;
+
+    #[test]
+    fn a_map_may_come_as_a_list_of_maps() {
+        let read = |limits: &str| -> Result<Vec<(String, f64)>, String> {
+            let text = format!(r#"{{"role":"r","limits":{limits}}}"#);
+            let config = crate::json::from_slice::<v1::quota::QuotaConfig>(text.as_bytes());
+            let config = config.map_err(|error| error.to_string())?;
+            Ok(config.limits.into_iter().map(|(name, limit)| (name, limit.value)).collect())
+        };
+        assert_eq!(read("[]"), Ok(vec![]));
+        let two = vec![("cpus".to_owned(), 1.0), ("mem".to_owned(), 2.0)];
+        assert_eq!(read(r#"[{"cpus":{"value":1}},null,[{"mem":{"value":2}}]]"#), Ok(two));
+        for wrong in ["7", "[7]"] {
+            assert_eq!(read(wrong).unwrap_err(), "Not expecting a JSON number for field 'limits'");
+        }
+    }
 
     #[test]
     fn numbers_that_do_not_fit_are_named_with_what_does() {
