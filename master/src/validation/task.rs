@@ -137,17 +137,18 @@ fn validate_limits(task: &v1::TaskInfo, resources: &Resources, agent: &Agent) ->
             return Err("When a CPU limit is specified, a CPU request must also be specified".into());
         };
         refuse_if(
-            limit.value < request.to_f64(),
+            limit.value.is_nan() || limit.value < request.to_f64(),
             "The cpu limit must be greater than or equal to the cpu request",
         )?;
     }
-    // Upstream looks at whole megabytes, and lets a limit be less than what is asked for by a part of one.
+    // What is no number has no JSON, either. Upstream looks at whole megabytes, and lets a limit be less than what is asked
+    // for by a part of one.
     if let Some(limit) = task.limits.get("mem") {
         let Some(request) = resources.mem() else {
             return Err("When a memory limit is specified, a memory request must also be specified".into());
         };
         refuse_if(
-            limit.value < request.to_f64(),
+            limit.value.is_nan() || limit.value < request.to_f64(),
             "The memory limit must be greater than or equal to the memory request",
         )?;
     }
@@ -338,7 +339,14 @@ mod tests {
         assert_eq!(check("mem", f64::INFINITY, "mem:32"), Ok(()));
         for (name, value, resources, text) in [
             ("cpus", 0.5, "cpus:1", "The cpu limit must be greater than or equal to the cpu request"),
+            ("cpus", f64::NAN, "cpus:1", "The cpu limit must be greater than or equal to the cpu request"),
             ("mem", 16.0, "mem:32", "The memory limit must be greater than or equal to the memory request"),
+            (
+                "mem",
+                f64::NAN,
+                "mem:32",
+                "The memory limit must be greater than or equal to the memory request",
+            ),
             ("cpus", 1.0, "mem:32", "When a CPU limit is specified, a CPU request must also be specified"),
             (
                 "mem",
