@@ -97,6 +97,12 @@ impl Attributes {
         Ok(Self { attributes })
     }
 
+    /// From the protocol's messages; what is no attribute is left out.
+    #[must_use]
+    pub fn from_valid_protos(protos: &[v1::Attribute]) -> Self {
+        Self { attributes: protos.iter().filter_map(|proto| Attribute::try_from(proto).ok()).collect() }
+    }
+
     /// The protocol's messages.
     #[must_use]
     pub fn to_protos(&self) -> Vec<v1::Attribute> {

@@ -72,10 +72,10 @@ pub fn reserved_full(resources: &Resources) -> BTreeMap<String, Vec<v1::Resource
     resources.reservations().into_iter().map(|(role, part)| (role, endpoint(part))).collect()
 }
 
-/// Attributes by name: numbers, or ranges and texts as text.
+/// Attributes by name: numbers, or ranges and texts as text. One that is none hides no other.
 #[must_use]
 pub fn attributes(attributes: &[v1::Attribute]) -> impl Serialize {
-    Attributes::try_from_protos(attributes).map(|attributes| attributes.summary()).unwrap_or_default()
+    Attributes::from_valid_protos(attributes).summary()
 }
 
 /// Names of enum values that came over the wire; unknown ones are left out.
@@ -341,6 +341,14 @@ mod tests {
         let shown = json(Executor { info: &info, agent: None });
         assert_eq!((&shown["role"], &shown["type"]), (&json!("a/b"), &json!("CUSTOM")));
         assert_eq!(shown["slave_id"], Value::Null);
+    }
+
+    #[test]
+    fn an_attribute_that_is_none_hides_no_other() {
+        let mut protos = Attributes::parse("rack:r1;ports:[1-3];level:2").unwrap().to_protos();
+        let ports = protos[1].ranges.as_mut().unwrap();
+        (ports.range[0].begin, ports.range[0].end) = (3, 1);
+        assert_eq!(json(attributes(&protos)), json!({ "rack": "r1", "level": 2.0 }));
     }
 
     /// Upstream: `ReservationEndpointsTest.AgentStateEndpointResources`.

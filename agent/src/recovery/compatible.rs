@@ -39,7 +39,7 @@ pub fn compatible(policy: Policy, before: &AgentInfo, now: &AgentInfo) -> Result
     if !fits {
         return Err(changed("resources", &old, &new));
     }
-    let attributes = |info: &AgentInfo| Attributes::try_from_protos(&info.attributes).unwrap_or_default();
+    let attributes = |info: &AgentInfo| Attributes::from_valid_protos(&info.attributes);
     let (old, new) = (attributes(before), attributes(now));
     let fits = match policy {
         Policy::Equal => old == new,
