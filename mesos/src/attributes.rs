@@ -229,6 +229,7 @@ mod tests {
         Attributes::parse(text).unwrap()
     }
 
+    /// Upstream: `AttributesTest.Parsing`.
     #[test]
     fn numbers_ranges_and_texts_are_told_apart() {
         let parsed = attributes("cpus:45.55;ports:[10000-20000, 30000-50000];rack:rack1,rack2");
@@ -240,6 +241,7 @@ mod tests {
         );
     }
 
+    /// Upstream: `AttributesTest.Parsing`.
     #[test]
     fn a_value_may_contain_colons() {
         let parsed = attributes("attr1:foo:bar;attr2:baz:qux:");
@@ -247,6 +249,7 @@ mod tests {
         assert_eq!(parsed.get("attr2"), Some(&AttributeValue::Text("baz:qux:".into())));
     }
 
+    /// Upstream: `AttributesTest.Equality`.
     #[test]
     fn order_does_not_matter_for_equality() {
         let left = attributes("rack:rack1;dedicated:customer1;dedicated:customer2");

@@ -119,6 +119,7 @@ capabilities! {
 mod tests {
     use super::*;
 
+    /// Upstream: `ProtobufUtilTest.FrameworkCapabilities`, `AgentCapabilities`.
     #[test]
     fn lists_and_flags_say_the_same() {
         let flags = FrameworkCapabilities { partition_aware: true, multi_role: true, ..Default::default() };

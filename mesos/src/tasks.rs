@@ -357,10 +357,13 @@ mod tests {
         assert_eq!(task.statuses.len(), 2);
     }
 
+    /// Upstream: `ProtobufUtilTest.GetRoles`.
     #[test]
     fn roles_depend_on_the_capability() {
         let mut framework = v1::FrameworkInfo { roles: vec!["a".into(), "b".into()], ..Default::default() };
         assert_eq!(framework_roles(&framework), BTreeSet::from(["*".to_owned()]));
+        framework.role = Some("foo".into());
+        assert_eq!(framework_roles(&framework), BTreeSet::from(["foo".to_owned()]));
         framework.capabilities = FrameworkCapabilities { multi_role: true, ..Default::default() }.to_protos();
         assert_eq!(framework_roles(&framework), BTreeSet::from(["a".to_owned(), "b".to_owned()]));
     }

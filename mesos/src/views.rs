@@ -291,7 +291,8 @@ mod tests {
         serde_json::to_value(view).unwrap()
     }
 
-    /// Upstream: `MasterSlaveReconciliationTest.SlaveReregisterTaskExecutorIds`.
+    /// Upstream: `MasterSlaveReconciliationTest.SlaveReregisterTaskExecutorIds`; `HTTPTest.ModelTask`,
+    /// `HTTP.SerializeNetworkInfo`.
     #[test]
     fn a_task_looks_as_genuine_mesos_shows_it() {
         // From a recorded /tasks of upstream.
@@ -300,7 +301,8 @@ mod tests {
             "state": "TASK_RUNNING", "resources": {"disk": 0.0, "mem": 32.0, "gpus": 0.0, "cpus": 0.5}, "role": "*",
             "statuses": [{"state": "TASK_STARTING", "timestamp": 1795469073.5, "container_status": {
                 "container_id": {"value": "c"},
-                "network_infos": [{"ip_addresses": [{"protocol": "IPv4", "ip_address": "127.0.0.1"}]}]}}],
+                "network_infos": [{"ip_addresses": [{"protocol": "IPv4", "ip_address": "127.0.0.1"}],
+                    "groups": ["foo", "bar"]}]}}],
             "labels": [{"key": "k", "value": "v"}]});
         let proto = json!({
             "task_id": {"value": "sleep3"}, "name": "sleep3", "framework_id": {"value": "f-0007"},
@@ -310,7 +312,8 @@ mod tests {
                 {"name": "mem", "type": "SCALAR", "scalar": {"value": 32}, "allocation_info": {"role": "*"}}],
             "statuses": [{"task_id": {"value": "sleep3"}, "state": "TASK_STARTING", "timestamp": 1795469073.5,
                 "container_status": {"container_id": {"value": "c"},
-                    "network_infos": [{"ip_addresses": [{"protocol": "IPv4", "ip_address": "127.0.0.1"}]}]}}],
+                    "network_infos": [{"ip_addresses": [{"protocol": "IPv4", "ip_address": "127.0.0.1"}],
+                        "groups": ["foo", "bar"]}]}}],
             "labels": {"labels": [{"key": "k", "value": "v"}]}});
         let task: v1::Task = crate::json::from_slice(proto.to_string().as_bytes()).unwrap();
         assert_eq!(json(Task::of(&task)), shown);
@@ -351,7 +354,7 @@ mod tests {
         assert_eq!(json(attributes(&protos)), json!({ "rack": "r1", "level": 2.0 }));
     }
 
-    /// Upstream: `ReservationEndpointsTest.AgentStateEndpointResources`.
+    /// Upstream: `ReservationEndpointsTest.AgentStateEndpointResources`; `HTTP.ModelRoleResources`.
     #[test]
     fn reservations_are_shown_by_role() {
         let resources = Resources::parse("cpus(ads):2;cpus:1", "*").unwrap();

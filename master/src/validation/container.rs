@@ -49,6 +49,7 @@ fn validate_volume(volume: &v1::Volume) -> Checked {
 mod tests {
     use super::*;
 
+    /// Upstream: `CommonValidationTest.Volume`.
     #[test]
     fn a_volume_has_one_origin_and_what_that_needs() {
         let check = |origin: &str| {

@@ -217,7 +217,7 @@ mod tests {
         }
     }
 
-    /// Upstream: `FrameworkInfoValidationTest.ValidateOfferFilters`.
+    /// Upstream: `FrameworkInfoValidationTest.ValidateOfferFilters`, `CommonValidationTest.OfferFilters`.
     #[test]
     fn the_least_that_a_framework_wants_to_be_offered_is_an_amount() {
         use v1::offer_filters::{MinAllocatableResources, ResourceQuantities};
@@ -243,6 +243,12 @@ mod tests {
         ] {
             let text = format!("Invalid resource quantity for 'cpus': {text}");
             assert_eq!(wanting(Some(wrong)), Err(text), "{wrong}");
+        }
+        let any = v1::OfferFilters { min_allocatable_resources: Some(MinAllocatableResources::default()) };
+        for empty in [v1::OfferFilters::default(), any] {
+            let mut info = info(r#""role":"a""#);
+            info.offer_filters.insert("a".into(), empty);
+            assert_eq!(validate(&info), Ok(()));
         }
         let text = "Resource quantities must contain at least one quantity";
         assert_eq!(wanting(None), Err(text.to_owned()));

@@ -140,6 +140,7 @@ mod tests {
 
     use super::*;
 
+    /// Upstream: `ValuesTest.ValidInput`.
     #[test]
     fn reads_the_four_kinds() {
         assert_eq!(parse("45.55"), Ok(ParsedValue::Scalar(45.55)));
@@ -148,6 +149,7 @@ mod tests {
         assert_eq!(parse("rack 1"), Ok(ParsedValue::Text("rack1".into())));
     }
 
+    /// Upstream: `ValuesTest.InvalidInput`.
     #[test]
     fn numbers_that_cannot_be_counted_with_are_refused() {
         for (text, reason) in [
@@ -158,6 +160,7 @@ mod tests {
             ("nan", "NaN not supported"),
             ("-nan", "NaN not supported"),
             ("1e-310", "Subnormal values not supported"),
+            ("-7.63918e-313", "Subnormal values not supported"),
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert_eq!(error, format!("Invalid scalar value '{text}':{reason}"));
@@ -168,15 +171,41 @@ mod tests {
         assert_eq!(parse("0"), Ok(ParsedValue::Scalar(0.0)));
     }
 
+    /// Upstream: `ValuesTest.RangesParse`, `RangesCoalesceParse`.
+    #[test]
+    fn ranges_become_the_fewest_intervals() {
+        for (text, fewest) in [
+            ("[1-10]", "[1-10]"),
+            ("[4-6, 6-8, 5-9, 3-4, 2-5, 4-6, 1-1, 10-10, 4-6]", "[1-10]"),
+            ("[4-6, 6-8]", "[4-8]"),
+            ("[6-8, 4-6]", "[4-8]"),
+            ("[1-10, 8-10]", "[1-10]"),
+            ("[1-11, 8-10]", "[1-11]"),
+            ("[1-4, 4-5, 7-8, 8-10]", "[1-5, 7-10]"),
+            ("[7-8, 1-4, [8-10], 4-5]", "[1-5, 7-10]"),
+            ("[6-8, 6-8, 4-6, 6-8]", "[4-8]"),
+        ] {
+            let printed = match parse(text) {
+                Ok(ParsedValue::Ranges(ranges)) => ranges.to_string(),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(printed, fewest, "{text}");
+        }
+    }
+
+    /// Upstream: `ValuesTest.InvalidInput`.
     #[test]
     fn malformed_values_say_what_is_wrong() {
         for (text, message) in [
             ("", "Expecting non-empty string"),
             ("  ", "Expecting non-empty string"),
             ("[1-2", "Mismatched brackets"),
+            ("[1-2]]", "Mismatched brackets"),
+            ("{aa,b}}", "Mismatched brackets"),
             ("]1-2[", "Mismatched brackets"),
             ("[1-2,3]", "Expecting one or more \"ranges\""),
             ("[a-2]", "Expecting non-negative integers in 'a'"),
+            ("[1-2b]", "Expecting non-negative integers in '1'"),
             ("1[2-3]", "Unexpected '[' found"),
             ("a{b}", "Unexpected '{' found"),
             ("[3-2]", "Invalid ranges resource: begin > end"),

@@ -256,6 +256,7 @@ mod tests {
         Ranges::union_of(pairs.iter().map(|&(begin, end)| Interval { begin, end }).collect()).unwrap()
     }
 
+    /// Upstream: `ValuesTest.RangesCoalesce`.
     #[test]
     fn neighbours_and_overlaps_become_one_interval() {
         assert_eq!(ranges(&[(3, 5), (1, 2), (4, 9), (20, 20)]).to_string(), "[1-9, 20-20]");
@@ -263,11 +264,45 @@ mod tests {
         assert_eq!(ranges(&[(u64::MAX, u64::MAX), (u64::MAX - 1, u64::MAX - 1)]).intervals().len(), 1);
     }
 
+    /// Upstream: `ValuesTest.AddRangeCoalesce`, `RangesAddition`.
+    #[test]
+    fn a_sum_has_no_more_intervals_than_it_must() {
+        type Pairs<'a> = &'a [(u64, u64)];
+        let cases: [(Pairs<'_>, Pairs<'_>, &str); 10] = [
+            (&[(1, 4), (8, 10)], &[(4, 8)], "[1-10]"),
+            (&[(1, 10)], &[(5, 7)], "[1-10]"),
+            (&[(1, 10)], &[(20, 21)], "[1-10, 20-21]"),
+            (&[(3, 8)], &[(4, 10)], "[3-10]"),
+            (&[(3, 8)], &[(1, 4)], "[1-8]"),
+            (&[(2, 3)], &[(1, 4)], "[1-4]"),
+            (&[(2, 3)], &[(4, 6)], "[2-6]"),
+            (&[(3, 5)], &[(1, 2)], "[1-5]"),
+            (&[(3, 5), (7, 8)], &[(6, 6)], "[3-8]"),
+            (&[(1, 4), (9, 10), (20, 22), (26, 30)], &[(5, 8), (23, 25)], "[1-10, 20-30]"),
+        ];
+        for (left, right, sum) in cases {
+            assert_eq!((&ranges(left) + &ranges(right)).to_string(), sum);
+        }
+    }
+
+    /// Upstream: `ValuesTest.RangesSubtraction`.
     #[test]
     fn subtraction_cuts_holes_and_ends() {
         assert_eq!((&ranges(&[(1, 10)]) - &ranges(&[(3, 4), (8, 20)])).to_string(), "[1-2, 5-7]");
         assert_eq!((&ranges(&[(1, 10), (20, 30)]) - &ranges(&[(5, 25)])).to_string(), "[1-4, 26-30]");
         assert_eq!((&ranges(&[(1, 10)]) - &ranges(&[(0, 40)])).to_string(), "[]");
+        assert_eq!((&ranges(&[]) - &ranges(&[(1, 10)])).to_string(), "[]");
+        for (cut, rest) in [
+            ((3, 5), "[6-8]"),
+            ((5, 8), "[3-4]"),
+            ((5, 6), "[3-4, 7-8]"),
+            ((1, 3), "[4-8]"),
+            ((5, 10), "[3-4]"),
+            ((9, 10), "[3-8]"),
+            ((1, 2), "[3-8]"),
+        ] {
+            assert_eq!((&ranges(&[(3, 8)]) - &ranges(&[cut])).to_string(), rest);
+        }
         assert_eq!((&ranges(&[(0, u64::MAX)]) - &ranges(&[(u64::MAX, u64::MAX)])).count(), u64::MAX);
     }
 

@@ -167,11 +167,21 @@ mod tests {
         assert_eq!(Scalar::from_f64(1.0).minus_or_zero(Scalar::from_f64(2.0)), Scalar::ZERO);
     }
 
+    /// Upstream: `ResourcesTest.PrintingScalarPrecision`.
     #[test]
     fn prints_without_needless_digits() {
-        for (value, expected) in
-            [(1.0, "1"), (45.55, "45.55"), (0.001, "0.001"), (16384.0, "16384"), (0.0, "0")]
-        {
+        for (value, expected) in [
+            (1.0, "1"),
+            (45.55, "45.55"),
+            (0.001, "0.001"),
+            (16384.0, "16384"),
+            (0.0, "0"),
+            (1.2345, "1.235"),
+            (1.2344, "1.234"),
+            (1.1, "1.1"),
+            (1_000_001.0, "1000001"),
+            (99_999_999_999.999_4, "99999999999.999"),
+        ] {
             assert_eq!(Scalar::from_f64(value).to_string(), expected);
         }
     }

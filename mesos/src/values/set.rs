@@ -131,11 +131,13 @@ mod tests {
         Set::distinct(items.iter().map(|&item| item.to_owned()).collect()).unwrap()
     }
 
+    /// Upstream: `ValuesTest.SetSubtraction`.
     #[test]
     fn sets_add_subtract_and_contain() {
         let (left, right) = (set(&["sda1", "sda2"]), set(&["sda2", "sda3"]));
         assert_eq!((&left + &right).to_string(), "{sda1, sda2, sda3}");
         assert_eq!((&left - &right).to_string(), "{sda1}");
+        assert_eq!(&set(&["sda4"]) - &left, set(&["sda4"]));
         assert!((&left + &right).contains(&left));
         assert!(!left.contains(&right));
         assert!(left.contains(&Set::default()));

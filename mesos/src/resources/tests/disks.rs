@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Upstream: `DiskResourcesTest.Equals`, `DiskSourceEquals`, `Addition`.
 #[test]
 fn a_volume_says_how_a_disk_is_used_not_which_it_is() {
     let path = || Some(disk_source(source::Type::Path, "mnt"));
@@ -11,6 +12,7 @@ fn a_volume_says_how_a_disk_is_used_not_which_it_is() {
     assert_eq!(bag(&[&without, &with]).len(), 1);
 }
 
+/// Upstream: `DiskResourcesTest.Equals`, `DiskSourceEquals`, `Addition`, `DiskSourceAddition`, `DiskSourceSubtraction`.
 #[test]
 fn sources_and_persistence_ids_tell_disks_apart() {
     let unique = [
@@ -26,15 +28,30 @@ fn sources_and_persistence_ids_tell_disks_apart() {
     for (i, left) in unique.iter().enumerate() {
         for (j, right) in unique.iter().enumerate() {
             assert_eq!(bag(&[left]) == bag(&[right]), i == j, "{i} {j}");
+            let rest = bag(&[left]) - bag(&[right]);
+            assert_eq!(rest, if i == j { Resources::new() } else { bag(&[left]) }, "{i} {j}");
         }
     }
 }
 
+/// Upstream: `DiskResourcesSourceTest.SourceIdentity`; `DiskResourcesTest.DiskSourceAddition`, `DiskSourceSubtraction`,
+/// `SourceContains`.
 #[test]
 fn whole_disks_neither_add_up_nor_split() {
+    let some = |text: &str| Some(text.to_owned());
+    let about =
+        [(None, None), (some("vendor"), None), (None, some("profile")), (some("vendor"), some("profile"))];
     for kind in [source::Type::Raw, source::Type::Path, source::Type::Block, source::Type::Mount] {
-        for id in [None, Some("id".to_owned())] {
-            let source = || disk_info::Source { id: id.clone(), ..disk_source(kind, "") };
+        for (id, (vendor, profile)) in
+            [None, some("id")].iter().flat_map(|id| about.iter().map(move |two| (id, two)))
+        {
+            let (id, vendor, profile) = (id.clone(), vendor.clone(), profile.clone());
+            let source = || disk_info::Source {
+                id: id.clone(),
+                vendor: vendor.clone(),
+                profile: profile.clone(),
+                ..disk_source(kind, "")
+            };
             let divisible = match kind {
                 source::Type::Raw => id.is_none(),
                 other => other == source::Type::Path,
@@ -50,6 +67,7 @@ fn whole_disks_neither_add_up_nor_split() {
     }
 }
 
+/// Upstream: `DiskResourcesTest.SourceContains`.
 #[test]
 fn two_equal_whole_disks_are_more_than_one() {
     let mount = bag(&[&disk("disk:1", None, None, Some(disk_source(source::Type::Mount, "mnt")))]);
@@ -60,19 +78,26 @@ fn two_equal_whole_disks_are_more_than_one() {
     assert_eq!(&both - &mount, mount);
 }
 
+/// Upstream: `DiskResourcesTest.Addition`, `Subtraction`, `Contains`, `SourceContains`, `FilterPersistentVolumes`.
 #[test]
 fn persistent_volumes_are_whole_things() {
-    let one = bag(&[&disk("disk(role):10", Some("1"), Some("path"), None)]);
-    let two = bag(&[&disk("disk(role):10", Some("2"), Some("path"), None)]);
-    let larger = bag(&[&disk("disk(role):20", Some("1"), Some("path"), None)]);
-    let both = &one + &two;
-    assert!(both.contains(&one) && both.contains(&two) && !both.contains(&larger) && !larger.contains(&one));
-    assert_eq!(&both - &two, one);
-    assert_eq!(&one - &two, one);
-    let all = &both + &resources("cpus:1;disk:1000");
-    assert_eq!(all.persistent_volumes(), both);
+    let (path, mount) = (disk_source(source::Type::Path, "mnt"), disk_source(source::Type::Mount, "mnt"));
+    for source in [None, Some(path), Some(mount)] {
+        let volume = |text: &str, id: &str| bag(&[&disk(text, Some(id), Some("path"), source.clone())]);
+        let (one, two) = (volume("disk(role):10", "1"), volume("disk(role):10", "2"));
+        let larger = volume("disk(role):20", "1");
+        let both = &one + &two;
+        assert!(both.contains(&one) && both.contains(&two) && both.contains(&both));
+        assert!(!both.contains(&larger) && !larger.contains(&one) && !one.contains(&(&one + &one)));
+        assert_eq!(&both - &two, one);
+        assert_eq!(&one - &two, one);
+        assert!((&one - &one).is_empty());
+        let all = &both + &resources("cpus:1;disk:1000");
+        assert_eq!(all.persistent_volumes(), both);
+    }
 }
 
+/// Upstream: `DiskResourcesTest.Validation`.
 #[test]
 fn disk_info_must_fit_the_resource() {
     let message = |proto: &v1::Resource| validate(proto).unwrap_err().to_string();

@@ -20,6 +20,7 @@ fn each_resource_of_a_list_keeps_the_role_that_it_is_allocated_to() {
     }
 }
 
+/// Upstream: `ResourceFormatTest.PreReservationRefinement`.
 #[test]
 fn the_old_format_says_role_and_dynamic_reservation() {
     let mut old = v1::Resource { role: Some("*".into()), ..proto("cpus:555.5") };
@@ -36,6 +37,7 @@ fn the_old_format_says_role_and_dynamic_reservation() {
     assert!(refusal(&old).starts_with("'Resource.ReservationInfo.role' must not be set"));
 }
 
+/// Upstream: `ResourceFormatTest.PostReservationRefinement`.
 #[test]
 fn refinements_are_dynamic_and_go_down_the_tree() {
     let stack = |reservations: Vec<ReservationInfo>| v1::Resource { reservations, ..proto("cpus:1") };
@@ -62,6 +64,7 @@ fn refinements_are_dynamic_and_go_down_the_tree() {
     assert!(refusal(&stack(vec![typeless])).ends_with("'Resource.ReservationInfo.type' field must be set."));
 }
 
+/// Upstream: `ResourceFormatTest.Endpoint`.
 #[test]
 fn both_formats_together_must_agree() {
     let both = || {
@@ -87,6 +90,7 @@ fn both_formats_together_must_agree() {
     assert!(refusal(&refined).starts_with("Invalid resource format: 'Resource.role' must not be set"));
 }
 
+/// Upstream: `ResourceFormatTest.DowngradeWithResourcesWithoutRefinedReservations`.
 #[test]
 fn formats_convert_there_and_back() {
     for new in [proto("cpus:1"), proto("cpus(foo):1"), reserved("cpus:1", dynamic("foo", "p"))] {
@@ -104,6 +108,7 @@ fn formats_convert_there_and_back() {
     }
 }
 
+/// Upstream: `ResourceFormatTest.DowngradeWithResourcesWithRefinedReservations`.
 #[test]
 fn a_refined_reservation_cannot_be_said_in_the_old_format() {
     let mut refined = reserved("cpus:1", dynamic("foo", "p"));
@@ -111,6 +116,14 @@ fn a_refined_reservation_cannot_be_said_in_the_old_format() {
     let before = refined.clone();
     assert_eq!(downgrade(&mut refined), Err(DowngradeError));
     assert_eq!(refined, before);
+    let old = |text: &str| {
+        let mut old = proto(text);
+        downgrade(&mut old).unwrap();
+        old
+    };
+    let mut list = [proto("cpus:1"), proto("cpus(foo):1"), refined.clone()];
+    assert_eq!(downgrade_all(&mut list), Err(DowngradeError));
+    assert_eq!(list, [old("cpus:1"), old("cpus(foo):1"), before.clone()]);
     to_endpoint(&mut refined);
     assert_eq!(refined, before);
 }

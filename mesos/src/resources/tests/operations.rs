@@ -29,6 +29,7 @@ fn destroy(volume: &v1::Resource) -> Operation {
     Operation { destroy: Some(part), ..operation(operation::Type::Destroy) }
 }
 
+/// Upstream: `ResourcesOperationTest.ReserveResources`, `UnreserveResources`, `FlattenResources`.
 #[test]
 fn reserving_and_unreserving_changes_only_the_reservation() {
     let total = resources("cpus:1;mem:512");
@@ -37,6 +38,7 @@ fn reserving_and_unreserving_changes_only_the_reservation() {
     assert_eq!(total.apply(&reserve(std::slice::from_ref(&cpu))), Ok(with_reserved.clone()));
     assert_eq!(with_reserved.apply(&unreserve(&[cpu])), Ok(total.clone()));
     let two = reserved("cpus:2", dynamic("role", "principal"));
+    assert!(with_reserved.apply(&unreserve(std::slice::from_ref(&two))).is_err());
     assert_eq!(
         total.apply(&reserve(&[two])).unwrap_err().to_string(),
         "cpus:1; mem:512 does not contain cpus:2"
@@ -52,6 +54,7 @@ fn a_reservation_can_name_what_it_is_made_of() {
     assert_eq!(bag(&[&ads]).apply(&operation), Ok(bag(&[&mobile])));
 }
 
+/// Upstream: `ResourcesOperationTest.CreatePersistentVolume`, `CreateSharedPersistentVolume`.
 #[test]
 fn a_volume_is_cut_out_of_its_disk_and_given_back() {
     let total = resources("cpus:1;disk(role):1000");
@@ -67,6 +70,7 @@ fn a_volume_is_cut_out_of_its_disk_and_given_back() {
     assert!(total.apply(&create(&too_large)).is_err());
 }
 
+/// Upstream: `ResourcesOperationTest.CreatePersistentVolumeFromMount`.
 #[test]
 fn a_volume_on_a_mount_takes_all_of_it() {
     let mount = || Some(disk_source(source::Type::Mount, "mnt"));
@@ -75,6 +79,7 @@ fn a_volume_on_a_mount_takes_all_of_it() {
     assert!(total.apply(&create(&disk("disk(role):50", Some("1"), Some("path"), mount()))).is_err());
 }
 
+/// Upstream: `ResourcesOperationTest.DestroySharedPersistentVolumeMultipleCopies`.
 #[test]
 fn a_shared_volume_in_use_elsewhere_is_not_destroyed() {
     let volume = shared(disk("disk(role):200", Some("1"), Some("path"), None));
@@ -163,26 +168,45 @@ fn an_agent_finds_its_checkpointed_reservations_and_volumes_again() {
     assert!(started_with.apply_checkpointed(&resources("cpus:1")).is_err());
 }
 
+/// Upstream: `ProtobufUtilTest.InjectAndStripAllocationInfoInOfferOperation`.
 #[test]
 fn every_resource_of_an_operation_is_given_its_role_and_loses_it_again() {
     let executor = v1::ExecutorInfo { resources: vec![proto("mem:32")], ..Default::default() };
-    let task =
-        v1::TaskInfo { resources: vec![proto("cpus:1")], executor: Some(executor), ..Default::default() };
-    let before = Operation {
-        launch: Some(operation::Launch { task_infos: vec![task] }),
+    let task = v1::TaskInfo {
+        resources: vec![proto("cpus:1")],
+        executor: Some(executor.clone()),
+        ..Default::default()
+    };
+    let launch = Operation {
+        launch: Some(operation::Launch { task_infos: vec![task.clone()] }),
         ..operation(operation::Type::Launch)
     };
-    let mut injected = before.clone();
-    injected.inject_allocation("role");
-    let roles: Vec<_> = injected
-        .resource_lists()
-        .into_iter()
-        .flatten()
-        .map(|r| r.allocation_info.as_ref().unwrap().role().to_owned())
-        .collect();
-    assert_eq!(roles, ["role", "role"]);
-    injected.strip_allocation();
-    assert_eq!(injected, before);
+    let task_group = v1::TaskGroupInfo { tasks: vec![task] };
+    let launch_group = Operation {
+        launch_group: Some(operation::LaunchGroup { executor, task_group }),
+        ..operation(operation::Type::LaunchGroup)
+    };
+    let one = proto("disk(role):1");
+    for (before, resources) in [
+        (launch, 2),
+        (launch_group, 3),
+        (reserve(std::slice::from_ref(&one)), 1),
+        (unreserve(std::slice::from_ref(&one)), 1),
+        (create(&one), 1),
+        (destroy(&one), 1),
+    ] {
+        let mut injected = before.clone();
+        injected.inject_allocation("role");
+        let roles: Vec<_> = injected
+            .resource_lists()
+            .into_iter()
+            .flatten()
+            .map(|r| r.allocation_info.as_ref().unwrap().role().to_owned())
+            .collect();
+        assert_eq!(roles, vec!["role"; resources]);
+        injected.strip_allocation();
+        assert_eq!(injected, before);
+    }
 }
 
 #[test]
@@ -196,6 +220,7 @@ fn the_provider_is_the_one_of_all_resources() {
     assert!(bag(&[&provided, &proto("mem:1")]).provider().is_err());
 }
 
+/// Upstream: `ResourcesTest.ReservationAncestor`.
 #[test]
 fn the_common_ancestor_of_two_reservations_is_what_both_begin_with() {
     let base = resources("cpus:2;mem:10");

@@ -2,6 +2,7 @@
 
 use super::*;
 
+/// Upstream: `ResourcesTest.Parsing`, `Resources`, `Printing`.
 #[test]
 fn scalars_ranges_and_sets_are_read() {
     let parsed = resources("cpus:45.55;ports:[10000-20000, 30000-50000];disks:{sda1}");
@@ -12,6 +13,7 @@ fn scalars_ranges_and_sets_are_read() {
     assert_eq!(parsed.mem(), None);
 }
 
+/// Upstream: `ResourcesTest.ParsingWithRoles`.
 #[test]
 fn a_role_stands_in_parentheses_or_is_the_default_one() {
     let expected = resources("cpus(role1):2.5;ports(role2):[0-100]");
@@ -20,6 +22,7 @@ fn a_role_stands_in_parentheses_or_is_the_default_one() {
     assert_eq!(Resources::parse("cpus(*):1", "role1").unwrap(), resources("cpus:1"));
 }
 
+/// Upstream: `ResourcesTest.ParseError`, `VerySmallValue`.
 #[test]
 fn malformed_texts_say_what_is_wrong() {
     for (text, message) in [
@@ -50,6 +53,7 @@ fn malformed_texts_say_what_is_wrong() {
     }
 }
 
+/// Upstream: `ResourcesTest.InitializedIsEmpty`, `AbsentResources`.
 #[test]
 fn nothing_is_nothing() {
     for text in ["", "gpus:0", "ports:[]", "disks:{}", "[]"] {
@@ -58,6 +62,7 @@ fn nothing_is_nothing() {
     }
 }
 
+/// Upstream: `ResourcesTest.ParsingFromJSON`, `ParsingFromJSONWithRoles`.
 #[test]
 fn json_says_the_same_as_text() {
     let json = r#"[
@@ -75,6 +80,7 @@ fn json_says_the_same_as_text() {
     assert_eq!(defaulted, resources("mem(role1):1"));
 }
 
+/// Upstream: `ResourcesTest.ParsingFromJSONError`.
 #[test]
 fn malformed_json_is_not_taken_for_text() {
     let message = |json: &str| Resources::parse(json, "*").unwrap_err().to_string();
@@ -84,8 +90,27 @@ fn malformed_json_is_not_taken_for_text() {
         message(r#"[{"name":"cpus","type":"SCALAR","ranges":{"range":[]}}]"#),
         "Invalid scalar resource"
     );
+    let pandas = r#"{"name":"pandas","type":"SET","set":{"item":["a","b"]}}"#;
+    let scalar = r#"{"name":"pandas","type":"SCALAR","scalar":{"value":14}}"#;
+    let negative = scalar.replace("14", "-1");
+    for malformed in [
+        pandas.to_owned(),
+        format!("{pandas},{pandas}"),
+        format!("[{pandas} {pandas}]"),
+        format!("[[{pandas},{pandas}]]"),
+        format!("[{pandas}] once upon a time"),
+        format!("[{}]", pandas.replace(",\"b\"", " \"b\"")),
+        format!("[{}]", pandas.replace("]}", "}}")),
+        format!("[{}]", pandas.replace("\"pandas\"", "\"\"")),
+        format!("[{}]", pandas.replace("SET", "FLOATINGPOINT")),
+        format!("[{pandas},{scalar}]"),
+        format!("[{negative}]"),
+    ] {
+        assert!(Resources::parse(&malformed, "*").is_err(), "{malformed}");
+    }
 }
 
+/// Upstream: `ResourcesTest.ParsingFromJSONError`.
 #[test]
 fn what_is_made_at_run_time_cannot_be_given_to_a_daemon() {
     let message = |extra: &str| {
@@ -102,6 +127,7 @@ fn what_is_made_at_run_time_cannot_be_given_to_a_daemon() {
     );
 }
 
+/// Upstream: `ResourcesTest.PrintingExtendedAttributes`.
 #[test]
 fn printing_shows_everything_that_tells_resources_apart() {
     let print = |proto: &v1::Resource| display::Proto(proto).to_string();
@@ -110,6 +136,8 @@ fn printing_shows_everything_that_tells_resources_apart() {
     resource.allocation_info = Some(v1::resource::AllocationInfo { role: Some("role".into()) });
     assert_eq!(print(&resource), "disk(allocated: role)(reservations: [(STATIC,alice)]):1");
     resource.allocation_info = None;
+    resource.revocable = Some(Default::default());
+    assert_eq!(print(&resource), "disk(reservations: [(STATIC,alice)]){REV}:1");
     let mut resource = disk("disk(alice):1", Some("hadoop"), Some("/data"), None);
     resource.revocable = Some(Default::default());
     assert_eq!(print(&resource), "disk(reservations: [(STATIC,alice)])[hadoop:/data]{REV}:1");
@@ -119,6 +147,8 @@ fn printing_shows_everything_that_tells_resources_apart() {
     disk.volume.as_mut().unwrap().set_mode(v1::volume::Mode::Rw);
     disk.source = Some(disk_source(source::Type::Mount, "/mnt1"));
     assert_eq!(print(&resource), "disk(reservations: [(STATIC,alice)])[MOUNT:/mnt1,hadoop:/hdfs:/data:rw]:1");
+    resource.disk.as_mut().unwrap().source = Some(disk_source(source::Type::Path, "/mnt2"));
+    assert_eq!(print(&resource), "disk(reservations: [(STATIC,alice)])[PATH:/mnt2,hadoop:/hdfs:/data:rw]:1");
     resource.disk = None;
     let mut refined = dynamic("alice/refined", "hdfs-p");
     refined.labels = Some(labels(&[("foo", "bar")]));
@@ -129,15 +159,18 @@ fn printing_shows_everything_that_tells_resources_apart() {
     assert_eq!(one(&resource).to_string(), expected);
 }
 
+/// Upstream: `SharedResourcesTest.Printing`.
 #[test]
 fn shared_resources_print_their_copies() {
     let volume = bag(&[&shared(disk("disk(role1):64", Some("id1"), Some("path1"), None))]);
+    assert_eq!(volume.to_text(), "disk(reservations: [(STATIC,role1)])[id1:path1]<SHARED>:64<1>");
     assert_eq!(
         (&volume + &volume).to_text(),
         "disk(reservations: [(STATIC,role1)])[id1:path1]<SHARED>:64<2>"
     );
 }
 
+/// Upstream: `HTTPTest.ModelResources`.
 #[test]
 fn the_summary_has_the_known_scalars_always() {
     let mut with_revocable = proto("cpus:3");
