@@ -149,20 +149,33 @@ pub(super) fn same_reservation(left: &ReservationInfo, right: &ReservationInfo) 
 
 pub(super) fn same_labels(left: Option<&Labels>, right: Option<&Labels>) -> bool {
     let (Some(left), Some(right)) = (left, right) else { return left.is_none() && right.is_none() };
-    fn sorted(labels: &Labels) -> Vec<LabelRef<'_>> {
-        let mut sorted: Vec<_> = labels.iter().collect();
+    fn sorted(labels: &Labels) -> Vec<(&str, &str)> {
+        let mut sorted: Vec<_> = labels.iter().map(said).collect();
         sorted.sort_unstable();
         sorted
     }
-    // In another order they take as many bytes.
-    left == right || (left.encoded().len() == right.encoded().len() && sorted(left) == sorted(right))
+    fn says_nothing(labels: &Labels) -> bool {
+        labels.iter().any(|label| said(label).1.is_empty())
+    }
+    if left == right {
+        return true;
+    }
+    // In another order they take as many bytes, but for values that may be lacking.
+    let as_many_bytes = left.encoded().len() == right.encoded().len();
+    (as_many_bytes || says_nothing(left) || says_nothing(right)) && sorted(left) == sorted(right)
+}
+
+/// What of a label counts: none is the same as an empty value, which is what some clients make of it (upstream:
+/// `operator==` of `Label`).
+fn said(label: LabelRef<'_>) -> (&str, &str) {
+    (label.key, label.value.unwrap_or_default())
 }
 
 /// The same whatever the order of the labels.
 fn labels_fingerprint(labels: Option<&Labels>) -> Option<u64> {
     let fingerprint = |label: LabelRef<'_>| {
         let mut hasher = DefaultHasher::new();
-        label.hash(&mut hasher);
+        said(label).hash(&mut hasher);
         hasher.finish()
     };
     labels.map(|labels| labels.iter().map(fingerprint).fold(0, u64::wrapping_add))

@@ -172,6 +172,24 @@ fn reservations_that_differ_anywhere_are_different() {
     assert_eq!(bag(&[&one_order, &other_order]).len(), 1);
 }
 
+#[test]
+fn a_label_without_a_value_is_the_same_as_one_with_an_empty_one() {
+    let reservation = |labels: &[(&str, Option<&str>)]| {
+        let label =
+            |&(key, value): &(&str, Option<&str>)| Label { key: key.into(), value: value.map(Into::into) };
+        let labels = labels.iter().map(label).collect();
+        one(&reserved("cpus:1", ReservationInfo { labels: Some(labels), ..dynamic("r", "p") }))
+    };
+    let lacking = reservation(&[("k", None), ("a", Some("1"))]);
+    let empty = reservation(&[("a", Some("1")), ("k", Some(""))]);
+    assert_eq!(lacking, empty);
+    assert_eq!(lacking.fingerprint(), empty.fingerprint());
+    for other in [reservation(&[("a", Some("1"))]), reservation(&[("k", Some("1")), ("a", Some(""))])] {
+        assert_ne!(lacking, other);
+        assert_ne!(empty, other);
+    }
+}
+
 /// Upstream: `ResourceProviderIDTest.Addition`, `Subtraction`, `Equals`, `Contains`; `RevocableResourceTest.Addition`,
 /// `Subtraction`, `Equals`, `Contains`, `Filter`; `AllocatedResourcesTest.Equality`, `Contains`, `Addition`, `Subtraction`.
 #[test]
