@@ -3,7 +3,7 @@
 //! Pure. Upstream: `slave/compatibility.cpp` (`--reconfiguration_policy`).
 
 use mesos::attributes::{Attribute, AttributeValue};
-use mesos::v1::{self, AgentInfo};
+use mesos::v1::AgentInfo;
 use mesos::{Attributes, Resource, Resources};
 
 /// Which changes an agent may come back with.
@@ -56,15 +56,7 @@ pub fn compatible(policy: Policy, before: &AgentInfo, now: &AgentInfo) -> Result
 
 /// Whether the same resource is there, and as much of it or more. A disk of its own may have grown, too.
 fn has_as_much(resources: &Resources, before: &Resource) -> bool {
-    let apart_from_value = |resource: &Resource| v1::Resource {
-        scalar: None,
-        ranges: None,
-        set: None,
-        r#type: 0,
-        ..resource.to_proto()
-    };
-    let identity = apart_from_value(before);
-    resources.iter().any(|now| apart_from_value(now) == identity && now.value().contains(before.value()))
+    resources.iter().any(|now| now.same_identity(before) && now.value().contains(before.value()))
 }
 
 /// Whether an attribute of this name says the same; ranges may have grown. Names may repeat. (Upstream looks at the
@@ -88,6 +80,8 @@ fn changed(what: &str, before: &dyn std::fmt::Display, now: &dyn std::fmt::Displ
 
 #[cfg(test)]
 mod tests {
+    use mesos::v1;
+
     use super::*;
 
     fn info(resources: &str) -> AgentInfo {
@@ -186,6 +180,22 @@ mod tests {
         assert_eq!(allowed(&small, &large), MORE);
         assert_eq!(allowed(&large, &small), NEVER);
         assert_eq!(allowed(&small, &without), NEVER);
+    }
+
+    #[test]
+    fn labels_of_a_disk_may_come_in_another_order() {
+        let disk = |labels: [&str; 2]| {
+            let source = format!(
+                r#"{{"type":"PATH","path":{{"root":"/p"}},"metadata":{{"labels":[{}]}}}}"#,
+                labels.join(",")
+            );
+            info(&format!(
+                r#"[{{"name":"disk","type":"SCALAR","scalar":{{"value":8}},"disk":{{"source":{source}}}}}]"#
+            ))
+        };
+        let (one, other) = (r#"{"key":"a"}"#, r#"{"key":"b","value":"1"}"#);
+        assert_eq!(allowed(&disk([one, other]), &disk([other, one])), ALWAYS);
+        assert_eq!(allowed(&disk([one, other]), &disk([one, one])), NEVER);
     }
 
     /// Upstream: `SlaveCompatibilityTest.Equal`.

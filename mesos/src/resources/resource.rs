@@ -304,8 +304,9 @@ impl Resource {
         Self { descriptor: descriptor.into(), copies: 1, ..self.clone() }
     }
 
-    /// Whether everything but the value is equal.
-    pub(super) fn same_identity(&self, other: &Self) -> bool {
+    /// Whether everything but the value is equal (upstream: `compareResourceMetadata`).
+    #[must_use]
+    pub fn same_identity(&self, other: &Self) -> bool {
         self.value.same_kind(&other.value)
             && self.allocation == other.allocation
             && self.descriptor.same_as(&other.descriptor)
