@@ -225,8 +225,8 @@ fn check_shared(resource: &v1::Resource) -> Result<(), ResourceError> {
     Ok(())
 }
 
-/// What a daemon may be given as its resources: nothing that is made at run time, and one type for
-/// one name (upstream: `validateCommandLineResources`).
+/// What a daemon may be given as its resources: nothing that is made at run time or given to
+/// somebody, and one type for one name (upstream: `validateCommandLineResources`).
 pub(super) fn command_line<'a>(resources: impl Iterator<Item = &'a Resource>) -> Result<(), ResourceError> {
     let refused = |text: String| Err(ResourceError::CommandLine(text));
     let mut seen: std::collections::BTreeMap<&str, &ResourceValue> = std::collections::BTreeMap::new();
@@ -245,6 +245,14 @@ pub(super) fn command_line<'a>(resources: impl Iterator<Item = &'a Resource>) ->
             return refused(
                 "Dynamic reservations cannot be specified at the command line; do not include a reservation with \
                  DYNAMIC type in the resources JSON"
+                    .into(),
+            );
+        }
+        // Upstream's agent starts with these, and its master offers them again and again.
+        if resource.allocation_role().is_some() {
+            return refused(
+                "Allocated resources cannot be specified at the command line; do not include an 'allocation_info' key \
+                 in the resources JSON"
                     .into(),
             );
         }

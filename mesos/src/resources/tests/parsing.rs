@@ -119,6 +119,7 @@ fn what_is_made_at_run_time_cannot_be_given_to_a_daemon() {
     };
     assert!(message(r#""disk":{"persistence":{"id":"1"}}"#).starts_with("Persistent volumes cannot"));
     assert!(message(r#""revocable":{}"#).starts_with("Revocable resources cannot"));
+    assert!(message(r#""allocation_info":{"role":"r"}"#).starts_with("Allocated resources cannot"));
     let reservations = r#""reservations":[{"type":"DYNAMIC","role":"r"}]"#;
     assert!(message(reservations).starts_with("Dynamic reservations cannot"));
     assert_eq!(
