@@ -329,9 +329,13 @@ fn host_ip(bound: IpAddr) -> IpAddr {
 }
 
 /// Of the addresses of a host, the one for who listens on all of `bound`'s kind: those of IPv6 hear both. One that others
-/// reach goes first, then one of IPv4.
+/// reach goes first, then one of IPv4. One that is good on a link only leads nowhere without the name of that link, which
+/// differs from host to host; and getaddrinfo puts it before the others (RFC 6724, rule 8).
 fn best_of(found: impl Iterator<Item = IpAddr>, bound: IpAddr) -> IpAddr {
-    let heard = found.filter(|ip| ip.is_ipv4() || bound.is_ipv6());
+    let heard = found.filter(|ip| match ip {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(ip) => bound.is_ipv6() && !ip.is_unicast_link_local(),
+    });
     let best = heard.min_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
     best.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
@@ -378,6 +382,8 @@ mod tests {
         assert_eq!(best_of(&["2001:db8::1", "10.0.0.1", "10.0.0.2"], "0.0.0.0"), "10.0.0.1");
         assert_eq!(best_of(&["2001:db8::1", "10.0.0.1"], "::"), "10.0.0.1");
         assert_eq!(best_of(&["::1", "127.0.1.1", "2001:db8::1"], "::"), "2001:db8::1");
+        assert_eq!(best_of(&["fe80::1", "2001:db8::1"], "::"), "2001:db8::1");
+        assert_eq!(best_of(&["fe80::1"], "::"), "127.0.0.1");
         assert_eq!(best_of(&["127.0.1.1", "10.0.0.1"], "0.0.0.0"), "10.0.0.1");
         assert_eq!(best_of(&["127.0.1.1"], "0.0.0.0"), "127.0.1.1");
         assert_eq!(best_of(&["2001:db8::1"], "0.0.0.0"), "127.0.0.1");
