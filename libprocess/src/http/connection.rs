@@ -46,9 +46,10 @@ impl Dialer {
     ) -> Result<Stream, ClientError> {
         let address = &destination.name;
         let failed = |cause: String| ClientError::Connect { address: address.clone(), cause };
-        tokio::time::timeout(timeout, self.open(destination, proxy, &failed)).await.unwrap_or_else(|_| {
-            Err(ClientError::Timeout { address: address.clone(), what: "connecting", after: timeout })
-        })
+        let what = if proxy.is_some() { "connecting through its proxy" } else { "connecting" };
+        tokio::time::timeout(timeout, self.open(destination, proxy, &failed))
+            .await
+            .unwrap_or_else(|_| Err(ClientError::Timeout { address: address.clone(), what, after: timeout }))
     }
 
     async fn open(

@@ -148,6 +148,17 @@ fn what_a_proxy_refuses_and_one_that_is_not_there_are_named() {
     });
 }
 
+/// As one behind a firewall: it is not the server that does not answer.
+#[test]
+fn a_proxy_that_says_nothing_is_mentioned() {
+    libprocess::testing::run(async {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = through("https_proxy", &silent.local_addr().unwrap().to_string());
+        let error = client.send(ClientRequest::get("https://h.example/x")).await.unwrap_err();
+        assert_eq!(error.to_string(), "h.example:443 took more than 10s (connecting through its proxy)");
+    });
+}
+
 /// Redirects to wherever its query says.
 struct Redirector;
 
