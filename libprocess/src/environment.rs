@@ -39,7 +39,11 @@ pub const VARIABLES: [Variable; 11] = [
         "0 to 65535",
         "The port to listen on, if the program does not say. 0, the default, lets the kernel choose.",
     ),
-    variable(ADVERTISE_IP, "an address", "The address in the pids of this node: where others reach it."),
+    variable(
+        ADVERTISE_IP,
+        "an address",
+        "The address in the pids of this node: where others reach it. Default: where it listens; if that is everywhere, where its host's name leads.",
+    ),
     variable(ADVERTISE_PORT, "1 to 65535", "The port in the pids of this node. It is not listened on."),
     variable(
         REQUIRE_MATCH,
