@@ -38,6 +38,8 @@ struct Shared {
     streams: Mutex<Vec<StreamSender>>,
     /// Answers to the next subscriptions, instead.
     refusals: Mutex<VecDeque<Response>>,
+    /// The answer to the next call of another kind.
+    refuse_call: Mutex<Option<Response>>,
     heartbeat: Mutex<Option<f64>>,
     /// The id of the master: each process has its own.
     id: Mutex<String>,
@@ -60,7 +62,7 @@ impl FakeMaster {
         let subscribe = call.r#type() == Type::Subscribe;
         self.calls.send((call, request.header("mesos-stream-id").map(str::to_owned))).unwrap();
         if !subscribe {
-            return Response::accepted();
+            return self.shared.refuse_call.lock().take().unwrap_or_else(Response::accepted);
         }
         if let Some(refusal) = self.shared.refusals.lock().pop_front() {
             return refusal;
@@ -323,20 +325,66 @@ fn what_it_suppresses_without_a_master_is_suppressed_when_it_has_one() {
     });
 }
 
+fn describe(framework_info: v1::FrameworkInfo, suppressed_roles: &[&str]) -> Call {
+    let update = v1::scheduler::call::UpdateFramework {
+        framework_info,
+        suppressed_roles: suppressed_roles.iter().map(ToString::to_string).collect(),
+        offer_constraints: Some(v1::scheduler::OfferConstraints::default()),
+    };
+    Call { r#type: Some(Type::UpdateFramework.into()), update_framework: Some(update), ..Default::default() }
+}
+
+/// What it has suppressed stays so, too.
+#[test]
+fn it_subscribes_without_a_description_that_a_master_has_refused() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|options, _| options.framework = of_two_roles()).await;
+        assert_eq!(world.say(|driver| driver.suppress(&["a".into()])).await, Type::Suppress);
+        *world.shared.refuse_call.lock() = Some(Response::bad_request("no"));
+        let refused = describe(v1::FrameworkInfo { name: "another".into(), ..of_two_roles() }, &[]);
+        assert_eq!(world.say(|driver| driver.call(refused)).await, Type::UpdateFramework);
+        let subscribe = world.subscribe_again().await;
+        assert_eq!(subscribe.framework_info.name, "");
+        assert_eq!(subscribe.suppressed_roles, ["a"]);
+        world.end().await;
+    });
+}
+
+#[test]
+fn a_role_of_a_new_description_is_revived_with_it() {
+    libprocess::run(async {
+        let mut world = World::subscribed(|options, _| options.framework = of_two_roles()).await;
+        let mut framework_info = of_two_roles();
+        framework_info.roles.push("c".into());
+        let call = describe(framework_info, &["b", "c"]);
+        let mut subscribe = v1::scheduler::call::Subscribe::default();
+        // The break of the stream may overtake the answers.
+        for _ in 0..20 {
+            let said = call.clone();
+            let say = |driver: &mut Driver<Probe>| {
+                driver.call(said);
+                driver.revive(&["c".into()]);
+            };
+            assert_eq!(world.say(say).await, Type::UpdateFramework);
+            assert_eq!(world.call().await.0.r#type(), Type::Revive);
+            subscribe = world.subscribe_again().await;
+            if subscribe.framework_info.roles.len() == 3 {
+                break;
+            }
+        }
+        assert_eq!(subscribe.framework_info.roles, ["a", "b", "c"]);
+        assert_eq!(subscribe.suppressed_roles, ["b"]);
+        world.end().await;
+    });
+}
+
 #[test]
 fn it_subscribes_with_the_description_that_a_master_has_taken() {
     libprocess::run(async {
         let mut world = World::subscribed(|options, _| options.framework = of_two_roles()).await;
-        let update = v1::scheduler::call::UpdateFramework {
-            framework_info: v1::FrameworkInfo { name: "another".into(), ..of_two_roles() },
-            suppressed_roles: vec!["a".into()],
-            offer_constraints: Some(v1::scheduler::OfferConstraints::default()),
-        };
-        let call = Call {
-            r#type: Some(Type::UpdateFramework.into()),
-            update_framework: Some(update.clone()),
-            ..Default::default()
-        };
+        let framework_info = v1::FrameworkInfo { name: "another".into(), ..of_two_roles() };
+        let call = describe(framework_info, &["a"]);
+        let update = call.update_framework.clone().unwrap();
         let mut subscribe = v1::scheduler::call::Subscribe::default();
         // The break of the stream may overtake the answer, which does not count then.
         for _ in 0..20 {

@@ -454,11 +454,9 @@ impl<S: Scheduler> SchedulerDriver<S> {
     // ---- calls
 
     fn send(&mut self, mut call: Call, ctx: &mut Context<Self>) {
-        let (name, subscribed) = (call.r#type().as_str_name(), self.link.phase == Phase::Subscribed);
-        if subscribed || call.update_framework.is_none() {
-            self.suppressed.note(&call, &self.options.framework);
-        }
-        let (true, Some(url)) = (subscribed, self.url(ctx)) else {
+        let name = call.r#type().as_str_name();
+        let (Phase::Subscribed, Some(url)) = (self.link.phase, self.url(ctx)) else {
+            self.suppressed.unsent(&call, &self.options.framework);
             return match call.r#type() {
                 Type::Suppress | Type::Revive => debug!(call = name, "left to the next subscription"),
                 _ => warn!(call = name, "dropping a call: not subscribed"),
@@ -476,16 +474,19 @@ impl<S: Scheduler> SchedulerDriver<S> {
         let Some(pipeline) = self.link.calls(|| ctx.node().client().pipeline(&url)) else { return };
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
         self.link.sent(bytes);
+        let is_about_roles = self.suppressed.sent(&call);
         let update = call.update_framework;
         ctx.defer(answer, move |this: &mut Self, answer, ctx| {
             if !this.link.is_current(epoch) {
                 return;
             }
-            if let (Some(update), Ok(response)) = (update, &answer)
-                && response.status.is_success()
-            {
+            let taken = answer.as_ref().is_ok_and(|response| response.status.is_success());
+            if taken && let Some(update) = update {
                 this.options.framework = update.framework_info;
                 this.options.offer_constraints = update.offer_constraints;
+            }
+            if is_about_roles {
+                this.suppressed.answered(taken, &this.options.framework);
             }
             this.link.answered(bytes);
             this.answered(name, answer, ctx);
