@@ -534,33 +534,56 @@ impl Process for Slow {
     }
 }
 
+/// A scheduler that is subscribed with a slow master.
+async fn a_slow_world() -> World {
+    let network = Network::new(1, Weather::default(), false);
+    network.drive(|| async {}.boxed_local());
+    let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 5050));
+    let master = network.node(at(1), "master").start().await.unwrap();
+    let node = network.node(at(2), "scheduler").start().await.unwrap();
+    let ((calls_in, calls), (seen_in, seen)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let shared = Arc::<Shared>::default();
+    *shared.heartbeat.lock() = Some(15.0);
+    master.spawn(Slow(FakeMaster { calls: calls_in, shared: shared.clone() }));
+    let url = master.address().to_string().parse().unwrap();
+    let (scheduler, answer) = start(&node, Options::new(url, v1::FrameworkInfo::default()), Probe(seen_in));
+    let mut world = World { master, node, shared, calls, seen, scheduler, answer };
+    assert_eq!(world.call().await.0.r#type(), Type::Subscribe);
+    assert_eq!(world.see().await, Seen::Subscribed("framework".into()));
+    world
+}
+
 /// In virtual time. Who breaks the stream of a framework without a failover timeout ends it.
 #[test]
 fn a_call_may_take_as_long_as_a_master_may_be_silent() {
     simulation::run(async {
-        let network = Network::new(1, Weather::default(), false);
-        network.drive(|| async {}.boxed_local());
-        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 5050));
-        let master = network.node(at(1), "master").start().await.unwrap();
-        let node = network.node(at(2), "scheduler").start().await.unwrap();
-        let ((calls_in, mut calls), (seen_in, mut seen)) =
-            (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let shared = Arc::<Shared>::default();
-        *shared.heartbeat.lock() = Some(15.0);
-        master.spawn(Slow(FakeMaster { calls: calls_in, shared: shared.clone() }));
-        let url = master.address().to_string().parse().unwrap();
-        let (scheduler, _answer) =
-            start(&node, Options::new(url, v1::FrameworkInfo::default()), Probe(seen_in));
-        assert_eq!(soon(seen.recv()).await, Some(Seen::Subscribed("framework".into())));
-        let act = |_: &mut Probe, driver: &mut Driver<Probe>| driver.reconcile([]);
-        scheduler.tell(Act::new(act));
-        for expected in [Type::Subscribe, Type::Reconcile] {
-            assert_eq!(soon(calls.recv()).await.unwrap().0.r#type(), expected);
-        }
+        let mut world = a_slow_world().await;
+        assert_eq!(world.say(|driver| driver.reconcile([])).await, Type::Reconcile);
         sleep(Duration::from_secs(61)).await;
-        assert!(seen.try_recv().is_err());
-        node.shutdown().await;
-        master.shutdown().await;
+        assert!(world.seen.try_recv().is_err());
+        world.end().await;
+    });
+}
+
+/// In virtual time: it waits for the answer to its last call. The agent sends the update to the next scheduler.
+#[test]
+fn an_update_for_a_scheduler_that_has_stopped_is_not_acknowledged() {
+    simulation::run(async {
+        let mut world = a_slow_world().await;
+        let act = |_: &mut Probe, driver: &mut Driver<Probe>| {
+            driver.reconcile([]);
+            driver.stop();
+        };
+        world.scheduler.tell(Act::new(act));
+        assert_eq!(world.call().await.0.r#type(), Type::Reconcile);
+        world.send_event(&update(Some(vec![1; 16])));
+        // What was sent is answered, and what was sent behind it arrives then.
+        sleep(Duration::from_secs(61)).await;
+        assert!(world.calls.try_recv().is_err());
+        assert!(world.seen.try_recv().is_err());
+        assert!(soon(world.answer).await.unwrap().is_ok());
+        world.node.shutdown().await;
+        world.master.shutdown().await;
     });
 }
 

@@ -432,6 +432,10 @@ impl<S: Scheduler> SchedulerDriver<S> {
     }
 
     fn update(&mut self, status: TaskStatus) {
+        if self.ending {
+            // Nobody sees it any more: it is for the next scheduler of this framework.
+            return;
+        }
         let (task_id, agent_id, uuid) =
             (status.task_id.clone(), status.agent_id.clone(), status.uuid.clone());
         let before = self.driver.calls.len();
