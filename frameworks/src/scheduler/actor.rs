@@ -207,12 +207,13 @@ impl<S: Scheduler> SchedulerDriver<S> {
         self.link.phase = Phase::Subscribing;
         self.unanswered += 1;
         let epoch = self.link.epoch;
+        let suppressed_roles = self.suppressed.subscribe(&mut self.options);
         let mut framework_info = self.options.framework.clone();
         framework_info.id = self.driver.framework.as_ref().map(FrameworkId::to_proto);
         let framework_id = framework_info.id.clone();
         let subscribe = call::Subscribe {
             framework_info,
-            suppressed_roles: self.suppressed.subscribe(&self.options.framework),
+            suppressed_roles,
             offer_constraints: self.options.offer_constraints.clone(),
         };
         let subscribe = Call { framework_id, subscribe: Some(subscribe), ..typed(Type::Subscribe) };
@@ -460,7 +461,7 @@ impl<S: Scheduler> SchedulerDriver<S> {
     fn send(&mut self, mut call: Call, ctx: &mut Context<Self>) {
         let name = call.r#type().as_str_name();
         let (Phase::Subscribed, Some(url)) = (self.link.phase, self.url(ctx)) else {
-            self.suppressed.unsent(&call, &self.options.framework);
+            self.suppressed.unsent(&call, &mut self.options);
             return match call.r#type() {
                 Type::Suppress | Type::Revive => debug!(call = name, "left to the next subscription"),
                 _ => warn!(call = name, "dropping a call: not subscribed"),
@@ -479,18 +480,12 @@ impl<S: Scheduler> SchedulerDriver<S> {
         let (epoch, answer) = (self.link.epoch, pipeline.send(request));
         self.link.sent(bytes);
         let is_about_roles = self.suppressed.sent(&call);
-        let update = call.update_framework;
         ctx.defer(answer, move |this: &mut Self, answer, ctx| {
             if !this.link.is_current(epoch) {
                 return;
             }
-            let taken = answer.as_ref().is_ok_and(|response| response.status.is_success());
-            if taken && let Some(update) = update {
-                this.options.framework = update.framework_info;
-                this.options.offer_constraints = update.offer_constraints;
-            }
-            if is_about_roles {
-                this.suppressed.answered(taken, &this.options.framework);
+            if let (true, Ok(response)) = (is_about_roles, &answer) {
+                this.suppressed.answered(response.status.is_success(), &mut this.options);
             }
             this.link.answered(bytes);
             this.answered(name, answer, ctx);

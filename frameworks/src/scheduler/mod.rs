@@ -106,8 +106,8 @@ pub trait Scheduler: Sized + Send + 'static {
 pub struct Options {
     /// Where the masters are.
     pub master: MasterUrl,
-    /// Who subscribes. An id in it takes over the framework of that id. An UPDATE_FRAMEWORK that the master has taken
-    /// replaces it, and the offer constraints, for later subscriptions.
+    /// Who subscribes. An id in it takes over the framework of that id. An UPDATE_FRAMEWORK that was sent, and that the
+    /// master has not refused, replaces it and the offer constraints for later subscriptions.
     pub framework: v1::FrameworkInfo,
     /// Roles of it that want no offers at first. What [`Driver::suppress`] and [`Driver::revive`] say since holds for
     /// later subscriptions, too.

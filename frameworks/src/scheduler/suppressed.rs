@@ -1,5 +1,5 @@
-//! Which roles want no offers now. A subscription names all of them: what SUPPRESS and REVIVE have said is kept for the
-//! next one (upstream: `suppressedRoles` in `sched/sched.cpp`). Pure.
+//! Which roles want no offers now. A subscription names all of them: what SUPPRESS, REVIVE and UPDATE_FRAMEWORK have said
+//! is kept for the next one (upstream: `suppressedRoles` in `sched/sched.cpp`). Pure.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -14,7 +14,7 @@ use mesos::{
     },
 };
 
-use super::driver::typed;
+use super::{Options, driver::typed};
 
 /// The roles that want no offers.
 pub(super) struct Suppressed {
@@ -31,63 +31,65 @@ impl Suppressed {
         Suppressed { roles: roles.iter().cloned().collect(), named: BTreeSet::new(), open: VecDeque::new() }
     }
 
-    /// What the next subscription names.
-    pub(super) fn subscribe(&mut self, framework: &FrameworkInfo) -> Vec<String> {
-        self.settle(framework);
+    /// What the next subscription names. `options` describe the framework as the subscription has to.
+    pub(super) fn subscribe(&mut self, options: &mut Options) -> Vec<String> {
+        self.settle(options);
         self.named = self.roles.clone();
         self.roles.iter().cloned().collect()
     }
 
     /// A call is sent. Tells whether its answer matters here.
     pub(super) fn sent(&mut self, call: &Call) -> bool {
-        let matters = matches!(call.r#type(), Type::Suppress | Type::Revive | Type::UpdateFramework);
+        let matters = is_known(call.r#type());
         if matters {
             self.open.push_back(call.clone());
         }
         matters
     }
 
-    /// The master has answered the first of these calls; `framework` is as it knows it now. It drops a SUPPRESS or a
-    /// REVIVE without a word if it does not fit.
-    pub(super) fn answered(&mut self, taken: bool, framework: &FrameworkInfo) {
+    /// The master has answered the first of these calls. A description that it refuses changes nothing. (A SUPPRESS or a
+    /// REVIVE that does not fit is dropped without a word.)
+    pub(super) fn answered(&mut self, taken: bool, options: &mut Options) {
         if let Some(call) = self.open.pop_front()
-            && (taken || !is_description(&call))
+            && (taken || call.r#type() != Type::UpdateFramework)
         {
-            self.note(&call, framework);
+            self.note(call, options);
         }
     }
 
     /// A call cannot be sent. The next subscription says what it would have said, unless it is a description.
-    pub(super) fn unsent(&mut self, call: &Call, framework: &FrameworkInfo) {
-        self.settle(framework);
-        if !is_description(call) {
-            self.note(call, framework);
+    pub(super) fn unsent(&mut self, call: &Call, options: &mut Options) {
+        self.settle(options);
+        let r#type = call.r#type();
+        if is_known(r#type) && r#type != Type::UpdateFramework {
+            self.note(call.clone(), options);
         }
     }
 
-    /// Nobody answers any more. A description counts as not taken.
-    fn settle(&mut self, framework: &FrameworkInfo) {
+    /// Nobody answers any more: what was said last holds. (If the master would have refused a description, it refuses the
+    /// subscription.)
+    fn settle(&mut self, options: &mut Options) {
         for call in std::mem::take(&mut self.open) {
-            if !is_description(&call) {
-                self.note(&call, framework);
-            }
+            self.note(call, options);
         }
     }
 
-    fn note(&mut self, call: &Call, framework: &FrameworkInfo) {
+    fn note(&mut self, call: Call, options: &mut Options) {
         match call.r#type() {
             Type::Suppress => {
-                let named = call.suppress.as_ref().map_or(&[][..], |suppress| suppress.roles.as_slice());
-                self.roles.extend(meant(named, framework));
+                let named = call.suppress.unwrap_or_default().roles;
+                self.roles.extend(meant(named, &options.framework));
             }
             Type::Revive => {
-                let named = call.revive.as_ref().map_or(&[][..], |revive| revive.roles.as_slice());
-                let revived = meant(named, framework);
+                let revived = meant(call.revive.unwrap_or_default().roles, &options.framework);
                 self.roles.retain(|role| !revived.contains(role));
             }
             Type::UpdateFramework => {
-                let update = call.update_framework.as_ref();
-                self.roles = update.into_iter().flat_map(|update| update.suppressed_roles.clone()).collect();
+                if let Some(update) = call.update_framework {
+                    self.roles = update.suppressed_roles.into_iter().collect();
+                    options.framework = update.framework_info;
+                    options.offer_constraints = update.offer_constraints;
+                }
             }
             _ => {}
         }
@@ -105,17 +107,18 @@ impl Suppressed {
     }
 }
 
-fn is_description(call: &Call) -> bool {
-    call.r#type() == Type::UpdateFramework
+/// Whether a call of that type may change what the next subscription says.
+fn is_known(r#type: Type) -> bool {
+    matches!(r#type, Type::Suppress | Type::Revive | Type::UpdateFramework)
 }
 
 /// The roles that a call is for: all if it names none; none if one is not the framework's, since that voids the call.
-fn meant(named: &[String], framework: &FrameworkInfo) -> BTreeSet<String> {
+fn meant(named: Vec<String>, framework: &FrameworkInfo) -> BTreeSet<String> {
     let own = framework_roles(framework);
-    let named: BTreeSet<String> = named.iter().cloned().collect();
     if named.is_empty() {
         return own;
     }
+    let named: BTreeSet<String> = named.into_iter().collect();
     if named.is_subset(&own) { named } else { BTreeSet::new() }
 }
 
@@ -134,6 +137,10 @@ mod tests {
         FrameworkInfo { roles: strings(roles), capabilities: vec![multi_role], ..Default::default() }
     }
 
+    fn options(framework: FrameworkInfo) -> Options {
+        Options::new("127.0.0.1:5050".parse().unwrap(), framework)
+    }
+
     fn suppress(roles: &[&str]) -> Call {
         Call { suppress: Some(call::Suppress { roles: strings(roles) }), ..typed(Type::Suppress) }
     }
@@ -142,14 +149,18 @@ mod tests {
         Call { revive: Some(call::Revive { roles: strings(roles) }), ..typed(Type::Revive) }
     }
 
-    fn describe(suppressed: &[&str]) -> Call {
-        let update = call::UpdateFramework { suppressed_roles: strings(suppressed), ..Default::default() };
+    fn describe(roles: &[&str], suppressed: &[&str]) -> Call {
+        let update = call::UpdateFramework {
+            framework_info: framework(roles),
+            suppressed_roles: strings(suppressed),
+            ..Default::default()
+        };
         Call { update_framework: Some(update), ..typed(Type::UpdateFramework) }
     }
 
     #[test]
     fn a_subscription_names_what_was_said_since() {
-        let framework = framework(&["a", "b"]);
+        let mut options = options(framework(&["a", "b"]));
         let mut suppressed = Suppressed::new(&strings(&["b"]));
         for (call, roles) in [
             (suppress(&["a"]), &["a", "b"][..]),
@@ -159,81 +170,76 @@ mod tests {
             // A role that is not its own voids the call.
             (revive(&["a", "c"]), &["a", "b"][..]),
             (typed(Type::Reconcile), &["a", "b"][..]),
+            (describe(&["a", "d"], &["d"]), &["d"][..]),
+            (suppress(&[]), &["a", "d"][..]),
         ] {
-            suppressed.note(&call, &framework);
-            assert_eq!(suppressed.subscribe(&framework), roles, "{call:?}");
+            if suppressed.sent(&call) {
+                suppressed.answered(true, &mut options);
+            }
+            assert_eq!(suppressed.subscribe(&mut options), roles, "{call:?}");
         }
+        assert_eq!(options.framework, framework(&["a", "d"]));
     }
 
     #[test]
     fn a_framework_of_one_role_suppresses_that() {
-        let framework = FrameworkInfo::default();
+        let mut options = options(FrameworkInfo::default());
         let mut suppressed = Suppressed::new(&[]);
-        suppressed.note(&suppress(&[]), &framework);
-        assert_eq!(suppressed.subscribe(&framework), ["*"]);
+        suppressed.unsent(&suppress(&[]), &mut options);
+        assert_eq!(suppressed.subscribe(&mut options), ["*"]);
     }
 
+    /// However far the master has come with the answers.
     #[test]
-    fn a_new_role_is_revived_before_the_master_has_answered() {
-        let (old, new) = (framework(&["a"]), framework(&["a", "new"]));
-        let said = || {
+    fn a_new_role_is_revived_with_its_description() {
+        for answers in 0..3 {
+            let mut options = options(framework(&["a"]));
             let mut suppressed = Suppressed::new(&[]);
-            assert!(suppressed.sent(&describe(&["a", "new"])) && suppressed.sent(&revive(&["new"])));
-            assert!(!suppressed.sent(&typed(Type::Reconcile)));
-            suppressed
-        };
-        let mut taken = said();
-        taken.answered(true, &new);
-        taken.answered(true, &new);
-        assert_eq!(taken.subscribe(&new), ["a"]);
-        let mut half_answered = said();
-        half_answered.answered(true, &new);
-        assert_eq!(half_answered.subscribe(&new), ["a"]);
-        let mut refused = said();
-        refused.answered(false, &old);
-        refused.answered(true, &old);
-        assert!(refused.subscribe(&old).is_empty());
-        assert!(said().subscribe(&old).is_empty(), "no answer");
+            assert!(suppressed.sent(&describe(&["a", "new"], &["a", "new"])));
+            assert!(suppressed.sent(&revive(&["new"])));
+            (0..answers).for_each(|_| suppressed.answered(true, &mut options));
+            assert_eq!(suppressed.subscribe(&mut options), ["a"], "{answers}");
+            assert_eq!(options.framework, framework(&["a", "new"]), "{answers}");
+        }
     }
 
     #[test]
-    fn a_description_that_is_refused_or_lost_leaves_them_as_they_were() {
-        let framework = framework(&["a", "b"]);
+    fn a_description_that_is_refused_or_not_sent_changes_nothing() {
+        let mut options = options(framework(&["a", "b"]));
         let mut suppressed = Suppressed::new(&[]);
         suppressed.sent(&suppress(&["a"]));
-        suppressed.sent(&describe(&["b"]));
-        suppressed.answered(true, &framework);
-        suppressed.answered(false, &framework);
-        assert_eq!(suppressed.subscribe(&framework), ["a"]);
-        suppressed.unsent(&describe(&["b"]), &framework);
-        suppressed.unsent(&suppress(&["b"]), &framework);
-        assert_eq!(suppressed.subscribe(&framework), ["a", "b"]);
+        suppressed.sent(&describe(&["b", "c"], &[]));
+        suppressed.sent(&suppress(&["c"]));
+        suppressed.answered(true, &mut options);
+        suppressed.answered(false, &mut options);
+        suppressed.unsent(&describe(&["b", "c"], &[]), &mut options);
+        assert_eq!(suppressed.subscribe(&mut options), ["a"]);
+        assert_eq!(options.framework, framework(&["a", "b"]));
     }
 
-    /// What was said last holds, also if the master has not answered what was said before.
     #[test]
     fn what_is_not_sent_comes_after_what_is_not_answered() {
-        let framework = framework(&["a"]);
+        let mut options = options(framework(&["a"]));
         let mut suppressed = Suppressed::new(&[]);
         suppressed.sent(&suppress(&[]));
-        suppressed.unsent(&revive(&[]), &framework);
-        assert!(suppressed.subscribe(&framework).is_empty());
+        suppressed.unsent(&revive(&[]), &mut options);
+        assert!(suppressed.subscribe(&mut options).is_empty());
     }
 
     /// The master says what is wrong with it.
     #[test]
     fn what_a_framework_begins_with_is_not_changed() {
-        assert_eq!(Suppressed::new(&strings(&["c"])).subscribe(&framework(&["a"])), ["c"]);
+        assert_eq!(Suppressed::new(&strings(&["c"])).subscribe(&mut options(framework(&["a"]))), ["c"]);
     }
 
     #[test]
     fn what_was_said_while_subscribing_is_said_again() {
-        let framework = framework(&["a", "b"]);
+        let mut options = options(framework(&["a", "b"]));
         let mut suppressed = Suppressed::new(&strings(&["b"]));
-        suppressed.subscribe(&framework);
+        suppressed.subscribe(&mut options);
         assert!(suppressed.missed().is_empty());
-        suppressed.note(&suppress(&["a"]), &framework);
-        suppressed.note(&revive(&["b"]), &framework);
+        suppressed.unsent(&suppress(&["a"]), &mut options);
+        suppressed.unsent(&revive(&["b"]), &mut options);
         assert_eq!(suppressed.missed(), [suppress(&["a"]), revive(&["b"])]);
     }
 }
