@@ -69,11 +69,11 @@ impl Dialer {
                 UnixStream::connect(&**address).await.map(Stream::Unix).map_err(no_connection)
             }
             (Carrier::Tls, None) => {
-                let tls = self.tls.get().map_err(failed)?;
                 let stream = match proxy {
                     Some(proxy) => tunnel(proxy, address).await.map_err(failed)?,
                     None => connect_tcp(address).await.map_err(no_connection)?,
                 };
+                let tls = self.tls.get().map_err(failed)?;
                 let host = address.rsplit_once(':').map_or(&**address, |(host, _)| host);
                 tls.connect(stream, host).await.map_err(|error| failed(format!("TLS: {error}")))
             }
