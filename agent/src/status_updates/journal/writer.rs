@@ -4,7 +4,8 @@
 //! another length of the file, which would be a write of its own (half the time of a sync: docs/performance.md). Room is
 //! made with the group for which there is none left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use libprocess::disk::{Disk, Durability};
@@ -113,8 +114,9 @@ pub struct Journal {
     synced: u64,
     /// Segments before this one.
     older: Vec<PathBuf>,
-    /// Owners of which this segment has a copy.
-    carried: BTreeSet<PathBuf>,
+    /// Files of owners of which this segment has a copy, with a hash of that: whoever is there next, as a framework that
+    /// comes again, may say something else of itself.
+    carried: BTreeMap<PathBuf, u64>,
     /// By their paths below the agent's directory: texts, which are compared faster than paths.
     logs: BTreeMap<String, Log>,
     /// Logs for which something waits, in the order in which it came.
@@ -162,7 +164,7 @@ impl Journal {
             allocated,
             // What was found was synced before it was used.
             synced: length,
-            carried: BTreeSet::new(),
+            carried: BTreeMap::new(),
             logs: BTreeMap::new(),
             waiting: Vec::new(),
             unspilled: 0,
@@ -247,18 +249,13 @@ impl Journal {
                 for (_, log) in logs.take_while(|(log, _)| is_below(log, below)) {
                     log.over = true;
                 }
-                // Whoever is there next, as a framework that comes again, may say something else of itself.
-                let owners = self.carried.range(path.clone()..).take_while(|owner| owner.starts_with(path));
-                for owner in owners.cloned().collect::<Vec<_>>() {
-                    self.carried.remove(&owner);
-                }
                 frames.add(Entry::Forget { path: below });
             }
             Record::Remove { path, .. } => {
                 let below = below(&self.directory, path)?;
                 // First, and for good: an agent that dies in between finds nothing there, and no other task either.
                 remove(disk, path)?;
-                self.carried.retain(|owner| !owner.starts_with(path));
+                self.carried.retain(|owner, _| !owner.starts_with(path));
                 self.logs.retain(|log, _| !is_below(log, below));
                 self.waiting.retain(|log| !is_below(log, below));
                 self.unspilled = self.logs.values().map(|log| log.unspilled.len()).sum();
@@ -268,7 +265,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Adds copies of the files that say whose updates a log has, unless the segment has them.
+    /// Adds copies of what says whose updates a log has: of files, unless the segment has them as they are now. A link may
+    /// lead elsewhere than before, to a later run, and is short.
     fn carry_owners(
         &mut self,
         disk: &dyn Disk,
@@ -276,16 +274,16 @@ impl Journal {
         frames: &mut Frames,
     ) -> Result<(), DiskError> {
         for owner in log.owners() {
-            let is_known = !self.carried.insert(owner.path().to_path_buf());
-            // A link may lead elsewhere than before: to a later run.
-            if is_known && matches!(owner, Owner::File(_)) {
-                continue;
-            }
             let path = below(&self.directory, owner.path())?;
             let carried = match &owner {
-                Owner::File(file) => {
-                    disk.read(file).map(|content| frames.add(Entry::Owner { path, content: &content }))
-                }
+                Owner::File(file) => disk.read(file).map(|content| {
+                    let mut hasher = DefaultHasher::new();
+                    hasher.write(&content);
+                    let hash = hasher.finish();
+                    if self.carried.insert(file.clone(), hash) != Some(hash) {
+                        frames.add(Entry::Owner { path, content: &content });
+                    }
+                }),
                 Owner::Link(link) => disk.read_link(link).map(|target| {
                     frames.add(Entry::OwnerLink { path, target: &target.to_string_lossy() });
                 }),
