@@ -173,10 +173,12 @@ impl Reader<'_> {
     /// anybody, and the directory is removed: who owns it next would be taken for the owner of what is left in it, or be
     /// stopped by it (found by simulation). A disk that does not read it has not lost it.
     fn owner<M: mesos::Message>(&mut self, path: &Path) -> Result<Option<M>, DiskError> {
+        let errors = self.kept.errors;
         let info = self.message(path)?;
+        let could_be_read = self.kept.errors == errors;
         if info.is_none()
             && self.kept.rebooted
-            && read_message::<M>(self.disk, path).is_ok()
+            && could_be_read
             && let Some(directory) = path.parent()
         {
             self.disk.remove(directory).map_err(DiskError::writing(directory))?;
