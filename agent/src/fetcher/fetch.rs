@@ -88,7 +88,8 @@ impl Fetch<'_> {
     async fn download(&self, url: &str, target: &Path) -> Result<(), String> {
         let request = ClientRequest::get(url).timeout(self.stall_timeout).follow_redirects(REDIRECTS);
         let response = self.client.send(request).await.map_err(|error| error.to_string())?;
-        if !response.status.is_success() {
+        // Not any success: one without content, or that accepts the request only, has not the file. (Upstream, too.)
+        if response.status.as_u16() != 200 {
             return Err(format!("the server answered {}", response.status));
         }
         let mut file = tokio::fs::File::create(target).await.map_err(|error| at(target, &error))?;
@@ -193,6 +194,8 @@ fn at(path: &Path, error: &std::io::Error) -> String {
 mod tests {
     use std::collections::BTreeSet;
     use std::ffi::OsString;
+    use std::io::{BufRead, Write};
+    use std::net::SocketAddr;
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
@@ -253,6 +256,47 @@ mod tests {
         for packed in ["one/x.tar.gz", "two/y.gz"] {
             assert!(sandbox.path().join(packed).is_file(), "{packed}");
         }
+    }
+
+    /// A server that answers one request so; its address.
+    fn server(answer: &'static str) -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let lines = std::io::BufReader::new(&stream).lines().map_while(Result::ok);
+            assert!(lines.take_while(|line| !line.is_empty()).count() > 0);
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        address
+    }
+
+    /// Upstream: `FetcherTest.OSNetUriTest`, `FetcherTest.OSNetUriSpaceTest`.
+    #[test]
+    fn only_what_a_server_has_is_downloaded() {
+        libprocess::run(async {
+            let sandbox = tempfile::tempdir().unwrap();
+            let metrics = Metrics::new();
+            let address = server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndata");
+            let uris = [uri(format!("\r\n\t http://{address}/process/test"))];
+            fetcher(&metrics).fetch(&uris, sandbox.path(), None).await.unwrap();
+            assert_eq!(std::fs::read_to_string(sandbox.path().join("test")).unwrap(), "data");
+            assert_eq!(metrics.value("containerizer/fetcher/task_fetches_succeeded"), Some(1.0));
+            for (answer, reason) in [
+                (
+                    "HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nsoon\n",
+                    "the server answered 202 Accepted",
+                ),
+                ("HTTP/1.1 204 No Content\r\n\r\n", "the server answered 204 No Content"),
+                ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "the server answered 404 Not Found"),
+            ] {
+                let uris = [uri(format!("http://{}/other", server(answer)))];
+                let error = fetcher(&metrics).fetch(&uris, sandbox.path(), None).await.unwrap_err();
+                assert_eq!(error.reason, reason);
+                assert!(!sandbox.path().join("other").exists());
+            }
+            assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(3.0));
+        });
     }
 
     #[tokio::test]
