@@ -48,6 +48,8 @@ struct Shared {
     recovers: Mutex<bool>,
     /// The answer to the next call of another kind.
     refuse_call: Mutex<Option<Response>>,
+    /// What the framework can.
+    capabilities: Mutex<Vec<v1::framework_info::Capability>>,
 }
 
 impl Process for FakeAgent {
@@ -75,7 +77,10 @@ impl FakeAgent {
             return Response::service_unavailable("Agent has not finished recovery");
         }
         let (sender, body) = stream();
-        let subscribed = Event { subscribed: Some(Default::default()), ..of(event::Type::Subscribed) };
+        let capabilities = self.shared.capabilities.lock().clone();
+        let framework_info = v1::FrameworkInfo { capabilities, ..Default::default() };
+        let subscribed = event::Subscribed { framework_info, ..Default::default() };
+        let subscribed = Event { subscribed: Some(subscribed), ..of(event::Type::Subscribed) };
         sender.send(codec::encode_record(MEDIA, &subscribed)).unwrap();
         *self.shared.stream.lock() = Some(sender);
         self.calls.send(call).unwrap();
@@ -272,6 +277,12 @@ fn task(id: &str) -> v1::TaskInfo {
 fn shell(command: &str) -> v1::TaskInfo {
     let command = v1::CommandInfo { value: Some(command.into()), ..Default::default() };
     v1::TaskInfo { command: Some(command), ..task("command") }
+}
+
+fn told_of_kills() -> v1::framework_info::Capability {
+    v1::framework_info::Capability {
+        r#type: Some(v1::framework_info::capability::Type::TaskKillingState.into()),
+    }
 }
 
 fn kill(grace: Option<Duration>) -> Event {
@@ -586,6 +597,7 @@ fn the_executor_of_sum_answers_twice() {
     });
 }
 
+/// Upstream: `HTTPCommandExecutorTest.TerminateWithACK`.
 #[test]
 fn a_command_runs_and_its_status_is_told() {
     libprocess::run(async {
@@ -791,7 +803,7 @@ fn a_program_that_is_not_there_fails_with_its_name() {
     });
 }
 
-/// Upstream: `SlaveTest.CommandTaskWithKillPolicy`.
+/// Upstream: `SlaveTest.CommandTaskWithKillPolicy`, `CommandExecutorTest.NoTaskKillingCapability`.
 #[test]
 fn a_kill_ends_the_command_and_its_children() {
     libprocess::run(async {
@@ -841,10 +853,30 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace_and_a_second_kill_ca
     });
 }
 
+/// Upstream: `CommandExecutorTest.TaskKillingCapability`.
+#[test]
+fn a_framework_that_wants_to_know_is_told_that_its_task_is_being_killed() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        *world.shared.capabilities.lock() = vec![told_of_kills()];
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        world.launch(shell("sleep 60"));
+        world.state().await;
+        world.state().await;
+        world.send(&kill(None));
+        assert_eq!(world.state().await, (TaskState::TaskKilling, None));
+        assert_eq!(world.state().await.0, TaskState::TaskKilled);
+        world.end().await;
+    });
+}
+
+/// Nobody has killed it. Upstream: `CommandExecutorTest.MaxCompletionTime`.
 #[test]
 fn a_command_may_run_only_so_long() {
     libprocess::run(async {
         let mut world = World::new().await;
+        *world.shared.capabilities.lock() = vec![told_of_kills()];
         let _executor = world.run_command(world.environment());
         world.subscribe().await;
         let max_completion_time = Some(v1::DurationInfo { nanoseconds: 50_000_000 });

@@ -73,6 +73,7 @@ mod tests {
         v1::environment::Variable { name: name.into(), value: value.map(Into::into), ..Default::default() }
     }
 
+    /// Upstream: `CommandExecutorTest.AllocationRoleEnvironmentVariable`.
     #[test]
     fn the_environment_has_the_commands_variables_and_the_role() {
         let variables = vec![variable("A", Some("1")), variable("SECRET", None)];
