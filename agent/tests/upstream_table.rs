@@ -14,6 +14,9 @@ const CASES: &[(&str, usize)] = &[
     ("operation_status_update_manager_tests.cpp", 16),
     ("task_status_update_manager_tests.cpp", 8),
     ("slave_compatibility_tests.cpp", 4),
+    ("fetcher_tests.cpp", 27),
+    ("command_executor_tests.cpp", 8),
+    ("slave_validation_tests.cpp", 12),
 ];
 
 fn table() -> Table {

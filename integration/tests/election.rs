@@ -31,6 +31,7 @@ fn waits_for(marker: &std::path::Path, go: &std::path::Path) -> String {
     format!("echo started >> {marker}; while [ ! -e {go} ]; do sleep 0.05; done")
 }
 
+/// Upstream: `RegistrarZooKeeperTest.TaskRunning`.
 #[test]
 fn a_standby_takes_over_and_nothing_is_lost() {
     libprocess::run(async {

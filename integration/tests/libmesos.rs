@@ -165,7 +165,7 @@ fn a_framework_on_libmesos_runs_from_registration_to_its_end() {
     });
 }
 
-/// What upstream's `ExplicitAcknowledgements` and its like show, with the driver itself.
+/// What upstream's `HTTPCommandExecutorTest.ExplicitAcknowledgements` and its like show, with the driver itself.
 #[test]
 fn updates_are_repeated_until_the_scheduler_acknowledges_them() {
     libprocess::run(async {

@@ -56,6 +56,7 @@ fn a_cluster_behind_tls_runs_a_task_whose_executor_speaks_tls() {
     });
 }
 
+/// Upstream: `CommandExecutorTest.ExecutorDomainSockets`.
 #[test]
 fn executors_that_know_nothing_of_tls_speak_through_a_unix_socket() {
     libprocess::run(async {

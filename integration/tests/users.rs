@@ -16,7 +16,8 @@ fn with_uris(mut task: Value, uris: &[&Path]) -> Value {
     task
 }
 
-/// Upstream: `SlaveTest.ROOT_UNPRIVILEGED_USER_RunTaskWithCommandInfoWithUser`.
+/// Upstream: `SlaveTest.ROOT_UNPRIVILEGED_USER_RunTaskWithCommandInfoWithUser`,
+/// `FetcherTest.ROOT_UNPRIVILEGED_USER_RootProtectedFileURI`.
 #[test]
 fn a_task_fetches_and_writes_only_what_its_user_may() {
     if !rustix::process::geteuid().is_root() {

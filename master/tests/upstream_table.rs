@@ -40,6 +40,9 @@ const CASES: &[(&str, usize)] = &[
     ("files_tests.cpp", 9),
     ("role_tests.cpp", 18),
     ("master_allocator_tests.cpp", 17),
+    ("exception_tests.cpp", 3),
+    ("logging_tests.cpp", 3),
+    ("registrar_zookeeper_tests.cpp", 1),
 ];
 
 fn table() -> Table {

@@ -134,6 +134,7 @@ mod tests {
         Decoder::new(100).feed(data)
     }
 
+    /// Upstream: `RecordIOReaderTest.EndOfFile`.
     #[test]
     fn records_come_out_as_they_went_in_however_the_stream_is_cut() {
         let records = [&b"hello"[..], b"", b"{\"type\":\"HEARTBEAT\"}", b"12\n3"];
@@ -154,6 +155,7 @@ mod tests {
         assert_eq!(encode(b"{\"type\":\"HEARTBEAT\"}"), b"20\n{\"type\":\"HEARTBEAT\"}");
     }
 
+    /// Upstream: `RecordIOReaderTest.DecodingFailure`.
     #[test]
     fn a_length_that_is_no_number_breaks_the_stream_for_good() {
         let mut decoder = Decoder::new(100);

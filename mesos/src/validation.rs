@@ -160,6 +160,7 @@ mod tests {
     /// An `x`.
     const DATA: &str = r#""value":{"data":"eA=="}"#;
 
+    /// Upstream: `AgentValidationTest.Secret`.
     #[test]
     fn a_secret_has_what_its_type_says_and_nothing_else() {
         let check = |json: &str| {
@@ -197,6 +198,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `AgentValidationTest.Environment`.
     #[test]
     fn a_variable_has_the_value_of_its_type_and_nothing_else() {
         let check = |rest: &str| {

@@ -12,6 +12,7 @@ const CASES: &[(&str, usize)] = &[
     ("protobuf_utils_tests.cpp", 7),
     ("common_validation_tests.cpp", 2),
     ("common/http_tests.cpp", 5),
+    ("common/recordio_tests.cpp", 6),
 ];
 
 fn table() -> Table {

@@ -217,6 +217,7 @@ mod tests {
         run("tar", Subprocess::new("tar").directory(directory).arguments(arguments)).await.unwrap();
     }
 
+    /// Upstream: `FetcherTest.FileURI`, `FetcherTest.AbsoluteFilePath`, `FetcherTest.ExtractTar`.
     #[tokio::test]
     async fn files_are_copied_extracted_and_made_executable() {
         let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -239,7 +240,8 @@ mod tests {
         assert_eq!(metrics.value("containerizer/fetcher/task_fetches_succeeded"), Some(1.0));
     }
 
-    /// Upstream: `FetcherTest.ExtractGzipFile`, `FetcherTest.CustomOutputFileSubdirectory`.
+    /// Upstream: `FetcherTest.ExtractGzipFile`, `FetcherTest.CustomGzipOutputFile`,
+    /// `FetcherTest.CustomOutputFileSubdirectory`.
     #[tokio::test]
     async fn what_is_packed_comes_into_the_sandbox_itself() {
         let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -297,6 +299,37 @@ mod tests {
             }
             assert_eq!(metrics.value("containerizer/fetcher/task_fetches_failed"), Some(3.0));
         });
+    }
+
+    /// Upstream: `FetcherTest.NoExtractNotExecutable`, `FetcherTest.NoExtractExecutable`,
+    /// `FetcherTest.ExtractNotExecutable`, `FetcherTest.UseCustomOutputFile`.
+    #[tokio::test]
+    async fn only_what_shall_be_run_can_be() {
+        let (host, sandbox) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let inner = host.path().join("inner.txt");
+        std::fs::write(&inner, "packed").unwrap();
+        std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(0o600)).unwrap();
+        // Whatever its name says, it is not compressed.
+        pack(host.path(), &["-cf", "a.tar.gz", "inner.txt"]).await;
+        let archive = host.path().join("a.tar.gz");
+        std::fs::set_permissions(&archive, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let named = |name: &str, executable, extract| Uri {
+            output_file: Some(name.to_owned()),
+            executable: Some(executable),
+            extract: Some(extract),
+            ..uri(archive.display().to_string())
+        };
+        let mode = |name: &str| std::fs::metadata(sandbox.path().join(name)).unwrap().mode() & 0o777;
+
+        let kept = [named("plain.tar.gz", false, false), named("program.tar.gz", true, false)];
+        fetcher(&Metrics::new()).fetch(&kept, sandbox.path(), None).await.unwrap();
+        assert_eq!((mode("plain.tar.gz"), mode("program.tar.gz")), (0o600, 0o755));
+        assert!(!sandbox.path().join("inner.txt").exists());
+
+        let extracted = [named("packed.tar.gz", false, true)];
+        fetcher(&Metrics::new()).fetch(&extracted, sandbox.path(), None).await.unwrap();
+        assert_eq!((mode("packed.tar.gz"), mode("inner.txt")), (0o600, 0o600));
+        assert_eq!(std::fs::read_to_string(sandbox.path().join("inner.txt")).unwrap(), "packed");
     }
 
     #[tokio::test]

@@ -113,6 +113,7 @@ mod tests {
         Uri { value: value.to_owned(), ..Uri::default() }
     }
 
+    /// Upstream: `FetcherTest.FileLocalhostURI`.
     #[test]
     fn the_name_is_the_last_part_of_the_path() {
         let item = parse(&uri("http://host:80/a/b.tgz"), None).unwrap();
@@ -147,6 +148,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `FetcherTest.AbsoluteCustomSubdirectoryFails`.
     #[test]
     fn nothing_leads_out_of_the_sandbox() {
         for name in ["../x", "/etc/passwd", "a/../../b", "."] {
@@ -160,9 +162,11 @@ mod tests {
         assert_eq!(parse(&uri("/x/.."), None), Err(UriError::NoName));
     }
 
+    /// Upstream: `FetcherTest.MalformedURI`, `FetcherTest.RelativeFilePath`.
     #[test]
     fn other_schemes_and_relative_paths_are_refused_by_name() {
         assert_eq!(parse(&uri("hdfs://h/x"), None), Err(UriError::Scheme("hdfs://".into())));
+        assert_eq!(parse(&uri("lala://nopath"), None), Err(UriError::Scheme("lala://".into())));
         assert_eq!(parse(&uri("x/y"), None), Err(UriError::Relative));
         let item = parse(&uri("x/y"), Some(Path::new("/home"))).unwrap();
         assert_eq!(item.source, Source::File("/home/x/y".into()));

@@ -64,3 +64,67 @@ pub(super) fn validate(call: &Call) -> Result<Type, String> {
     }
     Ok(kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn check(call: &Value) -> Result<Type, String> {
+        validate(&mesos::json::from_slice(call.to_string().as_bytes()).unwrap())
+    }
+
+    /// Upstream: `AgentCallValidationTest.LaunchContainer`, `AddResourceProviderConfig`,
+    /// `UpdateResourceProviderConfig`, `RemoveResourceProviderConfig`.
+    #[test]
+    fn a_call_has_the_part_that_its_type_says() {
+        assert_eq!(check(&json!({})), Err("Expecting 'type' to be present".into()));
+        for part in [
+            "get_metrics",
+            "set_logging_level",
+            "list_files",
+            "read_file",
+            "attach_container_input",
+            "attach_container_output",
+            "launch_container",
+            "wait_container",
+            "kill_container",
+            "remove_container",
+            "add_resource_provider_config",
+            "update_resource_provider_config",
+            "remove_resource_provider_config",
+            "mark_resource_provider_gone",
+        ] {
+            let missing = format!("Expecting '{part}' to be present");
+            assert_eq!(check(&json!({ "type": part.to_uppercase() })), Err(missing));
+        }
+        let untyped = json!({ "type": "ATTACH_CONTAINER_INPUT", "attach_container_input": {} });
+        assert_eq!(check(&untyped), Err("Expecting 'attach_container_input.type' to be present".into()));
+        let launch =
+            json!({ "type": "LAUNCH_CONTAINER", "launch_container": { "container_id": { "value": "c" } } });
+        assert_eq!(check(&launch), Ok(Type::LaunchContainer));
+    }
+
+    /// Upstream: `AgentCallValidationTest.LaunchNestedContainer`, `WaitNestedContainer`, `KillNestedContainer`,
+    /// `RemoveNestedContainer`, `LaunchNestedContainerSession`.
+    #[test]
+    fn a_nested_container_has_a_parent() {
+        let below = json!({ "value": "c", "parent": { "value": "p" } });
+        let deeper = json!({ "value": "c", "parent": { "value": "p", "parent": { "value": "g" } } });
+        for (part, kind) in [
+            ("launch_nested_container", Type::LaunchNestedContainer),
+            ("wait_nested_container", Type::WaitNestedContainer),
+            ("kill_nested_container", Type::KillNestedContainer),
+            ("remove_nested_container", Type::RemoveNestedContainer),
+            ("launch_nested_container_session", Type::LaunchNestedContainerSession),
+        ] {
+            let name = part.to_uppercase();
+            assert_eq!(check(&json!({ "type": name })), Err(format!("Expecting '{part}' to be present")));
+            let of = |id: &Value| check(&json!({ "type": name, part: { "container_id": id } }));
+            let alone = format!("Expecting '{part}.container_id.parent' to be present");
+            assert_eq!(of(&json!({ "value": "c" })), Err(alone));
+            assert_eq!((of(&below), of(&deeper)), (Ok(kind), Ok(kind)));
+        }
+    }
+}

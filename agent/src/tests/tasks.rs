@@ -88,7 +88,7 @@ fn a_command_task_gets_an_executor_of_its_own() {
     });
 }
 
-/// Upstream: `SlaveTest.ROOT_RunTaskWithCommandInfoWithInvalidUser`.
+/// Upstream: `SlaveTest.ROOT_RunTaskWithCommandInfoWithInvalidUser`, `FetcherTest.InvalidUser`.
 #[test]
 fn a_task_of_a_user_whom_the_host_does_not_know_is_dropped() {
     if !rustix::process::geteuid().is_root() {

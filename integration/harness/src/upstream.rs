@@ -86,8 +86,9 @@ impl Table {
                 Some(Ours::Tests(tests)) => {
                     for (path, name) in tests {
                         let source = self.read(&path);
+                        let above = comment_above(&source, &name);
                         let is_test = (self.whole_files && path.starts_with("benches/"))
-                            || comment_above(&source, &name).contains("#[test]");
+                            || ["#[test]", "#[tokio::test]"].iter().any(|it| above.contains(it));
                         if !source.contains(&format!("fn {name}(")) || !is_test {
                             mistakes.push(format!("{}: no test {name} in {path}", row.upstream));
                         }

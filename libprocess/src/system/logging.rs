@@ -179,6 +179,7 @@ Without parameters it answers with the level.
 mod tests {
     use super::*;
 
+    /// Upstream: `LoggingTest.Toggle`.
     #[test]
     fn parameters_are_checked_with_upstreams_texts() {
         let change = |text: &str| SetLevel::of(&Query::parse(text));

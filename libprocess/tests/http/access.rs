@@ -102,7 +102,8 @@ impl Authenticator for Slow {
     }
 }
 
-/// Upstream: `FilesTest.AuthenticationTest`.
+/// Upstream: `FilesTest.AuthenticationTest`, `LoggingTest.ToggleAuthenticationEnabled`,
+/// `LoggingTest.ToggleAuthorizationEnabled`.
 #[test]
 fn recorded_requests_are_let_in_or_refused_as_genuine_mesos_did() {
     for (name, allows) in [("master", true), ("agent", false)] {

@@ -259,6 +259,7 @@ fn a_driver_goes_on_with_the_next_leader() {
     });
 }
 
+/// Upstream: `ExceptionTest.DeactivateFrameworkOnAbort`.
 #[test]
 fn a_driver_that_aborts_is_offered_nothing_until_it_subscribes() {
     testing::run(async {
