@@ -183,8 +183,9 @@ the two: `UPDATE_DOCS=1 cargo test -p integration --test processes documentation
 
 A flag can be given in four places. The later wins: built-in default, config file (`--config FILE` or
 `MESOS_CONFIG`, TOML, `name = value`), environment (`MESOS_NAME`), command line (`--name=value`). Older names mean
-the same. A value `file:///path` stands for the content of that file; where a path is wanted, for the path. A name that
-nobody knows stops the start; in the environment it gives a warning, since it may be another program's.
+the same. A value `file:///path`, and where JSON is wanted also `/path`, stands for the content of that file; where a path
+is wanted, for the path. A name that nobody knows stops the start; in the environment it gives a warning, since it may be
+another program's.
 
 Upstream's variables `LIBPROCESS_*` are read by all commands of `mesos` but `demo` and `fetcher`: those of TLS as
 `docs/tls.md` says, the others as `docs/nodes.md` says. `--ip`, `--port`, `--advertise_ip` and `--advertise_port` go before them.

@@ -115,6 +115,7 @@ pub struct Variables(pub BTreeMap<String, String>);
 impl SettingValue for Variables {
     const PLACEHOLDER: &'static str = "JSON";
     const ALLOWED: &'static str = "a JSON object of texts, or file:///path of a file with it";
+    const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;

@@ -223,14 +223,13 @@ impl Values {
 
 /// The text itself, or the content of the file that it names.
 fn content_of<T: SettingValue>(text: &str) -> Result<String, String> {
-    match text.strip_prefix("file://").filter(|_| T::FROM_FILE) {
-        None => Ok(text.to_owned()),
-        Some(path) => {
-            let content =
-                std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-            Ok(content.trim_end().to_owned())
-        }
-    }
+    let path = match text.strip_prefix("file://") {
+        Some(path) if T::FROM_FILE => path,
+        None if T::IS_JSON && text.starts_with('/') => text,
+        _ => return Ok(text.to_owned()),
+    };
+    let content = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    Ok(content.trim_end().to_owned())
 }
 
 /// A value as a message shows it: not too long, and without a password.

@@ -20,6 +20,9 @@ pub trait SettingValue: Sized {
     const IS_SWITCH: bool = false;
     /// Whether `file:///path` stands for the content of that file.
     const FROM_FILE: bool = true;
+    /// Whether it is JSON. That never begins with a slash, so `/path` stands for the content of that file, too (upstream:
+    /// stout's `flags/parse.hpp`).
+    const IS_JSON: bool = false;
 
     /// Reads the text; the error says what is wrong, when there is more to say than what is allowed.
     ///
@@ -43,6 +46,7 @@ impl<T: SettingValue> SettingValue for Option<T> {
     const ALLOWED: &'static str = T::ALLOWED;
     const IS_SWITCH: bool = T::IS_SWITCH;
     const FROM_FILE: bool = T::FROM_FILE;
+    const IS_JSON: bool = T::IS_JSON;
 
     fn read(text: &str) -> Result<Self, String> {
         T::read(text).map(Some)
@@ -174,6 +178,7 @@ from_str! {
 impl SettingValue for serde_json::Value {
     const PLACEHOLDER: &'static str = "JSON";
     const ALLOWED: &'static str = "JSON, or file:///path of a file with it";
+    const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
@@ -191,6 +196,7 @@ pub struct ProtoJson<M>(pub M);
 impl<M: crate::Message + serde::Serialize> SettingValue for ProtoJson<M> {
     const PLACEHOLDER: &'static str = "JSON";
     const ALLOWED: &'static str = "JSON of the message, or file:///path of a file with it";
+    const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
         crate::json::from_slice(text.as_bytes()).map(Self).map_err(|error| error.to_string())
@@ -209,6 +215,7 @@ pub struct DisabledEndpoints(pub Vec<String>);
 impl SettingValue for DisabledEndpoints {
     const PLACEHOLDER: &'static str = "JSON";
     const ALLOWED: &'static str = "{\"disabled_endpoints\": {\"paths\": [...]}}";
+    const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
         let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
