@@ -616,6 +616,21 @@ fn a_command_runs_and_its_status_is_told() {
     });
 }
 
+/// Upstream: `launchTaskSubprocess` in `launcher/executor.cpp` gives it to the shell.
+#[test]
+fn a_shell_that_has_nothing_to_do_finishes() {
+    libprocess::run(async {
+        let mut world = World::new().await;
+        let _executor = world.run_command(world.environment());
+        world.subscribe().await;
+        world.launch(shell(""));
+        world.state().await;
+        assert_eq!(world.state().await.0, TaskState::TaskRunning);
+        assert_eq!(world.state().await.0, TaskState::TaskFinished);
+        world.end().await;
+    });
+}
+
 #[test]
 fn a_command_that_has_ended_waits_for_an_agent_that_is_gone() {
     libprocess::run(async {

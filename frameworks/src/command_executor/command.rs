@@ -25,7 +25,8 @@ pub(super) enum NotStarted {
 pub(super) fn start(task: &v1::TaskInfo) -> Result<Child, NotStarted> {
     use NotStarted::{NotExecuted, Unspecified};
     let command = task.command.as_ref().ok_or(Unspecified("the task has no command"))?;
-    let value = command.value.as_deref().filter(|value| !value.is_empty());
+    // An empty one is one, too: a shell has nothing to do, and no program is called so.
+    let value = command.value.as_deref();
     let mut process = if command.shell.unwrap_or(true) {
         let line = value.ok_or(Unspecified("the task's shell command is not specified"))?;
         let mut process = process::Command::new("/bin/sh");
@@ -92,6 +93,8 @@ mod tests {
     fn a_command_that_cannot_start_says_why() {
         let nothing = start(&v1::TaskInfo::default()).unwrap_err().to_string();
         assert_eq!(nothing, "the task has no command");
+        let unspecified = start(&task(v1::CommandInfo::default())).unwrap_err().to_string();
+        assert_eq!(unspecified, "the task's shell command is not specified");
         let missing = v1::CommandInfo {
             shell: Some(false),
             value: Some("/nowhere/program".into()),
