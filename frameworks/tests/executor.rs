@@ -2,6 +2,8 @@
 //! socket.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod support;
+
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use frameworks::{
@@ -23,9 +25,9 @@ use mesos::{
     },
 };
 use parking_lot::Mutex;
+use support::{hang_up, lead_astray};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{sleep, timeout},
@@ -390,25 +392,6 @@ fn an_update_that_an_agent_is_not_ready_for_comes_with_a_new_subscription() {
     });
 }
 
-/// A way to the agent whose second connection is closed before anything was asked on it, which it tells when the other
-/// end knows; the others hold.
-async fn hang_up(way: TcpListener, agent: String, known: oneshot::Sender<()>) {
-    let mut known = Some(known);
-    for number in 1.. {
-        let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&agent).await)
-        else {
-            return;
-        };
-        if number == 2 {
-            here.shutdown().await.unwrap();
-            assert_eq!(here.read(&mut [0; 64]).await.unwrap(), 0);
-            let _ = known.take().unwrap().send(());
-        } else {
-            tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
-        }
-    }
-}
-
 /// As by an agent that has too many, which closes those that are idle: the task goes on, also without checkpoints.
 #[test]
 fn a_connection_that_was_closed_while_it_was_idle_loses_nothing() {
@@ -469,16 +452,6 @@ fn an_agent_that_stands_still_is_waited_for() {
         assert_eq!(world.call().await.message.unwrap().data, b"now");
         world.end().await;
     });
-}
-
-/// A way to the agent whose first connection breaks under its first request; the others hold.
-async fn lead_astray(way: TcpListener, agent: String) {
-    let (mut first, _) = way.accept().await.unwrap();
-    assert!(first.read(&mut [0; 64]).await.unwrap() > 0);
-    drop(first);
-    while let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&agent).await) {
-        tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
-    }
 }
 
 #[test]

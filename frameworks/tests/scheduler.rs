@@ -1,6 +1,8 @@
 //! The scheduler library against a master made for the test, over a real socket.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod support;
+
 use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use election::LeaderChanged;
@@ -19,9 +21,9 @@ use mesos::{
     },
 };
 use parking_lot::Mutex;
+use support::{hang_up, lead_astray};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
@@ -675,35 +677,6 @@ fn an_error_event_ends_it() {
         world.end_subscription("Framework has been removed");
         world.has_ended("Framework has been removed").await;
     });
-}
-
-/// A way to the master whose first connection breaks under its first request; the others hold.
-async fn lead_astray(way: TcpListener, master: String) {
-    let (mut first, _) = way.accept().await.unwrap();
-    assert!(first.read(&mut [0; 64]).await.unwrap() > 0);
-    drop(first);
-    while let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&master).await) {
-        tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
-    }
-}
-
-/// A way to the master whose second connection is closed before anything was asked on it, which it tells when the other
-/// end knows; the others hold.
-async fn hang_up(way: TcpListener, master: String, known: oneshot::Sender<()>) {
-    let mut known = Some(known);
-    for number in 1.. {
-        let (Ok((mut here, _)), Ok(mut there)) = (way.accept().await, TcpStream::connect(&master).await)
-        else {
-            return;
-        };
-        if number == 2 {
-            here.shutdown().await.unwrap();
-            assert_eq!(here.read(&mut [0; 64]).await.unwrap(), 0);
-            let _ = known.take().unwrap().send(());
-        } else {
-            tokio::task::spawn_local(async move { copy_bidirectional(&mut here, &mut there).await });
-        }
-    }
 }
 
 /// As by a master that has too many, which closes those that are idle.

@@ -24,6 +24,32 @@ pub struct Table {
     pub whole_files: bool,
 }
 
+/// The tests of a crate's table: `upstream_table!(CASES, whole_files: false)`, with what [`Table`] has under these names.
+#[macro_export]
+macro_rules! upstream_table {
+    ($cases:expr, whole_files: $whole_files:expr) => {
+        fn table() -> $crate::upstream::Table {
+            let directory = env!("CARGO_MANIFEST_DIR").into();
+            $crate::upstream::Table { directory, cases: $cases, whole_files: $whole_files }
+        }
+
+        #[test]
+        fn no_case_of_upstreams_is_lost_or_there_twice() {
+            table().check_cases();
+        }
+
+        #[test]
+        fn every_row_names_tests_that_exist_or_gives_a_reason() {
+            table().check_tests();
+        }
+
+        #[test]
+        fn every_test_of_the_table_says_which_of_upstreams_it_is() {
+            table().check_comments();
+        }
+    };
+}
+
 /// A row: upstream's test, `Suite.Name`, and what stands beside it.
 #[derive(Debug)]
 pub struct Row {
