@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use super::codec::BodyScanner;
 use super::connection::{Connection, Dialer, encode_request, until};
 use super::destination::{Carrier, Destination, UNIX_SCHEME};
+use super::location::{led_to, userinfo};
 use super::pipeline::Pipeline;
 use super::proxies::{Proxies, Proxy};
 use crate::simulation::Site;
@@ -261,28 +262,7 @@ impl ClientRequest {
 
     /// The request that a redirect asks for.
     fn redirected(&self, status: StatusCode, location: &str) -> ClientRequest {
-        let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", ""));
-        let base = rest.split(['/', '?', '#']).next().unwrap_or("");
-        let url = if let Some(rest) = location.strip_prefix("//") {
-            let has_path = rest.contains('/');
-            // Upstream redirects to `//host:port` alone where a client is expected to keep its path.
-            let path = if has_path { "" } else { path_of(&self.url) };
-            format!("{scheme}:{location}{path}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{base}{location}")
-        } else if location.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) {
-            // The same server knows the user of the URL; others must not, nor who listens in on one without TLS.
-            let same_scheme = location.strip_prefix(scheme).is_some_and(|rest| rest.starts_with("://"));
-            let there = authority(location).filter(|_| same_scheme);
-            match (userinfo(&self.url), there) {
-                (Some(user), Some(there)) if base == format!("{user}@{there}") => {
-                    location.replacen("://", &format!("://{user}@"), 1)
-                }
-                _ => location.to_owned(),
-            }
-        } else {
-            format!("{scheme}://{base}{}", beside(path_of(&self.url), location))
-        };
+        let url = led_to(&self.url, location);
         let mut next = ClientRequest { url, redirects: self.redirects - 1, ..self.clone() };
         let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT)
             || matches!(self.method, Method::GET | Method::HEAD);
@@ -295,41 +275,6 @@ impl ClientRequest {
     }
 }
 
-/// Where `location` leads, which is relative to a path, from there (RFC 3986, 5.2).
-fn beside(path: &str, location: &str) -> String {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let whole = if location.is_empty() || location.starts_with(['?', '#']) {
-        format!("{path}{location}")
-    } else {
-        let folder = path.rfind('/').map_or("", |at| &path[..at]);
-        format!("{folder}/{location}")
-    };
-    let (steps, query) = whole.split_at(whole.find(['?', '#']).unwrap_or(whole.len()));
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = steps.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        if segment == ".." {
-            kept.pop();
-        }
-        if !matches!(segment, "." | "..") {
-            kept.push(segment);
-        } else if segments.peek().is_none() {
-            kept.push("");
-        }
-    }
-    format!("/{}{query}", kept.join("/"))
-}
-
-/// The host with its port, and who asks it, of a whole URL.
-fn authority(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://").filter(|_| !url.starts_with('/'))?;
-    rest.split(['/', '?', '#']).next()
-}
-
-fn userinfo(url: &str) -> Option<&str> {
-    authority(url)?.rsplit_once('@').map(|(userinfo, _)| userinfo)
-}
-
 /// What a user and the password are in the header `Authorization`; `user[:password]` as in a URL.
 pub(crate) fn basic(userinfo: &str) -> Option<HeaderValue> {
     let mut text: Vec<u8> = percent_decode_str(userinfo).collect();
@@ -339,12 +284,6 @@ pub(crate) fn basic(userinfo: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(text))).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// The path of a URL, with what comes behind it.
-fn path_of(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find(['/', '?', '#']).map_or("", |at| &rest[at..])
 }
 
 /// An answer whose body is read as it comes.

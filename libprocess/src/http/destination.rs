@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ::http::Uri;
+use ::http::uri::Authority;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::client::ClientError;
@@ -55,7 +56,7 @@ impl Destination {
             _ => return Err(bad("only http://, https:// and http+unix:// are supported")),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it names no host"))?;
-        let port = port_of(&uri, host).map_or(Some(port), |said| said.parse::<u16>().ok());
+        let port = uri.authority().and_then(|authority| port_of(authority, port));
         let port = port.ok_or_else(|| bad("its port is none"))?;
         let name = format!("{host}:{port}").into();
         // Printed, it has a slash in front of a query that has no path.
@@ -69,12 +70,14 @@ impl Destination {
     }
 }
 
-/// What stands behind the host and its colon; `None` if there is nothing. (`Uri::port_u16` has none, too, where that is no
-/// port, and another server would be asked.)
-fn port_of<'a>(uri: &'a Uri, host: &str) -> Option<&'a str> {
-    let authority = uri.authority()?.as_str();
-    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    place.strip_prefix(host)?.strip_prefix(':').filter(|port| !port.is_empty())
+/// The port behind the host, or the one that is meant `otherwise`. `None` if what stands there is no port: to
+/// `Authority::port_u16` that is as if there were nothing, and another server would be asked.
+pub(super) fn port_of(authority: &Authority, otherwise: u16) -> Option<u16> {
+    let place = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, place)| place);
+    match place.strip_prefix(authority.host())?.strip_prefix(':') {
+        None | Some("") => Some(otherwise),
+        Some(port) => port.parse().ok(),
+    }
 }
 
 /// The URL of `target` (a path with its query) on a Unix socket, which must be named by its whole path.

@@ -18,6 +18,7 @@ mod destination;
 pub(crate) mod dispatch;
 mod gate;
 mod gzip;
+mod location;
 mod pipeline;
 mod pour;
 mod proxies;

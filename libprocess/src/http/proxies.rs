@@ -10,7 +10,7 @@ use ::http::HeaderValue;
 use ::http::uri::Authority;
 
 use super::client::basic;
-use super::destination::{Carrier, Destination};
+use super::destination::{Carrier, Destination, port_of};
 
 /// The variables that are read. A large `HTTP_PROXY` is not: a CGI program finds there what its client has sent.
 const VARIABLES: [&str; 7] =
@@ -111,12 +111,7 @@ impl Proxy {
             None => (None, whole),
         };
         let authority: Authority = host.parse().map_err(|_| "it is no host with a port".to_owned())?;
-        let has_port = authority.as_str().len() > authority.host().len();
-        let port = match authority.port_u16() {
-            Some(port) => port,
-            None if has_port => return Err("its port is none".to_owned()),
-            None => PORT,
-        };
+        let port = port_of(&authority, PORT).ok_or("its port is none")?;
         Ok(Proxy {
             address: format!("{}:{port}", authority.host()).into(),
             credentials: user.and_then(basic),

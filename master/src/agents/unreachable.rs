@@ -123,7 +123,7 @@ fn next_removal(master: &mut Master, now: Duration) -> Option<Removal> {
     agents.limiter.as_mut()?.take(now, is_wanted)
 }
 
-/// Its turn has come, unless it has come back.
+/// Its turn has come, and it is not back.
 fn removal_due(master: &mut Master, removal: Removal, ctx: &mut Context<Master>) {
     let Removal { agent, cause } = removal;
     let timeout = mesos::duration::format(master.settings.agent_reregister_timeout);
@@ -134,10 +134,6 @@ fn removal_due(master: &mut Master, removal: Removal, ctx: &mut Context<Master>)
         }
         Cause::Disconnected => {
             master.agents.overdue.remove(&agent);
-            if master.cluster.agent(&agent).is_none_or(|state| state.connected) {
-                master.metrics.slave_unreachable_canceled.increment();
-                return;
-            }
             format!("agent did not reregister within {timeout} after disconnecting")
         }
         Cause::NotRecovered => format!("did not reregister within {timeout} after master failover"),
