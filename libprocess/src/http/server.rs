@@ -5,7 +5,7 @@
 //! routes only through [`super::dispatch`].
 
 use std::cell::RefCell;
-use std::io::{self, Read};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -19,7 +19,6 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
-use flate2::read::GzDecoder;
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use tokio::net::TcpStream;
@@ -27,7 +26,7 @@ use tokio::net::TcpStream;
 use super::body::{Body, BodyReceiver};
 use super::dispatch::dispatch;
 use super::gate::{AnswerGuard, Gate, Progress};
-use super::gzip::{self, GZIP_MINIMUM};
+use super::gzip::{self, GZIP_MINIMUM, UnpackError};
 use super::pour::{Pour, next_slice};
 use super::request::{Query, Request, accepts_coding, decode_path};
 use super::response::Response;
@@ -159,7 +158,7 @@ async fn answer(request: HttpRequest, payload: web::Payload) -> HttpResponse<Box
     let guard = AnswerGuard::new(connection.progress.clone());
     let Origin { node, peer, paths } = &connection.origin;
     let mut share = node.requests().share(peer.ip());
-    let response = match read(&request, payload, *peer, &mut share).await {
+    let response = match read(node, &request, payload, *peer, &mut share).await {
         Ok(_) if connection.progress.is_malformed() => {
             Response::bad_request("The chunks of the request's body are malformed")
         }
@@ -205,6 +204,7 @@ fn count(mut response: Response, mut share: Share) -> (Response, Option<Share>) 
 
 /// Our request from actix-web's, with its whole body.
 async fn read(
+    node: &Node,
     request: &HttpRequest,
     payload: web::Payload,
     peer: SocketAddr,
@@ -224,8 +224,7 @@ async fn read(
     let has_body = headers.contains_key("content-length") || headers.contains_key("transfer-encoding");
     let mut body = if has_body { read_body(payload, share).await? } else { Bytes::new() };
     if headers.get("content-encoding").is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"gzip")) {
-        body = unpack(&body)?;
-        hold(share, body.len())?;
+        body = gzip::unpack_for(node, body, share).await.map_err(not_unpacked)?;
     }
     let raw = request.uri().path();
     if raw.contains("/..") {
@@ -277,17 +276,12 @@ fn too_large() -> Response {
     )
 }
 
-/// Unpacks a compressed body (upstream's decoder does, too), within the same limit.
-fn unpack(body: &[u8]) -> Result<Bytes, Response> {
-    let mut unpacked = Vec::new();
-    GzDecoder::new(body)
-        .take(MAX_REQUEST_BODY as u64 + 1)
-        .read_to_end(&mut unpacked)
-        .map_err(|error| Response::bad_request(format!("Failed to decompress the body: {error}")))?;
-    if unpacked.len() > MAX_REQUEST_BODY {
-        return Err(too_large());
+fn not_unpacked(error: UnpackError) -> Response {
+    match error {
+        UnpackError::Malformed(_) => Response::bad_request(error.to_string()),
+        UnpackError::TooLarge => too_large(),
+        UnpackError::Exhausted(exhausted) => busy(exhausted),
     }
-    Ok(unpacked.into())
 }
 
 /// Compresses a large body for those who accept it. Not a part of a document: compressed, it would be taken for that part of
