@@ -123,6 +123,7 @@ fn of_type(text: &str, prefix: &str, schemas: &mut Schemas) -> Value {
     }
     match text {
         "string" | "number" | "integer" | "boolean" | "null" | "object" => json!({ "type": text }),
+        "double" => schema::double(prefix, schemas),
         "seconds" => json!({ "type": "number", "description": "Seconds since 1970." }),
         full_name if full_name.contains('.') => {
             let of_protocol = schema::by_name(full_name, prefix, schemas);

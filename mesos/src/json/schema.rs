@@ -48,8 +48,7 @@ fn of_field(field: &'static FieldDescriptor, prefix: &str, schemas: &mut Schemas
         Kind::Int64 => json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
         Kind::Uint32 => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
         Kind::Uint64 => json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
-        // An infinite one is a word. That is rare (limits of tasks), and would stand at every double.
-        Kind::Double => json!({ "type": "number" }),
+        Kind::Double => double(prefix, schemas),
         Kind::String => json!({ "type": "string" }),
         Kind::Bytes => json!({ "type": "string", "format": "byte" }),
         Kind::Enum(values) => of_enum(values),
@@ -60,6 +59,20 @@ fn of_field(field: &'static FieldDescriptor, prefix: &str, schemas: &mut Schemas
         Presence::Repeated => json!({ "type": "array", "items": one }),
         Presence::Map => json!({ "type": "object", "additionalProperties": one }),
     }
+}
+
+/// A reference to the schema of doubles, which is added to `schemas`.
+pub fn double(prefix: &str, schemas: &mut Schemas) -> Value {
+    const NAME: &str = "double";
+    schemas.entry(NAME).or_insert_with(|| {
+        json!({
+            "description": "An infinite one is a word, and null stands for one that is no number.",
+            "anyOf": [
+                { "type": "number" }, { "type": "string", "enum": ["Infinity", "-Infinity"] }, { "type": "null" }
+            ],
+        })
+    });
+    json!({ "$ref": format!("{prefix}{NAME}") })
 }
 
 fn of_enum(values: &'static EnumDescriptor) -> Value {
@@ -133,6 +146,29 @@ mod tests {
         schemas.values().for_each(|schema| references(schema, &mut found));
         assert!(found.len() > 50);
         assert!(found.iter().all(|reference| schemas.contains_key(&reference["#/s/".len()..])));
+    }
+
+    #[test]
+    fn doubles_are_described_as_they_are_written() {
+        let mut schemas = Schemas::new();
+        reference::<v1::Filters>("#/s/", &mut schemas);
+        let of_filters = &schemas["mesos.v1.Filters"]["properties"];
+        assert_eq!(of_filters["refuse_seconds"], json!({ "$ref": "#/s/double" }));
+        let of_doubles = schemas["double"]["anyOf"].as_array().unwrap();
+        for (value, kind) in
+            [(0.5, "number"), (f64::INFINITY, "string"), (f64::NEG_INFINITY, "string"), (f64::NAN, "null")]
+        {
+            let written = crate::json::to_vec(&v1::value::Scalar { value });
+            let written: Value = serde_json::from_slice(&written).unwrap();
+            let described = of_doubles.iter().find(|choice| choice["type"] == kind).unwrap();
+            let words = described.get("enum").and_then(Value::as_array);
+            let is_of_kind = match kind {
+                "number" => written["value"].is_number(),
+                "null" => written["value"].is_null(),
+                _ => words.is_some_and(|words| words.contains(&written["value"])),
+            };
+            assert!(is_of_kind, "{written} as {described}");
+        }
     }
 
     #[test]
