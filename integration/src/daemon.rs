@@ -1,11 +1,30 @@
 //! One `mesos` process of a test: started, killed, restarted, and its log kept.
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use libprocess::subprocess::{descendants, kill_tree, send_signal};
 use rustix::process::Signal;
+
+/// A command in which the developer's shell has no say: without its `MESOS_*` and `LIBPROCESS_*`, and without its proxies,
+/// which do not know a test's servers.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Whether this variable would change what a test does.
+fn is_setting(name: &str) -> bool {
+    const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+    name.starts_with("MESOS_")
+        || name.starts_with("LIBPROCESS_")
+        || PROXIES.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
+}
 
 /// A process that a test started. Dropping it kills it and everything below it.
 #[derive(Debug)]
@@ -21,7 +40,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `binary` with `arguments`; what it prints is appended to `<logs>/<name>.log`.
     ///
-    /// The environment is emptied of `MESOS_*` and `LIBPROCESS_*`, so that the developer's shell has no say.
+    /// The environment is that of [`command`].
     pub fn start(
         name: &str,
         binary: &Path,
@@ -46,12 +65,7 @@ impl Daemon {
         let output =
             OpenOptions::new().create(true).append(true).open(&self.log).expect("the test's folder is ours");
         let errors = output.try_clone().expect("a file handle can be doubled");
-        let mut command = Command::new(&self.binary);
-        for (name, _) in std::env::vars() {
-            if name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = command(&self.binary);
         command
             .args(&self.arguments)
             .envs(self.environment.iter().cloned())
@@ -165,4 +179,19 @@ impl Drop for Daemon {
 fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_says_of_proxies_and_of_mesos_is_no_matter() {
+        for name in ["http_proxy", "HTTPS_PROXY", "all_proxy", "NO_PROXY", "MESOS_IP", "LIBPROCESS_PORT"] {
+            assert!(is_setting(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "TMPDIR", "mesos_ip", "PROXY"] {
+            assert!(!is_setting(name), "{name}");
+        }
+    }
 }

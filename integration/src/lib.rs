@@ -30,7 +30,7 @@ pub mod zookeeper;
 
 pub use api_scheduler::ApiScheduler;
 pub use cluster::{AgentSpec, Cluster};
-pub use daemon::Daemon;
+pub use daemon::{Daemon, command};
 
 /// The name of the user who runs the tests, which their tasks run as. (`USER` may lack, or be another's.)
 pub fn own_user() -> String {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::binary;
+use crate::daemon::command;
 use crate::ports::Port;
 use crate::wait::PATIENCE;
 use crate::wire::Wire;
@@ -43,13 +44,13 @@ impl LibmesosDriver {
     /// Starts a driver of the framework; does not wait until it is registered. `master` is `host:port` or `zk://...`.
     /// With `acknowledges` it acknowledges each update by itself.
     pub fn start(python: &OsString, master: &str, framework_info: &Value, acknowledges: bool) -> Self {
-        Self::spawn(command(python, master, framework_info, acknowledges))
+        Self::spawn(driver(python, master, framework_info, acknowledges))
     }
 
     /// [`Self::start`] of one that acknowledges by itself, with a way to it: it listens on `port`, and says that it does so
     /// where `wire` begins, which leads to `port`. What the master sends comes through it; what the driver sends does not.
     pub fn behind(python: &OsString, master: &str, framework_info: &Value, port: &Port, wire: &Wire) -> Self {
-        let mut command = command(python, master, framework_info, true);
+        let mut command = driver(python, master, framework_info, true);
         command.env("LIBPROCESS_PORT", port.address().port().to_string());
         command.env("LIBPROCESS_ADVERTISE_PORT", wire.address().port().to_string());
         command.env("LIBPROCESS_ADVERTISE_IP", wire.address().ip().to_string());
@@ -168,8 +169,8 @@ impl LibmesosDriver {
     }
 }
 
-fn command(python: &OsString, master: &str, framework_info: &Value, acknowledges: bool) -> Command {
-    let mut command = Command::new(python);
+fn driver(python: &OsString, master: &str, framework_info: &Value, acknowledges: bool) -> Command {
+    let mut command = command(python);
     command
         .arg(binary::workspace().join("integration/libmesos/framework.py"))
         .arg(master)

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use harness::example::example;
 use integration::api_scheduler::{ApiScheduler, framework};
 use integration::ports::Port;
-use integration::{AgentSpec, Cluster, beside, binary, wait};
+use integration::{AgentSpec, Cluster, beside, binary, command, wait};
 use libprocess::http::ClientRequest;
 use tempfile::TempDir;
 
@@ -19,13 +19,7 @@ fn mesos(words: &[&str]) -> Output {
 }
 
 fn called_as(program: &Path, words: &[&str], environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(program);
-    for (name, _) in
-        std::env::vars().filter(|(name, _)| name.starts_with("MESOS_") || name.starts_with("LIBPROCESS_"))
-    {
-        command.env_remove(name);
-    }
-    command.args(words).envs(environment.iter().copied()).output().unwrap()
+    command(program).args(words).envs(environment.iter().copied()).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -188,7 +182,7 @@ fn local_is_a_cluster_in_one_process() {
         let master = format!("--master={}", port.address());
         let output = beside(move || {
             let words: [&str; 5] = ["run", "sum", &master, "--tasks=1", "--terms=10"];
-            Command::new(binary::mesos()).args(words).stdout(full).output().unwrap()
+            command(binary::mesos()).args(words).stdout(full).output().unwrap()
         })
         .await;
         let errors = text(&output.stderr);
@@ -414,6 +408,6 @@ fn a_fetcher_says_with_a_tab_what_it_could_not_fetch_and_why() {
 fn what_cannot_say_why_it_failed_has_failed() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let status =
-        Command::new(binary::mesos()).args(["master", "--no-such-setting"]).stderr(full).status().unwrap();
+        command(binary::mesos()).args(["master", "--no-such-setting"]).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(1));
 }

@@ -39,7 +39,7 @@ impl Demo {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = integration::command(&self.binary);
         command
             .args(&self.words)
             .env("TMPDIR", self.temporary.path())

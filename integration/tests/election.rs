@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use integration::api_scheduler::{ApiScheduler, command_task, framework};
 use integration::etcd::Etcd;
 use integration::zookeeper::ZooKeeper;
-use integration::{AgentSpec, Cluster, beside, binary, wait};
+use integration::{AgentSpec, Cluster, beside, binary, command, wait};
 use libprocess::http::ClientRequest;
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ async fn a_standby_takes_over(url: &str) {
     let task = command_task("t", &offer, 1.0, 64.0, &waits_for(&by_hand, &go));
     scheduler.launch(&offer, &[task], 1.0).await;
     let running = scheduler.state("t", "TASK_RUNNING").await;
-    let library = Command::new(binary::mesos())
+    let library = command(binary::mesos())
         .args(["execute", "--name=library", "--resources=cpus:1;mem:64", "--checkpoint"])
         .arg(format!("--master={url}"))
         .arg(format!("--command={}", waits_for(&by_library, &go)))

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use election::etcd::api::{Range, RangeRequest};
@@ -11,7 +11,7 @@ use election::etcd::{Client, EtcdError, EtcdGroup};
 use election::group::{Group, GroupError};
 use integration::etcd::Etcd;
 use integration::secrets::Secrets;
-use integration::{AgentSpec, Cluster, beside, binary};
+use integration::{AgentSpec, Cluster, beside, binary, command};
 use libprocess::tls::Identity;
 use serde_json::Value;
 
@@ -29,14 +29,7 @@ fn url(etcd: &Etcd, authority: &Path, identity: Option<&Identity>) -> String {
 /// Runs `mesos` with these words, and no variables of the developer's shell.
 async fn mesos(words: &[&str]) -> Output {
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-    beside(move || {
-        let mut command = Command::new(binary::mesos());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESOS_")) {
-            command.env_remove(name);
-        }
-        command.args(&words).output().unwrap()
-    })
-    .await
+    beside(move || command(binary::mesos()).args(&words).output().unwrap()).await
 }
 
 fn text(bytes: &[u8]) -> String {

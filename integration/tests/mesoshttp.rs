@@ -2,10 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::ffi::OsString;
-use std::process::Command;
 
 use integration::zookeeper::ZooKeeper;
-use integration::{AgentSpec, Cluster, binary};
+use integration::{AgentSpec, Cluster, binary, command};
 
 fn python() -> Option<OsString> {
     let python = std::env::var_os("MESOS_TEST_MESOSHTTP");
@@ -21,7 +20,7 @@ fn agent() -> AgentSpec {
 
 /// A framework subscribes, launches, is told, kills, shuts down, goes, comes back, reconciles and is torn down.
 async fn live(cluster: &Cluster, python: OsString, masters: &str) {
-    let mut command = Command::new(python);
+    let mut command = command(python);
     command.arg(binary::workspace().join("frameworks/mesoshttp/life.py")).arg(masters);
     let output = integration::beside(move || command.output().unwrap()).await;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();

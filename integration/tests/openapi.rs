@@ -1,11 +1,10 @@
 //! Whatever a client sends, the master answers as it is described, lives on, and loses nothing: schemathesis
 //! (unmodified, from PyPI) makes requests out of `/openapi.json`. `./test` installs it.
 
-use std::process::Command;
 use std::time::Duration;
 
 use integration::api_scheduler::{ApiScheduler, command_task, framework};
-use integration::{AgentSpec, Cluster, beside, binary, mode};
+use integration::{AgentSpec, Cluster, beside, binary, command, mode};
 use serde_json::Value;
 
 /// Tasks of a framework and the state that the master has of it.
@@ -36,7 +35,7 @@ fn nothing_that_schemathesis_sends_harms_the_master() {
         let script = binary::workspace().join("integration/openapi/fuzz.py");
         let url = format!("http://{}", cluster.master());
         let seconds = if mode::is_long() { "300" } else { "20" };
-        let output = beside(move || Command::new(python).arg(script).arg(url).arg(seconds).output()).await;
+        let output = beside(move || command(python).arg(script).arg(url).arg(seconds).output()).await;
         let output = output.expect("the Python is there");
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let complained = String::from_utf8_lossy(&output.stderr);

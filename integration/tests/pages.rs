@@ -3,12 +3,11 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use integration::api_scheduler::{ApiScheduler, command_task, framework, scalars};
 use integration::etcd::Etcd;
-use integration::{AgentSpec, Cluster, beside, wait};
+use integration::{AgentSpec, Cluster, beside, command, wait};
 use libprocess::http::ClientRequest;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -30,7 +29,7 @@ async fn see(cluster: &Cluster, browser: &OsString, page: &str) -> String {
 /// The same of this master: after ten seconds, which pass at once where nobody is waited for.
 async fn see_at(master: SocketAddr, browser: &OsString, page: &str) -> String {
     let folder = TempDir::new().unwrap();
-    let mut command = Command::new("timeout");
+    let mut command = command("timeout");
     command.arg("60").arg(browser);
     command.args([
         "--headless=new",

@@ -3,12 +3,12 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use integration::api_scheduler::{ApiScheduler, framework, scalars};
 use integration::zookeeper::ZooKeeper;
-use integration::{AgentSpec, Cluster, binary, wait};
+use integration::{AgentSpec, Cluster, binary, command, wait};
 use serde_json::{Value, json};
 
 /// Runs one of `frameworks/pymesos/` against a cluster; returns what it printed.
@@ -35,7 +35,7 @@ async fn run_at(
     program: &str,
     arguments: &[&str],
 ) -> String {
-    let mut command = Command::new(python);
+    let mut command = command(python);
     command.arg(binary::workspace().join("frameworks/pymesos").join(program));
     command.arg(master).args(arguments);
     let output = integration::beside(move || command.output().unwrap()).await;
@@ -160,7 +160,7 @@ fn pymesos_operates_a_master() {
         scheduler.launch(&offer, &[waiting_task("t", &python, &offer, &never)], 3600.0).await;
         scheduler.state("t", "TASK_RUNNING").await;
 
-        let operator = Command::new(&python)
+        let operator = command(&python)
             .arg(binary::workspace().join("integration/pymesos/operator_api.py"))
             .arg(cluster.master().to_string())
             .stdout(Stdio::piped())
@@ -175,7 +175,7 @@ fn pymesos_operates_a_master() {
         .await;
         cluster.add_agent(&AgentSpec::new("cpus:1;mem:128;disk:16"));
         cluster.wait_for_agents(2).await;
-        let mut execute = Command::new(binary::mesos());
+        let mut execute = command(binary::mesos());
         execute.args(["execute", "--name=passing", "--resources=cpus:0.1;mem:32", "--command=true"]);
         execute.arg(format!("--master={}", cluster.master()));
         let executed = integration::beside(move || execute.output().unwrap()).await;

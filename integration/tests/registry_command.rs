@@ -3,11 +3,10 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use integration::etcd::Etcd;
 use integration::zookeeper::ZooKeeper;
-use integration::{AgentSpec, Cluster, beside, binary, wait};
+use integration::{AgentSpec, Cluster, beside, binary, command, wait};
 use libprocess::http::ClientRequest;
 use serde_json::{Value, json};
 
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 async fn registry(words: &[&str]) -> Result<String, String> {
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
     beside(move || {
-        let output = Command::new(binary::mesos()).arg("registry").args(&words).output().unwrap();
+        let output = command(binary::mesos()).arg("registry").args(&words).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     })
@@ -70,7 +69,7 @@ fn a_registry_that_could_not_be_shown_is_an_error() {
     let (file, work_dir) = (folder.path().join("file"), folder.path().join("work"));
     std::fs::write(&file, "{}").unwrap();
     let call = |words: &[&str]| {
-        let mut command = Command::new(binary::mesos());
+        let mut command = command(binary::mesos());
         command.arg("registry").args(words).arg(format!("--work_dir={}", work_dir.display()));
         command
     };
@@ -91,7 +90,7 @@ fn nothing_becomes_a_registry_that_was_none() {
     let folder = tempfile::tempdir().unwrap();
     let (text, work_dir) = (folder.path().join("text"), folder.path().join("work"));
     let call = |words: &[&str]| {
-        let mut command = Command::new(binary::mesos());
+        let mut command = command(binary::mesos());
         let output =
             command.arg("registry").args(words).arg(format!("--work_dir={}", work_dir.display())).output();
         let output = output.unwrap();

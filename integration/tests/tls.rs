@@ -2,19 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use integration::secrets::Secrets;
-use integration::{AgentSpec, Cluster, beside, binary};
+use integration::{AgentSpec, Cluster, beside, binary, command};
 use libprocess::http::{Client, ClientRequest};
 
 /// Runs `mesos execute` with these variables; blocks until it ends.
 fn execute(binary: &Path, master: &str, environment: Vec<(String, String)>) -> Output {
-    let mut command = Command::new(binary);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESOS_")) {
-        command.env_remove(name);
-    }
-    command.args(["execute", master, "--name=t", "--command=echo hello"]).envs(environment).output().unwrap()
+    command(binary)
+        .args(["execute", master, "--name=t", "--command=echo hello"])
+        .envs(environment)
+        .output()
+        .unwrap()
 }
 
 /// A task runs to its end, and its sandbox can be read at the URL that is printed.
