@@ -36,6 +36,7 @@ fn what_is_no_http_is_refused() {
         for request in [
             "garbage\r\n\r\n",
             "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
+            "GET /path HTTP/1.1\r\nHost: x\r\nX-Folded: one\r\n two\r\n\r\n",
             "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ] {
             let answer = f.raw(request).await;
