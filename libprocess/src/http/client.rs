@@ -579,6 +579,8 @@ mod tests {
             ("?x=1", "http://h:1/a/b/c?x=1"),
             ("/x", "http://h:1/x"),
             ("//other:2/x", "http://other:2/x"),
+            ("//other:2", "http://other:2/a/b/c?d=/e"),
+            ("//other:2?x=1", "http://other:2?x=1"),
             ("https://other/x", "https://other/x"),
             ("ftp:x", "ftp:x"),
             ("x/y:z", "http://h:1/a/b/x/y:z"),

@@ -5,9 +5,9 @@ pub(super) fn led_to(url: &str, location: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", ""));
     let base = rest.split(['/', '?', '#']).next().unwrap_or("");
     if let Some(rest) = location.strip_prefix("//") {
-        let has_path = rest.contains('/');
-        // Upstream redirects to `//host:port` alone where a client is expected to keep its path.
-        let path = if has_path { "" } else { path_of(url) };
+        // Upstream redirects to `//host:port` alone where a client is expected to keep its path. With a query it is whole,
+        // and its path an empty one (RFC 3986, 5.2.2).
+        let path = if rest.contains(['/', '?', '#']) { "" } else { path_of(url) };
         format!("{scheme}:{location}{path}")
     } else if location.starts_with('/') {
         format!("{scheme}://{base}{location}")
