@@ -114,7 +114,7 @@ pub struct Variables(pub BTreeMap<String, String>);
 
 impl SettingValue for Variables {
     const PLACEHOLDER: &'static str = "JSON";
-    const ALLOWED: &'static str = "a JSON object of texts, or file:///path of a file with it";
+    const ALLOWED: &'static str = "a JSON object of texts, or /path or file:///path of a file with it";
     const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {

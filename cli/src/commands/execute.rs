@@ -27,12 +27,12 @@ mesos::settings! {
             command: Option<String>,
             /// Whether the command is for a shell; otherwise it is the path of a program.
             shell: bool = true,
-            /// Environment of the command, as a JSON object: {"NAME": "value"}, or file:///path of one.
+            /// Environment of the command, as a JSON object: {"NAME": "value"}.
             env: Option<serde_json::Value>,
             /// What the task may use.
             resources: String = DEFAULT_RESOURCES.to_owned(),
-            /// The whole task as a TaskInfo in JSON, or file:///path of one, instead of all the above. It must have an
-            /// agent_id, which is replaced: {"value": ""}.
+            /// The whole task as a TaskInfo in JSON, instead of all the above. It must have an agent_id, which is
+            /// replaced: {"value": ""}.
             task: Option<ProtoJson<v1::TaskInfo>>,
         }
         "Where and how" {

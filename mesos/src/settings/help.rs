@@ -13,8 +13,8 @@ pub(super) fn text(program: &str, settings: &[Setting], environment: bool) -> St
     let variables = if environment { "the environment (MESOS_NAME=value), " } else { "" };
     let introduction = format!(
         "Settings come from the command line (--name=value or --name value), {variables}the file of --config \
-         (TOML, name = value), and built-in defaults; the earlier in this list wins. A value file:///path stands \
-         for the content of that file."
+         (TOML, name = value), and built-in defaults; the earlier in this list wins. A value file:///path, \
+         or where JSON is taken also /path, stands for the content of that file."
     );
     wrap(&mut out, &introduction, 0);
     let mut group = "";

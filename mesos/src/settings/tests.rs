@@ -249,6 +249,9 @@ fn a_value_can_stand_in_a_file_of_its_own() {
         let text = message(&["--work_dir=/w", nowhere], &[]);
         assert!(text.contains("cannot read /nowhere"), "{text}");
     }
+    // Who writes what is none of these is told of all.
+    let text = message(&["--work_dir=/w", "--acls=relative/path"], &[]);
+    assert!(text.contains("expected JSON, or /path or file:///path of a file with it"), "{text}");
 }
 
 #[test]

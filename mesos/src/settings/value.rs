@@ -177,7 +177,7 @@ from_str! {
 /// Any JSON.
 impl SettingValue for serde_json::Value {
     const PLACEHOLDER: &'static str = "JSON";
-    const ALLOWED: &'static str = "JSON, or file:///path of a file with it";
+    const ALLOWED: &'static str = "JSON, or /path or file:///path of a file with it";
     const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
@@ -195,7 +195,7 @@ pub struct ProtoJson<M>(pub M);
 
 impl<M: crate::Message + serde::Serialize> SettingValue for ProtoJson<M> {
     const PLACEHOLDER: &'static str = "JSON";
-    const ALLOWED: &'static str = "JSON of the message, or file:///path of a file with it";
+    const ALLOWED: &'static str = "JSON of the message, or /path or file:///path of a file with it";
     const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
@@ -214,7 +214,8 @@ pub struct DisabledEndpoints(pub Vec<String>);
 
 impl SettingValue for DisabledEndpoints {
     const PLACEHOLDER: &'static str = "JSON";
-    const ALLOWED: &'static str = "{\"disabled_endpoints\": {\"paths\": [...]}}";
+    const ALLOWED: &'static str =
+        "{\"disabled_endpoints\": {\"paths\": [...]}}, or /path or file:///path of a file with it";
     const IS_JSON: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
