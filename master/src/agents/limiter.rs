@@ -17,6 +17,15 @@ pub struct RemovalLimiter<T> {
     waiting: VecDeque<T>,
 }
 
+/// What comes out when it is asked whose turn it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn<T> {
+    /// Whose turn it is.
+    pub removal: Option<T>,
+    /// Those that were passed over.
+    pub spared: Vec<T>,
+}
+
 impl<T> RemovalLimiter<T> {
     /// At most `removals` in each `period`.
     pub fn new(removals: u32, period: Duration) -> Self {
@@ -28,18 +37,21 @@ impl<T> RemovalLimiter<T> {
         self.waiting.push_back(removal);
     }
 
-    /// The removal whose turn it is now, if it is anybody's. Those that are not wanted any more are passed over.
-    pub fn take(&mut self, now: Duration, is_wanted: impl Fn(&T) -> bool) -> Option<T> {
+    /// The removal whose turn it is now, if it is anybody's. Those before it that are not wanted any more are passed over.
+    pub fn take(&mut self, now: Duration, is_wanted: impl Fn(&T) -> bool) -> Turn<T> {
+        let mut turn = Turn { removal: None, spared: Vec::new() };
         if now < self.next {
-            return None;
+            return turn;
         }
         while let Some(removal) = self.waiting.pop_front() {
             if is_wanted(&removal) {
                 self.next = now + self.spacing;
-                return Some(removal);
+                turn.removal = Some(removal);
+                break;
             }
+            turn.spared.push(removal);
         }
-        None
+        turn
     }
 
     /// Whether anybody waits.
@@ -71,8 +83,8 @@ mod tests {
         let mut now = second(100);
         while let Some(wait) = limiter.next_turn(now) {
             now += wait;
-            taken.push((limiter.take(now, |_| true).unwrap(), now.as_secs()));
-            assert_eq!(limiter.take(now, |_| true), None);
+            taken.push((limiter.take(now, |_| true).removal.unwrap(), now.as_secs()));
+            assert_eq!(limiter.take(now, |_| true), Turn { removal: None, spared: Vec::new() });
         }
         assert_eq!(taken, [("a", 100), ("b", 130), ("c", 160)]);
         limiter.wait("d");
@@ -85,11 +97,14 @@ mod tests {
         for agent in 0..200 {
             limiter.wait(agent);
         }
-        assert_eq!(limiter.take(second(0), |_| true), Some(0));
-        // All others answer again.
-        assert_eq!(limiter.take(second(600), |_| false), None);
-        assert_eq!(limiter.next_turn(second(600)), None);
+        assert_eq!(limiter.take(second(0), |_| true).removal, Some(0));
+        // Two answer again, then all others.
+        let turn = limiter.take(second(600), |agent| *agent > 2);
+        assert_eq!(turn, Turn { removal: Some(3), spared: vec![1, 2] });
+        let turn = limiter.take(second(1200), |_| false);
+        assert_eq!(turn, Turn { removal: None, spared: (4..200).collect() });
+        assert_eq!(limiter.next_turn(second(1200)), None);
         limiter.wait(7);
-        assert_eq!(limiter.take(second(700), |_| true), Some(7));
+        assert_eq!(limiter.take(second(1300), |_| true).removal, Some(7));
     }
 }

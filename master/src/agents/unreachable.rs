@@ -105,22 +105,18 @@ pub(crate) fn take_turns(master: &mut Master, ctx: &mut Context<Master>) {
 /// back, and has just disconnected anew, is marked in the turn of its first absence.)
 fn next_removal(master: &mut Master, now: Duration) -> Option<Removal> {
     let recovered = master.cluster.recovered_agents();
-    let canceled = &master.metrics.slave_unreachable_canceled;
     let agents = &mut master.agents;
     let (unhealthy, overdue) = (&agents.unhealthy, &agents.overdue);
-    let is_wanted = |removal: &Removal| {
-        let wanted = match removal.cause {
-            // That it answers is counted when it does.
-            Cause::Unhealthy => return unhealthy.contains(&removal.agent),
-            Cause::Disconnected => overdue.contains(&removal.agent),
-            Cause::NotRecovered => recovered.contains_key(&removal.agent),
-        };
-        if !wanted {
-            canceled.increment();
-        }
-        wanted
+    let is_wanted = |removal: &Removal| match removal.cause {
+        Cause::Unhealthy => unhealthy.contains(&removal.agent),
+        Cause::Disconnected => overdue.contains(&removal.agent),
+        Cause::NotRecovered => recovered.contains_key(&removal.agent),
     };
-    agents.limiter.as_mut()?.take(now, is_wanted)
+    let turn = agents.limiter.as_mut()?.take(now, is_wanted);
+    // That an agent answers its pings was counted when it did.
+    let canceled = turn.spared.iter().filter(|removal| removal.cause != Cause::Unhealthy);
+    master.metrics.slave_unreachable_canceled.add(canceled.count() as u64);
+    turn.removal
 }
 
 /// Its turn has come, and it is not back.
