@@ -51,8 +51,10 @@ async fn wire_to(etcd: &Etcd) -> (Wire, String) {
 fn who_joined_first_leads_until_its_session_is_dropped() {
     libprocess::run(async {
         let Some(etcd) = Etcd::start().await else { return };
+        // Who leaves with its lease leaves long after what comes soon.
+        let group = EtcdGroup::new(url(&etcd.url()), SOON * 3);
         let (first, second, watching) =
-            (session(&etcd.url()).await, session(&etcd.url()).await, session(&etcd.url()).await);
+            (group.connect().await.unwrap(), group.connect().await.unwrap(), group.connect().await.unwrap());
         let a = first.join(LABEL, b"a".to_vec()).await.unwrap();
         let (seen, changed) = watching.members().await.unwrap();
         assert_eq!(seen, std::slice::from_ref(&a));
@@ -74,10 +76,8 @@ fn who_joined_first_leads_until_its_session_is_dropped() {
         let mut changed = changed;
         assert_eq!(timeout(Duration::from_millis(300), &mut changed).await.ok(), None);
 
-        let began = Instant::now();
         drop(first);
         soon("the news of the first member's end", changed).await;
-        assert!(began.elapsed() < TIMEOUT / 2, "it leaves at once, not with its lease");
         assert_eq!(watching.members().await.unwrap().0, [b]);
         assert_eq!(watching.data(&a).await.unwrap(), None);
     });
@@ -203,13 +203,13 @@ fn a_session_outlives_a_short_silence_and_ends_by_itself_after_a_long_one() {
 
         let frozen = Instant::now();
         etcd.process(0).freeze();
-        assert_eq!(soon("the loss", connection.next()).await, Some(Connection::Lost));
-        assert_eq!(soon("the end", connection.next()).await, Some(Connection::Expired));
+        // Before etcd ends the lease, which begins anew when it is heard. What has come by then counts also when this
+        // process was held up, and sees it later.
+        let until = frozen + TIMEOUT + TIMEOUT / 10;
+        for event in [Connection::Lost, Connection::Expired] {
+            assert_eq!(timeout_at(until, connection.next()).await.ok(), Some(Some(event)));
+        }
         let after = frozen.elapsed();
-        assert!(
-            after <= TIMEOUT + TIMEOUT / 10,
-            "before etcd ends the lease, which begins anew when it is heard: {after:?}"
-        );
         assert!(after >= TIMEOUT / 2, "{after:?}");
         assert_eq!(soon("nothing more", connection.next()).await, None);
         let refused = session.join(LABEL, b"a".to_vec()).await.unwrap_err();
