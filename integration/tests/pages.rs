@@ -127,6 +127,30 @@ fn a_browser_shows_the_cluster_and_what_its_tasks_print() {
     });
 }
 
+/// Those of `mesos local` and `mesos demo`, for example.
+#[test]
+fn agents_on_one_host_are_told_apart_by_their_ports() {
+    libprocess::run(async {
+        let Some(browser) = browser() else { return };
+        let agents = [AgentSpec::new("cpus:2;mem:512"), AgentSpec::new("cpus:2;mem:512")];
+        let cluster = Cluster::start(&[], &agents).await;
+        let mut scheduler =
+            ApiScheduler::subscribe(cluster.master(), framework("holds", Duration::ZERO)).await;
+        let offer = scheduler.offer().await;
+        let at = |port: String| format!(">localhost:{port}</a></td>");
+        let offers = see(&cluster, &browser, "#/offers").await;
+        for agent in [0, 1] {
+            let name = at(cluster.agent_at(agent).port().to_string());
+            assert!(offers.contains(&name), "'{name}' is not in {offers}");
+        }
+        scheduler.launch(&offer, &[command_task("t", &offer, 1.0, 64.0, "sleep 1000")], 1000.0).await;
+        scheduler.state("t", "TASK_RUNNING").await;
+        let overview = see(&cluster, &browser, "").await;
+        let name = at(offer["url"]["address"]["port"].to_string());
+        assert!(overview.contains(&name), "'{name}' is not in {overview}");
+    });
+}
+
 #[test]
 fn a_standby_shows_the_cluster_and_says_where_its_leader_is() {
     libprocess::run(async {

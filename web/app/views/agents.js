@@ -76,7 +76,7 @@ export function agent(id) {
         : "It is not registered. It may be unreachable, or gone."));
       return;
     }
-    page.title = it.hostname;
+    page.title = cluster.names.get(id);
     fill(heading, `${it.hostname}:${it.port}`);
     fill(about, described(it, said));
     fill(shares, shareTable(it));

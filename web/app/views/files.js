@@ -56,8 +56,8 @@ class Source {
       (depth === 0 || index < depth - 1 || index === parts.length - 1
         ? part
         : this.link("directory", `/${parts.slice(0, index + 1).join("/")}`, part)));
-    const agent = this.agent && cluster.agents.get(this.agent);
-    const whose = agent ? link(["agents", agent.id], agent.hostname) : this.agent ?? "Master";
+    const host = cluster.names.get(this.agent);
+    const whose = host ? link(["agents", this.agent], host) : this.agent ?? "Master";
     return h("h1", { class: "path" }, whose, crumbs.map((crumb) => [" / ", crumb]));
   }
 }

@@ -15,9 +15,9 @@ const COLUMNS = [
   { name: "Role", of: ({ offer }) => offer.allocation_info.role },
   {
     name: "Agent",
-    of: ({ agent, offer }) => agent?.hostname ?? offer.slave_id,
-    text: ({ agent, offer }) => `${agent?.hostname} ${offer.slave_id}`,
-    show: ({ agent, offer }) => (agent ? link(["agents", agent.id], agent.hostname) : short(offer.slave_id)),
+    of: ({ host, offer }) => host ?? offer.slave_id,
+    text: ({ host = "", offer }) => `${host} ${offer.slave_id}`,
+    show: ({ host, offer }) => (host ? link(["agents", offer.slave_id], host) : short(offer.slave_id)),
   },
   { name: "Resources", of: ({ offer }) => resources(offer.resources) },
 ];

@@ -41,9 +41,9 @@ const COLUMNS = [
   { name: "Ended", of: (row) => ended(row) ?? 0, text: () => "", show: (row) => time(ended(row)) },
   {
     name: "Agent",
-    of: ({ task, agent }) => agent?.hostname ?? task.slave_id,
-    text: ({ task, agent }) => `${agent?.hostname} ${task.slave_id}`,
-    show: ({ task, agent }) => (agent ? link(["agents", agent.id], agent.hostname) : short(task.slave_id)),
+    of: ({ host, task }) => host ?? task.slave_id,
+    text: ({ host = "", task }) => `${host} ${task.slave_id}`,
+    show: ({ host, task }) => (host ? link(["agents", task.slave_id], host) : short(task.slave_id)),
   },
   {
     name: "Sandbox",
