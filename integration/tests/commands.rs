@@ -177,6 +177,9 @@ fn local_is_a_cluster_in_one_process() {
         let output = beside(move || mesos(&["run", "sum", &master, "--tasks=4", "--terms=4000"])).await;
         assert!(output.status.success(), "{}", text(&output.stderr));
         assert!(text(&output.stdout).contains("7998000"), "{}", text(&output.stdout));
+        // It has said where the pages are.
+        let pages = format!("See http://{}/\n", port.address());
+        assert!(local.log().contains(&pages), "{}", local.log());
         // A result that could not be written must not look like one.
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let master = format!("--master={}", port.address());

@@ -78,7 +78,7 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         let address = node.address();
         let count =
             if agents.len() == 1 { "an agent".to_owned() } else { format!("{} agents", agents.len()) };
-        say!("a master at {address} and {count}; Ctrl-C ends them. See {}://{address}/state", node.scheme());
+        say!("a master at {address} and {count}; Ctrl-C ends them. See {}://{address}/", node.scheme());
         let mut interrupted = false;
         let result = tokio::select! {
             biased;
