@@ -230,12 +230,6 @@ impl Sandbox {
         })
     }
 
-    /// A URL that answers with the beginning of a file of the sandbox.
-    pub fn read_url(&self, file: &str) -> String {
-        let path = escape(&format!("{}/{file}", self.path));
-        format!("{}://{}/files/read?path={path}&offset=0&length=65536", self.scheme, self.agent)
-    }
-
     /// A URL that answers with a whole file of the sandbox.
     pub fn download_url(&self, file: &str) -> String {
         let path = escape(&format!("{}/{file}", self.path));
@@ -342,8 +336,8 @@ impl<W: Write + Send + 'static> Scheduler for Execute<W> {
             let began = !matches!(state, v1::TaskState::TaskError | v1::TaskState::TaskDropped);
             if let Some(sandbox) = self.sandbox.clone().filter(|_| began) {
                 self.say(format_args!("Sandbox: {} on {}", sandbox.path, sandbox.agent));
-                self.say(format_args!("  stdout: {}", sandbox.read_url("stdout")));
-                self.say(format_args!("  stderr: {}", sandbox.read_url("stderr")));
+                self.say(format_args!("  stdout: {}", sandbox.download_url("stdout")));
+                self.say(format_args!("  stderr: {}", sandbox.download_url("stderr")));
             }
             driver.teardown();
         }
@@ -552,6 +546,8 @@ mod tests {
             execute.update(&mut driver, status(state, None));
             let text = String::from_utf8(execute.out).unwrap();
             assert_eq!(text.contains("Sandbox: /p on a:1"), shown, "{text}");
+            let output = "\n  stderr: http://a:1/files/download?path=/p/stderr\n";
+            assert_eq!(text.contains(output), shown, "{text}");
         }
     }
 
