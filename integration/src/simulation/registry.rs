@@ -15,7 +15,7 @@ use election::simulated::SimulatedGroup;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use master::cluster::Snapshot;
-use master::registrar::batches::{Limits, batches};
+use master::registrar::batches::{Limits, Unfinished, settled};
 use master::registrar::{Activation, Change, Record, Storage, StorageError};
 use mesos::AgentId;
 use mesos::sabotage::{Bug, is_on};
@@ -110,7 +110,7 @@ impl SharedRegistry {
 
     /// The storage as one life of the master at this address has it.
     pub fn of_master(&self, master: SocketAddr) -> Box<dyn Storage> {
-        Box::new(Access { shared: self.clone(), master, leader: Arc::default() })
+        Box::new(Access { shared: self.clone(), master, leader: Arc::default(), left: Arc::default() })
     }
 
     /// The next operation of its kind fails.
@@ -212,13 +212,17 @@ impl SharedRegistry {
         fails
     }
 
-    /// Everything, for a leader.
-    async fn read(self, master: SocketAddr, leader: Option<Membership>) -> Result<Vec<Record>, StorageError> {
+    /// Everything, for a leader, and what the last one has left undone.
+    async fn read(
+        self,
+        master: SocketAddr,
+        leader: Option<Membership>,
+    ) -> Result<(Vec<Record>, Unfinished), StorageError> {
         self.way().await;
         if self.fails(When::Reading) {
             return Err(self.failure("out of order"));
         }
-        let records = {
+        let found = {
             let mut state = self.state.lock();
             // What a deposed master reads late changes nothing.
             if state.reader < leader {
@@ -237,12 +241,12 @@ impl SharedRegistry {
                 }
             }
             let records = state.records.iter().map(|(key, value)| (key.clone(), value.clone()));
-            let records: Vec<Record> = records.collect();
+            let (records, left) = settled(records.collect()).map_err(|reason| self.failure(&reason))?;
             state.views.insert(master, View::read(&records));
-            records
+            (records, left)
         };
         self.way().await;
-        Ok(records)
+        Ok(found)
     }
 
     /// One transaction, from when it leaves its master until the answer is there.
@@ -360,6 +364,8 @@ struct Access {
     master: SocketAddr,
     /// Its node in the group, from when it has read everything.
     leader: Arc<Mutex<Option<Membership>>>,
+    /// What the last leader has left undone.
+    left: Arc<Mutex<Unfinished>>,
 }
 
 impl Storage for Access {
@@ -369,15 +375,23 @@ impl Storage for Access {
 
     fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
         (*self.leader.lock()).clone_from(&leader);
-        self.shared.send(self.shared.clone().read(self.master, leader))
+        let reading = self.shared.send(self.shared.clone().read(self.master, leader));
+        let left = Arc::clone(&self.left);
+        async move {
+            let (records, unfinished) = reading.await?;
+            *left.lock() = unfinished;
+            Ok(records)
+        }
+        .boxed()
     }
 
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
         let (shared, master, author) = (self.shared.clone(), self.master, self.leader.lock().clone());
+        let left = std::mem::take(&mut *self.left.lock());
         async move {
             // The master makes one after the other, and may die between two of them.
             let transactions =
-                batches(changes, LIMITS).map_err(|error| shared.failure(&error.to_string()))?;
+                left.batches(changes, LIMITS).map_err(|error| shared.failure(&error.to_string()))?;
             for (number, changes) in transactions.into_iter().enumerate() {
                 if number > 0 && shared.fails(When::Within) {
                     return Err(shared.failure("out of order"));

@@ -69,8 +69,8 @@ impl Maintenance {
         self.machines.len() < before
     }
 
-    /// Makes one plan of what a leader has left that died while it stored a change. A large change takes several
-    /// transactions: machines that come or change first, then the schedule, then machines that go
+    /// Makes one plan of what a leader has left that died while it stored a change. A change that was too large even to be
+    /// noted takes several transactions: machines that come or change first, then the schedule, then machines that go
     /// (`registrar::batches`). So the schedule says what holds.
     pub fn settle(&mut self) {
         match self.schedule.take() {
@@ -124,7 +124,7 @@ mod tests {
     use mesos::v1::maintenance::Window;
 
     use super::*;
-    use crate::registrar::batches::{Limits, batches};
+    use crate::registrar::batches::{Limits, batches, settled};
     use crate::registrar::{Change, Operation};
 
     fn one() -> v1::MachineId {
@@ -237,7 +237,8 @@ mod tests {
         assert!(entries.maintenance().machines.is_empty());
     }
 
-    /// Whatever an operator had changed, and after whichever of the transactions that takes.
+    /// Whatever an operator had changed, after whichever of the transactions that takes, and whether the change could be
+    /// noted or not.
     #[test]
     fn what_a_leader_that_died_has_stored_of_a_large_change_is_one_plan_for_the_next() {
         let ids = |numbers: std::ops::Range<u32>| -> Vec<v1::MachineId> {
@@ -262,22 +263,27 @@ mod tests {
         let later = ids(5..30);
         let mut other = schedule(&[later.as_slice()]);
         other.windows[0].unavailability = unavailability(2);
-        for operation in [
+        let operations = [
             Operation::UpdateSchedule { schedule: other },
             Operation::StartMaintenance { machines: draining },
             Operation::StopMaintenance { machines: down },
-        ] {
+        ];
+        for (operation, bytes) in
+            operations.iter().flat_map(|operation| [(operation, 300), (operation, 10_000)])
+        {
             let mut after = first.clone();
             assert!(operation.clone().apply(&mut after));
-            let limits = Limits { changes: 4, bytes: 10_000, overhead: 0, key_byte: 1 };
+            let limits = Limits { changes: 4, bytes, overhead: 0, key_byte: 1 };
             let transactions = batches(after.take_changes(), limits).unwrap();
             assert!(transactions.len() > 2, "{operation:?}");
+            assert_eq!(transactions[0][0].key == "pending", bytes == 10_000, "{operation:?}");
             for stored in 0..=transactions.len() {
                 let mut records = before.clone();
                 for transaction in &transactions[..stored] {
                     store(&mut records, transaction.clone());
                 }
-                let mut found = Entries::from_records(records.into_iter().collect()).unwrap();
+                let (records, _) = settled(records.into_iter().collect()).unwrap();
+                let mut found = Entries::from_records(records).unwrap();
                 found.settle_maintenance();
                 let Maintenance { schedule, machines } = found.maintenance();
                 let mut planned = BTreeMap::new();

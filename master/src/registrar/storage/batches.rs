@@ -6,8 +6,11 @@
 //!
 //! - all changes of one agent: an agent that is marked unreachable leaves `agent/` and enters `unreachable/`. Between
 //!   the two it would be in neither, and lost;
-//! - what operators set (quotas, weights, whatever else is not an agent's), as far as it fits into one transaction:
-//!   one call may set many roles. Where it does not fit, each record stands for itself, in the order in which they come;
+//! - what operators set (quotas, weights, whatever else is not an agent's), if it fits into one transaction: one call may
+//!   set many roles. Where it does not fit, all of it is noted first, in one record of its own (`pending`), which goes
+//!   when the last change is made. Who leads next, and finds the note, makes all of these changes again, before anything
+//!   else ([`settled`]). So whoever asked for them finds all of them or none.
+//! - If even the note is too large (for quotas it is not), each record stands for itself, in the order in which they come;
 //!   only that machines leave after the schedule does not name them any more. So whoever reads a part of a plan for
 //!   maintenance knows what holds: the schedule that is there.
 //!
@@ -20,7 +23,10 @@ use std::collections::BTreeMap;
 
 use mesos::sabotage::{Bug, is_on};
 
-use super::super::entries::{CAPABILITY, Change};
+use super::super::entries::{CAPABILITY, Change, Record};
+
+/// The key of the note: what is to be changed by the transactions that follow, as JSON. It never reaches the registrar.
+const PENDING: &str = "pending";
 
 /// What one transaction of a store may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +91,14 @@ pub struct TooLarge {
 /// # Errors
 /// When changes that belong together do not fit into one transaction. Then none is to be made.
 pub fn batches(changes: Vec<Change>, limits: Limits) -> Result<Vec<Vec<Change>>, TooLarge> {
+    packed(units(changes, limits), limits)
+}
+
+/// As many of the units in each transaction as it may hold, in their order.
+fn packed(units: Vec<Vec<Change>>, limits: Limits) -> Result<Vec<Vec<Change>>, TooLarge> {
     let mut batches: Vec<Vec<Change>> = Vec::new();
     let mut filled = Size::default();
-    for unit in units(changes, limits) {
+    for unit in units {
         let size = limits.size(&unit);
         if !limits.allow(size) {
             let key = unit.into_iter().next().map_or_else(String::new, |change| change.key);
@@ -107,6 +118,57 @@ pub fn batches(changes: Vec<Change>, limits: Limits) -> Result<Vec<Vec<Change>>,
     Ok(batches)
 }
 
+/// What a leader has noted, and not made to the end: a part of it may be stored. It is made before anything else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unfinished {
+    /// All of what was noted, and then that the note goes; nothing if there is no note.
+    changes: Vec<Change>,
+}
+
+impl Unfinished {
+    /// The transactions that end it, and then those of other changes, which may be of the same records.
+    ///
+    /// # Errors
+    /// As [`batches`]. Then none is to be made.
+    pub fn batches(self, changes: Vec<Change>, limits: Limits) -> Result<Vec<Vec<Change>>, TooLarge> {
+        let left = self.changes.into_iter().map(|one| vec![one]).collect();
+        let mut transactions = packed(left, limits)?;
+        transactions.extend(batches(changes, limits)?);
+        Ok(transactions)
+    }
+}
+
+/// The records as they are once what the last leader has noted is made, and what is to be made for that.
+///
+/// # Errors
+/// When there is a note that makes no sense.
+pub fn settled(mut records: Vec<Record>) -> Result<(Vec<Record>, Unfinished), String> {
+    let Some(at) = records.iter().position(|(key, _)| key == PENDING) else {
+        return Ok((records, Unfinished::default()));
+    };
+    let (_, note) = records.remove(at);
+    let noted: Vec<(String, Option<Vec<u8>>)> = serde_json::from_slice(&note)
+        .map_err(|error| format!("record '{PENDING}' cannot be read: {error}"))?;
+    let mut records: BTreeMap<String, Vec<u8>> = records.into_iter().collect();
+    let mut changes = Vec::with_capacity(noted.len() + 1);
+    for (key, value) in noted {
+        match value.clone() {
+            Some(value) => drop(records.insert(key.clone(), value)),
+            None => drop(records.remove(&key)),
+        }
+        changes.push(Change { key, value });
+    }
+    changes.push(Change { key: PENDING.to_owned(), value: None });
+    Ok((records.into_iter().collect(), Unfinished { changes }))
+}
+
+/// What is noted of changes that do not fit into one transaction, if that fits into one.
+fn note(changes: &[Change], limits: Limits) -> Option<Change> {
+    let noted: Vec<_> = changes.iter().map(|change| (&change.key, &change.value)).collect();
+    let note = Change { key: PENDING.to_owned(), value: Some(serde_json::to_vec(&noted).ok()?) };
+    limits.allow(limits.size(std::slice::from_ref(&note))).then_some(note)
+}
+
 /// The changes by what must be seen together: capabilities that are demanded, what is no agent's, each agent, capabilities
 /// that are demanded no longer.
 fn units(changes: Vec<Change>, limits: Limits) -> Vec<Vec<Change>> {
@@ -123,7 +185,13 @@ fn units(changes: Vec<Change>, limits: Limits) -> Vec<Vec<Change>> {
     }
     let together = limits.allow(limits.size(&others));
     others.sort_by_key(|change| change.value.is_none() && change.key.starts_with("machine/"));
-    let others = if together { vec![others] } else { others.into_iter().map(|one| vec![one]).collect() };
+    let others = if together {
+        vec![others]
+    } else {
+        let noted = note(&others, limits).filter(|_| others.len() > 1);
+        let made = noted.as_ref().map(|note| Change { key: note.key.clone(), value: None });
+        noted.into_iter().chain(others).chain(made).map(|one| vec![one]).collect()
+    };
     let demanded = demanded.into_iter().map(|one| vec![one]);
     let withdrawn = withdrawn.into_iter().map(|one| vec![one]);
     let units = demanded.chain(others).chain(agents.into_values()).chain(withdrawn);
@@ -181,6 +249,50 @@ mod tests {
         assert_eq!(batches(many, LIMITS).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [4, 2]);
     }
 
+    fn store(records: &mut BTreeMap<String, Vec<u8>>, changes: &[Change]) {
+        for Change { key, value } in changes {
+            match value {
+                Some(value) => drop(records.insert(key.clone(), value.clone())),
+                None => drop(records.remove(key)),
+            }
+        }
+    }
+
+    /// The leader dies after whichever transaction; so does the next one, which has read what it left.
+    #[test]
+    fn of_what_operators_set_the_next_leader_finds_all_or_nothing() {
+        let limits = Limits { bytes: 1_000, ..LIMITS };
+        let old: Vec<Record> = (0..4).map(|n| (format!("quota/{n}"), vec![1])).collect();
+        let mut change: Vec<Change> = (0..10).map(|n| put(&format!("quota/{n}"), 1)).collect();
+        change.extend([delete("quota/2"), put("weight/a", 1), put("weight/b", 0)]);
+        change.remove(2);
+        let mut new: BTreeMap<String, Vec<u8>> = old.iter().cloned().collect();
+        store(&mut new, &change);
+        let new: Vec<Record> = new.into_iter().collect();
+
+        let transactions = batches(change, limits).unwrap();
+        assert_eq!(transactions.len(), 4);
+        for stored in 0..=transactions.len() {
+            let mut records: BTreeMap<String, Vec<u8>> = old.iter().cloned().collect();
+            transactions[..stored].iter().for_each(|transaction| store(&mut records, transaction));
+            let (found, left) = settled(records.clone().into_iter().collect()).unwrap();
+            assert_eq!(found, if stored == 0 { old.clone() } else { new.clone() }, "after {stored}");
+            // What it stores first may be of the same records.
+            let next = left.batches(vec![put("quota/2", 2), delete("weight/a")], limits).unwrap();
+            for stored in 0..next.len() {
+                let mut records = records.clone();
+                next[..stored].iter().for_each(|transaction| store(&mut records, transaction));
+                assert_eq!(settled(records.into_iter().collect()).unwrap().0, found);
+            }
+            next.iter().for_each(|transaction| store(&mut records, transaction));
+            let mut expected: BTreeMap<String, Vec<u8>> = found.into_iter().collect();
+            store(&mut expected, &[put("quota/2", 2), delete("weight/a")]);
+            assert_eq!(records, expected);
+        }
+        let garbled = settled(vec![("pending".into(), b"?".to_vec())]).unwrap_err();
+        assert!(garbled.starts_with("record 'pending' cannot be read: "), "{garbled}");
+    }
+
     #[test]
     fn machines_come_before_the_schedule_that_names_them_and_go_after_it_does_not_any_more() {
         let changes = vec![
@@ -205,7 +317,12 @@ mod tests {
         let stored = batches(changes, LIMITS).unwrap();
         assert_eq!(
             keys(&stored),
-            [vec!["capability/QUOTA_V2", "quota/0", "quota/1", "quota/2"], vec!["quota/3", "quota/4"]]
+            [
+                vec!["capability/QUOTA_V2"],
+                vec!["pending"],
+                vec!["quota/0", "quota/1", "quota/2", "quota/3"],
+                vec!["quota/4", "pending"]
+            ]
         );
         let mut changes: Vec<Change> = (0..5).map(|n| put(&format!("agent/{n}"), 1)).collect();
         changes.push(delete("capability/AGENT_DRAINING"));

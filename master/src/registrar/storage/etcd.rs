@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::batches::{Limits, batches};
+use super::batches::{Limits, Unfinished, settled};
 use super::{Change, Record, Storage, StorageError};
 
 /// etcd takes 128 operations in one transaction (its `--max-txn-ops`); one of them is the mark.
@@ -80,6 +80,8 @@ struct Progress {
     since: Duration,
     /// Bytes written since then.
     written: usize,
+    /// What the last leader has left undone.
+    left: Unfinished,
 }
 
 impl Etcd {
@@ -130,13 +132,15 @@ impl Storage for Etcd {
             };
             let since = shared.node.elapsed();
             let Found { records, revision, mark } = found;
-            *shared.progress.lock() =
-                Progress { leader, mark, forget: revision, since, ..Progress::default() };
             let record = |(key, value): (Vec<u8>, Vec<u8>)| match String::from_utf8(key) {
                 Ok(key) => Ok((key, value)),
                 Err(error) => Err(shared.failed(&format!("a record whose name is no text: {error}"))),
             };
-            records.into_iter().map(record).collect()
+            let records = records.into_iter().map(record).collect::<Result<Vec<Record>, _>>()?;
+            let (records, left) = settled(records).map_err(|reason| shared.failed(&reason))?;
+            *shared.progress.lock() =
+                Progress { leader, mark, forget: revision, since, left, ..Progress::default() };
+            Ok(records)
         }
         .boxed()
     }
@@ -150,7 +154,8 @@ impl Storage for Etcd {
                 overhead: OVERHEAD + shared.url.path.len(),
                 key_byte: 1,
             };
-            for batch in batches(changes, limits).map_err(|error| shared.failed(&error))? {
+            let left = std::mem::take(&mut shared.progress.lock().left);
+            for batch in left.batches(changes, limits).map_err(|error| shared.failed(&error))? {
                 shared.write(batch).await?;
             }
             Ok(())

@@ -34,7 +34,7 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::batches::{Limits, batches};
+use super::batches::{Limits, Unfinished, settled};
 use super::{Change, Record, Storage, StorageError};
 
 /// ZooKeeper takes requests of less than 1 MB (`jute.maxbuffer`), and all other writes wait for a long one.
@@ -86,6 +86,7 @@ impl ZooKeeper {
             client: None,
             leader: None,
             known: None,
+            left: Unfinished::default(),
         };
         Self { place, root, access: Arc::new(Mutex::new(access)) }
     }
@@ -143,6 +144,8 @@ struct Access {
     stamp: Stamp,
     /// What is there, once it has been read.
     known: Option<Known>,
+    /// What the last leader has left undone.
+    left: Unfinished,
 }
 
 /// What is there.
@@ -161,7 +164,11 @@ impl Access {
         self.leader = leader.map(|node| format!("{}/{}", self.url.path, node.name));
         loop {
             match self.read_all().await {
-                Ok(Some(records)) => return Ok(records),
+                Ok(Some(records)) => {
+                    let (records, left) = settled(records)?;
+                    self.left = left;
+                    return Ok(records);
+                }
                 Ok(None) => {
                     warn!(registry = %self.root, "it was changed while it was read, reading it again")
                 }
@@ -272,7 +279,8 @@ impl Access {
             // See `escape`.
             key_byte: "%2F".len(),
         };
-        for batch in batches(changes, limits).map_err(|error| error.to_string())? {
+        let left = std::mem::take(&mut self.left);
+        for batch in left.batches(changes, limits).map_err(|error| error.to_string())? {
             self.transact(batch).await?;
         }
         Ok(())
