@@ -433,6 +433,26 @@ fn groups_are_written_while_the_tasks_own_logs_are() {
     assert_eq!(log, [bytes_of(&record(&host, 2)), bytes_of(&record(&host, 3))].concat());
 }
 
+/// The garbage collector may be quicker than the task's own log is written, or even than what is being written now.
+#[test]
+fn what_is_over_and_was_removed_is_not_made_again() {
+    let host = Host::with_task(1, Durability::Process);
+    let mut journal = journal_of(&host);
+    let log = log_of(&host);
+    for has_begun in [false, true] {
+        host.mount.create_directory(log.task(), Durability::Process).unwrap();
+        journal.write(&host.mount, &[record(&host, 1)]).unwrap();
+        let begun = has_begun.then(|| journal.begin_spill());
+        let (agent, path) = (log.agent().to_path_buf(), log.task().to_path_buf());
+        journal.write(&host.mount, &[Record::Forget { agent, path }]).unwrap();
+        host.mount.remove(log.task()).unwrap();
+        let unspilled = begun.unwrap_or_else(|| journal.begin_spill());
+        spill(&host.mount, &unspilled).unwrap();
+        journal.end_spill();
+        assert!(!host.mount.exists(log.task()), "{has_begun}");
+    }
+}
+
 #[test]
 fn a_journal_does_not_grow_without_end() {
     let host = Host::with_task(1, Durability::Process);

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libprocess::disk::{Disk, Durability};
 use mesos::sabotage::{Bug, is_on};
@@ -85,6 +87,7 @@ impl Record {
 pub struct Unspilled {
     log: PathBuf,
     bytes: Vec<u8>,
+    over: Arc<AtomicBool>,
 }
 
 /// A log of which this process has written something.
@@ -96,8 +99,8 @@ struct Log {
     length: u64,
     /// What waits to be written to the log itself.
     unspilled: Vec<u8>,
-    /// Nothing more is expected.
-    over: bool,
+    /// Nothing more is expected, and what is there may be deleted. Who writes to the log sees it, too.
+    over: Arc<AtomicBool>,
 }
 
 /// The journal of one agent, being written.
@@ -229,7 +232,8 @@ impl Journal {
                 let below = below(&self.directory, path)?;
                 if !self.logs.contains_key(below) {
                     let length = length_of(disk, path)?;
-                    let log = Log { path: path.to_path_buf(), length, unspilled: Vec::new(), over: false };
+                    let (path, over) = (path.to_path_buf(), Arc::default());
+                    let log = Log { path, length, unspilled: Vec::new(), over };
                     self.logs.insert(below.to_owned(), log);
                 }
                 if let Some(log) = self.logs.get_mut(below) {
@@ -239,15 +243,15 @@ impl Journal {
                     frames.add(Entry::Log { path: below, offset: log.length, bytes });
                     log.length += bytes.len() as u64;
                     log.unspilled.extend_from_slice(bytes);
-                    log.over = false;
+                    log.over.store(false, Ordering::Release);
                     self.unspilled += bytes.len();
                 }
             }
             Record::Forget { path, .. } => {
                 let below = below(&self.directory, path)?;
-                let logs = self.logs.range_mut(format!("{below}/")..);
+                let logs = self.logs.range(format!("{below}/")..);
                 for (_, log) in logs.take_while(|(log, _)| is_below(log, below)) {
-                    log.over = true;
+                    log.over.store(true, Ordering::Release);
                 }
                 frames.add(Entry::Forget { path: below });
             }
@@ -320,14 +324,15 @@ impl Journal {
         let logs = std::mem::take(&mut self.waiting).into_iter();
         logs.filter_map(|log| {
             let log = self.logs.get_mut(&log)?;
-            Some(Unspilled { log: log.path.clone(), bytes: std::mem::take(&mut log.unspilled) })
+            let (path, over) = (log.path.clone(), Arc::clone(&log.over));
+            Some(Unspilled { log: path, bytes: std::mem::take(&mut log.unspilled), over })
         })
         .collect()
     }
 
     /// What [`Journal::begin_spill`] gave is in the tasks' own logs.
     pub fn end_spill(&mut self) {
-        self.logs.retain(|_, log| !log.over || !log.unspilled.is_empty());
+        self.logs.retain(|_, log| !log.over.load(Ordering::Acquire) || !log.unspilled.is_empty());
     }
 
     /// Whether the segment is so long that the next one should begin.
@@ -360,8 +365,12 @@ impl Journal {
 /// # Errors
 /// The disk's, with the name of the file.
 pub fn spill(disk: &dyn Disk, unspilled: &[Unspilled]) -> Result<(), DiskError> {
-    for Unspilled { log, bytes } in unspilled {
+    for Unspilled { log, bytes, over } in unspilled {
         let appended = match disk.append(log, bytes, Durability::Process) {
+            // The garbage collector was quicker. Nobody would remove again what is made now.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && over.load(Ordering::Acquire) => {
+                Ok(())
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // The directory was made with the task, and deleted by hand.
                 make_directory(disk, log.parent().unwrap_or(Path::new(".")), Durability::Process)?;
