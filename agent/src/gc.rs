@@ -8,7 +8,8 @@
 //! | `Due` | itself | removes what is due |
 //!
 //! Removing happens off the actor's thread, one batch after the other; what is mounted in a directory is unmounted first, or
-//! the directory stays. It knows nothing of executors: only paths and times (upstream: `slave/gc.cpp`).
+//! the directory stays. What could not be removed is tried again later. It knows nothing of executors: only paths and times
+//! (upstream: `slave/gc.cpp`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ pub struct Schedule {
     pub path: PathBuf,
     /// From now.
     pub after: Duration,
-    /// Set when the path is gone; abandoned when it is kept after all or could not be removed.
+    /// Set when the path is gone; abandoned when it is kept after all.
     pub removed: Option<Promise<()>>,
 }
 
@@ -115,9 +116,14 @@ impl<T> Timetable<T> {
     }
 }
 
+/// What could not be removed is not tried again sooner than that.
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// The actor `agent-garbage-collector(1)`.
 pub struct GarbageCollector {
     timetable: Timetable<Option<Promise<()>>>,
+    /// How long after a failure a path is due again.
+    again: Duration,
     timer: Option<(libprocess::Timer, Duration)>,
     /// Paths that are being removed now, and who waits for that.
     removing: BTreeMap<PathBuf, Vec<Promise<bool>>>,
@@ -127,10 +133,12 @@ pub struct GarbageCollector {
 }
 
 impl GarbageCollector {
-    /// With nothing to do; counts under upstream's names `gc/path_removals_*`.
-    pub fn new(metrics: &Metrics) -> Self {
+    /// With nothing to do; counts under upstream's names `gc/path_removals_*`. What could not be removed is due after
+    /// `delay` again, or when the disk fills up.
+    pub fn new(metrics: &Metrics, delay: Duration) -> Self {
         Self {
             timetable: Timetable::new(),
+            again: delay.max(PAUSE),
             timer: None,
             removing: BTreeMap::new(),
             pending: metrics.gauge("gc/path_removals_pending"),
@@ -167,22 +175,36 @@ impl GarbageCollector {
         self.removing.extend(due.iter().map(|(path, _)| (path.clone(), Vec::new())));
         let node = ctx.node().clone();
         let disk = node.disk().clone();
-        let work =
-            async move { node.blocking(move || remove_all(&*disk, Mounted::on_host(&*disk), due)).await };
-        ctx.defer(work, |this, done, _| {
-            for (path, outcome) in done {
-                this.finish(&path, outcome);
+        let work = async move {
+            let remove = move || {
+                let done = remove_all(&*disk, Mounted::on_host(&*disk), &mut due);
+                (done, due)
+            };
+            node.blocking(remove).await
+        };
+        ctx.defer(work, |this, (done, due), ctx| {
+            let again = ctx.node().elapsed().saturating_add(this.again);
+            for ((path, outcome), (_, promise)) in done.into_iter().zip(due) {
+                this.finish(path, outcome, promise, again);
             }
+            this.reset_timer(ctx);
         });
     }
 
-    fn finish(&mut self, path: &Path, outcome: Outcome) {
+    fn finish(&mut self, path: PathBuf, outcome: Outcome, promise: Option<Promise<()>>, again: Duration) {
+        let waiting = self.removing.remove(&path).unwrap_or_default();
         match outcome {
             Outcome::Removed => self.succeeded.increment(),
             Outcome::Absent => {}
-            Outcome::Failed => self.failed.increment(),
+            Outcome::Failed => {
+                self.failed.increment();
+                // Who waits for it uses it again; who has scheduled it meanwhile said when.
+                if waiting.is_empty() && !self.timetable.entries.contains_key(&path) {
+                    self.timetable.insert(path, again, promise);
+                }
+            }
         }
-        for waiting in self.removing.remove(path).into_iter().flatten() {
+        for waiting in waiting {
             waiting.set(false);
         }
     }
@@ -197,26 +219,28 @@ enum Outcome {
     Failed,
 }
 
-/// Removes each path, tells who wanted to know, and returns which are gone: for good, for the journal of status updates has
-/// forgotten what it would have to tell of a task that a power failure brings back.
+/// Removes each path, tells who wanted to know, and returns what became of each, in their order. What is gone is so for
+/// good, for the journal of status updates has forgotten what it would have to tell of a task that a power failure brings
+/// back.
 fn remove_all(
     disk: &dyn Disk,
     mut mounted: Result<Mounted, String>,
-    paths: Vec<(PathBuf, Option<Promise<()>>)>,
+    paths: &mut [(PathBuf, Option<Promise<()>>)],
 ) -> Vec<(PathBuf, Outcome)> {
-    let remove = |(path, promise): (PathBuf, Option<Promise<()>>)| match remove(disk, &mut mounted, &path) {
+    let remove = |(path, promise): &mut (PathBuf, Option<Promise<()>>)| match remove(disk, &mut mounted, path)
+    {
         Ok(outcome) => {
-            if let Some(promise) = promise {
+            if let Some(promise) = promise.take() {
                 promise.set(());
             }
-            (path, outcome)
+            (path.clone(), outcome)
         }
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "an old directory could not be removed");
-            (path, Outcome::Failed)
+            (path.clone(), Outcome::Failed)
         }
     };
-    let done: Vec<_> = paths.into_iter().map(remove).collect();
+    let done: Vec<_> = paths.iter_mut().map(remove).collect();
     let parents: BTreeSet<&Path> = done.iter().filter_map(|(path, _)| path.parent()).collect();
     for parent in parents.into_iter().filter(|parent| disk.exists(parent)) {
         if let Err(error) = disk.sync_directory(parent) {
@@ -367,7 +391,7 @@ mod tests {
                 std::fs::create_dir_all(path.join("inside")).unwrap();
                 path
             });
-            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics()));
+            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics(), WEEK));
             let schedule = |path: &Path, after| {
                 let (removed, answer) = promise();
                 let after = Duration::from_secs(after);
@@ -394,14 +418,47 @@ mod tests {
         });
     }
 
+    /// What is above them is no directory, so that not even root can remove them.
+    #[test]
+    fn what_could_not_be_removed_is_tried_again_unless_it_is_used_again() {
+        libprocess::testing::run(async {
+            let node = libprocess::Node::builder().offline().start().await.unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics(), WEEK));
+            let paths = ["one", "two"].map(|name| {
+                std::fs::write(folder.path().join(name), "").unwrap();
+                folder.path().join(name).join("sandbox")
+            });
+            let [one, two] = paths.each_ref().map(|path| {
+                let (removed, answer) = promise();
+                let after = Duration::from_secs(10);
+                collector.tell(Schedule { path: path.clone(), after, removed: Some(removed) });
+                answer
+            });
+            tokio::time::sleep(Duration::from_secs(11)).await;
+            assert_eq!(node.metrics().value("gc/path_removals_failed"), Some(2.0));
+            assert_eq!(node.metrics().value("gc/path_removals_pending"), Some(2.0));
+            for path in &paths {
+                std::fs::remove_file(path.parent().unwrap()).unwrap();
+                std::fs::create_dir_all(path).unwrap();
+            }
+            assert!(unschedule(&collector, &paths[1]).await);
+            assert!(two.await.is_err(), "it is kept");
+            one.await.unwrap();
+            assert!(node.elapsed() > WEEK && !paths[0].exists() && paths[1].exists());
+            assert_eq!(node.metrics().value("gc/path_removals_succeeded"), Some(1.0));
+            node.shutdown().await;
+        });
+    }
+
     /// A sandbox may go with the directory of its executor.
     #[test]
     fn what_is_gone_already_is_neither_removed_nor_a_failure() {
         let folder = tempfile::tempdir().unwrap();
         let [executor, sandbox] = ["executor", "executor/sandbox"].map(|name| folder.path().join(name));
         std::fs::create_dir_all(&sandbox).unwrap();
-        let paths = vec![(executor.clone(), None), (sandbox.clone(), None)];
-        let done = remove_all(&HostDisk, Mounted::on_host(&HostDisk), paths);
+        let mut paths = [(executor.clone(), None), (sandbox.clone(), None)];
+        let done = remove_all(&HostDisk, Mounted::on_host(&HostDisk), &mut paths);
         assert_eq!(done, [(executor, Outcome::Removed), (sandbox, Outcome::Absent)]);
     }
 
@@ -419,8 +476,8 @@ mod tests {
         }
         let remove = |unmount: fn(&Path) -> std::io::Result<()>, paths: [&Path; 2]| {
             let places = vec![sandbox.join("data"), "/proc".into()];
-            let paths = paths.map(|path| (path.to_path_buf(), None)).into();
-            remove_all(&HostDisk, Ok(Mounted { places, unmount }), paths)
+            let mut paths = paths.map(|path| (path.to_path_buf(), None));
+            remove_all(&HostDisk, Ok(Mounted { places, unmount }), &mut paths)
         };
         let done = remove(|_| Err(std::io::ErrorKind::ResourceBusy.into()), [&sandbox, &other]);
         assert_eq!(done, [(sandbox.clone(), Outcome::Failed), (other.clone(), Outcome::Removed)]);

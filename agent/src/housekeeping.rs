@@ -163,7 +163,7 @@ mod tests {
         libprocess::testing::run(async {
             const DELAY: Duration = Duration::from_secs(100);
             let node = Node::builder().offline().start().await.unwrap();
-            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics()));
+            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics(), DELAY));
             let gc = Gc::new(collector, None, node.clone(), DELAY);
             let folder = tempfile::tempdir().unwrap();
             let [sandbox, found, young] = ["sandbox", "found", "young"].map(|name| {

@@ -222,7 +222,7 @@ async fn begin(
     // Authorizer: not there yet.
 
     // What is over is deleted some day.
-    let collector = node.spawn_numbered(GarbageCollector::new(node.metrics()));
+    let collector = node.spawn_numbered(GarbageCollector::new(node.metrics(), settings.gc_delay));
     let gc = Gc::new(collector, Some(files.clone()), node.clone(), settings.gc_delay);
 
     let updates = node.spawn_numbered(StatusUpdateManager::new());
