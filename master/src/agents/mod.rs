@@ -70,6 +70,8 @@ pub(crate) struct Agents {
     pub(crate) unhealthy: BTreeSet<AgentId>,
     /// Disconnected agents that have not re-registered in time, and whose turn has not come.
     pub(crate) overdue: BTreeSet<AgentId>,
+    /// The agents that the registry knows have had their time to come back to this master.
+    pub(crate) recovery_is_over: bool,
     /// Disconnected agents, with the timer of their return.
     pub(crate) reregistration_timers: IndexMap<AgentId, Timer, FixedState>,
     pub(crate) limiter: Option<RemovalLimiter<Removal>>,
@@ -89,6 +91,7 @@ impl Agents {
             marking_gone: BTreeSet::new(),
             unhealthy: BTreeSet::new(),
             overdue: BTreeSet::new(),
+            recovery_is_over: false,
             reregistration_timers: IndexMap::default(),
             limiter: settings.removal_limiter(),
             unreachable_operations: BTreeMap::new(),

@@ -27,6 +27,7 @@ use super::register::watch;
 use super::report::{Completed, Report, Said};
 use super::{
     activation, check_domain, forget_unreachable_operations, maintenance, reconcile, remove, shut_down,
+    unreachable,
 };
 use crate::authorization::registration;
 use crate::cluster::{Agent, AgentResources, Executor, Framework, Introduction, Task, status};
@@ -111,6 +112,7 @@ pub(crate) fn reregister(master: &mut Master, report: Report, from: &Pid, ctx: &
         None => proceed(master, id, pid, said, has, ctx),
         Some(operation) => {
             master.agents.reregistering.insert(id.clone(), Meanwhile::default());
+            let awaited = id.clone();
             master.apply(operation, ctx, move |master, possible, ctx| {
                 let Meanwhile { newest, exited } = master.agents.reregistering.remove(&id).unwrap_or_default();
                 if !possible {
@@ -129,6 +131,7 @@ pub(crate) fn reregister(master: &mut Master, report: Report, from: &Pid, ctx: &
                     leave_out(master, &mut said.message, &id, &exited);
                     proceed(master, id, pid, said, has, ctx);
                 }
+                unreachable::unless_back(master, &awaited, ctx);
             });
         }
     }

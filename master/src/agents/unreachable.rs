@@ -60,6 +60,7 @@ pub(crate) fn reregistration_timed_out(master: &mut Master, agent: &AgentId, ctx
 
 /// The agents that the registry knows have had their time to come back.
 pub(crate) fn recovery_timed_out(master: &mut Master, known: usize, ctx: &mut Context<Master>) {
+    master.agents.recovery_is_over = true;
     let absent: Vec<AgentId> = master.cluster.recovered_agents().keys().cloned().collect();
     let limit = master.settings.recovery_agent_removal_limit.0;
     if known > 0 && absent.len() as f64 / known as f64 > limit / 100.0 {
@@ -70,6 +71,16 @@ pub(crate) fn recovery_timed_out(master: &mut Master, known: usize, ctx: &mut Co
         if !master.agents.reregistering.contains_key(&agent) && !is_on(Bug::LeavesRecovered) {
             schedule(master, Removal { agent, cause: Cause::NotRecovered }, ctx);
         }
+    }
+}
+
+/// The registry was written for the return of an agent. If that came to nothing, and all agents had to be back meanwhile,
+/// nobody else would look again whether this one is. (Upstream awaits it for ever.)
+pub(super) fn unless_back(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
+    let is_under_way = master.agents.reregistering.contains_key(agent) || master.agents.is_leaving(agent);
+    let is_awaited = master.cluster.recovered_agents().contains_key(agent) && !is_under_way;
+    if is_awaited && master.agents.recovery_is_over {
+        schedule(master, Removal { agent: agent.clone(), cause: Cause::NotRecovered }, ctx);
     }
 }
 
