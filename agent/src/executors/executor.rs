@@ -86,6 +86,8 @@ pub struct Executor {
     /// Whether it was ever given a task. One that was not, and has none left, is shut down
     /// (upstream: MESOS-8411).
     pub ever_sent_task: bool,
+    /// Whether the agent of before has told it to end. It is told again when it subscribes.
+    pub was_told_to_end: bool,
     /// Why the agent ends it, for its tasks' last updates.
     pub pending_termination: Option<Termination>,
     /// What the containerizer said of its container, for its tasks' updates.
@@ -126,6 +128,7 @@ impl Executor {
             tasks: TaskBook::default(),
             launched: false,
             ever_sent_task: false,
+            was_told_to_end: false,
             pending_termination: None,
             container_status: None,
             asking_status: false,

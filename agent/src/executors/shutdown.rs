@@ -2,6 +2,7 @@
 //!
 //! Upstream: `Slave::shutdownExecutor`, `_shutdownExecutor`, `shutdownExecutorTimeout`, `shutdown`.
 
+use libprocess::disk::Durability;
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::{ShutdownExecutorMessage, UnregisterSlaveMessage};
 use mesos::{ContainerId, ExecutorId, FrameworkId};
@@ -50,7 +51,20 @@ impl Agent {
             container: executor.container.clone(),
         };
         ctx.after(grace, overdue);
+        self.keep_shut_down(framework_id, executor_id);
         self.touch(ctx);
+    }
+
+    /// An agent that starts before the executor has ended tells it again: who wanted it to end says so once. (Upstream's
+    /// takes it for one that is to go on.)
+    fn keep_shut_down(&self, framework_id: &FrameworkId, executor_id: &ExecutorId) {
+        let framework = self.frameworks.get(framework_id);
+        let executor = framework.and_then(|framework| framework.executors.get(executor_id));
+        let Some(executor) = executor.filter(|executor| executor.checkpoint) else { return };
+        let marker = self.paths.shutdown_marker(&self.run_of(framework_id, executor));
+        if let Err(error) = self.disk.write(&marker, b"", Durability::Process) {
+            tracing::warn!(path = %marker.display(), %error, "an agent that starts now will let the executor go on");
+        }
     }
 
     /// Ends the agent once all its executors have.

@@ -2,7 +2,7 @@
 //!
 //! What it means: the executor says which tasks and updates it has that were not acknowledged, and gets, over one long
 //! answer, `SUBSCRIBED` and then whatever concerns it. Tasks that an agent has sent and this executor has never seen
-//! (the agent died in between) are reported as dropped. What it was to kill, it is told again.
+//! (the agent died in between) are reported as dropped. What it was to kill, it is told again, and that it is to end.
 //!
 //! Upstream: `Slave::subscribe`, `ResponseHeartbeater`.
 
@@ -71,6 +71,9 @@ impl Agent {
         self.drop_unseen(&framework_id, &executor_id, &known, ctx);
         self.greet(&framework_id, &executor_id, ctx);
         self.repeat_kills(&framework_id, &executor_id);
+        if self.executor(&framework_id, &executor_id).is_some_and(|executor| executor.was_told_to_end) {
+            self.shut_down_executor(&framework_id, &executor_id, ctx);
+        }
         self.misses_one_less(ctx);
         self.touch(ctx);
     }

@@ -11,7 +11,7 @@
 //!     frameworks/<framework>/framework.{info,pid}
 //!         executors/<executor>/executor.info, executor_generated_for_command_task
 //!             runs/latest -> <container>
-//!             runs/<container>/{http.marker, executor.sentinel, pids/forked.pid}
+//!             runs/<container>/{http.marker, executor.shutdown, executor.sentinel, pids/forked.pid}
 //!                 tasks/<task>/{task.info, task.updates}
 //! ```
 //!
@@ -265,6 +265,11 @@ impl Paths {
     /// Marks an executor that speaks HTTP, and has subscribed.
     pub fn http_marker(&self, run: &Run) -> PathBuf {
         self.run_meta(run).join("http.marker")
+    }
+
+    /// Marks an executor that was told to end.
+    pub fn shutdown_marker(&self, run: &Run) -> PathBuf {
+        self.run_meta(run).join("executor.shutdown")
     }
 
     /// The pid of the container.

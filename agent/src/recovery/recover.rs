@@ -201,6 +201,7 @@ impl Agent {
         let container = kept.run.container.clone();
         let mut executor = Executor::new(kept.info, container, directory.clone(), user, true, kept.generated);
         executor.launched = true;
+        executor.was_told_to_end = kept.run.told_to_end;
         for task in &kept.run.deleted_tasks {
             executor.tasks.recover_deleted(task);
         }

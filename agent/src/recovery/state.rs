@@ -77,6 +77,8 @@ pub struct KeptRun {
     pub container: ContainerId,
     /// Whether it has ended, with all updates acknowledged.
     pub completed: bool,
+    /// Whether it was told to end.
+    pub told_to_end: bool,
     /// The pid of its container.
     pub forked_pid: Option<u32>,
     /// Its tasks.
@@ -261,6 +263,7 @@ impl Reader<'_> {
         // Nothing is left of a run whose deletion the last agent had begun.
         let deleted = !self.disk.exists(&self.paths.run_meta(&run));
         let completed = deleted || self.disk.exists(&self.paths.sentinel(&run));
+        let told_to_end = self.disk.exists(&self.paths.shutdown_marker(&run));
         let mut tasks = Vec::new();
         let directory = self.paths.run_meta(&run).join("tasks");
         for name in list(self.disk, &directory)? {
@@ -274,7 +277,7 @@ impl Reader<'_> {
         let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse().ok());
         // After a boot, the number may belong to anybody.
         let forked_pid = if self.kept.rebooted { None } else { pid };
-        Ok(KeptRun { container: run.container, completed, forked_pid, tasks, deleted_tasks })
+        Ok(KeptRun { container: run.container, completed, told_to_end, forked_pid, tasks, deleted_tasks })
     }
 
     fn task(&mut self, run: &Run, id: &TaskId) -> Result<Option<KeptTask>, DiskError> {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use libprocess::disk::{Disk as _, HostDisk};
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::{run, settle};
+use mesos::internal::ShutdownExecutorMessage;
 use mesos::v1::TaskState::{TaskDropped, TaskFailed, TaskFinished, TaskGone, TaskKilled, TaskRunning};
 use mesos::v1::executor::{call, event};
 use mesos::v1::task_status::Reason;
@@ -177,6 +178,35 @@ impl TestUpdate {
             },
         }
     }
+}
+
+/// Its scheduler says it once. What it has to say meanwhile counts.
+#[test]
+fn an_executor_that_was_told_to_end_is_told_again_by_the_agent_that_comes_back() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        world
+            .master_says(ShutdownExecutorMessage {
+                executor_id: Some(mesos::ExecutorId::from("e").to_proto()),
+                framework_id: Some(mesos::FrameworkId::from(FRAMEWORK).to_proto()),
+            })
+            .await;
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let update = TestUpdate::of("t", TaskKilled);
+        let subscribe =
+            call::Subscribe { unacknowledged_updates: vec![update], ..call::Subscribe::default() };
+        let executor = world.subscribe_with("e", subscribe).await;
+        assert!(executor.kinds().contains(&event::Type::Shutdown), "{:?}", executor.kinds());
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskKilled)]);
+        world.pass(Duration::from_secs(4)).await;
+        assert!(world.containers.lock().destroyed.is_empty());
+        world.pass(Duration::from_secs(2)).await;
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+        assert_eq!(world.states("t"), [TaskKilled]);
+    });
 }
 
 /// Upstream: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, `SlaveRecoveryTest.SchedulerFailover`.
