@@ -13,9 +13,12 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, StatVfs, openat, unlinkat};
+use rustix::io::Errno;
 
 /// What a change must survive before the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,9 +197,49 @@ pub fn sync_names(disk: &dyn Disk, path: &Path, names: usize) -> Result<(), (Pat
     Ok(())
 }
 
-/// The operating system's.
+/// The operating system's. What is done to it does not fail because this process has as many files open as it may: one is
+/// kept for that, from its first use on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostDisk;
+
+/// What is closed when no other file can be opened. Without it, an agent with too many containers or connections could not
+/// keep what it promises, and would end.
+static SPARE: LazyLock<Mutex<Option<File>>> = LazyLock::new(|| Mutex::new(keep_one()));
+
+/// How often it is tried again, and after which time, if somebody else was quicker to use what was closed.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
+
+fn keep_one() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Whether this process, or the host, has as many files open as it may.
+fn has_too_many_files(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// Does what needs a file to be opened, and can be done again where that has failed.
+fn with_spare<T>(operation: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let kept = LazyLock::force(&SPARE);
+    match operation() {
+        Err(error) if has_too_many_files(&error) => {}
+        done => return done,
+    }
+    // One after the other.
+    let mut spare = kept.lock();
+    drop(spare.take());
+    let mut done = operation();
+    for _ in 0..TRIES {
+        if !done.as_ref().is_err_and(has_too_many_files) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        done = operation();
+    }
+    *spare = keep_one();
+    done
+}
 
 impl HostDisk {
     fn put(mut file: File, bytes: &[u8], durability: Durability) -> io::Result<()> {
@@ -210,31 +253,37 @@ impl HostDisk {
 
 impl Disk for HostDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        with_spare(|| fs::read(path))
     }
 
     fn write(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        HostDisk::put(File::create(path)?, bytes, durability)
+        with_spare(|| HostDisk::put(File::create(path)?, bytes, durability))
     }
 
     fn append(&self, path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        HostDisk::put(OpenOptions::new().create(true).append(true).open(path)?, bytes, durability)
+        with_spare(|| {
+            HostDisk::put(OpenOptions::new().create(true).append(true).open(path)?, bytes, durability)
+        })
     }
 
     fn write_at(&self, path: &Path, offset: u64, bytes: &[u8], durability: Durability) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        file.seek(SeekFrom::Start(offset))?;
-        HostDisk::put(file, bytes, durability)
+        with_spare(|| {
+            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+            file.seek(SeekFrom::Start(offset))?;
+            HostDisk::put(file, bytes, durability)
+        })
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_data()
+        with_spare(|| File::open(path)?.sync_data())
     }
 
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(length)?;
-        file.sync_data()
+        with_spare(|| {
+            let file = OpenOptions::new().write(true).open(path)?;
+            file.set_len(length)?;
+            file.sync_data()
+        })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -245,7 +294,7 @@ impl Disk for HostDisk {
         if !fs::symlink_metadata(path)?.is_dir() {
             return fs::remove_file(path);
         }
-        fs::remove_dir_all(path).or_else(|error| {
+        with_spare(|| fs::remove_dir_all(path)).or_else(|error| {
             if let Ok(directory) = rustix::fs::open(path, DIRECTORY, Mode::empty()) {
                 remove_what_can_be(&directory, DEPTH);
             }
@@ -270,11 +319,11 @@ impl Disk for HostDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        with_spare(|| File::open(path)?.sync_all())
     }
 
     fn sync_all(&self, path: &Path) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(File::open(path)?)?)
+        with_spare(|| Ok(rustix::fs::syncfs(File::open(path)?)?))
     }
 
     fn create_link(&self, target: &Path, link: &Path) -> io::Result<()> {
@@ -286,8 +335,8 @@ impl Disk for HostDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        let mut names =
-            fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+        let read = || fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>();
+        let mut names = with_spare(read)?;
         names.sort();
         Ok(names)
     }
@@ -301,7 +350,7 @@ impl Disk for HostDisk {
     }
 
     fn set_modified(&self, path: &Path, time: SystemTime) -> io::Result<()> {
-        File::open(path)?.set_times(FileTimes::new().set_modified(time))
+        with_spare(|| File::open(path)?.set_times(FileTimes::new().set_modified(time)))
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
@@ -321,7 +370,8 @@ impl Disk for HostDisk {
     }
 
     fn boot_id(&self) -> Option<String> {
-        fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+        let read = with_spare(|| fs::read_to_string("/proc/sys/kernel/random/boot_id"));
+        read.ok().map(|id| id.trim().to_owned())
     }
 }
 
