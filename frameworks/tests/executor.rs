@@ -180,6 +180,19 @@ impl World {
         World { agent, node, shared, calls }
     }
 
+    /// In virtual time, with what becomes of the agent.
+    async fn simulated<P: Process>(becomes: impl FnOnce(FakeAgent) -> P) -> (Network, World) {
+        let network = Network::new(1, Weather::default(), false);
+        network.drive(|| async {}.boxed_local());
+        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 5051));
+        let agent = network.node(at(1), "agent").delegate("slave(1)").start().await.unwrap();
+        let node = network.node(at(2), "executor").start().await.unwrap();
+        let (calls_in, calls) = mpsc::unbounded_channel();
+        let shared = Arc::<Shared>::default();
+        agent.spawn_numbered(becomes(FakeAgent { calls: calls_in, shared: shared.clone() }));
+        (network, World { agent, node, shared, calls })
+    }
+
     fn environment(&self) -> ExecutorEnvironment {
         ExecutorEnvironment {
             agent_endpoint: self.agent.address().to_string(),
@@ -428,19 +441,27 @@ impl Process for Slow {
     }
 }
 
-/// In virtual time.
+/// Upstream: `ExecutorHttpApiTest.HeartbeatCalls`.
+#[test]
+fn an_agent_hears_a_heartbeat_every_half_hour() {
+    simulation::run(async {
+        let (_network, mut world) = World::simulated(|agent| agent).await;
+        let _executor = world.run(world.environment(), Obedient::default());
+        world.subscribe().await;
+        for _ in 0..2 {
+            sleep(Duration::from_secs(29 * 60)).await;
+            assert!(world.calls.try_recv().is_err());
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(world.call().await.r#type(), Type::Heartbeat);
+        }
+        world.end().await;
+    });
+}
+
 #[test]
 fn an_agent_that_stands_still_is_waited_for() {
     simulation::run(async {
-        let network = Network::new(1, Weather::default(), false);
-        network.drive(|| async {}.boxed_local());
-        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 5051));
-        let agent = network.node(at(1), "agent").delegate("slave(1)").start().await.unwrap();
-        let node = network.node(at(2), "executor").start().await.unwrap();
-        let (calls_in, calls) = mpsc::unbounded_channel();
-        let shared = Arc::<Shared>::default();
-        agent.spawn_numbered(Slow(FakeAgent { calls: calls_in, shared: shared.clone() }));
-        let mut world = World { agent, node, shared, calls };
+        let (_network, mut world) = World::simulated(Slow).await;
         let _executor = world.run(world.environment(), Obedient::default());
         world.subscribe().await;
         world.launch(task("t"));
