@@ -370,6 +370,13 @@ fn a_large_registry_is_written_in_batches_and_read_in_pages() {
         let changes = all.iter().map(|(key, value)| put(key, value)).collect();
         storage.store(changes).await.unwrap();
         assert_eq!(storage.load(None).await.unwrap(), all);
+        // What belongs together is noted while it is stored, and not longer.
+        let quotas = (0..300).map(|number| put(&format!("quota/{number}"), b"q")).collect();
+        storage.store(quotas).await.unwrap();
+        assert_eq!(storage.load(None).await.unwrap().len(), COUNT + 300);
+        let note = RangeRequest::all(Range::prefix("/mesos/registry/pending"));
+        let found = Client::new(&url(&etcd.url()), SOON).range(&note).await.unwrap();
+        assert!(found.kvs.is_empty(), "{found:?}");
         let large = storage.store(vec![put("agent/large", &vec![7; 2 << 20])]).await.unwrap_err().to_string();
         assert!(large.contains("agent/large"), "{large}");
         node.shutdown().await;
