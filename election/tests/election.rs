@@ -108,7 +108,8 @@ fn some(id: &str) -> Option<String> {
     Some(id.into())
 }
 
-/// Upstream: `GroupTest.RetryableErrors`, `ZooKeeperMasterContenderDetectorTest.MasterContender`,
+/// Upstream: `GroupTest.RetryableErrors`, `ZooKeeperTest.LeaderContender`,
+/// `ZooKeeperMasterContenderDetectorTest.MasterContender`,
 /// `ZooKeeperMasterContenderDetectorTest.MasterDetectorExpireMasterZKSession`.
 #[test]
 fn the_first_contender_leads_until_its_session_expires() {
@@ -142,7 +143,7 @@ fn a_short_cut_costs_nothing() {
     });
 }
 
-/// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterDetectorTimedoutSession`.
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.MasterDetectorTimedoutSession`, `ZooKeeperTest.LeaderContender`.
 #[test]
 fn a_cut_longer_than_the_timeout_ends_the_candidacy_before_the_service_says_so() {
     testing::run(async {
@@ -174,7 +175,7 @@ fn a_removed_node_ends_the_candidacy_and_contending_again_helps() {
     });
 }
 
-/// Upstream: `ZooKeeperMasterContenderDetectorTest.ContenderPendingElection`.
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.ContenderPendingElection`, `ZooKeeperTest.LeaderContender`.
 #[test]
 fn contending_again_withdraws_the_first_candidacy() {
     testing::run(async {
@@ -270,6 +271,46 @@ fn a_contender_waits_for_a_group_out_of_reach() {
         sleep(Duration::from_secs(61)).await;
         assert_eq!(group.members().len(), 1);
         assert_eq!(probe.ended(), 0);
+    });
+}
+
+/// Upstream: `ZooKeeperTest.LeaderDetector`, `ZooKeeperTest.LeaderDetectorCancellationHandling`.
+#[test]
+fn a_detector_tells_of_those_who_lead_and_not_of_those_who_follow() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        let watcher = detect(&node, &group).await;
+        let (leader, _) = contend(&node, &group, "first").await;
+        let (follower, _) = contend(&node, &group, "second").await;
+        follower.terminate();
+        settle().await;
+        let (follower, _) = contend(&node, &group, "second").await;
+        assert_eq!(watcher.leaders(), [None, some("first")]);
+
+        leader.terminate();
+        settle().await;
+        assert_eq!(watcher.leaders(), [None, some("first"), some("second")]);
+        follower.terminate();
+        settle().await;
+        assert_eq!(watcher.leaders(), [None, some("first"), some("second"), None]);
+        contend(&node, &group, "third").await;
+        assert_eq!(watcher.leaders().last(), Some(&some("third")));
+    });
+}
+
+/// The leader may be another one by then. Upstream: `ZooKeeperTest.LeaderDetectorTimeoutHandling`.
+#[test]
+fn a_detector_that_is_cut_off_for_the_timeout_sees_no_leader() {
+    testing::run(async {
+        let (node, group) = (node().await, SimulatedGroup::new(TIMEOUT));
+        contend(&node, &group, "leader").await;
+        let watcher = detect(&node, &group).await;
+        group.set_reachable(false);
+        group.cut(2);
+        sleep(TIMEOUT - Duration::from_millis(10)).await;
+        assert_eq!(watcher.leaders(), [None, some("leader")]);
+        sleep(Duration::from_millis(20)).await;
+        assert_eq!(watcher.leaders(), [None, some("leader"), None]);
     });
 }
 

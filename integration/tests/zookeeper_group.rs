@@ -1,4 +1,5 @@
-//! The group of masters in a real ZooKeeper: upstream's `group_tests.cpp` and `master_contender_detector_tests.cpp`, where
+//! The group of masters in a real ZooKeeper: upstream's `group_tests.cpp`, `zookeeper_tests.cpp` and
+//! `master_contender_detector_tests.cpp`, where
 //! they need a real one. (Those that need none are in `election/tests/election.rs`.)
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
@@ -133,6 +134,21 @@ fn a_member_that_is_cut_off_counts_from_its_last_sign_of_life() {
     });
 }
 
+/// ZooKeeper decides, from two to twenty of its ticks. Upstream: `ZooKeeperTest.SessionTimeoutNegotiation`.
+#[test]
+fn a_session_lives_for_as_long_as_zookeeper_agrees_to() {
+    libprocess::run(async {
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let random = Random::seeded(1);
+        for (asked, agreed) in [(900, 1_000), (3_000, 3_000), (60_000, 10_000)] {
+            let group = ZooKeeperGroup::new(url(&zookeeper, "", "/mesos"), Duration::from_millis(asked));
+            let connecting = election::group::connect(&group, &random);
+            let session = timeout(SOON, connecting).await.unwrap().unwrap();
+            assert_eq!(session.timeout(), Duration::from_millis(agreed), "{asked} ms were asked for");
+        }
+    });
+}
+
 /// Upstream: `GroupTest.GroupWatchWithSessionExpiration`.
 #[test]
 fn a_session_that_the_service_has_ended_is_over() {
@@ -159,7 +175,8 @@ async fn make(zookeeper: &ZooKeeper, path: &str, acls: &[Acl]) {
     client.create(path, b"42", &CreateMode::Persistent.with_acls(Acls::new(acls))).await.unwrap();
 }
 
-/// Upstream: `GroupTest.GroupPathWithRestrictivePerms`, `ZooKeeperMasterContenderDetectorTest.NonRetryableFrrors`.
+/// Upstream: `GroupTest.GroupPathWithRestrictivePerms`, `ZooKeeperMasterContenderDetectorTest.NonRetryableFrrors`,
+/// `ZooKeeperTest.Create`.
 #[test]
 fn a_path_where_others_may_not_write_is_refused() {
     libprocess::run(async {
@@ -274,7 +291,7 @@ fn a_zookeeper_that_hangs_is_waited_for_and_a_short_silence_costs_nothing() {
     });
 }
 
-/// Upstream: `ZooKeeperMasterContenderDetectorTest.NonRetryableFrrors`.
+/// Upstream: `ZooKeeperMasterContenderDetectorTest.NonRetryableFrrors`, `ZooKeeperTest.Auth`.
 #[test]
 fn who_has_the_wrong_password_does_not_contend_but_sees_the_leader() {
     libprocess::run(async {
