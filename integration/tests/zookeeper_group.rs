@@ -1,6 +1,6 @@
 //! The group of masters in a real ZooKeeper: upstream's `group_tests.cpp`, `zookeeper_tests.cpp` and
-//! `master_contender_detector_tests.cpp`, where
-//! they need a real one. (Those that need none are in `election/tests/election.rs`.)
+//! `master_contender_detector_tests.cpp`, where they need a real one. (Those that need none are in
+//! `election/tests/election.rs`.)
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 use std::time::Duration;
