@@ -81,10 +81,10 @@ mesos::settings! {
             max_unreachable_tasks_per_framework: usize = 1000,
         }
         "Agents" {
-            /// How long an agent may take to answer a ping.
+            /// How long an agent may take to answer a ping. From 1secs to 15mins.
             agent_ping_timeout | slave_ping_timeout: Duration = Duration::from_secs(15)
                 => |timeout| within(timeout, Duration::from_secs(1)..=Duration::from_secs(15 * 60)),
-            /// How many pings in a row an agent may fail to answer before it is unreachable.
+            /// How many pings in a row an agent may fail to answer before it is unreachable. At least 1.
             max_agent_ping_timeouts | max_slave_ping_timeouts: u32 = 5 => |count| within(count, 1..=u32::MAX),
             /// How long agents may take to re-register after their connection broke, or after a new master
             /// was elected, before they are unreachable. At least 10mins.
