@@ -16,6 +16,8 @@ use master::registrar::{self, Change, Storage};
 use serde_json::json;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::registry::each_finds_what_was_stored;
+
 const LABEL: &str = "json.info";
 
 /// Sessions of the tests end so soon.
@@ -273,6 +275,16 @@ fn storage(node: &Node, text: &str) -> registrar::Etcd {
 
 fn put(key: &str, value: &[u8]) -> Change {
     Change { key: key.into(), value: Some(value.to_vec()) }
+}
+
+#[test]
+fn each_leader_finds_in_etcd_what_was_stored_before() {
+    libprocess::run(async {
+        let Some(etcd) = Etcd::start().await else { return };
+        let node = Node::builder().offline().start().await.unwrap();
+        each_finds_what_was_stored(|| Box::new(storage(&node, &etcd.url()))).await;
+        node.shutdown().await;
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The registry in a real ZooKeeper: what survives a master, and what a deposed leader cannot do.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use election::ZooKeeperUrl;
@@ -12,6 +13,8 @@ use integration::wire::Wire;
 use integration::zookeeper::{Ensemble, ZooKeeper};
 use libprocess::Node;
 use master::registrar::{Change, Record, Storage, ZooKeeper as ZooKeeperStorage};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 #[test]
 fn an_ensemble_goes_on_without_its_leader() {
@@ -52,6 +55,49 @@ fn put(key: &str, value: &[u8]) -> Change {
 
 fn delete(key: &str) -> Change {
     Change { key: key.into(), value: None }
+}
+
+/// One after the other, who opens the storage finds what is stored there, and makes changes by chance: new records, other
+/// values, ends of records, also of such that are not there, and records that were there before.
+pub(super) async fn each_finds_what_was_stored(open: impl Fn() -> Box<dyn Storage>) {
+    let mut random = SmallRng::seed_from_u64(1);
+    let mut stored = BTreeMap::<String, Vec<u8>>::new();
+    for leader in 0..6_u8 {
+        let mut storage = open();
+        let found: BTreeMap<String, Vec<u8>> = storage.load(None).await.unwrap().into_iter().collect();
+        assert_eq!(found, stored, "leader {leader}");
+        for _ in 0..8 {
+            let mut changes = Vec::new();
+            for number in 0..10 {
+                let key = format!("agent/{number}");
+                match random.random_range(0..4) {
+                    0 => {
+                        changes.push(delete(&key));
+                        stored.remove(&key);
+                    }
+                    1 => {
+                        let value = vec![leader; random.random_range(0..20)];
+                        changes.push(put(&key, &value));
+                        stored.insert(key, value);
+                    }
+                    _ => {}
+                }
+            }
+            storage.store(changes).await.unwrap();
+        }
+    }
+}
+
+/// Upstream: `FetchAndStoreAndFetch`, `FetchAndStoreAndStoreAndFetch`, `FetchAndStoreAndExpungeAndFetch`,
+/// `FetchAndStoreAndExpungeAndExpunge`, `FetchAndStoreAndExpungeAndStoreAndFetch`, `Names` of `ZooKeeperStateTest`.
+#[test]
+fn each_leader_finds_in_zookeeper_what_was_stored_before() {
+    libprocess::run(async {
+        let Some(zookeeper) = ZooKeeper::start().await else { return };
+        let (node, url) = (node().await, url(&zookeeper.url()));
+        each_finds_what_was_stored(|| Box::new(ZooKeeperStorage::new(&node, url.clone(), SESSION))).await;
+        node.shutdown().await;
+    });
 }
 
 /// A candidate's session with the group, and its node there.
@@ -115,6 +161,7 @@ fn what_one_leader_stored_the_next_one_reads() {
     });
 }
 
+/// Upstream: `ZooKeeperStateTest.FetchAndStoreAndStoreFailAndFetch`.
 #[test]
 fn a_second_writer_stops_the_first() {
     libprocess::run(async {

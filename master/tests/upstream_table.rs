@@ -41,6 +41,7 @@ const CASES: &[(&str, usize)] = &[
     ("exception_tests.cpp", 3),
     ("logging_tests.cpp", 3),
     ("registrar_zookeeper_tests.cpp", 1),
+    ("state_tests.cpp", 30),
 ];
 
 harness::upstream_table!(CASES, whole_files: false);

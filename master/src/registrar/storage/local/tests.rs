@@ -16,6 +16,8 @@ fn put(key: &str, value: &[u8]) -> Change {
     Change { key: key.into(), value: Some(value.to_vec()) }
 }
 
+/// Upstream: `FetchAndStoreAndFetch`, `FetchAndStoreAndStoreAndFetch`, `FetchAndStoreAndStoreFailAndFetch`,
+/// `FetchAndStoreAndExpungeAndFetch`, `Names` of `LevelDBStateTest`.
 #[test]
 fn records_survive_the_process_and_a_second_master_is_told() {
     libprocess::run(async {
@@ -230,6 +232,7 @@ impl World {
     }
 }
 
+/// Upstream: `FetchAndStoreAndExpungeAndExpunge`, `FetchAndStoreAndExpungeAndStoreAndFetch` of `LevelDBStateTest`.
 #[test]
 fn what_was_acknowledged_is_found_whole_whenever_the_power_fails() {
     libprocess::testing::run(async {
