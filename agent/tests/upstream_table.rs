@@ -15,6 +15,7 @@ const CASES: &[(&str, usize)] = &[
     ("fetcher_tests.cpp", 27),
     ("command_executor_tests.cpp", 8),
     ("slave_validation_tests.cpp", 12),
+    ("paths_tests.cpp", 11),
 ];
 
 harness::upstream_table!(CASES, whole_files: false);

@@ -146,6 +146,7 @@ mod tests {
     use libprocess::disk::HostDisk;
     use std::os::unix::fs::PermissionsExt;
 
+    /// Upstream: `PathsTest.CreateExecutorDirectory`.
     #[test]
     fn a_sandbox_is_made_with_a_link_to_the_latest() {
         let directory = tempfile::tempdir().unwrap();

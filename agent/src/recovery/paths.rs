@@ -314,6 +314,7 @@ mod tests {
         }
     }
 
+    /// Upstream: `PathsTest.CreateExecutorDirectory`.
     #[test]
     fn sandboxes_are_where_upstream_has_them() {
         let paths = Paths::new(Path::new("/w"));
@@ -328,19 +329,39 @@ mod tests {
         );
     }
 
+    /// Upstream: `Meta`, `BootId`, `Slave`, `Framework`, `Executor`, `Task` of `PathsTest`. docs/architecture.md shows them.
     #[test]
     fn checkpoints_are_where_upstream_has_them() {
-        let paths = Paths::new(Path::new("/w"));
-        let task = TaskId::from("t");
-        let run_dir = "/w/meta/slaves/S0/frameworks/F/executors/e/runs/c";
-        assert_eq!(paths.agent_info(&run().agent), Path::new("/w/meta/slaves/S0/slave.info"));
-        assert_eq!(
-            paths.framework_info(&run().agent, &run().framework),
-            Path::new("/w/meta/slaves/S0/frameworks/F/framework.info")
-        );
-        assert_eq!(paths.task_updates(&run(), &task).path(), Path::new(run_dir).join("tasks/t/task.updates"));
-        assert_eq!(paths.forked_pid(&run()), Path::new(run_dir).join("pids/forked.pid"));
-        assert_eq!(paths.latest_agent(), Path::new("/w/meta/slaves/latest"));
+        let (paths, run, task) = (Paths::new(Path::new("/w")), run(), TaskId::from("t"));
+        let (agent, framework, executor) = (&run.agent, &run.framework, &run.executor);
+        let generated = paths.generated_for_command_task(agent, framework, executor);
+        for (path, expected) in [
+            (paths.boot_id(), "/w/meta/boot_id"),
+            (paths.resource_state(), "/w/meta/resources/resources_and_operations.state"),
+            (paths.resource_state_target(), "/w/meta/resources/resources_and_operations.target"),
+            (paths.latest_agent(), "/w/meta/slaves/latest"),
+            (paths.agent_meta(agent), "/w/meta/slaves/S0"),
+            (paths.agent_info(agent), "/w/meta/slaves/S0/slave.info"),
+            (paths.drain_config(agent), "/w/meta/slaves/S0/drain.config"),
+            (paths.framework_info(agent, framework), "/w/meta/slaves/S0/frameworks/F/framework.info"),
+            (paths.framework_pid(agent, framework), "/w/meta/slaves/S0/frameworks/F/framework.pid"),
+        ] {
+            assert_eq!(path, Path::new(expected));
+        }
+        let below = Path::new("/w/meta/slaves/S0/frameworks/F/executors/e");
+        for (path, expected) in [
+            (paths.executor_info(agent, framework, executor), "executor.info"),
+            (generated, "executor_generated_for_command_task"),
+            (paths.latest_run_meta(&run), "runs/latest"),
+            (paths.run_meta(&run), "runs/c"),
+            (paths.http_marker(&run), "runs/c/http.marker"),
+            (paths.sentinel(&run), "runs/c/executor.sentinel"),
+            (paths.forked_pid(&run), "runs/c/pids/forked.pid"),
+            (paths.task_info(&run, &task), "runs/c/tasks/t/task.info"),
+            (paths.task_updates(&run, &task).path().to_path_buf(), "runs/c/tasks/t/task.updates"),
+        ] {
+            assert_eq!(path, below.join(expected));
+        }
     }
 
     #[test]
