@@ -119,9 +119,11 @@ impl Agent {
         }
         let Some(framework) = self.frameworks.remove(id) else { return };
         tracing::info!(framework_id = %id, "cleaning up a framework");
-        let is_over = framework.phase == FrameworkPhase::Terminating;
-        self.colleagues.updates.tell(Cleanup { framework: id.clone(), is_over });
-        self.collect_framework(id, framework.checkpoint());
+        if !self.leaves_to_the_next(&framework) {
+            let is_over = framework.phase == FrameworkPhase::Terminating;
+            self.colleagues.updates.tell(Cleanup { framework: id.clone(), is_over });
+            self.collect_framework(id, framework.checkpoint());
+        }
         self.complete_framework(framework);
         if self.phase == Phase::Terminating && self.frameworks.is_empty() {
             ctx.terminate();

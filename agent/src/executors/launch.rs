@@ -351,7 +351,7 @@ impl Agent {
         }
     }
 
-    /// Forgets an executor that is over: its directories may be deleted from now on.
+    /// Forgets an executor that is over: its directories may be deleted from now on, unless the next agent needs them.
     pub(crate) fn remove_executor(
         &mut self,
         framework_id: &FrameworkId,
@@ -363,14 +363,18 @@ impl Agent {
         let Some(executor) = framework.executors.get(executor_id) else { return };
         tracing::info!(%executor_id, %framework_id, "cleaning up an executor");
         let run = self.run_of(framework_id, executor);
+        let owes = self.leaves_to_the_next(framework) && executor.tasks.has_incomplete();
         if executor.checkpoint
+            && !owes
             && let Err(error) = checkpoint::touch(&*self.disk, &self.paths.sentinel(&run))
         {
             self.fail(error.to_string(), ctx);
             return;
         }
-        let more = framework.pending.iter().any(|p| p.executor.executor_id.value == executor_id.as_str());
-        self.collect_executor(&run, executor.checkpoint, !more, Used::UntilNow);
+        if !owes {
+            let more = framework.pending.iter().any(|p| p.executor.executor_id.value == executor_id.as_str());
+            self.collect_executor(&run, executor.checkpoint, !more, Used::UntilNow);
+        }
         if let Some(framework) = self.frameworks.get_mut(framework_id) {
             framework.complete_executor(executor_id, limit);
         }

@@ -9,7 +9,7 @@ use mesos::{ContainerId, ExecutorId, FrameworkId};
 
 use super::connection;
 use super::environment::grace_period;
-use super::executor::{ExecutorPhase, FrameworkPhase};
+use super::executor::{ExecutorPhase, Framework, FrameworkPhase};
 use crate::agent::{Agent, Phase};
 
 /// An executor has not ended within its grace period.
@@ -65,6 +65,12 @@ impl Agent {
         if let Err(error) = self.disk.write(&marker, b"", Durability::Process) {
             tracing::warn!(path = %marker.display(), %error, "an agent that starts now will let the executor go on");
         }
+    }
+
+    /// Whether this agent only ends what an earlier one has left (`--recover=cleanup`), of a framework that goes on: what is
+    /// owed to that, the next agent delivers. (Upstream's takes the executors for over, and forgets their updates.)
+    pub(crate) fn leaves_to_the_next(&self, framework: &Framework) -> bool {
+        self.phase == Phase::Terminating && framework.phase == FrameworkPhase::Running
     }
 
     /// Ends the agent once all its executors have.

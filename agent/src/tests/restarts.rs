@@ -886,6 +886,39 @@ fn cleaning_up_ends_the_executors_and_then_the_agent() {
     });
 }
 
+/// The next agent tells how its tasks have ended, and what its predecessors have promised. (Upstream's takes the executor
+/// for one that is over, and says that the tasks were dropped.)
+#[test]
+fn what_is_owed_to_a_framework_is_left_to_the_agent_after_the_one_that_cleans_up() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        world.run(&framework(true), task("u", "e")).await;
+        executor.update("u", TaskFinished).await;
+        assert_eq!(executor.acknowledged(), [uuid("u", TaskFinished)]);
+        world.crash().await;
+
+        let mut world = World::with(directory.path(), &["--recover=cleanup"]).await;
+        assert_eq!(world.running.wait().await, crate::Ended::Stopped);
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let container = world.containers.lock().recovered[0].id.clone();
+        world.end(&container, Termination::default()).await;
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.states("u"), [TaskFinished]);
+        assert_eq!(world.updates("u")[0].uuid, Some(uuid("u", TaskFinished).as_bytes().to_vec()));
+        assert_eq!(world.states("t"), [TaskFailed]);
+        for task in ["t", "u"] {
+            world.acknowledge(task).await;
+        }
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.metric("slave/frameworks_active"), 0.0);
+    });
+}
+
 /// Upstream: `SlaveRecoveryTest.ShutdownSlaveSIGUSR1`, whose agent has recovered.
 #[test]
 fn an_agent_that_is_told_to_leave_while_it_recovers_ends_its_executors_first() {
