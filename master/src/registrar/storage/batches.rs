@@ -10,9 +10,9 @@
 //!   set many roles. Where it does not fit, all of it is noted first, in one record of its own (`pending`), which goes
 //!   when the last change is made. Who leads next, and finds the note, makes all of these changes again, before anything
 //!   else ([`settled`]). So whoever asked for them finds all of them or none.
-//! - If even the note is too large (for quotas it is not), each record stands for itself, in the order in which they come;
-//!   only that machines leave after the schedule does not name them any more. So whoever reads a part of a plan for
-//!   maintenance knows what holds: the schedule that is there.
+//!   If even the note is too large for a transaction (in ZooKeeper, of some 2,500 quotas of four resources each), each record
+//!   stands for itself, in the order in which they come; only that machines leave after the schedule does not name them any
+//!   more. So whoever reads a part of a plan for maintenance knows what holds: the schedule that is there.
 //!
 //! And a capability that every later master must have is demanded before anything that needs it is there, and until
 //! nothing of that is left: so its record comes first, or, when it goes, last.
@@ -21,11 +21,14 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mesos::sabotage::{Bug, is_on};
 
 use super::super::entries::{CAPABILITY, Change, Record};
 
-/// The key of the note: what is to be changed by the transactions that follow, as JSON. It never reaches the registrar.
+/// The key of the note: what is to be changed by the transactions that follow, as JSON, with values in base64. It never
+/// reaches the registrar.
 const PENDING: &str = "pending";
 
 /// What one transaction of a store may hold.
@@ -147,11 +150,13 @@ pub fn settled(mut records: Vec<Record>) -> Result<(Vec<Record>, Unfinished), St
         return Ok((records, Unfinished::default()));
     };
     let (_, note) = records.remove(at);
-    let noted: Vec<(String, Option<Vec<u8>>)> = serde_json::from_slice(&note)
-        .map_err(|error| format!("record '{PENDING}' cannot be read: {error}"))?;
+    let garbled = |error: &dyn std::fmt::Display| format!("record '{PENDING}' cannot be read: {error}");
+    let noted: Vec<(String, Option<String>)> =
+        serde_json::from_slice(&note).map_err(|error| garbled(&error))?;
     let mut records: BTreeMap<String, Vec<u8>> = records.into_iter().collect();
     let mut changes = Vec::with_capacity(noted.len() + 1);
     for (key, value) in noted {
+        let value = value.map(|value| STANDARD.decode(value)).transpose().map_err(|error| garbled(&error))?;
         match value.clone() {
             Some(value) => drop(records.insert(key.clone(), value)),
             None => drop(records.remove(&key)),
@@ -164,7 +169,8 @@ pub fn settled(mut records: Vec<Record>) -> Result<(Vec<Record>, Unfinished), St
 
 /// What is noted of changes that do not fit into one transaction, if that fits into one.
 fn note(changes: &[Change], limits: Limits) -> Option<Change> {
-    let noted: Vec<_> = changes.iter().map(|change| (&change.key, &change.value)).collect();
+    let encoded = |change: &Change| change.value.as_ref().map(|value| STANDARD.encode(value));
+    let noted: Vec<_> = changes.iter().map(|change| (&change.key, encoded(change))).collect();
     let note = Change { key: PENDING.to_owned(), value: Some(serde_json::to_vec(&noted).ok()?) };
     limits.allow(limits.size(std::slice::from_ref(&note))).then_some(note)
 }
@@ -289,8 +295,19 @@ mod tests {
             store(&mut expected, &[put("quota/2", 2), delete("weight/a")]);
             assert_eq!(records, expected);
         }
-        let garbled = settled(vec![("pending".into(), b"?".to_vec())]).unwrap_err();
-        assert!(garbled.starts_with("record 'pending' cannot be read: "), "{garbled}");
+        for note in ["?", r#"[["quota/2","?"]]"#] {
+            let garbled = settled(vec![("pending".into(), note.into())]).unwrap_err();
+            assert!(garbled.starts_with("record 'pending' cannot be read: "), "{garbled}");
+        }
+    }
+
+    /// Numbers would make it three times as large as what it is about.
+    #[test]
+    fn what_is_noted_takes_little_more_than_what_it_is_about() {
+        let roles = (0..1_000).map(|n| Change { key: format!("quota/{n:03}"), value: Some(vec![200; 300]) });
+        let limits = Limits { changes: 500, bytes: 500_000, overhead: 0, key_byte: 1 };
+        let stored = batches(roles.collect(), limits).unwrap();
+        assert_eq!(keys(&stored)[0][0], "pending");
     }
 
     #[test]
@@ -314,7 +331,7 @@ mod tests {
     fn a_capability_is_demanded_before_what_needs_it_is_there_and_until_none_of_that_is_left() {
         let mut changes: Vec<Change> = (0..5).map(|n| put(&format!("quota/{n}"), 1)).collect();
         changes.push(put("capability/QUOTA_V2", 1));
-        let stored = batches(changes, LIMITS).unwrap();
+        let stored = batches(changes, Limits { bytes: 120, ..LIMITS }).unwrap();
         assert_eq!(
             keys(&stored),
             [

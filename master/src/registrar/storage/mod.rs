@@ -59,6 +59,7 @@ pub trait Storage: Send + 'static {
     /// its node in the group of masters, is there: a deposed leader's write fails. Without a group nothing guards it.
     fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>>;
     /// Writes the changes. When it has answered `Ok`, they survive. Otherwise the master ends, and its successor may find
-    /// some of them: those of one agent all or none (see [`batches`]).
+    /// some of them: those of one agent all or none, and so those that are no agent's, unless there are too many (see
+    /// [`batches`]).
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>>;
 }
