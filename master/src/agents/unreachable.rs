@@ -74,13 +74,21 @@ pub(crate) fn recovery_timed_out(master: &mut Master, known: usize, ctx: &mut Co
     }
 }
 
-/// The registry was written for the return of an agent. If that came to nothing, and all agents had to be back meanwhile,
-/// nobody else would look again whether this one is. (Upstream awaits it for ever.)
+/// The registry was written for the return of an agent. If that came to nothing, and its time was over meanwhile, nobody
+/// else would look again whether it is back. (Upstream awaits it for ever.)
 pub(super) fn unless_back(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
-    let is_under_way = master.agents.reregistering.contains_key(agent) || master.agents.is_leaving(agent);
-    let is_awaited = master.cluster.recovered_agents().contains_key(agent) && !is_under_way;
-    if is_awaited && master.agents.recovery_is_over {
-        schedule(master, Removal { agent: agent.clone(), cause: Cause::NotRecovered }, ctx);
+    if master.agents.reregistering.contains_key(agent) || master.agents.is_leaving(agent) {
+        return;
+    }
+    if master.cluster.recovered_agents().contains_key(agent) {
+        if master.agents.recovery_is_over {
+            schedule(master, Removal { agent: agent.clone(), cause: Cause::NotRecovered }, ctx);
+        }
+    } else if !master.agents.reregistration_timers.contains_key(agent)
+        && !master.agents.overdue.contains(agent)
+    {
+        // Its connection broke, and its turn was passed over while it seemed to return.
+        reregistration_timed_out(master, agent, ctx);
     }
 }
 

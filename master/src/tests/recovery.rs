@@ -146,27 +146,45 @@ fn the_last_thing_counts_that_an_agent_has_said_while_the_registry_took_it_back(
     });
 }
 
-/// The registry is written for its return when all agents have to be back, and what it has said last is refused.
+/// The registry is written for an agent's return when its time is over, and what it has said last is refused. In this list
+/// it is shown until then.
+async fn returns_in_vain(cluster: &Cluster, shelf: &Shelf, mut agent: Agent, list: &str) {
+    shelf.hold();
+    agent.info.resources = mesos::Resources::parse("cpus:4;mem:1024", "*").unwrap().to_protos();
+    agent.reregister(Vec::new(), Vec::new());
+    // This master has none.
+    agent.info.domain = Some(v1::DomainInfo::default());
+    agent.reregister(Vec::new(), Vec::new());
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    testing::settle().await;
+    assert_eq!(cluster.get("/slaves").await[list][0]["id"], agent.id());
+    shelf.release().await;
+    testing::settle().await;
+    assert_eq!(cluster.get("/slaves").await[list], json!([]));
+    assert!(shelf.has("unreachable", &agent.id()) && !shelf.has("agent", &agent.id()));
+}
+
 #[test]
 fn an_agent_whose_return_has_come_to_nothing_when_its_time_was_over_is_unreachable() {
     testing::run(async {
         let shelf = Shelf::default();
         let cluster = Cluster::on(&shelf, patient()).await;
-        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
         let cluster = cluster.fail_over(&shelf, patient()).await;
-        shelf.hold();
-        agent.info.resources = mesos::Resources::parse("cpus:4;mem:1024", "*").unwrap().to_protos();
-        agent.reregister(Vec::new(), Vec::new());
-        // This master has none.
-        agent.info.domain = Some(v1::DomainInfo::default());
-        agent.reregister(Vec::new(), Vec::new());
-        tokio::time::sleep(Duration::from_secs(601)).await;
-        testing::settle().await;
-        assert_eq!(cluster.get("/slaves").await["recovered_slaves"][0]["id"], agent.id());
-        shelf.release().await;
-        testing::settle().await;
-        assert_eq!(cluster.get("/slaves").await["recovered_slaves"], json!([]));
-        assert!(shelf.has("unreachable", &agent.id()) && !shelf.has("agent", &agent.id()));
+        returns_in_vain(&cluster, &shelf, agent, "recovered_slaves").await;
+    });
+}
+
+#[test]
+fn so_is_one_that_its_master_knows_and_whose_connection_broke() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        agent.die().await;
+        // It answers its pings.
+        agent.revive();
+        returns_in_vain(&cluster, &shelf, agent, "slaves").await;
     });
 }
 
