@@ -224,7 +224,15 @@ fn with_spare<T>(operation: impl Fn() -> io::Result<T>) -> io::Result<T> {
     let kept = LazyLock::force(&SPARE);
     match operation() {
         Err(error) if has_too_many_files(&error) => {}
-        done => return done,
+        done => {
+            // Where somebody else was quicker to use it, another one is kept as soon as there is one.
+            if let Some(mut spare) = kept.try_lock()
+                && spare.is_none()
+            {
+                *spare = keep_one();
+            }
+            return done;
+        }
     }
     // One after the other.
     let mut spare = kept.lock();

@@ -6,17 +6,24 @@ use std::fs::File;
 use libprocess::disk::{Disk as _, Durability, HostDisk};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// Opens as many files as may be.
+fn open_all() -> Vec<File> {
+    std::iter::from_fn(|| File::open("/dev/null").ok()).collect()
+}
+
 #[test]
 fn the_disk_can_be_used_when_no_more_files_can_be_opened() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
-    HostDisk.write(&file, b"one", Durability::Process).unwrap();
+    std::fs::write(&file, "none").unwrap();
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum }).unwrap();
-    let mut open = Vec::new();
-    while let Ok(another) = File::open("/dev/null") {
-        open.push(another);
-    }
+    // There is none that could be kept yet.
+    let open = open_all();
+    assert!(HostDisk.read(&file).is_err());
+    drop(open);
+    HostDisk.write(&file, b"one", Durability::Process).unwrap();
+    let open = open_all();
     assert!(File::open(&file).is_err());
     for round in ["a", "b", "c"] {
         HostDisk.append(&file, b"+", Durability::Host).unwrap();
