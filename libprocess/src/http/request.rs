@@ -106,6 +106,21 @@ impl Query {
         Query { pairs }
     }
 
+    /// A form in a body, whose encoding must be right: `%` that was meant as itself may hide another mistake. (In a URL it
+    /// is taken as it stands.)
+    ///
+    /// # Errors
+    /// Says, in upstream's words, where a `%` is not followed by two hexadecimal digits.
+    pub fn of_form(body: &[u8]) -> Result<Query, String> {
+        let text = String::from_utf8_lossy(body);
+        for component in text.split(['&', ';']).flat_map(|part| part.splitn(2, '=')) {
+            if let Some(escape) = malformed_escape(component) {
+                return Err(format!("Malformed % escape in '{component}': '{escape}'"));
+            }
+        }
+        Ok(Query::parse(&text))
+    }
+
     /// The value of `name`; the last one when it is given more than once (as upstream).
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
@@ -132,15 +147,21 @@ fn decode_component(text: &str) -> String {
     percent_decode_str(&text).decode_utf8_lossy().into_owned()
 }
 
+/// The first `%` that two hexadecimal digits do not follow, with the two characters behind it.
+fn malformed_escape(text: &str) -> Option<String> {
+    let is_escape = |at: usize| {
+        let digits = text.as_bytes().get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let (at, _) = text.match_indices('%').find(|(at, _)| !is_escape(*at))?;
+    Some(text[at..].chars().take(3).collect())
+}
+
 /// Percent-decodes a path. `None` when a `%` is not followed by two hexadecimal digits, or when the
 /// result is not UTF-8.
 pub(crate) fn decode_path(path: &str) -> Option<String> {
-    let bytes = path.as_bytes();
-    for (at, _) in path.match_indices('%') {
-        let digits = bytes.get(at + 1..at + 3)?;
-        if !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
+    if malformed_escape(path).is_some() {
+        return None;
     }
     percent_decode_str(path).decode_utf8().ok().map(|text| text.into_owned())
 }

@@ -1,11 +1,17 @@
-//! The bodies of the older endpoints: JSON, whatever the header says. Most of upstream's texts name the endpoint and
-//! repeat the body.
+//! The bodies of the older endpoints: JSON or a form, whatever the header says. Most of upstream's texts on JSON name the
+//! endpoint and repeat the body.
 
-use libprocess::http::Response;
+use libprocess::http::{Query, Response};
 use mesos::json;
 use serde_json::Value;
 
-/// A body that is being read.
+/// The form that a body has to be.
+pub(super) fn form(bytes: &[u8]) -> Result<Query, Response> {
+    Query::of_form(bytes)
+        .map_err(|error| Response::bad_request(format!("Unable to decode query string: {error}")))
+}
+
+/// A body of JSON that is being read.
 #[derive(Clone, Copy)]
 pub(super) struct Body<'a> {
     /// What it is for, as in "set quota", if texts say so.

@@ -14,7 +14,7 @@ use mesos::v1::master::{Call, call::Type};
 use mesos::v1::offer::{Operation, operation};
 use mesos::{AgentId, OfferId, Resource, Resources, json, v1};
 
-use super::later;
+use super::{body, later};
 use crate::cluster::Agent;
 use crate::master::Master;
 use crate::validation::operation::{Requester, validate};
@@ -99,7 +99,7 @@ pub(super) fn endpoint(
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
-    let form = Query::parse(&String::from_utf8_lossy(&request.body));
+    let form = body::form(&request.body)?;
     let Some(agent) = form.get("slaveId") else { return Err(missing("slaveId")) };
     let agent = v1::AgentId { value: agent.to_owned() };
     let operation = match endpoint {

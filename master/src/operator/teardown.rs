@@ -4,9 +4,10 @@
 
 use ::http::{Method, StatusCode};
 use libprocess::Context;
-use libprocess::http::{Query, Reply, Request, Response};
+use libprocess::http::{Reply, Request, Response};
 use mesos::FrameworkId;
 
+use super::body;
 use crate::authorization::Action;
 use crate::calls::http::principal;
 use crate::frameworks::remove;
@@ -21,8 +22,7 @@ pub(super) fn endpoint(
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
-    let body = String::from_utf8_lossy(&request.body);
-    let form = Query::parse(&body);
+    let form = body::form(&request.body)?;
     let Some(id) = form.get("frameworkId") else {
         return Err(Response::bad_request("Missing 'frameworkId' query parameter in the request body"));
     };

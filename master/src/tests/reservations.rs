@@ -191,6 +191,10 @@ fn what_is_not_right_is_named() {
         let only_id = format!("slaveId={id}");
         assert_eq!(ask("/unreserve", only_id.clone()).await, (400, missing("resources")));
         assert_eq!(ask("/destroy-volumes", only_id).await, (400, missing("volumes")));
+        let malformed = "Unable to decode query string: Malformed % escape in '50%': '%'";
+        for path in ["/reserve", "/unreserve", "/create-volumes", "/destroy-volumes"] {
+            assert_eq!(ask(path, format!("slaveId={id}&key=50%")).await, (400, malformed.to_owned()));
+        }
         let (status, text) = ask("/unreserve", format!("slaveId={id}&resources=7")).await;
         assert_eq!(status, 400);
         assert!(

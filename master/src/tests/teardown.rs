@@ -50,6 +50,11 @@ fn a_framework_that_is_not_there_cannot_be_torn_down() {
             cluster.ask(Method::POST, "/teardown", "frameworkId=nope").await,
             (400, unknown.to_owned())
         );
+        let malformed = "Unable to decode query string: Malformed % escape in '%zz1': '%zz'";
+        assert_eq!(
+            cluster.ask(Method::POST, "/teardown", "frameworkId=%zz1").await,
+            (400, malformed.to_owned())
+        );
         let call = json!({ "type": "TEARDOWN", "teardown": { "framework_id": { "value": "nope" } } });
         assert_eq!(cluster.api(call).await, (400, unknown.to_owned()));
         let refused = "405 Method Not Allowed. Expecting one of { 'POST' }, but received 'GET'.";
