@@ -5,6 +5,7 @@
 //! is its form, and the form in which the master reads all of it once.)
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use mesos::internal::{Registry, registry};
 use mesos::v1::master_info::capability::Type as Capability;
@@ -122,14 +123,15 @@ impl Admitted {
     }
 }
 
-/// The registry. A copy shares its agents, of which there may be tens of thousands.
+/// The registry. A copy shares its agents and what is planned for machines, of which there may be tens of thousands: each
+/// reader gets one, on the master's thread.
 #[derive(Debug, Clone, Default)]
 pub struct Entries {
     master: Option<registry::Master>,
     agents: Ordered<AgentId, Admitted>,
     unreachable: Ordered<AgentId, registry::UnreachableSlave>,
     gone: Ordered<AgentId, registry::GoneSlave>,
-    maintenance: Maintenance,
+    maintenance: Arc<Maintenance>,
     weights: BTreeMap<String, registry::Weight>,
     quotas: BTreeMap<String, QuotaConfig>,
     capabilities: BTreeSet<String>,
@@ -161,9 +163,11 @@ impl Entries {
             Key::Gone(id) => self.gone.insert_mut(id, wire::decode(bytes)?),
             Key::Machine(key) => {
                 let machine: registry::Machine = wire::decode(bytes)?;
-                self.maintenance.machines.insert(key, machine.info);
+                Arc::make_mut(&mut self.maintenance).machines.insert(key, machine.info);
             }
-            Key::Schedule => self.maintenance.schedule = Some(wire::decode(bytes)?),
+            Key::Schedule => {
+                Arc::make_mut(&mut self.maintenance).schedule = Some(wire::decode(bytes)?);
+            }
             Key::Weight(role) => drop(self.weights.insert(role, wire::decode(bytes)?)),
             Key::Quota(role) => drop(self.quotas.insert(role, wire::decode(bytes)?)),
             Key::Capability(name) => drop(self.capabilities.insert(name)),
@@ -328,7 +332,7 @@ impl Entries {
 
     /// Plans maintenance. Only what is different is a change.
     pub fn set_maintenance(&mut self, maintenance: Maintenance) {
-        let before = std::mem::replace(&mut self.maintenance, maintenance);
+        let before = std::mem::replace(&mut self.maintenance, Arc::new(maintenance));
         if before.schedule != self.maintenance.schedule {
             self.changed.insert(Key::Schedule);
         }
@@ -341,7 +345,7 @@ impl Entries {
 
     /// Makes one plan of what was stored of a change in part. Only what is different then is a change.
     pub fn settle_maintenance(&mut self) {
-        let mut maintenance = self.maintenance.clone();
+        let mut maintenance = self.maintenance().clone();
         maintenance.settle();
         self.set_maintenance(maintenance);
     }
@@ -459,6 +463,18 @@ mod tests {
         assert_eq!(read.to_registry().minimum_capabilities.len(), 1);
         assert_eq!(read.to_registry().weights.len(), 1);
         assert_eq!(read.to_registry().quota_configs.len(), 1);
+    }
+
+    #[test]
+    fn a_copy_shares_what_is_planned_until_one_of_them_changes() {
+        let planned = || Maintenance { schedule: Some(Default::default()), ..Default::default() };
+        let mut entries = Entries::default();
+        entries.set_maintenance(planned());
+        let copy = entries.clone();
+        assert!(std::ptr::eq(copy.maintenance(), entries.maintenance()));
+        entries.set_maintenance(Maintenance::default());
+        assert_eq!(copy.maintenance(), &planned());
+        assert_eq!(entries.maintenance(), &Maintenance::default());
     }
 
     #[test]
