@@ -378,6 +378,20 @@ impl Node {
         ids
     }
 
+    /// How many actors live.
+    pub(crate) fn population(&self) -> usize {
+        self.0.state.registry.len()
+    }
+
+    /// The ids of all living actors that have routes, sorted, and these. Among very many actors they are few.
+    pub(crate) fn serving(&self) -> Vec<(Arc<str>, Arc<Routes>)> {
+        let serving = self.0.state.registry.iter().filter(|entry| !entry.routes.is_empty());
+        let mut serving: Vec<_> =
+            serving.map(|entry| (Arc::clone(entry.key()), Arc::clone(&entry.routes))).collect();
+        serving.sort_by(|(one, _), (other, _)| one.cmp(other));
+        serving
+    }
+
     /// Asks an actor to end behind its queue, by id.
     pub fn terminate(&self, id: &str) {
         if let Some(mailbox) = self.find(id) {

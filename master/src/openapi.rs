@@ -26,8 +26,10 @@ pub(crate) fn install(routes: &mut Routes<'_>) {
         "/openapi.json",
         "This description of what the master serves.",
         |_, _, ctx| {
-            let endpoints = ctx.node().endpoints();
-            Reply::render(move || Response::json(document(&endpoints).to_string()))
+            // It is long, however small the cluster is.
+            let (node, described) = (ctx.node().clone(), ctx.node().clone());
+            let make = move || Response::json(document(&described.endpoints()).to_string());
+            Reply::later(async move { node.background(make).await })
         },
     );
 }

@@ -20,8 +20,7 @@ impl Node {
     pub fn endpoints(&self) -> Vec<Described> {
         let delegate = self.settings().delegate.as_deref();
         let mut endpoints = Vec::new();
-        for id in self.ids() {
-            let Some(routes) = self.routes(&id) else { continue };
+        for (id, routes) in self.serving() {
             for (path, endpoint) in routes.iter().filter(|(path, _)| path != "/*") {
                 let before = if delegate == Some(&*id) { String::new() } else { format!("/{id}") };
                 let path = format!("{before}{}", path.trim_end_matches('/'));

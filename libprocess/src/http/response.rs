@@ -12,9 +12,13 @@ use futures::future::BoxFuture;
 
 use super::body::Body;
 use super::request::Query;
+use crate::node::Node;
 
 /// What upstream says of every text that has no other type.
 const TEXT: &str = "text/plain; charset=utf-8";
+
+/// Things from which on an answer about them is not made between other requests: that takes a millisecond, or more.
+const LARGE: usize = 1000;
 
 /// An answer. `Date`, `Content-Length` and `Transfer-Encoding` are written by the server.
 #[derive(Debug, Default)]
@@ -163,6 +167,20 @@ impl Reply {
         Reply::Later(Box::pin(async move { make() }))
     }
 
+    /// As [`Reply::render`], of so many things. An answer about very many is made on a thread that gives way to all others,
+    /// so that the HTTP worker goes on with other requests.
+    pub fn render_many(
+        node: &Node,
+        things: usize,
+        make: impl FnOnce() -> Response + Send + 'static,
+    ) -> Reply {
+        if things < LARGE {
+            return Reply::render(make);
+        }
+        let node = node.clone();
+        Reply::later(async move { node.background(make).await })
+    }
+
     /// An answer that comes later.
     pub fn later(future: impl Future<Output = Response> + Send + 'static) -> Reply {
         Reply::Later(Box::pin(future))
@@ -189,5 +207,27 @@ impl std::fmt::Debug for Reply {
             Reply::Now(response) => f.debug_tuple("Now").field(response).finish(),
             Reply::Later(_) => f.write_str("Later"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_about_very_many_things_is_made_beside_other_requests() {
+        crate::run(async {
+            // A node that is offline keeps to one thread.
+            let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+            let here = thread::current().id();
+            for (things, is_here) in [(LARGE - 1, "true"), (LARGE, "false")] {
+                let make = move || Response::json((thread::current().id() == here).to_string());
+                let answer = Reply::render_many(&node, things, make).wait().await;
+                assert_eq!(answer.body.as_bytes(), Some(is_here.as_bytes()), "{things} things");
+            }
+            node.shutdown().await;
+        });
     }
 }

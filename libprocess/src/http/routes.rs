@@ -116,6 +116,11 @@ impl Routes {
         }
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// All routes: path (with its leading slash) and handler.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (String, &Endpoint)> {
         self.paths.iter().flat_map(|(path, endpoints)| endpoints.iter().map(move |e| (format!("/{path}"), e)))

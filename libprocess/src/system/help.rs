@@ -46,8 +46,7 @@ impl Help {
 fn texts(node: &Node) -> Texts {
     let settings = node.settings();
     let mut texts = Texts::new();
-    for id in node.ids() {
-        let Some(routes) = node.routes(&id) else { continue };
+    for (id, routes) in node.serving() {
         // Two methods of a route may have texts of their own.
         let mut said: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         let mut realms: BTreeMap<String, Option<Realm>> = BTreeMap::new();

@@ -35,9 +35,11 @@ impl Process for Processes {
 
 impl Processes {
     fn all(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
-        let node = ctx.node();
-        let list: Vec<Value> = node.ids().iter().filter_map(|id| describe(node, id)).collect();
-        Response::jsonp(&request.query, Value::Array(list).to_string()).into()
+        let node = ctx.node().clone();
+        Reply::render_many(ctx.node(), node.population(), move || {
+            let list: Vec<Value> = node.ids().iter().filter_map(|id| describe(&node, id)).collect();
+            Response::jsonp(&request.query, Value::Array(list).to_string())
+        })
     }
 
     fn one(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {

@@ -34,7 +34,9 @@ pub(super) fn schedule_endpoint(
     match request.method {
         Method::GET => {
             let planned = master.cluster.maintenance().clone();
-            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&schedule(&planned)))))
+            let things = planned.machines.len();
+            let make = move || Response::jsonp(&request.query, json::to_vec(&schedule(&planned)));
+            Ok(Reply::render_many(ctx.node(), things, make))
         }
         Method::POST => {
             let body = Body::bare(&request.body).object()?;
@@ -47,11 +49,15 @@ pub(super) fn schedule_endpoint(
 }
 
 /// `/maintenance/status`.
-pub(super) fn status_endpoint(master: &mut Master, request: Request) -> Result<Reply, Response> {
+pub(super) fn status_endpoint(
+    master: &mut Master,
+    request: Request,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
     if request.method != Method::GET {
         return Err(Response::method_not_allowed_for(&[Method::GET], &request.method));
     }
-    Ok(status(master, move |status| Response::jsonp(&request.query, json::to_vec(&status))))
+    Ok(status(master, ctx, move |status| Response::jsonp(&request.query, json::to_vec(&status))))
 }
 
 /// `/machine/down` and `/machine/up`.
@@ -76,9 +82,9 @@ pub(super) fn machine_endpoint(
 }
 
 /// GET_MAINTENANCE_SCHEDULE.
-pub(super) fn get_schedule(master: &Master, media: MediaType) -> Reply {
+pub(super) fn get_schedule(master: &Master, media: MediaType, ctx: &Context<Master>) -> Reply {
     let planned = master.cluster.maintenance().clone();
-    Reply::render(move || {
+    Reply::render_many(ctx.node(), planned.machines.len(), move || {
         let schedule = schedule(&planned);
         let response = v1::master::Response {
             r#type: Some(response::Type::GetMaintenanceSchedule.into()),
@@ -177,8 +183,8 @@ fn all_in(master: &Master, machines: &[v1::MachineId], mode: Mode, otherwise: &s
 }
 
 /// GET_MAINTENANCE_STATUS.
-pub(super) fn get_status(master: &Master, media: MediaType) -> Reply {
-    status(master, move |status| {
+pub(super) fn get_status(master: &Master, media: MediaType, ctx: &Context<Master>) -> Reply {
+    status(master, ctx, move |status| {
         let response = v1::master::Response {
             r#type: Some(response::Type::GetMaintenanceStatus.into()),
             get_maintenance_status: Some(response::GetMaintenanceStatus { status }),
@@ -190,23 +196,32 @@ pub(super) fn get_status(master: &Master, media: MediaType) -> Reply {
 
 /// Which machines are draining, with what frameworks say to it, and which are down. The master gives away what is planned
 /// and where its agents are; nothing is looked up on its thread.
-fn status(master: &Master, show: impl FnOnce(ClusterStatus) -> Response + Send + 'static) -> Reply {
+fn status(
+    master: &Master,
+    ctx: &Context<Master>,
+    show: impl FnOnce(ClusterStatus) -> Response + Send + 'static,
+) -> Reply {
     let (planned, machines) = (master.cluster.maintenance().clone(), master.cluster.machines().clone());
     let answers = master.allocation.inverse_offer_statuses();
+    let node = ctx.node().clone();
     Reply::later(async move {
         let Ok(answers) = answers.await else {
             return Response::service_unavailable("The allocator has ended");
         };
-        let of_machine = |(key, info): (&MachineKey, &v1::MachineInfo)| {
-            let found = machines.agents_on(key).filter_map(|agent| answers.get(agent));
-            let statuses = found.flat_map(|of_agent| of_agent.values().cloned()).collect();
-            DrainingMachine { id: info.id.clone(), statuses }
+        let things = planned.machines.len();
+        let make = move || {
+            let of_machine = |(key, info): (&MachineKey, &v1::MachineInfo)| {
+                let found = machines.agents_on(key).filter_map(|agent| answers.get(agent));
+                let statuses = found.flat_map(|of_agent| of_agent.values().cloned()).collect();
+                DrainingMachine { id: info.id.clone(), statuses }
+            };
+            let draining = planned.machines.iter().filter(|(_, info)| info.mode() == Mode::Draining);
+            let down = planned.machines.values().filter(|info| info.mode() == Mode::Down);
+            show(ClusterStatus {
+                draining_machines: draining.map(of_machine).collect(),
+                down_machines: down.map(|info| info.id.clone()).collect(),
+            })
         };
-        let draining = planned.machines.iter().filter(|(_, info)| info.mode() == Mode::Draining);
-        let down = planned.machines.values().filter(|info| info.mode() == Mode::Down);
-        show(ClusterStatus {
-            draining_machines: draining.map(of_machine).collect(),
-            down_machines: down.map(|info| info.id.clone()).collect(),
-        })
+        Reply::render_many(&node, things, make).wait().await
     })
 }

@@ -74,8 +74,8 @@ fn install_maintenance(routes: &mut Routes<'_>) {
     routes.change("/maintenance/schedule", "Planned maintenance: GET (jsonp), POST.", |m, r, c| {
         either(admit(m, &r).and_then(|()| maintenance::schedule_endpoint(m, r, c)))
     });
-    routes.read(&[], "/maintenance/status", "Machines that are draining or down (jsonp).", |m, r, _| {
-        either(admit(m, &r).and_then(|()| maintenance::status_endpoint(m, r)))
+    routes.read(&[], "/maintenance/status", "Machines that are draining or down (jsonp).", |m, r, c| {
+        either(admit(m, &r).and_then(|()| maintenance::status_endpoint(m, r, c)))
     });
     routes.change("/machine/down", "Begins the maintenance of machines: POST.", |m, r, c| {
         either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::start)))
@@ -184,12 +184,12 @@ fn dispatch(
         Type::UpdateWeights => {
             weights::update(master, call.update_weights.unwrap_or_default().weight_infos, principal, ctx)
         }
-        Type::GetMaintenanceSchedule => Ok(maintenance::get_schedule(master, media)),
+        Type::GetMaintenanceSchedule => Ok(maintenance::get_schedule(master, media, ctx)),
         Type::UpdateMaintenanceSchedule => {
             let call = call.update_maintenance_schedule.unwrap_or_default();
             maintenance::update(master, call.schedule, principal, ctx)
         }
-        Type::GetMaintenanceStatus => Ok(maintenance::get_status(master, media)),
+        Type::GetMaintenanceStatus => Ok(maintenance::get_status(master, media, ctx)),
         Type::StartMaintenance => {
             maintenance::start(master, call.start_maintenance.unwrap_or_default().machines, principal, ctx)
         }

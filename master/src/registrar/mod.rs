@@ -273,26 +273,28 @@ impl Process for Registrar {
 }
 
 impl Registrar {
-    fn show(&mut self, request: Request, _: &mut Context<Self>) -> Reply {
+    fn show(&mut self, request: Request, ctx: &mut Context<Self>) -> Reply {
         if self.unusable.is_some() {
             return Response::jsonp(&request.query, "{}").into();
         }
-        // Where answers are written: this is the thread of the master itself.
+        // Not here: this is the thread of the master itself.
+        let node = ctx.node().clone();
         let show = move |entries: Entries| {
-            Response::jsonp(&request.query, mesos::json::to_vec(&entries.to_registry()))
+            let things = entries.size();
+            let make = move || Response::jsonp(&request.query, mesos::json::to_vec(&entries.to_registry()));
+            Reply::render_many(&node, things, make)
         };
         if self.storing {
             let (viewer, stored) = promise();
             self.viewers.push(viewer);
             return Reply::later(async move {
                 match stored.await {
-                    Ok(entries) => show(entries),
+                    Ok(entries) => show(entries).wait().await,
                     Err(_) => Response::service_unavailable("The registry could not be stored"),
                 }
             });
         }
-        let entries = self.entries.clone();
-        Reply::render(move || show(entries))
+        show(self.entries.clone())
     }
 }
 
