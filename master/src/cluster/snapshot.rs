@@ -74,12 +74,13 @@ impl Snapshot {
         self.activations.get(id).copied().unwrap_or_default()
     }
 
-    /// How many agents and tasks there are, remembered ones included: what a rendering of all costs.
+    /// How many agents, frameworks and tasks there are, remembered ones included: what a rendering of all costs.
     pub fn size(&self) -> usize {
         let frameworks = self.frameworks.values().chain(self.completed_frameworks.iter());
-        let tasks = frameworks.map(|framework| {
-            framework.tasks.size() + framework.unreachable_tasks.len() + framework.completed_tasks.len()
+        let with_tasks = frameworks.map(|framework| {
+            let past = framework.unreachable_tasks.len() + framework.completed_tasks.len();
+            1 + framework.tasks.size() + past
         });
-        self.agents.size() + self.recovered_agents.size() + tasks.sum::<usize>()
+        self.agents.size() + self.recovered_agents.size() + with_tasks.sum::<usize>()
     }
 }

@@ -331,10 +331,7 @@ fn a_completed_framework_is_remembered() {
     assert_eq!(cluster.tally().frameworks_active.load(Relaxed), 0);
 }
 
-#[test]
-fn a_snapshot_stays_as_it_was() {
-    let mut cluster = cluster(&["f"], &["a"]);
-    cluster.add_task(task_of("t", "f", "a", "cpus:1"));
+fn snapshot(cluster: &Cluster) -> Snapshot {
     let view = MasterView {
         info: v1::MasterInfo::default(),
         leader: None,
@@ -345,7 +342,14 @@ fn a_snapshot_stays_as_it_was() {
         flags: Arc::default(),
         log_dir: None,
     };
-    let before = cluster.snapshot(Arc::new(view), now());
+    cluster.snapshot(Arc::new(view), now())
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was() {
+    let mut cluster = cluster(&["f"], &["a"]);
+    cluster.add_task(task_of("t", "f", "a", "cpus:1"));
+    let before = snapshot(&cluster);
     update(&mut cluster, "t", TaskState::TaskRunning).unwrap();
     cluster.add_task(task_of("u", "f", "a", "cpus:1"));
     let framework = before.frameworks.get(&f()).unwrap();
@@ -353,4 +357,15 @@ fn a_snapshot_stays_as_it_was() {
     assert_eq!(framework.tasks.get("t").unwrap().state(), TaskState::TaskStaging);
     assert_eq!(cluster.task(&f(), "t").unwrap().state(), TaskState::TaskRunning);
     assert!(cluster.version() > before.version);
+}
+
+#[test]
+fn a_snapshot_is_as_large_as_there_are_agents_frameworks_and_tasks() {
+    let mut cluster = cluster(&["f", "idle", "over"], &["a"]);
+    assert_eq!(snapshot(&cluster).size(), 4);
+    cluster.add_task(task_of("t", "f", "a", "cpus:1"));
+    cluster.complete_framework(&"over".into(), now());
+    assert_eq!(snapshot(&cluster).size(), 5);
+    cluster.remove_task(&f(), &TaskId::from("t"), false);
+    assert_eq!(snapshot(&cluster).size(), 5, "a task that is over is remembered");
 }
