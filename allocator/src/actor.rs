@@ -37,7 +37,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use libprocess::http::{Realm, Response};
+use libprocess::http::{Realm, Reply, Response};
 use libprocess::{Context, Handle, Install, Pid, Place, Process, Recipient, messages};
 
 use crate::core::constraints::ConstraintsReport;
@@ -100,8 +100,11 @@ impl Process for Allocator {
     fn install(install: &mut Install<Self>) {
         // Upstream's path, `/allocator/offer_constraints_debug`, is the master's, which asks the allocator.
         install
-            .route(&[], "/offer_constraints_debug", CONSTRAINTS_HELP, |allocator, _, _| {
-                Response::json(mesos::json::to_vec(&allocator.constraints_report())).into()
+            .route(&[], "/offer_constraints_debug", CONSTRAINTS_HELP, |allocator, _, ctx| {
+                let report = allocator.constraints_report();
+                let things = report.size();
+                let make = move || Response::json(mesos::json::to_vec(&report));
+                Reply::render_many(ctx.node(), things, make)
             })
             .realm(Realm::ReadOnly);
     }

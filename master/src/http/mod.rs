@@ -181,14 +181,18 @@ impl Form for V0 {
 }
 
 /// Passes the question on to the allocator, which also answers it itself under its own name.
-fn offer_constraints(master: &mut Master, request: Request, _: &mut Context<Master>) -> Reply {
+fn offer_constraints(master: &mut Master, request: Request, ctx: &mut Context<Master>) -> Reply {
     if let Some(refusal) = leadership::refusal(master, &request) {
         return refusal.into();
     }
-    let report = master.allocation.report_constraints();
+    let (node, report) = (ctx.node().clone(), master.allocation.report_constraints());
     Reply::later(async move {
         match report.await {
-            Ok(report) => Response::json(mesos::json::to_vec(&report)),
+            Ok(report) => {
+                let things = report.size();
+                let make = move || Response::json(mesos::json::to_vec(&report));
+                Reply::render_many(&node, things, make).wait().await
+            }
             Err(_) => Response::service_unavailable("The allocator has ended"),
         }
     })

@@ -24,6 +24,16 @@ pub struct FrameworkConstraints {
     pub excluded_by_attribute_constraints: BTreeMap<String, Vec<AgentId>>,
 }
 
+impl ConstraintsReport {
+    /// How many frameworks there are, and agents that are excluded: what it costs to write it.
+    pub fn size(&self) -> usize {
+        let excluded = |shown: &FrameworkConstraints| -> usize {
+            shown.excluded_by_attribute_constraints.values().map(Vec::len).sum()
+        };
+        self.frameworks.values().map(|shown| 1 + excluded(shown)).sum()
+    }
+}
+
 impl Core {
     /// Evaluates the constraints of all frameworks on all agents.
     pub fn constraints_report(&self) -> ConstraintsReport {
