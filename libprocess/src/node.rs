@@ -529,6 +529,16 @@ impl Node {
         }
     }
 
+    /// Runs what takes about a microsecond for each of so many things, such as an answer about them: at once where they are
+    /// few, else as [`Node::background`] does.
+    pub async fn beside<T: Send + 'static>(
+        &self,
+        things: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        if things < background::LARGE { work() } else { self.background(work).await }
+    }
+
     /// Ends everything: tasks, actors (in the order of their ids, each behind its queue; killed after 5 s),
     /// connections, threads. Not to be called from an actor of this node or a task of [`Node::spawn_task`], which end
     /// with it.

@@ -23,7 +23,8 @@ pub(crate) fn install(install: &mut Install<Agent>) {
             return Response::service_unavailable("Agent has not finished recovery").readable().into();
         }
         let snapshot = agent.snapshot(ctx);
-        Reply::render(move || Response::jsonp(&request.query, snapshot.render()))
+        let things = snapshot.size();
+        Reply::render_many(ctx.node(), things, move || Response::jsonp(&request.query, snapshot.render()))
     });
     install.route(&[], "/flags", "The settings that this agent runs with.", |agent, request, _| {
         let flags = serde_json::json!({ "flags": agent.settings.effective() });

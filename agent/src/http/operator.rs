@@ -146,7 +146,9 @@ fn dispatch(
         }
         Type::GetState | Type::GetFrameworks | Type::GetExecutors | Type::GetTasks => {
             let snapshot = agent.snapshot(ctx);
-            return Ok(Reply::render(move || v1_state::answer(&snapshot, kind, media)));
+            let things = snapshot.size();
+            let make = move || v1_state::answer(&snapshot, kind, media);
+            return Ok(Reply::render_many(ctx.node(), things, make));
         }
         Type::GetContainers => return Ok(containers::get_containers(agent, media)),
         Type::GetMetrics => return Ok(metrics(call, media, ctx)),

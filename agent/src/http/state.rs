@@ -51,6 +51,19 @@ pub(super) struct ExecutorView {
     pub(super) completed: Vec<Arc<v1::Task>>,
 }
 
+impl FrameworkView {
+    fn size(&self) -> usize {
+        let executors = self.executors.iter().chain(&self.completed);
+        1 + self.pending.len() + executors.map(ExecutorView::size).sum::<usize>()
+    }
+}
+
+impl ExecutorView {
+    fn size(&self) -> usize {
+        1 + self.queued.len() + self.launched.len() + self.terminated.len() + self.completed.len()
+    }
+}
+
 impl Agent {
     /// What `/state` shows now.
     pub(crate) fn snapshot(&self, ctx: &Context<Self>) -> Snapshot {
@@ -96,6 +109,11 @@ fn executor_view(executor: &Executor) -> ExecutorView {
 }
 
 impl Snapshot {
+    /// How many frameworks, executors and tasks there are, remembered ones included: what a rendering costs.
+    pub(crate) fn size(&self) -> usize {
+        self.frameworks.iter().chain(&self.completed).map(FrameworkView::size).sum()
+    }
+
     /// The JSON.
     pub(crate) fn render(&self) -> Vec<u8> {
         // Only maps with keys that are not text could fail, and there are none.
@@ -226,5 +244,33 @@ impl Serialize for QueuedView<'_> {
             map.serialize_entry("discovery", discovery)?;
         }
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_framework_is_as_large_as_there_are_executors_and_tasks() {
+        let tasks = |count| vec![Arc::<v1::Task>::default(); count];
+        let executor = |launched, completed| ExecutorView {
+            info: Arc::default(),
+            container: String::new(),
+            directory: String::new(),
+            allocated: Resources::default(),
+            queued: Vec::new(),
+            launched: tasks(launched),
+            terminated: Vec::new(),
+            completed: tasks(completed),
+        };
+        let framework = FrameworkView {
+            info: Arc::default(),
+            id: String::new(),
+            pending: vec![v1::TaskInfo::default()],
+            executors: vec![executor(2, 20)],
+            completed: vec![executor(0, 200)],
+        };
+        assert_eq!(framework.size(), 1 + 1 + (1 + 22) + (1 + 200));
     }
 }

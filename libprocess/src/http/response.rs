@@ -17,9 +17,6 @@ use crate::node::Node;
 /// What upstream says of every text that has no other type.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Things from which on an answer about them is not made between other requests: that takes a millisecond, or more.
-const LARGE: usize = 1000;
-
 /// An answer. `Date`, `Content-Length` and `Transfer-Encoding` are written by the server.
 #[derive(Debug, Default)]
 pub struct Response {
@@ -167,18 +164,15 @@ impl Reply {
         Reply::Later(Box::pin(async move { make() }))
     }
 
-    /// As [`Reply::render`], of so many things. An answer about very many is made on a thread that gives way to all others,
-    /// so that the HTTP worker goes on with other requests.
+    /// As [`Reply::render`], of so many things: see [`Node::beside`]. While an answer about very many is made, the HTTP
+    /// worker goes on with other requests.
     pub fn render_many(
         node: &Node,
         things: usize,
         make: impl FnOnce() -> Response + Send + 'static,
     ) -> Reply {
-        if things < LARGE {
-            return Reply::render(make);
-        }
         let node = node.clone();
-        Reply::later(async move { node.background(make).await })
+        Reply::later(async move { node.beside(things, make).await })
     }
 
     /// An answer that comes later.
@@ -215,6 +209,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::background::LARGE;
 
     #[test]
     fn an_answer_about_very_many_things_is_made_beside_other_requests() {

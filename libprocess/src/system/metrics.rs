@@ -21,6 +21,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use http::header::ACCEPT;
 
+use crate::background::LARGE;
 use crate::context::Context;
 use crate::duration;
 use crate::http::{Query, Realm, Reply, Request, Response};
@@ -33,9 +34,6 @@ use crate::process::{Place, Process};
 /// How long actors may take to answer if nobody says otherwise. (Upstream waits for them without end.) Shorter than the
 /// time-outs of usual clients, so that these see the rest.
 pub const METRICS_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Metrics from which on they are not looked up and rendered between other requests: that takes a millisecond, or more.
-const LARGE: usize = 1000;
 
 /// Requests that may wait for their turn. A client that sends more than the rate allows for long is told so.
 const MAX_WAITING: usize = 1000;

@@ -42,9 +42,6 @@ use parts::Parts;
 /// Answers to different questions that are kept of one version.
 const KEPT: usize = 32;
 
-/// Entities from which on rendering is not done between other requests: it takes a millisecond, or more.
-const LARGE: usize = 1000;
-
 /// What was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Question {
@@ -207,9 +204,7 @@ impl Reader {
         let edition = Edition::of(&snapshot);
         let answers = renderings.clone();
         let make = async move || {
-            let is_large = snapshot.size() >= LARGE;
-            let work = move || render(&renderings, &snapshot).complete();
-            if is_large { node.background(work).await } else { work() }
+            node.beside(snapshot.size(), move || render(&renderings, &snapshot).complete()).await
         };
         answers.body(question, edition, make).await
     }
