@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::context::Context;
 use crate::http::{Assets, Endpoint, Realm, Reply, Request, RouteHandler, Routes, route_path};
 use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent, Weight};
+use crate::node::WeakNode;
 use crate::pid::Pid;
 use crate::process::{Handle, Process};
 use crate::wire::{DecodeError, Encoding, WireMessage};
@@ -107,6 +108,19 @@ fn decode<P: Handle<M>, M: WireMessage>(
 
 type Handler<P> = Arc<dyn Fn(&mut P, Request, &mut Context<P>) -> Reply + Send + Sync>;
 
+/// What an actor does with one request.
+type Once<P> = Box<dyn FnOnce(&mut P, Request, &mut Context<P>) -> Reply + Send>;
+
+/// Makes of a request what the actor needs of it; the rest is done on the actor.
+type Preparation<P> = Arc<dyn Fn(&Request) -> Once<P> + Send + Sync>;
+
+/// A body of fewer bytes is prepared by the actor itself: that takes a millisecond or two, and mostly far less.
+const PREPARED_HERE: usize = 64 << 10;
+
+/// From so many bytes on only one request of a node is prepared at a time. What is made of a body may take twenty times its
+/// memory, and is there until the actor has done with it; and other large requests must find a thread.
+const PREPARED_ALONE: usize = 1 << 20;
+
 struct Route<P: Process> {
     path: String,
     /// Empty: any method.
@@ -119,14 +133,18 @@ struct Route<P: Process> {
 /// What serves a route.
 enum Service<P: Process> {
     Actor(Handler<P>),
+    Prepared(Preparation<P>),
     Assets(Arc<Assets>),
 }
 
 impl<P: Process> Service<P> {
     /// For one actor of the type. `path` is the route's own.
-    fn bind(&self, mailbox: &Arc<Mailbox<P>>, path: &str) -> RouteHandler {
+    fn bind(&self, mailbox: &Arc<Mailbox<P>>, path: &str, node: &WeakNode) -> RouteHandler {
         match self {
             Service::Actor(handler) => bind(Arc::clone(mailbox), Arc::clone(handler)),
+            Service::Prepared(prepare) => {
+                bind_prepared(Arc::clone(mailbox), Arc::clone(prepare), node.clone())
+            }
             Service::Assets(assets) => {
                 let (assets, path) = (Arc::clone(assets), path.trim_end_matches('*'));
                 let prefix = route_path(mailbox.pid().id(), path);
@@ -142,7 +160,7 @@ impl<P: Process> Service<P> {
 
 struct HttpEvent<P: Process> {
     request: Request,
-    handler: Handler<P>,
+    handler: Once<P>,
     reply: oneshot::Sender<Reply>,
 }
 
@@ -185,10 +203,10 @@ impl<P: Process> Table<P> {
     }
 
     /// The routes of one actor of this type, each bound to the actor's queue.
-    pub(crate) fn routes_of(&self, mailbox: &Arc<Mailbox<P>>) -> Routes {
+    pub(crate) fn routes_of(&self, mailbox: &Arc<Mailbox<P>>, node: &WeakNode) -> Routes {
         let mut routes = Routes::new();
         for route in &self.routes {
-            let handler = route.service.bind(mailbox, &route.path);
+            let handler = route.service.bind(mailbox, &route.path, node);
             let (methods, realm, help) = (route.methods.clone(), route.realm, route.help);
             routes.add(&route.path, Endpoint { methods, realm, help, handler });
         }
@@ -200,15 +218,49 @@ impl<P: Process> Table<P> {
 /// [`Reply::Later`] still has to do happens in the caller's task, not on the actor.
 fn bind<P: Process>(mailbox: Arc<Mailbox<P>>, handler: Handler<P>) -> RouteHandler {
     Arc::new(move |request| {
-        let (reply, receiver) = oneshot::channel();
-        mailbox.push(Box::new(HttpEvent { request, handler: Arc::clone(&handler), reply }));
+        let handler = Arc::clone(&handler);
+        let once = move |actor: &mut P, request: Request, ctx: &mut Context<P>| handler(actor, request, ctx);
+        let reply = queue(&mailbox, request, Box::new(once));
+        Box::pin(async move { Some(reply.await.ok()?.wait().await) })
+    })
+}
+
+/// As [`bind`], of a request that is made ready before it is queued, if it is large, and not on this thread, on which others
+/// wait.
+fn bind_prepared<P: Process>(
+    mailbox: Arc<Mailbox<P>>,
+    prepare: Preparation<P>,
+    node: WeakNode,
+) -> RouteHandler {
+    Arc::new(move |request| {
+        let (mailbox, prepare, bytes) = (Arc::clone(&mailbox), Arc::clone(&prepare), request.body.len());
+        if bytes < PREPARED_HERE {
+            let once = move |actor: &mut P, request: Request, ctx: &mut Context<P>| {
+                prepare(&request)(actor, request, ctx)
+            };
+            let reply = queue(&mailbox, request, Box::new(once));
+            return Box::pin(async move { Some(reply.await.ok()?.wait().await) });
+        }
+        let node = node.clone();
         Box::pin(async move {
-            match receiver.await.ok()? {
-                Reply::Now(response) => Some(response),
-                Reply::Later(response) => Some(response.await),
-            }
+            let node = node.upgrade()?;
+            let alone = if bytes < PREPARED_ALONE { None } else { Some(node.alone().acquire().await.ok()?) };
+            let work = move || {
+                let once = prepare(&request);
+                (once, request)
+            };
+            let (once, request) = node.background(work).await;
+            let reply = queue(&mailbox, request, once).await.ok()?;
+            drop(alone);
+            Some(reply.wait().await)
         })
     })
+}
+
+fn queue<P: Process>(mailbox: &Mailbox<P>, request: Request, handler: Once<P>) -> oneshot::Receiver<Reply> {
+    let (reply, receiver) = oneshot::channel();
+    mailbox.push(Box::new(HttpEvent { request, handler, reply }));
+    receiver
 }
 
 /// Where [`Process::install`] declares what the actor takes.
@@ -269,6 +321,28 @@ impl<P: Process> Install<P> {
         self.add(&[path], methods, help, || Service::Actor(Arc::clone(&handler)))
     }
 
+    /// A route for requests that may be large: `prepare` makes of one what the actor needs (it reads the body, say) without
+    /// the actor. It does so with a large one on a thread for long computations, while the actor, and whoever waits for the
+    /// thread of the connection, go on. The requests of one connection keep their order: the next is read when this one is
+    /// answered.
+    pub fn prepared<T: Send + 'static>(
+        &mut self,
+        methods: &[Method],
+        path: &str,
+        help: &'static str,
+        prepare: impl Fn(&Request) -> T + Send + Sync + 'static,
+        handler: impl Fn(&mut P, Request, T, &mut Context<P>) -> Reply + Send + Sync + 'static,
+    ) -> Declared<'_> {
+        let handler = Arc::new(handler);
+        let preparation: Preparation<P> = Arc::new(move |request: &Request| -> Once<P> {
+            let (ready, handler) = (prepare(request), Arc::clone(&handler));
+            Box::new(move |actor: &mut P, request: Request, ctx: &mut Context<P>| {
+                handler(actor, request, ready, ctx)
+            })
+        });
+        self.add(&[path], methods, help, || Service::Prepared(Arc::clone(&preparation)))
+    }
+
     /// Serves files that are part of the program at `path` and below it, to GET and HEAD. Those at `/` serve whatever
     /// no other route does. The actor is not asked for them.
     pub fn provide(&mut self, path: &str, help: &'static str, assets: Assets) -> Declared<'_> {
@@ -305,5 +379,73 @@ impl Declared<'_> {
         for of_route in self.realms {
             *of_route = Some(realm);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::http::{Response, dispatch};
+    use crate::node::Node;
+
+    /// Says of a request how large it is, and whether it was made ready on the actor's thread.
+    struct Reader;
+
+    impl Process for Reader {
+        const NAME: &'static str = "reader";
+
+        fn install(install: &mut Install<Self>) {
+            let prepare = |request: &Request| (request.body.len(), thread::current().id());
+            install.prepared(&[], "/", "Reads.", prepare, |_, _, (bytes, on), _| {
+                Response::json(format!("{bytes} {}", on == thread::current().id())).into()
+            });
+        }
+    }
+
+    async fn answer(node: &Node, bytes: usize) -> String {
+        let request = Request { body: vec![b'x'; bytes].into(), ..Request::new(Method::POST, "/reader") };
+        let response = dispatch(node, request).await;
+        String::from_utf8_lossy(response.body.as_bytes().unwrap_or_default()).into_owned()
+    }
+
+    async fn with_reader() -> Node {
+        // A node that is offline keeps to one thread.
+        let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+        node.spawn(Reader);
+        node
+    }
+
+    #[test]
+    fn a_large_request_is_made_ready_beside_its_actor() {
+        crate::run(async {
+            let node = with_reader().await;
+            for (bytes, here) in
+                [(0, true), (PREPARED_HERE - 1, true), (PREPARED_HERE, false), (PREPARED_ALONE, false)]
+            {
+                assert_eq!(answer(&node, bytes).await, format!("{bytes} {here}"));
+            }
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn very_large_requests_are_made_ready_one_by_one_and_others_do_not_wait_for_them() {
+        crate::run(async {
+            let node = with_reader().await;
+            let turn = node.alone().acquire().await.unwrap();
+            let mut waiting = Box::pin(answer(&node, PREPARED_ALONE));
+            assert_eq!((&mut waiting).now_or_never(), None);
+            let large = PREPARED_ALONE - 1;
+            assert_eq!(answer(&node, large).await, format!("{large} false"));
+            assert_eq!((&mut waiting).now_or_never(), None);
+            drop(turn);
+            assert_eq!(waiting.await, format!("{PREPARED_ALONE} false"));
+            assert_eq!(node.alone().available_permits(), 1);
+            node.shutdown().await;
+        });
     }
 }

@@ -16,6 +16,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use futures::FutureExt;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::address::{Address, ended};
@@ -87,6 +88,7 @@ pub(crate) struct Inner {
     pub(crate) answers: Arc<Budget>,
     /// Which connections of others are their latest.
     pub(crate) orders: Arc<Orders>,
+    alone: Semaphore,
     state: State,
 }
 
@@ -156,6 +158,7 @@ impl Node {
             requests,
             orders: Arc::default(),
             answers,
+            alone: Semaphore::new(1),
             state: State::default(),
         }))
     }
@@ -238,6 +241,11 @@ impl Node {
         &self.0.answers
     }
 
+    /// Whose turn it is to prepare a very large request.
+    pub(crate) fn alone(&self) -> &Semaphore {
+        &self.0.alone
+    }
+
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
     }
@@ -276,7 +284,7 @@ impl Node {
     pub fn spawn_at<P: Process>(&self, place: Place, id: &str, process: P) -> Address<P> {
         let table = self.table::<P>();
         let mailbox = Arc::new(Mailbox::new(self.pid(id), Arc::clone(&table)));
-        let routes = Arc::new(table.routes_of(&mailbox));
+        let routes = Arc::new(table.routes_of(&mailbox, &self.downgrade()));
         let address = Address::new(Arc::clone(&mailbox));
         let any: Arc<dyn AnyMailbox> = mailbox.clone();
         match self.0.state.registry.entry(Arc::clone(mailbox.pid().shared_id())) {

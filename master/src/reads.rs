@@ -132,13 +132,36 @@ impl Routes<'_> {
     ) -> Declared<'_> {
         let shown = of_path(path);
         self.0.route(&[], path, help, move |master, request, ctx| {
-            let is_read = [Method::GET, Method::HEAD].contains(&request.method);
-            match ask(master, &request, if is_read { &shown } else { &[] }) {
+            match ask_if_read(master, &request, &shown) {
                 Ok(()) => handler(master, request, ctx),
                 Err(refusal) => refusal.into(),
             }
         })
     }
+
+    /// As [`Routes::change`], where a request may be large: what `read` makes of it is there when its turn comes, and was
+    /// not made on the Master's thread ([`Install::prepared`]).
+    pub(crate) fn call<T: Send + 'static>(
+        &mut self,
+        path: &'static str,
+        help: &'static str,
+        read: impl Fn(&Request) -> T + Send + Sync + 'static,
+        handler: impl Fn(&mut Master, Request, T, &mut Context<Master>) -> Reply + Send + Sync + 'static,
+    ) -> Declared<'_> {
+        let shown = of_path(path);
+        self.0.prepared(&[], path, help, read, move |master: &mut Master, request, ready, ctx| {
+            match ask_if_read(master, &request, &shown) {
+                Ok(()) => handler(master, request, ready, ctx),
+                Err(refusal) => refusal.into(),
+            }
+        })
+    }
+}
+
+/// Asks where GET shows something, and other methods change something.
+fn ask_if_read(master: &Master, request: &Request, shown: &[Action<'_>]) -> Result<(), Response> {
+    let is_read = [Method::GET, Method::HEAD].contains(&request.method);
+    ask(master, request, if is_read { shown } else { &[] })
 }
 
 fn ask(master: &Master, request: &Request, shown: &[Action<'_>]) -> Result<(), Response> {

@@ -29,17 +29,27 @@ libprocess::messages! { ExecutorCall; }
 
 const RECOVERING: &str = "Agent has not finished recovery";
 
-/// The route.
-pub(crate) fn route(agent: &mut Agent, request: Request, ctx: &mut Context<Agent>) -> Reply {
-    answer(agent, &request, ctx).unwrap_or_else(|refusal| refusal).into()
+/// The route; its call is what [`read`] has made of the request.
+pub(crate) fn route(
+    agent: &mut Agent,
+    request: Request,
+    call: Result<Call, Response>,
+    ctx: &mut Context<Agent>,
+) -> Reply {
+    answer(agent, &request, call, ctx).unwrap_or_else(|refusal| refusal).into()
 }
 
 /// The answer to a request; `Err` if it goes wrong.
-fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Result<Response, Response> {
+fn answer(
+    agent: &mut Agent,
+    request: &Request,
+    call: Result<Call, Response>,
+    ctx: &mut Context<Agent>,
+) -> Result<Response, Response> {
     if !agent.executors_welcome {
         return Err(Response::service_unavailable(RECOVERING));
     }
-    let call = decode(request)?;
+    let call = call?;
     let kind = validate(&call)
         .map_err(|error| Response::bad_request(format!("Failed to validate Executor::Call: {error}")))?;
     let accepted = media::MediaType::of_answer(request.header_list("accept").as_deref());
@@ -78,8 +88,8 @@ fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Res
     }
 }
 
-/// The call that a request carries.
-fn decode(request: &Request) -> Result<Call, Response> {
+/// The call that a request carries. The agent is not asked.
+pub(crate) fn read(request: &Request) -> Result<Call, Response> {
     let media = MediaType::of_content(request.header("content-type")).map_err(|error| {
         let status = http::StatusCode::from_u16(error.status());
         Response::text(status.unwrap_or(http::StatusCode::BAD_REQUEST), content_type_text(error))

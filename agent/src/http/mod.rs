@@ -15,6 +15,7 @@ use libprocess::http::{Reply, Response};
 use mesos::settings::Declared as _;
 
 use crate::agent::{Agent, Phase};
+use crate::executors::api;
 
 /// Declares the routes, with the methods that upstream's take (all, where it does not ask).
 pub(crate) fn install(install: &mut Install<Agent>) {
@@ -46,10 +47,13 @@ pub(crate) fn install(install: &mut Install<Agent>) {
         "What the containerizer waits for (nothing is tracked).",
         |_, request, _| Response::jsonp(&request.query, r#"{"pending":[]}"#).into(),
     );
-    install.route(&[], "/api/v1", "Endpoint for API calls against the agent.", operator::route);
-    install.post(
+    let help = "Endpoint for API calls against the agent.";
+    install.prepared(&[], "/api/v1", help, operator::read, operator::route);
+    install.prepared(
+        &[http::Method::POST],
         "/api/v1/executor",
         "The API of executors: calls, and the stream of events that answers SUBSCRIBE.",
-        crate::executors::api::route,
+        api::read,
+        api::route,
     );
 }

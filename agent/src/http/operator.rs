@@ -18,22 +18,41 @@ use super::validation::validate;
 use super::{containers, v1_state};
 use crate::agent::{Agent, Phase};
 
-/// The route.
-pub(super) fn route(agent: &mut Agent, request: Request, ctx: &mut Context<Agent>) -> Reply {
-    answer(agent, &request, ctx).unwrap_or_else(Reply::Now)
+/// A call, and how its answer is to be encoded: `None` if it is to be a stream of messages.
+pub(super) type Asked = (Call, Option<MediaType>);
+
+/// The route; what is asked is what [`read`] has made of the request.
+pub(super) fn route(
+    agent: &mut Agent,
+    request: Request,
+    asked: Result<Asked, Response>,
+    ctx: &mut Context<Agent>,
+) -> Reply {
+    answer(agent, &request, asked, ctx).unwrap_or_else(Reply::Now)
 }
 
-fn answer(agent: &mut Agent, request: &Request, ctx: &mut Context<Agent>) -> Result<Reply, Response> {
+/// The call in a request. The agent is not asked.
+pub(super) fn read(request: &Request) -> Result<Asked, Response> {
+    let sent = media_of_call(request)?;
+    let media = media_of_answer(request)?;
+    let call = codec::decode_agent_call(sent, &request.body)
+        .map_err(|error| Response::bad_request(error.to_string()))?;
+    Ok((call, media))
+}
+
+fn answer(
+    agent: &mut Agent,
+    request: &Request,
+    asked: Result<Asked, Response>,
+    ctx: &mut Context<Agent>,
+) -> Result<Reply, Response> {
     if agent.phase == Phase::Recovering {
         return Err(Response::service_unavailable("Agent has not finished recovery"));
     }
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
-    let sent = media_of_call(request)?;
-    let media = media_of_answer(request)?;
-    let call: Call = codec::decode_agent_call(sent, &request.body)
-        .map_err(|error| Response::bad_request(error.to_string()))?;
+    let (call, media) = asked?;
     let kind = validate(&call)
         .map_err(|error| Response::bad_request(format!("Failed to validate agent::Call: {error}")))?;
     tracing::info!(call = kind.as_str_name(), "processing an operator's call");

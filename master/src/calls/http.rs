@@ -23,15 +23,25 @@ const STREAM_ID: &str = "Mesos-Stream-Id";
 /// Adds the route.
 pub(crate) fn install(routes: &mut Routes<'_>) {
     // Every method: a master that does not lead redirects before it looks at the method.
-    routes.change("/api/v1/scheduler", HELP, scheduler);
+    routes.call("/api/v1/scheduler", HELP, read, scheduler);
 }
 
-fn scheduler(master: &mut Master, request: Request, ctx: &mut Context<Master>) -> Reply {
-    let answer = answer(master, &request, ctx).unwrap_or_else(|refusal| refusal);
+fn scheduler(
+    master: &mut Master,
+    request: Request,
+    call: Result<Call, Response>,
+    ctx: &mut Context<Master>,
+) -> Reply {
+    let answer = answer(master, &request, call, ctx).unwrap_or_else(|refusal| refusal);
     Reply::Now(answer)
 }
 
-fn answer(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Result<Response, Response> {
+fn answer(
+    master: &mut Master,
+    request: &Request,
+    call: Result<Call, Response>,
+    ctx: &mut Context<Master>,
+) -> Result<Response, Response> {
     if let Some(refusal) = leadership::refusal(master, request) {
         return Err(refusal);
     }
@@ -39,7 +49,7 @@ fn answer(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> 
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
     let principal = principal(request)?;
-    let call = read(request)?;
+    let call = call?;
     let kind = call.r#type();
     if let Err(error) = validation::call::validate(&call, principal) {
         master.metrics.count_invalid(kind);
@@ -74,6 +84,7 @@ fn bad(text: impl Into<String>) -> Response {
     Response::bad_request(text)
 }
 
+/// The call in a request. The Master is not asked.
 fn read(request: &Request) -> Result<Call, Response> {
     let media = MediaType::of_content(request.header("Content-Type")).map_err(|error| {
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);

@@ -55,7 +55,9 @@ use crate::validation;
 
 /// Registers the routes. Every method: a master that does not lead redirects before it looks at the method.
 pub(crate) fn install(routes: &mut Routes<'_>) {
-    routes.change("/api/v1", "Endpoint for API calls against the master.", |m, r, c| either(api(m, &r, c)));
+    routes.call("/api/v1", "Endpoint for API calls against the master.", read, |m, r, call, c| {
+        either(api(m, &r, call, c))
+    });
     routes.change("/quota", "Quotas of roles: GET (jsonp), POST, DELETE /quota/<role>.", |m, r, c| {
         either(admit(m, &r).and_then(|()| quota::endpoint(m, r, c)))
     });
@@ -114,17 +116,26 @@ fn admit(master: &Master, request: &Request) -> Result<(), Response> {
     leadership::refusal(master, request).map_or(Ok(()), Err)
 }
 
-fn api(master: &mut Master, request: &Request, ctx: &mut Context<Master>) -> Result<Reply, Response> {
-    admit(master, request)?;
-    if request.method != Method::POST {
-        return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
-    }
+/// The call in a request. The Master is not asked.
+fn read(request: &Request) -> Result<Call, Response> {
     let media = MediaType::of_content(request.header("Content-Type")).map_err(|error| {
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
         Response::text(status, error.to_string())
     })?;
-    let mut call: Call =
-        codec::decode_call(media, &request.body).map_err(|error| Response::bad_request(error.to_string()))?;
+    codec::decode_call(media, &request.body).map_err(|error| Response::bad_request(error.to_string()))
+}
+
+fn api(
+    master: &mut Master,
+    request: &Request,
+    call: Result<Call, Response>,
+    ctx: &mut Context<Master>,
+) -> Result<Reply, Response> {
+    admit(master, request)?;
+    if request.method != Method::POST {
+        return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
+    }
+    let mut call = call?;
     let kind = validation::operator::validate(&call)
         .map_err(|error| Response::bad_request(format!("Failed to validate master::Call: {error}")))?;
     let media = MediaType::of_answer(request.header_list("Accept").as_deref())
