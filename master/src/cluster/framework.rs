@@ -158,10 +158,10 @@ impl Framework {
         self.info.checkpoint()
     }
 
-    /// Whether it shares in this role: it subscribes in it, or its tasks and executors still hold what was allocated to
-    /// it (upstream: `Framework::isTrackedUnderRole`).
-    pub fn shares_in(&self, role: &str) -> bool {
-        self.roles.contains(role) || self.held_roles().any(|held| held == role)
+    /// The roles that it shares in, some of them several times: it subscribes in them, or its tasks and executors still
+    /// hold what was allocated to them (upstream: `Framework::isTrackedUnderRole`).
+    pub fn shared_roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(String::as_str).chain(self.held_roles())
     }
 
     /// The roles that its tasks and executors hold something of. It may have given one up since.

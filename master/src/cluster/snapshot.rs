@@ -74,13 +74,15 @@ impl Snapshot {
         self.activations.get(id).copied().unwrap_or_default()
     }
 
-    /// How many agents, frameworks and tasks there are, remembered ones included: what a rendering of all costs.
+    /// How many agents, frameworks, roles and tasks there are, remembered ones included: what a rendering of all costs. A
+    /// role counts for each framework that subscribes in it, and for its weight and its quota.
     pub fn size(&self) -> usize {
         let frameworks = self.frameworks.values().chain(self.completed_frameworks.iter());
         let with_tasks = frameworks.map(|framework| {
             let past = framework.unreachable_tasks.len() + framework.completed_tasks.len();
-            1 + framework.tasks.size() + past
+            1 + framework.roles.len() + framework.tasks.size() + past
         });
-        self.agents.size() + self.recovered_agents.size() + with_tasks.sum::<usize>()
+        let of_operators = self.weights.len() + self.quotas.len();
+        of_operators + self.agents.size() + self.recovered_agents.size() + with_tasks.sum::<usize>()
     }
 }

@@ -360,12 +360,15 @@ fn a_snapshot_stays_as_it_was() {
 }
 
 #[test]
-fn a_snapshot_is_as_large_as_there_are_agents_frameworks_and_tasks() {
+fn a_snapshot_is_as_large_as_there_are_agents_frameworks_with_their_roles_tasks_weights_and_quotas() {
     let mut cluster = cluster(&["f", "idle", "over"], &["a"]);
-    assert_eq!(snapshot(&cluster).size(), 4);
+    assert_eq!(snapshot(&cluster).size(), 3 * 2 + 1);
     cluster.add_task(task_of("t", "f", "a", "cpus:1"));
     cluster.complete_framework(&"over".into(), now());
-    assert_eq!(snapshot(&cluster).size(), 5);
+    assert_eq!(snapshot(&cluster).size(), 8);
     cluster.remove_task(&f(), &TaskId::from("t"), false);
-    assert_eq!(snapshot(&cluster).size(), 5, "a task that is over is remembered");
+    assert_eq!(snapshot(&cluster).size(), 8, "a task that is over is remembered");
+    cluster.set_weights([("r".to_owned(), 2.0), ("s".to_owned(), 3.0)].into());
+    cluster.set_quota("r".to_owned(), Default::default());
+    assert_eq!(snapshot(&cluster).size(), 11);
 }

@@ -1,6 +1,5 @@
 //! `/frameworks`: a framework with its tasks, offers and executors, as `/state` shows it too.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use libprocess::http::Query;
@@ -120,20 +119,4 @@ pub(super) fn render(renderings: &Renderings, snapshot: &Snapshot, query: &Query
     // Always empty, as in upstream.
     body.list(("unregistered_frameworks", 0), []);
     body.complete()
-}
-
-/// The frameworks that share in `role`.
-pub(super) fn sharing_in<'a>(snapshot: &'a Snapshot, role: &str) -> Vec<&'a str> {
-    let of_role = snapshot.frameworks.values().filter(|framework| framework.shares_in(role));
-    of_role.map(|framework| framework.id.as_str()).collect()
-}
-
-/// All roles that some framework shares in.
-pub(super) fn roles(snapshot: &Snapshot) -> BTreeSet<String> {
-    let mut roles = BTreeSet::new();
-    for framework in snapshot.frameworks.values() {
-        roles.extend(framework.roles.iter().cloned());
-        roles.extend(framework.held_roles().map(str::to_owned));
-    }
-    roles
 }

@@ -1,5 +1,7 @@
 //! GET_ROLES: roles with their frameworks and what they hold (upstream: `ReadOnlyHandler::getRoles`).
 
+use std::collections::BTreeMap;
+
 use libprocess::Context;
 use libprocess::http::Reply;
 use mesos::v1::master::response;
@@ -7,7 +9,7 @@ use mesos::{FrameworkId, MediaType, ResourceQuantities, codec, v1};
 
 use super::state::ok;
 use crate::cluster::{Books, Snapshot};
-use crate::http::roles::{DEFAULT_WEIGHT, known};
+use crate::http::roles::{DEFAULT_WEIGHT, by_role, known};
 use crate::master::Master;
 use crate::rendering::{Question, Reader};
 
@@ -26,7 +28,9 @@ pub(super) fn get(master: &mut Master, media: MediaType, ctx: &mut Context<Maste
 
 fn roles(snapshot: &Snapshot) -> v1::master::Response {
     let books = Books::of(&snapshot.agents);
-    let roles = known(snapshot, &books).into_iter().map(|name| role(name, &books, snapshot)).collect();
+    let sharing = by_role(snapshot);
+    let names = known(snapshot, &books, sharing.keys().copied()).into_iter();
+    let roles = names.map(|name| role(name, &books, &sharing, snapshot)).collect();
     v1::master::Response {
         r#type: Some(response::Type::GetRoles.into()),
         get_roles: Some(response::GetRoles { roles }),
@@ -34,11 +38,16 @@ fn roles(snapshot: &Snapshot) -> v1::master::Response {
     }
 }
 
-fn role(name: String, books: &Books, snapshot: &Snapshot) -> v1::Role {
-    let sharing = snapshot.frameworks.values().filter(|framework| framework.shares_in(&name));
+fn role(
+    name: String,
+    books: &Books,
+    sharing: &BTreeMap<&str, Vec<&FrameworkId>>,
+    snapshot: &Snapshot,
+) -> v1::Role {
+    let sharing = sharing.get(name.as_str()).into_iter().flatten();
     v1::Role {
         weight: snapshot.weights.get(&name).copied().unwrap_or(DEFAULT_WEIGHT),
-        frameworks: sharing.map(|framework| FrameworkId::to_proto(&framework.id)).collect(),
+        frameworks: sharing.copied().map(FrameworkId::to_proto).collect(),
         resources: scalars(&(books.allocated(&name) + books.offered(&name))),
         name,
     }

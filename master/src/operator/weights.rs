@@ -4,7 +4,7 @@
 //! New weights show in the runs of the allocator to come. If a role that has frameworks is among them, all
 //! outstanding offers are taken back, so that they show soon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ::http::Method;
 use libprocess::Context;
@@ -85,7 +85,7 @@ pub(super) fn update(
         let mut known = (**master.cluster.weights()).clone();
         known.extend(weights.iter().map(|info| (info.role().to_owned(), info.weight)));
         master.cluster.set_weights(known);
-        let concerned = weights.iter().any(|info| has_frameworks(master, info.role()));
+        let concerned = have_frameworks(master, &weights);
         // Told before offers are taken back, or what comes back would be offered by the old weights.
         master.allocation.update_weights(weights);
         if concerned {
@@ -107,7 +107,14 @@ fn validate(master: &Master, role: &str, value: f64) -> Result<(), Response> {
     weight::value(value).map_err(|error| refuse(format!(" for role '{role}': {error}")))
 }
 
-/// Also one that has left the role counts, while its tasks hold something there: that has a share.
-fn has_frameworks(master: &Master, role: &str) -> bool {
-    master.cluster.frameworks().values().any(|framework| framework.shares_in(role))
+/// Also one that has left the role counts, while its tasks hold something there: that has a share. There may be thousands of
+/// roles, and of frameworks: none is looked at for each of the others.
+fn have_frameworks(master: &Master, weights: &[WeightInfo]) -> bool {
+    let roles: BTreeSet<&str> = weights.iter().map(WeightInfo::role).collect();
+    master
+        .cluster
+        .frameworks()
+        .values()
+        .flat_map(|framework| framework.shared_roles())
+        .any(|role| roles.contains(role))
 }
