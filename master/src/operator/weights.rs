@@ -21,6 +21,9 @@ use crate::offers;
 use crate::registrar::Operation;
 use crate::validation::weight;
 
+/// The most roles of one call: what is stored of it, all or nothing, and weighed by the allocator at once.
+const MAX_ROLES: usize = 5_000;
+
 /// `/weights`.
 pub(super) fn endpoint(
     master: &mut Master,
@@ -74,6 +77,9 @@ pub(super) fn update(
     principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
+    if weights.len() > MAX_ROLES {
+        return Err(refused(format!(": {} roles are named; at most {MAX_ROLES} are allowed", weights.len())));
+    }
     for info in &mut weights {
         let role = info.role().trim().to_owned();
         validate(master, &role, info.weight)?;
@@ -98,13 +104,15 @@ pub(super) fn update(
 }
 
 fn validate(master: &Master, role: &str, value: f64) -> Result<(), Response> {
-    let refuse =
-        |text: String| Response::bad_request(format!("Failed to validate update weights request JSON{text}"));
-    weight::role(role).map_err(|error| refuse(format!(": {error}")))?;
+    weight::role(role).map_err(|error| refused(format!(": {error}")))?;
     if !is_whitelisted(master, role) {
-        return Err(refuse(format!(": Unknown role '{role}'")));
+        return Err(refused(format!(": Unknown role '{role}'")));
     }
-    weight::value(value).map_err(|error| refuse(format!(" for role '{role}': {error}")))
+    weight::value(value).map_err(|error| refused(format!(" for role '{role}': {error}")))
+}
+
+fn refused(text: String) -> Response {
+    Response::bad_request(format!("Failed to validate update weights request JSON{text}"))
 }
 
 /// Also one that has left the role counts, while its tasks hold something there: that has a share. There may be thousands of

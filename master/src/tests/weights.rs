@@ -123,6 +123,27 @@ fn a_request_that_makes_no_sense_changes_no_weight() {
     });
 }
 
+#[test]
+fn a_call_sets_the_weights_of_thousands_of_roles_but_not_of_any_number() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let weigh = |roles: usize| {
+            let infos: Vec<Value> =
+                (0..roles).map(|role| json!({ "role": format!("r{role}"), "weight": 2.0 })).collect();
+            json!(infos).to_string()
+        };
+        let (status, text) = cluster.ask(Method::PUT, "/weights", &weigh(5_001)).await;
+        assert_eq!(
+            (status, text.contains("5001 roles are named; at most 5000 are allowed")),
+            (400, true),
+            "{text}"
+        );
+        assert_eq!(cluster.get("/weights").await, json!([]));
+        assert_eq!(cluster.ask(Method::PUT, "/weights", &weigh(5_000)).await, (200, String::new()));
+        assert_eq!(cluster.get("/weights").await.as_array().unwrap().len(), 5_000);
+    });
+}
+
 /// Upstream: `WeightsHandler::rescindOffers`.
 #[test]
 fn new_weights_take_back_offers_if_they_concern_a_framework() {
