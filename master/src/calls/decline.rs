@@ -18,10 +18,11 @@ pub(super) fn decline(
     master.metrics.messages_decline_offers.increment();
     // Without filters the defaults hold: they refuse for 5 seconds.
     let filters = call.filters.unwrap_or_default();
-    for id in &call.offer_ids {
-        if !apply(master, framework, id, &filters, ctx) {
-            tracing::warn!(framework_id = %framework, offer_id = %id.value, "ignoring the decline of an offer that is not valid");
-        }
+    let mut invalid = call.offer_ids.iter().filter(|id| !apply(master, framework, id, &filters, ctx));
+    // There may be millions, and to write a line takes longer than all else.
+    if let Some(first) = invalid.next() {
+        let others = invalid.count();
+        tracing::warn!(framework_id = %framework, offer_id = %first.value, others, "ignoring the decline of offers that are not valid");
     }
 }
 

@@ -47,9 +47,12 @@ fn answer(
 ) {
     // Without filters their default holds: it refuses for 5 seconds.
     let filters = filters.unwrap_or_default();
-    for id in ids.into_iter().map(OfferId::from) {
-        if !inverse_offers::answer(master, framework, &id, status, Some(filters), ctx) {
-            tracing::warn!(framework_id = %framework, offer_id = %id, "ignoring an inverse offer that is not valid");
-        }
+    let ids = ids.into_iter().map(OfferId::from);
+    let mut invalid =
+        ids.filter(|id| !inverse_offers::answer(master, framework, id, status, Some(filters), ctx));
+    // There may be millions, and to write a line takes longer than all else.
+    if let Some(first) = invalid.next() {
+        let others = invalid.count();
+        tracing::warn!(framework_id = %framework, offer_id = %first, others, "ignoring inverse offers that are not valid");
     }
 }
