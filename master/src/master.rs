@@ -19,6 +19,7 @@
 //! | `Timeout` | itself, later | one of the deadlines that it lists |
 //! | `StreamBroken` | itself | a scheduler's stream took no more: it is disconnected (`frameworks::lifecycle`) |
 //! | a link that breaks | its node | an agent is disconnected, or a driver is (`agents::disconnect`, `frameworks::lifecycle`) |
+//! | `Rest` | itself, later | goes on with a RECONCILE of very many tasks (`calls::reconcile`) |
 //! | [`TakeSnapshot`] | whoever started it | answers with the state |
 //! | HTTP | schedulers, operators | answers (`calls`, `operator`, `http`, `openapi`; `reads` declares the paths) |
 //!
@@ -51,6 +52,7 @@ use crate::agents::report::Report;
 use crate::agents::{self, Agents};
 use crate::allocation::Allocation;
 use crate::authorization::Authorizer;
+use crate::calls::reconcile;
 use crate::cluster::{Cluster, Snapshot};
 use crate::frameworks::stream::Stream;
 use crate::http::pages::Pages;
@@ -408,6 +410,7 @@ local! {
     MakeInverseOffers => inverse_offers::make;
     Health => agents::unreachable::health_changed;
     StreamBroken => frameworks::lifecycle::stream_broken;
+    reconcile::Rest => reconcile::go_on;
     Timeout => timed_out;
 }
 

@@ -11,7 +11,7 @@ use libprocess::http::{Reply, Request, Response};
 use mesos::v1::scheduler::{Call, call::Type};
 use mesos::{FrameworkId, MediaType, codec};
 
-use super::{dispatch, subscribe};
+use super::{dispatch, reconcile, subscribe};
 use crate::leadership;
 use crate::master::Master;
 use crate::reads::Routes;
@@ -32,8 +32,7 @@ fn scheduler(
     call: Result<Call, Response>,
     ctx: &mut Context<Master>,
 ) -> Reply {
-    let answer = answer(master, &request, call, ctx).unwrap_or_else(|refusal| refusal);
-    Reply::Now(answer)
+    answer(master, &request, call, ctx).unwrap_or_else(Reply::Now)
 }
 
 fn answer(
@@ -41,7 +40,7 @@ fn answer(
     request: &Request,
     call: Result<Call, Response>,
     ctx: &mut Context<Master>,
-) -> Result<Response, Response> {
+) -> Result<Reply, Response> {
     if let Some(refusal) = leadership::refusal(master, request) {
         return Err(refusal);
     }
@@ -60,11 +59,15 @@ fn answer(
         _ => MediaType::Json,
     };
     if kind == Type::Subscribe {
-        return subscribe(master, request, call, media, ctx);
+        return subscribe(master, request, call, media, ctx).map(Reply::Now);
     }
     let framework = FrameworkId::from(call.framework_id.clone().unwrap_or_default());
     check_sender(master, &framework, request, kind)?;
-    Ok(dispatch(master, &framework, call, ctx))
+    if kind == Type::Reconcile {
+        let call = call.reconcile.unwrap_or_default();
+        return Ok(reconcile::reconcile_in_slices(master, &framework, call, ctx));
+    }
+    Ok(dispatch(master, &framework, call, ctx).into())
 }
 
 /// The name of who sent a request. A framework's principal is a name: claims alone will not do (upstream:

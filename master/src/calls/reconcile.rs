@@ -13,10 +13,16 @@
 //! | the agent is unknown | TASK_UNKNOWN | TASK_LOST |
 //!
 //! The answers have no uuid and are not acknowledged.
+//!
+//! A call may name a million tasks. A scheduler of the HTTP API is answered for some hundred of them at a time, and between
+//! two such slices the master does what others have asked for meanwhile. Each answer is of the time when it is sent, so
+//! that nothing older comes behind something newer. A driver is answered at once: it waits for nothing, and what it asks
+//! for next would gather here.
 
 use std::time::SystemTime;
 
-use libprocess::Context;
+use libprocess::http::{Reply, Response};
+use libprocess::{Context, Promise, promise};
 use mesos::sabotage::{Bug, is_on};
 use mesos::tasks::visible_state;
 use mesos::v1::scheduler::call::{self, Reconcile};
@@ -28,6 +34,60 @@ use crate::cluster::{Cluster, Framework, Task, status};
 use crate::frameworks::events;
 use crate::master::Master;
 
+/// So many tasks are answered for at a time: that takes about a millisecond.
+const SLICE: usize = 500;
+
+/// What is asked for, and not answered yet.
+enum Asked {
+    All(std::vec::IntoIter<TaskId>),
+    Named(std::vec::IntoIter<call::reconcile::Task>),
+}
+
+impl Asked {
+    fn of(framework: &Framework, call: Reconcile) -> Self {
+        if call.tasks.is_empty() {
+            Self::All(framework.tasks.keys().cloned().collect::<Vec<_>>().into_iter())
+        } else {
+            Self::Named(call.tasks.into_iter())
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::All(tasks) => tasks.len(),
+            Self::Named(tasks) => tasks.len(),
+        }
+    }
+
+    /// The answers for the next tasks; what they are now.
+    fn answers(
+        &mut self,
+        tasks: usize,
+        cluster: &Cluster,
+        framework: &Framework,
+        now: SystemTime,
+    ) -> Vec<v1::TaskStatus> {
+        match self {
+            Self::All(all) => {
+                let known = all.take(tasks).filter_map(|id| framework.tasks.get(id.as_str()));
+                known.map(|task| latest(task, now)).collect()
+            }
+            Self::Named(named) => {
+                named.take(tasks).filter_map(|task| answer(cluster, framework, &task, now)).collect()
+            }
+        }
+    }
+}
+
+/// The rest of a call of which a part is answered.
+pub(crate) struct Rest {
+    framework: FrameworkId,
+    asked: Asked,
+    answered: Promise<Response>,
+}
+
+libprocess::messages! { Rest; }
+
 /// Answers with status updates.
 pub(super) fn reconcile(
     master: &mut Master,
@@ -35,16 +95,58 @@ pub(super) fn reconcile(
     call: Reconcile,
     ctx: &mut Context<Master>,
 ) {
-    master.metrics.messages_reconcile_tasks.increment();
-    let Some(state) = master.cluster.framework(framework) else { return };
-    let answers: Vec<v1::TaskStatus> = if call.tasks.is_empty() {
-        state.tasks.values().map(|task| latest(task, ctx.now())).collect()
+    if let Some(mut asked) = begin(master, framework, call) {
+        let all = asked.len();
+        send(master, framework, &mut asked, all, ctx);
+    }
+}
+
+/// The same, slice by slice. The call is answered behind the last one, so that its sender waits before it asks for more.
+pub(super) fn reconcile_in_slices(
+    master: &mut Master,
+    framework: &FrameworkId,
+    call: Reconcile,
+    ctx: &mut Context<Master>,
+) -> Reply {
+    let Some(asked) = begin(master, framework, call) else { return Response::accepted().into() };
+    let (answered, answer) = promise::<Response>();
+    go_on(master, Rest { framework: framework.clone(), asked, answered }, ctx);
+    Reply::later(async move {
+        let ended =
+            |_| Response::service_unavailable("The master ended before it had answered for all tasks");
+        answer.await.unwrap_or_else(ended)
+    })
+}
+
+/// Sends the next slice. The others come when it is their turn, behind what waits already.
+pub(crate) fn go_on(master: &mut Master, mut rest: Rest, ctx: &mut Context<Master>) {
+    send(master, &rest.framework, &mut rest.asked, SLICE, ctx);
+    let hears = master.cluster.framework(&rest.framework).is_some_and(|framework| framework.is_connected());
+    if rest.asked.len() > 0 && hears {
+        ctx.address().tell(rest);
     } else {
-        let tasks = call.tasks.iter();
-        tasks.filter_map(|task| answer(&master.cluster, state, task, ctx.now())).collect()
-    };
-    tracing::info!(framework_id = %framework, asked = call.tasks.len(), answers = answers.len(), "reconciling");
-    for status in answers {
+        rest.answered.set(Response::accepted());
+    }
+}
+
+fn begin(master: &Master, framework: &FrameworkId, call: Reconcile) -> Option<Asked> {
+    master.metrics.messages_reconcile_tasks.increment();
+    let state = master.cluster.framework(framework)?;
+    let named = call.tasks.len();
+    let asked = Asked::of(state, call);
+    tracing::info!(framework_id = %framework, named, asked = asked.len(), "reconciling");
+    Some(asked)
+}
+
+fn send(
+    master: &mut Master,
+    framework: &FrameworkId,
+    asked: &mut Asked,
+    tasks: usize,
+    ctx: &mut Context<Master>,
+) {
+    let Some(state) = master.cluster.framework(framework) else { return };
+    for status in asked.answers(tasks, &master.cluster, state, ctx.now()) {
         master.send(framework, events::update(status), ctx);
     }
 }

@@ -227,3 +227,22 @@ fn a_framework_without_tasks_is_answered_nothing() {
         assert!(scheduler.pending().await.iter().all(|event| event.r#type() == Type::Heartbeat));
     });
 }
+
+#[test]
+fn a_question_for_very_many_tasks_is_answered_in_slices_between_which_others_have_their_turn() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let ask = |names: Vec<String>| {
+            let tasks: Vec<_> = names.iter().map(|name| json!({ "task_id": { "value": name } })).collect();
+            scheduler.call("RECONCILE", json!({ "tasks": tasks }))
+        };
+        let many: Vec<String> = (0..1_201).map(|number| format!("t{number}")).collect();
+        let answers = futures::future::join(ask(many.clone()), ask(vec!["x".to_owned()])).await;
+        assert_eq!((answers.0.0, answers.1.0), (202, 202));
+        let told: Vec<String> =
+            updates(&mut scheduler).await.into_iter().map(|status| status.task_id.value).collect();
+        let expected = [&many[..500], &["x".to_owned()], &many[500..]].concat();
+        assert_eq!(told, expected);
+    });
+}
