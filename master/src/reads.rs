@@ -123,25 +123,9 @@ impl Routes<'_> {
     }
 
     /// A path that changes something, and shows something at most with GET. Whoever may not see it is refused then; for
-    /// changes the handler asks.
-    pub(crate) fn change(
-        &mut self,
-        path: &'static str,
-        help: &'static str,
-        handler: impl Fn(&mut Master, Request, &mut Context<Master>) -> Reply + Send + Sync + 'static,
-    ) -> Declared<'_> {
-        let shown = of_path(path);
-        self.0.route(&[], path, help, move |master, request, ctx| {
-            match ask_if_read(master, &request, &shown) {
-                Ok(()) => handler(master, request, ctx),
-                Err(refusal) => refusal.into(),
-            }
-        })
-    }
-
-    /// As [`Routes::change`], where a request may be large: what `read` makes of it is there when its turn comes, and was
-    /// not made on the Master's thread ([`Install::prepared`]).
-    pub(crate) fn call<T: Send + 'static>(
+    /// changes the handler asks. A request may be large: what `read` makes of it is there when its turn comes, and was not
+    /// made on the Master's thread ([`Install::prepared`]).
+    pub(crate) fn change<T: Send + 'static>(
         &mut self,
         path: &'static str,
         help: &'static str,
@@ -150,18 +134,13 @@ impl Routes<'_> {
     ) -> Declared<'_> {
         let shown = of_path(path);
         self.0.prepared(&[], path, help, read, move |master: &mut Master, request, ready, ctx| {
-            match ask_if_read(master, &request, &shown) {
+            let is_read = [Method::GET, Method::HEAD].contains(&request.method);
+            match ask(master, &request, if is_read { &shown } else { &[] }) {
                 Ok(()) => handler(master, request, ready, ctx),
                 Err(refusal) => refusal.into(),
             }
         })
     }
-}
-
-/// Asks where GET shows something, and other methods change something.
-fn ask_if_read(master: &Master, request: &Request, shown: &[Action<'_>]) -> Result<(), Response> {
-    let is_read = [Method::GET, Method::HEAD].contains(&request.method);
-    ask(master, request, if is_read { shown } else { &[] })
 }
 
 fn ask(master: &Master, request: &Request, shown: &[Action<'_>]) -> Result<(), Response> {

@@ -23,7 +23,7 @@ const STREAM_ID: &str = "Mesos-Stream-Id";
 /// Adds the route.
 pub(crate) fn install(routes: &mut Routes<'_>) {
     // Every method: a master that does not lead redirects before it looks at the method.
-    routes.call("/api/v1/scheduler", HELP, read, scheduler);
+    routes.change("/api/v1/scheduler", HELP, read, scheduler);
 }
 
 fn scheduler(

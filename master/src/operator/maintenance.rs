@@ -29,6 +29,7 @@ use crate::validation::{Checked, maintenance as validation};
 pub(super) fn schedule_endpoint(
     master: &mut Master,
     request: Request,
+    schedule_to_be: Result<Schedule, Response>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     match request.method {
@@ -38,14 +39,15 @@ pub(super) fn schedule_endpoint(
             let make = move || Response::jsonp(&request.query, json::to_vec(&schedule(&planned)));
             Ok(Reply::render_many(ctx.node(), things, make))
         }
-        Method::POST => {
-            let body = Body::bare(&request.body).object()?;
-            let schedule =
-                json::from_value(&body).map_err(|error| Response::bad_request(error.to_string()))?;
-            update(master, schedule, principal(&request)?, ctx)
-        }
+        Method::POST => update(master, schedule_to_be?, principal(&request)?, ctx),
         ref other => Err(Response::method_not_allowed_for(&[Method::GET, Method::POST], other)),
     }
+}
+
+/// The body of `POST /maintenance/schedule`. The Master is not asked.
+pub(super) fn read_schedule(request: &Request) -> Result<Schedule, Response> {
+    let body = Body::bare(&request.body).object()?;
+    json::from_value(&body).map_err(|error| Response::bad_request(error.to_string()))
 }
 
 /// `/maintenance/status`.
@@ -64,6 +66,7 @@ pub(super) fn status_endpoint(
 pub(super) fn machine_endpoint(
     master: &mut Master,
     request: &Request,
+    machines: Result<Vec<v1::MachineId>, Response>,
     ctx: &mut Context<Master>,
     call: impl FnOnce(
         &mut Master,
@@ -75,10 +78,14 @@ pub(super) fn machine_endpoint(
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
+    call(master, machines?, principal(request)?, ctx)
+}
+
+/// The body of `POST /machine/down` and `/machine/up`. The Master is not asked.
+pub(super) fn read_machines(request: &Request) -> Result<Vec<v1::MachineId>, Response> {
     let items = Body::bare(&request.body).array()?;
     let machines: Result<Vec<v1::MachineId>, json::Error> = items.iter().map(json::from_value).collect();
-    let machines = machines.map_err(|error| Response::bad_request(error.to_string()))?;
-    call(master, machines, principal(request)?, ctx)
+    machines.map_err(|error| Response::bad_request(error.to_string()))
 }
 
 /// GET_MAINTENANCE_SCHEDULE.

@@ -55,17 +55,18 @@ use crate::validation;
 
 /// Registers the routes. Every method: a master that does not lead redirects before it looks at the method.
 pub(crate) fn install(routes: &mut Routes<'_>) {
-    routes.call("/api/v1", "Endpoint for API calls against the master.", read, |m, r, call, c| {
+    routes.change("/api/v1", "Endpoint for API calls against the master.", read, |m, r, call, c| {
         either(api(m, &r, call, c))
     });
-    routes.change("/quota", "Quotas of roles: GET (jsonp), POST, DELETE /quota/<role>.", |m, r, c| {
-        either(admit(m, &r).and_then(|()| quota::endpoint(m, r, c)))
+    let help = "Quotas of roles: GET (jsonp), POST, DELETE /quota/<role>.";
+    routes.change("/quota", help, quota::read, |m, r, body, c| {
+        either(admit(m, &r).and_then(|()| quota::endpoint(m, r, body, c)))
     });
-    routes.change("/weights", "Weights of roles: GET (jsonp), PUT.", |m, r, c| {
-        either(admit(m, &r).and_then(|()| weights::endpoint(m, r, c)))
+    routes.change("/weights", "Weights of roles: GET (jsonp), PUT.", weights::read, |m, r, body, c| {
+        either(admit(m, &r).and_then(|()| weights::endpoint(m, r, body, c)))
     });
-    routes.change("/teardown", "Ends a framework: POST frameworkId=ID.", |m, r, c| {
-        either(admit(m, &r).and_then(|()| teardown::endpoint(m, &r, c)))
+    routes.change("/teardown", "Ends a framework: POST frameworkId=ID.", teardown::read, |m, r, id, c| {
+        either(admit(m, &r).and_then(|()| teardown::endpoint(m, &r, id, c)))
     });
     install_maintenance(routes);
     install_reservations(routes);
@@ -73,17 +74,19 @@ pub(crate) fn install(routes: &mut Routes<'_>) {
 
 /// The endpoints of maintenance, registered as the others.
 fn install_maintenance(routes: &mut Routes<'_>) {
-    routes.change("/maintenance/schedule", "Planned maintenance: GET (jsonp), POST.", |m, r, c| {
-        either(admit(m, &r).and_then(|()| maintenance::schedule_endpoint(m, r, c)))
+    let help = "Planned maintenance: GET (jsonp), POST.";
+    routes.change("/maintenance/schedule", help, maintenance::read_schedule, |m, r, body, c| {
+        either(admit(m, &r).and_then(|()| maintenance::schedule_endpoint(m, r, body, c)))
     });
     routes.read(&[], "/maintenance/status", "Machines that are draining or down (jsonp).", |m, r, c| {
         either(admit(m, &r).and_then(|()| maintenance::status_endpoint(m, r, c)))
     });
-    routes.change("/machine/down", "Begins the maintenance of machines: POST.", |m, r, c| {
-        either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::start)))
+    let (help, read) = ("Begins the maintenance of machines: POST.", maintenance::read_machines);
+    routes.change("/machine/down", help, read, |m, r, body, c| {
+        either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, body, c, maintenance::start)))
     });
-    routes.change("/machine/up", "Ends the maintenance of machines: POST.", |m, r, c| {
-        either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, c, maintenance::stop)))
+    routes.change("/machine/up", "Ends the maintenance of machines: POST.", read, |m, r, body, c| {
+        either(admit(m, &r).and_then(|()| maintenance::machine_endpoint(m, &r, body, c, maintenance::stop)))
     });
 }
 
@@ -97,10 +100,11 @@ fn install_reservations(routes: &mut Routes<'_>) {
         ("/destroy-volumes", "Destroys persistent volumes: POST.", Endpoint::Destroy),
     ];
     for (path, help, endpoint) in endpoints {
-        routes.change(path, help, move |m: &mut Master, r: Request, c: &mut Context<Master>| {
+        let read = move |request: &Request| reservations::read(request, endpoint);
+        routes.change(path, help, read, |m, r, asked, c| {
             let answer = admit(m, &r)
                 .and_then(|()| principal(&r))
-                .and_then(|principal| reservations::endpoint(m, &r, endpoint, principal, c));
+                .and_then(|principal| reservations::endpoint(m, &r, asked, principal, c));
             either(answer)
         });
     }

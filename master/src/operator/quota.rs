@@ -36,6 +36,7 @@ use crate::validation::quota as validation;
 pub(super) fn endpoint(
     master: &mut Master,
     request: Request,
+    set_quota: Result<QuotaRequest, Response>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     match request.method {
@@ -43,7 +44,7 @@ pub(super) fn endpoint(
             let quotas = master.cluster.quotas().clone();
             Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&status(&quotas)))))
         }
-        Method::POST => set(master, read(&request.body)?, principal(&request)?, ctx),
+        Method::POST => set(master, set_quota?, principal(&request)?, ctx),
         Method::DELETE => remove_at(master, &request.path, principal(&request)?, ctx),
         ref other => {
             Err(Response::method_not_allowed_for(&[Method::GET, Method::POST, Method::DELETE], other))
@@ -299,9 +300,9 @@ fn outstanding(master: &Master, wanted: impl Fn(&Offer) -> bool) -> Vec<Arc<Offe
     ids.filter_map(|id| master.cluster.offer(id.as_str())).filter(|offer| wanted(offer)).cloned().collect()
 }
 
-/// The body of `POST /quota`.
-fn read(body: &[u8]) -> Result<QuotaRequest, Response> {
-    let body = Body::new("set quota", body);
+/// The body of `POST /quota`. The Master is not asked.
+pub(super) fn read(request: &Request) -> Result<QuotaRequest, Response> {
+    let body = Body::new("set quota", &request.body);
     let value = body.object()?;
     json::from_value(&value).map_err(|error| body.refused("Failed to validate set quota request JSON", error))
 }

@@ -92,13 +92,19 @@ fn destroy(volumes: Vec<v1::Resource>) -> Operation {
 pub(super) fn endpoint(
     master: &mut Master,
     request: &Request,
-    endpoint: Endpoint,
+    asked: Result<(v1::AgentId, Operation), Response>,
     principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
+    let (agent, operation) = asked?;
+    apply(master, &agent, operation, principal, ctx)
+}
+
+/// What the form of a request asks for, and of which agent. The Master is not asked.
+pub(super) fn read(request: &Request, endpoint: Endpoint) -> Result<(v1::AgentId, Operation), Response> {
     let form = body::form(&request.body)?;
     let Some(agent) = form.get("slaveId") else { return Err(missing("slaveId")) };
     let agent = v1::AgentId { value: agent.to_owned() };
@@ -111,7 +117,7 @@ pub(super) fn endpoint(
         Endpoint::Create => create(list(&form, "volumes", "in ")?),
         Endpoint::Destroy => destroy(list(&form, "volumes", "in ")?),
     };
-    apply(master, &agent, operation, principal, ctx)
+    Ok((agent, operation))
 }
 
 fn missing(name: &str) -> Response {

@@ -17,16 +17,20 @@ use crate::master::Master;
 pub(super) fn endpoint(
     master: &mut Master,
     request: &Request,
+    framework: Result<FrameworkId, Response>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     if request.method != Method::POST {
         return Err(Response::method_not_allowed_for(&[Method::POST], &request.method));
     }
+    teardown(master, &framework?, principal(request)?, ctx)
+}
+
+/// The framework that a request names. The Master is not asked.
+pub(super) fn read(request: &Request) -> Result<FrameworkId, Response> {
     let form = body::form(&request.body)?;
-    let Some(id) = form.get("frameworkId") else {
-        return Err(Response::bad_request("Missing 'frameworkId' query parameter in the request body"));
-    };
-    teardown(master, &FrameworkId::from(id), principal(request)?, ctx)
+    let id = form.get("frameworkId").map(FrameworkId::from);
+    id.ok_or_else(|| Response::bad_request("Missing 'frameworkId' query parameter in the request body"))
 }
 
 /// TEARDOWN.

@@ -28,6 +28,7 @@ const MAX_ROLES: usize = 5_000;
 pub(super) fn endpoint(
     master: &mut Master,
     request: Request,
+    weights: Result<Vec<WeightInfo>, Response>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     match request.method {
@@ -35,7 +36,7 @@ pub(super) fn endpoint(
             let weights = master.cluster.weights().clone();
             Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&infos(&weights)))))
         }
-        Method::PUT => update(master, read(&request.body)?, principal(&request)?, ctx),
+        Method::PUT => update(master, weights?, principal(&request)?, ctx),
         ref other => Err(Response::method_not_allowed_for(&[Method::GET, Method::PUT], other)),
     }
 }
@@ -59,9 +60,9 @@ fn infos(weights: &BTreeMap<String, f64>) -> Vec<WeightInfo> {
     weights.iter().map(|(role, weight)| WeightInfo { role: Some(role.clone()), weight: *weight }).collect()
 }
 
-/// The body of `PUT /weights`.
-fn read(body: &[u8]) -> Result<Vec<WeightInfo>, Response> {
-    let body = Body::new("update weights", body);
+/// The body of `PUT /weights`. The Master is not asked.
+pub(super) fn read(request: &Request) -> Result<Vec<WeightInfo>, Response> {
+    let body = Body::new("update weights", &request.body);
     let items = body.array()?;
     items
         .iter()
