@@ -82,14 +82,18 @@ pub fn set_logging_level(node: &Node, level: u32, duration: &v1::DurationInfo) -
 
 /// LIST_FILES: what `/files/browse` shows.
 pub fn list_files(
+    node: &Node,
     files: &Address<Files>,
     path: String,
     answer: impl FnOnce(Vec<v1::FileInfo>) -> Response + Send + 'static,
 ) -> Reply {
-    let listing = files.ask(Browse { path });
+    let (node, listing) = (node.clone(), files.ask(Browse { path }));
     Reply::later(async move {
         match listing.await {
-            Ok(Ok(listing)) => answer(listing.into_iter().map(file_info).collect()),
+            Ok(Ok(listing)) => {
+                let things = listing.len();
+                node.beside(things, move || answer(listing.into_iter().map(file_info).collect())).await
+            }
             Ok(Err(error)) => refusal(error),
             Err(_) => ended(),
         }

@@ -176,7 +176,7 @@ fn dispatch(
             let call = call.set_logging_level.unwrap_or_default();
             return Ok(operator::set_logging_level(ctx.node(), call.level, &call.duration));
         }
-        Type::ListFiles | Type::ReadFile => return Ok(files(agent, kind, call, media)),
+        Type::ListFiles | Type::ReadFile => return Ok(files(agent, kind, call, media, ctx)),
         // There are no images that could be removed.
         Type::PruneImages => return Ok(Response::new(StatusCode::OK).into()),
         Type::Unknown => return Err(Response::text(StatusCode::NOT_IMPLEMENTED, "501 Not Implemented.")),
@@ -201,13 +201,13 @@ fn logging_level(media: MediaType, ctx: &Context<Agent>) -> Reply {
 }
 
 /// LIST_FILES and READ_FILE: the log, and sandboxes.
-fn files(agent: &Agent, kind: Type, call: Call, media: MediaType) -> Reply {
+fn files(agent: &Agent, kind: Type, call: Call, media: MediaType, ctx: &Context<Agent>) -> Reply {
     let Some(files) = &agent.colleagues.files else {
         return Response::text(StatusCode::NOT_FOUND, "").into();
     };
     if kind == Type::ListFiles {
         let path = call.list_files.unwrap_or_default().path;
-        return operator::list_files(files, path, move |file_infos| {
+        return operator::list_files(ctx.node(), files, path, move |file_infos| {
             let list_files = Some(response::ListFiles { file_infos });
             respond(media, &v1::agent::Response { list_files, ..of(response::Type::ListFiles) })
         });

@@ -181,13 +181,13 @@ fn dispatch(
         Type::GetRoles => Ok(roles::get(master, media, ctx)),
         Type::GetOperations => Ok(operations::get(master, media, ctx)),
         Type::Subscribe => Ok(subscribe::subscribe(master, media, ctx)),
-        Type::ListFiles => Ok(files::list(&master.files, call.list_files.unwrap_or_default(), media)),
+        Type::ListFiles => Ok(files::list(&master.files, call.list_files.unwrap_or_default(), media, ctx)),
         Type::ReadFile => Ok(files::read(&master.files, call.read_file.unwrap_or_default(), media)),
         Type::Teardown => {
             let framework = call.teardown.unwrap_or_default().framework_id.into();
             teardown::teardown(master, &framework, principal, ctx)
         }
-        Type::GetQuota => Ok(quota::get(master, media)),
+        Type::GetQuota => Ok(quota::get(master, media, ctx)),
         Type::UpdateQuota => quota::update(master, call.update_quota.unwrap_or_default(), principal, ctx),
         Type::SetQuota => {
             quota::set(master, call.set_quota.unwrap_or_default().quota_request, principal, ctx)
@@ -195,7 +195,7 @@ fn dispatch(
         Type::RemoveQuota => {
             quota::remove(master, call.remove_quota.unwrap_or_default().role, principal, ctx)
         }
-        Type::GetWeights => Ok(weights::get(master, media)),
+        Type::GetWeights => Ok(weights::get(master, media, ctx)),
         Type::UpdateWeights => {
             weights::update(master, call.update_weights.unwrap_or_default().weight_infos, principal, ctx)
         }

@@ -42,7 +42,9 @@ pub(super) fn endpoint(
     match request.method {
         Method::GET => {
             let quotas = master.cluster.quotas().clone();
-            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&status(&quotas)))))
+            let things = size(&quotas);
+            let make = move || Response::jsonp(&request.query, json::to_vec(&status(&quotas)));
+            Ok(Reply::render_many(ctx.node(), things, make))
         }
         Method::POST => set(master, set_quota?, principal(&request)?, ctx),
         Method::DELETE => remove_at(master, &request.path, principal(&request)?, ctx),
@@ -53,9 +55,9 @@ pub(super) fn endpoint(
 }
 
 /// GET_QUOTA.
-pub(super) fn get(master: &Master, media: MediaType) -> Reply {
+pub(super) fn get(master: &Master, media: MediaType, ctx: &Context<Master>) -> Reply {
     let quotas = master.cluster.quotas().clone();
-    Reply::render(move || {
+    Reply::render_many(ctx.node(), size(&quotas), move || {
         let response = v1::master::Response {
             r#type: Some(response::Type::GetQuota.into()),
             get_quota: Some(response::GetQuota { status: status(&quotas) }),
@@ -63,6 +65,11 @@ pub(super) fn get(master: &Master, media: MediaType) -> Reply {
         };
         Response::ok(media.as_str(), codec::encode(media, &response))
     })
+}
+
+/// How many amounts, roles and forms are shown, about.
+fn size(quotas: &BTreeMap<String, Quota>) -> usize {
+    4 * quotas.len()
 }
 
 /// All quotas, in the older form and in the new one.

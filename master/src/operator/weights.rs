@@ -34,7 +34,9 @@ pub(super) fn endpoint(
     match request.method {
         Method::GET => {
             let weights = master.cluster.weights().clone();
-            Ok(Reply::render(move || Response::jsonp(&request.query, json::to_vec(&infos(&weights)))))
+            let things = weights.len();
+            let make = move || Response::jsonp(&request.query, json::to_vec(&infos(&weights)));
+            Ok(Reply::render_many(ctx.node(), things, make))
         }
         Method::PUT => update(master, weights?, principal(&request)?, ctx),
         ref other => Err(Response::method_not_allowed_for(&[Method::GET, Method::PUT], other)),
@@ -42,9 +44,9 @@ pub(super) fn endpoint(
 }
 
 /// GET_WEIGHTS.
-pub(super) fn get(master: &Master, media: MediaType) -> Reply {
+pub(super) fn get(master: &Master, media: MediaType, ctx: &Context<Master>) -> Reply {
     let weights = master.cluster.weights().clone();
-    Reply::render(move || {
+    Reply::render_many(ctx.node(), weights.len(), move || {
         let weight_infos = infos(&weights);
         let response = v1::master::Response {
             r#type: Some(response::Type::GetWeights.into()),
