@@ -1,11 +1,12 @@
 //! `/allocator/explain`: why a framework gets offers or does not (not in upstream).
 //!
 //! The Master only finds the framework and passes the question on; the allocator answers it, and the HTTP
-//! worker puts in what the allocator does not know: names, and the agents that are away. The Master waits
-//! for nothing.
+//! worker, or a thread beside it if there is much, puts in what the allocator does not know: names, and the agents that are
+//! away. The Master waits for nothing.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use allocator::core::explain::{AbsentAgents, ExplainError, Explanation, Question};
 use libprocess::Context;
@@ -38,10 +39,21 @@ pub(super) fn explain(master: &mut Master, request: Request, ctx: &mut Context<M
         Err(refusal) => return refusal.into(),
     };
     let (allocation, most) = (master.allocation.clone(), master.settings.max_executors_per_agent);
+    let node = ctx.node().clone();
     Reply::later(async move {
-        let full = most.map(|most| full(&snapshot, most)).unwrap_or_default();
+        let full = match most {
+            Some(most) => {
+                let seen = Arc::clone(&snapshot);
+                node.beside(snapshot.agents.size(), move || full(&seen, most)).await
+            }
+            None => BTreeSet::new(),
+        };
         match allocation.explain(Question { full, ..question }).await {
-            Ok(Ok(explanation)) => Response::jsonp(&request.query, json(&complete(explanation, &snapshot))),
+            Ok(Ok(explanation)) => {
+                let listed: usize = explanation.roles.iter().map(|role| role.agents.len()).sum();
+                let make = move || Response::jsonp(&request.query, json(&complete(explanation, &snapshot)));
+                node.beside(listed, make).await
+            }
             // It was removed while the question was on its way.
             Ok(Err(error @ ExplainError::UnknownFramework(_))) => {
                 Response::text(http::StatusCode::NOT_FOUND, error.to_string())
