@@ -176,14 +176,18 @@ fn validate_cgroups(
         return Ok(());
     };
     let mixed = group.tasks.iter().any(|task| shares_cgroups(task.container.as_deref()) != first);
-    let earlier = framework.tasks.values().chain(framework.unreachable_tasks.iter());
-    let differs = earlier
-        .filter(|task| task.agent == agent.id)
-        .filter(|task| task.proto.executor_id.as_ref() == Some(&info.executor_id))
-        .any(|task| shares_cgroups(task.proto.container.as_deref()) != first);
+    // A framework may have a hundred thousand tasks; few of them are here.
+    let differs = || {
+        let here = agent.tasks.keys().filter(|(owner, _)| *owner == framework.id);
+        let live = here.filter_map(|(_, id)| framework.tasks.get(id));
+        let unreachable = framework.unreachable_tasks.iter().filter(|task| task.agent == agent.id);
+        live.chain(unreachable)
+            .filter(|task| task.proto.executor_id.as_ref() == Some(&info.executor_id))
+            .any(|task| shares_cgroups(task.proto.container.as_deref()) != first)
+    };
     let runs = agent.has_executor(&framework.id, &ExecutorId::from(&info.executor_id));
     refuse_if(
-        mixed || (runs && differs),
+        mixed || (runs && differs()),
         "If set, the value of 'share_cgroups' must be the same for all tasks in each task group and under a single \
          executor",
     )
@@ -377,6 +381,7 @@ mod tests {
         let mut framework = framework;
         let running =
             crate::cluster::Task::staging(&member("u", "cpus:1"), testing::allocated("cpus:1"), &"f".into());
+        agent.tasks.insert_mut(("f".into(), running.id.clone()), ());
         framework.tasks.insert_mut(running.id.clone(), running.into());
         let known = crate::cluster::Executor { info: executor(), resources: testing::allocated(EXECUTOR) };
         agent.executors.insert_mut(("f".into(), "e".into()), known.into());
