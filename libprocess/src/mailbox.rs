@@ -369,8 +369,8 @@ pub(crate) trait AnyMailbox: Send + Sync {
     fn terminate(&self);
     /// Before the queue.
     fn kill_now(&self);
-    /// What waits, in order.
-    fn events(&self) -> Vec<QueuedEvent>;
+    /// The first of what waits, in order, and how much waits in all. The actor waits for this, if it is about to take one.
+    fn events(&self, most: usize) -> (Vec<QueuedEvent>, usize);
     /// How much waits.
     fn waiting(&self) -> Waiting;
     /// For [`crate::Address::wait`] without the type.
@@ -421,10 +421,12 @@ impl<P: Process> AnyMailbox for Mailbox<P> {
         self.kill();
     }
 
-    fn events(&self) -> Vec<QueuedEvent> {
+    fn events(&self, most: usize) -> (Vec<QueuedEvent>, usize) {
         let batch = self.batch.lock();
         let incoming = self.incoming.lock();
-        batch.iter().chain(incoming.queue.iter()).map(|envelope| envelope.describe()).collect()
+        let first = batch.iter().chain(incoming.queue.iter()).take(most);
+        let first = first.map(|envelope| envelope.describe()).collect();
+        (first, batch.lengths().total() + incoming.queue.lengths().total())
     }
 
     fn waiting(&self) -> Waiting {
@@ -483,11 +485,13 @@ mod tests {
         assert!(mailbox.take().is_some(), "the first is being handled");
         mailbox.link_broken(from.clone());
         AnyMailbox::terminate(&mailbox);
-        let events = mailbox.events();
+        let (events, all) = mailbox.events(usize::MAX);
+        assert_eq!(all, 4);
         let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
         assert_eq!(kinds, [EventKind::Dispatch, EventKind::Message, EventKind::Exited, EventKind::Terminate]);
         assert!(events[0].name.ends_with("::Plain"), "{}", events[0].name);
         assert_eq!((events[1].name.as_str(), &events[1].from), ("test.Named", &Some(from)));
+        assert_eq!(mailbox.events(2), (events[..2].to_vec(), 4));
         assert_eq!(mailbox.waiting(), Waiting { events: 4, bytes: 0 });
         let counted = QueueLengths { dispatches: 1, messages: 1, exited: 1, terminate: 1, http_requests: 0 };
         assert_eq!(mailbox.lengths(), counted);

@@ -419,9 +419,9 @@ impl Node {
         self.0.state.registry.get(id).map(|found| Arc::clone(&found.routes))
     }
 
-    /// What waits in an actor's queue.
-    pub(crate) fn events(&self, id: &str) -> Option<Vec<QueuedEvent>> {
-        self.find(id).map(|mailbox| mailbox.events())
+    /// The first of what waits in an actor's queue, and how much waits there in all.
+    pub(crate) fn events(&self, id: &str, most: usize) -> Option<(Vec<QueuedEvent>, usize)> {
+        self.find(id).map(|mailbox| mailbox.events(most))
     }
 
     pub(crate) fn link(&self, watcher: &Pid, target: &Pid, reconnect: bool) {

@@ -53,13 +53,10 @@ impl Processes {
 
 /// `None` if the actor has ended meanwhile.
 fn describe(node: &Node, id: &Arc<str>) -> Option<Value> {
-    let waiting = node.events(id)?;
-    let mut events: Vec<Value> =
-        waiting.iter().take(MAX_EVENTS).map(|event| event_json(event, node, id)).collect();
-    if waiting.len() > MAX_EVENTS {
-        events.push(
-            json!({"type": "DISPATCH", "name": format!("... and {} more", waiting.len() - MAX_EVENTS)}),
-        );
+    let (first, all) = node.events(id, MAX_EVENTS)?;
+    let mut events: Vec<Value> = first.iter().map(|event| event_json(event, node, id)).collect();
+    if all > MAX_EVENTS {
+        events.push(json!({"type": "DISPATCH", "name": format!("... and {} more", all - MAX_EVENTS)}));
     }
     Some(json!({"events": events, "id": &**id}))
 }
