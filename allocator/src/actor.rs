@@ -16,6 +16,7 @@
 //! | `GetInverseOfferStatuses` | the master | answers with those answers |
 //! | `UpdateAvailable` | the master | changes what is free of an agent; answers whether that was possible |
 //! | `RequestResources` | the master | logs it |
+//! | `ExplainedRoles` | the master, for an operator | answers which roles there are to explain |
 //! | `Explain` | the master, for an operator | answers why a framework gets offers or not; changes nothing |
 //! | `ReportConstraints`, `GET /offer_constraints_debug` | the master, operators | says which agents offer constraints exclude |
 //! | `TakeHoldings` | whoever compares books | answers with what everybody holds |
@@ -275,6 +276,18 @@ impl Handle<Explain> for Allocator {
     ) -> Result<Explanation, ExplainError> {
         let running = self.running.as_mut().ok_or(ExplainError::NotInitialized)?;
         running.core.explain(&question, ctx.node().elapsed())
+    }
+}
+
+impl Handle<ExplainedRoles> for Allocator {
+    fn handle(
+        &mut self,
+        ExplainedRoles(framework): ExplainedRoles,
+        _: &Pid,
+        _: &mut Context<Self>,
+    ) -> Result<(Vec<String>, usize), ExplainError> {
+        let running = self.running.as_ref().ok_or(ExplainError::NotInitialized)?;
+        running.core.explained_roles(&framework)
     }
 }
 

@@ -294,6 +294,11 @@ pub struct Resume;
 #[derive(Clone, Debug)]
 pub struct Explain(pub Question);
 
+/// Which roles of a framework does [`Explain`] tell of where none is named? With how many more there are. Who asks for one
+/// after the other lets the allocator work in between.
+#[derive(Clone, Debug)]
+pub struct ExplainedRoles(pub FrameworkId);
+
 /// Which agents do constraints exclude? Answered before [`Initialize`], too: none.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportConstraints;
@@ -334,6 +339,7 @@ messages! {
     Pause;
     Resume;
     Explain => Result<Explanation, ExplainError>;
+    ExplainedRoles => Result<(Vec<String>, usize), ExplainError>;
     ReportConstraints => ConstraintsReport;
     TakeHoldings => Holdings;
 }

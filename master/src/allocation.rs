@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use allocator::core::constraints::ConstraintsReport;
-use allocator::core::explain::{ExplainError, Explanation, Question};
+use allocator::core::explain::{AbsentAgents, ExplainError, Explanation, Question};
 use allocator::core::{EventError, InverseOfferStatuses};
 use allocator::messages::{
     ActivateAgent, ActivateFramework, AddAgent, AddFramework, DeactivateAgent, DeactivateFramework, Explain,
-    GetInverseOfferStatuses, Initialize, MakeInverseOffers, MakeOffers, Recover, RecoverResources,
-    RemoveAgent, RemoveFramework, ReportConstraints, RequestResources, ReviveOffers, SuppressOffers,
-    TrackAllocatedResources, TransitionOfferedToAllocated, UpdateAgent, UpdateAllocation, UpdateAvailable,
-    UpdateFramework, UpdateInverseOffer, UpdateQuota, UpdateUnavailability, UpdateWeights, UpdateWhitelist,
+    ExplainedRoles, GetInverseOfferStatuses, Initialize, MakeInverseOffers, MakeOffers, Recover,
+    RecoverResources, RemoveAgent, RemoveFramework, ReportConstraints, RequestResources, ReviveOffers,
+    SuppressOffers, TrackAllocatedResources, TransitionOfferedToAllocated, UpdateAgent, UpdateAllocation,
+    UpdateAvailable, UpdateFramework, UpdateInverseOffer, UpdateQuota, UpdateUnavailability, UpdateWeights,
+    UpdateWhitelist,
 };
 use allocator::{Allocator, FrameworkOptions, Quota};
 use libprocess::{Address, Gone, Recipient};
@@ -222,12 +223,37 @@ impl Allocation {
         self.0.tell(RequestResources { framework: framework.clone(), requests });
     }
 
-    /// Why a framework gets offers or does not. The answer comes later.
+    /// Why a framework gets offers or does not. The answer comes later. Each role is a question of its own: it takes the
+    /// allocator some ten milliseconds on a large cluster, and meanwhile others wait.
     pub(crate) fn explain(
         &self,
         question: Question,
     ) -> impl Future<Output = Result<Result<Explanation, ExplainError>, Gone>> + Send + use<> {
-        self.0.ask(Explain(question))
+        let allocator = self.0.clone();
+        async move {
+            if question.role.is_some() {
+                return allocator.ask(Explain(question)).await;
+            }
+            let (roles, more_roles) = match allocator.ask(ExplainedRoles(question.framework.clone())).await? {
+                Ok(found) => found,
+                Err(error) => return Ok(Err(error)),
+            };
+            let mut explanation = Explanation {
+                framework_id: question.framework.clone(),
+                roles: Vec::with_capacity(roles.len()),
+                more_roles,
+                names: BTreeMap::new(),
+                absent_agents: AbsentAgents::default(),
+            };
+            for role in roles {
+                let of_role = Question { role: Some(role), ..question.clone() };
+                match allocator.ask(Explain(of_role)).await? {
+                    Ok(of_role) => explanation.roles.extend(of_role.roles),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            Ok(Ok(explanation))
+        }
     }
 
     /// Which agents offer constraints exclude.

@@ -63,6 +63,26 @@ fn who_holds_what_and_what_was_refused_is_told_with_names() {
 }
 
 #[test]
+fn twenty_roles_are_explained_one_after_the_other_if_none_is_named() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let _agent = cluster.agent("cpus:4;mem:1024").await;
+        let roles: Vec<String> = (10..32).map(|number| format!("r{number}")).collect();
+        let mut info = named("many");
+        info["roles"] = json!(roles);
+        let many = cluster.subscribe(info).await;
+        let told = cluster.get("/allocator/explain?framework=many").await;
+        let explained: Vec<&str> =
+            told["roles"].as_array().unwrap().iter().map(|role| role["role"].as_str().unwrap()).collect();
+        assert_eq!(explained, roles[..20]);
+        assert_eq!(told["more_roles"], 2);
+        let one = cluster.get("/allocator/explain?framework=many&role=r11").await;
+        assert_eq!(told["roles"][1], one["roles"][0]);
+        assert_eq!(told["names"][&many.id], "many");
+    });
+}
+
+#[test]
 fn a_question_that_cannot_be_answered_is_refused_with_what_is_wrong() {
     testing::run(async {
         let cluster = Cluster::start().await;

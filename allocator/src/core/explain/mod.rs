@@ -15,6 +15,8 @@ mod examine;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use mesos::FrameworkId;
+
 use super::Core;
 use super::amounts::Amounts;
 use super::constraints::Violation;
@@ -62,6 +64,16 @@ impl Core {
             names: BTreeMap::new(),
             absent_agents: AbsentAgents::default(),
         })
+    }
+
+    /// The roles that are explained where none is named, and how many more there are.
+    ///
+    /// # Errors
+    /// [`ExplainError::UnknownFramework`].
+    pub fn explained_roles(&self, id: &FrameworkId) -> Result<(Vec<String>, usize), ExplainError> {
+        let found = self.frameworks.find(id);
+        let framework = found.ok_or_else(|| ExplainError::UnknownFramework(id.clone()))?;
+        Ok(self.roles_to_explain(framework))
     }
 
     /// The roles that a framework subscribes to, by path; all that it holds something in, if it subscribes to none.
