@@ -21,7 +21,7 @@ use crate::process::{Exit, Handle, Message, Process};
 use crate::queue::{Queue, QueueLengths};
 use crate::transport::Delivery;
 use crate::turn;
-use crate::wire::Encoding;
+use crate::wire::{DecodeError, Encoding};
 
 /// What kind of event waits, under the names that `/__processes__` prints (upstream: `event.hpp`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,9 @@ pub(crate) trait Deliver<P: Process>: Send {
     fn kind(&self) -> EventKind;
     fn describe(&self) -> QueuedEvent;
 }
+
+/// Puts what was read into the queue.
+pub(crate) type QueueIt = Box<dyn FnOnce() + Send>;
 
 /// What stands in the queue: one box and nothing else.
 pub(crate) type Envelope<P> = Box<dyn Deliver<P>>;
@@ -312,6 +315,21 @@ impl<P: Process> Mailbox<P> {
         drop((batch, rest));
     }
 
+    /// Reads a message from outside; nothing if it has no handler.
+    fn read(
+        &self,
+        from: Pid,
+        name: &str,
+        encoding: Encoding,
+        body: &[u8],
+    ) -> Result<Option<Envelope<P>>, DecodeError> {
+        let Some(entry) = self.table.message(name) else {
+            tracing::debug!(actor = %self.pid, %from, name, "dropping a message that has no handler");
+            return Ok(None);
+        };
+        (entry.decode)(from, encoding, body, Weight::on(&self.weight, body.len())).map(Some)
+    }
+
     /// How much waits, by kind.
     pub(crate) fn lengths(&self) -> QueueLengths {
         let batch = self.batch.lock();
@@ -363,6 +381,17 @@ pub(crate) trait AnyMailbox: Send + Sync {
     fn move_in(&self, name: &str, packet: Box<dyn Any + Send>) -> Moved;
     /// Decodes and queues.
     fn decode_in(&self, from: Pid, name: &str, encoding: Encoding, body: &[u8]) -> Delivery;
+    /// Reads a message from outside, and queues it when what is given back is called.
+    ///
+    /// # Errors
+    /// When the bytes are no message of this name.
+    fn decode(
+        self: Arc<Self>,
+        from: Pid,
+        name: &str,
+        encoding: Encoding,
+        body: &[u8],
+    ) -> Result<QueueIt, DecodeError>;
     /// Queues [`Process::exited`].
     fn link_broken(&self, pid: Pid);
     /// Behind the queue.
@@ -396,17 +425,30 @@ impl<P: Process> AnyMailbox for Mailbox<P> {
     }
 
     fn decode_in(&self, from: Pid, name: &str, encoding: Encoding, body: &[u8]) -> Delivery {
-        let Some(entry) = self.table.message(name) else {
-            tracing::debug!(actor = %self.pid, %from, name, "dropping a message that has no handler");
-            return Delivery::Accepted;
-        };
-        match (entry.decode)(from, encoding, body, Weight::on(&self.weight, body.len())) {
+        match self.read(from, name, encoding, body) {
             Ok(envelope) => {
-                self.push(envelope);
+                if let Some(envelope) = envelope {
+                    self.push(envelope);
+                }
                 Delivery::Accepted
             }
             Err(error) => Delivery::Undecodable(error),
         }
+    }
+
+    fn decode(
+        self: Arc<Self>,
+        from: Pid,
+        name: &str,
+        encoding: Encoding,
+        body: &[u8],
+    ) -> Result<QueueIt, DecodeError> {
+        let envelope = self.read(from, name, encoding, body)?;
+        Ok(Box::new(move || {
+            if let Some(envelope) = envelope {
+                self.push(envelope);
+            }
+        }))
     }
 
     fn link_broken(&self, pid: Pid) {

@@ -12,6 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use futures::FutureExt;
@@ -46,6 +47,9 @@ use crate::wire::{Encoding, WireMessage};
 
 /// How long [`Node::shutdown`] waits for actors to end by themselves before it kills them.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// A message of so many bytes is not read between others: that may take some milliseconds.
+pub(crate) const LARGE_MESSAGE: usize = 256 << 10;
 
 /// A node. Cheap to clone; clones are the same node.
 #[derive(Clone)]
@@ -361,6 +365,31 @@ impl Node {
         match self.find(id) {
             Some(mailbox) => mailbox.decode_in(from, name, encoding, body),
             None => Delivery::NoActor,
+        }
+    }
+
+    /// As [`Node::deliver`]. A large message is read on a thread for long computations; then it is asked whether it is still
+    /// wanted. `None`: it is not.
+    pub(crate) async fn deliver_when_read(
+        &self,
+        id: &str,
+        name: &str,
+        from: Pid,
+        encoding: Encoding,
+        body: Bytes,
+        is_wanted: impl FnOnce() -> bool,
+    ) -> Option<Delivery> {
+        if body.len() < LARGE_MESSAGE {
+            return Some(self.deliver(id, name, from, encoding, &body));
+        }
+        let Some(mailbox) = self.find(id) else { return Some(Delivery::NoActor) };
+        let name = name.to_owned();
+        match self.background(move || mailbox.decode(from, &name, encoding, &body)).await {
+            Err(error) => Some(Delivery::Undecodable(error)),
+            Ok(queue_it) => is_wanted().then(|| {
+                queue_it();
+                Delivery::Accepted
+            }),
         }
     }
 

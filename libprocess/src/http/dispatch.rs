@@ -23,7 +23,7 @@ pub async fn dispatch(node: &Node, mut request: Request) -> Response {
         return Response::bad_request("Request URL path must start with '/'");
     }
     if is_message(&request) {
-        return deliver(node, &request);
+        return deliver(node, &request).await;
     }
     if request.path.contains("/..") {
         return Response::not_found();
@@ -120,7 +120,7 @@ fn is_message(request: &Request) -> bool {
 }
 
 /// Gives a message to its actor: 202, or 404 if there is none. `/<id>/<message name>`.
-fn deliver(node: &Node, request: &Request) -> Response {
+async fn deliver(node: &Node, request: &Request) -> Response {
     let sender = request
         .header("libprocess-from")
         .or_else(|| request.header("user-agent").and_then(|agent| agent.strip_prefix("libprocess/")));
@@ -134,16 +134,94 @@ fn deliver(node: &Node, request: &Request) -> Response {
         ));
     }
     let Some((id, name)) = request.path[1..].split_once('/') else { return Response::not_found() };
-    match node.deliver(id, name, from, Encoding::Protobuf, &request.body) {
-        Delivery::Accepted => Response::accepted(),
-        Delivery::NoActor => Response::not_found(),
-        Delivery::Undecodable(error) => Response::bad_request(error.to_string()),
+    let body = request.body.clone();
+    match node.deliver_when_read(id, name, from, Encoding::Protobuf, body, || true).await {
+        None | Some(Delivery::Accepted) => Response::accepted(),
+        Some(Delivery::NoActor) => Response::not_found(),
+        Some(Delivery::Undecodable(error)) => Response::bad_request(error.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread::{self, ThreadId};
+
+    use tokio::sync::mpsc;
+
     use super::*;
+    use crate::node::LARGE_MESSAGE;
+    use crate::{Context, DecodeError, Handle, Install, Process, WireMessage};
+
+    /// A message that knows where it was read.
+    struct Noted {
+        on: ThreadId,
+        bytes: usize,
+    }
+
+    crate::messages! { Noted; }
+
+    impl WireMessage for Noted {
+        const NAME: &'static str = "test.Noted";
+        fn encode(&self, _: Encoding) -> Vec<u8> {
+            vec![0; self.bytes]
+        }
+        fn decode(_: Encoding, bytes: &[u8]) -> Result<Self, DecodeError> {
+            Ok(Noted { on: thread::current().id(), bytes: bytes.len() })
+        }
+    }
+
+    struct Reader(mpsc::UnboundedSender<(usize, bool)>);
+
+    impl Process for Reader {
+        const NAME: &'static str = "reader";
+        fn install(install: &mut Install<Self>) {
+            install.message::<Noted>();
+        }
+    }
+
+    impl Handle<Noted> for Reader {
+        fn handle(&mut self, message: Noted, _: &Pid, _: &mut Context<Self>) {
+            let _ = self.0.send((message.bytes, message.on == thread::current().id()));
+        }
+    }
+
+    #[test]
+    fn a_large_message_is_read_beside_other_requests() {
+        crate::run(async {
+            // A node that is offline keeps to one thread.
+            let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+            let (sender, mut received) = mpsc::unbounded_channel();
+            node.spawn(Reader(sender));
+            for (bytes, here) in [(0, true), (LARGE_MESSAGE - 1, true), (LARGE_MESSAGE, false)] {
+                let mut request = Request::new(Method::POST, "/reader/test.Noted");
+                request.headers.insert("libprocess-from", "x@127.0.0.1:1".parse().unwrap());
+                request.peer = ([127, 0, 0, 1], 1).into();
+                request.body = vec![0; bytes].into();
+                assert_eq!(dispatch(&node, request).await.status, StatusCode::ACCEPTED);
+                assert_eq!(received.recv().await, Some((bytes, here)));
+            }
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn a_large_message_that_is_not_wanted_any_more_is_not_queued() {
+        crate::run(async {
+            let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+            let (sender, mut received) = mpsc::unbounded_channel();
+            node.spawn(Reader(sender));
+            let from: Pid = "x@127.0.0.1:1".parse().unwrap();
+            for (bytes, is_wanted) in [(LARGE_MESSAGE + 1, false), (LARGE_MESSAGE, true)] {
+                let body = vec![0; bytes].into();
+                let (name, encoding) = (Noted::NAME, Encoding::Protobuf);
+                let delivery =
+                    node.deliver_when_read("reader", name, from.clone(), encoding, body, || is_wanted).await;
+                assert_eq!(delivery, is_wanted.then_some(Delivery::Accepted));
+            }
+            assert_eq!(received.recv().await, Some((LARGE_MESSAGE, false)));
+            node.shutdown().await;
+        });
+    }
 
     fn target(path: &str) -> Option<(String, String)> {
         let alive = |id: &str| ["master", "slave(1)", "metrics"].contains(&id);

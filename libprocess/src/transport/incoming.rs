@@ -2,7 +2,7 @@
 //!
 //! One port serves two kinds of conversation. A peer is served here, by httparse over the socket; anybody else is
 //! handed to `crate::http::serve`. Both may be behind TLS, which shows in a connection's first byte.
-//! Everything runs on the node's HTTP thread; delivering is a push into a queue.
+//! Everything runs on the node's HTTP thread, but large messages are read beside it; delivering is a push into a queue.
 //!
 //! A peer of our own kind, which needs no 202, gets those of a while together (`super::answers`). All others are answered
 //! at once: who is not known may send its next message only when the last is answered.
@@ -20,7 +20,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
 
@@ -32,7 +32,7 @@ use crate::budget::Share;
 use crate::crowd::{Activity, Visit};
 use crate::http::Origin;
 use crate::mailbox::Waiting;
-use crate::node::Node;
+use crate::node::{LARGE_MESSAGE, Node};
 use crate::pace::Pace;
 use crate::simulation::Site;
 use crate::stream::{self, Stream};
@@ -180,7 +180,7 @@ async fn serve_peer(
     let mut conversation = Conversation::new(node, peer);
     let mut appetite = READ_LITTLE;
     loop {
-        let go_on = conversation.take(&mut buffer);
+        let go_on = conversation.take(&mut buffer).await;
         if (matches!(go_on, Go::Away) || conversation.answers.are_due())
             && give(&mut conversation.answers, peer, &mut stream).await.is_err()
         {
@@ -283,12 +283,19 @@ impl Conversation {
     }
 
     /// Delivers the messages in the buffer and collects the answers.
-    fn take(&mut self, buffer: &mut BytesMut) -> Go {
+    async fn take(&mut self, buffer: &mut BytesMut) -> Go {
         loop {
             match self.decoder.next(buffer) {
                 Ok(None) => return Go::OnReading,
                 Ok(Some((head, body))) => {
-                    if !self.deliver(&head, &body) || head.close {
+                    let (head, goes_on) = if body.len() < LARGE_MESSAGE {
+                        let goes_on = self.deliver(&head, &body);
+                        (head, goes_on)
+                    } else {
+                        // Apart: what it needs, each connection would have room for until its end.
+                        Box::pin(self.deliver_large(head, body)).await
+                    };
+                    if !goes_on || head.close {
                         return Go::Away;
                     }
                     self.head_until = None;
@@ -311,34 +318,67 @@ impl Conversation {
 
     /// False if the connection is of no use any more.
     fn deliver(&mut self, head: &Head, body: &[u8]) -> bool {
-        let ours = self.node.settings().schema.as_deref();
+        match self.admit(head) {
+            Ok(encoding) => {
+                let delivery = self.node.deliver(&head.id, &head.name, head.from.clone(), encoding, body);
+                self.answer(head, Some(delivery))
+            }
+            Err(goes_on) => goes_on,
+        }
+    }
+
+    /// The same, of a message that is not read on this thread. Its node may open a later connection meanwhile.
+    async fn deliver_large(&mut self, head: Head, body: Bytes) -> (Head, bool) {
+        let goes_on = match self.admit(&head) {
+            Ok(encoding) => {
+                let is_latest = || self.turn.as_ref().is_none_or(Turn::is_latest);
+                let (id, name, from) = (&head.id, &head.name, head.from.clone());
+                let delivery = self.node.deliver_when_read(id, name, from, encoding, body, is_latest).await;
+                self.answer(&head, delivery)
+            }
+            Err(goes_on) => goes_on,
+        };
+        (head, goes_on)
+    }
+
+    /// Whether a message is taken, and how its body is encoded; else whether the connection is of use all the same.
+    fn admit(&mut self, head: &Head) -> Result<Encoding, bool> {
         if head.schema.is_some() {
             self.announced = true;
-            self.same_schema = head.schema.as_deref() == ours;
+            self.same_schema = head.schema.as_deref() == self.node.settings().schema.as_deref();
         }
         let encoding = if head.bincode { Encoding::Bincode } else { Encoding::Protobuf };
         if head.bincode && !self.same_schema {
             tracing::warn!(from = %head.from, name = head.name, "refusing bincode of another schema");
             self.answers.add(Status::BadRequest, None);
-            return false;
+            return Err(false);
         }
         if !self.node.believes(&head.from, self.peer) {
             tracing::warn!(from = %head.from, peer = %self.peer, "refusing a message: its sender lives elsewhere");
             self.answers.add(Status::Unbelieved, None);
-            return true;
+            return Err(true);
         }
         if let Some(order) = head.order.filter(|_| self.turn.is_none()) {
             self.turn = Some(self.node.orders().begin(self.peer.ip(), order));
         }
         if self.turn.as_ref().is_some_and(|turn| !turn.is_latest()) {
-            tracing::info!(from = %head.from, name = head.name, "closing a peer's connection: it has a later one");
-            return false;
+            return Err(self.answer(head, None));
         }
-        let status = match self.node.deliver(&head.id, &head.name, head.from.clone(), encoding, body) {
-            Delivery::Accepted => Status::Accepted,
-            Delivery::NoActor => Status::NotFound,
+        Ok(encoding)
+    }
+
+    /// Answers a message; one that was not delivered came over a connection that is not the latest. Whether the connection
+    /// is of use.
+    fn answer(&mut self, head: &Head, delivery: Option<Delivery>) -> bool {
+        let status = match delivery {
+            None => {
+                tracing::info!(from = %head.from, name = head.name, "closing a peer's connection: it has a later one");
+                return false;
+            }
+            Some(Delivery::Accepted) => Status::Accepted,
+            Some(Delivery::NoActor) => Status::NotFound,
             // As upstream, which decodes after it has answered.
-            Delivery::Undecodable(error) => {
+            Some(Delivery::Undecodable(error)) => {
                 tracing::warn!(from = %head.from, name = head.name, %error, "dropping a message");
                 Status::Accepted
             }
@@ -348,6 +388,7 @@ impl Conversation {
             self.answers.add_patient();
         } else {
             // Only who announced a schema is told ours: to others an answer looks as upstream's.
+            let ours = self.node.settings().schema.as_deref();
             self.answers.add(status, ours.filter(|_| head.schema.is_some()));
         }
         true
