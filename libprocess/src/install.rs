@@ -249,7 +249,7 @@ fn bind_prepared<P: Process>(
                 let once = prepare(&request);
                 (once, request)
             };
-            let (once, request) = node.background(work).await;
+            let (once, request) = node.blocking(work).await;
             let reply = queue(&mailbox, request, once).await.ok()?;
             drop(alone);
             Some(reply.wait().await)
@@ -322,9 +322,9 @@ impl<P: Process> Install<P> {
     }
 
     /// A route for requests that may be large: `prepare` makes of one what the actor needs (it reads the body, say) without
-    /// the actor. It does so with a large one on a thread for long computations, while the actor, and whoever waits for the
-    /// thread of the connection, go on. The requests of one connection keep their order: the next is read when this one is
-    /// answered.
+    /// the actor. With a large one it does so on another thread (of no lower priority: a call must not wait for those who
+    /// render), while the actor, and whoever waits for the thread of the connection, go on. The requests of one connection
+    /// keep their order: the next is read when this one is answered.
     pub fn prepared<T: Send + 'static>(
         &mut self,
         methods: &[Method],

@@ -368,8 +368,8 @@ impl Node {
         }
     }
 
-    /// As [`Node::deliver`]. A large message is read on a thread for long computations; then it is asked whether it is still
-    /// wanted. `None`: it is not.
+    /// As [`Node::deliver`]. A large message is read on another thread, of no lower priority: what others wait for must not
+    /// wait for those who render. Then it is asked whether it is still wanted. `None`: it is not.
     pub(crate) async fn deliver_when_read(
         &self,
         id: &str,
@@ -384,7 +384,7 @@ impl Node {
         }
         let Some(mailbox) = self.find(id) else { return Some(Delivery::NoActor) };
         let name = name.to_owned();
-        match self.background(move || mailbox.decode(from, &name, encoding, &body)).await {
+        match self.blocking(move || mailbox.decode(from, &name, encoding, &body)).await {
             Err(error) => Some(Delivery::Undecodable(error)),
             Ok(queue_it) => is_wanted().then(|| {
                 queue_it();

@@ -59,7 +59,8 @@ pub(crate) enum UnpackError {
 }
 
 /// Unpacks the body of a request (upstream's decoder does, too), within the limits of those that come unpacked. One that is
-/// large, or gets large (how much a few bytes hold is seen only then), is not unpacked on this thread, on which others wait.
+/// large, or gets large (how much a few bytes hold is seen only then), is not unpacked on this thread, on which others wait; nor
+/// on those for long computations, where a call would wait until others' answers are rendered.
 pub(crate) async fn unpack_for(node: &Node, body: Bytes, share: &mut Share) -> Result<Bytes, UnpackError> {
     let is_short = body.len() < PACKED_HERE;
     let mut unpacking = Unpacking { decoder: GzDecoder::new(Cursor::new(body)), unpacked: Vec::new() };
@@ -73,7 +74,7 @@ pub(crate) async fn unpack_for(node: &Node, body: Bytes, share: &mut Share) -> R
         let unpacked = unpacking.rest(&mut held);
         (unpacked, held)
     };
-    let (unpacked, held) = node.background(work).await;
+    let (unpacked, held) = node.blocking(work).await;
     *share = held;
     unpacked
 }
