@@ -16,7 +16,8 @@
 //!
 //! A call may name a million tasks. A scheduler of the HTTP API is answered for some hundred of them at a time, and between
 //! two such slices the master does what others have asked for meanwhile. Each answer is of the time when it is sent, so
-//! that nothing older comes behind something newer. A driver is answered at once: it waits for nothing, and what it asks
+//! that nothing older comes behind something newer. They end with the stream of who has asked: a scheduler that takes its
+//! place, or comes back, asks for itself. A driver is answered at once: it waits for nothing, and what it asks
 //! for next would gather here.
 
 use std::time::SystemTime;
@@ -29,6 +30,7 @@ use mesos::v1::scheduler::call::{self, Reconcile};
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, TaskState};
 use mesos::{AgentId, FrameworkId, TaskId};
+use uuid::Uuid;
 
 use crate::cluster::{Cluster, Framework, Task, status};
 use crate::frameworks::events;
@@ -82,8 +84,16 @@ impl Asked {
 /// The rest of a call of which a part is answered.
 pub(crate) struct Rest {
     framework: FrameworkId,
+    /// The stream of who asks: a scheduler that takes its place has not asked.
+    stream: Uuid,
     asked: Asked,
     answered: Promise<Response>,
+}
+
+impl Rest {
+    fn is_heard(&self, master: &Master) -> bool {
+        master.streams.get(&self.framework).is_some_and(|stream| stream.id == self.stream)
+    }
 }
 
 libprocess::messages! { Rest; }
@@ -109,8 +119,11 @@ pub(super) fn reconcile_in_slices(
     ctx: &mut Context<Master>,
 ) -> Reply {
     let Some(asked) = begin(master, framework, call) else { return Response::accepted().into() };
+    let Some(stream) = master.streams.get(framework).map(|stream| stream.id) else {
+        return Response::accepted().into();
+    };
     let (answered, answer) = promise::<Response>();
-    go_on(master, Rest { framework: framework.clone(), asked, answered }, ctx);
+    go_on(master, Rest { framework: framework.clone(), stream, asked, answered }, ctx);
     Reply::later(async move {
         let ended =
             |_| Response::service_unavailable("The master ended before it had answered for all tasks");
@@ -120,13 +133,14 @@ pub(super) fn reconcile_in_slices(
 
 /// Sends the next slice. The others come when it is their turn, behind what waits already.
 pub(crate) fn go_on(master: &mut Master, mut rest: Rest, ctx: &mut Context<Master>) {
-    send(master, &rest.framework, &mut rest.asked, SLICE, ctx);
-    let hears = master.cluster.framework(&rest.framework).is_some_and(|framework| framework.is_connected());
-    if rest.asked.len() > 0 && hears {
-        ctx.address().tell(rest);
-    } else {
-        rest.answered.set(Response::accepted());
+    if rest.is_heard(master) {
+        send(master, &rest.framework, &mut rest.asked, SLICE, ctx);
+        if rest.asked.len() > 0 {
+            ctx.address().tell(rest);
+            return;
+        }
     }
+    rest.answered.set(Response::accepted());
 }
 
 fn begin(master: &Master, framework: &FrameworkId, call: Reconcile) -> Option<Asked> {

@@ -246,3 +246,19 @@ fn a_question_for_very_many_tasks_is_answered_in_slices_between_which_others_hav
         assert_eq!(told, expected);
     });
 }
+
+#[test]
+fn what_a_scheduler_has_asked_is_not_told_to_the_one_that_takes_its_place_between_two_slices() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut first = cluster.subscribe(info()).await;
+        let names = (0..1_201).map(|number| json!({ "task_id": { "value": format!("t{number}") } }));
+        let tasks = json!({ "tasks": names.collect::<Vec<_>>() });
+        let mut same = info();
+        same["id"] = json!({ "value": first.id });
+        let (answer, mut second) =
+            futures::future::join(first.call("RECONCILE", tasks), cluster.subscribe(same)).await;
+        assert_eq!(answer.0, 202);
+        assert_eq!((updates(&mut first).await.len(), updates(&mut second).await.len()), (500, 0));
+    });
+}
