@@ -244,14 +244,23 @@ fn bind_prepared<P: Process>(
         let node = node.clone();
         Box::pin(async move {
             let node = node.upgrade()?;
-            let alone = if bytes < PREPARED_ALONE { None } else { Some(node.alone().acquire().await.ok()?) };
+            let alone = if bytes < PREPARED_ALONE {
+                None
+            } else {
+                Some(Arc::clone(node.alone()).acquire_owned().await.ok()?)
+            };
+            // It is queued there, too, and what is made of it holds its turn: if who sent it goes away meanwhile, the actor has
+            // it all the same, as if it were small, and those who come then do not gather beside it.
             let work = move || {
                 let once = prepare(&request);
-                (once, request)
+                let in_turn = move |actor: &mut P, request: Request, ctx: &mut Context<P>| {
+                    let reply = once(actor, request, ctx);
+                    drop(alone);
+                    reply
+                };
+                queue(&mailbox, request, Box::new(in_turn))
             };
-            let (once, request) = node.blocking(work).await;
-            let reply = queue(&mailbox, request, once).await.ok()?;
-            drop(alone);
+            let reply = node.blocking(work).await.await.ok()?;
             Some(reply.wait().await)
         })
     })
@@ -387,6 +396,7 @@ mod tests {
     use std::thread;
 
     use futures::FutureExt;
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::http::{Response, dispatch};
@@ -410,6 +420,21 @@ mod tests {
         let request = Request { body: vec![b'x'; bytes].into(), ..Request::new(Method::POST, "/reader") };
         let response = dispatch(node, request).await;
         String::from_utf8_lossy(response.body.as_bytes().unwrap_or_default()).into_owned()
+    }
+
+    /// Tells of each request that it has it.
+    struct Noting(mpsc::UnboundedSender<usize>);
+
+    impl Process for Noting {
+        const NAME: &'static str = "noting";
+
+        fn install(install: &mut Install<Self>) {
+            let prepare = |request: &Request| request.body.len();
+            install.prepared(&[], "/", "Notes.", prepare, |noting: &mut Self, _, bytes, _| {
+                let _ = noting.0.send(bytes);
+                Response::accepted().into()
+            });
+        }
     }
 
     async fn with_reader() -> Node {
@@ -445,6 +470,25 @@ mod tests {
             drop(turn);
             assert_eq!(waiting.await, format!("{PREPARED_ALONE} false"));
             assert_eq!(node.alone().available_permits(), 1);
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn a_large_request_whose_sender_goes_away_reaches_its_actor_and_keeps_its_turn_until_then() {
+        crate::run(async {
+            let node = with_reader().await;
+            let (sender, mut received) = mpsc::unbounded_channel();
+            node.spawn(Noting(sender));
+            let body = vec![b'x'; PREPARED_ALONE].into();
+            let request = Request { body, ..Request::new(Method::POST, "/noting") };
+            let mut waiting = Box::pin(dispatch(&node, request));
+            assert!((&mut waiting).now_or_never().is_none());
+            drop(waiting);
+            // The actor is on this thread, and had no turn yet.
+            assert_eq!(node.alone().available_permits(), 0);
+            assert_eq!(received.recv().await, Some(PREPARED_ALONE));
+            drop(node.alone().acquire().await.unwrap());
             node.shutdown().await;
         });
     }

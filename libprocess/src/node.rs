@@ -92,7 +92,7 @@ pub(crate) struct Inner {
     pub(crate) answers: Arc<Budget>,
     /// Which connections of others are their latest.
     pub(crate) orders: Arc<Orders>,
-    alone: Semaphore,
+    alone: Arc<Semaphore>,
     state: State,
 }
 
@@ -162,7 +162,7 @@ impl Node {
             requests,
             orders: Arc::default(),
             answers,
-            alone: Semaphore::new(1),
+            alone: Arc::new(Semaphore::new(1)),
             state: State::default(),
         }))
     }
@@ -246,7 +246,7 @@ impl Node {
     }
 
     /// Whose turn it is to prepare a very large request.
-    pub(crate) fn alone(&self) -> &Semaphore {
+    pub(crate) fn alone(&self) -> &Arc<Semaphore> {
         &self.0.alone
     }
 
