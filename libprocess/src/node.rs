@@ -10,6 +10,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock, Weak};
+use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -93,6 +94,7 @@ pub(crate) struct Inner {
     /// Which connections of others are their latest.
     pub(crate) orders: Arc<Orders>,
     alone: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
     state: State,
 }
 
@@ -163,6 +165,7 @@ impl Node {
             orders: Arc::default(),
             answers,
             alone: Arc::new(Semaphore::new(1)),
+            readers: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             state: State::default(),
         }))
     }
@@ -248,6 +251,11 @@ impl Node {
     /// Whose turn it is to prepare a very large request.
     pub(crate) fn alone(&self) -> &Arc<Semaphore> {
         &self.0.alone
+    }
+
+    /// Whose turn it is to read a large message: as many at a time as there are cores.
+    pub(crate) fn readers(&self) -> &Arc<Semaphore> {
+        &self.0.readers
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -369,7 +377,9 @@ impl Node {
     }
 
     /// As [`Node::deliver`]. A large message is read on another thread, of no lower priority: what others wait for must not
-    /// wait for those who render. Then it is asked whether it is still wanted. `None`: it is not.
+    /// wait for those who render. Then it is asked whether it is still wanted. `None`: it is not. Where all agents report to a
+    /// new master at once, they take their turns, in the order in which they came: hundreds of threads would leave next to
+    /// nothing to the actors.
     pub(crate) async fn deliver_when_read(
         &self,
         id: &str,
@@ -382,9 +392,17 @@ impl Node {
         if body.len() < LARGE_MESSAGE {
             return Some(self.deliver(id, name, from, encoding, &body));
         }
+        // A node that keeps to one thread reads it at once.
+        let turn =
+            if self.is_single() { None } else { Arc::clone(self.readers()).acquire_owned().await.ok() };
         let Some(mailbox) = self.find(id) else { return Some(Delivery::NoActor) };
         let name = name.to_owned();
-        match self.blocking(move || mailbox.decode(from, &name, encoding, &body)).await {
+        let read = move || {
+            let read = mailbox.decode(from, &name, encoding, &body);
+            drop(turn);
+            read
+        };
+        match self.blocking(read).await {
             Err(error) => Some(Delivery::Undecodable(error)),
             Ok(queue_it) => is_wanted().then(|| {
                 queue_it();

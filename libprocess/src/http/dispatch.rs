@@ -146,6 +146,7 @@ async fn deliver(node: &Node, request: &Request) -> Response {
 mod tests {
     use std::thread::{self, ThreadId};
 
+    use futures::FutureExt;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -219,6 +220,34 @@ mod tests {
                 assert_eq!(delivery, is_wanted.then_some(Delivery::Accepted));
             }
             assert_eq!(received.recv().await, Some((LARGE_MESSAGE, false)));
+            node.shutdown().await;
+        });
+    }
+
+    #[test]
+    fn large_messages_are_read_in_turns_for_which_others_do_not_wait() {
+        crate::run(async {
+            let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+            let (sender, mut received) = mpsc::unbounded_channel();
+            node.spawn(Reader(sender));
+            let cores = node.readers().available_permits();
+            assert!(cores >= 1);
+            let turns = node.readers().acquire_many(u32::try_from(cores).unwrap()).await.unwrap();
+            let from: Pid = "x@127.0.0.1:1".parse().unwrap();
+            let deliver = |bytes: usize| {
+                let (name, encoding, body) = (Noted::NAME, Encoding::Protobuf, vec![0; bytes].into());
+                node.deliver_when_read("reader", name, from.clone(), encoding, body, || true)
+            };
+            let mut large = Box::pin(deliver(LARGE_MESSAGE));
+            assert_eq!((&mut large).now_or_never(), None);
+            assert_eq!(deliver(LARGE_MESSAGE - 1).await, Some(Delivery::Accepted));
+            assert_eq!((&mut large).now_or_never(), None);
+            drop(turns);
+            assert_eq!(large.await, Some(Delivery::Accepted));
+            for expected in [(LARGE_MESSAGE - 1, true), (LARGE_MESSAGE, false)] {
+                assert_eq!(received.recv().await, Some(expected));
+            }
+            assert_eq!(node.readers().available_permits(), cores);
             node.shutdown().await;
         });
     }
