@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ::http::Method;
 use tokio::sync::oneshot;
 
+use crate::beside::LARGE_REQUEST;
 use crate::context::Context;
 use crate::http::{Assets, Endpoint, Realm, Reply, Request, RouteHandler, Routes, route_path};
 use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent, Weight};
@@ -113,13 +114,6 @@ type Once<P> = Box<dyn FnOnce(&mut P, Request, &mut Context<P>) -> Reply + Send>
 
 /// Makes of a request what the actor needs of it; the rest is done on the actor.
 type Preparation<P> = Arc<dyn Fn(&Request) -> Once<P> + Send + Sync>;
-
-/// A body of fewer bytes is prepared by the actor itself: that takes a millisecond or two, and mostly far less.
-const PREPARED_HERE: usize = 64 << 10;
-
-/// From so many bytes on only one request of a node is prepared at a time. What is made of a body may take twenty times its
-/// memory, and is there until the actor has done with it; and other large requests must find a thread.
-const PREPARED_ALONE: usize = 1 << 20;
 
 struct Route<P: Process> {
     path: String,
@@ -234,7 +228,7 @@ fn bind_prepared<P: Process>(
 ) -> RouteHandler {
     Arc::new(move |request| {
         let (mailbox, prepare, bytes) = (Arc::clone(&mailbox), Arc::clone(&prepare), request.body.len());
-        if bytes < PREPARED_HERE {
+        if bytes < LARGE_REQUEST {
             let once = move |actor: &mut P, request: Request, ctx: &mut Context<P>| {
                 prepare(&request)(actor, request, ctx)
             };
@@ -244,18 +238,14 @@ fn bind_prepared<P: Process>(
         let node = node.clone();
         Box::pin(async move {
             let node = node.upgrade()?;
-            let alone = if bytes < PREPARED_ALONE {
-                None
-            } else {
-                Some(Arc::clone(node.alone()).acquire_owned().await.ok()?)
-            };
+            let turn = node.turns().of_request(bytes).await;
             // It is queued there, too, and what is made of it holds its turn: if who sent it goes away meanwhile, the actor has
             // it all the same, as if it were small, and those who come then do not gather beside it.
             let work = move || {
                 let once = prepare(&request);
                 let in_turn = move |actor: &mut P, request: Request, ctx: &mut Context<P>| {
                     let reply = once(actor, request, ctx);
-                    drop(alone);
+                    drop(turn);
                     reply
                 };
                 queue(&mailbox, request, Box::new(in_turn))
@@ -388,108 +378,5 @@ impl Declared<'_> {
         for of_route in self.realms {
             *of_route = Some(realm);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use futures::FutureExt;
-    use tokio::sync::mpsc;
-
-    use super::*;
-    use crate::http::{Response, dispatch};
-    use crate::node::Node;
-
-    /// Says of a request how large it is, and whether it was made ready on the actor's thread.
-    struct Reader;
-
-    impl Process for Reader {
-        const NAME: &'static str = "reader";
-
-        fn install(install: &mut Install<Self>) {
-            let prepare = |request: &Request| (request.body.len(), thread::current().id());
-            install.prepared(&[], "/", "Reads.", prepare, |_, _, (bytes, on), _| {
-                Response::json(format!("{bytes} {}", on == thread::current().id())).into()
-            });
-        }
-    }
-
-    async fn answer(node: &Node, bytes: usize) -> String {
-        let request = Request { body: vec![b'x'; bytes].into(), ..Request::new(Method::POST, "/reader") };
-        let response = dispatch(node, request).await;
-        String::from_utf8_lossy(response.body.as_bytes().unwrap_or_default()).into_owned()
-    }
-
-    /// Tells of each request that it has it.
-    struct Noting(mpsc::UnboundedSender<usize>);
-
-    impl Process for Noting {
-        const NAME: &'static str = "noting";
-
-        fn install(install: &mut Install<Self>) {
-            let prepare = |request: &Request| request.body.len();
-            install.prepared(&[], "/", "Notes.", prepare, |noting: &mut Self, _, bytes, _| {
-                let _ = noting.0.send(bytes);
-                Response::accepted().into()
-            });
-        }
-    }
-
-    async fn with_reader() -> Node {
-        // A node that is offline keeps to one thread.
-        let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
-        node.spawn(Reader);
-        node
-    }
-
-    #[test]
-    fn a_large_request_is_made_ready_beside_its_actor() {
-        crate::run(async {
-            let node = with_reader().await;
-            for (bytes, here) in
-                [(0, true), (PREPARED_HERE - 1, true), (PREPARED_HERE, false), (PREPARED_ALONE, false)]
-            {
-                assert_eq!(answer(&node, bytes).await, format!("{bytes} {here}"));
-            }
-            node.shutdown().await;
-        });
-    }
-
-    #[test]
-    fn very_large_requests_are_made_ready_one_by_one_and_others_do_not_wait_for_them() {
-        crate::run(async {
-            let node = with_reader().await;
-            let turn = node.alone().acquire().await.unwrap();
-            let mut waiting = Box::pin(answer(&node, PREPARED_ALONE));
-            assert_eq!((&mut waiting).now_or_never(), None);
-            let large = PREPARED_ALONE - 1;
-            assert_eq!(answer(&node, large).await, format!("{large} false"));
-            assert_eq!((&mut waiting).now_or_never(), None);
-            drop(turn);
-            assert_eq!(waiting.await, format!("{PREPARED_ALONE} false"));
-            assert_eq!(node.alone().available_permits(), 1);
-            node.shutdown().await;
-        });
-    }
-
-    #[test]
-    fn a_large_request_whose_sender_goes_away_reaches_its_actor_and_keeps_its_turn_until_then() {
-        crate::run(async {
-            let node = with_reader().await;
-            let (sender, mut received) = mpsc::unbounded_channel();
-            node.spawn(Noting(sender));
-            let body = vec![b'x'; PREPARED_ALONE].into();
-            let request = Request { body, ..Request::new(Method::POST, "/noting") };
-            let mut waiting = Box::pin(dispatch(&node, request));
-            assert!((&mut waiting).now_or_never().is_none());
-            drop(waiting);
-            // The actor is on this thread, and had no turn yet.
-            assert_eq!(node.alone().available_permits(), 0);
-            assert_eq!(received.recv().await, Some(PREPARED_ALONE));
-            drop(node.alone().acquire().await.unwrap());
-            node.shutdown().await;
-        });
     }
 }

@@ -21,9 +21,8 @@
 mod accept;
 mod address;
 mod arbiters;
-mod background;
 mod backoff;
-mod blocking;
+mod beside;
 mod budget;
 mod builder;
 mod cell;

@@ -10,21 +10,17 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock, Weak};
-use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use futures::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::address::{Address, ended};
 use crate::arbiters::Arbiters;
-use crate::background;
-use crate::blocking;
+use crate::beside::Turns;
 use crate::budget::Budget;
 use crate::builder::NodeBuilder;
 use crate::cell::{Cell, panic_text};
@@ -48,9 +44,6 @@ use crate::wire::{Encoding, WireMessage};
 
 /// How long [`Node::shutdown`] waits for actors to end by themselves before it kills them.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-
-/// A message of so many bytes is not read between others: that may take some milliseconds.
-pub(crate) const LARGE_MESSAGE: usize = 256 << 10;
 
 /// A node. Cheap to clone; clones are the same node.
 #[derive(Clone)]
@@ -93,8 +86,7 @@ pub(crate) struct Inner {
     pub(crate) answers: Arc<Budget>,
     /// Which connections of others are their latest.
     pub(crate) orders: Arc<Orders>,
-    alone: Arc<Semaphore>,
-    readers: Arc<Semaphore>,
+    turns: Turns,
     state: State,
 }
 
@@ -164,8 +156,7 @@ impl Node {
             requests,
             orders: Arc::default(),
             answers,
-            alone: Arc::new(Semaphore::new(1)),
-            readers: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+            turns: Turns::default(),
             state: State::default(),
         }))
     }
@@ -248,14 +239,9 @@ impl Node {
         &self.0.answers
     }
 
-    /// Whose turn it is to prepare a very large request.
-    pub(crate) fn alone(&self) -> &Arc<Semaphore> {
-        &self.0.alone
-    }
-
-    /// Whose turn it is to read a large message: as many at a time as there are cores.
-    pub(crate) fn readers(&self) -> &Arc<Semaphore> {
-        &self.0.readers
+    /// Whose turn it is to read what is large.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -373,41 +359,6 @@ impl Node {
         match self.find(id) {
             Some(mailbox) => mailbox.decode_in(from, name, encoding, body),
             None => Delivery::NoActor,
-        }
-    }
-
-    /// As [`Node::deliver`]. A large message is read on another thread, of no lower priority: what others wait for must not
-    /// wait for those who render. Then it is asked whether it is still wanted. `None`: it is not. Where all agents report to a
-    /// new master at once, they take their turns, in the order in which they came: hundreds of threads would leave next to
-    /// nothing to the actors.
-    pub(crate) async fn deliver_when_read(
-        &self,
-        id: &str,
-        name: &str,
-        from: Pid,
-        encoding: Encoding,
-        body: Bytes,
-        is_wanted: impl FnOnce() -> bool,
-    ) -> Option<Delivery> {
-        if body.len() < LARGE_MESSAGE {
-            return Some(self.deliver(id, name, from, encoding, &body));
-        }
-        // A node that keeps to one thread reads it at once.
-        let turn =
-            if self.is_single() { None } else { Arc::clone(self.readers()).acquire_owned().await.ok() };
-        let Some(mailbox) = self.find(id) else { return Some(Delivery::NoActor) };
-        let name = name.to_owned();
-        let read = move || {
-            let read = mailbox.decode(from, &name, encoding, &body);
-            drop(turn);
-            read
-        };
-        match self.blocking(read).await {
-            Err(error) => Some(Delivery::Undecodable(error)),
-            Ok(queue_it) => is_wanted().then(|| {
-                queue_it();
-                Delivery::Accepted
-            }),
         }
     }
 
@@ -560,38 +511,6 @@ impl Node {
     /// Ends when the node begins to shut down, or is gone.
     pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.0.stopping.opened()
-    }
-
-    /// Runs what blocks (file systems, libraries) on a thread for it; on the current thread if the node keeps to one,
-    /// so that a simulation repeats itself, and if the system has no thread left. A panic in it is the caller's.
-    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        if self.is_single() {
-            return work();
-        }
-        #[allow(clippy::disallowed_methods, reason = "this is the one place that may")]
-        let spawn = |job: blocking::Job| drop(tokio::task::spawn_blocking(job));
-        blocking::run(work, spawn).await
-    }
-
-    /// As [`Node::blocking`], for what computes for long: it gives way to all other threads of the process.
-    pub async fn background<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        if self.is_single() {
-            return work();
-        }
-        match background::threads() {
-            Some(threads) => blocking::run(work, |job| drop(threads.spawn_blocking(job))).await,
-            None => self.blocking(work).await,
-        }
-    }
-
-    /// Runs what takes about a microsecond for each of so many things, such as an answer about them: at once where they are
-    /// few, else as [`Node::background`] does.
-    pub async fn beside<T: Send + 'static>(
-        &self,
-        things: usize,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> T {
-        if things < background::LARGE { work() } else { self.background(work).await }
     }
 
     /// Ends everything: tasks, actors (in the order of their ids, each behind its queue; killed after 5 s),

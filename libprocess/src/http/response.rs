@@ -209,7 +209,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::background::LARGE;
+    use crate::beside::MANY;
 
     #[test]
     fn an_answer_about_very_many_things_is_made_beside_other_requests() {
@@ -217,7 +217,7 @@ mod tests {
             // A node that is offline keeps to one thread.
             let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
             let here = thread::current().id();
-            for (things, is_here) in [(LARGE - 1, "true"), (LARGE, "false")] {
+            for (things, is_here) in [(MANY - 1, "true"), (MANY, "false")] {
                 let make = move || Response::json((thread::current().id() == here).to_string());
                 let answer = Reply::render_many(&node, things, make).wait().await;
                 assert_eq!(answer.body.as_bytes(), Some(is_here.as_bytes()), "{things} things");

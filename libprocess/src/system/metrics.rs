@@ -21,7 +21,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared, WeakShared};
 use http::header::ACCEPT;
 
-use crate::background::LARGE;
+use crate::beside::MANY;
 use crate::context::Context;
 use crate::duration;
 use crate::http::{Query, Realm, Reply, Request, Response};
@@ -150,7 +150,7 @@ pub async fn show_metrics<T: Send + 'static>(
     show: impl FnOnce(&Snapshot) -> T + Send + 'static,
 ) -> T {
     let metrics = node.metrics().clone();
-    if metrics.len() < LARGE {
+    if metrics.len() < MANY {
         return show(&metrics.collect(patience).await);
     }
     let found = node.blocking(move || metrics.look_up()).await;

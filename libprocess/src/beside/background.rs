@@ -12,9 +12,6 @@ use tokio::runtime::{Builder, Runtime};
 /// By so much these threads are nicer than the process.
 const NICER: i32 = 10;
 
-/// Things from which on an answer about them is not made between other requests: that takes a millisecond, or more.
-pub(crate) const LARGE: usize = 1000;
-
 /// Of the process: priorities are the machine's affair, not a node's. Nothing runs on it but blocking work, whose threads
 /// end when they have had nothing to do for a while.
 static THREADS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
