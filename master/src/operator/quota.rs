@@ -108,8 +108,12 @@ pub(super) fn update(
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
     let invalid = |text: String| bad(format!("Invalid QuotaConfig: {text}"));
-    few_enough(master, &call.quota_configs).map_err(&invalid)?;
-    for config in &call.quota_configs {
+    let (forced, mut configs) = (call.force(), call.quota_configs);
+    // Of too many no more than these are looked at: whether the sender may set quotas comes before how many.
+    let named = configs.len();
+    configs.truncate(MAX_CONFIGS);
+    few_names(master, &configs).map_err(&invalid)?;
+    for config in &configs {
         let role = &config.role;
         if !is_whitelisted(master, role) {
             return Err(invalid(format!("'{role}' is not on the roles whitelist")));
@@ -120,11 +124,11 @@ pub(super) fn update(
         validation::config(config).map_err(|error| invalid(error.0))?;
     }
     let books = Books::of(master.cluster.agents());
-    if !call.force() {
-        for config in &call.quota_configs {
+    if !forced {
+        for config in &configs {
             limits_hold(&books, config).map_err(&invalid)?;
         }
-        let guarantees = guarantees_with(master, &call.quota_configs);
+        let guarantees = guarantees_with(master, &configs);
         if !books.capacity().contains(&guarantees) {
             return Err(invalid(format!(
                 "total quota guarantees '{guarantees}' exceed cluster capacity '{}' (use 'force' flag to bypass \
@@ -133,8 +137,11 @@ pub(super) fn update(
             )));
         }
     }
-    let configs = call.quota_configs;
     master.authorize(principal, configs.iter().map(|config| Action::UpdateQuota(&config.role)))?;
+    if named > MAX_CONFIGS {
+        let text = format!("{named} quotas are set in one call; at most {MAX_CONFIGS} are allowed");
+        return Err(invalid(text));
+    }
     for config in &configs {
         let quota = Some(Quota::from(config)).filter(|quota| is_kept(master, &config.role, quota));
         master.quotas_under_way.begin(&config.role, quota);
@@ -200,14 +207,8 @@ const MAX_CONFIGS: usize = 1_000;
 /// names.
 const MAX_NAMES: usize = 64;
 
-/// Keeps a call, and what is known of quotas, within bounds that no operator comes near.
-fn few_enough(master: &Master, configs: &[QuotaConfig]) -> Result<(), String> {
-    if configs.len() > MAX_CONFIGS {
-        return Err(format!(
-            "{} quotas are set in one call; at most {MAX_CONFIGS} are allowed",
-            configs.len()
-        ));
-    }
+/// Keeps what is known of quotas within a bound that no operator comes near.
+fn few_names(master: &Master, configs: &[QuotaConfig]) -> Result<(), String> {
     let of = |quota: &Quota| -> Vec<String> {
         let guarantees = quota.guarantees.iter().map(|(name, _)| name.to_owned());
         guarantees.chain(quota.limits.iter().map(|(name, _)| name.to_owned())).collect()
@@ -342,7 +343,7 @@ pub(super) fn set(
     let amounts = guarantee.iter().filter_map(|resource| Some((resource.name.clone(), resource.scalar?)));
     let amounts: BTreeMap<_, _> = amounts.collect();
     let config = QuotaConfig { role: role.clone(), guarantees: amounts.clone(), limits: amounts };
-    few_enough(master, std::slice::from_ref(&config)).map_err(&invalid)?;
+    few_names(master, std::slice::from_ref(&config)).map_err(&invalid)?;
     validation::config(&config).map_err(|error| invalid(error.0))?;
     if !forced {
         fits(master, &config)?;

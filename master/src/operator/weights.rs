@@ -80,15 +80,18 @@ pub(super) fn update(
     principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
-    if weights.len() > MAX_ROLES {
-        return Err(refused(format!(": {} roles are named; at most {MAX_ROLES} are allowed", weights.len())));
-    }
+    // Of too many no more than these are looked at: whether the sender may set weights comes before how many.
+    let named = weights.len();
+    weights.truncate(MAX_ROLES);
     for info in &mut weights {
         let role = info.role().trim().to_owned();
         validate(master, &role, info.weight)?;
         info.role = Some(role);
     }
     master.authorize(principal, weights.iter().map(|info| Action::UpdateWeight(info.role())))?;
+    if named > MAX_ROLES {
+        return Err(refused(format!(": {named} roles are named; at most {MAX_ROLES} are allowed")));
+    }
     let operation = Operation::UpdateWeights { weights: weights.clone() };
     Ok(store(master, operation, ctx, move |master, ctx| {
         let mut known = (**master.cluster.weights()).clone();

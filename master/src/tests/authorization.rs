@@ -248,6 +248,32 @@ fn a_call_of_an_operator_is_403_until_it_is_permitted() {
     });
 }
 
+/// Upstream, which takes as many as there are, refuses them.
+#[test]
+fn who_may_not_set_weights_or_quotas_is_not_told_first_that_these_are_too_many() {
+    testing::run(async {
+        let denied = Denied::default();
+        let cluster = denied.master().await;
+        let weights: Vec<Value> =
+            (0..5_001).map(|at| json!({ "role": format!("r{at}"), "weight": 2.0 })).collect();
+        let configs: Vec<Value> = (0..1_001).map(|at| json!({ "role": format!("r{at}") })).collect();
+        for (kind, part, action) in [
+            ("UPDATE_WEIGHTS", json!({ "weight_infos": weights }), "UPDATE_WEIGHT"),
+            ("UPDATE_QUOTA", json!({ "quota_configs": configs }), "UPDATE_QUOTA_WITH_CONFIG"),
+        ] {
+            let mut call = json!({ "type": kind });
+            call[kind.to_lowercase()] = part;
+            denied.only(action);
+            let (status, text) = cluster.as_ops(http::Method::POST, "/api/v1", &call.to_string()).await;
+            let expected = format!("Principal 'ops' is not authorized to perform {action}");
+            assert!(status == 403 && text.starts_with(&expected), "{kind}: {status} {text}");
+            denied.nothing();
+            let (status, text) = cluster.as_ops(http::Method::POST, "/api/v1", &call.to_string()).await;
+            assert!(status == 400 && text.ends_with("are allowed"), "{kind}: {status} {text}");
+        }
+    });
+}
+
 /// The older endpoints, with the same rules.
 #[test]
 fn the_endpoints_ask_as_the_calls_do() {
