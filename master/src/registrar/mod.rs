@@ -34,8 +34,9 @@ pub use storage::{Etcd, FILE, InMemory, Local, Storage, StorageError, ZooKeeper,
 /// How far back statistics of stores look (upstream: `master/registrar.cpp`; of the one fetch it makes none).
 const STORE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-/// How many operations one batch has at most: `--registry_store_timeout` is for one batch, and etcd takes some 60 agents in
-/// a transaction.
+/// How many records one batch changes at most, about, unless a single operation changes more. `--registry_store_timeout` is
+/// for one batch, and etcd takes some 60 agents in a transaction. And of what operators set either all of a batch is noted
+/// ([`batches`]), or nothing: several large calls that wait at the same time would not fit into one note.
 const LARGEST_BATCH: usize = 2_000;
 
 /// Why the registry could not be read or written. Always fatal to the master.
@@ -203,7 +204,7 @@ impl Registrar {
         if self.storing || self.queue.is_empty() {
             return;
         }
-        let rest = self.queue.split_off(self.queue.len().min(LARGEST_BATCH));
+        let rest = self.queue.split_off(self.next_batch());
         let batch = std::mem::replace(&mut self.queue, rest);
         self.measures.queued.set(self.queue.len() as f64);
         let mut results: Vec<_> =
@@ -218,6 +219,16 @@ impl Registrar {
             this.unusable = stored.err();
             this.flush(ctx);
         });
+    }
+
+    /// How many of the operations that wait are stored together.
+    fn next_batch(&self) -> usize {
+        let mut records = 0;
+        let together = self.queue.iter().take_while(|apply| {
+            records += apply.operation.records();
+            records <= LARGEST_BATCH
+        });
+        together.count().max(1)
     }
 
     /// Stores what has changed, then goes on. What changed nothing costs nothing.

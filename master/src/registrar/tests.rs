@@ -115,6 +115,30 @@ fn what_waits_is_stored_in_batches_of_a_bounded_size() {
     });
 }
 
+/// Of each what is not stored in one transaction can be noted. For both together there might be no room.
+#[test]
+fn what_is_large_is_stored_by_itself() {
+    libprocess::testing::run(async {
+        let node = offline().await;
+        let writes = Arc::new(AtomicUsize::new(0));
+        let storage = Slow { writes: writes.clone(), fail_at: usize::MAX };
+        let registrar =
+            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        recover(&registrar).await.unwrap();
+        let weigh = |of: &str| {
+            let info = |role: usize| v1::WeightInfo { role: Some(format!("{of}{role}")), weight: 2.0 };
+            Operation::UpdateWeights { weights: (0..LARGEST_BATCH).map(info).collect() }
+        };
+        let operations = [admit("a"), weigh("x"), weigh("y"), admit("b"), admit("c")];
+        let answers = operations.map(|operation| apply(&registrar, operation));
+        let answers = futures::future::join_all(answers).await;
+        assert!(answers.into_iter().all(|answer| answer.unwrap()));
+        // The leader, the first operation, each of the large ones, and those that are left.
+        assert_eq!(writes.load(Relaxed), 5);
+        node.shutdown().await;
+    });
+}
+
 async fn shown(node: &Node) -> (u16, serde_json::Value) {
     let response = dispatch(node, Request::new(http::Method::GET, "/registrar(1)/registry")).await;
     let status = response.status.as_u16();

@@ -125,6 +125,21 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// How many records it changes, about.
+    pub(super) fn records(&self) -> usize {
+        let named: usize = match self {
+            Self::PruneAgents { unreachable, gone } => unreachable.len() + gone.len(),
+            Self::UpdateSchedule { schedule } => {
+                schedule.windows.iter().map(|window| window.machine_ids.len()).sum()
+            }
+            Self::StartMaintenance { machines } | Self::StopMaintenance { machines } => machines.len(),
+            Self::UpdateQuota { configs } => configs.len(),
+            Self::UpdateWeights { weights } => weights.len(),
+            _ => 1,
+        };
+        named.max(1)
+    }
+
     /// Applies the change; whether it was possible.
     pub fn apply(self, entries: &mut Entries) -> bool {
         match self {
