@@ -84,12 +84,28 @@ pub(super) fn unless_back(master: &mut Master, agent: &AgentId, ctx: &mut Contex
         if master.agents.recovery_is_over {
             schedule(master, Removal { agent: agent.clone(), cause: Cause::NotRecovered }, ctx);
         }
+    } else if master.cluster.agent(agent).is_none() {
+        stays_away(master, agent, ctx);
     } else if !master.agents.reregistration_timers.contains_key(agent)
         && !master.agents.overdue.contains(agent)
     {
         // Its connection broke, and its turn was passed over while it seemed to return.
         reregistration_timed_out(master, agent, ctx);
     }
+}
+
+/// The registry was written for the return of an agent that this master does not know, and that came to nothing: it is
+/// unreachable as before, or nobody's. Or else the next leader would await it.
+fn stays_away(master: &mut Master, agent: &AgentId, ctx: &mut Context<Master>) {
+    let operation = match master.cluster.unreachable_agents().get(agent).copied() {
+        Some(since) => {
+            let info = v1::AgentInfo { id: Some(agent.to_proto()), ..Default::default() };
+            Operation::MarkAgentUnreachable { info: Box::new(info), since }
+        }
+        None => Operation::RemoveAgent { id: agent.clone() },
+    };
+    // If it reports again before that is stored, its return is stored behind it.
+    master.apply(operation, ctx, |_, _, _| ());
 }
 
 /// Marks the agent unreachable when the rate limit allows it: at once without a limit.

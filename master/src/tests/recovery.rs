@@ -188,6 +188,43 @@ fn so_is_one_that_its_master_knows_and_whose_connection_broke() {
     });
 }
 
+/// What this master does not know, or knows to be away, the next one must not await.
+#[test]
+fn one_that_was_unreachable_is_so_as_before_and_one_that_nobody_knew_is_not_in_the_registry() {
+    testing::run(async {
+        let shelf = Shelf::default();
+        let cluster = Cluster::on(&shelf, patient()).await;
+        let mut agent = cluster.agent("cpus:2;mem:1024").await;
+        agent.die().await;
+        tokio::time::sleep(Duration::from_secs(601)).await;
+        testing::settle().await;
+        assert!(shelf.has("unreachable", &agent.id()));
+        agent.revive();
+        let since = cluster.get("/registrar(1)/registry").await["unreachable"].clone();
+        let mut stranger = cluster.stranger("cpus:2;mem:1024");
+        stranger.info.id = Some(v1::AgentId { value: "another-master-S0".into() });
+        for agent in [&mut agent, &mut stranger] {
+            shelf.hold();
+            agent.reregister(Vec::new(), Vec::new());
+            // This master has none.
+            agent.info.domain = Some(v1::DomainInfo::default());
+            agent.reregister(Vec::new(), Vec::new());
+            testing::settle().await;
+            shelf.release().await;
+            testing::settle().await;
+            assert!(!shelf.has("agent", &agent.id()), "{}", agent.id());
+        }
+        assert_eq!(cluster.get("/registrar(1)/registry").await["unreachable"], since);
+
+        // Whoever is welcome comes back.
+        agent.info.domain = None;
+        agent.reregister(Vec::new(), Vec::new());
+        testing::settle().await;
+        assert!(shelf.has("agent", &agent.id()) && !shelf.has("unreachable", &agent.id()));
+        assert_eq!(cluster.get("/slaves").await["slaves"][0]["id"], agent.id());
+    });
+}
+
 /// Upstream: `RegistryUpdateAfterReconfiguration`, `RegistryUpdateAfterMasterFailover`.
 #[test]
 fn the_registry_learns_what_a_returning_agent_has_now() {
