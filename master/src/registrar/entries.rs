@@ -200,9 +200,10 @@ impl Entries {
         }
     }
 
-    /// How many agents and machines there are.
+    /// How many agents, machines, weights and quotas there are.
     pub fn size(&self) -> usize {
-        self.agents.size() + self.unreachable.size() + self.gone.size() + self.maintenance.machines.len()
+        let agents = self.agents.size() + self.unreachable.size() + self.gone.size();
+        agents + self.maintenance.machines.len() + self.weights.len() + self.quotas.len()
     }
 
     /// All of it in upstream's form.
@@ -463,7 +464,7 @@ mod tests {
         assert_eq!(demanded(&records).collect::<Vec<_>>(), ["AGENT_DRAINING"]);
         let read = Entries::from_records(records).unwrap();
         assert_eq!(read.to_registry(), entries.to_registry());
-        assert_eq!(read.size(), 3, "two agents, one of them gone, and a machine");
+        assert_eq!(read.size(), 5, "two agents, one of them gone, a machine, a weight and a quota");
         assert_eq!(read.to_registry().machines.unwrap().machines[0].info.id, machine);
         assert_eq!(read.to_registry().schedules.len(), 1);
         assert_eq!(read.to_registry().minimum_capabilities.len(), 1);
