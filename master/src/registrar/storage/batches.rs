@@ -10,9 +10,10 @@
 //!   set many roles. Where it does not fit, all of it is noted first, in one record of its own (`pending`), which goes
 //!   when the last change is made. Who leads next, and finds the note, makes all of these changes again, before anything
 //!   else ([`settled`]). So whoever asked for them finds all of them or none.
-//!   If even the note is too large for a transaction (in ZooKeeper, of some 2,500 quotas of four resources each), each record
-//!   stands for itself, in the order in which they come; only that machines leave after the schedule does not name them any
-//!   more. So whoever reads a part of a plan for maintenance knows what holds: the schedule that is there.
+//!   If even the note is too large for a transaction (in ZooKeeper, of some 2,500 quotas of four resources each, or of 5,000
+//!   weights of roles whose names have some 50 letters), each record stands for itself, in the order in which they come; only
+//!   that machines leave after the schedule does not name them any more. So whoever reads a part of a plan for maintenance
+//!   knows what holds: the schedule that is there.
 //!
 //! And a capability that every later master must have is demanded before anything that needs it is there, and until
 //! nothing of that is left: so its record comes first, or, when it goes, last.
