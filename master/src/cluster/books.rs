@@ -33,6 +33,8 @@ pub struct Books {
 impl Books {
     /// The books of these agents.
     pub fn of(agents: &Ordered<AgentId, Arc<Agent>>) -> Self {
+        #[cfg(test)]
+        MADE.set(MADE.get() + 1);
         let mut books = Self::default();
         for agent in agents.values() {
             let mut in_use = ByRole::new();
@@ -101,6 +103,17 @@ fn below(sums: &ByRole, role: &str) -> ResourceQuantities {
         sum += quantities;
     }
     sum
+}
+
+#[cfg(test)]
+thread_local! {
+    static MADE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has made books.
+#[cfg(test)]
+pub(crate) fn made() -> usize {
+    MADE.get()
 }
 
 #[cfg(test)]

@@ -152,11 +152,10 @@ pub(super) fn update(
             master.quotas_under_way.end(&config.role);
             tell(master, &config.role, config.into());
         }
-        let mut books = Books::of(master.cluster.agents());
+        let books = Books::of(master.cluster.agents());
+        let mut taken = BTreeMap::new();
         for config in &configs {
-            if rescind_for(master, config, &books, ctx) {
-                books = Books::of(master.cluster.agents());
-            }
+            rescind_for(master, config, &books, &mut taken, ctx);
         }
     }))
 }
@@ -268,38 +267,56 @@ fn tell(master: &mut Master, role: &str, quota: Quota) {
 }
 
 /// Takes back offers of the role and of those below it until it is within its limits, and then offers of others
-/// until it can have what it is guaranteed. What is free is not counted on: it may be on its way to others. True if
-/// any was taken back; the books are those of before.
-fn rescind_for(master: &mut Master, config: &QuotaConfig, books: &Books, ctx: &mut Context<Master>) -> bool {
+/// until it can have what it is guaranteed. What is free is not counted on: it may be on its way to others. The books are
+/// of the time before all quotas of a call: on a large cluster they take long to make, and a call may set a thousand. `taken`
+/// is what was taken back since, by top-level role, of which quotas are.
+fn rescind_for(
+    master: &mut Master,
+    config: &QuotaConfig,
+    books: &Books,
+    taken: &mut BTreeMap<String, ResourceQuantities>,
+    ctx: &mut Context<Master>,
+) {
     let quota = Quota::from(config);
     if quota == Quota::default() {
-        return false;
+        return;
     }
     // What is reserved and offered is in both; more may be taken back than needed.
     let mut held = books.consumed(&config.role) + books.offered(&config.role);
-    if quota.limits.contains_quantities(&held) && held.contains(&quota.guarantees) {
-        return false;
+    if let Some(taken) = taken.get(&config.role) {
+        held -= taken;
     }
-    let mut any = false;
     let own = |offer: &Offer| offer.role == config.role || is_strict_subrole_of(&offer.role, &config.role);
-    let amount = |offer: &Offer| ResourceQuantities::from_resources(&offer.resources);
-    for offer in outstanding(master, own) {
-        if quota.limits.contains_quantities(&held) {
-            break;
+    if !quota.limits.contains_quantities(&held) {
+        for offer in outstanding(master, own) {
+            held -= take_back(master, &offer, taken, ctx);
+            if quota.limits.contains_quantities(&held) {
+                break;
+            }
         }
-        held -= amount(&offer);
-        offers::rescind(master, &offer.id, ctx);
-        any = true;
     }
-    for offer in outstanding(master, |offer| !own(offer)) {
-        if held.contains(&quota.guarantees) {
-            break;
+    if !held.contains(&quota.guarantees) {
+        for offer in outstanding(master, |offer| !own(offer)) {
+            held += take_back(master, &offer, taken, ctx);
+            if held.contains(&quota.guarantees) {
+                break;
+            }
         }
-        held += amount(&offer);
-        offers::rescind(master, &offer.id, ctx);
-        any = true;
     }
-    any
+}
+
+/// Takes an offer back, and notes that its role has it no more. What that is.
+fn take_back(
+    master: &mut Master,
+    offer: &Offer,
+    taken: &mut BTreeMap<String, ResourceQuantities>,
+    ctx: &mut Context<Master>,
+) -> ResourceQuantities {
+    let amount = ResourceQuantities::from_resources(&offer.resources);
+    let top = offer.role.split_once('/').map_or(offer.role.as_str(), |(top, _)| top);
+    *taken.entry(top.to_owned()).or_default() += &amount;
+    offers::rescind(master, &offer.id, ctx);
+    amount
 }
 
 /// The outstanding offers that `wanted` picks, agent by agent.

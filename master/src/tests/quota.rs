@@ -14,6 +14,7 @@ use super::failover::wait_until_recovered;
 use super::shelf::Shelf;
 use super::{Cluster, amount, info, scalar, task};
 use crate::Settings;
+use crate::cluster::books;
 use crate::settings::RoleList;
 
 pub(super) fn in_role(role: &str) -> Value {
@@ -361,6 +362,31 @@ fn the_older_request_takes_back_whole_agents() {
         // 3 of 4 cpus are held back for a role without frameworks.
         let offer = other.offer().await;
         assert_eq!(amount(&offer.resources, "cpus"), 1.0);
+    });
+}
+
+#[test]
+fn the_books_are_made_once_for_all_quotas_of_a_call_and_what_one_of_them_takes_back_counts_for_the_next() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let mut agents = Vec::new();
+        for _ in 0..3 {
+            agents.push(cluster.agent("cpus:2;mem:1024").await);
+        }
+        let mut scheduler = cluster.subscribe(in_role("r")).await;
+        assert_eq!(scheduler.next_of(Type::Offers).await.offers.unwrap().offers.len(), 3);
+        let before = books::made();
+        let configs = vec![
+            config("a", &[("cpus", 2.0)], &[]),
+            config("b", &[("cpus", 2.0)], &[]),
+            // It has no more by then.
+            config("r", &[], &[("cpus", 2.0)]),
+        ];
+        assert_eq!(cluster.api(update(false, configs)).await, (200, String::new()));
+        // One to see whether the quotas may be set, one to see what has to be taken back.
+        assert_eq!(books::made() - before, 2);
+        let events = scheduler.pending().await;
+        assert_eq!(events.iter().filter(|event| event.r#type() == Type::Rescind).count(), 2);
     });
 }
 
