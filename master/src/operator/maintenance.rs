@@ -113,9 +113,14 @@ pub(super) fn update(
     principal: Option<&str>,
     ctx: &mut Context<Master>,
 ) -> Result<Reply, Response> {
-    or_bad(validation::schedule(&schedule, master.cluster.maintenance()))?;
+    // One that is too large is not looked at; but whether the sender may plan anything comes before how much.
+    let size = validation::size(&schedule);
+    if size.is_ok() {
+        or_bad(validation::schedule(&schedule, master.cluster.maintenance()))?;
+    }
     let planned = schedule.windows.iter().flat_map(|window| &window.machine_ids);
     master.authorize(principal, planned.map(Action::UpdateMaintenanceSchedule))?;
+    or_bad(size)?;
     let operation = Operation::UpdateSchedule { schedule: schedule.clone() };
     Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
         if !possible {
