@@ -76,17 +76,18 @@ fn write_message(out: &mut String, message: &Message, checked: bool, quotas: boo
     let id = identifier(&message.full_name);
     let _ = writeln!(
         out,
-        "static {id}: MessageDescriptor = MessageDescriptor {{ full_name: {:?}, checked: {checked}, quotas: {quotas}, fields: &[",
-        message.full_name,
+        "static {id}: MessageDescriptor = MessageDescriptor {{ full_name: {:?}, size: size_of::<{}>(), checked: {checked}, quotas: {quotas}, fields: &[",
+        message.full_name, message.rust,
     );
     for field in &message.fields {
         let _ = writeln!(
             out,
-            "FieldDescriptor {{ name: {:?}, number: {}, presence: Presence::{:?}, kind: {}, default: {:?}, write_default: {} }},",
+            "FieldDescriptor {{ name: {:?}, number: {}, presence: Presence::{:?}, kind: {}, is_boxed: {}, default: {:?}, write_default: {} }},",
             field.name,
             field.number,
             field.presence,
             kind(field),
+            is_boxed(message, field),
             field.default,
             field.write_default,
         );
@@ -104,6 +105,13 @@ fn write_message(out: &mut String, message: &Message, checked: bool, quotas: boo
          #[inline(never)] fn write_protobuf(&self) -> Vec<u8> {{ prost::Message::encode_to_vec(self) }}\n}}",
         message.rust, message.full_name,
     );
+}
+
+/// Whether prost keeps the field in a box: because it is told to, or because a message that holds itself has no size.
+fn is_boxed(message: &Message, field: &Field) -> bool {
+    let name = message.full_name.strip_prefix("mesos").unwrap_or(&message.full_name);
+    let is_told = crate::BOXED.contains(&format!("{name}.{}", field.name).as_str());
+    is_told || matches!(&field.kind, Kind::Message(inner) if *inner == message.full_name)
 }
 
 fn kind(field: &Field) -> String {

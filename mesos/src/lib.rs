@@ -30,6 +30,7 @@ pub mod attributes;
 pub mod bincode_codec;
 pub mod bytes;
 pub mod capabilities;
+mod claim;
 pub mod codec;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -63,6 +63,8 @@ pub trait Enum: Copy + TryFrom<i32> + Into<i32> + Send + Sync + 'static {
 pub struct MessageDescriptor {
     /// Upstream's full name.
     pub full_name: &'static str,
+    /// Bytes that one has in memory, without what it points to.
+    pub size: usize,
     /// Some field, here or in a message below, is required.
     pub checked: bool,
     /// A quota may be in it: a map in which a zero means something ([`crate::wire::encode`]).
@@ -82,6 +84,8 @@ pub struct FieldDescriptor {
     pub presence: Presence,
     /// The type; of a map, that of its values.
     pub kind: Kind,
+    /// Its message is pointed to, and no part of the one that it is a field of. (Lists and maps point to theirs anyway.)
+    pub is_boxed: bool,
     /// The explicit default, as the `.proto` file spells it.
     pub default: Option<&'static str>,
     /// JSON carries the default when the field is unset.

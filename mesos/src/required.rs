@@ -11,7 +11,7 @@ use prost::encoding::{WireType, decode_key, decode_varint, skip_field};
 use crate::proto::{Kind, MessageDescriptor, Presence};
 
 /// How deep messages may be nested. It is prost's own bound.
-const MAX_DEPTH: usize = 100;
+pub(crate) const MAX_DEPTH: usize = 100;
 
 /// What is wrong with the bytes.
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
@@ -25,6 +25,9 @@ pub enum Error {
     /// Messages within messages, beyond any that the protocol has.
     #[error("messages are nested more than {MAX_DEPTH} deep")]
     TooDeep,
+    /// Lists of what is small on the wire and large in memory.
+    #[error("what it lists would take more than {0} bytes of memory")]
+    TooMuch(usize),
 }
 
 struct Paths<'a>(&'a [String]);
@@ -145,7 +148,7 @@ fn scan<'a>(
 }
 
 /// The fragments of the value in a map's entry.
-fn map_values(mut entry: &[u8]) -> Result<Vec<&[u8]>, Error> {
+pub(crate) fn map_values(mut entry: &[u8]) -> Result<Vec<&[u8]>, Error> {
     const VALUE: u32 = 2;
     let mut values = Vec::new();
     while !entry.is_empty() {
@@ -159,7 +162,7 @@ fn map_values(mut entry: &[u8]) -> Result<Vec<&[u8]>, Error> {
     Ok(values)
 }
 
-fn length_delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Error> {
+pub(crate) fn length_delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Error> {
     let length = decode_varint(bytes).map_err(malformed)?;
     let length = usize::try_from(length).ok();
     let (value, rest) = length
@@ -169,11 +172,11 @@ fn length_delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Error> {
     Ok(value)
 }
 
-fn malformed(error: prost::DecodeError) -> Error {
+pub(crate) fn malformed(error: prost::DecodeError) -> Error {
     Error::Malformed(error.to_string())
 }
 
-fn skip(wire_type: WireType, number: u32, bytes: &mut &[u8]) -> Result<(), Error> {
+pub(crate) fn skip(wire_type: WireType, number: u32, bytes: &mut &[u8]) -> Result<(), Error> {
     skip_field(wire_type, number, bytes, prost::encoding::DecodeContext::default()).map_err(malformed)
 }
 

@@ -7,7 +7,7 @@
 use libprocess::{DecodeError, Encoding, WireMessage};
 
 use crate::proto::Message;
-use crate::{bincode_codec, required, v0, v1};
+use crate::{bincode_codec, claim, required, v0, v1};
 
 mod zeroes;
 
@@ -20,7 +20,7 @@ pub enum Error {
     /// Larger than [`MAX_MESSAGE_BYTES`].
     #[error("{0} bytes are more than the {MAX_MESSAGE_BYTES} that a message may have")]
     TooLarge(usize),
-    /// Malformed, or without some required field.
+    /// Malformed, or without some required field, or it claims too much memory.
     #[error("not a {message}: {source}")]
     Refused {
         /// The message's full name.
@@ -39,12 +39,13 @@ pub fn encode<T: Message>(message: &T) -> Vec<u8> {
 /// Reads a message from protobuf.
 ///
 /// # Errors
-/// If the bytes are too many, malformed, or lack a required field at some depth.
+/// If the bytes are too many, malformed, or lack a required field at some depth, or if what they list takes too much memory.
 pub fn decode<T: Message>(bytes: &[u8]) -> Result<T, Error> {
     if bytes.len() > MAX_MESSAGE_BYTES {
         return Err(Error::TooLarge(bytes.len()));
     }
     let refused = |source| Error::Refused { message: T::FULL_NAME, source };
+    claim::check(T::descriptor(), bytes).map_err(refused)?;
     required::check(T::descriptor(), bytes).map_err(refused)?;
     T::read_protobuf(bytes).map_err(|error| refused(required::Error::Malformed(error.to_string())))
 }

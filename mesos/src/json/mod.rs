@@ -26,6 +26,7 @@ pub use diagnose::{from_value, missing_in};
 pub use format::Format;
 pub use writer::Double;
 
+use crate::claim;
 use crate::proto::Message;
 
 /// Why a text is not the JSON of a message.
@@ -40,6 +41,9 @@ pub enum Error {
     /// Required fields are absent; their paths in upstream's order.
     #[error("Missing required fields: {}", .0.join(", "))]
     Missing(Vec<String>),
+    /// What it lists takes too much memory.
+    #[error("{0}")]
+    TooMuch(String),
 }
 
 /// Reads a message from its JSON.
@@ -49,6 +53,7 @@ pub enum Error {
 pub fn from_slice<T: Message>(text: &[u8]) -> Result<T, Error> {
     match read_regular(text) {
         Ok(message) => Ok(message),
+        Err(error @ Error::TooMuch(_)) => Err(error),
         // Either wrong, or right in a way that upstream accepts and the quick way does not.
         Err(_) => from_value(&parse(text)?),
     }
@@ -58,6 +63,7 @@ pub fn from_slice<T: Message>(text: &[u8]) -> Result<T, Error> {
 fn read_regular<T: Message>(text: &[u8]) -> Result<T, Error> {
     let bytes =
         reader::to_protobuf(T::descriptor(), text).map_err(|error| Error::Mismatch(error.to_string()))?;
+    claim::check(T::descriptor(), &bytes).map_err(|error| Error::TooMuch(error.to_string()))?;
     T::read_protobuf(&bytes).map_err(|error| Error::Mismatch(error.to_string()))
 }
 
