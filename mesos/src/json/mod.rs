@@ -29,6 +29,10 @@ pub use writer::Double;
 use crate::claim;
 use crate::proto::Message;
 
+/// A longer text is not made a tree of values, which may take a hundred times its memory: what is read by the slow way has
+/// at most so many bytes.
+pub const MAX_TREE_BYTES: usize = 16 << 20;
+
 /// Why a text is not the JSON of a message.
 #[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
 pub enum Error {
@@ -54,6 +58,8 @@ pub fn from_slice<T: Message>(text: &[u8]) -> Result<T, Error> {
     match read_regular(text) {
         Ok(message) => Ok(message),
         Err(error @ Error::TooMuch(_)) => Err(error),
+        // The quick way's words are better than none.
+        Err(error) if text.len() > MAX_TREE_BYTES => Err(error),
         // Either wrong, or right in a way that upstream accepts and the quick way does not.
         Err(_) => from_value(&parse(text)?),
     }
@@ -71,8 +77,11 @@ fn read_regular<T: Message>(text: &[u8]) -> Result<T, Error> {
 ///
 /// # Errors
 /// `syntax error at line 1 near: ...` with the rest of the line from where parsing stopped, or that
-/// something follows the JSON.
+/// something follows the JSON; [`Error::TooMuch`] if there are more bytes than [`MAX_TREE_BYTES`].
 pub fn parse(text: &[u8]) -> Result<Value, Error> {
+    if text.len() > MAX_TREE_BYTES {
+        return Err(Error::TooMuch(format!("it has more than {MAX_TREE_BYTES} bytes")));
+    }
     let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
     match values.next() {
         Some(Ok(value)) => {
@@ -124,4 +133,25 @@ pub fn to_string<T: Serialize + ?Sized>(value: &T) -> String {
 /// The message as a JSON value, for code that goes on to edit it.
 pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Value {
     serde_json::from_slice(&to_vec(value)).unwrap_or(Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v1;
+
+    #[test]
+    fn what_is_not_regular_and_very_long_is_not_made_a_tree() {
+        // A key is there twice; the last one counts.
+        let text = |bytes: usize| {
+            let (begin, end) = (r#"{"key":"a","key":"b","value":""#, r#""}"#);
+            format!("{begin}{}{end}", "x".repeat(bytes - begin.len() - end.len()))
+        };
+        let label: v1::Label = from_slice(text(MAX_TREE_BYTES).as_bytes()).unwrap();
+        assert_eq!(label.key, "b");
+        let long = text(MAX_TREE_BYTES + 1);
+        let error = from_slice::<v1::Label>(long.as_bytes()).unwrap_err();
+        assert!(error.to_string().starts_with("'key' is there twice"), "{error}");
+        assert!(matches!(parse(long.as_bytes()), Err(Error::TooMuch(_))));
+    }
 }
