@@ -45,7 +45,7 @@ pub enum Error {
     /// Required fields are absent; their paths in upstream's order.
     #[error("Missing required fields: {}", .0.join(", "))]
     Missing(Vec<String>),
-    /// What it lists takes too much memory.
+    /// It would take too much memory.
     #[error("{0}")]
     TooMuch(String),
 }
