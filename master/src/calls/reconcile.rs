@@ -15,12 +15,12 @@
 //! The answers have no uuid and are not acknowledged.
 //!
 //! A call may name a million tasks. A scheduler of the HTTP API is answered for some hundred of them at a time, and between
-//! two such slices the master does what others have asked for meanwhile. Each answer is of the time when it is sent, so
-//! that nothing older comes behind something newer. They end with the stream of who has asked: a scheduler that takes its
-//! place, or comes back, asks for itself. A driver is answered at once: it waits for nothing, and what it asks
-//! for next would gather here.
+//! two such slices the master does what others have asked for meanwhile. Where that takes long, slices are longer: all calls
+//! of the scheduler on that connection wait behind this one. Each answer is of the time when it is sent, so that nothing
+//! older comes behind something newer. They end with the stream of who has asked: a scheduler that takes its place, or comes
+//! back, asks for itself. A driver is answered at once: it waits for nothing, and what it asks for next would gather here.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use libprocess::http::{Reply, Response};
 use libprocess::{Context, Promise, promise};
@@ -38,6 +38,16 @@ use crate::master::Master;
 
 /// So many tasks are answered for at a time: that takes about a millisecond.
 const SLICE: usize = 500;
+/// It is longer if others have had this many times its time since the last one.
+const OTHERS: u128 = 16;
+/// But never longer than so many slices: others wait for it.
+const MOST: usize = 10;
+
+/// How many tasks are answered for next, if others have had so much time. At a fixed length a call would take hundreds of
+/// times what waits at a busy master, as when all agents report to a new one: more than the patience of schedulers.
+fn next_slice(others: Duration) -> usize {
+    SLICE * usize::try_from(others.as_millis() / OTHERS).unwrap_or(MOST).clamp(1, MOST)
+}
 
 /// What is asked for, and not answered yet.
 enum Asked {
@@ -87,6 +97,8 @@ pub(crate) struct Rest {
     /// The stream of who asks: a scheduler that takes its place has not asked.
     stream: Uuid,
     asked: Asked,
+    /// When the last slice was sent, by the node's clock.
+    sent: Duration,
     answered: Promise<Response>,
 }
 
@@ -123,7 +135,8 @@ pub(super) fn reconcile_in_slices(
         return Response::accepted().into();
     };
     let (answered, answer) = promise::<Response>();
-    go_on(master, Rest { framework: framework.clone(), stream, asked, answered }, ctx);
+    let (framework, sent) = (framework.clone(), ctx.node().elapsed());
+    go_on(master, Rest { framework, stream, asked, sent, answered }, ctx);
     Reply::later(async move {
         let ended =
             |_| Response::service_unavailable("The master ended before it had answered for all tasks");
@@ -134,8 +147,10 @@ pub(super) fn reconcile_in_slices(
 /// Sends the next slice. The others come when it is their turn, behind what waits already.
 pub(crate) fn go_on(master: &mut Master, mut rest: Rest, ctx: &mut Context<Master>) {
     if rest.is_heard(master) {
-        send(master, &rest.framework, &mut rest.asked, SLICE, ctx);
+        let others = ctx.node().elapsed().saturating_sub(rest.sent);
+        send(master, &rest.framework, &mut rest.asked, next_slice(others), ctx);
         if rest.asked.len() > 0 {
+            rest.sent = ctx.node().elapsed();
             ctx.address().tell(rest);
             return;
         }
@@ -219,6 +234,13 @@ mod tests {
             agent_id: agent.map(|agent| v1::AgentId { value: agent.into() }),
         };
         answer(cluster, &framework, &asked, testing::now())
+    }
+
+    #[test]
+    fn a_slice_is_longer_where_others_take_long() {
+        let after = |milliseconds| next_slice(Duration::from_millis(milliseconds));
+        assert_eq!([0, 31, 32, 100, 160, 60_000].map(after), [500, 500, 1000, 3000, 5000, 5000]);
+        assert_eq!(next_slice(Duration::MAX), 5000);
     }
 
     fn cluster() -> Cluster {
