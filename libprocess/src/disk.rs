@@ -219,8 +219,8 @@ fn has_too_many_files(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// Does what needs a file to be opened, and can be done again where that has failed.
-fn with_spare<T>(operation: impl Fn() -> io::Result<T>) -> io::Result<T> {
+/// Does what needs a file to be opened (no more than one at a time), and can be done again where that has failed.
+pub(crate) fn with_spare<T>(operation: impl Fn() -> io::Result<T>) -> io::Result<T> {
     let kept = LazyLock::force(&SPARE);
     match operation() {
         Err(error) if has_too_many_files(&error) => {}

@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
+use libprocess::disk::{Disk as _, HostDisk};
 use libprocess::subprocess::{Child, Subprocess, session_of};
 use mesos::v1::CommandInfo;
 use mesos::v1::environment::{Variable, variable};
@@ -238,7 +239,7 @@ pub(super) fn is_container(pid: i32, directory: &Path) -> bool {
 /// Whether `pid` is a process that was started in a container whose sandbox is `directory`, or descends from one, as its
 /// environment says.
 pub(super) fn stems_from(pid: i32, directory: &Path) -> bool {
-    let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
+    let Ok(environment) = HostDisk.read(Path::new(&format!("/proc/{pid}/environ"))) else { return false };
     environment
         .split(|byte| *byte == 0)
         .filter_map(|variable| variable.strip_prefix(b"MESOS_DIRECTORY=" as &[u8]))

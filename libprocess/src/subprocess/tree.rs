@@ -3,10 +3,15 @@
 //! A container without cgroups is a session and everything below it; a demo is a master, agents and
 //! whatever those started. Both must be able to say "all of you, stop". What is here reads `/proc` and
 //! sends signals; it starts nothing. (Upstream: stout's `os::pstree`, `os::killtree`.)
+//!
+//! It reads one file at a time, also if this process may open no more of them: a container that was to be killed would run
+//! on for ever, since that is said once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::disk::with_spare;
 
 /// One line of the process table: what `/proc/<pid>/stat` says about kinship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +30,22 @@ pub struct ProcessEntry {
 
 /// Every process of the host that can be seen. Processes that end while the table is read are left out.
 pub fn process_table() -> Vec<ProcessEntry> {
-    let Ok(directory) = std::fs::read_dir("/proc") else { return Vec::new() };
-    directory
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(look_up)
-        .collect()
+    pids().into_iter().filter_map(look_up).collect()
+}
+
+/// The pids of the host, as far as they can be seen.
+fn pids() -> Vec<i32> {
+    let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
+    let read = with_spare(|| {
+        let entries = std::fs::read_dir("/proc")?.filter_map(Result::ok);
+        Ok(entries.filter_map(pid).collect::<Vec<_>>())
+    });
+    read.unwrap_or_default()
 }
 
 fn look_up(pid: i32) -> Option<ProcessEntry> {
-    parse_stat(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    let path = format!("/proc/{pid}/stat");
+    parse_stat(pid, &with_spare(|| std::fs::read_to_string(&path)).ok()?)
 }
 
 /// `pid (name) state ppid pgrp session ...`; the name may hold blanks and parentheses, so the fields are
@@ -130,9 +141,9 @@ pub fn session_of(pid: i32) -> Option<i32> {
 /// count. It asks the kernel about each process: reading all of `/proc/*/stat` instead took an eighth of the CPU time that a
 /// short command task costs.
 pub fn session_lives(leader: i32) -> bool {
-    let Ok(directory) = std::fs::read_dir("/proc") else { return false };
-    let mut pids = directory.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.any(|pid| session_of(pid) == Some(leader) && look_up(pid).is_some_and(|entry| !entry.zombie))
+    pids()
+        .into_iter()
+        .any(|pid| session_of(pid) == Some(leader) && look_up(pid).is_some_and(|entry| !entry.zombie))
 }
 
 /// Sends one signal; false when there is no such process (any more) or it is not ours.
