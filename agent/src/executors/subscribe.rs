@@ -2,7 +2,8 @@
 //!
 //! What it means: the executor says which tasks and updates it has that were not acknowledged, and gets, over one long
 //! answer, `SUBSCRIBED` and then whatever concerns it. Tasks that an agent has sent and this executor has never seen
-//! (the agent died in between) are reported as dropped. What it was to kill, it is told again, and that it is to end.
+//! (the agent died in between) are reported as dropped. What it was to kill, it is told again, and that it is to end. One
+//! that is ending is heard all the same: how its tasks have ended may be among what it says.
 //!
 //! Upstream: `Slave::subscribe`, `ResponseHeartbeater`.
 
@@ -18,8 +19,8 @@ use v1::task_status::Reason;
 
 use super::book::Sent;
 use super::connection::{self, Connection};
-use super::executor::{AfterUpdate, ExecutorPhase, FrameworkPhase};
-use crate::agent::{Agent, Phase};
+use super::executor::{AfterUpdate, Executor, ExecutorPhase, Framework, FrameworkPhase};
+use crate::agent::Agent;
 use crate::recovery::checkpoint;
 use crate::status_updates::manager::Origin;
 use crate::tasks::status::dropped_state;
@@ -38,12 +39,11 @@ impl Agent {
     pub(crate) fn subscribe(&mut self, call: Call, connection: Connection, ctx: &mut Context<Self>) {
         let framework_id = FrameworkId::from(&call.framework_id);
         let executor_id = ExecutorId::from(&call.executor_id);
-        let terminating = self.phase == Phase::Terminating;
         let Some(framework) = self.frameworks.get_mut(&framework_id) else { return };
-        let unwelcome = terminating || framework.phase == FrameworkPhase::Terminating;
+        let unheard = framework.phase == FrameworkPhase::Terminating;
         let Some(executor) = framework.executors.get_mut(&executor_id) else { return };
         tracing::info!(%executor_id, %framework_id, phase = ?executor.phase, "an executor subscribes");
-        if unwelcome || !executor.is_alive() {
+        if unheard || executor.phase == ExecutorPhase::Terminated {
             connection.send(connection::shutdown());
             connection.close();
             return;
@@ -52,7 +52,10 @@ impl Agent {
             tracing::warn!(%executor_id, "closing the executor's earlier connection");
             earlier.close();
         }
-        executor.phase = ExecutorPhase::Running;
+        let ends = executor.phase == ExecutorPhase::Terminating;
+        if !ends {
+            executor.phase = ExecutorPhase::Running;
+        }
         if let Some(timer) = executor.registration_timer.take() {
             ctx.cancel(timer);
         }
@@ -69,6 +72,11 @@ impl Agent {
         let known: BTreeSet<TaskId> =
             subscribe.unacknowledged_tasks.iter().map(|task| TaskId::from(&task.task_id)).collect();
         self.drop_unseen(&framework_id, &executor_id, &known, ctx);
+        if ends {
+            self.dismiss(&framework_id, &executor_id);
+            self.touch(ctx);
+            return;
+        }
         self.greet(&framework_id, &executor_id, ctx);
         self.repeat_kills(&framework_id, &executor_id);
         if self.executor(&framework_id, &executor_id).is_some_and(|executor| executor.was_told_to_end) {
@@ -119,7 +127,6 @@ impl Agent {
 
     /// Sends `SUBSCRIBED` and what is queued; or `SHUTDOWN` if nothing is left to do.
     fn greet(&mut self, framework_id: &FrameworkId, executor_id: &ExecutorId, ctx: &mut Context<Self>) {
-        let agent = self.info.clone();
         let Some(framework) = self.frameworks.get(framework_id) else { return };
         let Some(executor) = framework.executors.get(executor_id) else { return };
         if !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued() {
@@ -127,15 +134,31 @@ impl Agent {
             self.shut_down_executor(framework_id, executor_id, ctx);
             return;
         }
+        self.say_subscribed(framework, executor);
+        self.change_resources(framework_id, executor_id, AfterUpdate::SendQueued, ctx);
+    }
+
+    fn say_subscribed(&self, framework: &Framework, executor: &Executor) {
         if let Some(connection) = &executor.connection {
             connection.send(connection::subscribed(
                 &executor.info,
                 &framework.info,
-                &agent,
+                &self.info,
                 &executor.container,
             ));
         }
-        self.change_resources(framework_id, executor_id, AfterUpdate::SendQueued, ctx);
+    }
+
+    /// Sends `SUBSCRIBED`, or the executor would keep to itself what it has to say, and `SHUTDOWN`. (Upstream's agent sends
+    /// only the latter, takes no update with the subscription, and closes the connection. What was to be acknowledged over
+    /// it is lost: a task that has finished has failed.)
+    fn dismiss(&self, framework_id: &FrameworkId, executor_id: &ExecutorId) {
+        let Some(framework) = self.frameworks.get(framework_id) else { return };
+        let Some(executor) = framework.executors.get(executor_id) else { return };
+        self.say_subscribed(framework, executor);
+        if let Some(connection) = &executor.connection {
+            connection.send(connection::shutdown());
+        }
     }
 
     /// Sends what is queued, now that the container has the resources for it.

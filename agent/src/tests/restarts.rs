@@ -879,7 +879,7 @@ fn cleaning_up_ends_the_executors_and_then_the_agent() {
 
         let mut world = World::with(directory.path(), &["--recover=cleanup"]).await;
         let executor = world.subscribe("e").await;
-        assert_eq!(executor.kinds(), [event::Type::Shutdown]);
+        assert_eq!(executor.kinds(), [event::Type::Subscribed, event::Type::Shutdown]);
         settle().await;
         assert_eq!(world.running.wait().await, crate::Ended::Stopped);
         assert_eq!(world.containers.lock().destroyed.len(), 1);
@@ -916,6 +916,64 @@ fn what_is_owed_to_a_framework_is_left_to_the_agent_after_the_one_that_cleans_up
         }
         world.pass(Duration::from_secs(1)).await;
         assert_eq!(world.metric("slave/frameworks_active"), 0.0);
+    });
+}
+
+/// A task may have finished while there was no agent, and others end now. (Upstream's agent does not listen: they have
+/// failed.)
+#[test]
+fn an_executor_is_heard_by_the_agent_that_comes_only_to_end_it() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        world.run(&framework(true), task("u", "e")).await;
+        executor.update("u", TaskRunning).await;
+        world.acknowledge("u").await;
+        world.crash().await;
+
+        let mut world = World::with(directory.path(), &["--recover=cleanup"]).await;
+        let update = TestUpdate::of("t", TaskFinished);
+        let subscribe =
+            call::Subscribe { unacknowledged_updates: vec![update], ..call::Subscribe::default() };
+        let executor = world.subscribe_with("e", subscribe).await;
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskFinished)]);
+        executor.update("u", TaskKilled).await;
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskFinished), uuid("u", TaskKilled)]);
+        let container = world.containers.lock().recovered[0].id.clone();
+        world.end(&container, Termination::default()).await;
+        assert_eq!(world.running.wait().await, crate::Ended::Stopped);
+        world.crash().await;
+
+        let world = World::new(directory.path()).await;
+        let container = world.containers.lock().recovered[0].id.clone();
+        world.end(&container, Termination::default()).await;
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!((world.states("t"), world.states("u")), (vec![TaskFinished], vec![TaskKilled]));
+    });
+}
+
+/// It may have killed its tasks before its connection broke.
+#[test]
+fn an_executor_that_was_told_to_end_and_subscribes_again_is_heard() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        world
+            .master_says(ShutdownExecutorMessage {
+                executor_id: Some(mesos::ExecutorId::from("e").to_proto()),
+                framework_id: Some(mesos::FrameworkId::from(FRAMEWORK).to_proto()),
+            })
+            .await;
+        let update = TestUpdate::of("t", TaskKilled);
+        let subscribe =
+            call::Subscribe { unacknowledged_updates: vec![update], ..call::Subscribe::default() };
+        let executor = world.subscribe_with("e", subscribe).await;
+        assert!(executor.kinds().contains(&event::Type::Shutdown), "{:?}", executor.kinds());
+        assert_eq!(executor.acknowledged(), [uuid("t", TaskKilled)]);
+        assert_eq!(world.states("t").last(), Some(&TaskKilled));
+        world.pass(Duration::from_secs(6)).await;
+        assert_eq!(world.containers.lock().destroyed.len(), 1);
     });
 }
 
