@@ -11,6 +11,7 @@ use super::connection;
 use super::environment::grace_period;
 use super::executor::{ExecutorPhase, Framework, FrameworkPhase};
 use crate::agent::{Agent, Phase};
+use crate::settings::Recover;
 
 /// An executor has not ended within its grace period.
 pub struct ShutdownOverdue {
@@ -91,6 +92,11 @@ impl Handle<Leave> for Agent {
     /// What runs here from before a restart is not known before the checkpoints are read, nor can it be ended before the
     /// containers are adopted. (Upstream's agent ends at once, and what it has not read runs on.)
     fn handle(&mut self, _: Leave, _: &Pid, ctx: &mut Context<Self>) {
+        // It does not register, and what it owes is the next agent's.
+        if self.settings.recover == Recover::Cleanup {
+            tracing::info!("told to leave the cluster, and ending anyway once the executors have");
+            return;
+        }
         if self.phase == Phase::Recovering && !self.executors_welcome {
             tracing::info!("leaving the cluster as soon as it is known what runs here");
             self.leaves = true;

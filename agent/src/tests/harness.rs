@@ -274,9 +274,9 @@ impl World {
     }
 
     /// An agent that is told to leave as soon as it is started: it has read nothing by then.
-    pub(super) async fn leaving(work_dir: &Path) -> World {
+    pub(super) async fn leaving(work_dir: &Path, arguments: &[&str]) -> World {
         let book = ContainerBook::default();
-        World::then(Arc::new(HostDisk), work_dir, &[], book, |running: &Running| running.leave()).await
+        World::then(Arc::new(HostDisk), work_dir, arguments, book, |running: &Running| running.leave()).await
     }
 
     /// An agent with containers in the test's hands, with which something is done at once.

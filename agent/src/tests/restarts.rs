@@ -953,6 +953,37 @@ fn an_executor_is_heard_by_the_agent_that_comes_only_to_end_it() {
     });
 }
 
+/// At any time: it ends anyway.
+#[test]
+fn an_agent_that_cleans_up_and_is_told_to_leave_leaves_what_is_owed_to_the_next_one() {
+    run(async {
+        for at_once in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let world = with_running_task(directory.path()).await;
+            world.subscribe("e").await.update("t", TaskFinished).await;
+            world.crash().await;
+
+            let cleanup = ["--recover=cleanup"];
+            let mut world = if at_once {
+                World::leaving(directory.path(), &cleanup).await
+            } else {
+                let world = World::with(directory.path(), &cleanup).await;
+                world.running.leave();
+                world
+            };
+            assert_eq!(world.running.wait().await, crate::Ended::Stopped);
+            assert_eq!(world.containers.lock().destroyed.len(), 1);
+            world.crash().await;
+
+            let world = World::new(directory.path()).await;
+            let container = world.containers.lock().recovered[0].id.clone();
+            world.end(&container, Termination::default()).await;
+            world.pass(Duration::from_secs(4)).await;
+            assert_eq!(world.states("t"), [TaskFinished], "{at_once}");
+        }
+    });
+}
+
 /// It may have killed its tasks before its connection broke.
 #[test]
 fn an_executor_that_was_told_to_end_and_subscribes_again_is_heard() {
@@ -984,7 +1015,7 @@ fn an_agent_that_is_told_to_leave_while_it_recovers_ends_its_executors_first() {
         let directory = tempfile::tempdir().unwrap();
         with_running_task(directory.path()).await.crash().await;
 
-        let mut world = World::leaving(directory.path()).await;
+        let mut world = World::leaving(directory.path(), &[]).await;
         assert_eq!(world.containers.lock().recovered.len(), 1);
         let executor = world.subscribe("e").await;
         assert_eq!(executor.kinds(), [event::Type::Shutdown]);
