@@ -24,6 +24,7 @@ use crate::fetcher::{self, Fetcher};
 use crate::gc::GarbageCollector;
 use crate::housekeeping::Gc;
 use crate::mounts;
+use crate::recovery::paths::Paths;
 use crate::resources::{Host, resources};
 use crate::settings::{Containers, Settings};
 use crate::status_updates::manager::StatusUpdateManager;
@@ -161,7 +162,8 @@ pub async fn start(node: &Node, settings: Settings) -> Result<Running, StartErro
                 settings.fetcher_stall_timeout,
             );
             let volumes = Volumes::new(node.disk().clone(), &settings.work_dir);
-            let containerizer = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes));
+            let sandboxes = Paths::new(&settings.work_dir).slaves();
+            let containerizer = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes, sandboxes));
             begin(node, settings, total, Containerizer::from(&containerizer)).await
         }
         Containers::Simulated => {

@@ -230,20 +230,25 @@ pub(super) async fn reap(mut child: Child) -> Option<i32> {
 /// and by where it works, or where what it prints goes.
 pub(super) fn is_container(pid: i32, directory: &Path) -> bool {
     let leads = session_of(pid) == Some(pid);
+    stems_from(pid, |sandbox| sandbox == directory) || (leads && is_at(pid, directory))
+}
+
+/// Whether `pid` works in a directory, or what it prints goes there.
+pub(super) fn is_at(pid: i32, directory: &Path) -> bool {
     let leads_into = |name: &&str| {
         std::fs::read_link(format!("/proc/{pid}/{name}")).is_ok_and(|target| target.starts_with(directory))
     };
-    stems_from(pid, directory) || (leads && ["cwd", "fd/1", "fd/2"].iter().any(leads_into))
+    ["cwd", "fd/1", "fd/2"].iter().any(leads_into)
 }
 
-/// Whether `pid` is a process that was started in a container whose sandbox is `directory`, or descends from one, as its
-/// environment says.
-pub(super) fn stems_from(pid: i32, directory: &Path) -> bool {
+/// Whether `pid` is a process that was started in a container with such a sandbox, or descends from one, as its environment
+/// says.
+pub(super) fn stems_from(pid: i32, is_such: impl Fn(&Path) -> bool) -> bool {
     let Ok(environment) = HostDisk.read(Path::new(&format!("/proc/{pid}/environ"))) else { return false };
     environment
         .split(|byte| *byte == 0)
         .filter_map(|variable| variable.strip_prefix(b"MESOS_DIRECTORY=" as &[u8]))
-        .any(|value| value == directory.as_os_str().as_bytes())
+        .any(|value| is_such(Path::new(OsStr::from_bytes(value))))
 }
 
 #[cfg(test)]

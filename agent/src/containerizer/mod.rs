@@ -193,8 +193,8 @@ pub struct Containers;
 
 /// Adopt the containers of an earlier run of this agent.
 pub struct Recover {
-    /// Those that the agent knows. A containerizer that can find others of this agent (in cgroups, say)
-    /// destroys those; sessions alone leave no such trace.
+    /// Those that the agent knows. Others of this agent are destroyed: cgroups tell of them, or what their processes have in
+    /// their environment.
     pub containers: Vec<RecoveredContainer>,
     /// Answered when `Wait` and the others can be asked for them.
     pub reply: Promise<Result<(), RecoverError>>,

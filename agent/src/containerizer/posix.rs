@@ -8,13 +8,13 @@
 //! | [`Destroy`] | the agent | kills the session and all that descends from it |
 //! | [`Usage`], [`Status`] | the agent | reads `/proc`; names the pid |
 //! | [`Containers`] | the agent | lists what runs |
-//! | [`Recover`] | the agent, once after a restart | adopts the processes of an earlier agent |
+//! | [`Recover`] | the agent, once after a restart | adopts what runs of an earlier agent, and kills what is unknown |
 //!
 //! It owns the processes and nothing else: sandboxes are made and removed by the agent. What runs in a
 //! container is none of its business. (Upstream: `slave/containerizer/mesos/containerizer.cpp` with
 //! `PosixLauncher` and the posix isolators.)
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use futures::future::{AbortHandle, Aborted, abortable};
@@ -38,6 +38,8 @@ const REMEMBERED: usize = 1024;
 pub struct PosixContainerizer {
     fetcher: Fetcher,
     volumes: Volumes,
+    /// The sandboxes of the agent's containers are below it, and no others.
+    sandboxes: PathBuf,
     containers: BTreeMap<ContainerId, Container>,
     /// Ended, and nobody has asked yet. The oldest is forgotten first.
     ended: VecDeque<(ContainerId, Termination)>,
@@ -56,9 +58,9 @@ struct Container {
 }
 
 impl PosixContainerizer {
-    /// With no container.
-    pub fn new(fetcher: Fetcher, volumes: Volumes) -> Self {
-        Self { fetcher, volumes, containers: BTreeMap::new(), ended: VecDeque::new() }
+    /// With no container. The agent makes all sandboxes below `sandboxes`, and nobody else does.
+    pub fn new(fetcher: Fetcher, volumes: Volumes, sandboxes: PathBuf) -> Self {
+        Self { fetcher, volumes, sandboxes, containers: BTreeMap::new(), ended: VecDeque::new() }
     }
 
     /// Starts what was fetched, unless it was destroyed meanwhile.
@@ -115,14 +117,34 @@ impl PosixContainerizer {
             waiting.set(Some(termination.clone()));
         }
     }
-}
 
-/// Kills what runs on in a sandbox whose first process has ended while nobody watched. What a container starts has
-/// its `MESOS_DIRECTORY`, whatever session it is in.
-fn kill_strays(directory: &Path) {
-    for entry in process_table() {
-        if !entry.zombie && launcher::stems_from(entry.pid, directory) {
-            kill_tree(entry.pid, Signal::KILL);
+    /// Kills what was left in sandboxes while there was no agent. What a container starts has its `MESOS_DIRECTORY`, whatever
+    /// session it is in.
+    ///
+    /// - In those of containers whose first process has ended, whatever that has started.
+    /// - In those that this agent does not know, what works there or prints there. They are of frameworks that do not
+    ///   checkpoint, of executors that could not be read, and of agents that were given up; their tasks are lost, and may run
+    ///   elsewhere by now. (Upstream's finds them by the pids below `--runtime_dir`.) A daemon that a task had restarted, long
+    ///   ago perhaps, works elsewhere, and is none of them.
+    fn kill_strays(&self) {
+        let of = |lives: bool| {
+            let containers =
+                self.containers.values().filter(move |container| container.pid.is_some() == lives);
+            containers.map(|container| container.directory.as_path()).collect::<BTreeSet<&Path>>()
+        };
+        let (living, gone) = (of(true), of(false));
+        let is_left = |pid, sandbox: &Path| {
+            // A container may have an agent of its own in it, with sandboxes below its own.
+            let lives = sandbox.ancestors().any(|above| living.contains(above));
+            let is_unknown = || sandbox.starts_with(&self.sandboxes) && launcher::is_at(pid, sandbox);
+            !lives && (gone.contains(sandbox) || is_unknown())
+        };
+        for entry in process_table() {
+            let pid = entry.pid;
+            if !entry.zombie && launcher::stems_from(pid, |sandbox| is_left(pid, sandbox)) {
+                tracing::info!(pid, "killing what was left in a sandbox");
+                kill_tree(pid, Signal::KILL);
+            }
         }
     }
 }
@@ -280,13 +302,10 @@ impl Handle<Containers> for PosixContainerizer {
 
 impl Handle<Recover> for PosixContainerizer {
     fn handle(&mut self, message: Recover, _: &Pid, ctx: &mut Context<Self>) {
+        let mut gone = Vec::new();
         for found in message.containers {
             let pid = found.pid.and_then(|pid| i32::try_from(pid).ok());
             let pid = pid.filter(|pid| launcher::is_container(*pid, &found.directory));
-            if pid.is_none() {
-                // Its executor is gone, but what that had started may run on.
-                kill_strays(&found.directory);
-            }
             // Its links are where they were.
             let (directory, user, resources) = (found.directory, found.user, found.resources);
             let container =
@@ -298,8 +317,12 @@ impl Handle<Recover> for PosixContainerizer {
                     // Only its parent could learn its status.
                     ctx.defer(watch(pid), move |this, (), _| this.finish(&found.id, None));
                 }
-                None => self.finish(&found.id, None),
+                None => gone.push(found.id),
             }
+        }
+        self.kill_strays();
+        for id in gone {
+            self.finish(&id, None);
         }
         message.reply.set(Ok::<(), RecoverError>(()));
     }
@@ -316,9 +339,13 @@ mod tests {
     use super::*;
 
     fn containerizer(node: &Node) -> (Address<PosixContainerizer>, Containerizer) {
+        with_sandboxes(node, Path::new("/nowhere/slaves"))
+    }
+
+    fn with_sandboxes(node: &Node, sandboxes: &Path) -> (Address<PosixContainerizer>, Containerizer) {
         let fetcher = Fetcher::new(Client::new(), node.metrics(), None, None, Duration::from_secs(5));
         let volumes = Volumes::new(node.disk().clone(), Path::new("/nowhere"));
-        let address = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes));
+        let address = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes, sandboxes.to_owned()));
         let handle = Containerizer::from(&address);
         (address, handle)
     }
@@ -427,7 +454,8 @@ mod tests {
             until(|| sandbox.path().join("ready").exists()).await;
             let strays = || {
                 let table = process_table().into_iter();
-                table.filter(|entry| !entry.zombie && launcher::stems_from(entry.pid, sandbox.path())).count()
+                let stems = |pid| launcher::stems_from(pid, |directory| directory == sandbox.path());
+                table.filter(|entry| !entry.zombie && stems(entry.pid)).count()
             };
             let pid = executor.id();
             executor.kill().unwrap();
@@ -444,6 +472,58 @@ mod tests {
             containers.recover(vec![found]).await.unwrap().unwrap();
             assert!(containers.wait(ContainerId::new("left")).await.unwrap().is_some());
             until(|| strays() == 0).await;
+            node.shutdown().await;
+        });
+    }
+
+    /// As of a framework that does not checkpoint.
+    #[test]
+    fn what_runs_in_a_sandbox_that_the_agent_does_not_know_is_ended() {
+        libprocess::run(async {
+            let node = node().await;
+            let work_dir = tempfile::tempdir().unwrap();
+            let slaves = work_dir.path().join("slaves");
+            let (_, containers) = with_sandboxes(&node, &slaves);
+            let start = |sandbox: &Path, at: &Path| {
+                std::fs::create_dir_all(sandbox).unwrap();
+                let mut command = std::process::Command::new("setsid");
+                command
+                    .args(["sleep", "1000"])
+                    .env("MESOS_DIRECTORY", sandbox)
+                    .current_dir(at)
+                    .spawn()
+                    .unwrap()
+            };
+            let (known, unknown) = (slaves.join("known"), slaves.join("unknown"));
+            let (inner, elsewhere) = (known.join("work/slaves/inner"), work_dir.path().join("elsewhere"));
+            let daemon = slaves.join("daemon");
+            let mut kept = [
+                start(&known, &known),
+                start(&inner, &inner),
+                start(&elsewhere, &elsewhere),
+                // A task has restarted it.
+                start(&daemon, Path::new("/")),
+            ];
+            let mut stray = start(&unknown, &unknown);
+            let all = kept.iter().chain([&stray]).zip([&known, &inner, &elsewhere, &daemon, &unknown]);
+            for (child, sandbox) in all {
+                until(|| launcher::is_container(child.id() as i32, sandbox)).await;
+            }
+            let found = RecoveredContainer {
+                user: None,
+                id: ContainerId::new("known"),
+                pid: Some(kept[0].id()),
+                directory: known,
+                executor: v1::ExecutorInfo::default(),
+                resources: Resources::default(),
+            };
+            containers.recover(vec![found]).await.unwrap().unwrap();
+            assert!(!stray.wait().unwrap().success());
+            for child in &mut kept {
+                assert!(child.try_wait().unwrap().is_none());
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
             node.shutdown().await;
         });
     }
