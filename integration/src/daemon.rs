@@ -144,6 +144,12 @@ impl Daemon {
         self.restart();
     }
 
+    /// Starts it again without an argument that it had.
+    pub fn restart_without(&mut self, argument: &str) {
+        self.arguments.retain(|it| it != argument);
+        self.restart();
+    }
+
     /// Starts it again from another binary, after it was ended.
     pub fn restart_from(&mut self, binary: &Path) {
         binary.clone_into(&mut self.binary);

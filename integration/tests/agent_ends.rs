@@ -13,7 +13,9 @@ const AN_HOUR: f64 = 3600.0;
 
 /// A cluster with one agent, and a framework on it whose task "t" runs.
 async fn with_task() -> (Cluster, ApiScheduler) {
-    let cluster = Cluster::start(&[], &[AgentSpec::new("cpus:4;mem:2048")]).await;
+    // Nobody is to be killed who is only slow.
+    let agent = AgentSpec::new("cpus:4;mem:2048").with("--executor_shutdown_grace_period=30secs");
+    let cluster = Cluster::start(&[], &[agent]).await;
     let mut scheduler =
         ApiScheduler::subscribe(cluster.master(), framework("steady", Duration::from_secs(600))).await;
     let offer = scheduler.offer().await;
@@ -76,7 +78,7 @@ fn sigterm_leaves_the_executors_of_a_checkpointing_framework_to_the_next_agent()
 #[test]
 fn an_agent_that_only_cleans_up_ends_what_its_predecessor_has_left() {
     libprocess::run(async {
-        let (mut cluster, _scheduler) = with_task().await;
+        let (mut cluster, mut scheduler) = with_task().await;
         cluster.agent_process(0).crash();
         assert!(!cluster.in_sandboxes().is_empty());
         cluster.agent_process(0).restart_with("--recover=cleanup");
@@ -86,6 +88,9 @@ fn an_agent_that_only_cleans_up_ends_what_its_predecessor_has_left() {
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
         })
         .await;
+        // Its executor had time to say how it has ended.
+        cluster.agent_process(0).restart_without("--recover=cleanup");
+        scheduler.state("t", "TASK_KILLED").await;
     });
 }
 
