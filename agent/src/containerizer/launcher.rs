@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::io::ErrorKind;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
@@ -241,6 +242,14 @@ pub(super) fn is_at(pid: i32, directory: &Path) -> bool {
     ["cwd", "fd/1", "fd/2"].iter().any(leads_into)
 }
 
+/// Whether `pid` has the same directory as this process under a path: with another mount namespace it may be another agent's.
+pub(super) fn sees(pid: i32, directory: &Path) -> bool {
+    let its = Path::new("/proc").join(pid.to_string()).join("root");
+    let its = its.join(directory.strip_prefix("/").unwrap_or(directory));
+    let of = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    of(directory).is_some_and(|ours| of(&its) == Some(ours))
+}
+
 /// Whether `pid` is a process that was started in a container with such a sandbox, or descends from one, as its environment
 /// says.
 pub(super) fn stems_from(pid: i32, is_such: impl Fn(&Path) -> bool) -> bool {
@@ -366,6 +375,29 @@ mod tests {
         assert_eq!(reap(launch(&config).unwrap()).await, Some(0));
         let printed = std::fs::read_to_string(sandbox.path().join("stdout")).unwrap();
         assert_eq!(printed, "nobody\nnogroup\n");
+    }
+
+    /// As of two agents in containers of one pid namespace.
+    #[tokio::test]
+    async fn a_directory_of_the_same_name_in_another_mount_namespace_is_another() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(sees(std::process::id() as i32, directory.path()));
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: only root can mount something");
+            return;
+        }
+        let path = directory.path().display();
+        let script = format!("mount -t tmpfs none {path} && cd {path} && exec sleep 1000");
+        let mut child =
+            std::process::Command::new("unshare").args(["-m", "sh", "-c", &script]).spawn().unwrap();
+        let pid = child.id() as i32;
+        while !is_at(pid, directory.path()) {
+            assert!(child.try_wait().unwrap().is_none(), "it could not be mounted");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(!sees(pid, directory.path()));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[tokio::test]

@@ -136,7 +136,10 @@ impl PosixContainerizer {
         let is_left = |pid, sandbox: &Path| {
             // A container may have an agent of its own in it, with sandboxes below its own.
             let lives = sandbox.ancestors().any(|above| living.contains(above));
-            let is_unknown = || sandbox.starts_with(&self.sandboxes) && launcher::is_at(pid, sandbox);
+            let is_unknown = || {
+                let ours = sandbox.starts_with(&self.sandboxes);
+                ours && launcher::is_at(pid, sandbox) && launcher::sees(pid, sandbox)
+            };
             !lives && (gone.contains(sandbox) || is_unknown())
         };
         for entry in process_table() {
