@@ -1,4 +1,4 @@
-//! Walk 6: two masters behind a real ZooKeeper, or a real etcd.
+//! Two masters behind a real ZooKeeper, or a real etcd.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::net::SocketAddr;

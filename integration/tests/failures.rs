@@ -1,4 +1,4 @@
-//! Walks 4 and 5: schedulers and agents that are killed. All frameworks checkpoint.
+//! Schedulers and agents that are killed. All frameworks checkpoint.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Walk 7: what is wrong is answered as upstream answers it, and changes nothing.
+//! What is wrong is answered as upstream answers it, and changes nothing.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::time::Duration;

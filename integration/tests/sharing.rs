@@ -1,4 +1,4 @@
-//! Walks 1 to 3: how a cluster is shared.
+//! How a cluster is shared.
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::cell::Cell;

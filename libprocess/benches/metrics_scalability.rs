@@ -26,7 +26,7 @@ use support::BareServer;
 
 const METRICS: usize = 100_000;
 const ROUNDS: usize = 9;
-/// What the issue allows each step, in ms.
+/// How long each step may take, in ms.
 const ALLOWED: f64 = 100.0;
 
 fn main() -> ExitCode {

@@ -716,7 +716,7 @@ mod tests {
     fn each_of_upstreams_flags_is_known() {
         let ours: Vec<&str> = Settings::declarations().iter().map(|setting| setting.name).collect();
         let known = |flag: &str| ours.contains(&flag) || UNSUPPORTED.iter().any(|other| other.name == flag);
-        // INVENTORY.md 7.12 (`version` and `config` belong to every daemon).
+        // Those of `master/flags.cpp` and `logging/flags.cpp` (`version` and `config` belong to every daemon).
         for flag in "hostname hostname_lookup root_submissions work_dir registry quorum zk_session_timeout \
             registry_strict registry_fetch_timeout registry_store_timeout log_auto_initialize \
             agent_reregister_timeout recovery_agent_removal_limit agent_removal_rate_limit webui_dir whitelist \

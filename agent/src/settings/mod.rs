@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use mesos::settings::{Declared as _, Outcome};
 
-    /// All flags of upstream's agent (INVENTORY.md 7.13).
+    /// All flags of upstream's agent (`slave/flags.cpp`).
     const UPSTREAM: &str = include_str!("upstream_flags.txt");
 
     #[test]

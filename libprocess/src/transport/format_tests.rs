@@ -6,7 +6,7 @@ fn pid(text: &str) -> Pid {
     text.parse().unwrap()
 }
 
-/// As recorded from a scheduler driver of genuine Mesos (CLIENTS.md).
+/// As recorded from a scheduler driver of genuine Mesos; docs/wire.md shows it with its body.
 const RECORDED: &[u8] = b"POST /master/mesos.scheduler.Call HTTP/1.1\r\n\
     User-Agent: libprocess/scheduler-1@127.0.0.1:15061\r\n\
     Libprocess-From: scheduler-1@127.0.0.1:15061\r\n\
