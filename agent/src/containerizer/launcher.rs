@@ -1,7 +1,7 @@
 //! Starts a process of its own session for a container, and knows one that an earlier agent started.
 //!
 //! Nothing here knows what a container is for: a command, an environment, a directory, a user, and a place to
-//! note the pid. (Upstream: `launcher.cpp`'s `PosixLauncher`, without its helper binary: what upstream's
+//! note the pid. (Upstream: `launcher.cpp`'s `SubprocessLauncher`, without its helper binary: what upstream's
 //! `mesos-containerizer launch` does between fork and exec is done by the forked child itself.)
 
 use std::ffi::{CStr, CString, OsStr};

@@ -12,7 +12,7 @@
 //!
 //! It owns the processes and nothing else: sandboxes are made and removed by the agent. What runs in a
 //! container is none of its business. (Upstream: `slave/containerizer/mesos/containerizer.cpp` with
-//! `PosixLauncher` and the posix isolators.)
+//! `SubprocessLauncher` and the posix isolators.)
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
