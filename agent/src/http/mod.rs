@@ -1,8 +1,8 @@
 //! What anybody can ask an agent over HTTP: `/state`, `/flags`, `/health`, `/containers`,
 //! `/monitor/statistics`, `/containerizer/debug`, the operators' `/api/v1`; and the executors' `/api/v1/executor`.
 //!
-//! Routes only: what they answer is in the files beside this one. The actor takes a snapshot, and an
-//! HTTP worker renders it.
+//! Routes only: what they answer is in the files beside this one. The actor takes a snapshot, and the
+//! HTTP worker renders it, or a thread beside it if there is much.
 
 mod containers;
 mod operator;

@@ -1,9 +1,9 @@
 //! What an agent says that comes back, made ready where it is decoded.
 //!
 //! All agents come back to a new leader at once, each with all that runs on it. What can be done of that without the
-//! master's books is done by the thread of the agent's connection: resources are brought into the form that the master
-//! works with, everything is checked, and tasks are made of their descriptions. (Upstream has all but the decoding done by
-//! the master's process.)
+//! master's books is done by the thread of the agent's connection, or beside it if it is much: resources are brought into
+//! the form that the master works with, everything is checked, and tasks are made of their descriptions. (Upstream has all
+//! but the decoding done by the master's process.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

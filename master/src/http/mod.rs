@@ -1,9 +1,10 @@
 //! What operators read: `/state`, `/slaves`, `/frameworks` and the other v0 endpoints.
 //!
-//! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it. Whether
-//! this master answers at all is decided in one place, `leadership::refusal`, and whether it answers this reader in
-//! another, `crate::reads`, before. Nothing here changes the cluster. `explain` asks the allocator; `pages` shows all
-//! of it in a browser. (Upstream: `master/http.cpp`, `master/readonly_handler.cpp`.)
+//! Each is a function of a [`Snapshot`]: the Master takes one in microseconds, and the HTTP worker renders it, or a thread
+//! beside it if there is much (`crate::rendering`). Whether this master answers at all is decided in one place,
+//! `leadership::refusal`, and whether it answers this reader in another, `crate::reads`, before. Nothing here changes the
+//! cluster. `explain` asks the allocator; `pages` shows all of it in a browser. (Upstream: `master/http.cpp`,
+//! `master/readonly_handler.cpp`.)
 
 mod agents;
 mod explain;

@@ -2,7 +2,7 @@
 //! `master/readonly_handler.cpp`).
 //!
 //! They are put together of the same lists, which are rendered once for each encoding. GET_OPERATIONS and GET_ROLES are
-//! small and rendered whole.
+//! rendered whole, each in a file of its own.
 
 use std::sync::Arc;
 
