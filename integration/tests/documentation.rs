@@ -173,10 +173,10 @@ What the daemons do with each flag of Apache Mesos 1.11. This file is made from 
 the two: `UPDATE_DOCS=1 cargo test -p integration --test processes documentation` writes it anew. The sources are
 `master/src/settings.rs`, `agent/src/settings/mod.rs` and `agent/src/settings/unsupported.rs`.
 
-- *Supported*: it does what upstream's does. `mesos master --help` and `mesos agent --help` explain each. Three
+- *Supported*: it does what upstream's does. `mesos master --help` and `mesos agent --help` explain each. Four
   defaults differ: `registry` is what elects with `--zk` (`zookeeper` or `etcd`), `local` for a single master with a
-  `--work_dir`, and `in_memory` otherwise; `launcher` is `posix`; and `domain_socket_location` is `agent.sock` in the work
-  directory.
+  `--work_dir`, and `in_memory` otherwise; without `webui_dir` the pages are those of the program; `launcher` is `posix`;
+  and `domain_socket_location` is `agent.sock` in the work directory.
 - *Refused*: the daemon does not start, and says why in one line. *Refused when on*: `--flag` and `--flag=true`
   are refused; `--no-flag` and `--flag=false` are what we do anyway.
 - *Accepted with a warning*: ignoring it is safe. The daemon starts and logs a warning.
