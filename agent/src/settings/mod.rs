@@ -55,8 +55,8 @@ mesos::settings! {
         }
         "Resources" {
             /// What this agent offers: "cpus:4;mem:2048;disk:10240;ports:[31000-32000]", or JSON. What
-            /// is not named is found on the host: all cpus, the memory but 1 GB, the disk but 5 GB, the
-            /// ports 31000 to 32000.
+            /// is not named is found on the host: all cpus, the memory but 1 GB, the disk but 5 GB (of
+            /// little, half), the ports 31000 to 32000.
             resources: Option<String>,
             /// What frameworks may want to know of this agent: "rack:abc;zone:west".
             attributes: Option<String>,
@@ -122,8 +122,9 @@ mesos::settings! {
             recover: Recover = Recover::Reconnect,
             /// How long executors live without an agent.
             recovery_timeout: Duration = Duration::from_secs(15 * 60),
-            /// Which changes of hostname, port, resources and attributes an agent may come back with:
-            /// equal (none), or additive (more of them).
+            /// Which changes of resources, attributes and domain an agent may come back with: equal
+            /// (none), or additive (more of them, and a domain where there was none). Its hostname and
+            /// port must be the same.
             reconfiguration_policy: Policy = Policy::Equal,
             /// Whether to stop when something that was kept cannot be read; otherwise it is left out.
             strict: bool = true,
