@@ -404,12 +404,8 @@ impl FrameworkMetrics {
     }
 }
 
-/// What upstream shows and nothing counts here, for dashboards that look for it: of shutdowns upstream does not count any
-/// more; the others are about authentication, and drivers of version 0.
+/// What upstream shows and counts no more itself, for dashboards that look for it.
 fn register_deprecated(metrics: &libprocess::Metrics) {
-    for message in ["authenticate", "deactivate_framework"] {
-        metrics.counter(&format!("master/messages_{message}"));
-    }
     for step in ["scheduled", "completed", "canceled"] {
         metrics.counter(&format!("master/slave_shutdowns_{step}"));
     }
