@@ -174,7 +174,7 @@ pub const MASTER_RESOURCES: &[Description] = &[
     gauge("master/disk_revocable_percent", "Revocable disk that is used, as a fraction of all: 0 to 1."),
 ];
 
-/// One framework, as long as it is registered: `master/src/metrics.rs`.
+/// One framework, as long as the master remembers it: `master/src/metrics.rs`.
 pub const FRAMEWORK: &[Description] = &[
     counter(
         "frameworks/<principal>/messages_received",
@@ -261,7 +261,10 @@ pub const ALLOCATOR: &[Description] = &[
         "allocator/mesos/offer_filters/roles/<role...>/active",
         "Filters that declined offers have left, by role.",
     ),
-    gauge("allocator/mesos/roles/<role...>/shares/dominant", "The role's dominant share: 0 to 1."),
+    gauge(
+        "allocator/mesos/roles/<role...>/shares/dominant",
+        "The role's dominant share, divided by its weight.",
+    ),
     gauge(
         "allocator/mesos/quota/roles/<role...>/resources/<resource>/guarantee",
         "What a role is guaranteed of a resource.",
@@ -296,7 +299,10 @@ pub const AGENT: &[Description] = &[
     gauge("slave/uptime_secs", "How long the agent has run, in seconds."),
     gauge("slave/registered", "1 if the agent is registered with a master, else 0."),
     counter("slave/recovery_errors", "Checkpoints that could not be read back."),
-    gauge("slave/recovery_time_secs", "How long reading checkpoints back took, in seconds."),
+    gauge(
+        "slave/recovery_time_secs",
+        "How long recovery took, in seconds: until the agent looked for a master.",
+    ),
     gauge("slave/frameworks_active", "Frameworks that have something on this agent."),
     gauge("slave/tasks_staging", "Tasks that were launched and have not started."),
     gauge("slave/tasks_starting", "Tasks whose executor is starting them."),
