@@ -40,6 +40,9 @@ pub enum DurationError {
 }
 
 /// Parses `10secs`, `1.5mins`, `250ms`.
+///
+/// # Errors
+/// The number or the unit is none or is missing, or it is more than 292 years.
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let Some(at) = text.find(|c: char| !c.is_ascii_digit() && c != '.') else {
         return Err(DurationError::NoUnit(text.to_owned()));

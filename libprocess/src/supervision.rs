@@ -27,7 +27,7 @@ use crate::process::{Exit, Handle, Message, Place, Process};
 /// How often, and how soon, a child that fails is made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restarts {
-    /// How often at most within `within`.
+    /// How many restarts within `within` at most: the supervisor fails with the next one.
     pub most: u32,
     /// How long a restart is held against the child.
     pub within: Duration,

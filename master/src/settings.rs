@@ -197,7 +197,7 @@ pub struct Rate {
     pub period: Duration,
 }
 
-/// Roles.
+/// Roles, as `--roles` names them: separated by commas, empty places passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleList(pub BTreeSet<String>);
 

@@ -51,6 +51,9 @@ impl<P: ProgressSink> Integrate<P> {
 
     /// The integral, when the scheduler has stopped. The parts are added in their order, so that the
     /// result is the same whichever task ended first.
+    ///
+    /// # Errors
+    /// A part has failed too often, or the expression has no finite value somewhere in it.
     pub fn outcome(self) -> Result<IntegrateOutcome, IntegrateError> {
         if let Some(failure) = self.failure {
             return Err(failure);

@@ -50,6 +50,9 @@ impl<P: ProgressSink> Sum<P> {
     }
 
     /// The total, when the scheduler has stopped.
+    ///
+    /// # Errors
+    /// A piece of the work has failed too often.
     pub fn outcome(self) -> Result<SumOutcome, SumError> {
         if let Some(failure) = self.failure {
             return Err(failure.into());

@@ -223,6 +223,9 @@ pub(crate) fn stream_limited(limit: usize) -> (StreamSender, BodyReceiver) {
 impl StreamSender {
     /// Queues `bytes` as one chunk. Never blocks. An empty piece is ignored: a chunk of length zero
     /// would end the body.
+    ///
+    /// # Errors
+    /// Nobody reads any more, or the stream's buffer is full; then it is broken off.
     pub fn send(&self, bytes: impl Into<Bytes>) -> Result<(), StreamError> {
         let bytes = bytes.into();
         let mut state = self.shared.state.lock();

@@ -303,6 +303,9 @@ pub struct ClientResponse {
 impl ClientResponse {
     /// The next piece of the body, as soon as it is there; `None` at the end. Waits without a limit: a
     /// stream may be silent for as long as it likes.
+    ///
+    /// # Errors
+    /// The connection ends before the body does, or what comes is no HTTP.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         let Some(connection) = &mut self.connection else { return Ok(None) };
         match connection.reader.chunk(&mut self.scanner).await {
@@ -318,7 +321,10 @@ impl ClientResponse {
         }
     }
 
-    /// The whole body; an error if it is larger than `limit` bytes or does not come in time.
+    /// The whole body.
+    ///
+    /// # Errors
+    /// It is larger than `limit` bytes, does not come in the request's time, or as with [`ClientResponse::chunk`].
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, ClientError> {
         let Some(connection) = &mut self.connection else { return Ok(Bytes::new()) };
         let authority = connection.destination.name.clone();
@@ -329,6 +335,9 @@ impl ClientResponse {
     }
 
     /// The whole body as text, at most `limit` bytes; what is no UTF-8 is replaced.
+    ///
+    /// # Errors
+    /// As with [`ClientResponse::bytes`].
     pub async fn text(self, limit: usize) -> Result<String, ClientError> {
         Ok(String::from_utf8_lossy(&self.bytes(limit).await?).into_owned())
     }
@@ -402,7 +411,10 @@ impl Client {
         self.proxies.as_deref()
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer. A status that says no is an answer.
+    ///
+    /// # Errors
+    /// The request cannot be sent as it is, there is no answer in its time, or it leads on and on ([`ClientError`]).
     pub async fn send(&self, request: ClientRequest) -> Result<ClientResponse, ClientError> {
         let deadline = request.deadline();
         let mut request = request;

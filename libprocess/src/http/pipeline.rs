@@ -131,6 +131,10 @@ impl Pipeline {
     /// Queues a request now; the future waits for its answer. The order of the calls is the order on the
     /// wire, whether or not the futures are polled. The host of the request's URL does not matter; it may
     /// be a path alone. A request that timed out keeps its place: its late answer is dropped.
+    ///
+    /// # Errors
+    /// Of the future: too much waits already ([`ClientError::Overloaded`]), the connection has ended or ends before the
+    /// answer is there, or that takes longer than the request allows.
     pub fn send(
         &self,
         request: ClientRequest,
