@@ -98,9 +98,10 @@ mesos::settings! {
         "Containers" {
             /// What runs containers: mesos, or simulated (for tests and benchmarks: nothing runs).
             containerizers: Containers = Containers::Mesos,
-            /// How processes of containers are kept together.
+            /// How processes of containers are kept together: posix is the only way.
             launcher: String = "posix".to_owned() => |launcher| values::one_of(launcher, &["posix"]),
-            /// What isolates containers from each other.
+            /// What isolates containers from each other: posix/cpu, posix/mem and filesystem/posix, none of which limits what
+            /// they use.
             isolation: String = "posix/cpu,posix/mem".to_owned()
                 => |isolation| values::each_of(isolation, &["posix/cpu", "posix/mem", "filesystem/posix"]),
             /// How long a download may stand still. Downloads go through the proxies that the agent's environment names

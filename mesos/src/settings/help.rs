@@ -14,7 +14,7 @@ pub(super) fn text(program: &str, settings: &[Setting], environment: bool) -> St
     let introduction = format!(
         "Settings come from the command line (--name=value or --name value), {variables}the file of --config \
          (TOML, name = value), and built-in defaults; the earlier in this list wins. A value file:///path, \
-         or where JSON is taken also /path, stands for the content of that file."
+         or where JSON is taken also /path, stands for the content of that file; where a path is taken, for the path."
     );
     wrap(&mut out, &introduction, 0);
     let mut group = "";
