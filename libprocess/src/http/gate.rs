@@ -51,8 +51,9 @@ const READ_AHEAD: usize = 64 << 10;
 const READ_SIZE: usize = 16 << 10;
 const FIRST_READ: usize = 2 << 10;
 
-/// How long the head of a request may take from its first byte (of a connection's first request: from the
-/// start; actix-http answers that one with 408 after [`super::server::REQUEST_TIMEOUT`]).
+/// How long the head of a request may take from its first byte (of a connection's first request: from when it
+/// is clear that a client speaks; actix-http answers that one with 408 after
+/// [`super::server::REQUEST_TIMEOUT`]).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What the gate and the answers of its connection share. They run in one task.

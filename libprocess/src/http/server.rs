@@ -39,7 +39,7 @@ use crate::stream::Stream;
 /// Bytes that the body of a request may have, unpacked; more is answered with 413.
 pub const MAX_REQUEST_BODY: usize = 64 << 20;
 
-/// How long a connection's first request may take until its head is there; then 408.
+/// How long a connection's first request may take from its first bytes until its head is there; then 408.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a connection that is being closed may linger.
