@@ -13,7 +13,7 @@
 //! | [`calls`] | what they say beside what they make of offers and updates |
 //! | [`reserving`] | what they reserve, and the volumes that they create |
 //! | [`driver`] | one of them speaks the first API |
-//! | [`operator`] | who sets quotas and weights, and asks for a role that there is not |
+//! | [`operator`] | who sets quotas and weights, reserves disk, ends frameworks, and asks for a role that there is not |
 //! | [`caretaker`] | who drains agents, deactivates them, marks them gone, and says which may be offered |
 //! | [`whitelist`] | the file in which it says so, and what must hold of it |
 //! | [`machines`] | how it has machines maintained |
