@@ -70,7 +70,7 @@ mesos::settings! {
             work_dir: PathBuf,
             /// Where mesos-executor is. If it is not there, this program is used.
             launcher_dir: PathBuf = PathBuf::from("/usr/libexec/mesos"),
-            /// What relative paths of executors begin with.
+            /// Where files are that `CommandInfo.uris` name by a relative path. It is absolute itself.
             frameworks_home: String = String::new(),
         }
         "Executors" {
