@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ::http::Method;
 use tokio::sync::oneshot;
 
-use crate::beside::LARGE_REQUEST;
+use crate::beside::{LARGE_REQUEST, RequestTurn};
 use crate::context::Context;
 use crate::http::{Assets, Endpoint, Realm, Reply, Request, RouteHandler, Routes, route_path};
 use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent, Weight};
@@ -238,14 +238,15 @@ fn bind_prepared<P: Process>(
         let node = node.clone();
         Box::pin(async move {
             let node = node.upgrade()?;
-            let turn = node.turns().of_request(bytes).await;
+            let RequestTurn { reading, handling } = node.turns().of_request(bytes).await;
             // It is queued there, too, and what is made of it holds its turn: if who sent it goes away meanwhile, the actor has
             // it all the same, as if it were small, and those who come then do not gather beside it.
             let work = move || {
                 let once = prepare(&request);
+                drop(reading);
                 let in_turn = move |actor: &mut P, request: Request, ctx: &mut Context<P>| {
                     let reply = once(actor, request, ctx);
-                    drop(turn);
+                    drop(handling);
                     reply
                 };
                 queue(&mailbox, request, Box::new(in_turn))

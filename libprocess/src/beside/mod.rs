@@ -14,7 +14,7 @@ mod background;
 mod blocking;
 mod reading;
 
-pub(crate) use reading::{LARGE_MESSAGE, LARGE_REQUEST, Turns};
+pub(crate) use reading::{LARGE_MESSAGE, LARGE_REQUEST, RequestTurn, Turns};
 
 use crate::node::Node;
 

@@ -5,15 +5,16 @@
 //! must not wait for those who render. Then it is queued. The next one of the same connection is not looked at meanwhile,
 //! so that the order stays.
 //!
-//! | | large from | in turns from | so many at a time | a turn ends when it |
-//! |---|---|---|---|---|
-//! | message | 256 KiB | 256 KiB | as there are cores | is read |
-//! | request | 64 KiB | 1 MiB | one | was handled |
+//! | | from | so many at a time | a turn ends when it |
+//! |---|---|---|---|
+//! | message | 256 KiB | as there are cores | is read |
+//! | request | 64 KiB | as there are cores | is read |
+//! | very large request | 1 MiB | one | was handled |
 //!
 //! Where all agents report to a new master at once, hundreds of threads would leave next to nothing to the actors: so
-//! messages are read in turns. What is made of a request may take twenty times its memory, and is there until the actor has
-//! done with it: so those that are very large do not gather beside each other. Turns are given in the order in which they
-//! are asked for.
+//! there are turns, of messages and of requests for themselves, since a call must not wait for all those reports. What is
+//! made of a request may take 32 times its memory, and is there until the actor has done with it: so those that are very
+//! large do not gather beside each other. Turns are given in the order in which they are asked for.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -40,28 +41,42 @@ const ALONE: usize = 1 << 20;
 pub(crate) struct Turns {
     messages: Arc<Semaphore>,
     requests: Arc<Semaphore>,
+    alone: Arc<Semaphore>,
+}
+
+/// The turn of a large request. Its parts end when they are dropped.
+#[derive(Debug)]
+pub(crate) struct RequestTurn {
+    /// To read it.
+    pub(crate) reading: Option<OwnedSemaphorePermit>,
+    /// To have it handled, if it is very large.
+    pub(crate) handling: Option<OwnedSemaphorePermit>,
 }
 
 impl Default for Turns {
     fn default() -> Turns {
         let cores = available_parallelism().map_or(1, usize::from);
-        Turns { messages: Arc::new(Semaphore::new(cores)), requests: Arc::new(Semaphore::new(1)) }
+        let turns = |at_a_time: usize| Arc::new(Semaphore::new(at_a_time));
+        Turns { messages: turns(cores), requests: turns(cores), alone: turns(1) }
     }
 }
 
 impl Turns {
     /// Waits for the turn of a large message. It ends when what is returned is dropped.
     async fn of_message(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.messages).acquire_owned().await.ok()
+        next(&self.messages).await
     }
 
-    /// Waits for the turn of a request of so many bytes, as above; `None`: it needs none.
-    pub(crate) async fn of_request(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        if bytes < ALONE {
-            return None;
-        }
-        Arc::clone(&self.requests).acquire_owned().await.ok()
+    /// Waits for the turn of a large request, of so many bytes.
+    pub(crate) async fn of_request(&self, bytes: usize) -> RequestTurn {
+        let handling = if bytes < ALONE { None } else { next(&self.alone).await };
+        RequestTurn { handling, reading: next(&self.requests).await }
     }
+}
+
+/// They are never closed, so that there is always a turn.
+async fn next(turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(turns).acquire_owned().await.ok()
 }
 
 impl Node {
@@ -215,23 +230,40 @@ mod tests {
     }
 
     #[test]
-    fn large_messages_are_read_in_turns_for_which_others_do_not_wait() {
+    fn large_messages_and_requests_are_read_in_turns_for_which_others_do_not_wait() {
         crate::run(async {
             let (node, mut received) = with_reader().await;
-            let messages = &node.turns().messages;
-            let cores = messages.available_permits();
-            assert!(cores >= 1);
-            let turns = messages.acquire_many(u32::try_from(cores).unwrap()).await.unwrap();
-            let mut large = Box::pin(deliver(&node, LARGE_MESSAGE, true));
-            assert_eq!((&mut large).now_or_never(), None);
-            assert_eq!(deliver(&node, LARGE_MESSAGE - 1, true).await, Some(Delivery::Accepted));
-            assert_eq!((&mut large).now_or_never(), None);
-            drop(turns);
-            assert_eq!(large.await, Some(Delivery::Accepted));
-            for expected in [(LARGE_MESSAGE - 1, true), (LARGE_MESSAGE, false)] {
-                assert_eq!(received.recv().await, Some(expected));
+            let Turns { messages, requests, .. } = node.turns();
+            let post = async |request: Request| dispatch(&node, request).await.status;
+            for (turns, large, others) in [
+                (
+                    messages,
+                    message(LARGE_MESSAGE),
+                    [message(LARGE_MESSAGE - 1), request(LARGE_REQUEST), request(ALONE)],
+                ),
+                (
+                    requests,
+                    request(LARGE_REQUEST),
+                    [request(LARGE_REQUEST - 1), message(LARGE_MESSAGE), message(0)],
+                ),
+            ] {
+                let cores = turns.available_permits();
+                assert!(cores >= 1);
+                let taken = turns.acquire_many(u32::try_from(cores).unwrap()).await.unwrap();
+                let bytes = large.body.len();
+                let mut waiting = Box::pin(post(large));
+                assert_eq!((&mut waiting).now_or_never(), None);
+                for other in others {
+                    let bytes = other.body.len();
+                    assert_eq!(post(other).await, StatusCode::ACCEPTED);
+                    assert_eq!(received.recv().await.unwrap().0, bytes);
+                }
+                assert_eq!((&mut waiting).now_or_never(), None);
+                drop(taken);
+                assert_eq!(waiting.await, StatusCode::ACCEPTED);
+                assert_eq!(received.recv().await, Some((bytes, false)));
+                assert_eq!(turns.available_permits(), cores);
             }
-            assert_eq!(messages.available_permits(), cores);
             node.shutdown().await;
         });
     }
@@ -240,8 +272,8 @@ mod tests {
     fn very_large_requests_are_read_one_by_one_and_others_do_not_wait_for_them() {
         crate::run(async {
             let (node, mut received) = with_reader().await;
-            let requests = &node.turns().requests;
-            let turn = requests.acquire().await.unwrap();
+            let alone = &node.turns().alone;
+            let turn = alone.acquire().await.unwrap();
             let mut waiting = Box::pin(dispatch(&node, request(ALONE)));
             assert!((&mut waiting).now_or_never().is_none());
             dispatch(&node, request(ALONE - 1)).await;
@@ -250,7 +282,7 @@ mod tests {
             drop(turn);
             assert_eq!(waiting.await.status, StatusCode::ACCEPTED);
             assert_eq!(received.recv().await, Some((ALONE, false)));
-            assert_eq!(requests.available_permits(), 1);
+            assert_eq!(alone.available_permits(), 1);
             node.shutdown().await;
         });
     }
@@ -259,14 +291,14 @@ mod tests {
     fn a_large_request_whose_sender_goes_away_reaches_its_actor_and_keeps_its_turn_until_then() {
         crate::run(async {
             let (node, mut received) = with_reader().await;
-            let requests = &node.turns().requests;
+            let alone = &node.turns().alone;
             let mut waiting = Box::pin(dispatch(&node, request(ALONE)));
             assert!((&mut waiting).now_or_never().is_none());
             drop(waiting);
             // The actor is on this thread, and had no turn yet.
-            assert_eq!(requests.available_permits(), 0);
+            assert_eq!(alone.available_permits(), 0);
             assert_eq!(received.recv().await, Some((ALONE, false)));
-            drop(requests.acquire().await.unwrap());
+            drop(alone.acquire().await.unwrap());
             node.shutdown().await;
         });
     }
