@@ -172,9 +172,14 @@ impl Cluster {
         &self.frameworks
     }
 
+    /// A framework that was removed not too long ago.
+    pub fn completed_framework(&self, id: &FrameworkId) -> Option<&Arc<Framework>> {
+        self.completed_frameworks.iter().find(|framework| &framework.id == id)
+    }
+
     /// Whether this framework was removed not too long ago.
     pub fn is_completed(&self, id: &FrameworkId) -> bool {
-        self.completed_frameworks.iter().any(|framework| &framework.id == id)
+        self.completed_framework(id).is_some()
     }
 
     /// The frameworks that were removed.

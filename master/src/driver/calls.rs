@@ -1,7 +1,7 @@
 //! `scheduler.Call`: what a driver wants, in one message (upstream: `Master::receive`).
 //!
 //! A call that is not valid, or not from its framework's driver, is dropped: a driver waits for no answer, and an error
-//! would make one abort that may be the right one.
+//! would make one abort that may be the right one. One whose framework is over is told so.
 
 use libprocess::{Context, Pid};
 use mesos::v1::offer::operation;
@@ -27,6 +27,10 @@ pub(crate) fn receive(master: &mut Master, call: v0::scheduler::Call, from: &Pid
     }
     let framework = match validate(master, &call, from) {
         Ok(framework) => framework,
+        Err(_) if was_of_sender(master, &call, from) => {
+            tracing::info!(driver = %from, kind = kind.as_str_name(), "refusing a call of a framework that was removed");
+            return events::refuse(from, "Framework has been removed", ctx);
+        }
         Err(problem) => return dropped(from, kind, problem),
     };
     master.metrics.framework(&framework).call(kind);
@@ -58,6 +62,15 @@ pub(crate) fn receive(master: &mut Master, call: v0::scheduler::Call, from: &Pid
 fn validate(master: &Master, call: &v1::scheduler::Call, from: &Pid) -> Result<FrameworkId, &'static str> {
     let framework = call.framework_id.as_ref().ok_or("Framework cannot be found")?;
     of_sender(master, framework, from).map(|state| state.id.clone())
+}
+
+/// Whether the call is of a framework that was removed while this was its driver, which would go on for ever otherwise: the
+/// way to it was broken until the framework's time was over, and it has not noticed (found by simulation; upstream drops its
+/// calls), or an operator has ended the framework.
+fn was_of_sender(master: &Master, call: &v1::scheduler::Call, from: &Pid) -> bool {
+    let id = call.framework_id.as_ref().map(FrameworkId::from);
+    let removed = id.and_then(|id| master.cluster.completed_framework(&id));
+    removed.is_some_and(|framework| framework.pid.as_ref() == Some(from))
 }
 
 fn dropped(from: &Pid, kind: Type, problem: &str) {

@@ -191,6 +191,34 @@ fn a_framework_whose_drivers_link_breaks_has_its_failover_timeout() {
     });
 }
 
+/// The way to it was broken until the framework's time was over, and it has not noticed: it is to abort. (Upstream drops
+/// its calls, for ever.)
+#[test]
+fn a_driver_whose_framework_was_removed_behind_its_back_is_told_so() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let driver = cluster.driver(info()).await;
+        let id = driver.pid().split('@').next().unwrap().to_owned();
+        driver.die().await;
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        testing::settle().await;
+        assert_eq!(cluster.get("/frameworks").await["frameworks"], json!([]));
+        let back = Driver {
+            actor: cluster.node.spawn_as(&id, super::Ears(driver.heard.clone())),
+            node: cluster.node.clone(),
+            heard: driver.heard.clone(),
+            id: driver.id.clone(),
+        };
+        back.heard().await;
+        back.call("REVIVE", json!(null)).await;
+        assert_eq!(back.heard().await, [error("Framework has been removed")]);
+        // Nobody else may speak for it, or is told anything.
+        let other = Driver { id: driver.id.clone(), ..cluster.silent_driver() };
+        other.call("REVIVE", json!(null)).await;
+        assert_eq!(other.heard().await, []);
+    });
+}
+
 /// An upgrade from the first API, and back. Upstream: `UpdatePidToHttpScheduler`, `UpdateHttpToPidScheduler`,
 /// `UpdateHttpToPidSchedulerAndBack`.
 #[test]

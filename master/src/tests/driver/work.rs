@@ -301,7 +301,7 @@ fn what_is_no_call_is_dropped_and_counted() {
         assert_eq!(cluster.metric("master/invalid_framework_to_executor_messages"), 1.0);
         driver.call("TEARDOWN", json!(null)).await;
         driver.call("REVIVE", json!(null)).await;
-        assert_eq!(driver.heard().await, []);
+        assert_eq!(driver.heard().await, [error("Framework has been removed")]);
         assert_eq!(cluster.get("/frameworks").await["frameworks"], json!([]));
     });
 }
