@@ -18,7 +18,10 @@ const ANY: usize = MAX_MESSAGE_BYTES;
 /// ids twenty.
 const TIMES: usize = 32;
 
-/// No message has more bytes in memory, without what it points to.
+/// With its first entry, a map (a `BTreeMap`) takes the memory of so many.
+const NODE: usize = 11;
+
+/// No message has more bytes in memory, without what it points to, and no map that has one entry.
 const LARGEST: usize = 8 << 10;
 
 /// What is shorter claims less than [`ANY`], whatever it is: an item has two bytes at least.
@@ -37,6 +40,11 @@ pub(crate) fn check(descriptor: &'static MessageDescriptor, bytes: &[u8]) -> Res
     if take(descriptor, bytes, MAX_DEPTH, &mut left)? { Ok(()) } else { Err(Error::TooMuch(most)) }
 }
 
+/// What an entry of a map takes: its key and its value.
+fn entry(of_value: usize) -> usize {
+    size_of::<String>() + of_value
+}
+
 /// Takes what a message claims from what is left; false if that is not enough.
 fn take(
     descriptor: &'static MessageDescriptor,
@@ -45,6 +53,8 @@ fn take(
     left: &mut usize,
 ) -> Result<bool, Error> {
     let depth = depth.checked_sub(1).ok_or(Error::TooDeep)?;
+    // Which map's entry came last: those of one map stand together.
+    let mut last_map = None;
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes).map_err(malformed)?;
         let field = descriptor.index_of_number(number).map(|index| &descriptor.fields[index]);
@@ -57,8 +67,10 @@ fn take(
             if let Kind::Message(message) = field.kind { message.size } else { size_of::<String>() };
         let claimed = match field.presence {
             Presence::Repeated => of_value,
-            // With its key.
-            Presence::Map => of_value + size_of::<String>(),
+            Presence::Map => {
+                let entries = if last_map.replace(number) == Some(number) { 1 } else { NODE };
+                entries * entry(of_value)
+            }
             Presence::Required | Presence::Optional if field.is_boxed => of_value,
             Presence::Required | Presence::Optional => 0,
         };
@@ -80,6 +92,8 @@ fn take(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::proto::{MESSAGES, Message as _};
     use crate::v1::scheduler::Call;
@@ -110,6 +124,11 @@ mod tests {
         let largest = MESSAGES.iter().max_by_key(|message| message.size).unwrap();
         assert!(largest.size <= LARGEST, "{}: {}", largest.full_name, largest.size);
         let fields = MESSAGES.iter().flat_map(|message| message.fields.iter().map(move |f| (message, f)));
+        let maps = fields.clone().filter(|(_, field)| field.presence == Presence::Map);
+        for (message, field) in maps {
+            let of_value = if let Kind::Message(value) = field.kind { value.size } else { 0 };
+            assert!(NODE * entry(of_value) <= LARGEST, "{}.{}", message.full_name, field.name);
+        }
         let boxed = fields.filter(|(_, field)| field.is_boxed);
         let names: Vec<_> = boxed.map(|(message, field)| (message.full_name, field.name)).collect();
         for (message, field) in [("mesos.v1.Resource", "disk"), ("mesos.v1.ContainerID", "parent")] {
@@ -143,6 +162,25 @@ mod tests {
         assert!(!claims_too_much::<Call>(&roles));
         let limits = field(3, &field(2, &[])).repeat(2_500_000);
         assert!(!claims_too_much::<v1::quota::QuotaConfig>(&limits));
+    }
+
+    /// 16 MB of them took 1.7 GB.
+    #[test]
+    fn a_map_of_one_entry_claims_what_it_takes() {
+        // Call.UpdateQuota.quota_configs, each with a guarantee and a limit of which nothing is said.
+        let config = field(2, &[field(2, &[]), field(3, &[])].concat());
+        let quotas = |count| field(20, &config.repeat(count));
+        let two_maps = 2 * 11 * (size_of::<String>() + v1::value::Scalar::descriptor().size);
+        let most = ANY / (v1::quota::QuotaConfig::descriptor().size + two_maps);
+        assert!(!claims_too_much::<v1::master::Call>(&quotas(most)));
+        assert!(claims_too_much::<v1::master::Call>(&quotas(most + 1)));
+        // What there really is: four amounts are guaranteed, and four are the limits.
+        let amount = |name: &str| (name.to_owned(), v1::value::Scalar { value: 1.5 });
+        let amounts: BTreeMap<_, _> = ["cpus", "disk", "gpus", "mem"].map(amount).into();
+        let config =
+            v1::quota::QuotaConfig { role: "r".to_owned(), guarantees: amounts.clone(), limits: amounts };
+        let quotas = field(20, &field(2, &wire::encode(&config)).repeat(100_000));
+        assert!(!claims_too_much::<v1::master::Call>(&quotas));
     }
 
     /// What frameworks and agents send at most of.
