@@ -189,11 +189,12 @@ fn forget_checkpoint(given: &mut Value) {
     }
 }
 
-/// The path of a field that is in the one and not in the other. What is null is not there.
+/// The path of a field that is in the one and not in the other. What is null or an empty list is not there.
 fn missing(given: &Value, understood: &Value, path: &str) -> Option<String> {
+    let is_there = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
     match (given, understood) {
         (Value::Object(given), Value::Object(understood)) => {
-            given.iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {
+            given.iter().filter(|(_, value)| is_there(value)).find_map(|(name, value)| {
                 let path = format!("{path}.{name}").trim_start_matches('.').to_owned();
                 match understood.get(name) {
                     Some(other) => missing(value, other, &path),
@@ -265,6 +266,14 @@ mod tests {
         let found = records(parse(text.as_bytes()).unwrap()).unwrap();
         let keys: Vec<&str> = found.keys().map(String::as_str).collect();
         assert_eq!(keys, ["agent/3d70437b-S0", "capability/QUOTA_V2", "quota/q", "weight/x"]);
+    }
+
+    /// `jq 'del(.weights[], .unreachable.slaves[])'` leaves empty lists.
+    #[test]
+    fn a_list_from_which_all_was_deleted_by_hand_is_no_field_that_is_not_known() {
+        let text =
+            r#"{"slaves":{"slaves":[]},"unreachable":{"slaves":[]},"gone":{"slaves":null},"weights":[]}"#;
+        assert!(records(parse(text.as_bytes()).unwrap()).unwrap().is_empty());
     }
 
     #[test]
