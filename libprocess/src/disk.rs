@@ -215,7 +215,7 @@ fn keep_one() -> Option<File> {
 }
 
 /// Whether this process, or the host, has as many files open as it may.
-fn has_too_many_files(error: &io::Error) -> bool {
+pub(crate) fn has_too_many_files(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 

@@ -8,10 +8,11 @@
 //! on for ever, since that is said once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::disk::with_spare;
+use crate::disk::{has_too_many_files, with_spare};
 
 /// One line of the process table: what `/proc/<pid>/stat` says about kinship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,22 +31,39 @@ pub struct ProcessEntry {
 
 /// Every process of the host that can be seen. Processes that end while the table is read are left out.
 pub fn process_table() -> Vec<ProcessEntry> {
-    pids().into_iter().filter_map(look_up).collect()
+    table_of(read_stat)
+}
+
+/// The table, from what `read` finds about each process. Where no file can be opened for a while, that is waited for once:
+/// for each process anew, whoever asks would stand still for minutes.
+fn table_of(read: impl Fn(i32) -> io::Result<String>) -> Vec<ProcessEntry> {
+    let table = with_spare(|| {
+        let mut table = Vec::new();
+        for pid in read_pids()? {
+            match read(pid) {
+                Ok(stat) => table.extend(parse_stat(pid, &stat)),
+                Err(error) if has_too_many_files(&error) => return Err(error),
+                // It has ended.
+                Err(_) => {}
+            }
+        }
+        Ok(table)
+    });
+    table.unwrap_or_default()
 }
 
 /// The pids of the host, as far as they can be seen.
-fn pids() -> Vec<i32> {
+fn read_pids() -> io::Result<Vec<i32>> {
     let pid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<i32>().ok();
-    let read = with_spare(|| {
-        let entries = std::fs::read_dir("/proc")?.filter_map(Result::ok);
-        Ok(entries.filter_map(pid).collect::<Vec<_>>())
-    });
-    read.unwrap_or_default()
+    Ok(std::fs::read_dir("/proc")?.filter_map(Result::ok).filter_map(pid).collect())
+}
+
+fn read_stat(pid: i32) -> io::Result<String> {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
 }
 
 fn look_up(pid: i32) -> Option<ProcessEntry> {
-    let path = format!("/proc/{pid}/stat");
-    parse_stat(pid, &with_spare(|| std::fs::read_to_string(&path)).ok()?)
+    parse_stat(pid, &with_spare(|| read_stat(pid)).ok()?)
 }
 
 /// `pid (name) state ppid pgrp session ...`; the name may hold blanks and parentheses, so the fields are
@@ -141,8 +159,8 @@ pub fn session_of(pid: i32) -> Option<i32> {
 /// count. It asks the kernel about each process: reading all of `/proc/*/stat` instead took an eighth of the CPU time that a
 /// short command task costs.
 pub fn session_lives(leader: i32) -> bool {
-    pids()
-        .into_iter()
+    let pids = with_spare(read_pids).unwrap_or_default();
+    pids.into_iter()
         .any(|pid| session_of(pid) == Some(leader) && look_up(pid).is_some_and(|entry| !entry.zombie))
 }
 
@@ -176,6 +194,28 @@ mod tests {
         let parsed = parse_stat(7, "7 (a ) b (c) S 3 5 6 0 -1").expect("a well-formed line");
         assert_eq!(parsed, ProcessEntry { pid: 7, parent: 3, group: 5, session: 6, zombie: false });
         assert_eq!(parse_stat(7, "7 (cut"), None);
+    }
+
+    /// Somebody was quicker to use the file that is kept for it. Each try takes a hundredth of a second.
+    #[test]
+    fn that_no_file_can_be_opened_is_waited_for_once_for_the_whole_table() {
+        let tries = std::cell::Cell::new(0);
+        let table = table_of(|_| {
+            tries.set(tries.get() + 1);
+            Err(rustix::io::Errno::MFILE.into())
+        });
+        assert!(table.is_empty());
+        assert_eq!(tries.get(), 102);
+        // What has ended meanwhile is left out.
+        assert!(table_of(|_| Err(rustix::io::Errno::SRCH.into())).is_empty());
+        let all = table_of(|pid| Ok(format!("{pid} (x) S 1 1 1")));
+        assert!(all.contains(&ProcessEntry {
+            pid: std::process::id().cast_signed(),
+            parent: 1,
+            group: 1,
+            session: 1,
+            zombie: false
+        }));
     }
 
     #[test]
