@@ -193,9 +193,11 @@ pub struct Containers;
 
 /// Adopt the containers of an earlier run of this agent.
 pub struct Recover {
-    /// Those that the agent knows. Others of this agent are destroyed: cgroups tell of them, or what their processes have in
-    /// their environment.
+    /// Those that the agent knows, and that were not over. Others of this agent are destroyed: cgroups tell of them, or what
+    /// their processes have in their environment.
     pub containers: Vec<RecoveredContainer>,
+    /// The sandboxes of those that were over. What runs there was left by tasks, and an agent has let it run on.
+    pub over: Vec<PathBuf>,
     /// Answered when `Wait` and the others can be asked for them.
     pub reply: Promise<Result<(), RecoverError>>,
 }
@@ -336,9 +338,13 @@ impl Containerizer {
     }
 
     /// See [`Recover`].
-    pub fn recover(&self, containers: Vec<RecoveredContainer>) -> Answer<Result<(), RecoverError>> {
+    pub fn recover(
+        &self,
+        containers: Vec<RecoveredContainer>,
+        over: Vec<PathBuf>,
+    ) -> Answer<Result<(), RecoverError>> {
         let (reply, answer) = promise();
-        self.recover.tell(Recover { containers, reply });
+        self.recover.tell(Recover { containers, over, reply });
         answer
     }
 }

@@ -126,21 +126,23 @@ impl PosixContainerizer {
     ///   checkpoint, of executors that could not be read, and of agents that were given up; their tasks are lost, and may run
     ///   elsewhere by now. (Upstream's finds them by the pids below `--runtime_dir`.) A daemon that a task had restarted, long
     ///   ago perhaps, works elsewhere, and is none of them.
-    fn kill_strays(&self) {
+    /// - In none of those that were `over`: an agent was there when they ended, and what a task has left runs on.
+    fn kill_strays(&self, over: &[PathBuf]) {
         let of = |lives: bool| {
             let containers =
                 self.containers.values().filter(move |container| container.pid.is_some() == lives);
             containers.map(|container| container.directory.as_path()).collect::<BTreeSet<&Path>>()
         };
-        let (living, gone) = (of(true), of(false));
+        let (mut spared, gone) = (of(true), of(false));
+        spared.extend(over.iter().map(PathBuf::as_path));
         let is_left = |pid, sandbox: &Path| {
             // A container may have an agent of its own in it, with sandboxes below its own.
-            let lives = sandbox.ancestors().any(|above| living.contains(above));
+            let is_spared = sandbox.ancestors().any(|above| spared.contains(above));
             let is_unknown = || {
                 let ours = sandbox.starts_with(&self.sandboxes);
                 ours && launcher::is_at(pid, sandbox) && launcher::sees(pid, sandbox)
             };
-            !lives && (gone.contains(sandbox) || is_unknown())
+            !is_spared && (gone.contains(sandbox) || is_unknown())
         };
         for entry in process_table() {
             let pid = entry.pid;
@@ -323,7 +325,7 @@ impl Handle<Recover> for PosixContainerizer {
                 None => gone.push(found.id),
             }
         }
-        self.kill_strays();
+        self.kill_strays(&message.over);
         for id in gone {
             self.finish(&id, None);
         }
@@ -472,7 +474,7 @@ mod tests {
                 executor: v1::ExecutorInfo::default(),
                 resources: Resources::default(),
             };
-            containers.recover(vec![found]).await.unwrap().unwrap();
+            containers.recover(vec![found], Vec::new()).await.unwrap().unwrap();
             assert!(containers.wait(ContainerId::new("left")).await.unwrap().is_some());
             until(|| strays() == 0).await;
             node.shutdown().await;
@@ -499,16 +501,18 @@ mod tests {
             };
             let (known, unknown) = (slaves.join("known"), slaves.join("unknown"));
             let (inner, elsewhere) = (known.join("work/slaves/inner"), work_dir.path().join("elsewhere"));
-            let daemon = slaves.join("daemon");
+            let (daemon, over) = (slaves.join("daemon"), slaves.join("over"));
             let mut kept = [
                 start(&known, &known),
                 start(&inner, &inner),
                 start(&elsewhere, &elsewhere),
                 // A task has restarted it.
                 start(&daemon, Path::new("/")),
+                // The agent was there when its container ended.
+                start(&over, &over),
             ];
             let mut stray = start(&unknown, &unknown);
-            let all = kept.iter().chain([&stray]).zip([&known, &inner, &elsewhere, &daemon, &unknown]);
+            let all = kept.iter().chain([&stray]).zip([&known, &inner, &elsewhere, &daemon, &over, &unknown]);
             for (child, sandbox) in all {
                 until(|| launcher::is_container(child.id() as i32, sandbox)).await;
             }
@@ -520,7 +524,7 @@ mod tests {
                 executor: v1::ExecutorInfo::default(),
                 resources: Resources::default(),
             };
-            containers.recover(vec![found]).await.unwrap().unwrap();
+            containers.recover(vec![found], vec![over]).await.unwrap().unwrap();
             assert!(!stray.wait().unwrap().success());
             for child in &mut kept {
                 assert!(child.try_wait().unwrap().is_none());
@@ -599,7 +603,11 @@ mod tests {
             for pid in [earlier.id(), cleared.id()] {
                 until(|| launcher::is_container(pid as i32, sandbox.path())).await;
             }
-            containers.recover(vec![recovered("alive", Some(earlier.id()))]).await.unwrap().unwrap();
+            containers
+                .recover(vec![recovered("alive", Some(earlier.id()))], Vec::new())
+                .await
+                .unwrap()
+                .unwrap();
             let usage = containers.usage(ContainerId::new("alive")).await.unwrap().unwrap();
             assert_eq!((usage.processes, usage.mem_limit_bytes), (Some(1), Some(32 << 20)));
             let found = vec![
@@ -609,7 +617,7 @@ mod tests {
                 recovered("reused", Some(std::process::id())),
                 recovered("gone", None),
             ];
-            containers.recover(found).await.unwrap().unwrap();
+            containers.recover(found, Vec::new()).await.unwrap().unwrap();
             assert_eq!(containers.containers().await, ["alive", "cleared"].map(ContainerId::new));
             for gone in ["visitor", "reused", "gone"] {
                 let termination = containers.wait(ContainerId::new(gone)).await.unwrap();

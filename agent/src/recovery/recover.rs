@@ -111,7 +111,7 @@ impl Agent {
     /// Takes up what was kept.
     fn take_up(&mut self, kept: Kept, ctx: &mut Context<Self>) {
         self.metrics.recovery_errors.add(kept.errors);
-        let mut containers = Vec::new();
+        let (mut containers, mut over) = (Vec::new(), Vec::new());
         let resources = kept.resources;
         if let Some(agent) = kept.agent {
             self.info.id = Some(agent.id.to_proto());
@@ -119,7 +119,7 @@ impl Agent {
                 Ok(()) => {
                     tracing::info!(agent_id = %agent.id, frameworks = agent.frameworks.len(), "recovering");
                     self.id = Some(agent.id.clone());
-                    containers = self.take_up_agent(agent);
+                    (containers, over) = self.take_up_agent(agent);
                 }
                 // Maintenance may have changed the host; nothing runs on it any more.
                 Err(change) if kept.rebooted => {
@@ -147,7 +147,7 @@ impl Agent {
             self.fail(format!("failed to recover: {error}"), ctx);
             return;
         }
-        let answer = self.colleagues.containerizer.recover(containers);
+        let answer = self.colleagues.containerizer.recover(containers, over);
         ctx.defer(answer, |agent, answer, ctx| match answer {
             Ok(Ok(())) => agent.await_executors(ctx),
             Ok(Err(error)) => agent.recovery_failed(&error.to_string(), ctx),
@@ -155,9 +155,9 @@ impl Agent {
         });
     }
 
-    /// Takes up an agent's frameworks; the containers to adopt.
-    fn take_up_agent(&mut self, agent: KeptAgent) -> Vec<RecoveredContainer> {
-        let mut containers = Vec::new();
+    /// Takes up an agent's frameworks; the containers to adopt, and the sandboxes of those that were over.
+    fn take_up_agent(&mut self, agent: KeptAgent) -> (Vec<RecoveredContainer>, Vec<PathBuf>) {
+        let (mut containers, mut over) = (Vec::new(), Vec::new());
         let mut streams = Vec::new();
         self.take_up_draining(agent.drain);
         for kept in agent.frameworks {
@@ -165,7 +165,7 @@ impl Agent {
             info.id.get_or_insert_with(|| kept.id.to_proto());
             let mut framework = Framework::new(info, kept.id.clone(), kept.pid);
             for executor in kept.executors {
-                self.take_up_executor(&mut framework, executor, &mut containers, &mut streams);
+                self.take_up_executor(&mut framework, executor, &mut containers, &mut over, &mut streams);
             }
             if framework.executors.is_empty() {
                 self.collect_framework(&framework.id, true);
@@ -175,7 +175,7 @@ impl Agent {
             }
         }
         self.colleagues.updates.tell(Restore(streams));
-        containers
+        (containers, over)
     }
 
     fn take_up_executor(
@@ -183,6 +183,7 @@ impl Agent {
         framework: &mut Framework,
         kept: KeptExecutor,
         containers: &mut Vec<RecoveredContainer>,
+        over: &mut Vec<PathBuf>,
         streams: &mut Vec<RestoredStream>,
     ) {
         let id = ExecutorId::from(&kept.info.executor_id);
@@ -193,7 +194,9 @@ impl Agent {
             container,
         };
         for container in kept.earlier {
-            self.collect_executor(&run(container), true, false, Used::Before);
+            let earlier = run(container);
+            self.collect_executor(&earlier, true, false, Used::Before);
+            over.push(self.paths.sandbox(&earlier));
         }
         let run = run(kept.run.container.clone());
         let directory = self.paths.sandbox(&run);
@@ -241,6 +244,7 @@ impl Agent {
             framework.executors.insert(id.clone(), executor);
             let limit = self.settings.max_completed_executors_per_framework;
             framework.complete_executor(&id, limit);
+            over.push(directory);
             return;
         }
         containers.push(RecoveredContainer {

@@ -1,7 +1,7 @@
 //! The stage for the tests beside this file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +128,8 @@ pub(super) struct ContainerBook {
     pub(super) updates: Vec<(ContainerId, Resources)>,
     pub(super) destroyed: Vec<ContainerId>,
     pub(super) recovered: Vec<RecoveredContainer>,
+    /// Sandboxes in which it is to leave alone what runs.
+    pub(super) over: Vec<PathBuf>,
     waits: BTreeMap<ContainerId, Vec<Promise<Option<Termination>>>>,
     /// Launches fail with this.
     pub(super) refuse: Option<String>,
@@ -216,6 +218,7 @@ impl Handle<Recover> for FakeContainerizer {
             book.waits.insert(container.id.clone(), Vec::new());
         }
         book.recovered = recover.containers;
+        book.over = recover.over;
         if let Some(held) = &mut book.held_recovery {
             return held.push(recover.reply);
         }

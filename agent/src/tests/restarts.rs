@@ -729,10 +729,13 @@ fn a_completed_executor_is_not_waited_for() {
         world.acknowledge("t").await;
         let container = world.container("e");
         world.end(&container, Termination::default()).await;
+        let sandbox = world.containers.lock().launched[0].1.directory.clone();
         world.crash().await;
 
         let world = World::new(directory.path()).await;
         assert!(world.containers.lock().recovered.is_empty());
+        // What its task has left there runs on.
+        assert_eq!(world.containers.lock().over, [sandbox]);
         world.pass(Duration::from_secs(1)).await;
         assert!(reregistration(&world).unwrap().tasks.is_empty());
     });
