@@ -253,11 +253,17 @@ pub(super) fn sees(pid: i32, directory: &Path) -> bool {
 /// Whether `pid` is a process that was started in a container with such a sandbox, or descends from one, as its environment
 /// says.
 pub(super) fn stems_from(pid: i32, is_such: impl Fn(&Path) -> bool) -> bool {
-    let Ok(environment) = HostDisk.read(Path::new(&format!("/proc/{pid}/environ"))) else { return false };
+    sandboxes_of(pid).iter().any(|sandbox| is_such(sandbox))
+}
+
+/// The sandboxes that the environment of `pid` names: one, or none.
+pub(super) fn sandboxes_of(pid: i32) -> Vec<PathBuf> {
+    let environment = HostDisk.read(Path::new(&format!("/proc/{pid}/environ"))).unwrap_or_default();
     environment
         .split(|byte| *byte == 0)
         .filter_map(|variable| variable.strip_prefix(b"MESOS_DIRECTORY=" as &[u8]))
-        .any(|value| is_such(Path::new(OsStr::from_bytes(value))))
+        .map(|value| PathBuf::from(OsStr::from_bytes(value)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use futures::future::{AbortHandle, Aborted, abortable};
-use libprocess::subprocess::{kill_tree, process_table, session_lives, watch};
+use libprocess::subprocess::{ProcessEntry, kill_tree, process_table, session_lives, watch};
 use libprocess::{Context, Handle, Pid, Place, Process, Promise};
 use mesos::v1::container_info;
 use mesos::{ContainerId, Resources, v1};
@@ -127,14 +127,21 @@ impl PosixContainerizer {
     ///   elsewhere by now. (Upstream's finds them by the pids below `--runtime_dir`.) A daemon that a task had restarted, long
     ///   ago perhaps, works elsewhere, and is none of them.
     /// - In none of those that were `over`: an agent was there when they ended, and what a task has left runs on.
-    fn kill_strays(&self, over: &[PathBuf]) {
+    /// - In none of those in which this agent (`own` is its pid), or what it descends from, was started: by a task that
+    ///   restarts agents, say.
+    fn kill_strays(&self, over: &[PathBuf], own: i32) {
+        let table = process_table();
+        let mut beginnings: Vec<PathBuf> =
+            lineage(own, &table).into_iter().flat_map(launcher::sandboxes_of).collect();
+        // Not another agent's, in which all of this one may be.
+        beginnings.retain(|sandbox| sandbox.starts_with(&self.sandboxes));
         let of = |lives: bool| {
             let containers =
                 self.containers.values().filter(move |container| container.pid.is_some() == lives);
             containers.map(|container| container.directory.as_path()).collect::<BTreeSet<&Path>>()
         };
         let (mut spared, gone) = (of(true), of(false));
-        spared.extend(over.iter().map(PathBuf::as_path));
+        spared.extend(over.iter().chain(&beginnings).map(PathBuf::as_path));
         let is_left = |pid, sandbox: &Path| {
             // A container may have an agent of its own in it, with sandboxes below its own.
             let is_spared = sandbox.ancestors().any(|above| spared.contains(above));
@@ -144,7 +151,7 @@ impl PosixContainerizer {
             };
             !is_spared && (gone.contains(sandbox) || is_unknown())
         };
-        for entry in process_table() {
+        for entry in table {
             let pid = entry.pid;
             if !entry.zombie && launcher::stems_from(pid, |sandbox| is_left(pid, sandbox)) {
                 tracing::info!(pid, "killing what was left in a sandbox");
@@ -152,6 +159,13 @@ impl PosixContainerizer {
             }
         }
     }
+}
+
+/// A process, and what it descends from.
+fn lineage(pid: i32, table: &[ProcessEntry]) -> Vec<i32> {
+    let parents: BTreeMap<i32, i32> = table.iter().map(|entry| (entry.pid, entry.parent)).collect();
+    // The table is not of one moment: it might lead round in a circle.
+    std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).take(table.len()).collect()
 }
 
 /// What this containerizer cannot do is said before anything is started.
@@ -325,7 +339,7 @@ impl Handle<Recover> for PosixContainerizer {
                 None => gone.push(found.id),
             }
         }
-        self.kill_strays(&message.over);
+        self.kill_strays(&message.over, std::process::id().cast_signed());
         for id in gone {
             self.finish(&id, None);
         }
@@ -338,6 +352,7 @@ mod tests {
     use std::time::Duration;
 
     use libprocess::http::Client;
+    use libprocess::subprocess::{descendants, session_of};
     use libprocess::{Address, Node};
 
     use super::super::{Containerizer, RecoveredContainer};
@@ -347,10 +362,14 @@ mod tests {
         with_sandboxes(node, Path::new("/nowhere/slaves"))
     }
 
-    fn with_sandboxes(node: &Node, sandboxes: &Path) -> (Address<PosixContainerizer>, Containerizer) {
+    fn process(node: &Node, sandboxes: &Path) -> PosixContainerizer {
         let fetcher = Fetcher::new(Client::new(), node.metrics(), None, None, Duration::from_secs(5));
         let volumes = Volumes::new(node.disk().clone(), Path::new("/nowhere"));
-        let address = node.spawn_numbered(PosixContainerizer::new(fetcher, volumes, sandboxes.to_owned()));
+        PosixContainerizer::new(fetcher, volumes, sandboxes.to_owned())
+    }
+
+    fn with_sandboxes(node: &Node, sandboxes: &Path) -> (Address<PosixContainerizer>, Containerizer) {
+        let address = node.spawn_numbered(process(node, sandboxes));
         let handle = Containerizer::from(&address);
         (address, handle)
     }
@@ -531,6 +550,32 @@ mod tests {
                 child.kill().unwrap();
                 child.wait().unwrap();
             }
+            node.shutdown().await;
+        });
+    }
+
+    /// It would lose its supervisor, and who writes its log.
+    #[test]
+    fn an_agent_that_a_task_has_started_does_not_end_what_has_started_it() {
+        libprocess::run(async {
+            let node = node().await;
+            let work_dir = tempfile::tempdir().unwrap();
+            let sandbox = work_dir.path().join("slaves/task");
+            std::fs::create_dir_all(&sandbox).unwrap();
+            let mut supervisor = std::process::Command::new("setsid")
+                .args(["sh", "-c", "env -u MESOS_DIRECTORY sleep 1000 & wait"])
+                .env("MESOS_DIRECTORY", &sandbox)
+                .current_dir(&sandbox)
+                .spawn()
+                .unwrap();
+            let pid = supervisor.id() as i32;
+            until(|| session_of(pid) == Some(pid) && descendants(pid).len() == 1).await;
+            let agent = descendants(pid)[0];
+            let process = process(&node, &work_dir.path().join("slaves"));
+            process.kill_strays(&[], agent);
+            assert!(supervisor.try_wait().unwrap().is_none());
+            process.kill_strays(&[], std::process::id() as i32);
+            assert!(!supervisor.wait().unwrap().success());
             node.shutdown().await;
         });
     }
