@@ -11,6 +11,8 @@ use integration::api_scheduler::{ApiScheduler, framework};
 use integration::ports::Port;
 use integration::{AgentSpec, Cluster, beside, binary, command, wait};
 use libprocess::http::ClientRequest;
+use libprocess::subprocess::{kill_tree, session_of};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 /// Runs the binary with these words in a bare environment; blocks until it ends.
@@ -190,6 +192,59 @@ fn local_is_a_cluster_in_one_process() {
         .await;
         let errors = text(&output.stderr);
         assert!(!output.status.success() && errors.contains("standard output: No space left"), "{errors}");
+        assert_eq!(beside(move || local.terminate()).await, Some(0));
+    });
+}
+
+/// Its agents have the ports that they had: with others, they would be other agents.
+#[test]
+fn local_goes_on_in_its_work_directory() {
+    libprocess::run(async {
+        let folder = TempDir::new().unwrap();
+        let port = Port::reserve().unwrap();
+        let words = vec![
+            "local".into(),
+            "--ip=127.0.0.1".into(),
+            format!("--port={}", port.address().port()),
+            format!("--work_dir={}", folder.path().display()),
+        ];
+        let mut local =
+            integration::Daemon::start("local", &binary::mesos(), words, Vec::new(), folder.path());
+        let words = ["execute", "--name=t", "--checkpoint", "--resources=cpus:0.1;mem:32"];
+        let mut words: Vec<String> = words.map(str::to_owned).into();
+        words.push(format!("--master={}", port.address()));
+        let noted = folder.path().join("pid");
+        words.push(format!("--command=echo $$ > {}; exec sleep 1000", noted.display()));
+        let _execute =
+            integration::Daemon::start("execute", &binary::mesos(), words, Vec::new(), folder.path());
+        let pid = wait::until("the task", async || {
+            let noted = std::fs::read_to_string(&noted).unwrap_or_default();
+            noted.trim().parse::<i32>().map_err(|error| error.to_string())
+        })
+        .await;
+        let cluster = Cluster::empty();
+        let running = async || {
+            let state = cluster.get_at(port.address(), "/state").await?;
+            let (agent, task) = (&state["slaves"][0], &state["frameworks"][0]["tasks"][0]);
+            if agent["active"] == true && task["state"] == "TASK_RUNNING" {
+                Ok((agent["id"].clone(), agent["pid"].clone()))
+            } else {
+                Err(state.to_string())
+            }
+        };
+        let before = wait::until("the agent with its task", async || running().await).await;
+        let (mut local, ended) = beside(move || {
+            let ended = local.terminate();
+            (local, ended)
+        })
+        .await;
+        assert_eq!(ended, Some(0));
+        local.restart();
+        let after = wait::until("the agent with its task again", async || running().await).await;
+        assert_eq!(after, before);
+        // The executor is the leader of its session.
+        let executor = session_of(pid).unwrap();
+        assert!(kill_tree(executor, Signal::KILL) >= 2);
         assert_eq!(beside(move || local.terminate()).await, Some(0));
     });
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use libprocess::Node;
+use libprocess::disk::{Disk, Durability, HostDisk};
 use mesos::settings::{Declared, LogFormat, Sources, Unsupported};
 use tempfile::TempDir;
 
@@ -13,6 +14,8 @@ use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
 const COMMAND: &str = "local";
+/// The file with an agent's port, in its work directory.
+const PORT: &str = "port";
 /// How long agents whose work directories are removed may take to end what they run.
 const LEAVE: Duration = Duration::from_secs(10);
 
@@ -24,7 +27,7 @@ mesos::settings! {
             agents | num_slaves: u16 = 1 => |count| mesos::settings::within(count, 1..=1000),
             /// The address to listen on.
             ip: std::net::IpAddr = std::net::IpAddr::from([127, 0, 0, 1]),
-            /// The master's port. The agents listen on ports that the kernel gives.
+            /// The master's port. The agents listen on ports that the kernel gives, the next time on the same.
             port: u16 = 5050,
             /// Directory for what the master and the agents keep, each in a directory of its own. Without it, one
             /// that is removed at the end; tasks are ended then.
@@ -127,11 +130,14 @@ async fn start_agent(
     index: u16,
     environment: &Environment,
 ) -> Result<(Node, agent::Running), Failure> {
+    let name = format!("agent-{index}");
+    let directory = folder.join(&name);
+    let kept = kept_port(&directory);
     let mut flags = vec![
         format!("--master={}", master.address()),
         format!("--ip={}", settings.ip),
-        "--port=0".to_owned(),
-        work_dir(folder, &format!("agent-{index}")),
+        format!("--port={}", kept.unwrap_or(0)),
+        work_dir(folder, &name),
     ];
     flags.extend(settings.resources.iter().map(|resources| format!("--resources={resources}")));
     let agent_settings = derived::<agent::Settings>(flags, agent::UNSUPPORTED)?;
@@ -139,9 +145,28 @@ async fn start_agent(
     // The master has them.
     let mut environment = environment.clone();
     environment.retain(|name, _| !matches!(name.as_str(), "LIBPROCESS_PORT" | "LIBPROCESS_ADVERTISE_PORT"));
-    let node = start_node(COMMAND, builder, &environment).await?;
+    let node = start_node(COMMAND, builder, &environment).await.map_err(|failure| match kept {
+        // It was not chosen with --port.
+        Some(_) => Failure::new(format!("{failure}; the port is that of {name}, kept in its work directory")),
+        None => failure,
+    })?;
+    if kept.is_none() {
+        let failed = |error| Failure::of(COMMAND, format!("{}: {error}", directory.display()));
+        keep_port(&directory, node.address().port()).map_err(failed)?;
+    }
     let running = agent::start(&node, agent_settings).await.map_err(|error| Failure::of(COMMAND, error))?;
     Ok((node, running))
+}
+
+/// The port that an agent had here: its executors know it by that, and it is another agent with another one.
+fn kept_port(directory: &Path) -> Option<u16> {
+    let kept = HostDisk.read(&directory.join(PORT)).ok()?;
+    String::from_utf8(kept).ok()?.parse().ok()
+}
+
+fn keep_port(directory: &Path, port: u16) -> std::io::Result<()> {
+    HostDisk.create_directory(directory, Durability::Host)?;
+    HostDisk.write(&directory.join(PORT), port.to_string().as_bytes(), Durability::Process)
 }
 
 fn work_dir(folder: &Path, name: &str) -> String {
