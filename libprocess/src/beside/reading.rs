@@ -13,8 +13,8 @@
 //!
 //! Where all agents report to a new master at once, hundreds of threads would leave next to nothing to the actors: so
 //! there are turns, of messages and of requests for themselves, since a call must not wait for all those reports. What is
-//! made of a request may take 32 times its memory, and is there until the actor has done with it: so those that are very
-//! large do not gather beside each other. Turns are given in the order in which they are asked for.
+//! made of a request may take dozens of times its memory, and is there until the actor has done with it: so those that are
+//! very large do not gather beside each other. Turns are given in the order in which they are asked for.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
