@@ -239,6 +239,22 @@ fn a_broken_connection_loses_a_tail_and_breaks_the_link() {
     assert!(lost > 0, "in twenty breaks something was under way");
 }
 
+/// The reset of the break may be lost with all that the process had sent. Its kernel says another.
+#[test]
+fn who_writes_to_a_process_that_ended_while_the_connection_broke_is_told() {
+    for seed in 0..50 {
+        run(async move {
+            let (network, a, b) = network(seed).await;
+            a.ear.tell(Link(b.ear.pid().clone()));
+            a.talk(b.ear.pid(), 0..5, Duration::from_millis(1)).await;
+            assert!(network.break_connections(address(1), address(2)) > 0);
+            assert!(network.crash(address(2), Crash::Process).await);
+            a.talk(b.ear.pid(), 5..10, Duration::from_millis(100)).await;
+            assert_eq!(a.exits(), 1, "seed {seed}");
+        });
+    }
+}
+
 #[test]
 fn what_is_sent_into_a_cut_waits_for_its_end_or_is_given_up() {
     run(async {

@@ -92,6 +92,18 @@ pub(super) struct Lane {
     pub(super) stalled: bool,
 }
 
+impl Lane {
+    /// Takes what is under way off it, all but the first so many parcels. If the sender's last word is among it, nobody
+    /// has heard that, and the sender may say another.
+    pub(super) fn take_back(&mut self, kept: usize) -> Vec<Parcel> {
+        let taken: Vec<Parcel> = self.queue.drain(kept..).map(|(_, parcel)| parcel).collect();
+        if taken.iter().any(|parcel| matches!(parcel, Parcel::Fin | Parcel::Reset(_))) {
+            self.dead = false;
+        }
+        taken
+    }
+}
+
 /// How an end sees the end of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Over {
@@ -199,5 +211,20 @@ mod tests {
         for other in [&b""[..], b"POST", b"1a\r\n{}\r\n", b"Some text\r\n", b"GET \xff HTTP/1.1\r\n"] {
             assert_eq!(name(other), "bytes");
         }
+    }
+
+    #[tokio::test]
+    async fn a_last_word_that_is_taken_back_may_be_said_again() {
+        let mut lane = Lane { dead: true, ..Lane::default() };
+        let parcels = [Parcel::Bytes("one".into()), Parcel::Bytes("two".into()), Parcel::Reset("broken")];
+        lane.queue.extend(parcels.map(|parcel| (Instant::now(), parcel)));
+        assert!(lane.take_back(3).is_empty() && lane.dead, "nothing is taken back");
+        assert!(
+            matches!(&lane.take_back(1)[..], [Parcel::Bytes(two), Parcel::Reset("broken")] if two == "two")
+        );
+        assert!(!lane.dead && lane.queue.len() == 1);
+        lane.dead = true;
+        assert_eq!(lane.take_back(0).len(), 1);
+        assert!(lane.dead, "the last word has arrived before");
     }
 }

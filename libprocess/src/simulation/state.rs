@@ -142,9 +142,9 @@ impl State {
     /// A part of what a side has sent is lost: from some byte on, nothing arrives.
     pub(super) fn cut_short(&mut self, id: PipeId, side: Side) {
         let Some(pipe) = self.pipes.get_mut(&id) else { return };
-        let queue = &mut pipe.end_mut(side).lane.queue;
-        let kept = self.random.random_range(0..=queue.len());
-        let mut lost: Vec<Parcel> = queue.drain(kept..).map(|(_, parcel)| parcel).collect();
+        let lane = &mut pipe.end_mut(side).lane;
+        let kept = self.random.random_range(0..=lane.queue.len());
+        let mut lost = lane.take_back(kept);
         // A request may be torn. (An answer, too; but the order of its headers is not ours, nor is what half of them is.)
         if let Some(Parcel::Bytes(bytes)) = lost.first_mut()
             && bytes.first().is_some_and(u8::is_ascii_uppercase)
@@ -185,8 +185,8 @@ impl State {
         if self.leave(id, side) {
             let mut taken_back = Vec::new();
             self.end_mut(id, side, |end| {
-                taken_back.extend(end.lane.queue.drain(..).map(|(_, parcel)| parcel));
-                // The end of the connection may have been among it.
+                taken_back = end.lane.take_back(0);
+                // Who has only said that it writes no more can still reset.
                 end.lane.dead = false;
             });
             self.lose(id, side, taken_back);
@@ -364,8 +364,7 @@ impl State {
         }
         self.count("connections given up", 1);
         let Some(pipe) = self.pipes.get_mut(&id) else { return };
-        let lane = &mut pipe.end_mut(side).lane;
-        let lost: Vec<Parcel> = lane.queue.drain(..).map(|(_, parcel)| parcel).collect();
+        let lost = pipe.end_mut(side).lane.take_back(0);
         self.lose(id, side, lost);
         self.learn_end(id, side, "given up");
         // The other end is not told: it will find out as this one did.
