@@ -4,8 +4,8 @@
 //! for much have had theirs. So a large answer pauses after [`TURN`] bytes and lines up. Each thread has an [`Usher`], who
 //! lets one of the line have its turn, then has the runtime look for what has come from the network meanwhile, and then
 //! calls the next: what comes waits for one turn, not for as many as there are in the line. What has come may be for an
-//! actor on another thread, which waits for this one's core: so the thread gives that away, too, while there is a line. One
-//! answer alone is paced by its peer, and rests often enough.
+//! actor on another thread, which was woken on this one's core and waits for it: so the thread gives that away, too. It
+//! does so also for one answer alone, whose peer on another core may take it as fast as it is given.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -94,9 +94,7 @@ impl Usher {
                 Some(Some(place)) => {
                     // Comes back once the runtime has looked who else has something to do, here and on other threads.
                     tokio::task::yield_now().await;
-                    if !self.line.borrow().is_empty() {
-                        std::thread::yield_now();
-                    }
+                    std::thread::yield_now();
                     place.called.set(true);
                     if let Some(waker) = place.waker.take() {
                         waker.wake();
