@@ -46,6 +46,14 @@ pub(super) fn demanded(records: &[Record]) -> impl Iterator<Item = &str> {
     records.iter().filter_map(|(key, _)| key.strip_prefix(CAPABILITY))
 }
 
+/// The key of what stands in a storage while a whole registry is put there ([`super::transfer::import`]).
+pub(super) const IMPORTING: &str = "importing";
+
+/// Whether these are a part of a registry only: what was to put it there has not come to its end.
+pub(super) fn are_a_part(records: &[Record]) -> bool {
+    records.iter().any(|(key, _)| key == IMPORTING)
+}
+
 /// Whether an agent may have tasks, as operators decided.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Activation {

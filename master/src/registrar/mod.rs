@@ -56,6 +56,15 @@ pub enum RegistrarError {
         /// The record.
         corrupt: CorruptRecord,
     },
+    /// Who goes on with a part would let agents in again that are gone for ever.
+    #[error(
+        "{place} has a part of a registry only: 'mesos registry import' is at work there, or was broken off; repeat it \
+         with --replace"
+    )]
+    Part {
+        /// The store.
+        place: String,
+    },
     /// A newer version has used the registry, for what this one knows nothing of.
     #[error(
         "this master lacks {missing}, which the registry in {place} demands of every master: it was used by a newer \
@@ -323,6 +332,9 @@ impl Handle<Recover> for Registrar {
                     return message.reply.set(Err(RegistrarError::Timeout { place, limit, what: "fetch" }));
                 }
             };
+            if entries::are_a_part(&records) {
+                return message.reply.set(Err(RegistrarError::Part { place }));
+            }
             if let Some(missing) = missing_capabilities(&message.info, &records) {
                 return message.reply.set(Err(RegistrarError::Incapable { place, missing }));
             }

@@ -26,7 +26,7 @@ async fn apply(registrar: &Address<Registrar>, operation: Operation) -> Result<b
     answer.await.unwrap()
 }
 
-async fn recover(registrar: &Address<Registrar>) -> Result<Registry, RegistrarError> {
+pub(super) async fn recover(registrar: &Address<Registrar>) -> Result<Registry, RegistrarError> {
     recover_with(registrar, &mesos::MasterCapabilities::ALL).await
 }
 

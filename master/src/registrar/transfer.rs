@@ -11,7 +11,7 @@ use mesos::{AgentId, MachineKey, v1, wire};
 use serde_json::Value;
 
 use super::RegistrarError;
-use super::entries::{Change, Entries, Key, Record};
+use super::entries::{Change, Entries, IMPORTING, Key, Record, are_a_part};
 use super::storage::{Storage, StorageError};
 use crate::validation::{self, Invalid};
 
@@ -69,9 +69,12 @@ pub enum BadRegistry {
 /// Everything that a storage holds.
 ///
 /// # Errors
-/// When it cannot be read, or holds something else than a registry.
+/// When it cannot be read, or holds something else than a registry, or a part of one.
 pub async fn read(storage: &mut dyn Storage) -> Result<Registry, RegistrarError> {
     let records = storage.load(None).await?;
+    if are_a_part(&records) {
+        return Err(RegistrarError::Part { place: storage.name() });
+    }
     match Entries::from_records(records) {
         Ok(entries) => Ok(entries.to_registry()),
         Err(corrupt) => Err(RegistrarError::Corrupt { place: storage.place_of(&corrupt.key), corrupt }),
@@ -81,20 +84,28 @@ pub async fn read(storage: &mut dyn Storage) -> Result<Registry, RegistrarError>
 /// Puts a whole registry into a storage. Who led last does not count as an entry: a master that started once has noted
 /// itself.
 ///
+/// Some storages take it in many transactions, and this process may be killed between two of them. What stands there
+/// beside the records until all of them are stored keeps everybody from taking a part for the whole.
+///
 /// # Errors
 /// When there are entries and they are not to be replaced, or when the storage fails.
 pub async fn import(storage: &mut dyn Storage, records: Records, replace: bool) -> Result<(), ImportError> {
     let Records(new) = records;
     let found = storage.load(None).await?;
-    let taken: Vec<&Record> = found.iter().filter(|(key, _)| key != "master").collect();
+    let is_entry = |key: &str| key != "master" && key != IMPORTING;
+    let taken: Vec<&Record> = found.iter().filter(|(key, _)| is_entry(key)).collect();
     if let (Some((first, _)), false) = (taken.first(), replace) {
         let (place, first) = (storage.name(), first.clone());
         return Err(ImportError::NotEmpty { place, records: taken.len(), first });
     }
-    let gone = found.into_iter().map(|(key, _)| key).filter(|key| !new.contains_key(key));
+    let gone = found.into_iter().map(|(key, _)| key);
+    let gone = gone.filter(|key| key != IMPORTING && !new.contains_key(key));
     let gone: Vec<Change> = gone.map(|key| Change { key, value: None }).collect();
     let put = new.into_iter().map(|(key, value)| Change { key, value: Some(value) });
-    storage.store(gone.into_iter().chain(put).collect()).await.map_err(ImportError::Torn)
+    let importing = |value| vec![Change { key: IMPORTING.to_owned(), value }];
+    storage.store(importing(Some(Vec::new()))).await?;
+    storage.store(gone.into_iter().chain(put).collect()).await.map_err(ImportError::Torn)?;
+    storage.store(importing(None)).await.map_err(ImportError::Torn)
 }
 
 /// The records of a whole registry, each of which can be kept.
@@ -214,8 +225,17 @@ fn missing(given: &Value, understood: &Value, path: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use election::group::Membership;
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use mesos::internal::registry;
+    use parking_lot::Mutex;
+
     use super::*;
-    use crate::registrar::Local;
+    use crate::registrar::tests::recover;
+    use crate::registrar::{Local, Registrar, Timeouts};
 
     const FULL: &str = include_str!("transfer.json");
 
@@ -251,6 +271,90 @@ mod tests {
             assert_eq!(read(&mut second).await.unwrap(), registry);
             import(&mut second, kept(Registry::default()), true).await.unwrap();
             assert!(second.load(None).await.unwrap().is_empty());
+            node.shutdown().await;
+        });
+    }
+
+    /// Takes one change after the other, until it has taken so many.
+    #[derive(Clone, Default)]
+    struct Limited {
+        records: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+        left: usize,
+    }
+
+    impl Storage for Limited {
+        fn name(&self) -> String {
+            "limited".to_owned()
+        }
+
+        fn load(&mut self, _: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+            let records = self.records.lock().clone();
+            async move { Ok(records.into_iter().collect()) }.boxed()
+        }
+
+        fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
+            let mut records = self.records.lock();
+            let mut result = Ok(());
+            for Change { key, value } in changes {
+                let Some(left) = self.left.checked_sub(1) else {
+                    result = Err(StorageError { place: self.name(), reason: "no space".to_owned() });
+                    break;
+                };
+                self.left = left;
+                match value {
+                    Some(value) => drop(records.insert(key, value)),
+                    None => drop(records.remove(&key)),
+                }
+            }
+            async move { result }.boxed()
+        }
+    }
+
+    /// An agent that is gone for ever would be let in again.
+    #[test]
+    fn a_part_of_a_registry_is_not_taken_for_the_whole() {
+        const GONE: &str = "a gone agent";
+        libprocess::testing::run(async {
+            let node = libprocess::Node::builder().offline().start().await.unwrap();
+            let registry = parse(FULL.as_bytes()).unwrap();
+            let records = kept(registry.clone());
+            // Each record, something that is there before, and what stands there meanwhile, twice.
+            let steps = records.0.len() + 3;
+            for taken in 0..=steps {
+                let mut storage = Limited { left: taken, ..Limited::default() };
+                let before = v1::AgentId { value: GONE.to_owned() };
+                let before = registry::GoneSlave { id: before, timestamp: v1::TimeInfo { nanoseconds: 1 } };
+                storage.records.lock().insert(format!("gone/{GONE}"), wire::encode(&before));
+                let done = import(&mut storage, records.clone(), true).await;
+                assert_eq!(done.is_ok(), taken == steps, "after {taken}: {done:?}");
+                let says_so = matches!(done, Err(ImportError::Torn(_)));
+                assert_eq!(says_so, taken > 0 && taken < steps, "after {taken}: {done:?}");
+
+                let found = read(&mut storage).await;
+                let master = Limited { left: usize::MAX, ..storage.clone() };
+                let master = node.spawn_numbered(Registrar::new(
+                    Box::new(master),
+                    Timeouts::default(),
+                    node.metrics(),
+                ));
+                let recovered = recover(&master).await;
+                master.terminate();
+                master.wait().await;
+                if taken == 0 || taken == steps {
+                    assert_eq!(recovered.unwrap(), found.unwrap());
+                    continue;
+                }
+                for refused in [found.unwrap_err().to_string(), recovered.unwrap_err().to_string()] {
+                    assert_eq!(
+                        refused,
+                        "limited has a part of a registry only: 'mesos registry import' is at work there, or was broken \
+                         off; repeat it with --replace"
+                    );
+                }
+                storage.left = usize::MAX;
+                import(&mut storage, records.clone(), true).await.unwrap();
+                assert_eq!(read(&mut storage).await.unwrap(), registry, "after {taken}");
+            }
             node.shutdown().await;
         });
     }
