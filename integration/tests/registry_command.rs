@@ -130,7 +130,13 @@ async fn moves_and_comes_back(store: &str) {
     let said = registry(&["export", &file("a"), &old]).await.unwrap();
     assert!(said.contains("agents: 1,") && said.contains("weights: 1, quotas: 1"), "{said}");
 
-    let there = format!("--zk={store}");
+    let (there, misspelt) = (format!("--zk={store}"), format!("--zk={store}x"));
+    // Nothing that looks like a copy is made of what is not there.
+    for words in [vec!["show", &misspelt], vec!["export", &file("none"), &misspelt]] {
+        let refused = registry(&words).await.unwrap_err();
+        assert!(refused.contains(&format!("there is no registry in {store}x")), "{refused}");
+    }
+    assert!(!folder.path().join("none").exists());
     registry(&["import", &file("a"), &there]).await.unwrap();
     assert_eq!(content(&registry(&["show", &there]).await.unwrap()), moved);
     let refused = registry(&["import", &file("a"), &there]).await.unwrap_err();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use election::{DEFAULT_SESSION_TIMEOUT, MASTER_INFO_LABEL, MasterUrl};
 use libprocess::Node;
-use master::registrar::transfer::{Records, import, parse, read};
+use master::registrar::transfer::{Records, import, is_empty, parse, read};
 use master::registrar::{FILE, Local, Storage, shared};
 use mesos::internal::Registry;
 
@@ -110,12 +110,12 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 async fn perform(node: &Node, task: Task, place: &Place, replace: bool) -> Result<(), Failure> {
     match task {
         Task::Show => {
-            let registry = read(&mut *place.open_existing(node)?).await.map_err(failed)?;
+            let registry = place.read(node).await?;
             let text = mesos::json::to_string(&registry);
             print(&text).map_err(|error| failed(format!("standard output: {error}")))?;
         }
         Task::Export(file) => {
-            let registry = read(&mut *place.open_existing(node)?).await.map_err(failed)?;
+            let registry = place.read(node).await?;
             write(&file, &mesos::json::to_vec(&registry)).map_err(|error| about(&file, error))?;
             let told = format!("{} from {place} into {}", amount(&registry), file.display());
             // A pipe may be the standard output, whose reader wants the registry and nothing else.
@@ -209,6 +209,18 @@ impl Place {
             Self::WorkDir(directory) => Ok(Box::new(Local::open(node, directory).map_err(failed)?)),
             Self::Election(url) => shared(node, url, DEFAULT_SESSION_TIMEOUT)
                 .ok_or_else(|| failed(format!("there is no registry in {url}"))),
+        }
+    }
+
+    /// What is there. Where nothing was ever stored, as at a path that was misspelt, there is no registry: a copy of that
+    /// would look like one.
+    async fn read(&self, node: &Node) -> Result<Registry, Failure> {
+        let registry = read(&mut *self.open_existing(node)?).await.map_err(failed)?;
+        match self {
+            Self::Election(url) if is_empty(&registry) => {
+                Err(failed(format!("there is no registry in {url} (nothing is stored there)")))
+            }
+            _ => Ok(registry),
         }
     }
 

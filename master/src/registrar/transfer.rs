@@ -81,6 +81,11 @@ pub async fn read(storage: &mut dyn Storage) -> Result<Registry, RegistrarError>
     }
 }
 
+/// Whether there is nothing in a registry, not even who led last.
+pub fn is_empty(registry: &Registry) -> bool {
+    *registry == Entries::default().to_registry()
+}
+
 /// Puts a whole registry into a storage. Who led last does not count as an entry: a master that started once has noted
 /// itself.
 ///
