@@ -74,6 +74,24 @@ pub enum UrlError {
     /// Something before `@` that is not `user:password`.
     #[error("bad credentials in the ZooKeeper URL: expecting user:password before '@'")]
     Credentials,
+    /// A server that is no `host` and no `host:port`.
+    #[error("bad server '{server}' in '{url}': expecting host or host:port")]
+    Server {
+        /// The server.
+        server: String,
+        /// The URL.
+        url: String,
+    },
+    /// ZooKeeper has no such node.
+    #[error(
+        "bad path '{path}' in '{url}': expecting names without control characters, none of them empty, '.' or '..'"
+    )]
+    Path {
+        /// The path.
+        path: String,
+        /// The URL.
+        url: String,
+    },
     /// Neither of the known forms.
     #[error(
         "cannot tell a master from '{0}': expecting host:port, zk://host:port/path, etcd[s]://host:port/path or file:///path"
@@ -173,8 +191,31 @@ impl FromStr for ZooKeeperUrl {
         if path.is_empty() {
             return Err(UrlError::NoPath(hidden()));
         }
+        if let Some(server) = servers.split(',').find(|server| !is_server(server)) {
+            return Err(UrlError::Server { server: server.into(), url: hidden() });
+        }
+        if !path[1..].split('/').all(is_node) {
+            return Err(UrlError::Path { path: path.into(), url: hidden() });
+        }
         Ok(ZooKeeperUrl { servers: servers.into(), path: path.into(), credentials })
     }
+}
+
+/// Whether this is `host`, `host:port`, `[v6]` or `[v6]:port`, as ZooKeeper's client reads it (it takes an address of
+/// version 6 without brackets, too).
+fn is_server(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some(parts) if !text.ends_with(']') => parts,
+        _ => (text, ""),
+    };
+    let is_port = port.is_empty() || port.parse::<u16>().is_ok_and(|port| port != 0);
+    let has_brackets = host.starts_with('[') == host.ends_with(']') && host != "[]";
+    is_port && has_brackets && !host.is_empty() && !host.contains(char::is_whitespace)
+}
+
+/// Whether ZooKeeper may have a node of this name.
+fn is_node(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(char::is_control)
 }
 
 impl fmt::Display for ZooKeeperUrl {
@@ -262,9 +303,34 @@ mod tests {
         assert_eq!(zk("zk://jake@host:2181/mesos"), Err(UrlError::Credentials));
     }
 
+    /// An agent would go on without a master, and a list with a blank in it with the first of its servers only.
+    #[test]
+    fn a_zookeeper_url_names_servers_and_nodes_that_there_may_be() {
+        for server in
+            ["host:x", "host:99999", "host:0", ":2181", "a:1, b:1", "a:1,b :1", "[::1", "[]:1", "[::1]x:1"]
+        {
+            let text = format!("zk://jake:secret@{server}/mesos");
+            let error = zk(&text).unwrap_err().to_string();
+            let bad = server.rsplit_once(',').map_or(server, |(_, second)| second);
+            let expected =
+                format!("bad server '{bad}' in 'zk://{server}/mesos': expecting host or host:port");
+            assert_eq!(error, expected);
+        }
+        for servers in ["host", "host:1", "[::1]", "[::1]:1", "::1:2181", "a,b:1,10.0.0.1:65535"] {
+            assert_eq!(zk(&format!("zk://{servers}/mesos")).unwrap().servers, servers);
+        }
+        for path in ["//mesos", "/a//b", "/a/./b", "/a/..", "/a\tb"] {
+            let error = zk(&format!("zk://host:1{path}")).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("bad path '{path}' in 'zk://host:1{path}': ")), "{error}");
+        }
+        assert_eq!(zk("zk://host:1/a b/.c/d..//").unwrap().path, "/a b/.c/d..");
+    }
+
     #[test]
     fn an_error_does_not_show_the_password() {
         for text in [
+            "zk://jake:secret@host:x/mesos",
+            "zk://jake:secret@host:1/a//b",
             "zk://jake:secret@host:2181/",
             "etcd://jake:secret@host",
             "etcds://jake:secret@host/mesos?cacert=/nowhere/ca",
