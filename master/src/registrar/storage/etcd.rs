@@ -36,8 +36,11 @@ const BYTES: usize = 1 << 20;
 /// What a change takes beside the name of its record and its value: the lengths in front of them, and the operation.
 const OVERHEAD: usize = 64;
 
-/// So many records are read at once.
+/// So many records are read at once, if etcd can answer that: an agent's may have 256 KiB.
 const PAGE: i64 = 1000;
+
+/// So many at least.
+const SMALLEST_PAGE: i64 = 50;
 
 /// How long one server may take before the next one is asked.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -121,10 +124,15 @@ impl Storage for Etcd {
     fn load(&mut self, leader: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
         let shared = Arc::clone(&self.shared);
         async move {
+            let mut page = PAGE;
             let found = loop {
-                match shared.read().await {
+                match shared.read(page).await {
                     Ok(found) => break found,
-                    Err(error @ EtcdError::Unavailable(_)) => shared.wait(&error, "reading").await,
+                    Err(error @ EtcdError::Unavailable(_)) => {
+                        // The answer may have been too large, or too large to come in time.
+                        page = (page / 4).max(SMALLEST_PAGE);
+                        shared.wait(&error, "reading").await;
+                    }
                     // Somebody has compacted what was being read.
                     Err(EtcdError::Refused { code: Code::OutOfRange, .. }) => {}
                     Err(error) => return Err(shared.failed(&error)),
@@ -192,13 +200,13 @@ impl Shared {
         sleep(RETRY).await;
     }
 
-    /// Reads page by page, all as it was when the first page was read.
-    async fn read(&self) -> Result<Found, EtcdError> {
+    /// Reads page by page, so many records in each, all as it was when the first page was read.
+    async fn read(&self, size: i64) -> Result<Found, EtcdError> {
         let prefix = self.record("");
         let mut range = Range::prefix(prefix.as_str());
         let (mut records, mut revision) = (Vec::new(), 0);
         loop {
-            let request = RangeRequest { range: range.clone(), limit: PAGE, revision, count_only: false };
+            let request = RangeRequest { range: range.clone(), limit: size, revision, count_only: false };
             let page = self.client.range(&request).await?;
             if revision == 0 {
                 revision = page.header.revision;
@@ -303,4 +311,82 @@ impl Shared {
 /// Whether a key is the leader's node, and goes with its session.
 fn guards(leader: &Membership, found: &KeyValue) -> bool {
     found.create_revision == leader.sequence && lease_of(leader).is_none_or(|lease| lease == found.lease)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// So many records fit into one answer of the server.
+    const MOST: usize = 70;
+
+    /// Reads a request; `None` when there is none any more.
+    fn next_request(reader: &mut BufReader<TcpStream>) -> Option<Value> {
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            let line = line.trim().to_ascii_lowercase();
+            if let Some(number) = line.strip_prefix("content-length:") {
+                length = number.trim().parse().unwrap();
+            } else if line.is_empty() {
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).ok()?;
+                return serde_json::from_slice(&body).ok();
+            }
+        }
+    }
+
+    /// Answers ranges of these keys, and hangs up on whoever wants too many at once.
+    fn serve(mut stream: TcpStream, keys: &[String]) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = next_request(&mut reader) {
+            let limit: usize = request["limit"].as_str().unwrap().parse().unwrap();
+            if limit > MOST {
+                return;
+            }
+            let first = STANDARD.decode(request["key"].as_str().unwrap()).unwrap();
+            let is_range = request["range_end"].is_string();
+            let found: Vec<_> =
+                keys.iter().filter(|key| is_range && key.as_bytes() >= first.as_slice()).collect();
+            let kvs: Vec<_> = found
+                .iter()
+                .take(limit)
+                .map(|key| json!({ "key": STANDARD.encode(key), "value": STANDARD.encode("x") }))
+                .collect();
+            let body =
+                json!({ "header": { "revision": "7" }, "kvs": kvs, "more": found.len() > limit }).to_string();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+    }
+
+    /// With a thousand agents of 256 KiB an answer would have 350 MB: no master could lead any more.
+    #[test]
+    fn what_is_too_large_for_one_answer_is_read_in_smaller_pages() {
+        libprocess::run(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("etcd://{}/mesos", listener.local_addr().unwrap()).parse().unwrap();
+            let records: Vec<Record> =
+                (0..100).map(|number| (format!("agent/{number:03}"), b"x".to_vec())).collect();
+            let keys: Vec<String> = records.iter().map(|(key, _)| format!("/mesos/registry/{key}")).collect();
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    let keys = keys.clone();
+                    std::thread::spawn(move || serve(stream.unwrap(), &keys));
+                }
+            });
+            let node = Node::builder().offline().start().await.unwrap();
+            assert_eq!(Etcd::new(&node, &url).load(None).await.unwrap(), records);
+            node.shutdown().await;
+        });
+    }
 }
