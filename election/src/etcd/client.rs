@@ -8,7 +8,13 @@
 //!
 //! It knows no masters and no members: see [`super::group`].
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use libprocess::http::{ClientError, ClientRequest, ClientResponse};
 use parking_lot::Mutex;
@@ -104,6 +110,8 @@ pub struct Client {
     credentials: Option<Credentials>,
     /// What stands for the credentials, from the first call on.
     token: Arc<Mutex<Option<String>>>,
+    /// That they are not asked for was said: it is found out anew with each call.
+    has_warned: Arc<AtomicBool>,
     /// How long one server may take before the next one is asked.
     patience: Duration,
 }
@@ -117,6 +125,7 @@ impl Client {
             current: watch::Sender::new(0),
             credentials: url.credentials.clone(),
             token: Arc::default(),
+            has_warned: Arc::default(),
             patience,
         }
     }
@@ -284,10 +293,12 @@ impl Client {
             match self.post(server, CALL, &AuthenticateRequest { name: user, password }, None).await? {
                 Ok(response) => response,
                 Err(refusal) if refusal.message.contains("authentication is not enabled") => {
-                    warn!(
-                        server = self.servers[server],
-                        user, "etcd asks nobody for a password: everybody may write there"
-                    );
+                    if !self.has_warned.swap(true, Relaxed) {
+                        warn!(
+                            server = self.servers[server],
+                            user, "etcd asks nobody for a password: everybody may write there"
+                        );
+                    }
                     return Ok(None);
                 }
                 Err(refusal) => return Err(self.refused(server, CALL, refusal)),
@@ -366,4 +377,96 @@ impl Client {
 
 pub(super) fn passing(error: impl std::fmt::Display) -> Failure {
     Failure::Passing(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::AtomicUsize;
+
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+
+    use super::super::api::Range;
+    use super::*;
+
+    /// Counts what is warned about.
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    /// An etcd, at revision 7, that asks nobody for a password.
+    fn serve(mut stream: TcpStream) {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        loop {
+            let (mut path, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                    return;
+                }
+                let lower = line.trim().to_ascii_lowercase();
+                if let Some(number) = lower.strip_prefix("content-length:") {
+                    length = number.trim().parse().unwrap();
+                } else if path.is_empty() {
+                    path = lower.split(' ').nth(1).unwrap_or_default().to_owned();
+                } else if lower.is_empty() {
+                    break;
+                }
+            }
+            reader.read_exact(&mut vec![0; length]).unwrap();
+            let (status, body) = match path.as_str() {
+                "/v3/auth/authenticate" => {
+                    ("400 Bad Request", r#"{"code":9,"message":"etcdserver: authentication is not enabled"}"#)
+                }
+                _ => ("200 OK", r#"{"header":{"revision":"7"}}"#),
+            };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    }
+
+    /// It is found out with each call, some of which come all the time.
+    #[test]
+    fn that_nobody_is_asked_for_a_password_is_said_once() {
+        let warnings = Arc::<AtomicUsize>::default();
+        tracing::subscriber::with_default(Warnings(warnings.clone()), || {
+            libprocess::run(async {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = listener.local_addr().unwrap();
+                std::thread::spawn(move || {
+                    for stream in listener.incoming() {
+                        std::thread::spawn(move || serve(stream.unwrap()));
+                    }
+                });
+                let url = format!("etcd://jake:secret@{address}/mesos").parse().unwrap();
+                let client = Client::new(&url, Duration::from_secs(10));
+                for _ in 0..3 {
+                    let answer = client.range(&RangeRequest::all(Range::key("/mesos/a"))).await;
+                    assert_eq!(answer.unwrap().header.revision, 7);
+                }
+            });
+        });
+        assert_eq!(warnings.load(Relaxed), 1);
+    }
 }
