@@ -79,10 +79,10 @@ fn open_or_make(path: &Path) -> Result<Database, redb::Error> {
         Ok::<_, redb::Error>(FileBackend::new(file)?)
     };
     let begun = path.with_extension("begun");
-    if !path.exists() {
+    if is_missing(path) {
         let file = open(&begun, true)?;
         // Whoever makes it has the lock until it has its name.
-        if !path.exists() {
+        if is_missing(path) {
             // What was begun before was never used.
             file.set_len(0)?;
             let database = database(file)?;
@@ -90,7 +90,17 @@ fn open_or_make(path: &Path) -> Result<Database, redb::Error> {
             return Ok(database);
         }
     }
-    database(open(path, false)?)
+    let file = open(path, false)?;
+    // A registry is never that, but a copy that was broken off may be. redb would make a new one of it.
+    if file.len()? == 0 {
+        return Err(redb::Error::Corrupted("it is empty".to_owned()));
+    }
+    database(file)
+}
+
+/// Whether nothing has this name, not even a link that leads nowhere: what it led to may be back later.
+fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// The database in a file, which may be empty.
@@ -143,6 +153,10 @@ fn at(path: &Path, error: &redb::Error) -> StorageError {
         redb::Error::DatabaseAlreadyOpen => {
             "another master uses it; end that one, or choose another --work_dir (a running master shows its registry \
              at /registrar(1)/registry)"
+                .to_owned()
+        }
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            "it is a link that leads nowhere; bring back what it led to, or remove it to begin with an empty registry"
                 .to_owned()
         }
         redb::Error::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {

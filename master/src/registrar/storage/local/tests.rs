@@ -66,6 +66,26 @@ fn a_file_that_was_only_begun_is_made_anew() {
     });
 }
 
+/// As to a disk that is not mounted yet.
+#[test]
+fn a_link_that_leads_nowhere_is_not_replaced_by_an_empty_registry() {
+    libprocess::run(async {
+        let (node, folder) = (node().await, tempfile::tempdir().unwrap());
+        let (here, there) = (folder.path().join("here"), folder.path().join("there"));
+        std::fs::create_dir(&here).unwrap();
+        std::os::unix::fs::symlink(there.join(FILE), here.join(FILE)).unwrap();
+        let refused = Local::open(&node, &here).err().unwrap().to_string();
+        assert!(refused.contains("/here/registry.redb: it is a link that leads nowhere"), "{refused}");
+
+        let mut local = Local::open(&node, &there).unwrap();
+        local.store(vec![put("a", b"1")]).await.unwrap();
+        drop(local);
+        let records = Local::open(&node, &here).unwrap().load(None).await.unwrap();
+        assert_eq!(records, [("a".to_owned(), b"1".to_vec())]);
+        node.shutdown().await;
+    });
+}
+
 /// As a copy that was broken off. redb panics at the longer ones.
 #[test]
 fn a_file_that_was_cut_off_is_called_damaged() {
@@ -76,7 +96,7 @@ fn a_file_that_was_cut_off_is_called_damaged() {
         drop(local);
         let path = folder.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();
-        for length in [1, 100, 4096, 100_000, whole.len() / 2] {
+        for length in [0, 1, 100, 4096, 100_000, whole.len() / 2] {
             std::fs::write(&path, &whole[..length]).unwrap();
             let refused = Local::open(&node, folder.path()).err().unwrap().to_string();
             assert!(refused.contains("damaged") && refused.contains(FILE), "{length} bytes: {refused}");
