@@ -367,6 +367,9 @@ impl Client {
             text if text.contains("database space exceeded") => {
                 "; compact and defragment it, raise its --quota-backend-bytes, and take back the alarm (etcdctl alarm disarm)"
             }
+            text if text.contains("request is too large") => {
+                "; raise its --max-request-bytes to 1572864 at least, which is its default"
+            }
             text if text.contains("too many operations") => "; raise its --max-txn-ops to 128 at least",
             _ => "",
         };
@@ -443,6 +446,24 @@ mod tests {
             };
             let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
             stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    }
+
+    /// Both are etcd's flags; a leader may come across them only when many agents register at once.
+    #[test]
+    fn what_etcd_does_not_take_in_one_request_is_told_with_the_flag_that_says_so() {
+        let client = Client::new(&"etcd://host/mesos".parse().unwrap(), Duration::from_secs(1));
+        for (message, flag) in [
+            ("etcdserver: request is too large", "--max-request-bytes to 1572864"),
+            ("etcdserver: too many operations in txn request", "--max-txn-ops to 128"),
+        ] {
+            let refusal = Refusal { code: 3, message: message.to_owned() };
+            let Failure::Refused(error) = client.refused(0, "/v3/kv/txn", refusal) else {
+                panic!("it does not pass by itself")
+            };
+            let expected =
+                format!("etcd at host:2379 refuses /v3/kv/txn: {message}; raise its {flag} at least");
+            assert!(error.to_string().starts_with(&expected), "{error}");
         }
     }
 
