@@ -14,7 +14,7 @@ use mesos::{ExecutorId, FrameworkId};
 use super::connection;
 use super::executor::{ExecutorPhase, Framework, FrameworkPhase};
 use crate::agent::{Agent, MAX_COMPLETED_FRAMEWORKS, Phase};
-use crate::status_updates::manager::{Cleanup, Resume};
+use crate::status_updates::manager::{Cleanup, Resend};
 
 impl Handle<FrameworkToExecutorMessage> for Agent {
     fn handle(&mut self, message: FrameworkToExecutorMessage, _: &Pid, _: &mut Context<Self>) {
@@ -175,6 +175,6 @@ impl Handle<UpdateFrameworkMessage> for Agent {
             return;
         }
         // A scheduler that has come back should not wait for the next attempt.
-        self.colleagues.updates.tell(Resume);
+        self.colleagues.updates.tell(Resend(id));
     }
 }

@@ -10,6 +10,7 @@
 //! | [`Vacate`] | the Agent, before it launches tasks whose ids were used before | removes what is kept of the earlier ones; [`Vacated`] |
 //! | [`Pause`] | the Agent, without a master | forwards nothing |
 //! | [`Resume`] | the Agent, registered | forwards the front of every stream, with the first pause again |
+//! | [`Resend`] | the Agent, of a framework whose scheduler may be another one | the same, of that framework's streams |
 //! | [`Cleanup`] | the Agent, of a framework that has nothing here any more | forgets its streams; those that wait for an acknowledgement only if it is over |
 //! | [`Restore`] | the Agent, recovering | the streams that were read back from disk |
 //! | `RetryDue` | itself | forwards what was not acknowledged in time |
@@ -120,6 +121,9 @@ pub struct Initialize(pub Owner);
 pub struct Pause;
 /// Forward again, beginning with everything that is in flight.
 pub struct Resume;
+/// The scheduler of this framework may be another one: it should not wait for the next attempt. (Upstream forwards what
+/// all frameworks have, and each of them hears the same once for every framework that the master speaks of.)
+pub struct Resend(pub FrameworkId);
 /// Forget the streams of a framework.
 pub struct Cleanup {
     /// Whose.
@@ -152,7 +156,7 @@ pub struct RetryDue;
 
 libprocess::messages! {
     Deliver; Stored; Refused; Vacate; Vacated; Acknowledge; Acknowledged; Forward; StorageFailed;
-    Initialize; Pause; Resume; Cleanup; Restore; RetryDue;
+    Initialize; Pause; Resume; Resend; Cleanup; Restore; RetryDue;
 }
 
 /// Those who hear from the manager (the Agent, in daemons).
@@ -451,6 +455,19 @@ impl Handle<Resume> for StatusUpdateManager {
             return;
         }
         let keys: Vec<Key> = self.streams.keys().cloned().collect();
+        for key in keys {
+            self.send_front(&key, true, ctx);
+        }
+    }
+}
+
+impl Handle<Resend> for StatusUpdateManager {
+    fn handle(&mut self, Resend(framework): Resend, _: &Pid, ctx: &mut Context<Self>) {
+        if self.paused || is_on(Bug::UpdatesSentOnce) {
+            return;
+        }
+        let of_it = self.streams.keys().filter(|key| key.0 == framework);
+        let keys: Vec<Key> = of_it.cloned().collect();
         for key in keys {
             self.send_front(&key, true, ctx);
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use libprocess::testing::run;
-use mesos::internal::{PingSlaveMessage, StatusUpdateAcknowledgementMessage};
+use mesos::internal::{PingSlaveMessage, StatusUpdateAcknowledgementMessage, UpdateFrameworkMessage};
+use mesos::v1;
 use mesos::v1::TaskState::{TaskFinished, TaskKilled, TaskRunning, TaskStarting, TaskUnreachable};
 use mesos::v1::executor::call;
 use mesos::{AgentId, FrameworkId, TaskId};
@@ -77,6 +78,37 @@ fn an_update_is_sent_again_after_10_seconds_then_20_then_40() {
             .collect();
         let pauses: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert_eq!(pauses, [10, 20, 40]);
+    });
+}
+
+/// An agent that registers again is told of all its frameworks: none hears of its updates for each of them.
+#[test]
+fn a_framework_that_the_master_describes_anew_hears_its_updates_again_and_no_other_does() {
+    run(async {
+        const OTHER: &str = "M-0001";
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, false).await;
+        executor.update("t", TaskRunning).await;
+        let mut others = task("u", "e2");
+        if let Some(executor) = &mut others.executor {
+            executor.framework_id = Some(FrameworkId::from(OTHER).to_proto());
+        }
+        let id = Some(FrameworkId::from(OTHER).to_proto());
+        world.run(&v1::FrameworkInfo { id, ..framework(false) }, others).await;
+        assert_eq!(world.containers.lock().launched.len(), 2);
+        let described = |id: &str| UpdateFrameworkMessage {
+            framework_id: FrameworkId::from(id).to_proto(),
+            framework_info: None,
+            pid: None,
+        };
+        world.master_says(described(OTHER)).await;
+        assert_eq!(world.states("t"), [TaskRunning]);
+        world.master_says(described(FRAMEWORK)).await;
+        assert_eq!(world.states("t"), [TaskRunning, TaskRunning]);
+        // It is one in flight, and tried again as such.
+        world.pass(Duration::from_secs(11)).await;
+        assert_eq!(world.states("t"), [TaskRunning, TaskRunning, TaskRunning]);
     });
 }
 
