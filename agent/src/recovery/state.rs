@@ -162,6 +162,12 @@ impl Reader<'_> {
         }
     }
 
+    /// The names in a directory; none if it cannot be read and that is tolerated.
+    fn names(&mut self, directory: &Path) -> Result<Vec<String>, DiskError> {
+        let read = list(self.disk, directory);
+        Ok(self.tolerate(read.map(Some))?.unwrap_or_default())
+    }
+
     fn message<M: mesos::Message>(&mut self, path: &Path) -> Result<Option<M>, DiskError> {
         let read = read_message(self.disk, path);
         let message = self.tolerate(read)?;
@@ -198,7 +204,7 @@ impl Reader<'_> {
         let read = read_message(self.disk, &self.paths.drain_config(&id));
         let drain = self.tolerate(read)?;
         let mut frameworks = Vec::new();
-        for name in list(self.disk, &self.paths.agent_meta(&id).join("frameworks"))? {
+        for name in self.names(&self.paths.agent_meta(&id).join("frameworks"))? {
             frameworks.extend(self.framework(&id, FrameworkId::from(name))?);
         }
         Ok(Some(KeptAgent { id, info, drain, frameworks }))
@@ -226,7 +232,7 @@ impl Reader<'_> {
         let read = read_text(self.disk, &self.paths.framework_pid(agent, &id));
         let pid = self.tolerate(read)?.and_then(|pid| pid.trim().parse::<Pid>().ok());
         let mut executors = Vec::new();
-        for name in list(self.disk, &self.paths.framework_meta(agent, &id).join("executors"))? {
+        for name in self.names(&self.paths.framework_meta(agent, &id).join("executors"))? {
             executors.extend(self.executor(agent, &id, ExecutorId::from(name))?);
         }
         let pid = pid.filter(|pid| !pid.is_nobody());
@@ -244,12 +250,14 @@ impl Reader<'_> {
         let read = read_text(self.disk, &self.paths.generated_for_command_task(agent, framework, &id));
         let generated = self.tolerate(read)?.is_some_and(|text| text.trim() == "1");
         let runs = self.paths.executor_meta(agent, framework, &id).join("runs");
-        let Some(latest) = link_name(self.disk, &runs.join("latest"))? else {
+        let read = link_name(self.disk, &runs.join("latest"));
+        let Some(latest) = self.tolerate(read)? else {
             tracing::warn!(executor_id = %id, "no run of the executor was kept");
             return Ok(None);
         };
         let container = ContainerId::new(latest);
-        let earlier = list(self.disk, &runs)?
+        let earlier = self
+            .names(&runs)?
             .into_iter()
             .filter(|name| name != "latest" && name != container.as_str())
             .map(ContainerId::new)
@@ -266,7 +274,7 @@ impl Reader<'_> {
         let told_to_end = self.disk.exists(&self.paths.shutdown_marker(&run));
         let mut tasks = Vec::new();
         let directory = self.paths.run_meta(&run).join("tasks");
-        for name in list(self.disk, &directory)? {
+        for name in self.names(&directory)? {
             tasks.extend(self.task(&run, &TaskId::from(name))?);
         }
         let known = self.journal.deleted.range(directory.clone()..);

@@ -30,7 +30,7 @@ pub struct Redone {
 /// The journal stays: nothing that is done again is synced.
 ///
 /// # Errors
-/// The disk's. What is corrupt, or does not fit, with the name of the file, if `tolerate` says so.
+/// The disk's. What is corrupt, does not fit or cannot be read, with the name of the file, if `tolerate` says so.
 pub fn redo(
     disk: &dyn Disk,
     directory: &Path,
@@ -41,9 +41,21 @@ pub fn redo(
     let mut wanted = Wanted::default();
     for (index, number) in segments.iter().enumerate() {
         let path = journal_segment(directory, *number);
-        let bytes = disk.read(&path).map_err(DiskError::reading(&path))?;
-        let segment = format::read(&bytes);
         let is_last = index + 1 == segments.len();
+        let bytes = match disk.read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tolerate(DiskError::reading(&path)(error))?;
+                if is_last {
+                    // It may be read another time: the next group is not written there.
+                    let next = journal_segment(directory, number + 1);
+                    disk.write(&next, b"", Durability::Host).map_err(DiskError::writing(&next))?;
+                    sync_directory(disk, directory)?;
+                }
+                continue;
+            }
+        };
+        let segment = format::read(&bytes);
         // Only the last segment has room behind its groups.
         let has_room = segment.whole < bytes.len();
         if let Some(fault) = segment.fault.or((has_room && !is_last).then_some(Fault::Short)) {
@@ -185,6 +197,7 @@ impl Wanted {
         Ok(deleted)
     }
 
+    /// What cannot be read is left as it is: whoever reads it next says so.
     fn bring_owners(
         &self,
         disk: &dyn Disk,
@@ -196,7 +209,7 @@ impl Wanted {
             let Some(content) = below.and_then(|path| self.owners.get(path)) else { continue };
             let parent = owner.path().parent().unwrap_or(directory);
             match (&owner, content) {
-                (Owner::File(path), Content::File(content)) if is_missing(disk, path, content)? => {
+                (Owner::File(path), Content::File(content)) if is_missing(disk, path, content) => {
                     tracing::info!(path = %path.display(), "bringing back what says whose status updates there are");
                     make_directory(disk, parent, Durability::Process)?;
                     disk.write(path, content, Durability::Process).map_err(DiskError::writing(path))?;
@@ -206,9 +219,8 @@ impl Wanted {
                         make_directory(disk, parent, Durability::Process)?;
                         disk.create_link(Path::new(target), path).map_err(DiskError::writing(path))?;
                     }
-                    Err(error) => return Err(DiskError::reading(path)(error)),
                     // Perhaps to a later run.
-                    Ok(_) => {}
+                    _ => {}
                 },
                 _ => {}
             }
@@ -219,15 +231,14 @@ impl Wanted {
 
 /// Whether a file is not there, or not whole: cut off, or with zeros where the disk had not come to write. One that says
 /// something else is newer.
-fn is_missing(disk: &dyn Disk, path: &Path, content: &[u8]) -> Result<bool, DiskError> {
+fn is_missing(disk: &dyn Disk, path: &Path, content: &[u8]) -> bool {
     match disk.read(path) {
         Ok(found) => {
             let is_part = found.len() <= content.len()
                 && found.iter().zip(content).all(|(found, byte)| found == byte || *found == 0);
-            Ok(found != content && (is_part || found.iter().all(|byte| *byte == 0)))
+            found != content && (is_part || found.iter().all(|byte| *byte == 0))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(DiskError::reading(path)(error)),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
 

@@ -372,6 +372,12 @@ fn whole_of(host: &Host, path: &Path) -> usize {
     format::read(&host.mount.read(path).unwrap()).whole
 }
 
+/// A directory is no file, and no link, that could be read.
+fn unreadable(host: &Host, path: &Path) {
+    host.mount.remove(path).unwrap();
+    host.mount.create_directory(path, Durability::Host).unwrap();
+}
+
 fn segment_of(host: &Host, number: u64) -> PathBuf {
     journal_segment(&host.paths.agent_meta(&host.run.agent), number)
 }
@@ -605,6 +611,40 @@ fn a_damaged_middle_stops_a_strict_agent_with_the_name_of_the_file_and_is_counte
     // What follows is found again.
     journal_of(&host).write(&host.mount, &[record(&host, 4)]).unwrap();
     assert_eq!(replay_of(&host).updates.len(), found + 1);
+}
+
+/// As where a sector of its disk is bad.
+#[test]
+fn a_segment_that_cannot_be_read_stops_a_strict_agent_and_another_goes_on_without_what_is_in_it() {
+    let host = Host::with_task(1, Durability::Process);
+    journal_of(&host).write(&host.mount, &[record(&host, 1)]).unwrap();
+    let path = segment_of(&host, 1);
+    unreadable(&host, &path);
+    let error = host.read(true).unwrap_err().to_string();
+    assert!(error.contains("failed to read") && error.contains("updates.journal.1'"), "{error}");
+    assert_eq!(host.read(false).unwrap().errors, 1);
+    // What follows is found again.
+    journal_of(&host).write(&host.mount, &[record(&host, 2)]).unwrap();
+    let kept = host.read(false).unwrap();
+    assert_eq!(kept.errors, 1);
+    let found = kept.agent.unwrap().frameworks[0].executors[0].run.tasks[0].replay.updates.len();
+    assert_eq!(found, 1);
+    assert!(host.mount.exists(&path), "it may be read another time");
+}
+
+#[test]
+fn what_leads_to_updates_and_cannot_be_read_stops_a_strict_agent_and_is_counted_by_another() {
+    for owner in log_of(&Host::new(1)).owners() {
+        let host = Host::with_task(1, Durability::Host);
+        journal_of(&host).write(&host.mount, &[record(&host, 1)]).unwrap();
+        let path = owner.path();
+        unreadable(&host, path);
+        let error = host.read(true).unwrap_err().to_string();
+        assert!(error.contains(&format!("failed to read '{}'", path.display())), "{error}");
+        let kept = host.read(false).unwrap();
+        assert_eq!(kept.errors, 1, "{}", path.display());
+        assert!(kept.agent.is_some());
+    }
 }
 
 /// As one that is full: what it does not take was promised, and `--no-strict` is about what cannot be read.
