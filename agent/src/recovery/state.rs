@@ -6,6 +6,7 @@
 //! it is not lost yet. After a boot, torn files are what is to be expected, and removed. Neither goes for reservations and
 //! volumes: see [`ReadError::Resources`]. Upstream: `slave/state.cpp`.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use libprocess::Pid;
@@ -169,7 +170,11 @@ impl Reader<'_> {
     }
 
     fn message<M: mesos::Message>(&mut self, path: &Path) -> Result<Option<M>, DiskError> {
-        let read = read_message(self.disk, path);
+        let read = match read_message(self.disk, path) {
+            // Somebody has put a file where directories are: nothing was kept in it. (Upstream passes it over, too.)
+            Err(DiskError::Read { source, .. }) if source.kind() == ErrorKind::NotADirectory => Ok(None),
+            read => read,
+        };
         let message = self.tolerate(read)?;
         if message.is_none() {
             tracing::warn!(path = %path.display(), "a checkpoint is missing or empty");
@@ -308,7 +313,7 @@ impl Reader<'_> {
 fn link_name(disk: &dyn Disk, link: &Path) -> Result<Option<String>, DiskError> {
     match disk.read_link(link) {
         Ok(target) => Ok(target.file_name().and_then(|name| name.to_str()).map(str::to_owned)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(DiskError::reading(link)(error)),
     }
 }
@@ -465,6 +470,24 @@ mod tests {
         let kept = host.read(false).unwrap();
         assert_eq!(kept.errors, 1);
         assert!(kept.agent.unwrap().frameworks[0].executors[0].run.tasks.is_empty());
+    }
+
+    #[test]
+    fn a_stray_file_among_directories_is_passed_over() {
+        let host = host();
+        let (paths, run) = (&host.paths, &host.run);
+        for directory in [
+            paths.agent_meta(&run.agent).join("frameworks"),
+            paths.framework_meta(&run.agent, &run.framework).join("executors"),
+            paths.run_meta(run).join("tasks"),
+        ] {
+            host.mount.write(&directory.join(".stray"), b"x", Durability::Host).unwrap();
+        }
+        let kept = host.read(true).unwrap();
+        assert_eq!(kept.errors, 0);
+        let frameworks = kept.agent.unwrap().frameworks;
+        assert_eq!((frameworks.len(), frameworks[0].executors.len()), (1, 1));
+        assert_eq!(frameworks[0].executors[0].run.tasks.len(), 1);
     }
 
     /// Not even with `--no-strict`, nor after a boot: what is reserved would be offered to everybody.
