@@ -96,23 +96,27 @@ impl Agent {
         Ok(())
     }
 
-    /// A restarted agent has what it had. Operations of an earlier id of it are nobody's any more: no master would take
-    /// them.
+    /// A restarted agent has what it had.
     ///
     /// # Errors
     /// Its settings give it less than what was made of it, in words for the operator.
-    pub(crate) fn take_up_resources(&mut self, kept: KeptResources) -> Result<(), String> {
-        self.total = self.total.apply_checkpointed(&kept.resources).map_err(|error| {
+    pub(crate) fn take_up_resources(&mut self, resources: Resources) -> Result<(), String> {
+        self.total = self.total.apply_checkpointed(&resources).map_err(|error| {
             format!("the reservations and volumes that it has to remember do not fit --resources: {error}")
         })?;
-        self.operations.checkpointed = kept.resources;
-        for operation in kept.operations {
+        self.operations.checkpointed = resources;
+        Ok(())
+    }
+
+    /// What somebody must still hear of. Operations of an earlier id of this agent are nobody's any more: no master would
+    /// take them.
+    pub(crate) fn take_up_operations(&mut self, operations: Vec<v1::Operation>) {
+        for operation in operations {
             let agent = operation.agent_id.as_ref().map(AgentId::from);
             if let Some(uuid) = uuid_of(&operation.uuid).filter(|_| agent.is_some() && agent == self.id) {
                 self.operations.add(uuid, operation);
             }
         }
-        Ok(())
     }
 }
 

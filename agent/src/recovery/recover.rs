@@ -27,6 +27,7 @@ use crate::agent::{Agent, Phase};
 use crate::containerizer::{RecoveredContainer, Termination};
 use crate::executors::executor::{Executor, ExecutorPhase, Framework};
 use crate::housekeeping::Used;
+use crate::operations::kept::KeptResources;
 use crate::settings::Recover;
 use crate::status_updates::manager::{Restore, RestoredStream};
 use crate::tasks::status::gone_state;
@@ -112,7 +113,12 @@ impl Agent {
     fn take_up(&mut self, kept: Kept, ctx: &mut Context<Self>) {
         self.metrics.recovery_errors.add(kept.errors);
         let (mut containers, mut over) = (Vec::new(), Vec::new());
-        let resources = kept.resources;
+        let KeptResources { resources, operations } = kept.resources;
+        // Before an agent of a host that has booted is given up for another one: that one would not start, either.
+        if let Err(error) = self.take_up_resources(resources) {
+            self.fail(format!("failed to recover: {error}"), ctx);
+            return;
+        }
         if let Some(agent) = kept.agent {
             self.info.id = Some(agent.id.to_proto());
             match compatible(self.settings.reconfiguration_policy, &agent.info, &self.info) {
@@ -143,10 +149,7 @@ impl Agent {
                 }
             }
         }
-        if let Err(error) = self.take_up_resources(resources) {
-            self.fail(format!("failed to recover: {error}"), ctx);
-            return;
-        }
+        self.take_up_operations(operations);
         let answer = self.colleagues.containerizer.recover(containers, over);
         ctx.defer(answer, |agent, answer, ctx| match answer {
             Ok(Ok(())) => agent.await_executors(ctx),

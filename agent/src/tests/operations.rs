@@ -294,6 +294,25 @@ fn an_agent_that_is_given_less_than_what_was_made_of_it_does_not_start() {
     });
 }
 
+/// What ran there, and what it was promised, is given up only for an agent that does start.
+#[test]
+fn after_a_boot_an_agent_that_does_not_start_with_less_is_the_same_once_it_has_what_it_had() {
+    run(async {
+        let (disk, work) = (SimulatedDisk::new(1, SystemTime::UNIX_EPOCH), Path::new("/work"));
+        let world = World::on(Arc::new(disk.mount()), work, &[]).await.once_registered().await;
+        world.master_says(reserve(1)).await;
+        world.crash().await;
+        disk.lose_power();
+        let less = ["--resources=cpus:4;mem:4096;disk:32"];
+        let mut world = World::on(Arc::new(disk.mount()), work, &less).await;
+        let Ended::Failed(reason) = world.running.wait().await else { panic!("it did not fail") };
+        assert!(reason.contains("do not fit --resources"), "{reason}");
+        world.crash().await;
+        let world = World::on(Arc::new(disk.mount()), work, &[]).await.once_registered().await;
+        assert_eq!(reregistration(&world).unwrap().slave.id.unwrap().value, AGENT);
+    });
+}
+
 #[test]
 fn what_does_not_fit_is_dropped_and_the_agent_registers_again() {
     run(async {
