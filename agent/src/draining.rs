@@ -77,7 +77,7 @@ impl Agent {
         tracing::info!(?config, "draining");
         let path = self.drain_config_path();
         // Not synced: after a power failure no task is left, and the master says it again.
-        if let Err(error) = checkpoint::write_message(&*self.disk, &path, &config, Durability::Process) {
+        if let Err(error) = checkpoint::keep_message(&*self.disk, &path, &config, Durability::Process) {
             self.fail(error.to_string(), ctx);
             return;
         }

@@ -350,9 +350,9 @@ impl Agent {
         let disk = &*self.disk;
         // As the first API has it: upstream's agent does not recover from one that did not checkpoint.
         let info = v0::SlaveInfo::from(self.info.clone());
-        checkpoint::write_message(disk, &self.paths.agent_info(id), &info, Durability::Host)?;
+        checkpoint::keep_message(disk, &self.paths.agent_info(id), &info, Durability::Host)?;
         let name = std::path::Path::new(id.as_str());
-        checkpoint::replace_link(disk, &self.paths.latest_agent(), name, Durability::Host)?;
+        checkpoint::keep_link(disk, &self.paths.latest_agent(), name, Durability::Host)?;
         checkpoint::sync_names(disk, &self.paths.agent_meta(id), MADE)
     }
 

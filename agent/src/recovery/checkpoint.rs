@@ -83,6 +83,40 @@ pub fn write_text(disk: &dyn Disk, path: &Path, text: &str, durability: Durabili
     write_bytes(disk, path, text.as_bytes(), durability)
 }
 
+/// As [`write_message`], but where `message` stands already, nothing is written. That needs no room: on a full disk, it may
+/// be this agent that deletes something, or is told to end what fills it.
+///
+/// # Errors
+/// The disk's, with the name of the file.
+pub fn keep_message<M: mesos::Message>(
+    disk: &dyn Disk,
+    path: &Path,
+    message: &M,
+    durability: Durability,
+) -> Result<(), DiskError> {
+    keep_bytes(disk, path, &encode_record(message), durability)
+}
+
+/// As [`keep_message`], for `text`.
+///
+/// # Errors
+/// The disk's, with the name of the file.
+pub fn keep_text(disk: &dyn Disk, path: &Path, text: &str, durability: Durability) -> Result<(), DiskError> {
+    keep_bytes(disk, path, text.as_bytes(), durability)
+}
+
+fn keep_bytes(disk: &dyn Disk, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
+    if !disk.read(path).is_ok_and(|found| found == bytes) {
+        return write_bytes(disk, path, bytes, durability);
+    }
+    if durability == Durability::Host {
+        // Whoever wrote it may have died before it was synced.
+        disk.sync_file(path).map_err(DiskError::writing(path))?;
+        sync_directory(disk, path.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
 fn write_bytes(disk: &dyn Disk, path: &Path, bytes: &[u8], durability: Durability) -> Result<(), DiskError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     make_directory(disk, directory, durability)?;
@@ -141,6 +175,25 @@ pub fn replace_link(
     }
     disk.create_link(target, &temporary).map_err(DiskError::writing(&temporary))?;
     disk.rename(&temporary, link).map_err(DiskError::writing(link))?;
+    if durability == Durability::Host {
+        sync_directory(disk, link.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// As [`replace_link`], but where `link` points at `target` already, nothing is made.
+///
+/// # Errors
+/// The disk's, with the name of the link.
+pub fn keep_link(
+    disk: &dyn Disk,
+    link: &Path,
+    target: &Path,
+    durability: Durability,
+) -> Result<(), DiskError> {
+    if !disk.read_link(link).is_ok_and(|found| found == target) {
+        return replace_link(disk, link, target, durability);
+    }
     if durability == Durability::Host {
         sync_directory(disk, link.parent().unwrap_or(Path::new(".")))?;
     }
@@ -257,6 +310,29 @@ mod tests {
         write_message(&HostDisk, &path, &info("two"), Durability::Host).unwrap();
         assert_eq!(read_message::<v1::FrameworkInfo>(&HostDisk, &path).unwrap(), Some(info("two")));
         assert_eq!(list(&HostDisk, path.parent().unwrap()).unwrap(), ["framework.info"]);
+    }
+
+    /// A directory where it would be written is in the way, as a full disk would be.
+    #[test]
+    fn what_stands_there_already_needs_no_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let keep = |name: &str| {
+            keep_message(&HostDisk, &path("framework.info"), &info(name), Durability::Host)?;
+            keep_text(&HostDisk, &path("framework.pid"), name, Durability::Process)?;
+            keep_link(&HostDisk, &path("latest"), Path::new(name), Durability::Host)
+        };
+        keep("one").unwrap();
+        keep("two").unwrap();
+        for name in ["framework.info.tmp", "framework.pid.tmp", "latest.tmp"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        keep("two").unwrap();
+        assert_eq!(read_message(&HostDisk, &path("framework.info")).unwrap(), Some(info("two")));
+        assert_eq!(read_text(&HostDisk, &path("framework.pid")).unwrap().as_deref(), Some("two"));
+        assert_eq!(std::fs::read_link(path("latest")).unwrap(), Path::new("two"));
+        assert!(path("latest.tmp").is_dir());
+        assert!(keep("three").is_err());
     }
 
     /// Never the earlier one, which may be torn: what the journal has may be the later one. That the way to it is gone, the

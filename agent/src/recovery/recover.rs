@@ -341,17 +341,9 @@ impl Agent {
         }
     }
 
-    /// Notes which boot it is. What stands there already needs no room: on a full disk, it may be this agent that deletes
-    /// something.
+    /// Notes which boot it is. It is synced: its directory is the way to everything else (found by simulation).
     fn keep_boot_id(&self, boot_id: &str) -> Result<(), DiskError> {
-        let (disk, path) = (&*self.disk, self.paths.boot_id());
-        if checkpoint::read_text(disk, &path)?.as_deref() != Some(boot_id) {
-            // Synced: its directory is the way to everything else (found by simulation).
-            return checkpoint::write_text(disk, &path, boot_id, Durability::Host);
-        }
-        // Whoever wrote it may have died before it was synced.
-        disk.sync_file(&path).map_err(DiskError::writing(&path))?;
-        checkpoint::sync_directory(disk, self.paths.meta_dir())
+        checkpoint::keep_text(&*self.disk, &self.paths.boot_id(), boot_id, Durability::Host)
     }
 
     /// Directories of ids that this agent no longer has may be deleted. While it has no id, one of them may have been its

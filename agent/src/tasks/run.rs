@@ -215,10 +215,10 @@ impl Agent {
         }
         let agent = self.agent_id();
         let info = self.paths.framework_info(&agent, &framework.id);
-        checkpoint::write_message(&*self.disk, &info, &*framework.info, Durability::Process)?;
+        checkpoint::keep_message(&*self.disk, &info, &*framework.info, Durability::Process)?;
         let pid = framework.pid.clone().unwrap_or_else(Pid::nobody).to_string();
         let path = self.paths.framework_pid(&agent, &framework.id);
-        checkpoint::write_text(&*self.disk, &path, &pid, Durability::Process)
+        checkpoint::keep_text(&*self.disk, &path, &pid, Durability::Process)
     }
 
     /// Launches a task at once, unless directories that it will use (`directories`, and those of an

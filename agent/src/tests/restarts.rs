@@ -789,6 +789,52 @@ fn an_agent_comes_back_without_room_if_there_is_nothing_new_to_write() {
     });
 }
 
+/// Nor does it need room to register again, to be told of its frameworks, or to drain: it may be told to end what fills its
+/// disk.
+#[test]
+fn an_agent_without_room_registers_again_and_kills_tasks() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = with_running_task(directory.path()).await;
+        let config = mesos::v1::DrainConfig::default();
+        world.master_says(mesos::internal::DrainSlaveMessage { config }).await;
+        world.crash().await;
+        let paths = Paths::new(directory.path());
+        let (agent, framework_id) = (mesos::AgentId::from(AGENT), mesos::FrameworkId::from(FRAMEWORK));
+        // In the way of what would be written.
+        let in_the_way = [
+            paths.boot_id(),
+            paths.latest_agent(),
+            paths.agent_info(&agent),
+            paths.drain_config(&agent),
+            paths.framework_info(&agent, &framework_id),
+            paths.framework_pid(&agent, &framework_id),
+        ]
+        .map(|path| {
+            assert!(path.exists(), "{}", path.display());
+            std::path::PathBuf::from(format!("{}.tmp", path.display()))
+        });
+        for path in &in_the_way {
+            std::fs::create_dir(path).unwrap();
+        }
+
+        let world = World::new(directory.path()).await;
+        let executor = world.subscribe("e").await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(reregistration(&world).unwrap().tasks[0].state(), TaskRunning);
+        let described = mesos::internal::UpdateFrameworkMessage {
+            framework_id: framework_id.to_proto(),
+            framework_info: Some(framework(true)),
+            pid: None,
+        };
+        world.master_says(described).await;
+        assert!(executor.kinds().contains(&event::Type::Kill), "{:?}", executor.kinds());
+        executor.update("t", TaskKilled).await;
+        assert_eq!(world.states("t"), [TaskKilled]);
+        assert!(in_the_way.iter().all(|path| path.is_dir()));
+    });
+}
+
 /// Its executors run on, and find the next agent: nobody is told to give them up.
 #[test]
 fn a_disk_that_does_not_take_promised_updates_is_no_reason_to_give_executors_up() {
