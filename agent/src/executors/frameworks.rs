@@ -148,7 +148,7 @@ impl Handle<ShutdownFrameworkMessage> for Agent {
 
 impl Handle<UpdateFrameworkMessage> for Agent {
     /// What a master that leads no more says of a framework may be out of date (upstream takes it from anybody).
-    fn handle(&mut self, message: UpdateFrameworkMessage, from: &Pid, ctx: &mut Context<Self>) {
+    fn handle(&mut self, message: UpdateFrameworkMessage, from: &Pid, _: &mut Context<Self>) {
         if !self.is_from_master(from, "update framework") {
             return;
         }
@@ -166,13 +166,11 @@ impl Handle<UpdateFrameworkMessage> for Agent {
         }
         let pid = message.pid.and_then(|pid| pid.parse().ok());
         framework.pid = pid.filter(|pid: &Pid| !pid.is_nobody());
-        let checkpointed = match self.frameworks.get(&id) {
-            Some(framework) => self.checkpoint_framework(framework),
-            None => Ok(()),
-        };
-        if let Err(error) = checkpointed {
-            self.fail(error.to_string(), ctx);
-            return;
+        if let Some(framework) = self.frameworks.get(&id)
+            && let Err(error) = self.checkpoint_framework(framework)
+        {
+            // As on a full disk. The master describes it again when the next agent has registered.
+            tracing::warn!(framework_id = %id, %error, "an agent that starts now will know a framework as it was before");
         }
         // A scheduler that has come back should not wait for the next attempt.
         self.colleagues.updates.tell(Resend(id));

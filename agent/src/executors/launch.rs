@@ -54,6 +54,8 @@ impl Agent {
         executor.directory = self.paths.sandbox(&run);
         sandbox::create(&*self.disk, &executor.directory, &latest, executor.user.as_deref())?;
         if checkpoint {
+            // What was written before may be deleted since.
+            self.checkpoint_framework(framework)?;
             self.checkpoint_executor(&run, &executor)?;
         }
         self.attach_sandbox(&run, &executor.directory);

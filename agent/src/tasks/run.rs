@@ -174,38 +174,23 @@ impl Agent {
             let agent = self.agent_id();
             directories.push(self.paths.framework_work(&agent, framework_id));
             directories.push(self.paths.framework_meta(&agent, framework_id));
-            // Looked at before the framework's own files are written there.
             directories.retain(|path| self.disk.exists(path));
             let scheduler = pid.and_then(|pid| pid.parse().ok()).filter(|pid: &Pid| !pid.is_nobody());
-            if !self.add_framework(framework, framework_id, scheduler, ctx) {
-                return;
-            }
+            self.add_framework(framework, framework_id, scheduler);
         }
         self.unschedule_or_launch(framework_id, pending, directories, ctx);
         self.touch(ctx);
     }
 
-    /// A framework launches its first task here. `false` if it could not be checkpointed.
-    fn add_framework(
-        &mut self,
-        info: v1::FrameworkInfo,
-        id: &FrameworkId,
-        pid: Option<Pid>,
-        ctx: &mut Context<Self>,
-    ) -> bool {
+    /// A framework launches its first task here.
+    fn add_framework(&mut self, info: v1::FrameworkInfo, id: &FrameworkId, pid: Option<Pid>) {
         let mut framework = Framework::new(info, id.clone(), pid);
         if let Some(position) = self.completed.iter().position(|completed| completed.id == *id)
             && let Some(earlier) = self.completed.remove(position)
         {
             framework.completed = earlier.completed;
         }
-        let checkpointed = self.checkpoint_framework(&framework);
         self.frameworks.insert(id.clone(), framework);
-        if let Err(error) = checkpointed {
-            self.fail(error.to_string(), ctx);
-            return false;
-        }
-        true
     }
 
     /// Writes what a restarted agent must know of a framework that checkpoints.
@@ -300,15 +285,6 @@ impl Agent {
     fn launch_pending(&mut self, framework_id: &FrameworkId, ctx: &mut Context<Self>) {
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
         framework.unscheduling = false;
-        // What was written there before may be deleted.
-        let checkpointed = match self.frameworks.get(framework_id) {
-            Some(framework) => self.checkpoint_framework(framework),
-            None => Ok(()),
-        };
-        if let Err(error) = checkpointed {
-            self.fail(error.to_string(), ctx);
-            return;
-        }
         if let Some(first) = self.next_pending(framework_id) {
             self.launch(framework_id, first, ctx);
         }

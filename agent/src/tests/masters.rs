@@ -103,6 +103,27 @@ fn another_masters_word_on_a_framework_does_not_count() {
     });
 }
 
+/// As on a full disk, which it may be told to make room on.
+#[test]
+fn a_frameworks_new_description_counts_although_it_cannot_be_written_down() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        let info = crate::recovery::paths::Paths::new(directory.path())
+            .framework_info(&AGENT.into(), &FRAMEWORK.into());
+        // In the way of what would be written.
+        std::fs::create_dir(info.with_file_name("framework.info.tmp")).unwrap();
+        let new = UpdateFrameworkMessage {
+            framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+            pid: None,
+            framework_info: Some(v1::FrameworkInfo { name: "new".into(), ..framework(true) }),
+        };
+        world.master_says(new).await;
+        assert_eq!(json(&world, "/state").await["frameworks"][0]["name"], "new");
+    });
+}
+
 #[test]
 fn another_masters_pings_are_answered_and_change_nothing() {
     run(async {

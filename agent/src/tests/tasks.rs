@@ -14,6 +14,7 @@ use mesos::{FrameworkId, TaskId};
 use super::harness::*;
 use super::task_groups::group;
 use crate::containerizer::{LaunchError, Termination};
+use crate::recovery::paths::Paths;
 
 fn kill(task: &str) -> KillTaskMessage {
     KillTaskMessage {
@@ -49,6 +50,32 @@ fn a_task_is_launched_reported_and_completed() {
         assert_eq!(world.metric("slave/tasks_finished"), 1.0);
         assert_eq!(world.metric("slave/executors_running"), 1.0);
         assert_eq!(world.metric("slave/cpus_used"), 0.5);
+    });
+}
+
+/// As on a full disk. (Upstream's agent aborts.)
+#[test]
+fn a_task_is_dropped_if_its_framework_cannot_be_written_down() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let info = Paths::new(directory.path()).framework_info(&AGENT.into(), &FRAMEWORK.into());
+        // In the way of what would be written.
+        let in_the_way = info.with_file_name("framework.info.tmp");
+        std::fs::create_dir_all(&in_the_way).unwrap();
+        world.run(&framework(true), task("t", "e")).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.states("t"), [TaskDropped]);
+        let message = world.updates("t")[0].status.message().to_owned();
+        assert!(message.contains("framework.info"), "{message}");
+        world.acknowledge("t").await;
+
+        std::fs::remove_dir(&in_the_way).unwrap();
+        world.run(&framework(true), task("u", "e")).await;
+        world.pass(Duration::from_secs(1)).await;
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.launched(), ["u"]);
+        assert!(info.exists());
     });
 }
 
