@@ -354,9 +354,20 @@ impl Agent {
                 }
                 self.remove_framework_if_idle(framework_id, ctx);
             }
-            Placement::Queue => self.queue_tasks(framework_id, &executor_id, tasks, is_group, ctx),
+            Placement::Queue => match self.checkpoint_tasks(framework_id, &executor_id, &tasks) {
+                Ok(()) => self.queue_tasks(framework_id, &executor_id, tasks, is_group, ctx),
+                Err(error) => {
+                    let message = error.to_string();
+                    let why = (Reason::ExecutorTerminated, message.as_str());
+                    self.drop_tasks(framework_id, &tasks, &executor_id, why, ctx);
+                }
+            },
             Placement::Launch => match self.add_executor(framework_id, executor, generated) {
                 Ok(()) => {
+                    if let Err(error) = self.checkpoint_tasks(framework_id, &executor_id, &tasks) {
+                        self.fail(error.to_string(), ctx);
+                        return;
+                    }
                     self.queue_tasks(framework_id, &executor_id, tasks, is_group, ctx);
                     self.launch_executor(framework_id, &executor_id, &first, ctx);
                 }
@@ -396,13 +407,6 @@ impl Agent {
         is_group: bool,
         ctx: &mut Context<Self>,
     ) {
-        for task in &tasks {
-            let id = TaskId::from(&task.task_id);
-            if let Err(error) = self.checkpoint_task(framework_id, executor_id, &id, task) {
-                self.fail(error.to_string(), ctx);
-                return;
-            }
-        }
         let Some(framework) = self.frameworks.get_mut(framework_id) else { return };
         let Some(executor) = framework.executors.get_mut(executor_id) else { return };
         if is_group {
@@ -418,12 +422,13 @@ impl Agent {
         }
     }
 
-    fn checkpoint_task(
+    /// Writes down what a restarted agent must know of tasks that are about to be sent to their executor: all of them, or
+    /// nothing is left of any.
+    fn checkpoint_tasks(
         &self,
         framework_id: &FrameworkId,
         executor_id: &ExecutorId,
-        id: &TaskId,
-        task: &v1::TaskInfo,
+        tasks: &[v1::TaskInfo],
     ) -> Result<(), checkpoint::DiskError> {
         let framework = self.frameworks.get(framework_id);
         let executor = framework.and_then(|framework| framework.executors.get(executor_id));
@@ -431,9 +436,17 @@ impl Agent {
             return Ok(());
         };
         let run = self.run_of(framework_id, executor);
-        let task = mesos::tasks::new_task(task, v1::TaskState::TaskStaging, framework_id);
-        let path = self.paths.task_info(&run, id);
-        checkpoint::write_message(&*self.disk, &path, &task, Durability::Process)
+        let written = tasks.iter().try_for_each(|task| {
+            let path = self.paths.task_info(&run, &TaskId::from(&task.task_id));
+            let task = mesos::tasks::new_task(task, v1::TaskState::TaskStaging, framework_id);
+            checkpoint::write_message(&*self.disk, &path, &task, Durability::Process)
+        });
+        if written.is_err() {
+            for task in tasks {
+                let _ = self.disk.remove(&self.paths.task(&run, &TaskId::from(&task.task_id)));
+            }
+        }
+        written
     }
 
     /// Reports that tasks were not launched.

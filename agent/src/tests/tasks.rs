@@ -79,6 +79,25 @@ fn a_task_is_dropped_if_its_framework_cannot_be_written_down() {
     });
 }
 
+/// As on a full disk: its executor goes on. (Upstream's agent aborts.)
+#[test]
+fn a_further_task_of_an_executor_is_dropped_if_it_cannot_be_written_down() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        // A master would not take it: no file can be called so.
+        let long = "u".repeat(300);
+        world.run(&framework(true), task(&long, "e")).await;
+        assert_eq!(world.states(&long), [TaskDropped]);
+        world.run(&framework(true), task("v", "e")).await;
+        assert_eq!(executor.launched(), ["t", "v"]);
+        executor.update("v", TaskFinished).await;
+        assert_eq!(world.states("v"), [TaskFinished]);
+    });
+}
+
 #[test]
 fn two_tasks_with_one_executor_share_it() {
     run(async {
