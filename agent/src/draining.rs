@@ -76,10 +76,10 @@ impl Agent {
         }
         tracing::info!(?config, "draining");
         let path = self.drain_config_path();
-        // Not synced: after a power failure no task is left, and the master says it again.
+        // Not synced: after a power failure no task is left. The master says it again to an agent that registers again, so
+        // that one without room, which may be drained for that, goes on.
         if let Err(error) = checkpoint::keep_message(&*self.disk, &path, &config, Durability::Process) {
-            self.fail(error.to_string(), ctx);
-            return;
+            tracing::warn!(%error, "an agent that starts now will not drain before it has registered");
         }
         self.draining = Some(Draining { config, since: Some(ctx.now()) });
         for (framework, task, policy) in self.all_tasks() {

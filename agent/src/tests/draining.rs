@@ -62,6 +62,25 @@ fn kills(executor: &TestExecutor) -> Vec<Option<i64>> {
         .collect()
 }
 
+/// It may be drained for that.
+#[test]
+fn an_agent_without_room_drains() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        let executor = running(&world, &framework(true), task("t", "e")).await;
+        // In the way of what would be written.
+        let config = crate::recovery::paths::Paths::new(directory.path()).drain_config(&AGENT.into());
+        std::fs::create_dir(config.with_file_name("drain.config.tmp")).unwrap();
+        world.master_says(drain(None, false)).await;
+        assert_eq!(kills(&executor).len(), 1);
+        executor.update("t", TaskKilled).await;
+        assert_eq!(world.updates("t").pop().unwrap().status.reason(), Reason::AgentDraining);
+        world.acknowledge("t").await;
+        assert!(state(&world).await.get("drain_config").is_none());
+    });
+}
+
 /// `DrainAgentKillsRunningTask`.
 #[test]
 fn a_running_task_is_killed_within_the_time_that_the_operator_allows() {
