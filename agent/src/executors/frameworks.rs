@@ -158,7 +158,11 @@ impl Handle<UpdateFrameworkMessage> for Agent {
             return;
         }
         let id = FrameworkId::from(&message.framework_id);
-        let Some(framework) = self.frameworks.get_mut(&id) else { return };
+        let Some(framework) = self.frameworks.get_mut(&id) else {
+            // Updates of tasks that never reached an executor may be left of it.
+            self.colleagues.updates.tell(Resend(id));
+            return;
+        };
         // This master has it, whoever has ended it.
         framework.go_on();
         if let Some(info) = message.framework_info {

@@ -466,8 +466,9 @@ impl Handle<Resend> for StatusUpdateManager {
         if self.paused || is_on(Bug::UpdatesSentOnce) {
             return;
         }
-        let of_it = self.streams.keys().filter(|key| key.0 == framework);
-        let keys: Vec<Key> = of_it.cloned().collect();
+        let from = (framework.clone(), TaskId::from(""));
+        let of_it = self.streams.range(from..).take_while(|(key, _)| key.0 == framework);
+        let keys: Vec<Key> = of_it.map(|(key, _)| key.clone()).collect();
         for key in keys {
             self.send_front(&key, true, ctx);
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use libprocess::testing::run;
 use mesos::internal::{PingSlaveMessage, StatusUpdateAcknowledgementMessage, UpdateFrameworkMessage};
 use mesos::v1;
-use mesos::v1::TaskState::{TaskFinished, TaskKilled, TaskRunning, TaskStarting, TaskUnreachable};
+use mesos::v1::TaskState::{
+    TaskDropped, TaskFinished, TaskKilled, TaskRunning, TaskStarting, TaskUnreachable,
+};
 use mesos::v1::executor::call;
 use mesos::{AgentId, FrameworkId, TaskId};
 
@@ -109,6 +111,25 @@ fn a_framework_that_the_master_describes_anew_hears_its_updates_again_and_no_oth
         // It is one in flight, and tried again as such.
         world.pass(Duration::from_secs(11)).await;
         assert_eq!(world.states("t"), [TaskRunning, TaskRunning, TaskRunning]);
+    });
+}
+
+/// Its scheduler may have been away when it was sent, and the next attempt be minutes away. (Upstream's agent waits.)
+#[test]
+fn a_framework_that_has_nothing_here_any_more_hears_its_updates_again_as_well() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        // Its master expects an executor that is not there.
+        world.run_expecting(&framework(false), task("t", "e"), Some(false)).await;
+        assert_eq!(world.states("t"), [TaskDropped]);
+        let described = UpdateFrameworkMessage {
+            framework_id: FrameworkId::from(FRAMEWORK).to_proto(),
+            framework_info: Some(framework(false)),
+            pid: None,
+        };
+        world.master_says(described).await;
+        assert_eq!(world.states("t"), [TaskDropped, TaskDropped]);
     });
 }
 
