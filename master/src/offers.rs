@@ -4,6 +4,7 @@
 use allocator::messages::MakeOffers;
 use libprocess::Context;
 use mesos::resources;
+use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, OfferId, Resources, v1};
 
 use crate::agents::maintenance;
@@ -59,6 +60,7 @@ fn in_pieces(mut offers: Vec<v1::Offer>, most: usize) -> impl Iterator<Item = Ve
 fn is_full(master: &Master, agent: &AgentId) -> bool {
     let Some(most) = master.settings.max_executors_per_agent else { return false };
     let full = master.cluster.agent(agent).is_some_and(|agent| agent.executors.size() >= most);
+    let full = full && !is_on(Bug::OffersFull);
     if full {
         tracing::info!(agent_id = %agent, most, "not offering an agent that has its maximum of executors");
     }

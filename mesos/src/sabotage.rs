@@ -76,6 +76,8 @@ pub enum Bug {
     IgnoresBreaks,
     /// The allocator takes no notice of the whitelist.
     OffersUnlisted,
+    /// The master offers agents that have as many executors as they may have.
+    OffersFull,
 }
 
 impl Bug {
@@ -85,7 +87,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 35] = [
+    pub const ALL: [Bug; 36] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -121,6 +123,7 @@ impl Bug {
         Bug::ShowsStale,
         Bug::IgnoresBreaks,
         Bug::OffersUnlisted,
+        Bug::OffersFull,
     ];
 }
 

@@ -2,6 +2,7 @@
 //! something to an executor or shuts one down, asks what became of its operations, says what would be welcome, answers who
 //! wants to free an agent, and ends.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use frameworks::scheduler::{Driver, Options};
@@ -75,6 +76,23 @@ fn running(workload: &mut Workload) -> Option<(String, v1::ExecutorId, v1::Agent
     let running: Vec<_> = running.filter_map(|(id, entry)| Some((id, entry.agent.as_ref()?))).collect();
     let (id, agent) = running.choose(&mut workload.random)?;
     Some(((*id).clone(), workload.executor_of(id), (*agent).clone()))
+}
+
+/// SHUTDOWN of its executors on agents where all its tasks are over, as far as it knows.
+pub fn release(workload: &Workload, driver: &mut Driver<Workload>) {
+    let book = workload.book.lock();
+    let mut idle = BTreeMap::new();
+    for entry in book.tasks.values() {
+        if let Some(agent) = &entry.agent {
+            *idle.entry(agent.value.clone()).or_insert(true) &= entry.is_over();
+        }
+    }
+    drop(book);
+    for (value, _) in idle.into_iter().filter(|(_, idle)| *idle) {
+        // All its tasks share one.
+        driver.shutdown(&workload.executor_of(""), &v1::AgentId { value });
+        workload.truth.count("idle executors shut down");
+    }
 }
 
 /// UPDATE_FRAMEWORK: another address of its pages each time, other roles suppressed, and sometimes an agent that it does

@@ -111,6 +111,8 @@ pub struct Cluster {
     pub registry: SharedRegistry,
     /// The agents that may be offered.
     pub whitelist: Whitelist,
+    /// The settings of every master.
+    pub settings: master::Settings,
     /// What looks at the masters' books. Whoever holds the lock knows that no master is being asked.
     pub checks: tokio::sync::Mutex<Checks>,
     pub(super) size: Size,
@@ -178,6 +180,7 @@ impl Cluster {
                 network,
                 (0..size.agents).map(|number| format!("a{number}")),
             ),
+            settings: master_settings(mix(seed, 9)),
             checks: tokio::sync::Mutex::default(),
             size,
             masters,
@@ -379,7 +382,7 @@ impl Cluster {
 
     async fn start_master(self: &Rc<Self>, number: usize) -> Result<(), String> {
         let master = &self.masters[number];
-        let settings = master_settings();
+        let settings = self.settings.clone();
         let builder = self.network.place(master::node(&settings), master.address, &format!("m{number}"));
         let node = builder.disk(Arc::new(self.whitelist.mount())).start().await;
         let node = node.map_err(|error| error.to_string())?;
@@ -448,6 +451,7 @@ impl Cluster {
             ticks: 0,
             agents: self.size.agents,
             until: self.size.trouble,
+            releases: self.settings.max_executors_per_agent.is_some(),
         };
         let (_, ended) = scheduler::start(&node, options, workload);
         self.watch(Who::Scheduler(number), async move {

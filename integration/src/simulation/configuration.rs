@@ -14,6 +14,8 @@ use master::settings::{Rate, RoleList};
 use mesos::internal::slave::ResourceState;
 use mesos::settings::{Outcome, ProtoJson, Sources, load};
 use mesos::{Resource, Resources, v1};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 
 use super::whitelist;
 use super::workload::{Book, KINDS_OF_ROLES, Style, roles};
@@ -21,9 +23,17 @@ use super::workload::{Book, KINDS_OF_ROLES, Style, roles};
 /// How long masters wait for agents to come back. (No operator can say less than ten minutes; the run is over by then.)
 pub const AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// The settings of every master.
-pub fn master_settings() -> master::Settings {
+/// How many executors of frameworks an agent may have, where not any number.
+const EXECUTORS: usize = 2;
+/// In one of so many runs it may not.
+const LIMITED: u32 = 3;
+
+/// The settings of every master of a cluster, from a seed.
+pub fn master_settings(seed: u64) -> master::Settings {
+    let mut random = SmallRng::seed_from_u64(seed);
     master::Settings {
+        max_executors_per_agent: (random.random_range(0..LIMITED) == 0).then_some(EXECUTORS),
+        allocation_on_recovery: random.random(),
         hostname_lookup: false,
         agent_reregister_timeout: AGENT_REREGISTER_TIMEOUT,
         // The two are equal by default: who has not come back then is not waited for either.

@@ -44,7 +44,7 @@ pub enum Invariant {
     GuaranteesHold,
     /// An agent that was marked gone does not come back.
     GoneStaysGone,
-    /// An agent that is deactivated, or drained, or not listed, is offered to nobody.
+    /// An agent that is deactivated, or drained, or not listed, or has as many executors as it may, is offered to nobody.
     OutOfServiceIsQuiet,
     /// An agent that was drained has no tasks that are not over.
     DrainedIsEmpty,

@@ -32,7 +32,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::IgnoresGuarantees => &[GuaranteesHold],
         Bug::ForgetsActivations | Bug::ForgetsSchedule => &[AcknowledgedIsFound],
         Bug::ReadmitsGone => &[GoneStaysGone],
-        Bug::OffersDeactivated | Bug::OffersUnlisted => &[OutOfServiceIsQuiet],
+        Bug::OffersDeactivated | Bug::OffersUnlisted | Bug::OffersFull => &[OutOfServiceIsQuiet],
         Bug::DrainsEarly => &[DrainedIsEmpty],
         Bug::HidesUnheard => &[GoneIsTrue],
         Bug::BelievesOldReports => &[ReservedStays, ExecutorsAgree],

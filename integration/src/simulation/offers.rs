@@ -33,6 +33,8 @@ pub struct OfferChecks {
     suppressed: BTreeMap<FrameworkId, (Arc<BTreeSet<String>>, Duration)>,
     /// The quotas, and since when they hold.
     quotas: (Arc<Quotas>, Duration),
+    /// The agents that have as many executors as they may, and since when.
+    full: BTreeMap<AgentId, Duration>,
 }
 
 impl OfferChecks {
@@ -64,6 +66,7 @@ impl OfferChecks {
         }
         self.excluded(cluster, snapshot, &new, now);
         cluster.whitelist.look(cluster, snapshot, &new, steadily, now);
+        self.full(cluster, snapshot, &new, steadily, now);
         too_small(cluster, snapshot, &new);
         not_for_everybody(cluster, snapshot, &new);
         // An agent that came back brought what tasks of the role use on it.
@@ -102,6 +105,35 @@ impl OfferChecks {
             constraints.insert(framework.id.clone(), (said.clone(), since));
         }
         self.constraints = constraints;
+    }
+
+    /// No agent is offered that has as many executors as it may.
+    fn full(
+        &mut self,
+        cluster: &Cluster,
+        snapshot: &Snapshot,
+        new: &[&Offer],
+        steadily: Duration,
+        now: Duration,
+    ) {
+        let Some(most) = cluster.settings.max_executors_per_agent else { return };
+        let full = snapshot.agents.values().filter(|agent| agent.executors.size() >= most);
+        let since = |id: &AgentId| self.full.get(id).copied().unwrap_or(now);
+        let full: BTreeMap<AgentId, Duration> =
+            full.map(|agent| (agent.id.clone(), since(&agent.id))).collect();
+        self.full = full;
+        if self.full.is_empty() {
+            return;
+        }
+        for offer in new {
+            cluster.truth.count("offers while agents are full");
+            let since = self.full.get(&offer.agent).map(|since| *since.max(&steadily));
+            if since.is_some_and(|since| now - since > ON_ITS_WAY) {
+                let (agent, framework) = (&offer.agent, &offer.framework);
+                let text = format!("agent {agent} has {most} executors, and is offered to {framework}");
+                cluster.truth.violation(Invariant::OutOfServiceIsQuiet, text);
+            }
+        }
     }
 
     /// No framework is offered what is on a host that it does not want.

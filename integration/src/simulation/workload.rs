@@ -32,6 +32,8 @@ const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
 const TICK: Duration = Duration::from_secs(5);
 /// How often it asks for the states of its tasks.
 const RECONCILE: u32 = 9;
+/// How often it ends executors that have nothing to do, if it does.
+const RELEASE: u32 = 6;
 /// The name of a task that it never had.
 const UNKNOWN: &str = "unknown";
 /// What a master says to a framework that was torn down, or whose scheduler stayed away for too long.
@@ -239,6 +241,8 @@ pub struct Workload {
     pub agents: usize,
     /// How long it says what it need not say.
     pub until: Duration,
+    /// Whether it ends executors that have nothing to do: others cannot have more there.
+    pub releases: bool,
 }
 
 impl Workload {
@@ -278,6 +282,9 @@ impl Workload {
                 self.reconcile(driver);
             }
             calls::repeat_questions(self, driver);
+        }
+        if self.releases && self.style.shares_executor && self.ticks.is_multiple_of(RELEASE) {
+            calls::release(self, driver);
         }
         calls::say(self, driver);
         driver.after(TICK, Self::tick);
