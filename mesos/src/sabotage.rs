@@ -78,6 +78,8 @@ pub enum Bug {
     OffersUnlisted,
     /// The master offers agents that have as many executors as they may have.
     OffersFull,
+    /// The allocator of a new leader does not wait until most agents are back.
+    OffersEarly,
 }
 
 impl Bug {
@@ -87,7 +89,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 36] = [
+    pub const ALL: [Bug; 37] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -124,6 +126,7 @@ impl Bug {
         Bug::IgnoresBreaks,
         Bug::OffersUnlisted,
         Bug::OffersFull,
+        Bug::OffersEarly,
     ];
 }
 

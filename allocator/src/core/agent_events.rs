@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, Resources, v1};
 
 use super::agents::{Abilities, Agent};
@@ -22,7 +23,7 @@ impl Core {
         }
         // Rounded down, as upstream: of one expected agent none is waited for.
         let agents = (expected_agents as f64 * self.options.agent_recovery_factor) as usize;
-        if !quotas.is_empty() && agents > self.agents.len() {
+        if !quotas.is_empty() && agents > self.agents.len() && !is_on(Bug::OffersEarly) {
             self.hold = Some(Hold { agents, until: now.saturating_add(self.options.recovery_timeout) });
         }
     }

@@ -40,7 +40,8 @@ pub enum Invariant {
     SuppressedIsQuiet,
     /// No role is offered more than its limit.
     LimitsHold,
-    /// What roles lack to their guarantees is held back: others are not offered it.
+    /// What roles lack to their guarantees is held back: others are not offered it. A new leader that knows of quotas offers
+    /// nothing until most agents are back.
     GuaranteesHold,
     /// An agent that was marked gone does not come back.
     GoneStaysGone,

@@ -29,7 +29,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::TrustsAcknowledgements => &[NothingPanics],
         Bug::SilentOnUnknown => &[Reconciled],
         Bug::KeepsEnded => &[BooksAddUp],
-        Bug::IgnoresGuarantees => &[GuaranteesHold],
+        Bug::IgnoresGuarantees | Bug::OffersEarly => &[GuaranteesHold],
         Bug::ForgetsActivations | Bug::ForgetsSchedule => &[AcknowledgedIsFound],
         Bug::ReadmitsGone => &[GoneStaysGone],
         Bug::OffersDeactivated | Bug::OffersUnlisted | Bug::OffersFull => &[OutOfServiceIsQuiet],

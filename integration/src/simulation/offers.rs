@@ -35,6 +35,10 @@ pub struct OfferChecks {
     quotas: (Arc<Quotas>, Duration),
     /// The agents that have as many executors as they may, and since when.
     full: BTreeMap<AgentId, Duration>,
+    /// Which life of the master it is, from when it leads.
+    leader: String,
+    /// So many agents it must wait for, and until when.
+    hold: Option<(usize, Duration)>,
 }
 
 impl OfferChecks {
@@ -67,6 +71,7 @@ impl OfferChecks {
         self.excluded(cluster, snapshot, &new, now);
         cluster.whitelist.look(cluster, snapshot, &new, steadily, now);
         self.full(cluster, snapshot, &new, steadily, now);
+        self.held(cluster, snapshot, &new, steadily, now);
         too_small(cluster, snapshot, &new);
         not_for_everybody(cluster, snapshot, &new);
         // An agent that came back brought what tasks of the role use on it.
@@ -133,6 +138,38 @@ impl OfferChecks {
                 let text = format!("agent {agent} has {most} executors, and is offered to {framework}");
                 cluster.truth.violation(Invariant::OutOfServiceIsQuiet, text);
             }
+        }
+    }
+
+    /// A master that has just been elected, and knows of quotas, offers nothing until most of the agents that it knows of
+    /// are back, or have had the time.
+    fn held(
+        &mut self,
+        cluster: &Cluster,
+        snapshot: &Snapshot,
+        new: &[&Offer],
+        steadily: Duration,
+        now: Duration,
+    ) {
+        let life = &snapshot.master.info.id;
+        if self.leader != *life && !snapshot.recovered_agents.is_empty() {
+            self.leader.clone_from(life);
+            let has_quotas = snapshot.quotas.values().any(|quota| *quota != allocator::Quota::default());
+            // If it was not looked at when it began to lead, it is not known what it had then.
+            let is_seen = snapshot.agents.is_empty() && now > steadily;
+            // As `--allocator_agent_recovery_factor` has it.
+            let awaited = snapshot.recovered_agents.size() * 4 / 5;
+            let until = now + cluster.settings.allocator_recovery_timeout;
+            self.hold = (has_quotas && is_seen).then_some((awaited, until));
+        }
+        // One may have come and gone since the last look: its machine is down.
+        let back = snapshot.agents.size() + 1;
+        self.hold = self.hold.filter(|(awaited, until)| back < *awaited && now + ON_ITS_WAY < *until);
+        let Some((awaited, _)) = self.hold else { return };
+        cluster.truth.count("looks while a leader waits for agents");
+        if let Some(offer) = new.first() {
+            let text = format!("{} is offered something, {awaited} agents are not back yet", offer.framework);
+            cluster.truth.violation(Invariant::GuaranteesHold, text);
         }
     }
 
