@@ -80,6 +80,10 @@ pub enum Bug {
     OffersFull,
     /// The allocator of a new leader does not wait until most agents are back.
     OffersEarly,
+    /// The master tells every framework that a task is unreachable, or gone with its agent, instead of lost.
+    SpeaksOfPartitions,
+    /// The master lets a framework subscribe again that is over.
+    ReadmitsEnded,
 }
 
 impl Bug {
@@ -89,7 +93,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 37] = [
+    pub const ALL: [Bug; 39] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -127,6 +131,8 @@ impl Bug {
         Bug::OffersUnlisted,
         Bug::OffersFull,
         Bug::OffersEarly,
+        Bug::SpeaksOfPartitions,
+        Bug::ReadmitsEnded,
     ];
 }
 

@@ -1,6 +1,7 @@
 //! What must hold of frameworks whose schedulers stay away from a master (part of
 //! [`Invariant::NothingVanishes`]): each has its failover time-out to come back, no less and no more, and then it is
-//! over as a whole: its tasks count as killed, and nothing is held or offered for it.
+//! over as a whole: its tasks count as killed, nothing is held or offered for it, and it is not taken back (part of
+//! [`Invariant::GoneStaysGone`]).
 //!
 //! The next leader does not know that. It takes the framework back if its scheduler or an agent that has not heard of its
 //! end comes with it; of a framework that no scheduler has subscribed with it waits for one for ever.
@@ -77,6 +78,10 @@ impl Absences {
         }
         // One that came and ended since the last look was never seen here (seed 330152: its time-out was 0).
         for over in snapshot.completed_frameworks.iter() {
+            if snapshot.frameworks.contains_key(&over.id) {
+                let text = format!("framework {} is over for {master}, and is there again", over.id);
+                cluster.truth.violation(Invariant::GoneStaysGone, text);
+            }
             if !cluster.truth.may_be_over(&over.id) {
                 timed_out(cluster, &over.id);
             }

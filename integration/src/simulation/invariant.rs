@@ -23,7 +23,7 @@ pub enum Invariant {
     /// No task is started twice, and the tasks of a group are started together.
     RunsOnce,
     /// No task vanishes without a state: in the end each runs, and its framework knows it, or has ended in a state that
-    /// its framework was told. No framework is over that nobody has ended and whose scheduler has not stayed away for its
+    /// its framework was told, and knows of: only some know more of lost tasks than that. No framework is over that nobody has ended and whose scheduler has not stayed away for its
     /// failover time-out; who stays away for longer is over; and with a framework its tasks are.
     NothingVanishes,
     /// Each task and each operation that a framework asks for is answered.
@@ -43,7 +43,7 @@ pub enum Invariant {
     /// What roles lack to their guarantees is held back: others are not offered it. A new leader that knows of quotas offers
     /// nothing until most agents are back.
     GuaranteesHold,
-    /// An agent that was marked gone does not come back.
+    /// An agent that was marked gone does not come back, nor does a framework to a master for which it is over.
     GoneStaysGone,
     /// An agent that is deactivated, or drained, or not listed, or has as many executors as it may, is offered to nobody.
     OutOfServiceIsQuiet,

@@ -71,7 +71,7 @@ impl OfferChecks {
         self.excluded(cluster, snapshot, &new, now);
         cluster.whitelist.look(cluster, snapshot, &new, steadily, now);
         self.full(cluster, snapshot, &new, steadily, now);
-        self.held(cluster, snapshot, &new, steadily, now);
+        self.waits(cluster, snapshot, &new, steadily, now);
         too_small(cluster, snapshot, &new);
         not_for_everybody(cluster, snapshot, &new);
         // An agent that came back brought what tasks of the role use on it.
@@ -143,7 +143,7 @@ impl OfferChecks {
 
     /// A master that has just been elected, and knows of quotas, offers nothing until most of the agents that it knows of
     /// are back, or have had the time.
-    fn held(
+    fn waits(
         &mut self,
         cluster: &Cluster,
         snapshot: &Snapshot,

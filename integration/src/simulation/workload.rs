@@ -484,6 +484,12 @@ fn cannot_be_done(status: &v1::OperationStatus) -> bool {
         && (says("resource provider") || says("a shared persistent volume"))
 }
 
+/// What becomes of a task, for frameworks that know of partitions. To others it is lost.
+fn is_for_others(state: TaskState) -> bool {
+    use TaskState::{TaskDropped, TaskGone, TaskGoneByOperator, TaskUnknown, TaskUnreachable};
+    matches!(state, TaskDropped | TaskGone | TaskGoneByOperator | TaskUnknown | TaskUnreachable)
+}
+
 /// A container with control groups of its own.
 fn container_of_its_own() -> v1::ContainerInfo {
     let linux_info = v1::LinuxInfo { share_cgroups: Some(false), ..Default::default() };
@@ -581,6 +587,10 @@ impl Scheduler for Workload {
     fn update(&mut self, driver: &mut Driver<Self>, status: v1::TaskStatus) {
         let (id, state) = (status.task_id.value.clone(), status.state());
         let number = number_of(&status);
+        if is_for_others(state) && !self.style.partition_aware {
+            let text = format!("{id} is {}, which its framework does not know of", state.as_str_name());
+            self.truth.violation(Invariant::NothingVanishes, text);
+        }
         let mut book = self.book.lock();
         book.asked.remove(&id);
         if id.ends_with(UNKNOWN) {

@@ -14,6 +14,7 @@ use allocator::FrameworkOptions;
 use allocator::core::OfferConstraintsFilter;
 use libprocess::Context;
 use libprocess::http::Body;
+use mesos::sabotage::{Bug, is_on};
 use mesos::tasks::framework_roles;
 use mesos::v1::scheduler::call::{self, Subscribe};
 use mesos::v1::{self, FrameworkInfo};
@@ -100,7 +101,7 @@ pub(super) fn validate_info(master: &Master, info: &FrameworkInfo) -> Checked {
     let whitelist = settings.roles.as_ref().map(|roles| &roles.0);
     validation::framework::validate_admission(info, whitelist, settings.root_submissions)?;
     let removed = info.id.as_ref().is_some_and(|id| master.cluster.is_completed(&FrameworkId::from(id)));
-    refuse_if(removed, "Framework has been removed")
+    refuse_if(removed && !is_on(Bug::ReadmitsEnded), "Framework has been removed")
 }
 
 /// What the allocator is told beside the info, if the roles that a framework suppresses and constrains are
