@@ -10,6 +10,7 @@
 //! | [`faults`] | how things go wrong, and are mended |
 //! | [`containers`] | the agents' hosts, and executors |
 //! | [`workload`] | the frameworks |
+//! | [`launching`] | what they make of what they are offered |
 //! | [`calls`] | what they say beside what they make of offers and updates |
 //! | [`reserving`] | what they reserve, and the volumes that they create |
 //! | [`driver`] | one of them speaks the first API |
@@ -51,6 +52,7 @@ pub mod decisions;
 pub mod driver;
 pub mod faults;
 pub mod invariant;
+pub mod launching;
 pub mod ledger;
 pub mod listener;
 pub mod machines;

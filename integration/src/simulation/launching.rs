@@ -1,0 +1,233 @@
+//! What frameworks make of what they are offered: each launches the tasks whose time has come, and declines the rest.
+
+use std::time::Duration;
+
+use frameworks::scheduler::Driver;
+use mesos::v1;
+use mesos::v1::offer::{Operation, operation};
+use mesos::{FrameworkId, Resources};
+use rand::Rng;
+
+use super::containers::GROUP_LABEL;
+use super::invariant::Invariant;
+use super::reserving::Reserving;
+use super::workload::{Entry, Style, Wish, Workload};
+
+/// What a task uses, and its executor where it has one. (That of a group must have some disk.)
+const TASK: &str = "cpus:0.25;mem:64";
+const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
+/// Tasks that it launches on one offer, at most.
+const AT_ONCE: usize = 2;
+/// For how long a framework refuses what it has no use for, in turn. (Until it revives, in any case.)
+const REFUSALS: [Duration; 4] = [
+    Duration::from_secs(600),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+    Duration::from_millis(5_500),
+];
+
+impl Workload {
+    /// Uses an offer, or declines it.
+    pub(super) fn answer(&mut self, driver: &mut Driver<Self>, offer: &v1::Offer) {
+        let (mut operations, volume) = self.reserve(offer);
+        let tasks = self.take(offer, volume);
+        self.note_refused(&operations, &tasks);
+        operations.extend(self.launch(tasks));
+        if operations.is_empty() {
+            driver.decline([&offer.id], self.refusal());
+        } else {
+            driver.accept([&offer.id], operations, self.refusal());
+        }
+    }
+
+    /// For how long it refuses what it is offered now.
+    fn refusal(&self) -> Duration {
+        REFUSALS[self.ticks as usize % REFUSALS.len()]
+    }
+
+    /// The tasks whose time has come and that fit into what is offered. They are written down first.
+    /// The first has the volume; all of them, if it can be shared.
+    fn take(&self, offer: &v1::Offer, mut volume: Option<v1::Resource>) -> Vec<v1::TaskInfo> {
+        let mut tasks = Vec::new();
+        let mut left = Resources::from_valid_protos(&offer.resources);
+        let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
+        let allocated = |text: &str, reserved_for: &str| {
+            let mut resources = Resources::parse(text, reserved_for).unwrap_or_default();
+            resources.allocate(&role);
+            resources
+        };
+        // What is reserved for the role goes first. Not for an executor: all its tasks must describe it alike.
+        let (wanted, executor) = (allocated(TASK, &role), allocated(EXECUTOR, "*"));
+        let gpu = allocated("gpus:1", "*");
+        while tasks.len() < AT_ONCE && self.is_due() {
+            if self.style.shares_executor {
+                if !left.contains(&executor) {
+                    break;
+                }
+                left -= &executor;
+            }
+            let Some(mut task) = left.find(&wanted) else { break };
+            left -= &task;
+            if let Some(gpu) = self.style.gpus.then(|| left.find(&gpu)).flatten() {
+                left -= &gpu;
+                task += &gpu;
+            }
+            let mut book = self.book.lock();
+            let wish = &self.wishes[book.launched()];
+            book.tasks
+                .insert(wish.id.clone(), Entry { agent: Some(offer.agent_id.clone()), ..Entry::default() });
+            let mut task = self.task(wish, offer, &task, &executor, book.framework.as_ref());
+            let is_shared = volume.as_ref().is_some_and(|volume| volume.shared.is_some());
+            task.resources.extend(if is_shared { volume.clone() } else { volume.take() });
+            tasks.push(task);
+        }
+        tasks
+    }
+
+    fn task(
+        &self,
+        wish: &Wish,
+        offer: &v1::Offer,
+        resources: &Resources,
+        executor: &Resources,
+        framework: Option<&FrameworkId>,
+    ) -> v1::TaskInfo {
+        use agent::containerizer::simulated::{DURATION_LABEL, STATE_LABEL};
+        let label = |key: &str, value: String| v1::Label { key: key.to_owned(), value: Some(value) };
+        let command = v1::CommandInfo { value: Some("pretend".to_owned()), ..Default::default() };
+        let shared = v1::ExecutorInfo {
+            // A group's has to say it.
+            r#type: Some(v1::executor_info::Type::Custom.into()),
+            executor_id: self.executor_of(&wish.id),
+            framework_id: framework.map(FrameworkId::to_proto),
+            command: Some(command.clone()),
+            resources: self.protos(executor),
+            ..Default::default()
+        };
+        v1::TaskInfo {
+            name: wish.id.clone(),
+            task_id: v1::TaskId { value: wish.id.clone() },
+            agent_id: offer.agent_id.clone(),
+            resources: self.protos(resources),
+            executor: self.style.shares_executor.then_some(shared),
+            command: (!self.style.shares_executor).then_some(command),
+            max_completion_time: wish.limit.map(|limit| v1::DurationInfo {
+                nanoseconds: i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX),
+            }),
+            labels: Some(v1::Labels::from_iter([
+                label(DURATION_LABEL, format!("{}ms", wish.runs.as_millis())),
+                label(STATE_LABEL, wish.ends.as_str_name().to_owned()),
+            ])),
+            check: wish.checked.then(|| Box::new(check())),
+            health_check: wish.checked.then(|| Box::new(health_check())),
+            container: self.style.isolates.then(|| Box::new(container_of_its_own())),
+            discovery: Some(Box::new(v1::DiscoveryInfo {
+                visibility: v1::discovery_info::Visibility::Cluster.into(),
+                name: Some(wish.id.clone()),
+                ..Default::default()
+            })),
+            ..Default::default()
+        }
+    }
+
+    /// Tasks that share an executor are launched as a group now and then.
+    fn launch(&mut self, tasks: Vec<v1::TaskInfo>) -> Option<Operation> {
+        let grouped = self.style.isolates || (tasks.len() > 1 && self.random.random());
+        match tasks.first()?.executor.clone().filter(|_| grouped) {
+            Some(executor) => {
+                self.truth.count("task groups");
+                Some(launch_group(executor, tasks))
+            }
+            None => Some(launch(tasks)),
+        }
+    }
+
+    fn protos(&self, resources: &Resources) -> Vec<v1::Resource> {
+        let mut protos = resources.to_protos();
+        if !self.style.refines && mesos::resources::downgrade_all(&mut protos).is_err() {
+            let text = "a refined reservation was offered to a framework without them";
+            self.truth.violation(Invariant::NothingPanics, text);
+        }
+        protos
+    }
+
+    /// What it makes of the disk in an offer, and a volume for its next task.
+    fn reserve(&mut self, offer: &v1::Offer) -> (Vec<Operation>, Option<v1::Resource>) {
+        if !self.style.reserves {
+            return (Vec::new(), None);
+        }
+        let (mut book, random) = (self.book.lock(), &mut self.random);
+        let names = &mut book.names;
+        let (number, ledger, Style { shares, refines, .. }) = (self.number, &self.ledger, self.style);
+        Reserving { number, names, ledger, random, shares, refines }.draw(offer)
+    }
+
+    /// It must hear of operations that are refused, and the tasks behind them are launched all the same.
+    fn note_refused(&self, operations: &[Operation], tasks: &[v1::TaskInfo]) {
+        let ids = operations.iter().filter_map(|operation| operation.id.as_ref());
+        let refused: Vec<String> =
+            ids.filter(|id| self.ledger.is_refused(&id.value)).map(|id| id.value.clone()).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let mut book = self.book.lock();
+        book.ask(refused, self.network.elapsed());
+        for task in tasks {
+            book.tasks.entry(task.task_id.value.clone()).or_default().behind_refused = true;
+        }
+    }
+}
+
+/// A container with control groups of its own.
+fn container_of_its_own() -> v1::ContainerInfo {
+    let linux_info = v1::LinuxInfo { share_cgroups: Some(false), ..Default::default() };
+    v1::ContainerInfo {
+        r#type: v1::container_info::Type::Mesos.into(),
+        linux_info: Some(linux_info),
+        ..Default::default()
+    }
+}
+
+fn check() -> v1::CheckInfo {
+    let command = v1::CommandInfo { value: Some("is it there?".to_owned()), ..Default::default() };
+    v1::CheckInfo {
+        r#type: Some(v1::check_info::Type::Command.into()),
+        command: Some(v1::check_info::Command { command }),
+        interval_seconds: Some(10.0),
+        ..Default::default()
+    }
+}
+
+fn health_check() -> v1::HealthCheck {
+    let command = v1::CommandInfo { value: Some("is it well?".to_owned()), ..Default::default() };
+    v1::HealthCheck {
+        r#type: Some(v1::health_check::Type::Command.into()),
+        command: Some(command),
+        grace_period_seconds: Some(20.0),
+        ..Default::default()
+    }
+}
+
+fn launch(task_infos: Vec<v1::TaskInfo>) -> Operation {
+    Operation {
+        r#type: Some(operation::Type::Launch.into()),
+        launch: Some(operation::Launch { task_infos }),
+        ..Default::default()
+    }
+}
+
+/// Each task says which others are in its group.
+fn launch_group(executor: v1::ExecutorInfo, mut tasks: Vec<v1::TaskInfo>) -> Operation {
+    let names: Vec<&str> = tasks.iter().map(|task| &*task.task_id.value).collect();
+    let group = v1::Label { key: GROUP_LABEL.to_owned(), value: Some(names.join(",")) };
+    for task in &mut tasks {
+        task.executor = None;
+        task.labels.get_or_insert_default().extend([group.clone()]);
+    }
+    let task_group = v1::TaskGroupInfo { tasks };
+    Operation {
+        r#type: Some(operation::Type::LaunchGroup.into()),
+        launch_group: Some(operation::LaunchGroup { executor, task_group }),
+        ..Default::default()
+    }
+}
