@@ -452,6 +452,7 @@ impl Cluster {
             agents: self.size.agents,
             until: self.size.trouble,
             releases: self.settings.max_executors_per_agent.is_some(),
+            kept: Vec::new(),
         };
         let (_, ended) = scheduler::start(&node, options, workload);
         self.watch(Who::Scheduler(number), async move {

@@ -1,4 +1,5 @@
-//! What frameworks make of what they are offered: each launches the tasks whose time has come, and declines the rest.
+//! What frameworks make of what they are offered: each launches the tasks whose time has come, and declines the rest. Some
+//! keep offers for a while, and use or decline those of one agent together. Meanwhile the master may take them back.
 
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const TASK: &str = "cpus:0.25;mem:64";
 const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
+/// So many times it drops an offer that is void, and once it does not.
+const HEEDLESS: u32 = 4;
 /// For how long a framework refuses what it has no use for, in turn. (Until it revives, in any case.)
 const REFUSALS: [Duration; 4] = [
     Duration::from_secs(600),
@@ -27,16 +30,55 @@ const REFUSALS: [Duration; 4] = [
 ];
 
 impl Workload {
-    /// Uses an offer, or declines it.
-    pub(super) fn answer(&mut self, driver: &mut Driver<Self>, offer: &v1::Offer) {
-        let (mut operations, volume) = self.reserve(offer);
-        let tasks = self.take(offer, volume);
+    /// Answers an offer at once, or keeps it.
+    pub(super) fn consider(&mut self, driver: &mut Driver<Self>, offer: v1::Offer) {
+        if self.style.hoards && self.random.random() {
+            self.kept.push(offer);
+        } else {
+            self.answer(driver, offer);
+        }
+    }
+
+    /// Answers all that it has kept.
+    pub(super) fn answer_kept(&mut self, driver: &mut Driver<Self>) {
+        while let Some(offer) = self.kept.pop() {
+            self.answer(driver, offer);
+        }
+    }
+
+    /// An offer that it may have kept is void. Sometimes it does not heed that, as if the two had crossed.
+    pub(super) fn is_void(&mut self, offer: &v1::OfferId) {
+        if self.kept.iter().any(|kept| kept.id == *offer) {
+            self.truth.count("offers taken back that were kept");
+            if self.random.random_range(0..HEEDLESS) > 0 {
+                self.kept.retain(|kept| kept.id != *offer);
+            }
+        }
+    }
+
+    /// Uses an offer, or declines it, with those of the same agent for the same role that it has kept.
+    fn answer(&mut self, driver: &mut Driver<Self>, mut offer: v1::Offer) {
+        let is_like = |kept: &v1::Offer| {
+            kept.agent_id == offer.agent_id && kept.allocation_info == offer.allocation_info
+        };
+        let (alike, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.kept).into_iter().partition(is_like);
+        self.kept = others;
+        let mut ids = vec![offer.id.clone()];
+        for kept in alike {
+            ids.push(kept.id);
+            offer.resources.extend(kept.resources);
+        }
+        if ids.len() > 1 {
+            self.truth.count("offers answered together");
+        }
+        let (mut operations, volume) = self.reserve(&offer);
+        let tasks = self.take(&offer, volume);
         self.note_refused(&operations, &tasks);
         operations.extend(self.launch(tasks));
         if operations.is_empty() {
-            driver.decline([&offer.id], self.refusal());
+            driver.decline(&ids, self.refusal());
         } else {
-            driver.accept([&offer.id], operations, self.refusal());
+            driver.accept(&ids, operations, self.refusal());
         }
     }
 

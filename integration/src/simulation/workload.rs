@@ -82,6 +82,8 @@ pub struct Style {
     pub isolates: bool,
     /// Several of its tasks, and those of others in its role, use one volume at once.
     pub shares: bool,
+    /// It keeps offers for a while.
+    pub hoards: bool,
 }
 
 impl Style {
@@ -101,6 +103,7 @@ impl Style {
             region_aware: number % 5 < 2,
             isolates: number % 5 == 2,
             shares: number.is_multiple_of(2),
+            hoards: number % 5 >= 3,
         }
     }
 }
@@ -229,6 +232,8 @@ pub struct Workload {
     pub until: Duration,
     /// Whether it ends executors that have nothing to do: others cannot have more there.
     pub releases: bool,
+    /// Offers that it has not answered.
+    pub kept: Vec<v1::Offer>,
 }
 
 impl Workload {
@@ -274,6 +279,7 @@ impl Workload {
             calls::release(self, driver);
         }
         calls::say(self, driver);
+        self.answer_kept(driver);
         driver.after(TICK, Self::tick);
     }
 
@@ -362,7 +368,7 @@ impl Scheduler for Workload {
                 let text = format!("framework {:?} was offered something {wrong}", driver.framework());
                 self.truth.violation(Invariant::SuppressedIsQuiet, text);
             }
-            self.answer(driver, &offer);
+            self.consider(driver, offer);
         }
         if !self.is_due() && self.style.suppresses {
             // One role at a time, now and then.
@@ -390,8 +396,12 @@ impl Scheduler for Workload {
         if started && entry.behind_refused {
             self.truth.count("tasks started behind a refused operation");
         }
-        if entry.state.is_none() && status.reason() == Reason::ExecutorTerminated {
-            self.truth.count("tasks that came when their executor ended");
+        if entry.state.is_none() {
+            match status.reason() {
+                Reason::ExecutorTerminated => self.truth.count("tasks that came when their executor ended"),
+                Reason::InvalidOffers => self.truth.count("tasks on offers that were void"),
+                _ => {}
+            }
         }
         let is_back = entry.is_over() && !is_terminal(state);
         entry.state = Some(state);
@@ -441,6 +451,14 @@ impl Scheduler for Workload {
             acknowledge_operation_status: Some(acknowledge),
             ..Default::default()
         });
+    }
+
+    fn rescind(&mut self, _: &mut Driver<Self>, offer: v1::OfferId) {
+        self.is_void(&offer);
+    }
+
+    fn disconnected(&mut self, _: &mut Driver<Self>) {
+        self.kept.clear();
     }
 
     fn inverse_offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::InverseOffer>) {
