@@ -80,6 +80,7 @@ fn whatever_may_be_done_is_done() {
         "frameworks with a brief failover time-out",
         "subscriptions with suppressed roles",
         "subscriptions with offer constraints",
+        "frameworks that gave up a role",
         "offers answered together",
         "offers taken back that were kept",
         "tasks on offers that were void",

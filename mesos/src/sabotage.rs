@@ -84,6 +84,8 @@ pub enum Bug {
     SpeaksOfPartitions,
     /// The master lets a framework subscribe again that is over.
     ReadmitsEnded,
+    /// The master does not take back what it has offered for a role that a framework gives up.
+    KeepsGivenUp,
 }
 
 impl Bug {
@@ -93,7 +95,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 39] = [
+    pub const ALL: [Bug; 40] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -133,6 +135,7 @@ impl Bug {
         Bug::OffersEarly,
         Bug::SpeaksOfPartitions,
         Bug::ReadmitsEnded,
+        Bug::KeepsGivenUp,
     ];
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use frameworks::scheduler::{Driver, Options};
+use mesos::tasks::framework_roles;
 use mesos::v1::resource::AllocationInfo;
 use mesos::v1::scheduler::{
     AttributeConstraint, Call, OfferConstraints, attribute_constraint, call, offer_constraints,
@@ -16,7 +17,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 
 use super::configuration::framework;
-use super::workload::{Book, Style, Workload, roles};
+use super::workload::{Book, Style, Workload, roles, roles_now};
 
 /// What was offered before a scheduler has subscribed may come so long after it.
 const ON_ITS_WAY: Duration = Duration::from_secs(10);
@@ -28,6 +29,8 @@ const SELDOMEST: u32 = 60;
 const BRIEF: u32 = 3;
 /// for so many seconds at most.
 const ABSENCES: std::ops::Range<u64> = 0..15;
+/// One in so many times when it describes itself, it does without one of its roles.
+const GIVES_UP: u32 = 3;
 /// How long a task gets to end, in nanoseconds.
 const GRACE: i64 = 2_000_000_000;
 
@@ -95,20 +98,28 @@ pub fn release(workload: &Workload, driver: &mut Driver<Workload>) {
     }
 }
 
-/// UPDATE_FRAMEWORK: another address of its pages each time, other roles suppressed, and sometimes an agent that it does
-/// not want to be offered, or a failover time-out that may be over before its scheduler is back from wherever it is.
+/// UPDATE_FRAMEWORK: another address of its pages each time, other roles suppressed, and sometimes one of several roles less,
+/// an agent that it does not want to be offered, or a failover time-out that may be over before its scheduler is back from
+/// wherever it is.
 fn describe(workload: &mut Workload, driver: &mut Driver<Workload>) {
     let avoided = (workload.random.random_range(0..2) == 0)
         .then(|| format!("a{}", workload.random.random_range(0..workload.agents)));
     let is_brief = workload.random.random_range(0..BRIEF) == 0;
     let brief = is_brief.then(|| workload.random.random_range(ABSENCES));
+    let may_give_up = workload.random.random_range(0..GIVES_UP) == 0;
+    let roles = Some(roles(workload.number)).filter(|roles| may_give_up && roles.len() > 1);
+    let given_up = roles.and_then(|roles| roles.choose(&mut workload.random).copied());
     let mut book = workload.book.lock();
     book.described += 1;
+    book.given_up = given_up;
     book.avoided = avoided;
     book.brief = brief.map(Duration::from_secs);
     drop(book);
     send_description(workload, driver);
     workload.truth.count("frameworks described anew");
+    if given_up.is_some() {
+        workload.truth.count("frameworks that gave up a role");
+    }
     if is_brief {
         workload.truth.count("frameworks with a brief failover time-out");
     }
@@ -121,16 +132,17 @@ pub fn send_description(workload: &Workload, driver: &mut Driver<Workload>) {
     if book.described == 0 {
         return;
     }
-    let roles = roles(workload.number);
+    let roles = roles_now(workload.number, &book);
     let suppressed = book.described as usize % roles.len();
     let suppressed_roles = match workload.style.suppresses && !workload.is_due_in(&book) {
         true => roles[..=suppressed].iter().map(ToString::to_string).collect(),
         false => Vec::new(),
     };
+    let framework_info = framework(workload.number, workload.style, &book);
     let update = call::UpdateFramework {
-        framework_info: framework(workload.number, workload.style, &book),
+        offer_constraints: book.avoided.as_deref().map(|host| without(host, &framework_info)),
+        framework_info,
         suppressed_roles,
-        offer_constraints: book.avoided.as_deref().map(|host| without(host, roles)),
     };
     driver.call(Call {
         r#type: Some(call::Type::UpdateFramework.into()),
@@ -173,9 +185,9 @@ impl Said {
     }
 
     /// The same, for the library.
-    pub fn tell(&self, number: usize, options: &mut Options) {
+    pub fn tell(&self, options: &mut Options) {
         options.suppressed_roles = self.suppressed.clone();
-        options.offer_constraints = self.avoided.as_deref().map(|host| without(host, roles(number)));
+        options.offer_constraints = self.avoided.as_deref().map(|host| without(host, &options.framework));
     }
 
     /// What of an offer is not as it was said, if it is not one of before.
@@ -193,8 +205,8 @@ impl Said {
     }
 }
 
-/// No offers of this host, in any role.
-fn without(host: &str, roles: &[&str]) -> OfferConstraints {
+/// No offers of this host, in any role of a framework that describes itself so.
+fn without(host: &str, framework: &v1::FrameworkInfo) -> OfferConstraints {
     use attribute_constraint::predicate::TextNotEquals;
     use attribute_constraint::selector::PseudoattributeType;
     use attribute_constraint::{Predicate, Selector};
@@ -206,7 +218,8 @@ fn without(host: &str, roles: &[&str]) -> OfferConstraints {
     };
     let group = offer_constraints::role_constraints::Group { attribute_constraints: vec![constraint] };
     let of_role = offer_constraints::RoleConstraints { groups: vec![group] };
-    let role_constraints = roles.iter().map(|role| ((*role).to_owned(), of_role.clone())).collect();
+    let roles = framework_roles(framework).into_iter();
+    let role_constraints = roles.map(|role| (role, of_role.clone())).collect();
     OfferConstraints { role_constraints }
 }
 

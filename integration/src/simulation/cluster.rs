@@ -425,7 +425,7 @@ impl Cluster {
         let said = Said::draw(number, style, &book, self.size.agents, &mut self.random.borrow_mut());
         let mut options = Options::new(url, framework(number, style, &book));
         drop(book);
-        said.tell(number, &mut options);
+        said.tell(&mut options);
         for (is_said, what) in [
             (!said.suppressed.is_empty(), "subscriptions with suppressed roles"),
             (said.avoided.is_some(), "subscriptions with offer constraints"),

@@ -18,7 +18,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::whitelist;
-use super::workload::{Book, KINDS_OF_ROLES, Style, roles};
+use super::workload::{Book, KINDS_OF_ROLES, Style, roles, roles_now};
 
 /// How long masters wait for agents to come back. (No operator can say less than ten minutes; the run is over by then.)
 pub const AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(45);
@@ -171,6 +171,7 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
             quantities: vec![least],
         }),
     };
+    let roles: Vec<String> = roles_now(number, book).into_iter().map(str::to_owned).collect();
     v1::FrameworkInfo {
         user: "nobody".to_owned(),
         name: format!("f{number}"),
@@ -178,12 +179,12 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
         id: book.framework.as_ref().map(mesos::FrameworkId::to_proto),
         failover_timeout: Some(book.brief.unwrap_or(PATIENT).as_secs_f64()),
         checkpoint: Some(style.checkpoint),
-        roles: roles(number).iter().map(|role| (*role).to_owned()).collect(),
-        offer_filters: roles(number)
+        offer_filters: roles
             .iter()
             .filter(|_| style.demands)
-            .map(|role| ((*role).to_owned(), filters.clone()))
+            .map(|role| (role.clone(), filters.clone()))
             .collect(),
+        roles,
         capabilities: capabilities.into_iter().map(|kind| Capability { r#type: Some(kind.into()) }).collect(),
         ..Default::default()
     }

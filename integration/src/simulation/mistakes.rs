@@ -19,7 +19,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::LeadsOn => &[OneLeader],
         Bug::KeepsRest => &[BooksAgree],
         Bug::IgnoresLimits => &[LimitsHold],
-        Bug::RevivesAll => &[SuppressedIsQuiet],
+        Bug::RevivesAll | Bug::KeepsGivenUp => &[SuppressedIsQuiet],
         Bug::FenceNotAsked => &[OneWriter],
         Bug::SplitsAgents | Bug::ForgetsQuotas => &[AcknowledgedIsFound],
         Bug::LeavesRecovered | Bug::SpeaksOfPartitions => &[NothingVanishes],

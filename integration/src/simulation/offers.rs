@@ -1,5 +1,5 @@
-//! What must hold of every offer when it is new in a master's books: its framework has not suppressed the role, the role
-//! is within its limits, and what is left covers what others lack to their guarantees.
+//! What must hold of every offer when it is new in a master's books: its framework has the role and has not suppressed it,
+//! the role is within its limits, and what is left covers what others lack to their guarantees.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -72,6 +72,7 @@ impl OfferChecks {
         cluster.whitelist.look(cluster, snapshot, &new, steadily, now);
         self.full(cluster, snapshot, &new, steadily, now);
         self.waits(cluster, snapshot, &new, steadily, now);
+        for_others(cluster, snapshot);
         too_small(cluster, snapshot, &new);
         not_for_everybody(cluster, snapshot, &new);
         // An agent that came back brought what tasks of the role use on it.
@@ -261,6 +262,22 @@ impl OfferChecks {
                 }
             }
         }
+    }
+}
+
+/// No framework is offered anything for a role that it does not have, nor keeps what it was offered for one that it has
+/// given up.
+fn for_others(cluster: &Cluster, snapshot: &Snapshot) {
+    let is_wrong = |offer: &&Arc<Offer>| {
+        let framework = snapshot.frameworks.get(&offer.framework);
+        framework.is_some_and(|framework| !framework.roles.contains(&offer.role))
+    };
+    // The book is hashed.
+    if let Some(offer) = snapshot.offers.values().filter(is_wrong).min_by(|a, b| a.id.cmp(&b.id)) {
+        let Offer { framework, role, .. } = &**offer;
+        let text =
+            format!("framework {framework} is offered something for role {role}, which it does not have");
+        cluster.truth.violation(Invariant::SuppressedIsQuiet, text);
     }
 }
 

@@ -53,6 +53,11 @@ pub fn roles(number: usize) -> &'static [&'static str] {
     }
 }
 
+/// Those of them that the framework has at present.
+pub fn roles_now(number: usize, book: &Book) -> Vec<&'static str> {
+    roles(number).iter().copied().filter(|role| book.given_up != Some(*role)).collect()
+}
+
 /// How a framework works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
@@ -166,6 +171,8 @@ pub struct Book {
     pub described: u32,
     /// The host that it does not want to be offered.
     pub avoided: Option<String>,
+    /// The role of several that it does without at present.
+    pub given_up: Option<&'static str>,
     /// For how long its scheduler may be away, if not for longer than the run lasts.
     pub brief: Option<Duration>,
     /// Why its scheduler was ended by the master, if it was.
@@ -285,7 +292,8 @@ impl Workload {
 
     /// The role that it wants its next task to run in; with every third task any.
     fn wanted(&self) -> Vec<String> {
-        let (roles, launched) = (roles(self.number), self.book.lock().launched());
+        let book = self.book.lock();
+        let (roles, launched) = (roles_now(self.number, &book), book.launched());
         if launched.is_multiple_of(3) { Vec::new() } else { vec![roles[launched % roles.len()].to_owned()] }
     }
 
@@ -372,7 +380,7 @@ impl Scheduler for Workload {
         }
         if !self.is_due() && self.style.suppresses {
             // One role at a time, now and then.
-            let roles = roles(self.number);
+            let roles = roles_now(self.number, &self.book.lock());
             let one = vec![roles[self.ticks as usize % roles.len()].to_owned()];
             driver.suppress(if self.ticks.is_multiple_of(4) { &one } else { &[] });
         }
