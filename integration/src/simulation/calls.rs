@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use frameworks::scheduler::{Driver, Options};
 use mesos::tasks::framework_roles;
-use mesos::v1::resource::AllocationInfo;
 use mesos::v1::scheduler::{
     AttributeConstraint, Call, OfferConstraints, attribute_constraint, call, offer_constraints,
 };
@@ -190,13 +189,12 @@ impl Said {
         options.offer_constraints = self.avoided.as_deref().map(|host| without(host, &options.framework));
     }
 
-    /// What of an offer is not as it was said, if it is not one of before.
-    pub fn contradicts(&self, offer: &v1::Offer, book: &Book, now: Duration) -> Option<String> {
+    /// What of an offer for a role is not as it was said, if it is not one of before.
+    pub fn contradicts(&self, offer: &v1::Offer, role: &str, book: &Book, now: Duration) -> Option<String> {
         let is_late = self.heard.is_some_and(|heard| now - heard > ON_ITS_WAY);
         if !is_late || book.described != self.described {
             return None;
         }
-        let role = offer.allocation_info.as_ref().map(AllocationInfo::role).unwrap_or_default();
         if self.suppressed.iter().any(|suppressed| suppressed == role) {
             return Some(format!("for {role}, which it has suppressed when it subscribed"));
         }

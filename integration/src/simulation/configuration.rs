@@ -147,7 +147,10 @@ pub fn pages(number: usize, book: &Book) -> String {
 /// The description of the framework of this number, with the id that it has by now.
 pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo {
     use v1::framework_info::{Capability, capability::Type};
-    let mut capabilities = vec![Type::MultiRole];
+    let mut capabilities = Vec::new();
+    if style.multi_role {
+        capabilities.push(Type::MultiRole);
+    }
     if style.partition_aware {
         capabilities.push(Type::PartitionAware);
     }
@@ -171,7 +174,8 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
             quantities: vec![least],
         }),
     };
-    let roles: Vec<String> = roles_now(number, book).into_iter().map(str::to_owned).collect();
+    let mut roles: Vec<String> = roles_now(number, book).into_iter().map(str::to_owned).collect();
+    let role = if style.multi_role { None } else { roles.pop() };
     v1::FrameworkInfo {
         user: "nobody".to_owned(),
         name: format!("f{number}"),
@@ -184,6 +188,7 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
             .filter(|_| style.demands)
             .map(|role| (role.clone(), filters.clone()))
             .collect(),
+        role,
         roles,
         capabilities: capabilities.into_iter().map(|kind| Capability { r#type: Some(kind.into()) }).collect(),
         ..Default::default()

@@ -12,7 +12,7 @@ use rand::Rng;
 use super::containers::GROUP_LABEL;
 use super::invariant::Invariant;
 use super::reserving::Reserving;
-use super::workload::{Entry, Style, Wish, Workload};
+use super::workload::{Entry, Style, Wish, Workload, roles};
 
 /// What a task uses, and its executor where it has one. (That of a group must have some disk.)
 const TASK: &str = "cpus:0.25;mem:64";
@@ -82,6 +82,13 @@ impl Workload {
         }
     }
 
+    /// The role that an offer is for.
+    pub(super) fn role_of<'a>(&self, offer: &'a v1::Offer) -> &'a str {
+        let told = offer.allocation_info.as_ref().and_then(|info| info.role.as_deref());
+        let only = if self.style.multi_role { "" } else { roles(self.number)[0] };
+        told.unwrap_or(only)
+    }
+
     /// For how long it refuses what it is offered now.
     fn refusal(&self) -> Duration {
         REFUSALS[self.ticks as usize % REFUSALS.len()]
@@ -92,14 +99,16 @@ impl Workload {
     fn take(&self, offer: &v1::Offer, mut volume: Option<v1::Resource>) -> Vec<v1::TaskInfo> {
         let mut tasks = Vec::new();
         let mut left = Resources::from_valid_protos(&offer.resources);
-        let role = offer.allocation_info.as_ref().and_then(|info| info.role.clone()).unwrap_or_default();
+        let role = self.role_of(offer);
         let allocated = |text: &str, reserved_for: &str| {
             let mut resources = Resources::parse(text, reserved_for).unwrap_or_default();
-            resources.allocate(&role);
+            if self.style.multi_role {
+                resources.allocate(role);
+            }
             resources
         };
         // What is reserved for the role goes first. Not for an executor: all its tasks must describe it alike.
-        let (wanted, executor) = (allocated(TASK, &role), allocated(EXECUTOR, "*"));
+        let (wanted, executor) = (allocated(TASK, role), allocated(EXECUTOR, "*"));
         let gpu = allocated("gpus:1", "*");
         while tasks.len() < AT_ONCE && self.is_due() {
             if self.style.shares_executor {

@@ -73,6 +73,8 @@ pub struct Style {
     pub refines: bool,
     /// Its scheduler speaks the first API, by a driver.
     pub driver: bool,
+    /// It knows that a framework may have several roles; else it has one, and is not told which an offer is for.
+    pub multi_role: bool,
     /// It reserves disk, and creates volumes.
     pub reserves: bool,
     /// It suppresses its roles when it has nothing to launch; else it refuses what it is offered.
@@ -101,6 +103,7 @@ impl Style {
             explicit: number % 5 == 1 || number % 5 == 4,
             refines: number.is_multiple_of(2),
             driver: number % 5 == 1,
+            multi_role: number % 5 != 1,
             reserves: number.is_multiple_of(2) && number % 5 != 1,
             suppresses: number % 3 != 1,
             demands: number % 5 == 3,
@@ -371,7 +374,8 @@ impl Scheduler for Workload {
 
     fn offers(&mut self, driver: &mut Driver<Self>, offers: Vec<v1::Offer>) {
         for offer in offers {
-            let wrong = self.said.contradicts(&offer, &self.book.lock(), self.network.elapsed());
+            let (role, now) = (self.role_of(&offer), self.network.elapsed());
+            let wrong = self.said.contradicts(&offer, role, &self.book.lock(), now);
             if let Some(wrong) = wrong {
                 let text = format!("framework {:?} was offered something {wrong}", driver.framework());
                 self.truth.violation(Invariant::SuppressedIsQuiet, text);
