@@ -10,7 +10,7 @@ use mesos::internal::registry;
 use mesos::v1::maintenance::Schedule;
 use mesos::v1::quota::QuotaConfig;
 use mesos::v1::value::Scalar;
-use mesos::{AgentId, FrameworkId, json as dialect, v1, wire};
+use mesos::{AgentId, FrameworkId, MediaType, json as dialect, v1, wire};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -167,15 +167,16 @@ const CALLS: &str = "/api/v1";
 pub const SCHEDULERS: &str = "/master/api/v1/scheduler";
 
 /// A request to a master. For most of what changes something there are two: a call, and a request to an older endpoint.
+#[derive(Debug, Clone)]
 pub struct Ask {
     /// Of the endpoint.
     pub path: String,
     /// The method.
     pub method: Method,
-    /// What kind of text the body is.
+    /// What the body is.
     pub content: &'static str,
     /// What it says.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 impl Ask {
@@ -186,7 +187,7 @@ impl Ask {
 
     /// A request that says something in JSON.
     fn endpoint(method: Method, path: impl Into<String>, body: Value) -> Ask {
-        Ask { path: path.into(), method, content: "application/json", body: body.to_string() }
+        Ask { path: path.into(), method, content: "application/json", body: body.to_string().into_bytes() }
     }
 
     /// A request that says something as a form.
@@ -195,12 +196,22 @@ impl Ask {
             |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
         let body: Vec<String> = fields.iter().map(field).collect();
         let content = "application/x-www-form-urlencoded";
-        Ask { path: path.into(), method: Method::POST, content, body: body.join("&") }
+        Ask { path: path.into(), method: Method::POST, content, body: body.join("&").into_bytes() }
     }
 
     /// A request without a body.
     pub fn bare(method: Method, path: impl Into<String>) -> Ask {
-        Ask { path: path.into(), method, content: "text/plain", body: String::new() }
+        Ask { path: path.into(), method, content: "text/plain", body: Vec::new() }
+    }
+
+    /// The same, in protobuf if it is a call.
+    pub fn in_protobuf(self) -> Ask {
+        match dialect::from_slice::<v1::master::Call>(&self.body) {
+            Ok(call) if self.is_call() => {
+                Ask { content: MediaType::Protobuf.as_str(), body: wire::encode(&call), ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Whether it is a call of the operator API, and not a request to an older endpoint.
@@ -381,15 +392,18 @@ mod tests {
         let ask = |kind, is_call| Ask::conversion(kind, &agent, &disk, is_call);
         let call = ask(Conversion::Create, true);
         assert!(call.is_call());
-        let said: Value = serde_json::from_str(&call.body).unwrap_or_default();
+        let said: Value = serde_json::from_slice(&call.body).unwrap_or_default();
         assert_eq!(said["type"], "CREATE_VOLUMES");
         let form = ask(Conversion::Create, false);
         assert_eq!((form.path.as_str(), form.is_call()), ("/master/create-volumes", false));
-        let fields = libprocess::http::Query::parse(&form.body);
+        let fields = libprocess::http::Query::parse(std::str::from_utf8(&form.body).unwrap_or_default());
         assert_eq!(fields.get("slaveId"), said["create_volumes"]["agent_id"]["value"].as_str());
         let volumes = fields.get("volumes").and_then(|text| serde_json::from_str::<Value>(text).ok());
         assert_eq!(volumes.as_ref(), said["create_volumes"].get("volumes"));
         let bare = Ask::remove_quota("a", false);
         assert_eq!((bare.method, bare.path.as_str()), (Method::DELETE, "/master/quota/a"));
+        let decoded: v1::master::Call = wire::decode(&call.in_protobuf().body).unwrap_or_default();
+        assert_eq!(decoded.create_volumes.map(|part| part.agent_id.value), Some("a-1".to_owned()));
+        assert_eq!(form.clone().in_protobuf().body, form.body);
     }
 }

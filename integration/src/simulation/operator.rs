@@ -310,9 +310,11 @@ fn draw_older_quota(random: &mut SmallRng, agents: usize) -> Quota {
     Quota::from(&QuotaConfig { role: String::new(), guarantees: amounts.clone(), limits: amounts })
 }
 
-/// The leader's answer, if it answers.
+/// The leader's answer, if it answers. Calls are in either form.
 pub(super) async fn send(cluster: &Cluster, node: &Node, ask: &Ask) -> Option<ClientResponse> {
-    let answer = request(node, cluster.leading_address(), ask, MediaType::Json).await?;
+    let ask = ask.clone();
+    let ask = if cluster.random.borrow_mut().random() { ask.in_protobuf() } else { ask };
+    let answer = request(node, cluster.leading_address(), &ask, MediaType::Json).await?;
     if answer.status.is_success() && !ask.is_call() {
         cluster.truth.count("older endpoints asked");
     }
