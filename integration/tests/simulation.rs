@@ -84,6 +84,7 @@ fn whatever_may_be_done_is_done() {
         "offers answered together",
         "offers taken back that were kept",
         "tasks on offers that were void",
+        "tasks that take time to be killed",
         "tasks with a volume",
         "tasks that share a volume with another",
         "volumes in use that were not destroyed",

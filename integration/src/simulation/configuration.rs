@@ -154,6 +154,9 @@ pub fn framework(number: usize, style: Style, book: &Book) -> v1::FrameworkInfo 
     if style.partition_aware {
         capabilities.push(Type::PartitionAware);
     }
+    if style.killing {
+        capabilities.push(Type::TaskKillingState);
+    }
     if style.refines {
         capabilities.push(Type::ReservationRefinement);
     }

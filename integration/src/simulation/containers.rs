@@ -18,6 +18,7 @@ use frameworks::executor::{self, Driver, Executor, ExecutorEnvironment, Recovery
 use libprocess::disk::{Disk, Durability};
 use libprocess::simulation::{Crash, Network, SimulatedDisk};
 use libprocess::{Context, Handle, Pid, Process, Promise};
+use mesos::capabilities::FrameworkCapabilities;
 use mesos::v1::{self, TaskState};
 use mesos::{ContainerId, ExecutorId, FrameworkId, Resources, TaskId};
 use parking_lot::Mutex;
@@ -179,6 +180,7 @@ impl Host {
             tasks,
             updates: BTreeMap::new(),
             unacknowledged: 0,
+            says_killing: false,
         };
         let ended = executor::run(&node, environment, played).await;
         // If it was killed, this is not there any more.
@@ -316,6 +318,8 @@ struct SimulatedExecutor {
     /// How many updates were sent of each task.
     updates: BTreeMap<String, u32>,
     unacknowledged: usize,
+    /// Its framework knows of tasks that are being killed: then that takes time.
+    says_killing: bool,
 }
 
 impl SimulatedExecutor {
@@ -367,6 +371,11 @@ fn group_of(task: &v1::TaskInfo) -> Option<&str> {
 }
 
 impl Executor for SimulatedExecutor {
+    fn subscribed(&mut self, _: &mut Driver<Self>, subscribed: &v1::executor::event::Subscribed) {
+        let capabilities = FrameworkCapabilities::from_protos(&subscribed.framework_info.capabilities);
+        self.says_killing = capabilities.task_killing_state;
+    }
+
     fn launch(&mut self, driver: &mut Driver<Self>, task: v1::TaskInfo) {
         if group_of(&task).is_some() {
             let text = format!("task {} of a group was started alone", task.task_id.value);
@@ -391,8 +400,17 @@ impl Executor for SimulatedExecutor {
         driver.message(data);
     }
 
-    fn kill(&mut self, driver: &mut Driver<Self>, task: v1::TaskId, _: Option<v1::KillPolicy>) {
-        self.end(driver, &task, TaskState::TaskKilled);
+    fn kill(&mut self, driver: &mut Driver<Self>, task: v1::TaskId, policy: Option<v1::KillPolicy>) {
+        let grace = policy.and_then(|policy| u64::try_from(policy.grace_period?.nanoseconds).ok());
+        let is_there = self.tasks.lock().contains(&task.value);
+        let Some(grace) = grace.filter(|_| self.says_killing && is_there) else {
+            return self.end(driver, &task, TaskState::TaskKilled);
+        };
+        self.truth.count("tasks that take time to be killed");
+        self.update(driver, &task, TaskState::TaskKilling);
+        driver.after(Duration::from_nanos(grace), move |this, driver| {
+            this.end(driver, &task, TaskState::TaskKilled);
+        });
     }
 
     fn acknowledged(&mut self, driver: &mut Driver<Self>, status: &v1::TaskStatus) {

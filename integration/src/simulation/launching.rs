@@ -1,6 +1,7 @@
 //! What frameworks make of what they are offered: each launches the tasks whose time has come, and declines the rest. Some
 //! keep offers for a while, and use or decline those of one agent together. Meanwhile the master may take them back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use frameworks::scheduler::Driver;
@@ -17,6 +18,8 @@ use super::workload::{Entry, Style, Wish, Workload, roles};
 /// What a task uses, and its executor where it has one. (That of a group must have some disk.)
 const TASK: &str = "cpus:0.25;mem:64";
 const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
+/// How long a task gets to end that says so.
+const GRACE: v1::DurationInfo = v1::DurationInfo { nanoseconds: 10_000_000_000 };
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
 /// So many times it drops an offer that is void, and once it does not.
@@ -171,6 +174,8 @@ impl Workload {
             ])),
             check: wish.checked.then(|| Box::new(check())),
             health_check: wish.checked.then(|| Box::new(health_check())),
+            kill_policy: wish.detailed.then_some(v1::KillPolicy { grace_period: Some(GRACE) }),
+            limits: (wish.detailed && !self.style.shares_executor).then(limits).unwrap_or_default(),
             container: self.style.isolates.then(|| Box::new(container_of_its_own())),
             discovery: Some(Box::new(v1::DiscoveryInfo {
                 visibility: v1::discovery_info::Visibility::Cluster.into(),
@@ -227,6 +232,12 @@ impl Workload {
             book.tasks.entry(task.task_id.value.clone()).or_default().behind_refused = true;
         }
     }
+}
+
+/// What a task may use at most.
+fn limits() -> BTreeMap<String, v1::value::Scalar> {
+    let limits = [("cpus", 1.0), ("mem", 128.0)];
+    limits.map(|(name, value)| (name.to_owned(), v1::value::Scalar { value })).into()
 }
 
 /// A container with control groups of its own.

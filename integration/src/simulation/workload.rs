@@ -67,6 +67,8 @@ pub struct Style {
     pub checkpoint: bool,
     /// It knows of partitions.
     pub partition_aware: bool,
+    /// It knows of tasks that are being killed.
+    pub killing: bool,
     /// It acknowledges updates itself, later.
     pub explicit: bool,
     /// It knows of refined reservations, and speaks of resources in the newer form.
@@ -100,6 +102,7 @@ impl Style {
             shares_executor: number % 5 == 1 || number % 5 == 2,
             checkpoint: number % 5 != 2,
             partition_aware: number.is_multiple_of(2),
+            killing: !number.is_multiple_of(3),
             explicit: number % 5 == 1 || number % 5 == 4,
             refines: number.is_multiple_of(2),
             driver: number % 5 == 1,
@@ -133,6 +136,8 @@ pub struct Wish {
     pub limit: Option<Duration>,
     /// Whether it says how it is checked. (Its executor does not do it.)
     pub checked: bool,
+    /// Whether it says how it is to be killed, and, with an executor of its own, how much more it may use than it asks for.
+    pub detailed: bool,
 }
 
 /// The tasks of a framework, from chance.
@@ -153,6 +158,7 @@ pub fn wishes(framework: usize, size: &Size, random: &mut SmallRng) -> Vec<Wish>
         limit: (random.random_range(0..8) == 0)
             .then(|| Duration::from_millis(random.random_range(1_000..90_000))),
         checked: random.random_range(0..3) == 0,
+        detailed: random.random_range(0..3) == 0,
     };
     let mut wishes: Vec<Wish> = (0..count).map(wish).collect();
     wishes.sort_by_key(|wish| wish.at);
