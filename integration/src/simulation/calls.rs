@@ -15,7 +15,7 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 
-use super::configuration::framework;
+use super::configuration::{NAME_ATTRIBUTE, framework};
 use super::workload::{Book, Style, Workload, roles, roles_now};
 
 /// What was offered before a scheduler has subscribed may come so long after it.
@@ -203,19 +203,38 @@ impl Said {
     }
 }
 
-/// No offers of this host, in any role of a framework that describes itself so.
+/// No offers of this host, in any role of a framework that describes itself so. There are several ways to say it.
 fn without(host: &str, framework: &v1::FrameworkInfo) -> OfferConstraints {
-    use attribute_constraint::predicate::TextNotEquals;
+    use attribute_constraint::predicate::{Exists, NotExists, TextNotEquals, TextNotMatches};
     use attribute_constraint::selector::PseudoattributeType;
     use attribute_constraint::{Predicate, Selector};
-    let hostname = Some(PseudoattributeType::Hostname.into());
-    let text_not_equals = Some(TextNotEquals { value: host.to_owned() });
-    let constraint = AttributeConstraint {
-        selector: Selector { pseudoattribute_type: hostname, ..Default::default() },
-        predicate: Predicate { text_not_equals, ..Default::default() },
+    let pseudo = |which: PseudoattributeType| Selector {
+        pseudoattribute_type: Some(which.into()),
+        ..Default::default()
     };
-    let group = offer_constraints::role_constraints::Group { attribute_constraints: vec![constraint] };
-    let of_role = offer_constraints::RoleConstraints { groups: vec![group] };
+    let name = Selector { attribute_name: Some(NAME_ATTRIBUTE.to_owned()), ..Default::default() };
+    let is_not = TextNotEquals { value: host.to_owned() };
+    let is_not = Predicate { text_not_equals: Some(is_not), ..Default::default() };
+    let fits_not = TextNotMatches { regex: host.to_owned() };
+    let fits_not = Predicate { text_not_matches: Some(fits_not), ..Default::default() };
+    let is_there = Predicate { exists: Some(Exists {}), ..Default::default() };
+    let is_nowhere = Predicate { not_exists: Some(NotExists {}), ..Default::default() };
+    let (hostname, zone) = (pseudo(PseudoattributeType::Hostname), pseudo(PseudoattributeType::Zone));
+    let groups = match host.bytes().last().unwrap_or_default() % 4 {
+        0 => vec![vec![(hostname, is_not)]],
+        1 => vec![vec![(hostname, fits_not)]],
+        2 => vec![vec![(name, is_not)]],
+        // Wherever else it is, or is said not to be.
+        _ => vec![
+            vec![(zone.clone(), is_there), (hostname, is_not)],
+            vec![(zone, is_nowhere), (name, fits_not)],
+        ],
+    };
+    let constraint = |(selector, predicate)| AttributeConstraint { selector, predicate };
+    let group = |all: Vec<_>| offer_constraints::role_constraints::Group {
+        attribute_constraints: all.into_iter().map(constraint).collect(),
+    };
+    let of_role = offer_constraints::RoleConstraints { groups: groups.into_iter().map(group).collect() };
     let roles = framework_roles(framework).into_iter();
     let role_constraints = roles.map(|role| (role, of_role.clone())).collect();
     OfferConstraints { role_constraints }

@@ -84,6 +84,9 @@ fn reservations(number: usize) -> &'static str {
     }
 }
 
+/// The attribute of an agent that says its name once more.
+pub const NAME_ATTRIBUTE: &str = "name";
+
 /// The region of the masters and of most agents.
 pub const HOME: &str = "home";
 
@@ -123,6 +126,7 @@ pub fn agent_settings(group: &SimulatedGroup, number: usize, grown: u32) -> Resu
             reservations(number)
         ),
         format!("--hostname=a{number}"),
+        format!("--attributes={NAME_ATTRIBUTE}:a{number}"),
         "--no-switch_user".to_owned(),
         "--containerizers=simulated".to_owned(),
         format!("--reconfiguration_policy={}", if grown > 0 { "additive" } else { "equal" }),

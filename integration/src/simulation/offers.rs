@@ -185,8 +185,10 @@ impl OfferChecks {
             };
             let mut all = of_role.groups.iter().flat_map(|group| &group.attribute_constraints);
             let host = &agent.info.hostname;
-            let excludes =
-                all.any(|one| one.predicate.text_not_equals.as_ref().is_some_and(|not| not.value == *host));
+            let excludes = all.any(|one| {
+                let is = one.predicate.text_not_equals.as_ref().map(|not| &not.value);
+                is.or(one.predicate.text_not_matches.as_ref().map(|not| &not.regex)) == Some(host)
+            });
             if excludes && now - *since > ON_ITS_WAY {
                 let (framework, role) = (&offer.framework, &offer.role);
                 let text = format!(
