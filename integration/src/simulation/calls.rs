@@ -254,12 +254,14 @@ fn ask_for_operations(workload: &mut Workload, driver: &mut Driver<Workload>) {
     reconcile_operations(Vec::new(), driver);
 }
 
-/// Operations whose state it has asked for without an answer: the question or the answer may have been lost.
+/// Operations whose state it has asked for without an answer: the question or the answer may have been lost. Every other time
+/// it says which agents they were for, as far as it knows.
 pub fn repeat_questions(workload: &Workload, driver: &mut Driver<Workload>) {
     let book = workload.book.lock();
     let open = book.asked.keys().filter(|name| name.starts_with('o'));
     let open = open.map(|name| call::reconcile_operations::Operation {
         operation_id: v1::OperationId { value: name.clone() },
+        agent_id: workload.ledger.agent_of(name).filter(|_| workload.ticks.is_multiple_of(2)),
         ..Default::default()
     });
     let open: Vec<_> = open.collect();

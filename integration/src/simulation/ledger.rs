@@ -110,6 +110,17 @@ impl Ledger {
         Some(book.things.get(name)?.resource.scalar.as_ref()?.value)
     }
 
+    /// The agent of what an operation makes or ends, if it is known.
+    pub fn agent_of(&self, operation: &str) -> Option<v1::AgentId> {
+        let book = self.0.lock();
+        match book.operations.get(operation)? {
+            Deed::Makes(name) | Deed::Refines(name) | Deed::Ends(name) => {
+                Some(book.things.get(name)?.agent.clone())
+            }
+            Deed::Changes | Deed::Refused => None,
+        }
+    }
+
     /// Whether an operation is to be refused.
     pub fn is_refused(&self, operation: &str) -> bool {
         self.0.lock().operations.get(operation) == Some(&Deed::Refused)
@@ -235,6 +246,7 @@ mod tests {
         ledger.heard("3", FINISHED);
         assert_eq!((missing(&inner), missing(&outer)), (1, 0));
         assert_eq!((ledger.size("r1"), ledger.size("r3")), (Some(1.0), None));
+        assert_eq!((ledger.agent_of("1"), ledger.agent_of("r1")), (Some(v1::AgentId::default()), None));
     }
 
     #[test]

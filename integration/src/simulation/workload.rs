@@ -309,8 +309,11 @@ impl Workload {
     fn reconcile(&self, driver: &mut Driver<Self>) {
         let mut book = self.book.lock();
         let open = book.tasks.iter().filter(|(_, entry)| !entry.is_over());
-        let mut open: Vec<_> =
-            open.map(|(id, entry)| (v1::TaskId { value: id.clone() }, entry.agent.clone())).collect();
+        // It need not say where they are.
+        let says = self.ticks % 4 != 1;
+        let mut open: Vec<_> = open
+            .map(|(id, entry)| (v1::TaskId { value: id.clone() }, entry.agent.clone().filter(|_| says)))
+            .collect();
         // One that nobody has ever heard of.
         open.push((v1::TaskId { value: format!("t{}.{UNKNOWN}", self.number) }, None));
         book.ask(open.iter().map(|(id, _)| id.value.clone()), self.network.elapsed());
@@ -344,6 +347,8 @@ impl Workload {
             let id = id.clone();
             driver.after(after, move |this, driver| {
                 let agent = this.book.lock().tasks.get(&id.value).and_then(|entry| entry.agent.clone());
+                // It need not say.
+                let agent = agent.filter(|_| this.random.random());
                 driver.kill(&id, agent.as_ref(), calls::policy(this));
             });
         }
