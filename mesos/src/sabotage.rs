@@ -86,6 +86,8 @@ pub enum Bug {
     ReadmitsEnded,
     /// The master does not take back what it has offered for a role that a framework gives up.
     KeepsGivenUp,
+    /// The agent does not tell again what came of an operation.
+    OutcomesToldOnce,
 }
 
 impl Bug {
@@ -95,7 +97,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 40] = [
+    pub const ALL: [Bug; 41] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -136,6 +138,7 @@ impl Bug {
         Bug::SpeaksOfPartitions,
         Bug::ReadmitsEnded,
         Bug::KeepsGivenUp,
+        Bug::OutcomesToldOnce,
     ];
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use libprocess::{Context, Handle, Pid};
 use mesos::internal::{AcknowledgeOperationStatusMessage, UpdateOperationStatusMessage};
+use mesos::sabotage::{Bug, is_on};
 use mesos::v1;
 use uuid::Uuid;
 
@@ -43,6 +44,9 @@ impl Agent {
 
     /// A master has just registered the agent: it is told everything.
     pub(crate) fn forward_operations(&mut self, ctx: &mut Context<Self>) {
+        if is_on(Bug::OutcomesToldOnce) {
+            return;
+        }
         for uuid in self.operations.known.keys().copied().collect::<Vec<_>>() {
             if let Some(known) = self.operations.known.get_mut(&uuid) {
                 known.delay = FIRST_DELAY;
@@ -71,6 +75,9 @@ impl Agent {
 impl Handle<RetryOperations> for Agent {
     fn handle(&mut self, _: RetryOperations, _: &Pid, ctx: &mut Context<Self>) {
         self.operations.retry = None;
+        if is_on(Bug::OutcomesToldOnce) {
+            return;
+        }
         let now = ctx.node().elapsed();
         let due = self.operations.known.iter().filter(|(_, known)| known.due <= now);
         for uuid in due.map(|(uuid, _)| *uuid).collect::<Vec<_>>() {

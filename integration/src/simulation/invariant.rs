@@ -16,7 +16,8 @@ pub enum Invariant {
     /// The updates of a task's executor reach its framework in the order in which they were made, and none follows the
     /// one that ends the task.
     UpdatesInOrder,
-    /// An update that an agent has acknowledged to an executor reaches the framework, if that checkpoints.
+    /// An update that an agent has acknowledged to an executor reaches the framework, if that checkpoints, and what came of
+    /// its operations does in any case.
     UpdatesArrive,
     /// An update that was not acknowledged comes again, and every repetition has the uuid of the first.
     UpdatesRepeated,

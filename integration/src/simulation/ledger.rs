@@ -25,8 +25,8 @@ struct Book {
     things: BTreeMap<String, Thing>,
     /// What operations do to things, by the operations' ids.
     operations: BTreeMap<String, Deed>,
-    /// Operations that the leader waits for agents to do, and when that was seen first.
-    awaited: BTreeMap<Uuid, Duration>,
+    /// Operations that somebody waits for, whether they are done, and when that was seen first.
+    awaited: BTreeMap<(Uuid, bool), Duration>,
 }
 
 /// What an operation does.
@@ -126,15 +126,21 @@ impl Ledger {
         self.0.lock().operations.get(operation) == Some(&Deed::Refused)
     }
 
-    /// The leader waits for these operations to be done, now. Those that it has waited for longer than `patience`.
-    pub fn late(&self, awaited: BTreeSet<Uuid>, now: Duration, patience: Duration) -> Vec<Uuid> {
+    /// Somebody waits for these operations to be done, or for who wanted them to hear that they are (`true`), now. Those that
+    /// are waited for longer than `patience`.
+    pub fn late(
+        &self,
+        awaited: BTreeSet<(Uuid, bool)>,
+        now: Duration,
+        patience: Duration,
+    ) -> Vec<(Uuid, bool)> {
         let mut book = self.0.lock();
-        book.awaited.retain(|uuid, _| awaited.contains(uuid));
-        for uuid in awaited {
-            book.awaited.entry(uuid).or_insert(now);
+        book.awaited.retain(|operation, _| awaited.contains(operation));
+        for operation in awaited {
+            book.awaited.entry(operation).or_insert(now);
         }
         let late = book.awaited.iter().filter(|(_, since)| now - **since > patience);
-        late.map(|(uuid, _)| *uuid).collect()
+        late.map(|(operation, _)| *operation).collect()
     }
 
     /// What nobody has asked the end of: the operator may.
@@ -252,13 +258,14 @@ mod tests {
     #[test]
     fn an_operation_that_is_awaited_too_long_is_late() {
         let (ledger, second) = (Ledger::default(), Duration::from_secs);
-        let late = |uuids: &[u128], now| {
-            ledger
-                .late(uuids.iter().map(|uuid| Uuid::from_u128(*uuid)).collect(), second(now), second(10))
-                .len()
+        let late = |uuids: &[u128], is_done, now| {
+            let operations = uuids.iter().map(|uuid| (Uuid::from_u128(*uuid), is_done));
+            ledger.late(operations.collect(), second(now), second(10)).len()
         };
-        assert_eq!((late(&[1], 0), late(&[1, 2], 10), late(&[1, 2], 11)), (0, 0, 1));
+        assert_eq!((late(&[1], false, 0), late(&[1, 2], false, 10), late(&[1, 2], false, 11)), (0, 0, 1));
         // Done, and seen again: it is another's.
-        assert_eq!((late(&[2], 12), late(&[1, 2], 20), late(&[1, 2], 21)), (0, 0, 1));
+        assert_eq!((late(&[2], false, 12), late(&[1, 2], false, 20), late(&[1, 2], false, 21)), (0, 0, 1));
+        // Who wanted it has its own time to hear of it.
+        assert_eq!((late(&[2], true, 22), late(&[2], true, 32), late(&[2], true, 33)), (0, 0, 1));
     }
 }

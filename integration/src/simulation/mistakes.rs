@@ -12,6 +12,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::LaunchesTwice => &[RunsOnce],
         Bug::NewestUpdateFirst => &[UpdatesInOrder],
         Bug::UpdatesSentOnce => &[UpdatesRepeated, UpdatesArrive],
+        Bug::OutcomesToldOnce => &[UpdatesArrive, ReservedStays],
         Bug::PromisesBeforeSync => &[UpdatesArrive],
         Bug::IgnoresDisconnected => &[GetsWell],
         Bug::FreesTwice => &[BooksAgree],

@@ -8,9 +8,10 @@ use allocator::Quota;
 use libprocess::disk::Disk as _;
 use master::TakeSnapshot;
 use master::cluster::{Agent, Snapshot};
-use mesos::tasks::is_terminal;
-use mesos::v1::{DrainState, TaskState};
-use mesos::{AgentId, Resources};
+use mesos::tasks::{is_terminal, is_terminal_operation};
+use mesos::v1::{self, DrainState, TaskState};
+use mesos::{AgentId, FrameworkId, Resources};
+use uuid::Uuid;
 
 use super::beliefs;
 use super::checks::{each_once, leader_of};
@@ -81,6 +82,18 @@ impl Entry {
     }
 }
 
+/// Operations of frameworks that go on, on an agent, that are done and not acknowledged.
+fn unheard(cluster: &Cluster, agent: &Agent) -> impl Iterator<Item = Uuid> {
+    let goes_on = move |operation: &v1::Operation| {
+        let framework = operation.framework_id.as_ref().map(FrameworkId::from);
+        operation.info.id.is_some() && framework.is_some_and(|id| !cluster.truth.may_be_over(&id))
+    };
+    let done = agent.operations.iter().filter(move |(_, operation)| {
+        is_terminal_operation(operation.latest_status.state()) && goes_on(operation)
+    });
+    done.map(|(uuid, _)| *uuid)
+}
+
 #[derive(Default)]
 struct Unwell(Vec<Violation>);
 
@@ -127,9 +140,16 @@ impl Unwell {
                 self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
             }
         }
-        let awaited = snapshot.agents.values().flat_map(|agent| beliefs::awaited(agent)).collect();
-        for late in cluster.ledger.late(awaited, cluster.network.elapsed(), PATIENCE) {
-            self.note(Invariant::ReservedStays, format!("nobody says what became of operation {late}"));
+        let awaited = snapshot.agents.values().flat_map(|agent| {
+            let open = beliefs::awaited(agent).map(|uuid| (uuid, false));
+            open.chain(unheard(cluster, agent).map(|uuid| (uuid, true)))
+        });
+        for (late, is_done) in cluster.ledger.late(awaited.collect(), cluster.network.elapsed(), PATIENCE) {
+            let (invariant, text) = match is_done {
+                true => (Invariant::UpdatesArrive, "who wanted it has not said that it knows the end"),
+                false => (Invariant::ReservedStays, "nobody says what became"),
+            };
+            self.note(invariant, format!("{text} of operation {late}"));
         }
         self.decided(cluster, snapshot);
     }
