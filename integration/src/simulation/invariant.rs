@@ -48,7 +48,7 @@ pub enum Invariant {
     GoneStaysGone,
     /// An agent that is deactivated, or drained, or not listed, or has as many executors as it may, is offered to nobody.
     OutOfServiceIsQuiet,
-    /// An agent that was drained has no tasks that are not over.
+    /// An agent that was drained has no tasks that are not over: in the master's books, and in the end on its host.
     DrainedIsEmpty,
     /// When everything is mended, everybody finds everybody again; before that, the leader finds each agent again that
     /// nothing keeps from it. Each framework is known as it has described itself last.

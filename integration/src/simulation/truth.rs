@@ -170,6 +170,13 @@ impl Truth {
         running.collect()
     }
 
+    /// A task that runs on a host, unless its framework is over or does not checkpoint.
+    pub fn task_on(&self, host: &str) -> Option<String> {
+        let account = self.account.lock();
+        let mut there = account.tasks.iter().filter(|(_, task)| task.runs_on.as_deref() == Some(host));
+        there.find(|(_, task)| !task.forgetful).map(|(id, _)| id.clone())
+    }
+
     /// An executor was told to run a task.
     pub fn started(&self, id: &str, host: &str, forgetful: bool) {
         let forgetful = forgetful || self.may_have_been_down(host);

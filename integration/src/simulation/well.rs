@@ -135,8 +135,16 @@ impl Unwell {
                 let (id, is) = (&agent.id, if agent.active { "active" } else { "not active" });
                 self.note(Invariant::GetsWell, format!("agent {id} is {is}, and shall be as {activation:?}"));
             }
-            let draining = activation.drain.is_some_and(|drain| drain.state() != DrainState::Drained);
-            if draining && !cluster.truth.has_orphans(agent) {
+            let draining = activation.drain.map(|drain| drain.state() != DrainState::Drained);
+            if draining == Some(false)
+                && let Some(task) = cluster.truth.task_on(&agent.info.hostname)
+            {
+                self.note(
+                    Invariant::DrainedIsEmpty,
+                    format!("agent {} is drained, and {task} runs on it", agent.id),
+                );
+            }
+            if draining == Some(true) && !cluster.truth.has_orphans(agent) {
                 self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
             }
         }
