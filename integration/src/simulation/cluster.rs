@@ -85,6 +85,8 @@ pub(super) struct AgentSlot {
     pub(super) grown: Cell<u32>,
     /// Its disk fails at present.
     pub(super) broken: Cell<bool>,
+    /// Itself, while it runs.
+    pub(super) actor: RefCell<Option<Address<agent::Agent>>>,
     mount: RefCell<Option<Mount>>,
 }
 
@@ -157,6 +159,7 @@ impl Cluster {
                 host: Host::new(network, &truth, &name, ip, disk),
                 grown: Cell::default(),
                 broken: Cell::default(),
+                actor: RefCell::default(),
                 mount: RefCell::default(),
             }
         });
@@ -405,6 +408,7 @@ impl Cluster {
         let containerizer = Containerizer::from(&containerizer);
         let started = agent::startup::start_with(&node, settings, containerizer).await;
         let mut running = started.map_err(|error| error.to_string())?;
+        agent.actor.replace(Some(running.agent.clone()));
         self.watch(Who::Agent(number), async move { format!("{:?}", running.wait().await) });
         Ok(())
     }
@@ -490,6 +494,9 @@ impl Cluster {
             && let Some(mount) = self.agents[number].mount.take()
         {
             mount.revoke();
+        }
+        if let Who::Agent(number) = who {
+            self.agents[number].actor.take();
         }
         if let Who::Master(number) = who {
             self.masters[number].actors.take();

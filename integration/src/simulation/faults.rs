@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use agent::executors::shutdown::Leave;
 use libprocess::disk::Disk as _;
 use libprocess::simulation::{Crash, Torn, Weather};
 use mesos::AgentId;
@@ -126,6 +127,7 @@ impl Cluster {
             Fault::Grow(agent, down) => {
                 self.grow(*agent, *down).await.then_some("agent returned with more resources")
             }
+            Fault::Leave(agent) => self.leave(*agent).then_some("agent left"),
             Fault::Failover(scheduler, long) => {
                 let (cluster, scheduler, long) = (Rc::clone(self), *scheduler, *long);
                 libprocess::simulation::spawn(async move {
@@ -474,6 +476,18 @@ impl Cluster {
         agent.grown.set(agent.grown.get() + 1);
         self.fell(number, Host::RunsOn, down).await;
         was_somebody
+    }
+
+    /// An agent is told to leave (as by SIGUSR1): it ends its executors, and then itself. What starts it again does not care.
+    /// Answers whether it was anybody.
+    fn leave(&self, number: usize) -> bool {
+        let agent = &self.agents[number];
+        let runs = agent.slot.up.get() && !agent.slot.frozen.get();
+        let is_somebody = runs && agent.host.disk().mount().exists(&agent_id_link());
+        let Some(actor) = agent.actor.borrow().clone().filter(|_| is_somebody) else { return false };
+        self.truth.may_go_down(&format!("a{number}"));
+        actor.tell(Leave);
+        true
     }
 
     /// Schedulers end, one after the other, that have said that they will not be away for long, and are back later, until a

@@ -103,6 +103,8 @@ pub enum Fault {
     Reinstall(usize, Host, Duration),
     /// An agent is restarted with more resources after so long.
     Grow(usize, Duration),
+    /// An agent is told to leave the cluster, and is started again when it has.
+    Leave(usize),
     /// A second scheduler takes over from one that runs, which ends after so long if it is not told to.
     Failover(usize, Duration),
     /// A scheduler, from this one on, that has said that it will not be away for long is away for so much longer.
@@ -141,7 +143,7 @@ pub struct Planned {
 }
 
 /// The kinds of faults that a run must have seen to count, as they are called in the counts.
-pub const KINDS: [&str; 31] = [
+pub const KINDS: [&str; 32] = [
     "connections broken",
     "connections broken in one direction",
     "host isolated",
@@ -170,6 +172,7 @@ pub const KINDS: [&str; 31] = [
     "write torn",
     "agent returned as another",
     "agent returned with more resources",
+    "agent left",
     "scheduler failed over",
     TIMED_OUT,
     "leader changed",
@@ -299,6 +302,7 @@ fn of_kind(kind: usize, size: &Size, random: &mut SmallRng) -> Fault {
         26 => Fault::Registry(When::Within),
         27 => Fault::Fragile(agent, if random.random_ratio(3, 4) { Way::Out } else { Way::In }, long),
         28 => Fault::Failover(scheduler, long),
+        29 => Fault::Leave(agent),
         _ => Fault::Desert(scheduler, down),
     }
 }
@@ -369,6 +373,7 @@ impl fmt::Display for Planned {
                 write!(f, "{}, and comes back as another agent after {down:?}", dies(*agent, *host))
             }
             Fault::Grow(agent, down) => write!(f, "a{agent} ends, and has more resources after {down:?}"),
+            Fault::Leave(agent) => write!(f, "a{agent} leaves the cluster, and comes back"),
             Fault::Failover(scheduler, long) => {
                 write!(f, "s{scheduler} is replaced, and ends after {long:?}")
             }

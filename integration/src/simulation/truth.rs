@@ -28,7 +28,7 @@ struct Account {
     violations: Vec<Violation>,
     /// Hosts whose agents have come back as others.
     replaced: BTreeSet<String>,
-    /// Hosts that may go down for maintenance at any time.
+    /// Hosts that may go down for maintenance at any time, or whose agents were told to leave.
     maintained: BTreeSet<String>,
     /// Frameworks that somebody has wanted to end.
     torn: BTreeSet<FrameworkId>,
@@ -107,7 +107,8 @@ impl Truth {
         self.account.lock().replaced.contains(host)
     }
 
-    /// This host may be taken down: its agent leaves the cluster, perhaps without hearing of it, and its tasks with it.
+    /// This host may be taken down, or its agent may be told to leave: it leaves the cluster, perhaps without anybody hearing of
+    /// it, and its tasks with it.
     pub fn may_go_down(&self, host: &str) {
         let mut account = self.account.lock();
         account.maintained.insert(host.to_owned());
@@ -115,7 +116,7 @@ impl Truth {
         there.for_each(|task| task.forgetful = true);
     }
 
-    /// Whether this host was, or may have been, taken down.
+    /// Whether this host was, or may have been, taken down, or its agent told to leave.
     pub fn may_have_been_down(&self, host: &str) -> bool {
         self.account.lock().maintained.contains(host)
     }
