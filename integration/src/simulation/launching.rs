@@ -22,7 +22,7 @@ const EXECUTOR: &str = "cpus:0.1;mem:32;disk:32";
 const GRACE: v1::DurationInfo = v1::DurationInfo { nanoseconds: 10_000_000_000 };
 /// Tasks that it launches on one offer, at most.
 const AT_ONCE: usize = 2;
-/// So many times it drops an offer that is void, and once it does not.
+/// One in so many times it does not heed that an offer is void.
 const HEEDLESS: u32 = 4;
 /// For how long a framework refuses what it has no use for, in turn. (Until it revives, in any case.)
 const REFUSALS: [Duration; 4] = [
