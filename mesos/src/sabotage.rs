@@ -80,7 +80,7 @@ pub enum Bug {
     OffersFull,
     /// The allocator of a new leader does not wait until most agents are back.
     OffersEarly,
-    /// The master tells every framework that a task is unreachable, or gone with its agent, instead of lost.
+    /// The master answers every framework that asks for a task as if it knew of partitions.
     SpeaksOfPartitions,
     /// The master lets a framework subscribe again that is over.
     ReadmitsEnded,

@@ -49,8 +49,8 @@ impl Workload {
         }
     }
 
-    /// An offer that it may have kept is void. Sometimes it does not heed that, as if the two had crossed.
-    pub(super) fn is_void(&mut self, offer: &v1::OfferId) {
+    /// An offer that it may have kept is void now. Sometimes it does not heed that, as if the two had crossed.
+    pub(super) fn taken_back(&mut self, offer: &v1::OfferId) {
         if self.kept.iter().any(|kept| kept.id == *offer) {
             self.truth.count("offers taken back that were kept");
             if self.random.random_range(0..HEEDLESS) > 0 {

@@ -477,7 +477,7 @@ impl Scheduler for Workload {
     }
 
     fn rescind(&mut self, _: &mut Driver<Self>, offer: v1::OfferId) {
-        self.is_void(&offer);
+        self.taken_back(&offer);
     }
 
     fn disconnected(&mut self, _: &mut Driver<Self>) {

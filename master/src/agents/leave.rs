@@ -10,7 +10,6 @@
 
 use libprocess::Context;
 use mesos::AgentId;
-use mesos::sabotage::{Bug, is_on};
 use mesos::v1::task_status::Reason;
 use mesos::v1::{self, OperationState, TaskState};
 
@@ -33,7 +32,7 @@ pub(super) enum Departure {
 impl Departure {
     /// How a task of the agent ends for its framework, and why.
     pub(super) fn end_of_tasks(self, partition_aware: bool) -> (TaskState, Reason) {
-        match (self, partition_aware || is_on(Bug::SpeaksOfPartitions)) {
+        match (self, partition_aware) {
             (Self::Unreachable(_), true) => (TaskState::TaskUnreachable, Reason::AgentRemoved),
             (Self::Gone, true) => (TaskState::TaskGoneByOperator, Reason::AgentRemovedByOperator),
             _ => (TaskState::TaskLost, Reason::AgentRemoved),

@@ -213,7 +213,8 @@ fn answer(
         _ if is_on(Bug::SilentOnUnknown) => return None,
         _ => (TaskState::TaskUnknown, "Reconciliation: Task is unknown"),
     };
-    let state = visible_state(state, &framework.capabilities);
+    let state =
+        if is_on(Bug::SpeaksOfPartitions) { state } else { visible_state(state, &framework.capabilities) };
     let id = TaskId::from(&asked.task_id);
     let mut status = status::by_master(&id, agent.as_ref(), state, Reason::Reconciliation, text, now);
     status.unreachable_time = since;
