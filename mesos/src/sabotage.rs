@@ -88,6 +88,8 @@ pub enum Bug {
     KeepsGivenUp,
     /// The agent does not tell again what came of an operation.
     OutcomesToldOnce,
+    /// The master does not take back what it has offered to a scheduler that has gone.
+    LeavesOffers,
 }
 
 impl Bug {
@@ -97,7 +99,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 41] = [
+    pub const ALL: [Bug; 42] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -139,6 +141,7 @@ impl Bug {
         Bug::ReadmitsEnded,
         Bug::KeepsGivenUp,
         Bug::OutcomesToldOnce,
+        Bug::LeavesOffers,
     ];
 }
 

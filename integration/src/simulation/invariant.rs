@@ -36,8 +36,9 @@ pub enum Invariant {
     BooksAddUp,
     /// The master's books and its allocator's say the same.
     BooksAgree,
-    /// Nothing is offered to a framework for a role that it has suppressed or given up, of an agent that its constraints
-    /// exclude, of one with GPUs or in another region if it does not know of such, or that is less than its filters ask for.
+    /// Nothing is offered to a framework whose scheduler is away, or for a role that it has suppressed or given up, of an agent
+    /// that its constraints exclude, of one with GPUs or in another region if it does not know of such, or that is less than
+    /// its filters ask for.
     SuppressedIsQuiet,
     /// No role is offered more than its limit.
     LimitsHold,

@@ -20,7 +20,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::LeadsOn => &[OneLeader],
         Bug::KeepsRest => &[BooksAgree],
         Bug::IgnoresLimits => &[LimitsHold],
-        Bug::RevivesAll | Bug::KeepsGivenUp => &[SuppressedIsQuiet],
+        Bug::RevivesAll | Bug::KeepsGivenUp | Bug::LeavesOffers => &[SuppressedIsQuiet],
         Bug::FenceNotAsked => &[OneWriter],
         Bug::SplitsAgents | Bug::ForgetsQuotas => &[AcknowledgedIsFound],
         Bug::LeavesRecovered | Bug::SpeaksOfPartitions => &[NothingVanishes],

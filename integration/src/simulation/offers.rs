@@ -267,18 +267,18 @@ impl OfferChecks {
     }
 }
 
-/// No framework is offered anything for a role that it does not have, nor keeps what it was offered for one that it has
-/// given up.
+/// No framework is offered anything for a role that it does not have, or without a scheduler, nor keeps what it was offered
+/// when it had the one and the other.
 fn for_others(cluster: &Cluster, snapshot: &Snapshot) {
     let is_wrong = |offer: &&Arc<Offer>| {
         let framework = snapshot.frameworks.get(&offer.framework);
-        framework.is_some_and(|framework| !framework.roles.contains(&offer.role))
+        !framework.is_some_and(|framework| framework.is_active() && framework.roles.contains(&offer.role))
     };
     // The book is hashed.
     if let Some(offer) = snapshot.offers.values().filter(is_wrong).min_by(|a, b| a.id.cmp(&b.id)) {
         let Offer { framework, role, .. } = &**offer;
         let text =
-            format!("framework {framework} is offered something for role {role}, which it does not have");
+            format!("framework {framework} is offered something for role {role}, but is away, or not in it");
         cluster.truth.violation(Invariant::SuppressedIsQuiet, text);
     }
 }

@@ -148,7 +148,7 @@ impl Unwell {
                 self.note(Invariant::GetsWell, format!("agent {} is not drained yet", agent.id));
             }
         }
-        let awaited = snapshot.agents.values().flat_map(|agent| {
+        let awaited = snapshot.agents.values().flat_map(move |agent| {
             let open = beliefs::awaited(agent).map(|uuid| (uuid, false));
             open.chain(unheard(cluster, agent).map(|uuid| (uuid, true)))
         });
