@@ -272,7 +272,7 @@ impl OfferChecks {
 fn for_others(cluster: &Cluster, snapshot: &Snapshot) {
     let is_wrong = |offer: &&Arc<Offer>| {
         let framework = snapshot.frameworks.get(&offer.framework);
-        !framework.is_some_and(|framework| framework.is_active() && framework.roles.contains(&offer.role))
+        framework.is_none_or(|framework| !framework.is_active() || !framework.roles.contains(&offer.role))
     };
     // The book is hashed.
     if let Some(offer) = snapshot.offers.values().filter(is_wrong).min_by(|a, b| a.id.cmp(&b.id)) {
