@@ -4,7 +4,8 @@
 //! It does as upstream's driver (`sched/sched.cpp`): it subscribes again and again until it is answered, and takes over
 //! from another driver the first time only. What it hears from a master that does not lead (any more) it drops. Where
 //! upstream's aborts because its connection was lost, so that its process is started again, this one breaks the library's
-//! stream. Its pid is another one in each life.
+//! stream. Its pid is another one in each life. Every other time it says a thing as drivers did before there were calls: by a
+//! message for that alone.
 
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use libprocess::http::{Reply, Request, Response, StreamSender, stream};
 use libprocess::{Context, Handle, Install, Pid, Process};
 use mesos::internal::{
     ExecutorToFrameworkMessage, ExitedExecutorMessage, FrameworkErrorMessage, FrameworkRegisteredMessage,
-    FrameworkReregisteredMessage, LostSlaveMessage, RescindResourceOfferMessage, ResourceOffersMessage,
-    StatusUpdateMessage,
+    FrameworkReregisteredMessage, FrameworkToExecutorMessage, KillTaskMessage, LaunchTasksMessage,
+    LostSlaveMessage, ReconcileTasksMessage, RegisterFrameworkMessage, ReregisterFrameworkMessage,
+    RescindResourceOfferMessage, ResourceOffersMessage, ResourceRequestMessage, ReviveOffersMessage,
+    StatusUpdateAcknowledgementMessage, StatusUpdateMessage, UnregisterFrameworkMessage,
 };
 use mesos::v1::scheduler::{Call, Event, call, event};
 use mesos::{MediaType, codec, v0, v1};
@@ -47,12 +50,22 @@ pub struct Driver {
     is_new: bool,
     /// How many streams there were.
     streams: u64,
+    /// How often it has said something.
+    said: u64,
 }
 
 impl Driver {
     /// A driver that finds its master there.
     pub fn new(masters: MasterUrl) -> Self {
-        Self { masters, master: None, subscription: None, registered: false, is_new: true, streams: 0 }
+        Self {
+            masters,
+            master: None,
+            subscription: None,
+            registered: false,
+            is_new: true,
+            streams: 0,
+            said: 0,
+        }
     }
 
     fn calls(&mut self, request: &Request, ctx: &mut Context<Self>) -> Response {
@@ -69,20 +82,40 @@ impl Driver {
                 Response::streaming(MediaType::Protobuf.as_str(), body)
             }
             _ => {
-                if let Some(master) = self.master.as_ref().filter(|_| self.registered) {
-                    ctx.post(master, v0::scheduler::Call::from(call));
+                if let Some(master) = self.master.clone().filter(|_| self.registered)
+                    && !(self.is_old_fashioned() && post_as_before(&call, &master, ctx))
+                {
+                    ctx.post(&master, v0::scheduler::Call::from(call));
                 }
                 Response::accepted()
             }
         }
     }
 
+    /// Whether it speaks as drivers did before there were calls: every other time.
+    fn is_old_fashioned(&mut self) -> bool {
+        self.said += 1;
+        self.said.is_multiple_of(2)
+    }
+
     fn subscribe(&mut self, ctx: &mut Context<Self>) {
+        let is_old_fashioned = self.is_old_fashioned();
         let Some((subscribe, _)) = self.subscription.as_ref().filter(|_| !self.registered) else { return };
         if let Some(master) = &self.master {
-            let id = subscribe.framework_info.id.clone();
+            let (framework, id) = (subscribe.framework_info.clone(), subscribe.framework_info.id.clone());
+            let is_plain = subscribe.suppressed_roles.is_empty() && subscribe.offer_constraints.is_none();
             let mut subscribe = v0::scheduler::call::Subscribe::from(subscribe.clone());
             subscribe.force = id.as_ref().map(|_| self.is_new);
+            if is_old_fashioned && is_plain {
+                match id {
+                    None => ctx.post(master, RegisterFrameworkMessage { framework }),
+                    Some(_) => {
+                        ctx.post(master, ReregisterFrameworkMessage { framework, failover: self.is_new });
+                    }
+                }
+                ctx.after(RETRY, Retry(self.streams));
+                return;
+            }
             let call = v0::scheduler::Call {
                 framework_id: id,
                 r#type: Some(call::Type::Subscribe.into()),
@@ -126,6 +159,47 @@ impl Driver {
         };
         self.say(event::Type::Subscribed, Event { subscribed: Some(subscribed), ..Default::default() });
     }
+}
+
+/// Says what a call says as drivers did before there were calls, if that is the same. Answers whether it is.
+fn post_as_before(call: &Call, master: &Pid, ctx: &Context<Driver>) -> bool {
+    let Call { accept, decline, revive, kill, acknowledge, reconcile, message, request, .. } = call;
+    let Some(framework_id) = call.framework_id.clone() else { return false };
+    let launch = |tasks: Vec<v1::TaskInfo>, filters: Option<v1::Filters>, offer_ids: &[v1::OfferId]| {
+        let (filters, offer_ids) = (filters.unwrap_or_default(), offer_ids.to_vec());
+        LaunchTasksMessage { framework_id: framework_id.clone(), tasks, filters, offer_ids }
+    };
+    if call.r#type == Some(call::Type::Teardown.into()) {
+        ctx.post(master, UnregisterFrameworkMessage { framework_id });
+    } else if let Some(accept) = accept {
+        let [v1::offer::Operation { launch: Some(tasks), .. }] = &accept.operations[..] else { return false };
+        ctx.post(master, launch(tasks.task_infos.clone(), accept.filters, &accept.offer_ids));
+    } else if let Some(decline) = decline {
+        ctx.post(master, launch(Vec::new(), decline.filters, &decline.offer_ids));
+    } else if let Some(revive) = revive {
+        ctx.post(master, ReviveOffersMessage { framework_id, roles: revive.roles.clone() });
+    } else if let Some(kill) = kill.as_ref().filter(|kill| kill.kill_policy.is_none()) {
+        ctx.post(master, KillTaskMessage { framework_id, task_id: kill.task_id.clone(), kill_policy: None });
+    } else if let Some(call::Acknowledge { agent_id, task_id, uuid }) = acknowledge.clone() {
+        let slave_id = agent_id;
+        ctx.post(master, StatusUpdateAcknowledgementMessage { slave_id, framework_id, task_id, uuid });
+    } else if let Some(reconcile) = reconcile {
+        let status = |task: &call::reconcile::Task| v1::TaskStatus {
+            task_id: task.task_id.clone(),
+            agent_id: task.agent_id.clone(),
+            ..Default::default()
+        };
+        let statuses = reconcile.tasks.iter().map(status).collect();
+        ctx.post(master, ReconcileTasksMessage { framework_id, statuses, framework: None });
+    } else if let Some(call::Message { agent_id, executor_id, data }) = message.clone() {
+        let slave_id = agent_id;
+        ctx.post(master, FrameworkToExecutorMessage { slave_id, framework_id, executor_id, data });
+    } else if let Some(call::Request { requests }) = request.clone() {
+        ctx.post(master, ResourceRequestMessage { framework_id, requests });
+    } else {
+        return false;
+    }
+    true
 }
 
 impl Process for Driver {
