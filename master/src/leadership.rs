@@ -252,7 +252,7 @@ pub(crate) fn view(master: &Master) -> MasterView {
 /// What a master answers that does not lead, or has not read the registry yet; `None` if it serves.
 pub(crate) fn refusal(master: &Master, request: &Request) -> Option<Response> {
     if !master.leadership.is_elected() {
-        return Some(redirect(master, request));
+        return (!is_on(Bug::StandbysAnswer)).then(|| redirect(master, request));
     }
     if master.leadership.is_in_doubt() {
         return Some(Response::service_unavailable("This master has stood still: another may lead"));

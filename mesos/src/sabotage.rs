@@ -90,6 +90,8 @@ pub enum Bug {
     OutcomesToldOnce,
     /// The master does not take back what it has offered to a scheduler that has gone.
     LeavesOffers,
+    /// A master that does not lead answers all the same.
+    StandbysAnswer,
 }
 
 impl Bug {
@@ -99,7 +101,7 @@ impl Bug {
     }
 
     /// All of them.
-    pub const ALL: [Bug; 42] = [
+    pub const ALL: [Bug; 43] = [
         Bug::LaunchesTwice,
         Bug::NewestUpdateFirst,
         Bug::UpdatesSentOnce,
@@ -142,6 +144,7 @@ impl Bug {
         Bug::KeepsGivenUp,
         Bug::OutcomesToldOnce,
         Bug::LeavesOffers,
+        Bug::StandbysAnswer,
     ];
 }
 

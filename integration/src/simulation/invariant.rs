@@ -65,7 +65,7 @@ pub enum Invariant {
     EventsAddUp,
     /// Who asks a master that leads is answered, in the form that was asked for, and no answer contradicts itself: nothing
     /// is listed twice, agents and frameworks hold what their tasks and executors do, and have in offers what their
-    /// offers have.
+    /// offers have. Who asks one that does not is led on.
     ReadsAgree,
     /// No actor panics, and none does what this program holds for impossible.
     NothingPanics,

@@ -39,7 +39,7 @@ pub fn meant_for(bug: Bug) -> &'static [Invariant] {
         Bug::BelievesOldReports => &[ReservedStays, ExecutorsAgree],
         Bug::AppliesUnstored => &[ReservedStays],
         Bug::HidesReturned => &[EventsAddUp],
-        Bug::ShowsStale => &[ReadsAgree],
+        Bug::ShowsStale | Bug::StandbysAnswer => &[ReadsAgree],
         Bug::IgnoresBreaks => &[ExecutorsAgree, ReservedStays],
     }
 }

@@ -1,6 +1,6 @@
 //! An operator who reads: now and then it asks some master for one of the things that there are to be read, by a call in
-//! either form or at an older endpoint. Who leads must answer, what is answered must be readable, and must agree with
-//! [itself](super::readings).
+//! either form or at an older endpoint. Who leads must answer calls, and nobody else; what is answered must be readable, and must
+//! agree with [itself](super::readings).
 //!
 //! Metrics are not asked for: some tell of the machine that the simulation runs on, and a seed's trace would not be the
 //! same again.
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::Method;
 use libprocess::http::ClientResponse;
+use master::TakeSnapshot;
 use mesos::v1::master::Response;
 use mesos::{Enum, MediaType, codec};
 use rand::rngs::SmallRng;
@@ -113,6 +114,11 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
         let any = masters.choose(&mut random).copied().filter(|_| random.random_range(0..4) == 0);
         let master = any.unwrap_or_else(|| cluster.leading_address());
         let Some(answer) = request(&node, master, &question.ask(), question.media()).await else { continue };
+        let is_answered = answer.status == 200 && matches!(question, Question::Call(..));
+        if is_answered && is_standby(&cluster, master).await {
+            let text = format!("{master} answers {question}, and does not lead");
+            cluster.truth.violation(Invariant::ReadsAgree, text);
+        }
         match question.read(answer).await {
             Ok(what) => cluster.truth.count(what),
             Err(wrong) => {
@@ -121,6 +127,13 @@ pub async fn run(cluster: Rc<Cluster>, seed: u64) -> Result<(), String> {
             }
         }
     }
+}
+
+/// Whether a master runs at this address that was not elected so far. Such a one answers no calls.
+async fn is_standby(cluster: &Cluster, address: SocketAddr) -> bool {
+    let mut running = cluster.masters().into_iter();
+    let Some(running) = running.find(|running| running.address == address) else { return false };
+    running.master.ask(TakeSnapshot).await.is_ok_and(|snapshot| snapshot.master.elected.is_none())
 }
 
 impl Question {
