@@ -1,6 +1,6 @@
 //! An operator who reads: now and then it asks some master for one of the things that there are to be read, by a call in
-//! either form or at an older endpoint. Who leads must answer calls, and nobody else; what is answered must be readable, and must
-//! agree with [itself](super::readings).
+//! either form or at an older endpoint. Who leads must answer, and nobody else must answer calls; what is answered must be
+//! readable, and must agree with [itself](super::readings).
 //!
 //! Metrics are not asked for: some tell of the machine that the simulation runs on, and a seed's trace would not be the
 //! same again.
