@@ -23,6 +23,9 @@ mod launcher;
 pub mod posix;
 pub mod simulated;
 mod statistics;
+mod strays;
+#[cfg(test)]
+mod testing;
 pub mod volumes;
 
 pub(crate) use launcher::DEFAULT_PATH;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 
 use futures::future::{AbortHandle, Aborted, abortable};
-use libprocess::subprocess::{ProcessEntry, kill_tree, process_table, session_lives, watch};
+use libprocess::subprocess::{kill_tree, session_lives, watch};
 use libprocess::{Context, Handle, Pid, Place, Process, Promise};
 use mesos::v1::container_info;
 use mesos::{ContainerId, Resources, v1};
@@ -27,6 +27,7 @@ use rustix::process::Signal;
 use super::{
     ContainerConfig, Containers, Destroy, Launch, LaunchError, Launched, Recover, RecoverError, Status,
     Termination, Update, UpdateError, Usage, Wait, launcher, statistics,
+    strays::Sandboxes,
     volumes::{Sandbox, Volumes},
 };
 use crate::fetcher::Fetcher;
@@ -118,54 +119,16 @@ impl PosixContainerizer {
         }
     }
 
-    /// Kills what was left in sandboxes while there was no agent. What a container starts has its `MESOS_DIRECTORY`, whatever
-    /// session it is in.
-    ///
-    /// - In those of containers whose first process has ended, whatever that has started.
-    /// - In those that this agent does not know, what works there or prints there. They are of frameworks that do not
-    ///   checkpoint, of executors that could not be read, and of agents that were given up; their tasks are lost, and may run
-    ///   elsewhere by now. (Upstream's finds them by the pids below `--runtime_dir`.) A daemon that a task had restarted, long
-    ///   ago perhaps, works elsewhere, and is none of them.
-    /// - In none of those that were `over`: an agent was there when they ended, and what a task has left runs on.
-    /// - In none of those in which this agent (`own` is its pid), or what it descends from, was started: by a task that
-    ///   restarts agents, say.
-    fn kill_strays(&self, over: &[PathBuf], own: i32) {
-        let table = process_table();
-        let mut beginnings: Vec<PathBuf> =
-            lineage(own, &table).into_iter().flat_map(launcher::sandboxes_of).collect();
-        // Not another agent's, in which all of this one may be.
-        beginnings.retain(|sandbox| sandbox.starts_with(&self.sandboxes));
+    /// Kills what was left in sandboxes while there was no agent; `over` are those of containers that ended before.
+    fn kill_strays(&self, over: &[PathBuf]) {
         let of = |lives: bool| {
             let containers =
                 self.containers.values().filter(move |container| container.pid.is_some() == lives);
             containers.map(|container| container.directory.as_path()).collect::<BTreeSet<&Path>>()
         };
-        let (mut spared, gone) = (of(true), of(false));
-        spared.extend(over.iter().chain(&beginnings).map(PathBuf::as_path));
-        let is_left = |pid, sandbox: &Path| {
-            // A container may have an agent of its own in it, with sandboxes below its own.
-            let is_spared = sandbox.ancestors().any(|above| spared.contains(above));
-            let is_unknown = || {
-                let ours = sandbox.starts_with(&self.sandboxes);
-                ours && launcher::is_at(pid, sandbox) && launcher::sees(pid, sandbox)
-            };
-            !is_spared && (gone.contains(sandbox) || is_unknown())
-        };
-        for entry in table {
-            let pid = entry.pid;
-            if !entry.zombie && launcher::stems_from(pid, |sandbox| is_left(pid, sandbox)) {
-                tracing::info!(pid, "killing what was left in a sandbox");
-                kill_tree(pid, Signal::KILL);
-            }
-        }
+        let sandboxes = Sandboxes { below: &self.sandboxes, live: of(true), gone: of(false), over };
+        sandboxes.kill_strays(std::process::id().cast_signed());
     }
-}
-
-/// A process, and what it descends from.
-fn lineage(pid: i32, table: &[ProcessEntry]) -> Vec<i32> {
-    let parents: BTreeMap<i32, i32> = table.iter().map(|entry| (entry.pid, entry.parent)).collect();
-    // The table is not of one moment: it might lead round in a circle.
-    std::iter::successors(Some(pid), |pid| parents.get(pid).copied()).take(table.len()).collect()
 }
 
 /// What this containerizer cannot do is said before anything is started.
@@ -339,7 +302,7 @@ impl Handle<Recover> for PosixContainerizer {
                 None => gone.push(found.id),
             }
         }
-        self.kill_strays(&message.over, std::process::id().cast_signed());
+        self.kill_strays(&message.over);
         for id in gone {
             self.finish(&id, None);
         }
@@ -349,29 +312,15 @@ impl Handle<Recover> for PosixContainerizer {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use libprocess::Node;
+    use libprocess::subprocess::process_table;
 
-    use libprocess::http::Client;
-    use libprocess::subprocess::{descendants, session_of};
-    use libprocess::{Address, Node};
-
+    use super::super::testing::{self, node, until};
     use super::super::{Containerizer, RecoveredContainer};
     use super::*;
 
-    fn containerizer(node: &Node) -> (Address<PosixContainerizer>, Containerizer) {
-        with_sandboxes(node, Path::new("/nowhere/slaves"))
-    }
-
-    fn process(node: &Node, sandboxes: &Path) -> PosixContainerizer {
-        let fetcher = Fetcher::new(Client::new(), node.metrics(), None, None, Duration::from_secs(5));
-        let volumes = Volumes::new(node.disk().clone(), Path::new("/nowhere"));
-        PosixContainerizer::new(fetcher, volumes, sandboxes.to_owned())
-    }
-
-    fn with_sandboxes(node: &Node, sandboxes: &Path) -> (Address<PosixContainerizer>, Containerizer) {
-        let address = node.spawn_numbered(process(node, sandboxes));
-        let handle = Containerizer::from(&address);
-        (address, handle)
+    fn containerizer(node: &Node) -> Containerizer {
+        testing::containerizer(node, Path::new("/nowhere/slaves"))
     }
 
     fn config(sandbox: &Path, command: &str) -> ContainerConfig {
@@ -384,25 +333,11 @@ mod tests {
         }
     }
 
-    /// Waits until something is so; for a minute at most.
-    async fn until(is_so: impl Fn() -> bool) {
-        let waiting = async {
-            while !is_so() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("it comes within a minute");
-    }
-
-    async fn node() -> Node {
-        Node::builder().offline().start().await.unwrap()
-    }
-
     #[test]
     fn a_container_runs_and_its_exit_status_is_told() {
         libprocess::run(async {
             let node = node().await;
-            let (_, containers) = containerizer(&node);
+            let containers = containerizer(&node);
             let sandbox = tempfile::tempdir().unwrap();
             let id = ContainerId::new("one");
             let launched =
@@ -419,7 +354,7 @@ mod tests {
     fn destroying_a_container_ends_what_it_started() {
         libprocess::run(async {
             let node = node().await;
-            let (_, containers) = containerizer(&node);
+            let containers = containerizer(&node);
             let sandbox = tempfile::tempdir().unwrap();
             let id = ContainerId::new("tree");
             let command = "sleep 1000 & setsid sleep 1000 & echo ready > ready; wait";
@@ -444,7 +379,7 @@ mod tests {
     fn a_container_that_waits_for_its_files_can_be_destroyed() {
         libprocess::run(async {
             let node = node().await;
-            let (_, containers) = containerizer(&node);
+            let containers = containerizer(&node);
             // A server that never answers.
             let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let sandbox = tempfile::tempdir().unwrap();
@@ -464,127 +399,10 @@ mod tests {
     }
 
     #[test]
-    fn what_an_executor_left_behind_while_there_was_no_agent_is_ended() {
-        libprocess::run(async {
-            let node = node().await;
-            let (_, containers) = containerizer(&node);
-            let sandbox = tempfile::tempdir().unwrap();
-            let mut executor = std::process::Command::new("setsid")
-                .args(["sh", "-c", "sleep 1000 & setsid sleep 1001 & echo ready > ready; wait"])
-                .env("MESOS_DIRECTORY", sandbox.path())
-                .current_dir(sandbox.path())
-                .spawn()
-                .unwrap();
-            until(|| sandbox.path().join("ready").exists()).await;
-            let strays = || {
-                let table = process_table().into_iter();
-                let stems = |pid| launcher::stems_from(pid, |directory| directory == sandbox.path());
-                table.filter(|entry| !entry.zombie && stems(entry.pid)).count()
-            };
-            let pid = executor.id();
-            executor.kill().unwrap();
-            executor.wait().unwrap();
-            assert_eq!(strays(), 2);
-            let found = RecoveredContainer {
-                user: None,
-                id: ContainerId::new("left"),
-                pid: Some(pid),
-                directory: sandbox.path().to_owned(),
-                executor: v1::ExecutorInfo::default(),
-                resources: Resources::default(),
-            };
-            containers.recover(vec![found], Vec::new()).await.unwrap().unwrap();
-            assert!(containers.wait(ContainerId::new("left")).await.unwrap().is_some());
-            until(|| strays() == 0).await;
-            node.shutdown().await;
-        });
-    }
-
-    /// As of a framework that does not checkpoint.
-    #[test]
-    fn what_runs_in_a_sandbox_that_the_agent_does_not_know_is_ended() {
-        libprocess::run(async {
-            let node = node().await;
-            let work_dir = tempfile::tempdir().unwrap();
-            let slaves = work_dir.path().join("slaves");
-            let (_, containers) = with_sandboxes(&node, &slaves);
-            let start = |sandbox: &Path, at: &Path| {
-                std::fs::create_dir_all(sandbox).unwrap();
-                let mut command = std::process::Command::new("setsid");
-                command
-                    .args(["sleep", "1000"])
-                    .env("MESOS_DIRECTORY", sandbox)
-                    .current_dir(at)
-                    .spawn()
-                    .unwrap()
-            };
-            let (known, unknown) = (slaves.join("known"), slaves.join("unknown"));
-            let (inner, elsewhere) = (known.join("work/slaves/inner"), work_dir.path().join("elsewhere"));
-            let (daemon, over) = (slaves.join("daemon"), slaves.join("over"));
-            let mut kept = [
-                start(&known, &known),
-                start(&inner, &inner),
-                start(&elsewhere, &elsewhere),
-                // A task has restarted it.
-                start(&daemon, Path::new("/")),
-                // The agent was there when its container ended.
-                start(&over, &over),
-            ];
-            let mut stray = start(&unknown, &unknown);
-            let all = kept.iter().chain([&stray]).zip([&known, &inner, &elsewhere, &daemon, &over, &unknown]);
-            for (child, sandbox) in all {
-                until(|| launcher::is_container(child.id() as i32, sandbox)).await;
-            }
-            let found = RecoveredContainer {
-                user: None,
-                id: ContainerId::new("known"),
-                pid: Some(kept[0].id()),
-                directory: known,
-                executor: v1::ExecutorInfo::default(),
-                resources: Resources::default(),
-            };
-            containers.recover(vec![found], vec![over]).await.unwrap().unwrap();
-            assert!(!stray.wait().unwrap().success());
-            for child in &mut kept {
-                assert!(child.try_wait().unwrap().is_none());
-                child.kill().unwrap();
-                child.wait().unwrap();
-            }
-            node.shutdown().await;
-        });
-    }
-
-    /// It would lose its supervisor, and who writes its log.
-    #[test]
-    fn an_agent_that_a_task_has_started_does_not_end_what_has_started_it() {
-        libprocess::run(async {
-            let node = node().await;
-            let work_dir = tempfile::tempdir().unwrap();
-            let sandbox = work_dir.path().join("slaves/task");
-            std::fs::create_dir_all(&sandbox).unwrap();
-            let mut supervisor = std::process::Command::new("setsid")
-                .args(["sh", "-c", "env -u MESOS_DIRECTORY sleep 1000 & wait"])
-                .env("MESOS_DIRECTORY", &sandbox)
-                .current_dir(&sandbox)
-                .spawn()
-                .unwrap();
-            let pid = supervisor.id() as i32;
-            until(|| session_of(pid) == Some(pid) && descendants(pid).len() == 1).await;
-            let agent = descendants(pid)[0];
-            let process = process(&node, &work_dir.path().join("slaves"));
-            process.kill_strays(&[], agent);
-            assert!(supervisor.try_wait().unwrap().is_none());
-            process.kill_strays(&[], std::process::id() as i32);
-            assert!(!supervisor.wait().unwrap().success());
-            node.shutdown().await;
-        });
-    }
-
-    #[test]
     fn what_cannot_start_is_an_error_and_leaves_no_container() {
         libprocess::run(async {
             let node = node().await;
-            let (_, containers) = containerizer(&node);
+            let containers = containerizer(&node);
             let id = ContainerId::new("none");
             let missing = config(Path::new("/no/such/sandbox"), "true");
             let error = containers.launch(id.clone(), missing).await.unwrap().unwrap_err();
@@ -622,7 +440,7 @@ mod tests {
     fn containers_of_an_earlier_agent_are_adopted_and_others_are_found_gone() {
         libprocess::run(async {
             let node = node().await;
-            let (_, containers) = containerizer(&node);
+            let containers = containerizer(&node);
             let sandbox = tempfile::tempdir().unwrap();
             let mut earlier = std::process::Command::new("sleep")
                 .arg("1000")
