@@ -1,5 +1,6 @@
 //! The registrar as an actor: batches, failures, and what survives.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -45,6 +46,20 @@ async fn offline() -> Node {
     Node::builder().offline().start().await.unwrap()
 }
 
+fn start(node: &Node, storage: impl Storage, timeouts: Timeouts) -> Address<Registrar> {
+    node.spawn_numbered(Registrar::new(Box::new(storage), timeouts, node.metrics()))
+}
+
+/// One of several that keep the registry in the same folder, one after the other.
+fn start_in(node: &Node, folder: &Path) -> Address<Registrar> {
+    start(node, Local::open(node, folder).unwrap(), Timeouts::default())
+}
+
+async fn end(registrar: Address<Registrar>) {
+    registrar.terminate();
+    registrar.wait().await;
+}
+
 /// Counts writes, takes a second for each, and fails when told to.
 struct Slow {
     writes: Arc<AtomicUsize>,
@@ -72,15 +87,18 @@ impl Storage for Slow {
     }
 }
 
+/// On a node of its own. Returns the number of its writes, too.
+async fn start_slow(fail_at: usize) -> (Node, Address<Registrar>, Arc<AtomicUsize>) {
+    let (node, writes) = (offline().await, Arc::<AtomicUsize>::default());
+    let registrar = start(&node, Slow { writes: writes.clone(), fail_at }, Timeouts::default());
+    (node, registrar, writes)
+}
+
 /// `RegistrarTest.Recover`.
 #[test]
 fn operations_that_wait_are_stored_together() {
     libprocess::testing::run(async {
-        let node = offline().await;
-        let writes = Arc::new(AtomicUsize::new(0));
-        let storage = Slow { writes: writes.clone(), fail_at: usize::MAX };
-        let registrar =
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        let (node, registrar, writes) = start_slow(usize::MAX).await;
         assert!(matches!(apply(&registrar, admit("early")).await, Err(RegistrarError::NotRecovered)));
         assert!(recover(&registrar).await.unwrap().master.is_none());
 
@@ -100,11 +118,7 @@ fn operations_that_wait_are_stored_together() {
 #[test]
 fn what_waits_is_stored_in_batches_of_a_bounded_size() {
     libprocess::testing::run(async {
-        let node = offline().await;
-        let writes = Arc::new(AtomicUsize::new(0));
-        let storage = Slow { writes: writes.clone(), fail_at: usize::MAX };
-        let registrar =
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        let (node, registrar, writes) = start_slow(usize::MAX).await;
         recover(&registrar).await.unwrap();
         let answers = (0..2 * LARGEST_BATCH + 2).map(|n| apply(&registrar, admit(&format!("a{n}"))));
         let answers = futures::future::join_all(answers).await;
@@ -119,11 +133,7 @@ fn what_waits_is_stored_in_batches_of_a_bounded_size() {
 #[test]
 fn what_is_large_is_stored_by_itself() {
     libprocess::testing::run(async {
-        let node = offline().await;
-        let writes = Arc::new(AtomicUsize::new(0));
-        let storage = Slow { writes: writes.clone(), fail_at: usize::MAX };
-        let registrar =
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        let (node, registrar, writes) = start_slow(usize::MAX).await;
         recover(&registrar).await.unwrap();
         let weigh = |of: &str| {
             let info = |role: usize| v1::WeightInfo { role: Some(format!("{of}{role}")), weight: 2.0 };
@@ -148,10 +158,7 @@ async fn shown(node: &Node) -> (u16, serde_json::Value) {
 #[test]
 fn the_registry_is_shown_as_it_is_stored_and_its_size_is_that_of_what_is_there() {
     libprocess::testing::run(async {
-        let node = offline().await;
-        let storage = Slow { writes: Arc::default(), fail_at: 5 };
-        let registrar =
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        let (node, registrar, _) = start_slow(5).await;
         assert_eq!(shown(&node).await, (200, serde_json::json!({})));
         // Found by simulation: that it is asked for as a script holds at any time.
         for recovered in [false, true] {
@@ -195,10 +202,7 @@ fn the_registry_is_shown_as_it_is_stored_and_its_size_is_that_of_what_is_there()
 #[test]
 fn a_store_that_fails_or_takes_too_long_is_the_end() {
     libprocess::testing::run(async {
-        let (node, writes) = (offline().await, Arc::<AtomicUsize>::default());
-        let storage = Slow { writes: writes.clone(), fail_at: 2 };
-        let registrar =
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        let (node, registrar, writes) = start_slow(2).await;
         recover(&registrar).await.unwrap();
         // The second one waits while the first is stored.
         let both = futures::future::join(apply(&registrar, admit("a")), apply(&registrar, admit("b"))).await;
@@ -209,7 +213,7 @@ fn a_store_that_fails_or_takes_too_long_is_the_end() {
 
         let storage = Slow { writes: Arc::default(), fail_at: usize::MAX };
         let timeouts = Timeouts { store: Duration::from_millis(500), ..Timeouts::default() };
-        let registrar = node.spawn_numbered(Registrar::new(Box::new(storage), timeouts, node.metrics()));
+        let registrar = start(&node, storage, timeouts);
         let late = "slow took more than 500ms to store";
         assert_eq!(recover(&registrar).await.unwrap_err().to_string(), late);
         assert_eq!(apply(&registrar, admit("a")).await.unwrap_err().to_string(), late);
@@ -222,11 +226,7 @@ fn a_store_that_fails_or_takes_too_long_is_the_end() {
 fn the_next_master_finds_what_the_last_one_stored() {
     libprocess::run(async {
         let (node, folder) = (offline().await, tempfile::tempdir().unwrap());
-        let start = || {
-            let storage = Local::open(&node, folder.path()).unwrap();
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()))
-        };
-        let first = start();
+        let first = start_in(&node, folder.path());
         recover(&first).await.unwrap();
         for id in ["a", "b"] {
             assert!(apply(&first, admit(id)).await.unwrap());
@@ -234,11 +234,9 @@ fn the_next_master_finds_what_the_last_one_stored() {
         let since = v1::TimeInfo { nanoseconds: 5 };
         let unreachable = Operation::MarkAgentUnreachable { info: Box::new(info("b")), since };
         assert!(apply(&first, unreachable).await.unwrap());
-        first.terminate();
-        first.wait().await;
-        drop(first);
+        end(first).await;
 
-        let registry = recover(&start()).await.unwrap();
+        let registry = recover(&start_in(&node, folder.path())).await.unwrap();
         assert_eq!(registry.master.unwrap().info.id, "m");
         let admitted: Vec<_> =
             registry.slaves.unwrap().slaves.into_iter().map(|agent| agent.info.id.unwrap().value).collect();
@@ -252,11 +250,7 @@ fn the_next_master_finds_what_the_last_one_stored() {
 fn what_operators_decided_of_an_agent_and_of_machines_is_found_by_the_next_master() {
     libprocess::run(async {
         let (node, folder) = (offline().await, tempfile::tempdir().unwrap());
-        let start = || {
-            let storage = Local::open(&node, folder.path()).unwrap();
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()))
-        };
-        let first = start();
+        let first = start_in(&node, folder.path());
         recover(&first).await.unwrap();
         let window = v1::maintenance::Window {
             machine_ids: vec![v1::MachineId { hostname: Some("h".into()), ip: None }],
@@ -278,11 +272,9 @@ fn what_operators_decided_of_an_agent_and_of_machines_is_found_by_the_next_maste
         ] {
             assert!(apply(&first, operation).await.unwrap());
         }
-        first.terminate();
-        first.wait().await;
-        drop(first);
+        end(first).await;
 
-        let registry = recover(&start()).await.unwrap();
+        let registry = recover(&start_in(&node, folder.path())).await.unwrap();
         let admitted = registry.slaves.unwrap().slaves;
         assert_eq!(admitted[0].drain_info.as_ref().unwrap().state(), v1::DrainState::Draining);
         assert!(admitted[0].deactivated() && admitted.len() == 1);
@@ -324,8 +316,7 @@ fn of_a_plan_for_maintenance_that_was_stored_in_part_nothing_is_left() {
         let record = mesos::wire::encode(&mesos::internal::registry::Machine { info });
         let written = Arc::<Mutex<Vec<Change>>>::default();
         let storage = Left { records: vec![("machine//h".into(), record)], written: written.clone() };
-        let registrar =
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()));
+        let registrar = start(&node, storage, Timeouts::default());
         let registry = recover(&registrar).await.unwrap();
         assert!(registry.machines.unwrap().machines.is_empty());
         let written = std::mem::take(&mut *written.lock());
@@ -343,21 +334,13 @@ fn of_a_plan_for_maintenance_that_was_stored_in_part_nothing_is_left() {
 fn a_master_that_lacks_what_the_registry_demands_is_told_so_and_writes_nothing() {
     libprocess::run(async {
         let (node, folder) = (offline().await, tempfile::tempdir().unwrap());
-        let start = || {
-            let storage = Local::open(&node, folder.path()).unwrap();
-            node.spawn_numbered(Registrar::new(Box::new(storage), Timeouts::default(), node.metrics()))
-        };
-        let end = async |registrar: Address<Registrar>| {
-            registrar.terminate();
-            registrar.wait().await;
-        };
-        let newer = start();
+        let newer = start_in(&node, folder.path());
         recover(&newer).await.unwrap();
         assert!(apply(&newer, admit("a")).await.unwrap());
         assert!(apply(&newer, Operation::DeactivateAgent { id: "a".into() }).await.unwrap());
         end(newer).await;
 
-        let older = start();
+        let older = start_in(&node, folder.path());
         let capabilities = mesos::MasterCapabilities { quota_v2: true, ..Default::default() };
         let error = recover_with(&older, &capabilities).await.unwrap_err().to_string();
         assert!(error.contains("lacks AGENT_DRAINING, which the registry in"), "{error}");
@@ -365,7 +348,7 @@ fn a_master_that_lacks_what_the_registry_demands_is_told_so_and_writes_nothing()
         assert!(matches!(apply(&older, admit("b")).await, Err(RegistrarError::NotRecovered)));
         end(older).await;
 
-        let registry = recover(&start()).await.unwrap();
+        let registry = recover(&start_in(&node, folder.path())).await.unwrap();
         assert_eq!(registry.master.unwrap().info.capabilities.len(), 3, "it was not the leader");
         node.shutdown().await;
     });
@@ -392,7 +375,7 @@ fn a_fetch_that_takes_too_long_is_the_end() {
     libprocess::testing::run(async {
         let node = offline().await;
         let timeouts = Timeouts { fetch: Duration::from_secs(10), ..Timeouts::default() };
-        let registrar = node.spawn_numbered(Registrar::new(Box::new(Stuck), timeouts, node.metrics()));
+        let registrar = start(&node, Stuck, timeouts);
         let error = recover(&registrar).await.unwrap_err().to_string();
         assert_eq!(error, "stuck took more than 10s to fetch");
         assert!(matches!(apply(&registrar, admit("a")).await, Err(RegistrarError::NotRecovered)));
