@@ -1,6 +1,7 @@
 //! The agent's actors together, on an offline node with a paused clock: a master that only listens,
 //! containers that are entries in a table, and executors that are the test itself.
 
+mod cleaning_up;
 mod draining;
 mod executor_api;
 mod executors;
@@ -10,8 +11,10 @@ mod http;
 mod masters;
 mod operations;
 mod operator_api;
+mod past_tasks;
 mod reaching_a_master;
 mod reboots;
+mod recovery_failures;
 mod restarts;
 mod simulated;
 mod spilling;
