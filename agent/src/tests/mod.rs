@@ -2,6 +2,7 @@
 //! containers that are entries in a table, and executors that are the test itself.
 
 mod cleaning_up;
+mod containers;
 mod draining;
 mod executor_api;
 mod executors;
