@@ -171,7 +171,8 @@ const BEGINNING: &str = "\
 
 What the daemons do with each flag of Apache Mesos 1.11. This file is made from the code, and a test compares
 the two: `UPDATE_DOCS=1 cargo test -p integration --test processes documentation` writes it anew. The sources are
-`master/src/settings.rs`, `agent/src/settings/mod.rs` and `agent/src/settings/unsupported.rs`.
+`master/src/settings/mod.rs`, `agent/src/settings/mod.rs`, and of what is not there `master/src/settings/unsupported.rs` and
+`agent/src/settings/unsupported.rs`.
 
 - *Supported*: it does what upstream's does. `mesos master --help` and `mesos agent --help` explain each. Four
   defaults differ: `registry` is what elects with `--zk` (`zookeeper` or `etcd`), `local` for a single master with a

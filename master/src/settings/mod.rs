@@ -1,28 +1,30 @@
 //! The settings of a master: upstream's flags (`master/flags.cpp`), typed, with their defaults.
 //!
-//! What upstream has and we do not stands in [`UNSUPPORTED`]: refused where ignoring it would change
-//! what the master does, else accepted with a warning.
+//! The types of those that are not everybody's are in `values.rs`. What upstream has and we do not stands in
+//! [`UNSUPPORTED`]: refused where ignoring it would change what the master does, else accepted with a warning.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod unsupported;
+mod values;
+
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use allocator::SorterKind;
 use allocator::core::constraints::RegexLimits;
-use election::{EtcdUrl, ZooKeeperUrl};
-use mesos::settings::{
-    Declared, DisabledEndpoints, LogFormat, Policy, ProtoJson, SettingValue, Unsupported, Values, within,
+use mesos::settings::{Declared, DisabledEndpoints, LogFormat, ProtoJson, Values, within};
+use mesos::{bytes, v1};
+
+pub use unsupported::UNSUPPORTED;
+pub use values::{
+    ElectionText, MinAllocatable, Percentage, Rate, RegistryKind, RoleList, SorterChoice, Weights,
 };
-use mesos::{bytes, duration, roles, v1};
 
 use crate::agents::limiter::RemovalLimiter;
 use crate::agents::observer::PingLimits;
 use crate::agents::prune::PruneLimits;
 use crate::cluster::Limits;
-
-/// Less would take agents for lost that only restart (upstream: `MIN_AGENT_REREGISTER_TIMEOUT`).
-const MIN_AGENT_REREGISTER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 mesos::settings! {
     /// The settings of a master.
@@ -88,8 +90,8 @@ mesos::settings! {
             max_agent_ping_timeouts | max_slave_ping_timeouts: u32 = 5 => |count| within(count, 1..=u32::MAX),
             /// How long agents may take to re-register after their connection broke, or after a new master
             /// was elected, before they are unreachable. At least 10mins.
-            agent_reregister_timeout | slave_reregister_timeout: Duration = MIN_AGENT_REREGISTER_TIMEOUT
-                => at_least_ten_minutes,
+            agent_reregister_timeout | slave_reregister_timeout: Duration = values::MIN_AGENT_REREGISTER_TIMEOUT
+                => values::at_least_ten_minutes,
             /// If more than this part of the agents in the registry does not re-register after an election,
             /// the master ends instead of taking them for lost.
             recovery_agent_removal_limit | recovery_slave_removal_limit: Percentage = Percentage(100.0),
@@ -113,7 +115,7 @@ mesos::settings! {
             /// Weights of roles, like 'web=2,batch=1'. Used only if the registry has none.
             weights: Weights = Weights::default(),
             /// After how long an offer that is not answered is taken back; never if unset.
-            offer_timeout: Option<Duration> => |timeout| longer_than_nothing(*timeout),
+            offer_timeout: Option<Duration> => |timeout| values::longer_than_nothing(*timeout),
         }
         "Allocation" {
             /// How often all agents are looked at.
@@ -152,253 +154,10 @@ mesos::settings! {
             /// Log nothing to standard error.
             quiet: bool = false,
             /// The least important messages that are logged: DEBUG, INFO, WARNING or ERROR.
-            logging_level: String = "INFO".to_owned() => |level| level_is_known(level),
+            logging_level: String = "INFO".to_owned() => |level| values::level_is_known(level),
             /// How the log is written: text, for people, or json, an object a line. (Not in upstream.)
             logging_format: LogFormat = LogFormat::Text,
         }
-    }
-}
-
-/// Where the registry is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RegistryKind {
-    /// Only as long as the process lives.
-    InMemory,
-    /// In one file in the work directory.
-    Local,
-    /// In the ZooKeeper that elects the leader.
-    ZooKeeper,
-    /// In the etcd that elects the leader.
-    Etcd,
-}
-
-impl RegistryKind {
-    /// As `--registry` has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::InMemory => "in_memory",
-            Self::Local => "local",
-            Self::ZooKeeper => "zookeeper",
-            Self::Etcd => "etcd",
-        }
-    }
-}
-
-/// A part of 100.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Percentage(pub f64);
-
-/// So many in such a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// So many.
-    pub count: u32,
-    /// In this time.
-    pub period: Duration,
-}
-
-/// Roles, as `--roles` names them: separated by commas, empty places passed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleList(pub BTreeSet<String>);
-
-/// Weights of roles.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Weights(pub BTreeMap<String, f64>);
-
-/// See [`allocator::Options::min_allocatable_resources`]; the text is kept for `/flags`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MinAllocatable {
-    text: String,
-    quantities: Vec<mesos::ResourceQuantities>,
-}
-
-/// The order of roles, or of the frameworks of a role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SorterChoice(pub SorterKind);
-
-impl SettingValue for SorterChoice {
-    const PLACEHOLDER: &'static str = "ORDER";
-    const ALLOWED: &'static str = "drf or random";
-
-    fn read(text: &str) -> Result<Self, String> {
-        match text {
-            "drf" => Ok(Self(SorterKind::Drf)),
-            "random" => Ok(Self(SorterKind::Random)),
-            _ => Err(String::new()),
-        }
-    }
-
-    fn print(&self) -> Option<String> {
-        let name = match self.0 {
-            SorterKind::Drf => "drf",
-            SorterKind::Random => "random",
-        };
-        Some(name.to_owned())
-    }
-}
-
-impl Default for MinAllocatable {
-    fn default() -> Self {
-        let quantities = allocator::Options::default().min_allocatable_resources;
-        Self { text: "cpus:0.01|mem:32".to_owned(), quantities }
-    }
-}
-
-fn at_least_ten_minutes(timeout: &Duration) -> Result<(), String> {
-    match *timeout >= MIN_AGENT_REREGISTER_TIMEOUT {
-        true => Ok(()),
-        false => Err("expected at least 10mins".to_owned()),
-    }
-}
-
-/// Upstream: `Master::initialize`. An offer that ends as it is made could not be used.
-fn longer_than_nothing(timeout: Option<Duration>) -> Result<(), String> {
-    match timeout {
-        Some(Duration::ZERO) => Err("expected more than 0".to_owned()),
-        Some(_) | None => Ok(()),
-    }
-}
-
-impl SettingValue for RegistryKind {
-    const PLACEHOLDER: &'static str = "KIND";
-    const ALLOWED: &'static str = "in_memory, local, zookeeper or etcd";
-
-    fn read(text: &str) -> Result<Self, String> {
-        match text {
-            "in_memory" => Ok(Self::InMemory),
-            "local" => Ok(Self::Local),
-            "zookeeper" => Ok(Self::ZooKeeper),
-            "etcd" => Ok(Self::Etcd),
-            "replicated_log" => Err("there is no replicated log: several masters keep their registry in the \
-                                     ZooKeeper or etcd of --zk, which is the default there; a single master uses \
-                                     'local'"
-                .to_owned()),
-            _ => Err(String::new()),
-        }
-    }
-
-    fn print(&self) -> Option<String> {
-        Some(self.name().to_owned())
-    }
-}
-
-impl SettingValue for Percentage {
-    const PLACEHOLDER: &'static str = "PERCENT";
-    const ALLOWED: &'static str = "a number from 0% to 100%";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().map_err(|_| String::new())?;
-        if (0.0..=100.0).contains(&number) { Ok(Self(number)) } else { Err(String::new()) }
-    }
-
-    fn print(&self) -> Option<String> {
-        Some(format!("{}%", self.0))
-    }
-}
-
-impl SettingValue for Rate {
-    const PLACEHOLDER: &'static str = "NUMBER/DURATION";
-    const ALLOWED: &'static str = "a number and a duration, like 1/10mins";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let (count, period) = text.split_once('/').ok_or_else(String::new)?;
-        let count = count.trim().parse().map_err(|_| String::new())?;
-        let period = duration::parse(period.trim()).map_err(|error| error.to_string())?;
-        if count == 0 { Err("the number must not be 0".to_owned()) } else { Ok(Self { count, period }) }
-    }
-
-    fn print(&self) -> Option<String> {
-        Some(format!("{}/{}", self.count, duration::format(self.period)))
-    }
-}
-
-/// The URL of a ZooKeeper or an etcd as it was given. It is understood when the master starts, so that no message repeats
-/// the password that may be in it; `/flags` shows it without one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ElectionText(pub String);
-
-impl ElectionText {
-    /// What is kept in the store that elects; `None` where the text is of neither.
-    fn registry(&self) -> Option<RegistryKind> {
-        let scheme = self.0.trim_start().split_once("://")?.0;
-        match scheme {
-            "zk" => Some(RegistryKind::ZooKeeper),
-            "etcd" | "etcds" => Some(RegistryKind::Etcd),
-            _ => None,
-        }
-    }
-}
-
-impl SettingValue for ElectionText {
-    const PLACEHOLDER: &'static str = "URL";
-    const ALLOWED: &'static str = "zk://host1:port1,host2:port2/path or etcd://host1:port1,host2:port2/path";
-
-    fn read(text: &str) -> Result<Self, String> {
-        Ok(Self(text.to_owned()))
-    }
-
-    fn print(&self) -> Option<String> {
-        // The files that it may name are not looked at.
-        match self.registry()? {
-            RegistryKind::Etcd => self.0.parse::<EtcdUrl>().ok().map(|url| url.to_string()),
-            _ => self.0.parse::<ZooKeeperUrl>().ok().map(|url| url.to_string()),
-        }
-    }
-}
-
-impl SettingValue for RoleList {
-    const PLACEHOLDER: &'static str = "ROLES";
-    const ALLOWED: &'static str = "roles separated by commas";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let items = text.split(',').map(str::trim).filter(|role| !role.is_empty());
-        let list: BTreeSet<String> = items.map(str::to_owned).collect();
-        for role in &list {
-            roles::validate(role).map_err(|error| error.to_string())?;
-        }
-        Ok(Self(list))
-    }
-
-    fn print(&self) -> Option<String> {
-        Some(self.0.iter().map(String::as_str).collect::<Vec<_>>().join(","))
-    }
-}
-
-impl SettingValue for Weights {
-    const PLACEHOLDER: &'static str = "WEIGHTS";
-    const ALLOWED: &'static str = "role=weight pairs separated by commas";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let mut weights = BTreeMap::new();
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let (role, weight) = pair.split_once('=').ok_or_else(String::new)?;
-            roles::validate(role).map_err(|error| error.to_string())?;
-            let weight = weight.parse::<f64>().ok().filter(|weight| weight.is_finite() && *weight > 0.0);
-            let weight = weight.ok_or_else(|| format!("the weight of '{role}' must be a positive number"))?;
-            if weights.insert(role.to_owned(), weight).is_some() {
-                return Err(format!("role '{role}' has two weights"));
-            }
-        }
-        Ok(Self(weights))
-    }
-
-    fn print(&self) -> Option<String> {
-        let pairs: Vec<String> = self.0.iter().map(|(role, weight)| format!("{role}={weight}")).collect();
-        (!pairs.is_empty()).then(|| pairs.join(","))
-    }
-}
-
-impl SettingValue for MinAllocatable {
-    const PLACEHOLDER: &'static str = "RESOURCES";
-    const ALLOWED: &'static str = "quantities like cpus:0.01|mem:32, or nothing";
-
-    fn read(text: &str) -> Result<Self, String> {
-        let quantities = allocator::Options::parse_min_allocatable_resources(text)?;
-        Ok(Self { text: text.to_owned(), quantities })
-    }
-
-    fn print(&self) -> Option<String> {
-        Some(self.text.clone())
     }
 }
 
@@ -534,80 +293,10 @@ impl Settings {
     }
 }
 
-fn level_is_known(level: &str) -> Result<(), String> {
-    const LEVELS: [&str; 4] = ["DEBUG", "INFO", "WARNING", "ERROR"];
-    if LEVELS.contains(&level) { Ok(()) } else { Err(format!("expected one of {}", LEVELS.join(", "))) }
-}
-
-/// Settings of upstream's that this master does not have, and what is done about each.
-pub const UNSUPPORTED: &[Unsupported] = &[
-    refuse(
-        "quorum",
-        "there is no replicated log: several masters keep their registry in the ZooKeeper or etcd of --zk, a single \
-         one in --work_dir; leave it out",
-    ),
-    ignore("log_auto_initialize", "there is no replicated log to initialize"),
-    refuse_on("registry_strict", "it was experimental in upstream and is not implemented"),
-    with_aliases(
-        refuse_on("authenticate_frameworks", "authentication is not implemented yet"),
-        &["authenticate"],
-    ),
-    with_aliases(
-        refuse_on("authenticate_agents", "authentication is not implemented yet"),
-        &["authenticate_slaves"],
-    ),
-    ignore("authentication_v0_timeout", "there is no authentication of the v0 API yet"),
-    with_aliases(
-        refuse_on("authenticate_http_readwrite", "authentication is not implemented yet"),
-        &["authenticate_http"],
-    ),
-    refuse_on("authenticate_http_readonly", "authentication is not implemented yet"),
-    refuse_on("authenticate_http_frameworks", "authentication is not implemented yet"),
-    refuse("credentials", "authentication is not implemented yet"),
-    refuse("acls", "authorization is not implemented yet"),
-    refuse("rate_limits", "rate limits of frameworks are not implemented yet"),
-    refuse("modules", "there are no loadable modules"),
-    refuse("modules_dir", "there are no loadable modules"),
-    only("authenticators", &["crammd5"], "there is no authentication yet"),
-    only("allocator", &["hierarchical", "HierarchicalDRF"], "the hierarchical allocator is the only one"),
-    refuse("hooks", "there are no loadable modules"),
-    only("authorizers", &["local"], "there is no authorization yet"),
-    only("http_authenticators", &["basic"], "there is no authentication yet"),
-    refuse("http_framework_authenticators", "there is no authentication yet"),
-    refuse("master_contender", "there are no loadable modules: use --zk"),
-    refuse("master_detector", "there are no loadable modules: use --zk"),
-    refuse_on("memory_profiling", "there is no memory profiler"),
-    refuse("ip_discovery_command", "use --ip or --advertise_ip"),
-    ignore("logbufsecs", "logs are never buffered"),
-    ignore("initialize_driver_logging", "it concerns upstream's drivers"),
-    ignore("external_log_file", "logs of others are not shown"),
-];
-
-const fn refuse(name: &'static str, reason: &'static str) -> Unsupported {
-    Unsupported { name, aliases: &[], policy: Policy::Refuse(reason) }
-}
-
-const fn refuse_on(name: &'static str, reason: &'static str) -> Unsupported {
-    Unsupported { name, aliases: &[], policy: Policy::RefuseOn(reason) }
-}
-
-const fn ignore(name: &'static str, warning: &'static str) -> Unsupported {
-    Unsupported { name, aliases: &[], policy: Policy::Ignore(warning) }
-}
-
-/// What one of `values` asks for is done anyway.
-const fn only(name: &'static str, values: &'static [&'static str], reason: &'static str) -> Unsupported {
-    Unsupported { name, aliases: &[], policy: Policy::Only(values, reason) }
-}
-
-const fn with_aliases(setting: Unsupported, aliases: &'static [&'static str]) -> Unsupported {
-    Unsupported { aliases, ..setting }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mesos::settings::{Outcome, Sources, load};
+    use mesos::settings::{Outcome, SettingValue as _, Sources, load};
 
     fn from(args: &[&str]) -> Result<Settings, String> {
         let sources = Sources::new(args.iter().map(ToString::to_string), BTreeMap::new());
@@ -737,15 +426,5 @@ mod tests {
         {
             assert!(known(flag), "{flag}");
         }
-    }
-
-    /// Upstream: `RoleTest.Parsing`.
-    #[test]
-    fn a_list_of_roles_may_have_empty_places_and_no_bad_role() {
-        let list = RoleList(["abc", "edf", "hgi"].map(str::to_owned).into());
-        for text in ["abc,edf,hgi", "abc,edf,hgi,", ",abc,edf,hgi", "abc,,edf,hgi"] {
-            assert_eq!(RoleList::read(text).as_ref(), Ok(&list), "{text}");
-        }
-        assert!(RoleList::read("foo,.,*").is_err());
     }
 }
