@@ -22,7 +22,7 @@ use v1::task_status::Reason;
 use super::checkpoint::{self, DiskError, Durability};
 use super::compatible::compatible;
 use super::paths::Run;
-use super::state::{self, Kept, KeptAgent, KeptExecutor, ReadError};
+use super::state::{self, Kept, KeptAgent, KeptExecutor, KeptTask, ReadError};
 use crate::agent::{Agent, Phase};
 use crate::containerizer::{RecoveredContainer, Termination};
 use crate::executors::executor::{Executor, ExecutorPhase, Framework};
@@ -30,6 +30,7 @@ use crate::housekeeping::Used;
 use crate::operations::kept::KeptResources;
 use crate::settings::Recover;
 use crate::status_updates::manager::{Restore, RestoredStream};
+use crate::status_updates::stream::uuid_of;
 use crate::tasks::status::gone_state;
 
 /// The executors have had their time to subscribe again.
@@ -212,31 +213,7 @@ impl Agent {
             executor.tasks.recover_deleted(task);
         }
         for task in kept.run.tasks {
-            let task_id = TaskId::from(&task.task.task_id);
-            executor.tasks.recover(task_id.clone(), task.task);
-            framework.executor_of_task.insert(task_id.clone(), id.clone());
-            for update in &task.replay.updates {
-                if let Err(error) = executor.tasks.update(&task_id, &update.status, &framework.id) {
-                    tracing::warn!(%task_id, %error, "a kept update does not fit its task");
-                    continue;
-                }
-                let uuid = crate::status_updates::stream::uuid_of(update);
-                if is_terminal(update.status.state()) && task.replay.acknowledged.contains(&uuid) {
-                    executor.tasks.complete(&task_id);
-                    framework.executor_of_task.remove(&task_id);
-                    self.collect_task_of(&run, &task_id, Used::Before);
-                }
-            }
-            if !task.replay.updates.is_empty() {
-                streams.push(RestoredStream {
-                    framework: framework.id.clone(),
-                    log: self.paths.task_updates(&run, &task_id),
-                    task: task_id,
-                    replay: task.replay,
-                    in_journal: task.in_journal,
-                    is_over: kept.run.completed,
-                });
-            }
+            streams.extend(self.take_up_task(framework, &mut executor, &run, task, kept.run.completed));
         }
         self.attach_sandbox(&run, &directory);
         if kept.run.completed {
@@ -259,6 +236,38 @@ impl Agent {
             resources: executor.allocated(),
         });
         framework.executors.insert(id, executor);
+    }
+
+    /// Takes up a task of an executor's run, which may be over; its stream of updates, if there are any.
+    fn take_up_task(
+        &self,
+        framework: &mut Framework,
+        executor: &mut Executor,
+        run: &Run,
+        kept: KeptTask,
+        is_over: bool,
+    ) -> Option<RestoredStream> {
+        let KeptTask { task, replay, in_journal } = kept;
+        let task_id = TaskId::from(&task.task_id);
+        executor.tasks.recover(task_id.clone(), task);
+        framework.executor_of_task.insert(task_id.clone(), run.executor.clone());
+        for update in &replay.updates {
+            if let Err(error) = executor.tasks.update(&task_id, &update.status, &framework.id) {
+                tracing::warn!(%task_id, %error, "a kept update does not fit its task");
+                continue;
+            }
+            let uuid = uuid_of(update);
+            if is_terminal(update.status.state()) && replay.acknowledged.contains(&uuid) {
+                executor.tasks.complete(&task_id);
+                framework.executor_of_task.remove(&task_id);
+                self.collect_task_of(run, &task_id, Used::Before);
+            }
+        }
+        if replay.updates.is_empty() {
+            return None;
+        }
+        let (framework, log) = (framework.id.clone(), self.paths.task_updates(run, &task_id));
+        Some(RestoredStream { framework, log, task: task_id, replay, in_journal, is_over })
     }
 
     /// The containers are adopted: executors may subscribe.
