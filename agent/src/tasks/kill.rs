@@ -90,20 +90,7 @@ impl Agent {
                 tracing::warn!(task_id = %task, executor_id = %executor.id, "its executor ends already");
             }
             ExecutorPhase::Registering | ExecutorPhase::Running if executor.tasks.is_queued(task) => {
-                let running = executor.phase == ExecutorPhase::Running;
-                let message = before_delivery(executor.tasks.is_in_group(task));
-                for task in executor.tasks.queued_with(task) {
-                    self.killed_before_delivery(framework_id, &task, &executor_id, message, ctx);
-                }
-                // A command executor that never gets its task would wait for ever.
-                let idle = self.executor(framework_id, &executor_id).is_some_and(|executor| {
-                    !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued()
-                });
-                if running && idle {
-                    self.shut_down_executor(framework_id, &executor_id, ctx);
-                } else if idle {
-                    self.give_up_launch(framework_id, &executor_id);
-                }
+                self.kill_queued(framework_id, &executor_id, task, ctx);
             }
             ExecutorPhase::Registering | ExecutorPhase::Running => {
                 let Some(executor) = framework.executors.get_mut(&executor_id) else { return };
@@ -117,6 +104,31 @@ impl Agent {
                     }
                 }
             }
+        }
+    }
+
+    /// Ends a task that waits for its executor, and with it its group.
+    fn kill_queued(
+        &mut self,
+        framework_id: &FrameworkId,
+        executor_id: &ExecutorId,
+        task: &TaskId,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(executor) = self.executor(framework_id, executor_id) else { return };
+        let running = executor.phase == ExecutorPhase::Running;
+        let message = before_delivery(executor.tasks.is_in_group(task));
+        for task in executor.tasks.queued_with(task) {
+            self.killed_before_delivery(framework_id, &task, executor_id, message, ctx);
+        }
+        // A command executor that never gets its task would wait for ever.
+        let idle = self
+            .executor(framework_id, executor_id)
+            .is_some_and(|executor| !executor.was_ever_sent_a_task() && executor.tasks.nothing_queued());
+        if running && idle {
+            self.shut_down_executor(framework_id, executor_id, ctx);
+        } else if idle {
+            self.give_up_launch(framework_id, executor_id);
         }
     }
 
