@@ -7,7 +7,7 @@ use mesos::{AgentId, resources, v1};
 
 use super::{check_domain, maintenance, remove};
 use crate::authorization::registration;
-use crate::cluster::{Agent, Introduction};
+use crate::cluster::{Agent, AgentResources, Introduction};
 use crate::master::Master;
 use crate::operator::news;
 use crate::registrar::Operation;
@@ -50,16 +50,7 @@ pub(crate) fn register(
     if let Some(known) = master.cluster.agent_at(from) {
         let id = known.id.clone();
         if known.connected {
-            tracing::info!(agent_id = %id, "the agent is already registered; answering again");
-            let is_new = known.tasks.is_empty() && known.executors.is_empty() && known.operations.is_empty();
-            let says_the_same = v1::AgentInfo { id: None, ..(*known.info).clone() } == message.slave
-                && resources.checkpointed == known.checkpointed;
-            answer(master, &id, from, ctx);
-            // It may have missed the answer, and ignored what was sent to it since, or be another process. It is asked for a
-            // report by its next ping. (Found by simulation: tasks stayed in staging for ever. Upstream believes in them.)
-            if !is_new || !says_the_same {
-                master.agents.set_connection(&id, from, false);
-            }
+            answer_again(master, &id, &message.slave, &resources, from, ctx);
             return;
         }
         remove::remove(master, &id, remove::Cause::Replaced, ctx);
@@ -93,6 +84,28 @@ pub(crate) fn register(
         }
         admit(master, introduction, ctx);
     });
+}
+
+/// Answers an agent that is registered already. It may have missed the answer, and ignored what was sent to it since, or be
+/// another process. Then it is asked for a report by its next ping. (Found by simulation: tasks stayed in staging for ever.
+/// Upstream believes in them.)
+fn answer_again(
+    master: &mut Master,
+    id: &AgentId,
+    says: &v1::AgentInfo,
+    resources: &AgentResources,
+    from: &Pid,
+    ctx: &mut Context<Master>,
+) {
+    let Some(known) = master.cluster.agent(id) else { return };
+    tracing::info!(agent_id = %id, "the agent is already registered; answering again");
+    let is_new = known.tasks.is_empty() && known.executors.is_empty() && known.operations.is_empty();
+    let says_the_same = v1::AgentInfo { id: None, ..(*known.info).clone() } == *says
+        && resources.checkpointed == known.checkpointed;
+    answer(master, id, from, ctx);
+    if !is_new || !says_the_same {
+        master.agents.set_connection(id, from, false);
+    }
 }
 
 fn validate(master: &Master, message: &RegisterSlaveMessage) -> Result<(), Invalid> {
