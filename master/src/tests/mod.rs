@@ -29,6 +29,7 @@ mod recovery;
 mod registry;
 mod removal;
 mod reservations;
+mod returning_agents;
 mod roles;
 mod scheduler_api;
 mod shelf;
