@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use libprocess::testing::run;
-use mesos::v1::TaskState::{TaskFinished, TaskRunning};
+use mesos::v1::TaskState::{TaskFinished, TaskKilled, TaskRunning};
+use mesos::v1::executor::event;
 
 use super::harness::*;
 use super::restarts::{reregistration, with_running_task};
