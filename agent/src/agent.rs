@@ -2,12 +2,12 @@
 //!
 //! | receives | from | in |
 //! |---|---|---|
-//! | `LeaderChanged` | the Detector | `registration.rs` |
-//! | `SlaveRegisteredMessage`, `SlaveReregisteredMessage`, `ShutdownMessage` | the master | `registration.rs` |
-//! | `PingSlaveMessage` | the observer that the master has for this agent | `registration.rs` |
-//! | a link that breaks: the connection to the master | its node | `agent.rs` notes it, `registration.rs` acts on it |
+//! | `LeaderChanged` | the Detector | `registration/mod.rs` |
+//! | `SlaveRegisteredMessage`, `SlaveReregisteredMessage`, `ShutdownMessage` | the master | `registration/mod.rs` |
+//! | `PingSlaveMessage` | the observer that the master has for this agent | `registration/mod.rs` |
+//! | a link that breaks: the connection to the master | its node | `agent.rs` notes it, `registration/mod.rs` acts on it |
 //! | a link that breaks: StatusUpdateManager has ended | its node | `agent.rs` ends |
-//! | `Register`, `PingOverdue` | its own clock | `registration.rs` |
+//! | `Register`, `PingOverdue` | its own clock | `registration/mod.rs` |
 //! | `RunTaskMessage`, `RunTaskGroupMessage`; `Vacated` | the master; StatusUpdateManager | `tasks/run.rs` |
 //! | `KillTaskMessage` | the master | `tasks/kill.rs` |
 //! | `StatusUpdateAcknowledgementMessage`; `Forward`, `Stored`, `Acknowledged`, `StorageFailed` | the master; StatusUpdateManager | `tasks/update.rs` |

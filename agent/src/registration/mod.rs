@@ -9,85 +9,32 @@
 //!           was before--> ReregisterSlave after a random pause
 //! ```
 //!
-//! Upstream: `Slave::detected`, `registered`, `reregistered`, `doReliableRegistration`, `ping` in
-//! `slave/slave.cpp`. It knows nothing of how a leader is elected.
+//! When it asks is in `backoff.rs`, what it says of itself in `report.rs`. Upstream: `Slave::detected`, `registered`,
+//! `reregistered`, `doReliableRegistration`, `ping` in `slave/slave.cpp`. It knows nothing of how a leader is elected.
 
-use std::collections::BTreeMap;
+mod backoff;
+mod report;
+
 use std::time::Duration;
 
 use election::{LeaderChanged, WatchLeader};
 use libprocess::{Context, Handle, Node, Pid, Timer};
-use mesos::capabilities::AgentCapabilities;
 use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, TaskId, internal, v0, v1};
 
+use self::backoff::Backoff;
+pub(crate) use self::report::CAPABILITIES;
 use crate::agent::{Agent, Phase};
-use crate::executors::executor::{Executor, ExecutorPhase, Framework};
 use crate::recovery::checkpoint::{self, Durability};
 use crate::status_updates::manager::{Origin, Pause, Resume};
 use crate::tasks::status::{AgentUpdate, dropped_state};
 
-/// What this agent can do, as it tells the master. Limits of tasks are not there yet; nor are resource providers, but
-/// that capability says, too, that it applies operations.
-pub(crate) const CAPABILITIES: AgentCapabilities = AgentCapabilities {
-    multi_role: true,
-    hierarchical_role: true,
-    reservation_refinement: true,
-    resource_provider: true,
-    resize_volume: true,
-    agent_operation_feedback: true,
-    agent_draining: true,
-    ..AgentCapabilities::NONE
-};
-
-/// The shortest window that the pause after an attempt is drawn from. Where `--registration_backoff_factor` is 0, windows
-/// would never grow, and a master that cannot be reached be asked all the time. (Upstream's agent does that.)
-const WINDOW_MIN: Duration = Duration::from_millis(100);
-/// The longest window that a pause between attempts is drawn from.
-const WINDOW_MAX: Duration = Duration::from_secs(60);
 /// A ping that comes sooner after an attempt does not tell whether its answer is still on the way.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How many directories an agent makes to keep its id in: the work directory, `meta`, `slaves`, and its own.
 const MADE: usize = 4;
 /// How long the agent does without pings if the master does not say: 5 of 15 s.
 const PING_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// How long to wait between attempts to register.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    factor: Duration,
-    /// The window of the next pause.
-    window: Duration,
-}
-
-impl Backoff {
-    fn new(factor: Duration) -> Backoff {
-        Backoff { factor, window: Backoff::first(factor) }
-    }
-
-    /// The window of the pause after the first attempt.
-    fn first(factor: Duration) -> Duration {
-        (factor * 2).max(WINDOW_MIN)
-    }
-
-    /// A new leader: the window of the pause before the first attempt.
-    fn restart(&mut self) -> Duration {
-        self.window = Backoff::first(self.factor);
-        self.factor
-    }
-
-    /// Whether the pauses have become longer than a new leader's.
-    fn has_grown(&self) -> bool {
-        self.window > Backoff::first(self.factor)
-    }
-
-    /// The window of the pause after an attempt: each is twice the one before, up to a minute.
-    fn next(&mut self) -> Duration {
-        let window = self.window.min(WINDOW_MAX);
-        self.window = window * 2;
-        window
-    }
-}
 
 /// Whom the agent follows.
 pub struct Registration {
@@ -246,76 +193,6 @@ impl Agent {
         self.registration.ping = Some(ctx.after(self.registration.ping_timeout, PingOverdue));
     }
 
-    fn registration_message(&self) -> internal::RegisterSlaveMessage {
-        internal::RegisterSlaveMessage {
-            slave: self.info.clone(),
-            checkpointed_resources: self.operations.checkpointed().to_protos(),
-            version: Some(mesos::version().to_owned()),
-            agent_capabilities: CAPABILITIES.to_protos(),
-            resource_version_uuid: Some(self.resource_version_proto()),
-        }
-    }
-
-    fn reregistration_message(&self) -> internal::ReregisterSlaveMessage {
-        let mut message = internal::ReregisterSlaveMessage {
-            slave: self.info.clone(),
-            checkpointed_resources: self.operations.checkpointed().to_protos(),
-            version: Some(mesos::version().to_owned()),
-            agent_capabilities: CAPABILITIES.to_protos(),
-            resource_version_uuid: Some(self.resource_version_proto()),
-            ..internal::ReregisterSlaveMessage::default()
-        };
-        for framework in self.frameworks.values() {
-            message.frameworks.push((*framework.info).clone());
-            let staging = |info| mesos::tasks::new_task(info, v1::TaskState::TaskStaging, &framework.id);
-            message.tasks.extend(framework.pending_tasks().map(staging));
-            message.executor_infos.extend(executors_of(framework));
-            for executor in framework.executors.values() {
-                let tasks = executor.tasks.launched().chain(executor.tasks.terminated());
-                let tasks = tasks.map(|(_, task)| (**task).clone());
-                message.tasks.extend(
-                    tasks.filter(|task| !is_on(Bug::HidesUnheard) || task.status_update_state.is_some()),
-                );
-                message.tasks.extend(executor.tasks.queued().map(|(_, info)| staging(info)));
-            }
-        }
-        for framework in &self.completed {
-            let tasks = framework.completed.iter().flat_map(|executor| {
-                executor.tasks.terminated().map(|(_, task)| task).chain(executor.tasks.completed())
-            });
-            message.completed_frameworks.push(internal::archive::Framework {
-                framework_info: (*framework.info).clone(),
-                pid: framework.pid.as_ref().map(ToString::to_string),
-                tasks: tasks.map(|task| (**task).clone()).collect(),
-            });
-        }
-        message
-    }
-
-    fn resource_version_proto(&self) -> v1::Uuid {
-        v1::Uuid { value: self.resource_version.as_bytes().to_vec() }
-    }
-
-    /// What the master may not know yet of this agent's resources. It is sent after every
-    /// (re-)registration, as every agent that can have resource providers does.
-    pub(crate) fn send_resource_update(&mut self, id: &AgentId, ctx: &mut Context<Self>) {
-        let Some(master) = self.master() else { return };
-        ctx.post(
-            master,
-            internal::UpdateSlaveMessage {
-                slave_id: id.to_proto(),
-                update_oversubscribed_resources: Some(false),
-                operations: Some(internal::update_slave_message::Operations {
-                    operations: self.operations.protos(),
-                }),
-                resource_version_uuid: Some(self.resource_version_proto()),
-                resource_providers: Some(internal::update_slave_message::ResourceProviders::default()),
-                ..internal::UpdateSlaveMessage::default()
-            },
-        );
-        self.forward_operations(ctx);
-    }
-
     fn take_ping_timeout(&mut self, connection: Option<&internal::MasterSlaveConnection>) {
         let seconds = connection.and_then(|connection| connection.total_ping_timeout_seconds);
         self.registration.ping_timeout =
@@ -380,25 +257,6 @@ impl Agent {
             self.deliver(update, Origin::Agent, None);
         }
     }
-}
-
-/// The executors of a framework that the master has in its books, or should have: those that are launched in a moment
-/// among them, which it would take for lost otherwise. It does not know of executors that the agent has made up, and ended
-/// ones hold nothing.
-fn executors_of(framework: &Framework) -> Vec<v1::ExecutorInfo> {
-    let counts = |executor: &&Executor| !executor.generated && executor.phase != ExecutorPhase::Terminated;
-    let here = framework.executors.values().filter(counts).map(|executor| &*executor.info);
-    let coming = framework.pending.iter().filter(|pending| pending.brings_executor());
-    // One that is here has come first.
-    let all = coming.map(|pending| &pending.executor).chain(here);
-    let by_id: BTreeMap<&str, &v1::ExecutorInfo> =
-        all.map(|info| (info.executor_id.value.as_str(), info)).collect();
-    let of_framework = |info: &v1::ExecutorInfo| {
-        let mut info = info.clone();
-        info.framework_id.get_or_insert_with(|| framework.id.to_proto());
-        info
-    };
-    by_id.into_values().map(of_framework).collect()
 }
 
 /// A random part of `window`.
@@ -592,70 +450,6 @@ impl Handle<internal::ShutdownMessage> for Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executors::executor::PendingLaunch;
-
-    #[test]
-    fn windows_are_one_second_then_two_doubling_to_a_minute() {
-        let mut backoff = Backoff::new(Duration::from_secs(1));
-        assert_eq!(backoff.restart(), Duration::from_secs(1));
-        let windows: Vec<u64> = (0..8).map(|_| backoff.next().as_secs()).collect();
-        assert_eq!(windows, [2, 4, 8, 16, 32, 60, 60, 60]);
-        assert!(backoff.has_grown());
-        backoff.restart();
-        assert!(!backoff.has_grown());
-        assert_eq!(backoff.next(), Duration::from_secs(2));
-    }
-
-    #[test]
-    fn without_a_factor_the_first_attempt_is_made_at_once_and_the_others_after_growing_pauses() {
-        let mut backoff = Backoff::new(Duration::ZERO);
-        assert_eq!(backoff.restart(), Duration::ZERO);
-        assert!(!backoff.has_grown());
-        let windows: Vec<u128> = (0..4).map(|_| backoff.next().as_millis()).collect();
-        assert_eq!(windows, [100, 200, 400, 800]);
-        assert!(backoff.has_grown());
-    }
-
-    #[test]
-    fn executors_are_told_of_that_run_or_are_launched_in_a_moment() {
-        let info = |id: &str, name: &str| v1::ExecutorInfo {
-            executor_id: v1::ExecutorId { value: id.into() },
-            name: Some(name.into()),
-            ..Default::default()
-        };
-        let mut framework = Framework::new(v1::FrameworkInfo::default(), "f".into(), None);
-        for (id, generated, phase) in [
-            ("running", false, ExecutorPhase::Running),
-            ("made", true, ExecutorPhase::Running),
-            ("over", false, ExecutorPhase::Terminated),
-            ("again", false, ExecutorPhase::Terminated),
-        ] {
-            let container = mesos::ContainerId::new(id);
-            let mut executor = Executor::new(info(id, "here"), container, "".into(), None, true, generated);
-            executor.phase = phase;
-            framework.executors.insert(id.into(), executor);
-        }
-        for (id, generated, launch_executor) in [
-            ("again", false, Some(true)),
-            ("new", false, Some(true)),
-            ("running", false, Some(true)),
-            ("joined", false, Some(false)),
-            ("command", true, Some(true)),
-        ] {
-            framework.pending.push_back(PendingLaunch {
-                tasks: Vec::new(),
-                is_group: false,
-                executor: info(id, "coming"),
-                generated,
-                launch_executor,
-                outdated: false,
-            });
-        }
-        let told = executors_of(&framework);
-        assert!(told.iter().all(|info| info.framework_id.as_ref().is_some_and(|id| id.value == "f")));
-        let told: Vec<_> = told.iter().map(|info| (info.executor_id.value.as_str(), info.name())).collect();
-        assert_eq!(told, [("again", "coming"), ("new", "coming"), ("running", "here")]);
-    }
 
     #[test]
     fn a_master_is_found_by_its_pid_or_its_address() {
