@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use mesos::MachineKey;
+use mesos::v1::TaskState;
 use mesos::v1::task_status::Reason;
+use mesos::{ExecutorId, MachineKey, TaskId};
 
 use super::testing::{allocated, cluster, now, offer, task_of};
 use super::*;
