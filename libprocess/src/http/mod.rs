@@ -11,6 +11,7 @@ pub mod access;
 mod assets;
 mod body;
 mod client;
+mod client_request;
 mod codec;
 mod connection;
 mod described;
@@ -36,7 +37,8 @@ pub use body::{
     Body, BodyReceiver, DEFAULT_STREAM_LIMIT, OPENING_STREAM_LIMIT, StreamError, StreamSender, opened_stream,
     stream,
 };
-pub use client::{Client, ClientError, ClientRequest, ClientResponse};
+pub use client::{Client, ClientError, ClientResponse};
+pub use client_request::ClientRequest;
 pub use codec::FramingError;
 pub use described::Described;
 pub use destination::unix_url;

@@ -15,7 +15,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::client::{CONNECT_TIMEOUT, ClientError, ClientRequest};
+use super::client::{CONNECT_TIMEOUT, ClientError};
+use super::client_request::ClientRequest;
 use super::codec::BodyScanner;
 use super::connection::{AnswerReader, Dialer, until};
 use super::destination::Destination;

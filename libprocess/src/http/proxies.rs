@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::http::HeaderValue;
 use ::http::uri::Authority;
 
-use super::client::basic;
+use super::client_request::basic;
 use super::destination::{Carrier, Destination, port_of};
 
 /// The variables that are read. A large `HTTP_PROXY` is not: a CGI program finds there what its client has sent.
