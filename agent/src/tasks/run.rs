@@ -82,6 +82,18 @@ fn place(executor: Option<ExecutorPhase>, launch_executor: Option<bool>, command
     }
 }
 
+/// Why an agent takes no task, whatever its executor.
+fn refusal(draining: bool, outdated: bool) -> Option<Placement> {
+    let drop = |reason, message| Placement::Drop { reason, message, mend: Mend::SayNotLaunched };
+    if draining {
+        Some(drop(Reason::AgentDraining, "Task was received while agent was already draining"))
+    } else if outdated {
+        Some(drop(Reason::InvalidOffers, "Task assumes outdated resource state"))
+    } else {
+        None
+    }
+}
+
 impl Handle<RunTaskMessage> for Agent {
     fn handle(&mut self, message: RunTaskMessage, from: &Pid, ctx: &mut Context<Self>) {
         if !self.is_from_master(from, "run task") {
@@ -323,21 +335,8 @@ impl Agent {
             return;
         }
         let existing = framework.executors.get(&executor_id).map(|executor| executor.phase);
-        let placement = if self.draining.is_some() {
-            Placement::Drop {
-                reason: Reason::AgentDraining,
-                message: "Task was received while agent was already draining",
-                mend: Mend::SayNotLaunched,
-            }
-        } else if outdated {
-            Placement::Drop {
-                reason: Reason::InvalidOffers,
-                message: "Task assumes outdated resource state",
-                mend: Mend::SayNotLaunched,
-            }
-        } else {
-            place(existing, launch_executor, generated)
-        };
+        let placement = refusal(self.draining.is_some(), outdated)
+            .unwrap_or_else(|| place(existing, launch_executor, generated));
         match placement {
             Placement::Drop { reason, message, mend } => {
                 self.drop_tasks(framework_id, &tasks, &executor_id, (reason, message), ctx);
