@@ -51,22 +51,7 @@ impl Handle<ApplyOperationMessage> for Agent {
         };
         tracing::info!(operation_uuid = %uuid, kind = kind.as_str_name(), resources = %total, ?problem, "an operation");
         let dropped = problem.is_some();
-        let status = v1::OperationStatus {
-            operation_id: message.operation_info.id.clone(),
-            state: state.into(),
-            message: problem,
-            uuid: Some(uuid_proto(ctx.node().random().uuid())),
-            agent_id: self.id.as_ref().map(Into::into),
-            ..v1::OperationStatus::default()
-        };
-        let operation = v1::Operation {
-            framework_id: message.framework_id,
-            agent_id: status.agent_id.clone(),
-            info: message.operation_info,
-            latest_status: status.clone(),
-            statuses: vec![status],
-            uuid: message.operation_uuid,
-        };
+        let operation = self.operation_of(message, state, problem, ctx);
         self.operations.add(uuid, operation);
         self.total = total;
         if !is_on(Bug::AppliesUnstored)
@@ -80,6 +65,34 @@ impl Handle<ApplyOperationMessage> for Agent {
             self.detect_again(ctx);
         }
         self.touch(ctx);
+    }
+}
+
+impl Agent {
+    /// The operation that a message brings, with what has become of it.
+    fn operation_of(
+        &self,
+        message: ApplyOperationMessage,
+        state: OperationState,
+        problem: Option<String>,
+        ctx: &Context<Self>,
+    ) -> v1::Operation {
+        let status = v1::OperationStatus {
+            operation_id: message.operation_info.id.clone(),
+            state: state.into(),
+            message: problem,
+            uuid: Some(uuid_proto(ctx.node().random().uuid())),
+            agent_id: self.id.as_ref().map(Into::into),
+            ..v1::OperationStatus::default()
+        };
+        v1::Operation {
+            framework_id: message.framework_id,
+            agent_id: status.agent_id.clone(),
+            info: message.operation_info,
+            latest_status: status.clone(),
+            statuses: vec![status],
+            uuid: message.operation_uuid,
+        }
     }
 }
 
