@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 
 use crate::beside::{LARGE_REQUEST, RequestTurn};
 use crate::context::Context;
+use crate::envelope::{Deliver, Envelope, EventKind, QueuedEvent};
 use crate::http::{Assets, Endpoint, Realm, Reply, Request, RouteHandler, Routes, route_path};
-use crate::mailbox::{Deliver, Envelope, EventKind, Mailbox, QueuedEvent, Weight};
+use crate::mailbox::{Mailbox, Weight};
 use crate::node::WeakNode;
 use crate::pid::Pid;
 use crate::process::{Handle, Process};

@@ -28,6 +28,7 @@ mod builder;
 mod cell;
 mod context;
 mod crowd;
+mod envelope;
 mod few;
 mod hasher;
 mod install;

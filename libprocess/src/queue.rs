@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::mailbox::{Envelope, EventKind};
+use crate::envelope::{Envelope, EventKind};
 
 /// How much waits for an actor, by kind (upstream: `ProcessBase::eventCount`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

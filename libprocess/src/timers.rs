@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use crate::context::Context;
+use crate::envelope::{Deliver, Envelope, EventKind, QueuedEvent};
 use crate::few::{FewMap, FewSet};
-use crate::mailbox::{Deliver, Envelope, EventKind, QueuedEvent};
 use crate::pid::Pid;
 use crate::process::{Handle, Message, Process};
 

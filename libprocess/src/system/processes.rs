@@ -11,9 +11,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
+use crate::envelope::{EventKind, QueuedEvent};
 use crate::http::{Reply, Request, Response};
 use crate::install::Install;
-use crate::mailbox::{EventKind, QueuedEvent};
 use crate::node::Node;
 use crate::process::{Place, Process};
 
