@@ -11,7 +11,7 @@ use mesos::google::protobuf::Duration;
 use mesos::v1::master::call::DrainAgent;
 use mesos::{AgentId, v1};
 
-use super::{later, removed_meanwhile, store_and_answer};
+use super::{later, store_unless_removed};
 use crate::agents::{activation, gone};
 use crate::authorization::Action;
 use crate::master::Master;
@@ -82,12 +82,8 @@ pub(super) fn drain(
     }
     let config = v1::DrainConfig { max_grace_period, mark_gone: Some(call.mark_gone()) };
     let operation = Operation::DrainAgent { id: id.clone(), config };
-    Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
-        if !possible {
-            return removed_meanwhile("Agent");
-        }
+    Ok(store_unless_removed(master, operation, "Agent", ctx, move |master, ctx| {
         activation::drain(master, &id, config, ctx);
-        Response::new(StatusCode::OK)
     }))
 }
 
@@ -127,12 +123,8 @@ pub(super) fn deactivate(
         return Err(Response::bad_request("Unknown agent"));
     }
     let operation = Operation::DeactivateAgent { id: id.clone() };
-    Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
-        if !possible {
-            return removed_meanwhile("Agent");
-        }
+    Ok(store_unless_removed(master, operation, "Agent", ctx, move |master, ctx| {
         activation::deactivate(master, &id, ctx);
-        Response::new(StatusCode::OK)
     }))
 }
 
@@ -153,13 +145,9 @@ pub(super) fn reactivate(
         return Err(Response::bad_request("Agent is still in the DRAINING state"));
     }
     let operation = Operation::ReactivateAgent { id: id.clone() };
-    Ok(store_and_answer(master, operation, ctx, move |master, possible, _| {
-        if !possible {
-            return removed_meanwhile("Agent");
-        }
+    Ok(store_unless_removed(master, operation, "Agent", ctx, move |master, _| {
         // It may be away, and is active when it is back. (Upstream answers 409 then, as if it had not been done.)
         activation::reactivate(master, &id);
-        Response::new(StatusCode::OK)
     }))
 }
 

@@ -17,7 +17,7 @@ use mesos::v1::{self, master::response};
 use mesos::{MachineKey, MediaType, codec, json};
 
 use super::body::Body;
-use super::{removed_meanwhile, store_and_answer};
+use super::{store_and_answer, store_unless_removed};
 use crate::agents::maintenance;
 use crate::authorization::Action;
 use crate::calls::http::principal;
@@ -144,12 +144,8 @@ pub(super) fn start(
     all_in(master, &machines, Mode::Draining, "is not in DRAINING mode and cannot be brought down")?;
     master.authorize(principal, machines.iter().map(Action::StartMaintenance))?;
     let operation = Operation::StartMaintenance { machines: machines.clone() };
-    Ok(store_and_answer(master, operation, ctx, move |master, possible, ctx| {
-        if !possible {
-            return removed_meanwhile("Machine");
-        }
+    Ok(store_unless_removed(master, operation, "Machine", ctx, move |master, ctx| {
         maintenance::start(master, &machines, ctx);
-        Response::new(StatusCode::OK)
     }))
 }
 
@@ -164,12 +160,8 @@ pub(super) fn stop(
     all_in(master, &machines, Mode::Down, "is not in DOWN mode and cannot be brought up")?;
     master.authorize(principal, machines.iter().map(Action::StopMaintenance))?;
     let operation = Operation::StopMaintenance { machines: machines.clone() };
-    Ok(store_and_answer(master, operation, ctx, move |master, possible, _| {
-        if !possible {
-            return removed_meanwhile("Machine");
-        }
+    Ok(store_unless_removed(master, operation, "Machine", ctx, move |master, _| {
         maintenance::stop(master, &machines);
-        Response::new(StatusCode::OK)
     }))
 }
 

@@ -257,17 +257,29 @@ fn store_and_answer(
     later(answer)
 }
 
+/// As [`store`], of something that may go away while it is stored; `what` it is, is said then.
+fn store_unless_removed(
+    master: &mut Master,
+    operation: Operation,
+    what: &'static str,
+    ctx: &mut Context<Master>,
+    then: impl FnOnce(&mut Master, &mut Context<Master>) + 'static,
+) -> Reply {
+    store_and_answer(master, operation, ctx, move |master, possible, ctx| {
+        if !possible {
+            return Response::text(StatusCode::CONFLICT, format!("{what} removed while processing the call"));
+        }
+        then(master, ctx);
+        Response::new(StatusCode::OK)
+    })
+}
+
 /// An answer that waits for the registry.
 fn later(answer: Answer<Response>) -> Reply {
     Reply::later(async move {
         let ended = |_| Response::service_unavailable("The master ended before the change was stored");
         answer.await.unwrap_or_else(ended)
     })
-}
-
-/// What a call is about went away while it was stored.
-fn removed_meanwhile(what: &str) -> Response {
-    Response::text(StatusCode::CONFLICT, format!("{what} removed while processing the call"))
 }
 
 /// Whether frameworks may use this role at all (`--roles`).
