@@ -1,4 +1,4 @@
-//! The signals that end a command.
+//! The signals that end a command, and the one by which an agent leaves its cluster.
 
 use tokio::signal::unix::{SignalKind, signal};
 

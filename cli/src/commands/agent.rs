@@ -1,4 +1,5 @@
-//! `mesos agent`.
+//! `mesos agent`: an agent as a process of its own, with a log, a work directory that it alone uses, and signals that end
+//! it. What it is made of is in `agent::startup`.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! `mesos master`.
+//! `mesos master`: a master as a process of its own, with a log, and signals that end it. What it is made of is in
+//! `master::startup`.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -9,7 +9,7 @@
 //! ([`Partial`]). Messages may be lost, so the last status update carries the same bytes: updates are
 //! sent again until they are acknowledged. [`crate::ledger`] keeps the books, [`crate::room`] counts how many tasks an
 //! offer has room for, and [`crate::progress`] tells who watches. The commands `mesos run sum` and `mesos run
-//! sum-executor` (`cli/src/commands/run.rs`, `executors.rs`) start both ends.
+//! sum-executor` (`cli/src/commands/run.rs`, `cli/src/commands/executors.rs`) start both ends.
 
 pub mod executor;
 pub mod scheduler;
