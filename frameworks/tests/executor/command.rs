@@ -33,6 +33,16 @@ fn kill(grace: Option<Duration>) -> Event {
     Event { kill: Some(kill), ..of(event::Type::Kill) }
 }
 
+impl World {
+    /// The executor subscribes, is sent a task, and says that it starts and runs.
+    async fn begin(&mut self, task: v1::TaskInfo) {
+        self.subscribe().await;
+        self.launch(task);
+        self.state().await;
+        self.state().await;
+    }
+}
+
 /// Upstream: `HTTPCommandExecutorTest.TerminateWithACK`.
 #[test]
 fn a_command_runs_and_its_status_is_told() {
@@ -74,10 +84,7 @@ fn a_command_that_has_ended_waits_for_an_agent_that_is_gone() {
         let (timeout, backoff_max) = (Duration::from_secs(15 * 60), Duration::from_millis(20));
         let recovery = Recovery::Checkpointed { timeout, backoff_max };
         let executor = world.run_command(ExecutorEnvironment { recovery, ..world.environment() });
-        world.subscribe().await;
-        world.launch(shell("exit 0"));
-        world.state().await;
-        world.state().await;
+        world.begin(shell("exit 0")).await;
         let finished = world.update().await;
         assert_eq!(finished.state(), TaskState::TaskFinished);
 
@@ -106,15 +113,12 @@ fn a_program_gets_its_own_arguments_and_no_others() {
     libprocess::run(async {
         let mut world = World::new().await;
         let _executor = world.run_command(world.environment());
-        world.subscribe().await;
         let mut task = shell("/bin/sh");
         let command = task.command.as_mut().unwrap();
         command.shell = Some(false);
         let test = r#"test "$#" = 1 && test "$1" = --author"#;
         command.arguments = ["sh", "-c", test, "sh", "--author"].map(str::to_owned).into();
-        world.launch(task);
-        world.state().await;
-        world.state().await;
+        world.begin(task).await;
         assert_eq!(world.state().await.0, TaskState::TaskFinished);
         world.end().await;
     });
@@ -128,10 +132,7 @@ fn a_command_that_was_told_to_end_does_not_wait_long_for_an_acknowledgement() {
         let shutdown_grace_period = Duration::from_secs(3600);
         let environment = ExecutorEnvironment { shutdown_grace_period, ..world.environment() };
         let executor = world.run_command(environment);
-        world.subscribe().await;
-        world.launch(shell("sleep 1000"));
-        world.state().await;
-        world.state().await;
+        world.begin(shell("sleep 1000")).await;
         world.send(&of(event::Type::Shutdown));
         assert_eq!(world.update().await.state(), TaskState::TaskKilled);
         tokio::time::pause();
@@ -221,10 +222,7 @@ fn a_command_that_fails_says_how() {
         ] {
             let mut world = World::new().await;
             let executor = world.run_command(world.environment());
-            world.subscribe().await;
-            world.launch(shell(command));
-            world.state().await;
-            world.state().await;
+            world.begin(shell(command)).await;
             assert_eq!(world.state().await, (TaskState::TaskFailed, Some(message.into())));
             assert_eq!(soon(executor).await.unwrap(), Ok(()));
             world.end().await;
@@ -260,14 +258,11 @@ fn a_kill_ends_the_command_and_its_children() {
     libprocess::run(async {
         let mut world = World::new().await;
         let executor = world.run_command(world.environment());
-        world.subscribe().await;
         let mut task = shell("sleep 60 & sleep 60 & wait");
         // It does not need the time that it may take.
         let grace_period = Some(v1::DurationInfo { nanoseconds: 100_000_000_000 });
         task.kill_policy = Some(v1::KillPolicy { grace_period });
-        world.launch(task);
-        world.state().await;
-        world.state().await;
+        world.begin(task).await;
         world.send(&kill(None));
         let (state, message) = world.state().await;
         assert_eq!(state, TaskState::TaskKilled);
@@ -282,13 +277,12 @@ fn a_command_that_ignores_sigterm_is_killed_after_its_grace_and_a_second_kill_ca
     libprocess::run(async {
         let mut world = World::new().await;
         let _executor = world.run_command(world.environment());
-        world.subscribe().await;
         // The message says that the trap is set.
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("trap-is-set");
-        world.launch(shell(&format!("trap '' TERM; touch {}; while :; do sleep 0.1; done", file.display())));
-        world.state().await;
-        world.state().await;
+        world
+            .begin(shell(&format!("trap '' TERM; touch {}; while :; do sleep 0.1; done", file.display())))
+            .await;
         soon(async {
             while !file.exists() {
                 tokio::task::yield_now().await;
@@ -311,10 +305,7 @@ fn a_framework_that_wants_to_know_is_told_that_its_task_is_being_killed() {
         let mut world = World::new().await;
         *world.shared.capabilities.lock() = vec![told_of_kills()];
         let _executor = world.run_command(world.environment());
-        world.subscribe().await;
-        world.launch(shell("sleep 60"));
-        world.state().await;
-        world.state().await;
+        world.begin(shell("sleep 60")).await;
         world.send(&kill(None));
         assert_eq!(world.state().await, (TaskState::TaskKilling, None));
         assert_eq!(world.state().await.0, TaskState::TaskKilled);
@@ -329,11 +320,8 @@ fn a_command_may_run_only_so_long() {
         let mut world = World::new().await;
         *world.shared.capabilities.lock() = vec![told_of_kills()];
         let _executor = world.run_command(world.environment());
-        world.subscribe().await;
         let max_completion_time = Some(v1::DurationInfo { nanoseconds: 50_000_000 });
-        world.launch(v1::TaskInfo { max_completion_time, ..shell("sleep 60") });
-        world.state().await;
-        world.state().await;
+        world.begin(v1::TaskInfo { max_completion_time, ..shell("sleep 60") }).await;
         let status = world.update().await;
         assert_eq!(status.state(), TaskState::TaskFailed);
         assert_eq!(status.reason(), v1::task_status::Reason::MaxCompletionTimeReached);
@@ -368,10 +356,7 @@ fn a_second_task_is_refused() {
     libprocess::run(async {
         let mut world = World::new().await;
         let _executor = world.run_command(world.environment());
-        world.subscribe().await;
-        world.launch(shell("sleep 60"));
-        world.state().await;
-        world.state().await;
+        world.begin(shell("sleep 60")).await;
         world.launch(v1::TaskInfo { task_id: v1::TaskId { value: "second".into() }, ..shell("true") });
         let (state, message) = world.state().await;
         assert_eq!(state, TaskState::TaskFailed);
