@@ -20,6 +20,8 @@
 //! Blocking; knows no actor. Upstream has none: it syncs the log of each task with each record.
 
 pub mod format;
+#[cfg(test)]
+mod histories;
 mod redo;
 #[cfg(test)]
 mod tests;
