@@ -177,11 +177,11 @@ pub const MASTER_RESOURCES: &[Description] = &[
 /// One framework, as long as the master remembers it: `master/src/metrics.rs`.
 pub const FRAMEWORK: &[Description] = &[
     counter(
-        "frameworks/<principal>/messages_received",
+        "frameworks/<principal...>/messages_received",
         "Calls of all frameworks with this principal that were received.",
     ),
     counter(
-        "frameworks/<principal>/messages_processed",
+        "frameworks/<principal...>/messages_processed",
         "Calls of all frameworks with this principal that were processed.",
     ),
     gauge(
@@ -426,6 +426,8 @@ mod tests {
                 "state=lost source=master reason=slave_removed",
             ),
             ("master/messages_kill_task", "message=kill_task"),
+            ("frameworks/p/messages_processed", "principal=p"),
+            ("frameworks/mesos/node1@EXAMPLE.ORG/messages_received", "principal=mesos/node1@EXAMPLE.ORG"),
             ("allocator/mesos/roles/*/shares/dominant", "role=*"),
             ("allocator/mesos/resources/cpus/total", "resource=cpus"),
             (
