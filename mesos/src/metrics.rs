@@ -266,19 +266,19 @@ pub const ALLOCATOR: &[Description] = &[
         "The role's dominant share, divided by its weight.",
     ),
     gauge(
-        "allocator/mesos/quota/roles/<role...>/resources/<resource>/guarantee",
+        "allocator/mesos/quota/roles/<role...>/resources/<resource...>/guarantee",
         "What a role is guaranteed of a resource.",
     ),
     gauge(
-        "allocator/mesos/quota/roles/<role...>/resources/<resource>/limit",
+        "allocator/mesos/quota/roles/<role...>/resources/<resource...>/limit",
         "What a role may have of a resource at most.",
     ),
     gauge(
-        "allocator/mesos/quota/roles/<role...>/resources/<resource>/offered_or_allocated",
+        "allocator/mesos/quota/roles/<role...>/resources/<resource...>/offered_or_allocated",
         "What counts against a role's quota, offers included.",
     ),
     gauge(
-        "allocator/mesos/quota/roles/<role...>/resources/<resource>/consumed",
+        "allocator/mesos/quota/roles/<role...>/resources/<resource...>/consumed",
         "What counts against a role's quota: what is reserved for it, and what its tasks use of the rest.",
     ),
 ];
@@ -433,6 +433,10 @@ mod tests {
             (
                 "allocator/mesos/quota/roles/eng/dev/resources/cpus/offered_or_allocated",
                 "role=eng/dev resource=cpus",
+            ),
+            (
+                "allocator/mesos/quota/roles/eng/resources/nvidia.com/gpu/limit",
+                "role=eng resource=nvidia.com/gpu",
             ),
         ] {
             let found: Vec<_> = all().filter_map(|description| description.labels(name)).collect();
