@@ -6,7 +6,7 @@
 //! | hole | takes |
 //! |---|---|
 //! | `<label>` | part of one segment (whatever stands between two slashes) |
-//! | `<label%>` | the same, percent-encoded: the label's value is decoded |
+//! | `<label%>` | the same, percent-encoded: the label's value is decoded; also nothing, where a name is empty |
 //! | `<label...>` | as many segments as there are: a role `a/b` |
 //!
 //! `master/frameworks/<framework%>/<framework_id>/calls` describes `master/frameworks/a%20b/17/calls`: the family
@@ -129,8 +129,8 @@ fn pieces(pattern: &'static str) -> Vec<Piece> {
     pieces
 }
 
-/// Whether the pieces make up `text`, with what the holes took. A hole takes at least one character, and as much as
-/// lets the rest fit.
+/// Whether the pieces make up `text`, with what the holes took. A hole takes at least one character (but for an encoded
+/// one: who gives a name may leave it empty), and as much as lets the rest fit.
 fn take(pieces: &[Piece], text: &str, labels: &mut Labels) -> bool {
     let Some((piece, rest)) = pieces.split_first() else { return text.is_empty() };
     let (label, hole) = match *piece {
@@ -140,7 +140,8 @@ fn take(pieces: &[Piece], text: &str, labels: &mut Labels) -> bool {
         Piece::Hole(label, hole) => (label, hole),
     };
     let longest = if hole == Hole::Segments { text.len() } else { text.find('/').unwrap_or(text.len()) };
-    let ends = (1..=longest).rev().filter(|end| text.is_char_boundary(*end));
+    let shortest = usize::from(hole != Hole::Encoded);
+    let ends = (shortest..=longest).rev().filter(|end| text.is_char_boundary(*end));
     for end in ends {
         let (value, after) = text.split_at(end);
         let before = labels.len();
@@ -236,6 +237,8 @@ mod tests {
                 "master/frameworks/a%20b%2Fc/17-1/calls/accept",
                 Some("framework=a b/c id=17-1 type=accept"),
             ),
+            (calls, "master/frameworks//17-1/calls/accept", Some("framework= id=17-1 type=accept")),
+            (calls, "master/frameworks/17-1/calls/accept", None),
             (calls, "master/frameworks/a/17-1/calls", None),
             (calls, "master/frameworks/a/17-1/calls/accept/x", None),
             ("roles/<role...>/shares", "roles/*/shares", Some("role=*")),
