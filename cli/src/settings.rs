@@ -32,6 +32,11 @@ impl Failure {
     pub(crate) fn of(command: &str, error: impl Display) -> Self {
         Self(format!("mesos {command}: {error}"))
     }
+
+    /// The same, and how the command is called.
+    pub(crate) fn hint(self, usage: &str) -> Self {
+        Self(format!("{} ({usage})", self.0.trim_end()))
+    }
 }
 
 impl Display for Failure {

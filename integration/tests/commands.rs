@@ -401,6 +401,7 @@ fn explain_says_why_a_framework_gets_no_offers() {
         refused(&explain(&["nobody"]).await, &["mesos explain: ", "'nobody'", "'batch'", "'hoarder'"]);
         refused(&explain(&["batch", "--role=a//b"]).await, &["role=a//b"]);
         refused(&explain(&[]).await, &["which framework?", "mesos explain FRAMEWORK"]);
+        refused(&explain(&["--role=*", "batch"]).await, &["'batch'", "mesos explain FRAMEWORK"]);
         let (status, help) = cluster.get_text(cluster.master(), "/help/master").await.unwrap();
         assert!(status == 200 && help.contains("/allocator/explain"), "{help}");
     });

@@ -190,6 +190,7 @@ fn what_cannot_be_done_is_said_in_one_line() {
             (vec!["show", "--zk=h:1"], "expected zk://"),
             (vec!["show", &here, "--replace"], "--replace is only for import"),
             (vec!["import", &here], "which file?"),
+            (vec!["export", &here, "/nowhere/file"], "(mesos registry export FILE, "),
             (vec!["import", "/nowhere/file", &here], "/nowhere/file: "),
             (vec!["import", &bad, &here], "does not know what 'colour' is"),
             (vec!["burn"], "there is no 'burn'"),

@@ -20,6 +20,7 @@ use crate::settings::{Call, Failure};
 use crate::{logging, signals};
 
 const COMMAND: &str = "registry";
+const USAGE: &str = "mesos registry export FILE, mesos registry import FILE";
 const HELP: &str = "\
 mesos registry show           prints a registry as JSON
 mesos registry export FILE    writes it into a file
@@ -74,14 +75,15 @@ pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
         }
         None => return Err(failed("what about it? allowed are show, export and import")),
     };
-    let settings = match call.load_tool::<Settings>(COMMAND, &[])? {
+    let needs_file = matches!(&task, Task::Export(file) | Task::Import(file) if file.as_os_str().is_empty());
+    // A file that comes after the settings is taken for one of them.
+    let loaded = call.load_tool::<Settings>(COMMAND, &[]);
+    let settings = match loaded.map_err(|failure| if needs_file { failure.hint(USAGE) } else { failure })? {
         Ok(loaded) => loaded.settings,
         Err(code) => return Ok(code),
     };
-    if let Task::Export(file) | Task::Import(file) = &task
-        && file.as_os_str().is_empty()
-    {
-        return Err(failed("which file? (mesos registry export FILE, mesos registry import FILE)"));
+    if needs_file {
+        return Err(failed(format!("which file? ({USAGE})")));
     }
     if settings.replace && !matches!(task, Task::Import(_)) {
         return Err(failed("--replace is only for import"));

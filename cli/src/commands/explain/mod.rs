@@ -56,7 +56,9 @@ mesos::settings! {
 pub(crate) fn main(call: Call) -> Result<ExitCode, Failure> {
     let named = call.words.first().is_some_and(|word| !word.starts_with('-'));
     let (framework, call) = if named { call.next_word() } else { (None, call) };
-    let settings = match call.load::<Settings>(COMMAND, &[])? {
+    // A name that comes after the settings is taken for one of them.
+    let loaded = call.load::<Settings>(COMMAND, &[]);
+    let settings = match loaded.map_err(|failure| if named { failure } else { failure.hint(USAGE) })? {
         Ok(loaded) => loaded.settings,
         Err(code) => return Ok(code),
     };
