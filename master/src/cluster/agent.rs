@@ -1,5 +1,6 @@
 //! An agent as the master knows it (upstream: `struct Slave` in `master/master.hpp`).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -7,7 +8,7 @@ use std::time::SystemTime;
 use libprocess::Pid;
 use mesos::capabilities::AgentCapabilities;
 use mesos::sabotage::{Bug, is_on};
-use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resources, TaskId, v1};
+use mesos::{AgentId, ExecutorId, FrameworkId, MachineKey, OfferId, Resource, Resources, TaskId, v1};
 use uuid::Uuid;
 
 use super::fit;
@@ -221,6 +222,16 @@ impl Agent {
         if used.is_empty() {
             self.used.remove_mut(framework);
         }
+    }
+
+    /// What of these resources is in use only since they are (asked before they are added), or is in use no more (asked
+    /// after they are taken away): a volume that several tasks share is in use once, whoever has it.
+    pub fn counted<'a>(&self, resources: &'a Resources) -> Cow<'a, Resources> {
+        if !resources.iter().any(Resource::is_shared) {
+            return Cow::Borrowed(resources);
+        }
+        let in_use = |resource: &Resource| self.used.values().any(|used| used.count(resource) > 0);
+        Cow::Owned(resources.filter(|resource| !(resource.is_shared() && in_use(resource))))
     }
 
     /// How upstream's texts name it.

@@ -116,7 +116,7 @@ fn enter_executor(framework: &mut Framework, agent: &mut Agent, tally: &Tally, e
 
 fn use_resources(framework: &mut Framework, agent: &mut Agent, tally: &Tally, used: &Resources) {
     if !used.is_empty() {
-        tally.change_used(used, 1);
+        tally.change_used(&agent.counted(used), 1);
         framework.used += used;
         agent.use_resources(&framework.id, used);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use mesos::v1::{self, TaskState};
-use mesos::{AgentId, ExecutorId, FrameworkId, TaskId};
+use mesos::{AgentId, ExecutorId, FrameworkId, Resources, TaskId};
 
 use super::{Agent, Change, Cluster, Freed, Task};
 
@@ -52,11 +52,19 @@ impl Cluster {
         if !change.released {
             return Some((change, None));
         }
-        self.tally.change_used(&resources, -1);
-        if let Some(agent) = self.agent_mut(&agent) {
-            agent.free_resources(framework, &resources);
-        }
+        self.free_resources(framework, &agent, &resources);
         Some((change, Some(Freed { framework: framework.clone(), agent, resources })))
+    }
+
+    /// An agent's task or executor has stopped using resources: so the agent's books say, and the gauges.
+    fn free_resources(&mut self, framework: &FrameworkId, agent: &AgentId, resources: &Resources) {
+        let tally = self.tally.clone();
+        let Some(agent) = self.agent_mut(agent) else {
+            tally.change_used(resources, -1);
+            return;
+        };
+        agent.free_resources(framework, resources);
+        tally.change_used(&agent.counted(resources), -1);
     }
 
     /// Removes a task, into the history of its framework. What it still used is freed: that happens
@@ -79,18 +87,15 @@ impl Cluster {
             owner.completed_tasks.push(task.clone());
         }
         self.tally.count_task(task.state(), -1);
-        if active {
-            self.tally.change_used(&task.resources, -1);
-        }
         if let Some(agent) = self.agent_mut(&task.agent) {
             let key = (framework.clone(), id.clone());
             agent.tasks.remove_mut(&key);
             if agent.killed_tasks.contains_key(&key) {
                 Arc::make_mut(&mut agent.killed_tasks).remove(&key);
             }
-            if active {
-                agent.free_resources(framework, &task.resources);
-            }
+        }
+        if active {
+            self.free_resources(framework, &task.agent, &task.resources);
         }
         active.then(|| Freed {
             framework: framework.clone(),
@@ -224,8 +229,7 @@ impl Cluster {
         let key = (framework.clone(), executor.clone());
         let removed = on_agent.executors.get(&key)?.clone();
         on_agent.executors.remove_mut(&key);
-        on_agent.free_resources(framework, &removed.resources);
-        self.tally.change_used(&removed.resources, -1);
+        self.free_resources(framework, agent, &removed.resources);
         if let Some(framework) = self.framework_mut(framework) {
             framework.used -= &removed.resources;
             framework.executors.remove_mut(&(agent.clone(), executor.clone()));

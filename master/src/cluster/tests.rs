@@ -57,6 +57,59 @@ fn a_live_task_that_is_removed_frees_what_it_used() {
     assert_eq!(used(&cluster), Default::default());
 }
 
+/// 64 MB that tasks share.
+fn shared_volume() -> Resources {
+    use v1::resource::{AllocationInfo, DiskInfo, ReservationInfo, SharedInfo, disk_info, reservation_info};
+    let persistence = disk_info::Persistence { id: "v".into(), principal: None };
+    let mut place = v1::Volume { container_path: "path".into(), ..v1::Volume::default() };
+    place.set_mode(v1::volume::Mode::Rw);
+    let info = DiskInfo { persistence: Some(persistence), volume: Some(place), source: None };
+    let reservation = ReservationInfo {
+        r#type: Some(reservation_info::Type::Dynamic.into()),
+        role: Some("r".into()),
+        ..ReservationInfo::default()
+    };
+    let mut volume = v1::Resource {
+        name: "disk".into(),
+        scalar: Some(v1::value::Scalar { value: 64.0 }),
+        reservations: vec![reservation],
+        disk: Some(info.into()),
+        shared: Some(SharedInfo {}),
+        allocation_info: Some(AllocationInfo { role: Some("r".into()) }),
+        ..v1::Resource::default()
+    };
+    volume.set_type(v1::value::Type::Scalar);
+    Resources::try_from_protos(&[volume]).unwrap()
+}
+
+#[test]
+fn a_volume_that_tasks_share_is_in_use_once_and_until_the_last_of_them_is_over() {
+    let mut cluster = cluster(&["f", "g"], &["a"]);
+    let disk = |cluster: &Cluster| cluster.tally().used.get(3);
+    let task = |id: &str, framework: &str| {
+        let mut task = task_of(id, framework, "a", "cpus:1;disk:8");
+        task.resources += &shared_volume();
+        task
+    };
+    let mut seen = Vec::new();
+    for (id, framework) in [("t", "f"), ("u", "f"), ("v", "g")] {
+        cluster.add_task(task(id, framework));
+        seen.push(disk(&cluster));
+    }
+    assert_eq!(seen, [72.0, 80.0, 88.0]);
+    update(&mut cluster, "t", TaskState::TaskFinished).unwrap();
+    assert_eq!(disk(&cluster), 80.0);
+    cluster.remove_task(&f(), &TaskId::from("u"), false).unwrap();
+    assert_eq!(disk(&cluster), 72.0);
+    cluster.remove_task(&"g".into(), &TaskId::from("v"), false).unwrap();
+    assert_eq!(disk(&cluster), 0.0);
+    // All at once, as an agent brings them.
+    cluster.remove_agent(&a());
+    let tasks = [task("w", "f"), task("x", "f"), task("y", "g")].map(Arc::new).to_vec();
+    cluster.add_agent_with(testing::agent("a", "cpus:4;disk:512"), Vec::new(), tasks);
+    assert_eq!(disk(&cluster), 88.0);
+}
+
 #[test]
 fn an_unreachable_task_is_remembered_until_its_agent_reports_it() {
     let mut cluster = cluster(&["f"], &["a"]);
