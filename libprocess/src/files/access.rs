@@ -5,6 +5,7 @@
 //! by a symbolic link, is refused. What it resolves to is opened without following any more links: a task may change its
 //! sandbox at any time, and we may read more than it may.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -108,12 +109,12 @@ impl Attached {
             .map_err(|error| AttachError::Realpath { path: text.clone(), cause: plain(&error) })?;
         rustix::fs::access(&real, rustix::fs::Access::READ_OK)
             .map_err(|_| AttachError::Denied { path: text })?;
-        self.paths.insert(key(virtual_path).to_owned(), real);
+        self.paths.insert(key(virtual_path).into_owned(), real);
         Ok(())
     }
 
     pub(super) fn detach(&mut self, virtual_path: &str) -> bool {
-        self.paths.remove(key(virtual_path)).is_some()
+        self.paths.remove(&*key(virtual_path)).is_some()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
@@ -123,7 +124,7 @@ impl Attached {
     /// The real path of a virtual one.
     pub(super) fn resolve(&self, virtual_path: &str) -> Result<PathBuf, FilesError> {
         let wanted = key(virtual_path);
-        let mut prefix = wanted;
+        let mut prefix: &str = &wanted;
         let attached = loop {
             if let Some(path) = self.paths.get(prefix) {
                 break path;
@@ -162,12 +163,13 @@ impl Attached {
             entries.take(MAX_ENTRIES).filter_map(|entry| Some(entry.ok()?.file_name())).collect();
         names.sort();
         let (users, groups) = (Names::of("/etc/passwd"), Names::of("/etc/group"));
+        let shown = without_end(virtual_path);
         let mut listing = Vec::with_capacity(names.len());
         for name in names {
             // An entry that went meanwhile, or a link that leads nowhere.
             let Ok(stat) = fs::metadata(opened.join(&name)) else { continue };
             listing.push(FileInfo {
-                path: format!("{}/{}", key(virtual_path), name.to_string_lossy()),
+                path: format!("{shown}/{}", name.to_string_lossy()),
                 nlink: stat.nlink(),
                 size: stat.size(),
                 mtime: stat.mtime(),
@@ -241,8 +243,23 @@ fn open_real(real: &Path, flags: OFlags) -> io::Result<File> {
     }
 }
 
+/// What it is attached as: several slashes are as good as one, and the one at the end does not count. (Upstream joins the
+/// parts of a path so.)
+fn key(virtual_path: &str) -> Cow<'_, str> {
+    if !virtual_path.contains("//") {
+        return without_end(virtual_path).into();
+    }
+    let mut key = String::with_capacity(virtual_path.len());
+    for letter in virtual_path.chars() {
+        if letter != '/' || !key.ends_with('/') {
+            key.push(letter);
+        }
+    }
+    without_end(&key).to_owned().into()
+}
+
 /// Without the slash at its end.
-fn key(virtual_path: &str) -> &str {
+fn without_end(virtual_path: &str) -> &str {
     virtual_path.strip_suffix('/').unwrap_or(virtual_path)
 }
 

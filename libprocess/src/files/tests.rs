@@ -50,6 +50,8 @@ fn the_longest_attached_prefix_resolves_a_path() {
     assert_eq!(resolve("/runs/latest/stdout"), Ok("sandbox/stdout".into()));
     assert_eq!(resolve("/runs/latest/sub/x"), Ok("sandbox-neighbour/x".into()));
     assert_eq!(resolve("/slave/log"), Ok("secret".into()));
+    assert_eq!(resolve("//slave///log//"), Ok("secret".into()));
+    assert_eq!(resolve("/runs/latest//sub//x"), Ok("sandbox-neighbour/x".into()));
     assert_eq!(resolve("/slave/log/below"), Err(FilesError::NotFound));
     assert_eq!(resolve("/runs"), Err(FilesError::NotFound));
     assert_eq!(resolve("/runs/latest/nope"), Err(FilesError::NotFound));
