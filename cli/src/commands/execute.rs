@@ -1,8 +1,11 @@
 //! `mesos execute`, also called `mesos-execute`: one command as a task (upstream: `cli/execute.cpp`).
 
 use std::collections::BTreeMap;
-use std::io::stdout;
+use std::io::{self, Write, stdout};
+use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use frameworks::execute::{self, DEFAULT_RESOURCES, ExecuteOptions, REFUSED_FLAGS, What};
@@ -16,6 +19,8 @@ use crate::settings::{Call, Failure, own_user};
 use crate::{logging, signals};
 
 const COMMAND: &str = "execute";
+/// So long nothing is said of masters that do not answer.
+const SILENCE: Duration = Duration::from_secs(5);
 
 mesos::settings! {
     /// What to execute.
@@ -71,11 +76,18 @@ pub(crate) fn main(mut call: Call) -> Result<ExitCode, Failure> {
     };
     let options = options(settings)?;
     logging::start_tool("WARNING");
+    let awaited = format!(
+        "mesos {COMMAND}: no master at {} has taken the framework yet; still waiting",
+        options.master
+    );
+    let has_begun = Arc::<AtomicBool>::default();
+    let out = Noted { out: stdout(), has_begun: has_begun.clone() };
     run(async {
         let node = client_node(COMMAND, &call.environment).await?;
+        let running = execute::run(&node, options, out);
         let result = tokio::select! {
             biased;
-            outcome = execute::run(&node, options, stdout()) => match outcome {
+            outcome = unless_silent(running, &has_begun, || complain!("{awaited}")) => match outcome {
                 Ok(outcome) if outcome.state == v1::TaskState::TaskFinished => Ok(ExitCode::SUCCESS),
                 Ok(_) => Ok(ExitCode::FAILURE),
                 Err(error) => Err(Failure::of(COMMAND, error)),
@@ -89,6 +101,36 @@ pub(crate) fn main(mut call: Call) -> Result<ExitCode, Failure> {
         node.shutdown().await;
         result
     })
+}
+
+/// Notes whether anything was written: what is first written says that a master has taken the framework.
+struct Noted<W> {
+    out: W,
+    has_begun: Arc<AtomicBool>,
+}
+
+impl<W: Write> Write for Noted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.has_begun.store(true, Relaxed);
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// What comes of `running`. If it has not begun after [`SILENCE`], that is said, once: whoever waits sees otherwise nothing
+/// while no master leads.
+async fn unless_silent<T>(running: impl Future<Output = T>, has_begun: &AtomicBool, say: impl FnOnce()) -> T {
+    let mut running = pin!(running);
+    if let Ok(outcome) = tokio::time::timeout(SILENCE, running.as_mut()).await {
+        return outcome;
+    }
+    if !has_begun.load(Relaxed) {
+        say();
+    }
+    running.await
 }
 
 /// In a task, `MESOS_CHECKPOINT` is what an agent has told the task's executor. It says nothing of the task to run.
@@ -165,7 +207,30 @@ fn environment(value: Option<serde_json::Value>) -> Result<BTreeMap<String, Stri
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::sleep;
+
     use super::*;
+
+    #[test]
+    fn that_no_master_answers_is_said_once_after_a_while() {
+        libprocess::testing::run(async {
+            for (begins, ends, told) in [(None, 4, 0), (Some(4), 60, 0), (Some(6), 60, 1), (None, 60, 1)] {
+                let has_begun = Arc::<AtomicBool>::default();
+                let mut out = Noted { out: Vec::new(), has_begun: has_begun.clone() };
+                let running = async move {
+                    if let Some(begins) = begins {
+                        sleep(Duration::from_secs(begins)).await;
+                        writeln!(out, "Subscribed").unwrap();
+                    }
+                    sleep(Duration::from_secs(ends)).await;
+                    out.out.len()
+                };
+                let mut said = 0;
+                let written = unless_silent(running, &has_begun, || said += 1).await;
+                assert_eq!((said, written > 0), (told, begins.is_some()), "{begins:?} {ends}");
+            }
+        });
+    }
 
     #[test]
     fn what_an_agent_has_told_an_executor_is_no_setting() {
