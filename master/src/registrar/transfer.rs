@@ -90,7 +90,8 @@ pub fn is_empty(registry: &Registry) -> bool {
 /// itself.
 ///
 /// Some storages take it in many transactions, and this process may be killed between two of them. What stands there
-/// beside the records until all of them are stored keeps everybody from taking a part for the whole.
+/// beside the records until all of them are stored keeps everybody from taking a part for the whole. (Where it is one
+/// transaction, what was there before stays good whatever happens.)
 ///
 /// # Errors
 /// When there are entries and they are not to be replaced, or when the storage fails.
@@ -103,14 +104,39 @@ pub async fn import(storage: &mut dyn Storage, records: Records, replace: bool) 
         let (place, first) = (storage.name(), first.clone());
         return Err(ImportError::NotEmpty { place, records: taken.len(), first });
     }
-    let gone = found.into_iter().map(|(key, _)| key);
-    let gone = gone.filter(|key| key != IMPORTING && !new.contains_key(key));
-    let gone: Vec<Change> = gone.map(|key| Change { key, value: None }).collect();
-    let put = new.into_iter().map(|(key, value)| Change { key, value: Some(value) });
-    let importing = |value| vec![Change { key: IMPORTING.to_owned(), value }];
-    storage.store(importing(Some(Vec::new()))).await?;
-    storage.store(gone.into_iter().chain(put).collect()).await.map_err(ImportError::Torn)?;
-    storage.store(importing(None)).await.map_err(ImportError::Torn)
+    let gone = found.iter().filter(|(key, _)| key != IMPORTING && !new.contains_key(key));
+    let mut changes: Vec<Change> = gone.map(|(key, _)| Change { key: key.clone(), value: None }).collect();
+    changes.extend(new.into_iter().map(|(key, value)| Change { key, value: Some(value) }));
+    if storage.is_atomic() {
+        // One may have been left there by an earlier version.
+        changes.push(importing(None));
+        storage.store(changes).await?;
+        return Ok(());
+    }
+    storage.store(vec![importing(Some(Vec::new()))]).await?;
+    if let Err(error) = storage.store(changes).await {
+        return Err(given_up(storage, &found, error).await);
+    }
+    storage.store(vec![importing(None)]).await.map_err(ImportError::Torn)
+}
+
+fn importing(value: Option<Vec<u8>>) -> Change {
+    Change { key: IMPORTING.to_owned(), value }
+}
+
+/// The records could not be stored. If not one of them was, as where the first is refused, what was there before is whole
+/// still, and is to be good as before.
+async fn given_up(storage: &mut dyn Storage, before: &[Record], error: StorageError) -> ImportError {
+    let Ok(mut found) = storage.load(None).await else { return ImportError::Torn(error) };
+    found.retain(|(key, _)| key != IMPORTING);
+    found.sort();
+    let mut before = before.to_vec();
+    before.sort();
+    // What was a part before is one still.
+    match found == before && storage.store(vec![importing(None)]).await.is_ok() {
+        true => ImportError::Storage(error),
+        false => ImportError::Torn(error),
+    }
 }
 
 /// The records of a whole registry, each of which can be kept.
@@ -256,6 +282,7 @@ mod tests {
             let [mut first, mut second] =
                 folders.each_ref().map(|folder| Local::open(&node, folder.path()).unwrap());
             let registry = parse(FULL.as_bytes()).unwrap();
+            assert!(first.is_atomic());
             import(&mut first, kept(registry.clone()), false).await.unwrap();
             let read_again = read(&mut first).await.unwrap();
             assert_eq!(read_again, registry);
@@ -361,6 +388,76 @@ mod tests {
                 assert_eq!(read(&mut storage).await.unwrap(), registry, "after {taken}");
             }
             node.shutdown().await;
+        });
+    }
+
+    /// Takes all changes or none: none if one is of the key that it refuses, as one that is too large for a server.
+    #[derive(Clone, Default)]
+    struct Choosy {
+        records: BTreeMap<String, Vec<u8>>,
+        refused: &'static str,
+        atomic: bool,
+        writes: usize,
+    }
+
+    impl Storage for Choosy {
+        fn name(&self) -> String {
+            "choosy".to_owned()
+        }
+
+        fn load(&mut self, _: Option<Membership>) -> BoxFuture<'static, Result<Vec<Record>, StorageError>> {
+            let records = self.records.clone();
+            async move { Ok(records.into_iter().collect()) }.boxed()
+        }
+
+        fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>> {
+            if changes.iter().any(|change| change.key == self.refused) {
+                let error = StorageError { place: self.name(), reason: "too large".to_owned() };
+                return async move { Err(error) }.boxed();
+            }
+            self.writes += 1;
+            for Change { key, value } in changes {
+                match value {
+                    Some(value) => drop(self.records.insert(key, value)),
+                    None => drop(self.records.remove(&key)),
+                }
+            }
+            async { Ok(()) }.boxed()
+        }
+
+        fn is_atomic(&self) -> bool {
+            self.atomic
+        }
+    }
+
+    #[test]
+    fn a_registry_that_an_import_has_not_touched_is_as_good_as_before() {
+        const SMALL: &str = r#"{"weights":[{"info":{"role":"a","weight":2}}]}"#;
+        const LARGE: &str = r#"{"weights":[{"info":{"role":"b","weight":3}}]}"#;
+        libprocess::testing::run(async {
+            let [small, large] = [SMALL, LARGE].map(|text| parse(text.as_bytes()).unwrap());
+            let mut storage = Choosy { refused: "weight/b", ..Choosy::default() };
+            import(&mut storage, kept(small), false).await.unwrap();
+            let before = storage.records.clone();
+            let refused = import(&mut storage, kept(large.clone()), true).await.unwrap_err().to_string();
+            assert_eq!((refused.as_str(), &storage.records), ("choosy: too large", &before));
+
+            // What was broken off before is none.
+            storage.records.insert(IMPORTING.to_owned(), Vec::new());
+            let refused = import(&mut storage, kept(large), true).await.unwrap_err();
+            assert!(matches!(refused, ImportError::Torn(_)), "{refused:?}");
+            assert!(read(&mut storage).await.is_err());
+        });
+    }
+
+    #[test]
+    fn where_a_registry_is_stored_in_one_transaction_no_import_is_broken_off() {
+        libprocess::testing::run(async {
+            let registry = parse(FULL.as_bytes()).unwrap();
+            let mut storage = Choosy { atomic: true, ..Choosy::default() };
+            storage.records.insert(IMPORTING.to_owned(), Vec::new());
+            import(&mut storage, kept(registry.clone()), false).await.unwrap();
+            assert_eq!((storage.writes, read(&mut storage).await.unwrap()), (1, registry));
         });
     }
 

@@ -62,4 +62,8 @@ pub trait Storage: Send + 'static {
     /// some of them: those of one agent all or none, and so those that are no agent's, unless there are too many (see
     /// [`batches`]).
     fn store(&mut self, changes: Vec<Change>) -> BoxFuture<'static, Result<(), StorageError>>;
+    /// Whether it always stores all of the changes or none, however many there are.
+    fn is_atomic(&self) -> bool {
+        false
+    }
 }

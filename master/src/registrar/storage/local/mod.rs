@@ -219,6 +219,10 @@ impl Storage for Local {
             Ok(())
         })
     }
+
+    fn is_atomic(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]
