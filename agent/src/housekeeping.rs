@@ -95,18 +95,18 @@ impl Gc {
         self.node.now().duration_since(time).unwrap_or_default()
     }
 
-    /// Takes back those of `paths` that exist; `None` if none does, and there is nothing to wait for.
-    /// A collector that has ended deletes nothing.
-    pub fn unschedule_existing(&self, paths: &[PathBuf]) -> Option<BoxFuture<'static, ()>> {
-        let answers: Vec<_> = paths
-            .iter()
-            .filter(|path| self.node.disk().exists(path))
-            .map(|path| {
-                let (reply, answer) = promise();
-                self.collector.tell(Unschedule { path: path.clone(), reply });
-                answer
-            })
-            .collect();
+    /// Takes back `paths`, for what is there or will be made there; `None` if none exists, and there is nothing to wait
+    /// for. Also one that does not exist may have its time: of a framework that launched nothing, or where somebody has
+    /// deleted by hand. A collector that has ended deletes nothing.
+    pub fn unschedule(&self, paths: &[PathBuf]) -> Option<BoxFuture<'static, ()>> {
+        let mut answers = Vec::new();
+        for path in paths {
+            let (reply, answer) = promise();
+            self.collector.tell(Unschedule { path: path.clone(), reply });
+            if self.node.disk().exists(path) {
+                answers.push(answer);
+            }
+        }
         if answers.is_empty() {
             return None;
         }

@@ -186,7 +186,6 @@ impl Agent {
             let agent = self.agent_id();
             directories.push(self.paths.framework_work(&agent, framework_id));
             directories.push(self.paths.framework_meta(&agent, framework_id));
-            directories.retain(|path| self.disk.exists(path));
             let scheduler = pid.and_then(|pid| pid.parse().ok()).filter(|pid: &Pid| !pid.is_nobody());
             self.add_framework(framework, framework_id, scheduler);
         }
@@ -243,7 +242,7 @@ impl Agent {
         let logs = vacate.iter().flat_map(|vacate| &vacate.tasks).filter_map(|(_, log)| log.as_ref());
         directories.extend(logs.map(|log| log.task().to_path_buf()));
         let gc = self.colleagues.gc.as_ref().filter(|_| !directories.is_empty());
-        let unscheduled = gc.and_then(|gc| gc.unschedule_existing(&directories));
+        let unscheduled = gc.and_then(|gc| gc.unschedule(&directories));
         if unscheduled.is_none() && vacate.is_none() {
             self.launch(framework_id, pending, ctx);
             return;

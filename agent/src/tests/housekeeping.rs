@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use libprocess::disk::{Disk as _, Durability};
 use libprocess::simulation::SimulatedDisk;
 use libprocess::testing::run;
-use mesos::v1::TaskState::TaskFinished;
+use mesos::v1::TaskState::{TaskDropped, TaskFinished};
 
 use super::harness::*;
 use crate::containerizer::Termination;
@@ -78,6 +78,47 @@ fn what_is_used_again_stays() {
         assert!(!disk.mount().exists(&first_run));
         assert_eq!(there(of_executor("first")), [true; 2]);
         assert!(disk.mount().exists(&world.containers.lock().launched[1].1.directory));
+    });
+}
+
+/// Its time had been set before.
+#[test]
+fn what_is_made_where_somebody_has_deleted_by_hand_stays() {
+    run(async {
+        let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+        let world = on(&disk).await.once_registered().await;
+        let there = |paths: [PathBuf; 2]| paths.map(|path| disk.mount().exists(&path));
+        over(&world, "e").await;
+        world.pass(Duration::from_secs(50)).await;
+        for directory in of_framework() {
+            disk.mount().remove(&directory).unwrap();
+        }
+        world.run(&framework(true), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.launched(), ["t"]);
+        world.pass(Duration::from_secs(60)).await;
+        assert_eq!(there(of_executor("e")), [true; 2]);
+        assert!(disk.mount().exists(&world.containers.lock().launched[1].1.directory));
+    });
+}
+
+/// It was over once, when it had none: what is made for it later has a time of its own.
+#[test]
+fn what_is_made_for_a_framework_whose_first_task_was_dropped_stays() {
+    run(async {
+        let disk = SimulatedDisk::new(1, SystemTime::UNIX_EPOCH);
+        let world = on(&disk).await.once_registered().await;
+        let there = |paths: [PathBuf; 2]| paths.map(|path| disk.mount().exists(&path));
+        // Its master expects an executor that is not there.
+        world.run_expecting(&framework(true), task("dropped", "e"), Some(false)).await;
+        assert_eq!(world.states("dropped"), [TaskDropped]);
+        world.acknowledge("dropped").await;
+        assert_eq!(there(of_framework()), [false; 2]);
+        world.run(&framework(true), task("t", "e")).await;
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.launched(), ["t"]);
+        world.pass(Duration::from_secs(110)).await;
+        assert_eq!(there(of_executor("e")), [true; 2]);
     });
 }
 
