@@ -35,12 +35,13 @@ pub struct RegistrationOverdue {
 libprocess::messages! { RegistrationOverdue; }
 
 impl Agent {
-    /// Enters an executor into the books, with its sandbox and its checkpoints.
+    /// Enters an executor into the books, with its sandbox and its checkpoints, and those of its first `tasks`.
     pub(crate) fn add_executor(
         &mut self,
         framework_id: &FrameworkId,
         mut info: v1::ExecutorInfo,
         generated: bool,
+        tasks: &[v1::TaskInfo],
     ) -> Result<(), sandbox::SandboxError> {
         let Some(framework) = self.frameworks.get(framework_id) else { return Ok(()) };
         info.framework_id.get_or_insert_with(|| framework_id.to_proto());
@@ -55,8 +56,16 @@ impl Agent {
         sandbox::create(&*self.disk, &executor.directory, &latest, executor.user.as_deref())?;
         if checkpoint {
             // What was written before may be deleted since.
-            self.checkpoint_framework(framework)?;
-            self.checkpoint_executor(&run, &executor)?;
+            let written = self
+                .checkpoint_framework(framework)
+                .and_then(|()| self.checkpoint_executor(&run, &executor, tasks));
+            if let Err(error) = written {
+                // Nothing has run there, and there may be no room for what every attempt leaves.
+                for directory in [&executor.directory, &self.paths.run_meta(&run)] {
+                    let _ = self.disk.remove(directory);
+                }
+                return Err(error.into());
+            }
         }
         self.attach_sandbox(&run, &executor.directory);
         tracing::info!(executor_id = %executor.id, %framework_id, container_id = %executor.container, directory = %executor.directory.display(), "launching an executor");
@@ -84,6 +93,7 @@ impl Agent {
         &self,
         run: &crate::recovery::paths::Run,
         executor: &Executor,
+        tasks: &[v1::TaskInfo],
     ) -> Result<(), DiskError> {
         let (agent, framework) = (&run.agent, &run.framework);
         let info = self.paths.executor_info(agent, framework, &run.executor);
@@ -93,6 +103,8 @@ impl Agent {
         let text = if executor.generated { "1" } else { "0" };
         checkpoint::write_text(disk, &generated, text, Durability::Process)?;
         checkpoint::make_directory(disk, &self.paths.run_meta(run), Durability::Process)?;
+        // Before the link, which makes it the run that an agent finds: one without its tasks would not be over for it.
+        self.checkpoint_tasks(run, tasks)?;
         let container = std::path::Path::new(executor.container.as_str());
         let latest = self.paths.latest_run_meta(run);
         // An earlier run must not come back with a power failure: updates of this one would be taken for its past.

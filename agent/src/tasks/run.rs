@@ -22,7 +22,7 @@ use crate::agent::{Agent, Phase};
 use crate::executors::command::executor_of;
 use crate::executors::executor::{AfterUpdate, ExecutorPhase, Framework, FrameworkPhase, PendingLaunch};
 use crate::recovery::checkpoint::{self, Durability};
-use crate::recovery::paths::UpdatesPath;
+use crate::recovery::paths::{Run, UpdatesPath};
 use crate::resources::versions_agree;
 use crate::status_updates::manager::{Vacate, Vacated};
 use crate::tasks::status::{AgentUpdate, dropped_state};
@@ -352,7 +352,7 @@ impl Agent {
                 }
                 self.remove_framework_if_idle(framework_id, ctx);
             }
-            Placement::Queue => match self.checkpoint_tasks(framework_id, &executor_id, &tasks) {
+            Placement::Queue => match self.checkpoint_further(framework_id, &executor_id, &tasks) {
                 Ok(()) => self.queue_tasks(framework_id, &executor_id, tasks, is_group, ctx),
                 Err(error) => {
                     let message = error.to_string();
@@ -360,12 +360,8 @@ impl Agent {
                     self.drop_tasks(framework_id, &tasks, &executor_id, why, ctx);
                 }
             },
-            Placement::Launch => match self.add_executor(framework_id, executor, generated) {
+            Placement::Launch => match self.add_executor(framework_id, executor, generated, &tasks) {
                 Ok(()) => {
-                    if let Err(error) = self.checkpoint_tasks(framework_id, &executor_id, &tasks) {
-                        self.fail(error.to_string(), ctx);
-                        return;
-                    }
                     self.queue_tasks(framework_id, &executor_id, tasks, is_group, ctx);
                     self.launch_executor(framework_id, &executor_id, &first, ctx);
                 }
@@ -420,9 +416,8 @@ impl Agent {
         }
     }
 
-    /// Writes down what a restarted agent must know of tasks that are about to be sent to their executor: all of them, or
-    /// nothing is left of any.
-    fn checkpoint_tasks(
+    /// Writes down further tasks of an executor, if its framework checkpoints.
+    fn checkpoint_further(
         &self,
         framework_id: &FrameworkId,
         executor_id: &ExecutorId,
@@ -430,18 +425,27 @@ impl Agent {
     ) -> Result<(), checkpoint::DiskError> {
         let framework = self.frameworks.get(framework_id);
         let executor = framework.and_then(|framework| framework.executors.get(executor_id));
-        let Some(executor) = executor.filter(|executor| executor.checkpoint) else {
-            return Ok(());
-        };
-        let run = self.run_of(framework_id, executor);
+        match executor.filter(|executor| executor.checkpoint) {
+            Some(executor) => self.checkpoint_tasks(&self.run_of(framework_id, executor), tasks),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what a restarted agent must know of tasks that are about to be sent to their executor: all of them, or
+    /// nothing is left of any.
+    pub(crate) fn checkpoint_tasks(
+        &self,
+        run: &Run,
+        tasks: &[v1::TaskInfo],
+    ) -> Result<(), checkpoint::DiskError> {
         let written = tasks.iter().try_for_each(|task| {
-            let path = self.paths.task_info(&run, &TaskId::from(&task.task_id));
-            let task = mesos::tasks::new_task(task, v1::TaskState::TaskStaging, framework_id);
+            let path = self.paths.task_info(run, &TaskId::from(&task.task_id));
+            let task = mesos::tasks::new_task(task, v1::TaskState::TaskStaging, &run.framework);
             checkpoint::write_message(&*self.disk, &path, &task, Durability::Process)
         });
         if written.is_err() {
             for task in tasks {
-                let _ = self.disk.remove(&self.paths.task(&run, &TaskId::from(&task.task_id)));
+                let _ = self.disk.remove(&self.paths.task(run, &TaskId::from(&task.task_id)));
             }
         }
         written

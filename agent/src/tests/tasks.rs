@@ -79,6 +79,44 @@ fn a_task_is_dropped_if_its_framework_cannot_be_written_down() {
     });
 }
 
+/// Its executor, which could be, is not launched either, and nothing is left of it.
+#[test]
+fn a_first_task_is_dropped_if_it_cannot_be_written_down() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        // A master would not take it: no file can be called so.
+        let long = "t".repeat(300);
+        world.run_expecting(&framework(true), task(&long, "e"), Some(true)).await;
+        assert_eq!(world.states(&long), [TaskDropped]);
+        let exited: Vec<_> = world
+            .hears()
+            .into_iter()
+            .filter_map(|heard| match heard {
+                Heard::Exited(exited) => Some(exited.executor_id.value),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(exited, ["e"]);
+        assert!(world.containers.lock().launched.is_empty());
+        let (paths, agent, framework_id) =
+            (Paths::new(directory.path()), AGENT.into(), FrameworkId::from(FRAMEWORK));
+        for executor in [
+            paths.executor_work(&agent, &framework_id, &"e".into()),
+            paths.executor_meta(&agent, &framework_id, &"e".into()),
+        ] {
+            let runs = std::fs::read_dir(executor.join("runs")).unwrap().map(|entry| entry.unwrap().path());
+            assert_eq!(runs.filter(|path| path.is_dir()).count(), 0, "{}", executor.display());
+        }
+        world.acknowledge(&long).await;
+
+        world.run_expecting(&framework(true), task("u", "e"), Some(true)).await;
+        world.pass(Duration::from_secs(1)).await;
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.launched(), ["u"]);
+    });
+}
+
 /// As on a full disk: its executor goes on. (Upstream's agent aborts.)
 #[test]
 fn a_further_task_of_an_executor_is_dropped_if_it_cannot_be_written_down() {
