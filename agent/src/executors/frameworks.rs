@@ -90,7 +90,7 @@ impl Agent {
                     self.shut_down_executor(id, &executor, ctx);
                 }
                 // It only waits for acknowledgements that will not come.
-                ExecutorPhase::Terminated => self.remove_executor(id, &executor, ctx),
+                ExecutorPhase::Terminated => self.remove_executor(id, &executor),
                 ExecutorPhase::Terminating => {}
             }
         }

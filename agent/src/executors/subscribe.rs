@@ -59,10 +59,7 @@ impl Agent {
         if let Some(timer) = executor.registration_timer.take() {
             ctx.cancel(timer);
         }
-        if let Err(error) = self.mark_http(&framework_id, &executor_id) {
-            self.fail(error.to_string(), ctx);
-            return;
-        }
+        self.mark_http(&framework_id, &executor_id);
         let subscribe = call.subscribe.unwrap_or_default();
         for update in subscribe.unacknowledged_updates {
             let agent = self.id.as_ref();
@@ -86,19 +83,14 @@ impl Agent {
         self.touch(ctx);
     }
 
-    fn mark_http(
-        &self,
-        framework_id: &FrameworkId,
-        executor_id: &ExecutorId,
-    ) -> Result<(), checkpoint::DiskError> {
+    /// For upstream's agent, if one starts there: ours knows no other executors, and goes on without, as on a full disk.
+    fn mark_http(&self, framework_id: &FrameworkId, executor_id: &ExecutorId) {
         let framework = self.frameworks.get(framework_id);
         let executor = framework.and_then(|framework| framework.executors.get(executor_id));
-        match executor.filter(|executor| executor.checkpoint) {
-            Some(executor) => {
-                let marker = self.paths.http_marker(&self.run_of(framework_id, executor));
-                checkpoint::touch(&*self.disk, &marker)
-            }
-            None => Ok(()),
+        let Some(executor) = executor.filter(|executor| executor.checkpoint) else { return };
+        let marker = self.paths.http_marker(&self.run_of(framework_id, executor));
+        if let Err(error) = checkpoint::touch(&*self.disk, &marker) {
+            tracing::warn!(%error, "another version of the agent will not know how to speak to an executor");
         }
     }
 

@@ -426,7 +426,7 @@ impl Handle<Acknowledged> for Agent {
         }
         let over = self.executor(&framework_id, &executor_id).is_some_and(is_over);
         if over {
-            self.remove_executor(&framework_id, &executor_id, ctx);
+            self.remove_executor(&framework_id, &executor_id);
         }
         self.remove_framework_if_idle(&framework_id, ctx);
         self.end_draining_if_empty(ctx);

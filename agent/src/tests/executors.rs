@@ -15,6 +15,7 @@ use mesos::{AgentId, ExecutorId, FrameworkId};
 
 use super::harness::*;
 use crate::containerizer::{LaunchError, Termination};
+use crate::recovery::paths::{Paths, Run};
 
 /// Upstream: `SlaveTest.ShutdownUnregisteredExecutor`.
 #[test]
@@ -94,6 +95,39 @@ fn an_executor_that_ends_fails_its_tasks_and_goes_when_that_is_acknowledged() {
         world.pass(Duration::from_secs(1)).await;
         assert_eq!(world.metric("slave/frameworks_active"), 0.0);
         assert_eq!(world.metric("slave/executors_terminated"), 1.0);
+    });
+}
+
+/// As on a full disk: the marks are for the next agent, which can do without.
+#[test]
+fn an_executor_that_cannot_be_marked_subscribes_and_ends_all_the_same() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        let world = World::registered(directory.path()).await;
+        world.run(&framework(true), task("t", "e")).await;
+        let container = world.container("e");
+        let marked = Run {
+            agent: AGENT.into(),
+            framework: FRAMEWORK.into(),
+            executor: "e".into(),
+            container: container.clone(),
+        };
+        let paths = Paths::new(directory.path());
+        // In the way of what would be written.
+        for mark in [paths.http_marker(&marked), paths.sentinel(&marked)] {
+            std::fs::create_dir(mark).unwrap();
+        }
+        let executor = world.subscribe("e").await;
+        assert_eq!(executor.launched(), ["t"]);
+        executor.update("t", TaskFinished).await;
+        world.acknowledge("t").await;
+        world.end(&container, Termination::default()).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.metric("slave/frameworks_active"), 0.0);
+
+        world.run(&framework(true), task("u", "e")).await;
+        world.pass(Duration::from_secs(1)).await;
+        assert_eq!(world.subscribe("e").await.launched(), ["u"]);
     });
 }
 
