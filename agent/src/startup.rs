@@ -2,6 +2,7 @@
 //! bottom. Flags, logging, the node with its firewall and `/version` come before it, in the binary.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -291,15 +292,30 @@ fn open_to_executors(node: &Node, settings: &Settings, agent: &Address<Agent>) -
 }
 
 /// Makes the work directory, and writes to it. Returns its one absolute name: sandboxes are known by their paths, to
-/// executors as well, which run elsewhere, and to the next agent.
+/// executors as well, which run elsewhere, and to the next agent. A disk that is full is no reason not to start: it may be
+/// this agent that makes room there.
 fn prepare_work_dir(disk: &dyn Disk, path: &Path) -> Result<PathBuf, StartError> {
     let refuse =
         |error: std::io::Error| StartError::WorkDir { path: path.to_path_buf(), reason: error.to_string() };
     disk.create_directory(path, Durability::Host).map_err(refuse)?;
     let probe = path.join(".probe");
-    disk.write(&probe, b"", Durability::Process).map_err(refuse)?;
-    disk.remove(&probe).map_err(refuse)?;
+    if had_room(disk.write(&probe, b"", Durability::Process)).map_err(refuse)? {
+        disk.remove(&probe).map_err(refuse)?;
+    } else {
+        tracing::warn!(work_dir = %path.display(), "there is no room on the disk of the work directory");
+    }
     disk.canonicalize(path).map_err(refuse)
+}
+
+/// Whether there was room for something that was to be written.
+fn had_room(written: std::io::Result<()>) -> std::io::Result<bool> {
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Ok(false),
+            _ => Err(error),
+        },
+    }
 }
 
 fn agent_resources(node: &Node, settings: &Settings) -> Result<Resources, StartError> {
@@ -431,6 +447,16 @@ mod tests {
         assert!(error.contains("' of --resources is no mount point (mount"), "{error}");
         let error = check("mount", Path::new("nothing")).unwrap_err();
         assert!(error.contains("/nothing' of --resources cannot be found: "), "{error}");
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_told_from_one_that_cannot_be_written() {
+        let had_room = |kind: ErrorKind| super::had_room(Err(kind.into())).map_err(|error| error.kind());
+        assert_eq!(had_room(ErrorKind::StorageFull), Ok(false));
+        assert_eq!(had_room(ErrorKind::QuotaExceeded), Ok(false));
+        for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied, ErrorKind::NotADirectory] {
+            assert_eq!(had_room(kind), Err(kind));
+        }
     }
 
     #[test]
