@@ -47,8 +47,9 @@ pub fn redo(
             Err(error) => {
                 tolerate(DiskError::reading(&path)(error))?;
                 if is_last {
-                    // It may be read another time: the next group is not written there.
-                    let next = journal_segment(directory, number + 1);
+                    // It may be read another time: the next group is not written there. The number that is left out says
+                    // that nobody has ended it.
+                    let next = journal_segment(directory, number + 2);
                     disk.write(&next, b"", Durability::Host).map_err(DiskError::writing(&next))?;
                     sync_directory(disk, directory)?;
                 }
@@ -56,10 +57,11 @@ pub fn redo(
             }
         };
         let segment = format::read(&bytes);
-        // Only the last segment has room behind its groups.
+        // Only one that nobody has ended has room behind its groups, or a torn end.
+        let is_open = segments.get(index + 1).is_none_or(|next| *next > number + 1);
         let has_room = segment.whole < bytes.len();
-        if let Some(fault) = segment.fault.or((has_room && !is_last).then_some(Fault::Short)) {
-            let torn = is_last && (fault == Fault::Short || (fault == Fault::Torn && rebooted));
+        if let Some(fault) = segment.fault.or((has_room && !is_open).then_some(Fault::Short)) {
+            let torn = is_open && (fault == Fault::Short || (fault == Fault::Torn && rebooted));
             if torn {
                 tracing::warn!(path = %path.display(), torn = bytes.len() - segment.whole, "cutting a torn group of status updates off the journal");
             } else {

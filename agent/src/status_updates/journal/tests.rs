@@ -17,6 +17,7 @@ use crate::recovery::paths::{UpdatesPath, journal_segment};
 use crate::recovery::state::testing::Host;
 use crate::status_updates::log::testing::{bytes_of, update};
 use crate::status_updates::log::{Replay, acknowledgement_record, update_record};
+use crate::status_updates::stream::uuid_of;
 
 /// What a fresh process finds of the task "t".
 fn replay_of(host: &Host) -> Replay {
@@ -305,6 +306,29 @@ fn a_segment_that_cannot_be_read_stops_a_strict_agent_and_another_goes_on_withou
     let found = kept.agent.unwrap().frameworks[0].executors[0].run.tasks[0].replay.updates.len();
     assert_eq!(found, 1);
     assert!(host.mount.exists(&path), "it may be read another time");
+}
+
+/// It was the last one then: it has room behind its groups, and may have a torn end.
+#[test]
+fn a_segment_that_can_be_read_again_is_in_order_although_another_follows() {
+    for torn in [&b""[..], b"\x07"] {
+        let host = Host::with_task(1, Durability::Process);
+        journal_of(&host).write(&host.mount, &[record(&host, 1)]).unwrap();
+        let path = segment_of(&host, 1);
+        let mut bytes = host.mount.read(&path).unwrap();
+        let whole = whole_of(&host, &path);
+        bytes[whole..whole + torn.len()].copy_from_slice(torn);
+        unreadable(&host, &path);
+        assert_eq!(host.read(false).unwrap().errors, 1);
+        journal_of(&host).write(&host.mount, &[record(&host, 2)]).unwrap();
+        host.mount.remove(&path).unwrap();
+        host.mount.write(&path, &bytes, Durability::Host).unwrap();
+        let kept = host.read(true).unwrap().agent.unwrap();
+        // The other one is written where nobody knew of the first.
+        let updates = &kept.frameworks[0].executors[0].run.tasks[0].replay.updates;
+        let uuids: Vec<Uuid> = updates.iter().map(uuid_of).collect();
+        assert_eq!(uuids, [Uuid::from_u128(2)]);
+    }
 }
 
 #[test]
