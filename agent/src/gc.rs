@@ -307,11 +307,13 @@ impl Handle<Schedule> for GarbageCollector {
 
 impl Handle<Unschedule> for GarbageCollector {
     fn handle(&mut self, message: Unschedule, _: &Pid, ctx: &mut Context<Self>) {
-        if let Some(waiting) = self.removing.get_mut(&message.path) {
-            return waiting.push(message.reply);
-        }
-        message.reply.set(self.timetable.remove(&message.path));
+        // Also what is being removed may have got another time meanwhile.
+        let was_scheduled = self.timetable.remove(&message.path);
         self.reset_timer(ctx);
+        match self.removing.get_mut(&message.path) {
+            Some(waiting) => waiting.push(message.reply),
+            None => message.reply.set(was_scheduled),
+        }
     }
 }
 
@@ -414,6 +416,31 @@ mod tests {
             assert!(!unschedule(&collector, &full).await);
             assert_eq!(node.metrics().value("gc/path_removals_succeeded"), Some(2.0));
             assert_eq!(node.metrics().value("gc/path_removals_pending"), Some(0.0));
+            node.shutdown().await;
+        });
+    }
+
+    /// As of a framework whose next task is killed before it is launched, and which launches another one.
+    #[test]
+    fn what_gets_another_time_while_it_is_removed_and_is_used_again_then_stays() {
+        libprocess::testing::run(async {
+            let node = libprocess::Node::builder().offline().start().await.unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("framework");
+            std::fs::create_dir(&path).unwrap();
+            let collector = node.spawn_numbered(GarbageCollector::new(node.metrics(), WEEK));
+            let schedule = || {
+                let after = Duration::from_secs(10);
+                collector.tell(Schedule { path: path.clone(), after, removed: None });
+            };
+            schedule();
+            collector.tell(Prune { within: WEEK });
+            schedule();
+            unschedule(&collector, &path).await;
+            assert!(!path.exists());
+            std::fs::create_dir(&path).unwrap();
+            tokio::time::sleep(Duration::from_secs(11)).await;
+            assert!(path.exists());
             node.shutdown().await;
         });
     }
