@@ -70,6 +70,8 @@ pub(super) struct MasterSlot {
 pub struct RunningMaster {
     /// Its address on the network.
     pub address: SocketAddr,
+    /// Which of its lives this is.
+    pub life: u64,
     /// The master itself.
     pub master: Address<Master>,
     /// Its allocator.
@@ -232,7 +234,7 @@ impl Cluster {
         let up = self.masters.iter().filter(|master| works(&master.slot));
         let running = up.filter_map(|slot| {
             let (master, allocator) = slot.actors.borrow().clone()?;
-            Some(RunningMaster { address: slot.address, master, allocator })
+            Some(RunningMaster { address: slot.address, life: slot.slot.life.get(), master, allocator })
         });
         running.collect()
     }
