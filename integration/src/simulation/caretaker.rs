@@ -1,6 +1,6 @@
 //! The operator who looks after the agents of a simulated cluster: takes some out of service for a while, some for ever, and
-//! has machines [maintained](super::machines), and says which may be offered, while things go wrong. When everything is mended, all but a few are in
-//! service again, and what was planned last is there.
+//! has machines [maintained](super::machines), and says which may be offered, while things go wrong. When everything is
+//! mended, all but a few are in service again, and what was planned last is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

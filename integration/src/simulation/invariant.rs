@@ -24,8 +24,9 @@ pub enum Invariant {
     /// No task is started twice, and the tasks of a group are started together.
     RunsOnce,
     /// No task vanishes without a state: in the end each runs, and its framework knows it, or has ended in a state that
-    /// its framework was told, and knows of: only some know more of lost tasks than that. No framework is over that nobody has ended and whose scheduler has not stayed away for its
-    /// failover time-out; who stays away for longer is over; and with a framework its tasks are.
+    /// its framework was told. None is told a state that it does not know of: only who knows of partitions hears more of a
+    /// task than that it is lost. No framework is over that nobody has ended and whose scheduler has not stayed away for
+    /// its failover time-out; who stays away for longer is over; and with a framework its tasks are.
     NothingVanishes,
     /// Each task and each operation that a framework asks for is answered.
     Reconciled,
