@@ -169,7 +169,7 @@ impl OfferChecks {
         let Some((awaited, _)) = self.hold else { return };
         cluster.truth.count("looks while a leader waits for agents");
         if let Some(offer) = new.first() {
-            let text = format!("{} is offered something, {awaited} agents are not back yet", offer.framework);
+            let text = format!("{} is offered something before {awaited} agents are back", offer.framework);
             cluster.truth.violation(Invariant::GuaranteesHold, text);
         }
     }
