@@ -10,6 +10,7 @@ use mesos::roles::is_strict_subrole_of;
 use mesos::v1::scheduler::OfferConstraints;
 use mesos::{AgentId, FrameworkId, OfferId, ResourceQuantities, Resources};
 
+use super::checks::UNSEEN;
 use super::cluster::Cluster;
 use super::configuration::HOME;
 use super::invariant::Invariant;
@@ -160,7 +161,8 @@ impl OfferChecks {
             let is_seen = snapshot.agents.is_empty() && now > steadily;
             // As `--allocator_agent_recovery_factor` has it.
             let awaited = snapshot.recovered_agents.size() * 4 / 5;
-            let until = now + cluster.settings.allocator_recovery_timeout;
+            // It may have begun to wait that long ago (seed 2000588).
+            let until = now + cluster.settings.allocator_recovery_timeout - UNSEEN;
             self.hold = (has_quotas && is_seen).then_some((awaited, until));
         }
         // One may have come and gone since the last look: its machine is down.
