@@ -1,7 +1,6 @@
 //! What frameworks make of what they are offered: each launches the tasks whose time has come, and declines the rest. Some
 //! keep offers for a while, and use or decline those of one agent together. Meanwhile the master may take them back.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use frameworks::scheduler::Driver;
@@ -174,8 +173,7 @@ impl Workload {
             ])),
             check: wish.checked.then(|| Box::new(check())),
             health_check: wish.checked.then(|| Box::new(health_check())),
-            kill_policy: wish.detailed.then_some(v1::KillPolicy { grace_period: Some(GRACE) }),
-            limits: (wish.detailed && !self.style.shares_executor).then(limits).unwrap_or_default(),
+            kill_policy: wish.has_kill_policy.then_some(v1::KillPolicy { grace_period: Some(GRACE) }),
             container: self.style.isolates.then(|| Box::new(container_of_its_own())),
             discovery: Some(Box::new(v1::DiscoveryInfo {
                 visibility: v1::discovery_info::Visibility::Cluster.into(),
@@ -232,12 +230,6 @@ impl Workload {
             book.tasks.entry(task.task_id.value.clone()).or_default().behind_refused = true;
         }
     }
-}
-
-/// What a task may use at most.
-fn limits() -> BTreeMap<String, v1::value::Scalar> {
-    let limits = [("cpus", 1.0), ("mem", 128.0)];
-    limits.map(|(name, value)| (name.to_owned(), v1::value::Scalar { value })).into()
 }
 
 /// A container with control groups of its own.

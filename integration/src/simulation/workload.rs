@@ -136,8 +136,8 @@ pub struct Wish {
     pub limit: Option<Duration>,
     /// Whether it says how it is checked. (Its executor does not do it.)
     pub checked: bool,
-    /// Whether it says how it is to be killed, and, with an executor of its own, how much more it may use than it asks for.
-    pub detailed: bool,
+    /// Whether it says how long its end may take when it is killed. (Its executor heeds what the one who kills it says.)
+    pub has_kill_policy: bool,
 }
 
 /// The tasks of a framework, from chance.
@@ -158,7 +158,7 @@ pub fn wishes(framework: usize, size: &Size, random: &mut SmallRng) -> Vec<Wish>
         limit: (random.random_range(0..8) == 0)
             .then(|| Duration::from_millis(random.random_range(1_000..90_000))),
         checked: random.random_range(0..3) == 0,
-        detailed: random.random_range(0..3) == 0,
+        has_kill_policy: random.random_range(0..3) == 0,
     };
     let mut wishes: Vec<Wish> = (0..count).map(wish).collect();
     wishes.sort_by_key(|wish| wish.at);
