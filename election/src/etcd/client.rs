@@ -384,13 +384,13 @@ pub(super) fn passing(error: impl std::fmt::Display) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::atomic::AtomicUsize;
 
     use tracing::{Event, Level, Metadata, Subscriber, span};
 
     use super::super::api::Range;
+    use super::super::testing::{answer, next_path};
     use super::*;
 
     /// Counts what is warned about.
@@ -419,33 +419,15 @@ mod tests {
     }
 
     /// An etcd, at revision 7, that asks nobody for a password.
-    fn serve(mut stream: TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        loop {
-            let (mut path, mut length) = (String::new(), 0);
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line).unwrap_or(0) == 0 {
-                    return;
-                }
-                let lower = line.trim().to_ascii_lowercase();
-                if let Some(number) = lower.strip_prefix("content-length:") {
-                    length = number.trim().parse().unwrap();
-                } else if path.is_empty() {
-                    path = lower.split(' ').nth(1).unwrap_or_default().to_owned();
-                } else if lower.is_empty() {
-                    break;
-                }
-            }
-            reader.read_exact(&mut vec![0; length]).unwrap();
+    fn serve(stream: &TcpStream) {
+        while let Some(path) = next_path(stream) {
             let (status, body) = match path.as_str() {
                 "/v3/auth/authenticate" => {
                     ("400 Bad Request", r#"{"code":9,"message":"etcdserver: authentication is not enabled"}"#)
                 }
                 _ => ("200 OK", r#"{"header":{"revision":"7"}}"#),
             };
-            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len());
-            stream.write_all((head + body).as_bytes()).unwrap();
+            answer(stream, status, body);
         }
     }
 
@@ -477,7 +459,7 @@ mod tests {
                 let address = listener.local_addr().unwrap();
                 std::thread::spawn(move || {
                     for stream in listener.incoming() {
-                        std::thread::spawn(move || serve(stream.unwrap()));
+                        std::thread::spawn(move || serve(&stream.unwrap()));
                     }
                 });
                 let url = format!("etcd://jake:secret@{address}/mesos").parse().unwrap();

@@ -25,6 +25,8 @@
 pub mod api;
 pub mod client;
 pub mod group;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod url;
 mod watch;

@@ -96,13 +96,14 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::io::Write as _;
+    use std::net::TcpListener;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     use std::time::Duration;
 
     use super::super::api::RangeRequest;
+    use super::super::testing::{answer, next_path};
     use super::*;
 
     const PATIENCE: Duration = Duration::from_millis(500);
@@ -125,37 +126,16 @@ mod tests {
                 let mut open = Vec::new();
                 for stream in listener.incoming() {
                     let mut stream = stream.unwrap();
-                    if read_path(&stream) == CALL {
+                    if next_path(&stream).unwrap() == CALL {
                         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
                         is_watched.store(true, SeqCst);
                     } else if !is_silent.load(SeqCst) {
-                        let body = r#"{"header":{"revision":"7"}}"#;
-                        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-                        stream.write_all((head + body).as_bytes()).unwrap();
+                        answer(&stream, "200 OK", r#"{"header":{"revision":"7"}}"#);
                     }
                     open.push(stream);
                 }
             });
             Server { address, silent, watched }
-        }
-    }
-
-    /// The path of the request; its body is read, too.
-    fn read_path(stream: &TcpStream) -> String {
-        let mut reader = BufReader::new(stream);
-        let (mut path, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            let lower = line.to_ascii_lowercase();
-            if let Some(number) = lower.strip_prefix("content-length:") {
-                length = number.trim().parse().unwrap();
-            } else if path.is_empty() {
-                path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-            } else if line.trim().is_empty() {
-                reader.read_exact(&mut vec![0; length]).unwrap();
-                return path;
-            }
         }
     }
 
