@@ -1,5 +1,6 @@
 //! What must hold of every offer when it is new in a master's books: its framework has the role and has not suppressed it,
-//! the role is within its limits, and what is left covers what others lack to their guarantees.
+//! the role is within its limits, what is left covers what others lack to their guarantees, its agent may have another
+//! executor, and a leader that knows of quotas has waited for its agents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

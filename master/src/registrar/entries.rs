@@ -46,7 +46,8 @@ pub(super) fn demanded(records: &[Record]) -> impl Iterator<Item = &str> {
     records.iter().filter_map(|(key, _)| key.strip_prefix(CAPABILITY))
 }
 
-/// The key of what stands in a storage while a whole registry is put there ([`super::transfer::import`]).
+/// The key of what stands in a storage while a whole registry is put there in several transactions
+/// ([`super::transfer::import`]).
 pub(super) const IMPORTING: &str = "importing";
 
 /// Whether these are a part of a registry only: what was to put it there has not come to its end.
