@@ -126,3 +126,29 @@ pub(crate) fn cluster(frameworks: &[&str], agents: &[&str]) -> Cluster {
     }
     cluster
 }
+
+/// What a reader is given.
+pub(crate) fn snapshot(cluster: &Cluster) -> Snapshot {
+    cluster.snapshot(Arc::new(view()), now())
+}
+
+/// A master that leads.
+pub(crate) fn view() -> MasterView {
+    let info = v1::MasterInfo {
+        id: "m".into(),
+        pid: Some("master@127.0.0.1:5050".into()),
+        hostname: Some("localhost".into()),
+        port: 5050,
+        ..Default::default()
+    };
+    MasterView {
+        leader: Some(info.clone()),
+        info,
+        started: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
+        elected: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(6)),
+        cluster: None,
+        role_whitelist: None,
+        flags: Arc::new([("port".to_owned(), "5050".to_owned())].into()),
+        log_dir: Some("/var/log".into()),
+    }
+}

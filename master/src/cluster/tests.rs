@@ -1,12 +1,10 @@
 //! The transitions keep the books.
 
-use std::time::SystemTime;
-
 use mesos::v1::TaskState;
 use mesos::v1::task_status::Reason;
 use mesos::{ExecutorId, MachineKey, TaskId};
 
-use super::testing::{allocated, cluster, now, offer, task_of};
+use super::testing::{allocated, cluster, now, offer, snapshot, task_of};
 use super::*;
 
 fn f() -> FrameworkId {
@@ -383,20 +381,6 @@ fn a_completed_framework_is_remembered() {
     assert!(cluster.is_completed(&f()));
     assert_eq!(cluster.tally().frameworks_connected.load(Relaxed), 0);
     assert_eq!(cluster.tally().frameworks_active.load(Relaxed), 0);
-}
-
-fn snapshot(cluster: &Cluster) -> Snapshot {
-    let view = MasterView {
-        info: v1::MasterInfo::default(),
-        leader: None,
-        started: SystemTime::UNIX_EPOCH,
-        elected: None,
-        cluster: None,
-        role_whitelist: None,
-        flags: Arc::default(),
-        log_dir: None,
-    };
-    cluster.snapshot(Arc::new(view), now())
 }
 
 #[test]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use libprocess::http::Query;
 use mesos::views::{Sums, names, optional, seconds};
-use mesos::{MediaType, OfferId, Resources, v1};
+use mesos::{MediaType, Resources, v1};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::V0;
-use crate::cluster::{Framework, Map, Offer, Snapshot};
+use crate::cluster::{Framework, Offer, Snapshot};
 use crate::rendering::document::Document;
 use crate::rendering::parts::{Parts, Tasks};
 use crate::rendering::{Pieces, Renderings};
@@ -31,16 +31,12 @@ pub(super) fn summary<M: SerializeMap>(map: &mut M, framework: &Framework) -> Re
     map.serialize_entry("recovered", &framework.is_recovered())
 }
 
-/// A framework without its tasks and executors, which are rendered apart.
-pub(super) struct Description<'a> {
-    pub(super) framework: &'a Framework,
-    /// Of all frameworks.
-    pub(super) offers: &'a Map<OfferId, Arc<Offer>>,
-}
+/// A framework without its tasks, executors and offers, which are rendered apart.
+pub(super) struct Description<'a>(pub(super) &'a Framework);
 
 impl Serialize for Description<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let framework = self.framework;
+        let framework = self.0;
         let info = &framework.info;
         let mut map = serializer.serialize_map(None)?;
         summary(&mut map, framework)?;
@@ -60,8 +56,6 @@ impl Serialize for Description<'_> {
         } else {
             map.serialize_entry("role", info.role())?;
         }
-        let offers = framework.offers.keys().filter_map(|id| self.offers.get(id));
-        map.serialize_entry("offers", &offers.map(|offer| OfferView(offer)).collect::<Vec<_>>())?;
         optional(&mut map, "labels", info.labels.as_ref().map(v1::Labels::list))?;
         map.serialize_entry("offer_constraints", &*framework.offer_constraints)?;
         map.end()
@@ -69,7 +63,7 @@ impl Serialize for Description<'_> {
 }
 
 /// An outstanding offer.
-struct OfferView<'a>(&'a Offer);
+pub(super) struct OfferView<'a>(pub(super) &'a Offer);
 
 impl Serialize for OfferView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -87,7 +81,8 @@ impl Serialize for OfferView<'_> {
 
 /// A framework with everything that belongs to it.
 pub(super) fn whole(parts: &mut Parts<V0>, framework: &Arc<Framework>, snapshot: &Snapshot) -> Pieces {
-    let mut body = Document::beginning_with(&parts.framework(framework, snapshot));
+    let mut body = Document::beginning_with(MediaType::Json, &parts.framework(framework));
+    body.list(("offers", 0), [parts.offers(framework, snapshot)]);
     body.list(("tasks", 0), [parts.tasks(framework, Tasks::Live)]);
     body.list(("unreachable_tasks", 0), [parts.tasks(framework, Tasks::Unreachable)]);
     body.list(("completed_tasks", 0), [parts.tasks(framework, Tasks::Completed)]);

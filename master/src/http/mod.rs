@@ -19,10 +19,10 @@ use ::http::Method;
 use libprocess::Context;
 use libprocess::http::{Body, Query, Realm, Reply, Request, Response, SharedBytes};
 use mesos::views::{Executor, Task};
-use mesos::{AgentId, OfferId, v1};
+use mesos::{AgentId, v1};
 use serde::Serialize;
 
-use crate::cluster::{self, Agent, Framework, Map, Offer, Snapshot};
+use crate::cluster::{self, Agent, Framework, Offer, Snapshot};
 use crate::leadership;
 use crate::master::Master;
 use crate::reads::Routes;
@@ -30,7 +30,7 @@ use crate::registrar::Activation;
 use crate::rendering::parts::{self, Form};
 use crate::rendering::{Pieces, Question, Reader, Renderings};
 use agents::{Detailed, Recovered, Summary};
-use frameworks::Description;
+use frameworks::{Description, OfferView};
 use roles::Roles;
 use summary::StateSummary;
 use tasks::{Page, Tasks};
@@ -171,13 +171,12 @@ impl Form for V0 {
         write(&Executor { info: &executor.info, agent: Some(agent.as_str()) }, out);
     }
 
-    fn framework(
-        &self,
-        framework: &Framework,
-        offers: &Map<OfferId, std::sync::Arc<Offer>>,
-        out: &mut Vec<u8>,
-    ) {
-        write(&Description { framework, offers }, out);
+    fn offer(&self, offer: &Offer, out: &mut Vec<u8>) {
+        write(&OfferView(offer), out);
+    }
+
+    fn framework(&self, framework: &Framework, out: &mut Vec<u8>) {
+        write(&Description(framework), out);
     }
 }
 

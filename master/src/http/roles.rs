@@ -118,10 +118,8 @@ impl<'a> Role<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::cluster::{Connection, Framework, MasterView, testing};
+    use crate::cluster::{Connection, Framework, testing};
 
     #[test]
     fn each_role_has_its_frameworks_once_and_in_order() {
@@ -131,17 +129,7 @@ mod tests {
         cluster.add_framework(Framework::new("h".into(), info, Connection::Recovered, testing::now()));
         // What it runs is allocated to the role that it subscribes in, too.
         cluster.add_task(testing::task_of("t", "f", "a", "cpus:1"));
-        let view = MasterView {
-            info: Default::default(),
-            leader: None,
-            started: testing::now(),
-            elected: None,
-            cluster: None,
-            role_whitelist: None,
-            flags: Arc::default(),
-            log_dir: None,
-        };
-        let snapshot = cluster.snapshot(Arc::new(view), testing::now());
+        let snapshot = testing::snapshot(&cluster);
         let sharing = by_role(&snapshot);
         let ids = |role: &str| sharing[role].iter().map(|id| id.as_str()).collect::<Vec<_>>();
         assert_eq!(sharing.len(), 2);

@@ -2,7 +2,7 @@
 
 use libprocess::http::Query;
 use mesos::views::{Leader, names, optional, seconds};
-use mesos::{v1, version};
+use mesos::{MediaType, v1, version};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -16,7 +16,7 @@ use crate::rendering::{Pieces, Renderings};
 pub(crate) fn render(renderings: &Renderings, snapshot: &Snapshot, _: &Query) -> Pieces {
     let mut parts = renderings.v0.lock();
     parts.forget_others(snapshot);
-    let mut body = Document::beginning_with(&json(&Master(snapshot)));
+    let mut body = Document::beginning_with(MediaType::Json, &json(&Master(snapshot)));
     body.list(("slaves", 0), [parts.agents(snapshot)]);
     body.list(("recovered_slaves", 0), [parts.recovered(snapshot)]);
     let registered = snapshot.frameworks.values();

@@ -2,34 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use libprocess::http::Query;
-use mesos::{Resources, v1};
+use mesos::Resources;
 use serde_json::Value;
 
 use super::*;
-use crate::cluster::{Cluster, MasterView, testing};
-
-fn view() -> MasterView {
-    let info = v1::MasterInfo {
-        id: "m".into(),
-        pid: Some("master@127.0.0.1:5050".into()),
-        hostname: Some("localhost".into()),
-        port: 5050,
-        ..Default::default()
-    };
-    MasterView {
-        leader: Some(info.clone()),
-        info,
-        started: SystemTime::UNIX_EPOCH + Duration::from_secs(5),
-        elected: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(6)),
-        cluster: None,
-        role_whitelist: None,
-        flags: Arc::new([("port".to_owned(), "5050".to_owned())].into()),
-        log_dir: Some("/var/log".into()),
-    }
-}
+use crate::cluster::testing::view;
+use crate::cluster::{Cluster, testing};
 
 /// A framework with two tasks on an agent.
 fn running_cluster() -> Cluster {

@@ -1,15 +1,14 @@
 //! Agents, frameworks and executors as the v1 API shows them (upstream: `createAgentResponse` in
 //! `common/protobuf_utils.cpp`, `model` in `master/http.cpp`). A task is its own protobuf.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use mesos::resources::to_endpoint;
 use mesos::tasks::time_info;
 use mesos::v1::master::response::{get_agents, get_executors, get_frameworks};
-use mesos::{AgentId, MediaType, OfferId, Resources, v1};
+use mesos::{AgentId, MediaType, Resources, codec, v1};
 
-use crate::cluster::{Agent, Executor, Framework, Map, Offer, Task};
+use crate::cluster::{Agent, Executor, Framework, Offer, Task};
 use crate::registrar::Activation;
 use crate::rendering::document::{element, separator};
 use crate::rendering::parts::{Form, Tasks};
@@ -18,7 +17,7 @@ use crate::rendering::parts::{Form, Tasks};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct V1(pub(crate) MediaType);
 
-/// Numbers of the lists' fields in `mesos.v1.master.Response`.
+/// The lists in `mesos.v1.master.Response`; [`OFFERS`](field::OFFERS) are those of a framework.
 pub(super) mod field {
     use crate::rendering::document::Field;
 
@@ -26,6 +25,7 @@ pub(super) mod field {
     pub(in super::super) const RECOVERED_AGENTS: Field = ("recovered_agents", 2);
     pub(in super::super) const FRAMEWORKS: Field = ("frameworks", 1);
     pub(in super::super) const COMPLETED_FRAMEWORKS: Field = ("completed_frameworks", 2);
+    pub(in super::super) const OFFERS: Field = ("offers", 7);
     pub(in super::super) const EXECUTORS: Field = ("executors", 1);
     pub(in super::super) const TASKS: Field = ("tasks", 2);
     pub(in super::super) const UNREACHABLE_TASKS: Field = ("unreachable_tasks", 5);
@@ -59,12 +59,12 @@ impl Form for V1 {
         element(self.0, field::EXECUTORS.1, &executor, out);
     }
 
-    fn framework(&self, of: &Framework, offers: &Map<OfferId, Arc<Offer>>, out: &mut Vec<u8>) {
-        let (_, number) = match of.unregistered {
-            None => field::FRAMEWORKS,
-            Some(_) => field::COMPLETED_FRAMEWORKS,
-        };
-        element(self.0, number, &framework(of, offers), out);
+    fn offer(&self, offer: &Offer, out: &mut Vec<u8>) {
+        element(self.0, field::OFFERS.1, &offer.proto, out);
+    }
+
+    fn framework(&self, of: &Framework, out: &mut Vec<u8>) {
+        out.extend(codec::encode(self.0, &framework(of)));
     }
 }
 
@@ -97,15 +97,13 @@ pub(super) fn agent(of: &Agent, activation: Activation) -> get_agents::Agent {
     }
 }
 
-/// A framework with its offers and what it holds.
-fn framework(of: &Framework, offers: &Map<OfferId, Arc<Offer>>) -> get_frameworks::Framework {
+/// A framework with what it holds, without its offers.
+fn framework(of: &Framework) -> get_frameworks::Framework {
     let known = |time: SystemTime| Some(time_info(time)).filter(|time| time.nanoseconds != 0);
-    let offers = of.offers.keys().filter_map(|id| offers.get(id));
     get_frameworks::Framework {
         registered_time: known(of.registered),
         reregistered_time: known(of.reregistered),
         unregistered_time: of.unregistered.and_then(known),
-        offers: offers.map(|offer| offer.proto.clone()).collect(),
         inverse_offers: of.inverse_offers.values().map(|offer| (**offer).clone()).collect(),
         allocated_resources: endpoint(&of.used),
         offered_resources: endpoint(&of.offered),

@@ -108,15 +108,23 @@ fn executors(parts: &mut Parts<V1>, snapshot: &Snapshot) -> Document {
 
 fn frameworks(parts: &mut Parts<V1>, snapshot: &Snapshot) -> Document {
     let mut frameworks = Document::new(parts.form.0);
+    let mut whole = |framework, field| framework_with_offers(parts, framework, snapshot).element(field);
     let registered = snapshot.frameworks.values();
-    frameworks
-        .list(field::FRAMEWORKS, registered.map(|framework| parts.framework(framework, snapshot).into()));
+    frameworks.list(field::FRAMEWORKS, registered.map(|framework| whole(framework, field::FRAMEWORKS)));
     let completed = snapshot.completed_frameworks.iter();
-    frameworks.list(
-        field::COMPLETED_FRAMEWORKS,
-        completed.map(|framework| parts.framework(framework, snapshot).into()),
-    );
+    let completed = completed.map(|framework| whole(framework, field::COMPLETED_FRAMEWORKS));
+    frameworks.list(field::COMPLETED_FRAMEWORKS, completed);
     frameworks
+}
+
+/// Without the list where there are none, as the JSON of other messages.
+fn framework_with_offers(parts: &mut Parts<V1>, framework: &Arc<Framework>, snapshot: &Snapshot) -> Document {
+    let mut document = Document::beginning_with(parts.form.0, &parts.framework(framework));
+    let offers = parts.offers(framework, snapshot);
+    if !offers.is_empty() {
+        document.list(field::OFFERS, [offers]);
+    }
+    document
 }
 
 fn agents(parts: &mut Parts<V1>, snapshot: &Snapshot) -> Document {

@@ -35,11 +35,14 @@ impl Document {
         Self { media, body }
     }
 
-    /// JSON that begins with the fields of another object, complete with its braces.
-    pub(crate) fn beginning_with(object: &[u8]) -> Self {
+    /// Begins with the fields of another one, complete: an object with its braces, or a message.
+    pub(crate) fn beginning_with(media: MediaType, whole: &[u8]) -> Self {
         let mut body = Pieces::new();
-        body.text(object.strip_suffix(b"}").unwrap_or(object));
-        Self { media: MediaType::Json, body }
+        body.text(match media {
+            MediaType::Json => whole.strip_suffix(b"}").unwrap_or(whole),
+            MediaType::Protobuf => whole,
+        });
+        Self { media, body }
     }
 
     /// An enum's value: its name in JSON, its number in protobuf.
@@ -89,6 +92,22 @@ impl Document {
         }
         if self.media == MediaType::Json {
             self.body.text("]");
+        }
+    }
+
+    /// All of it as the element of the list that is this field, as [`element`] writes a message.
+    pub(crate) fn element(self, (_, number): Field) -> Pieces {
+        let media = self.media;
+        let body = self.complete();
+        match media {
+            MediaType::Json => body,
+            MediaType::Protobuf => {
+                let mut element = Pieces::new();
+                element.text(tag(number, Kind::Bytes));
+                element.text(varint(body.len() as u64));
+                element.append(&body);
+                element
+            }
         }
     }
 
@@ -192,7 +211,7 @@ mod tests {
             let expected = mesos::codec::encode(media, &whole);
             assert_eq!(document.complete().into_pieces().concat(), expected, "{media}");
         }
-        let mut empty = Document::beginning_with(br#"{"a":1}"#);
+        let mut empty = Document::beginning_with(MediaType::Json, br#"{"a":1}"#);
         empty.list(("b", 0), []);
         empty.double(("c", 0), 1.0);
         assert_eq!(empty.complete().into_pieces().concat(), br#"{"a":1,"b":[],"c":1.0}"#);

@@ -90,10 +90,11 @@ impl<'a, T> Entry<'a, T, ()> {
 
 impl<T> List<T> {
     /// Renders these entities, `separator` between them.
-    pub(crate) fn render<C: Copy>(
+    pub(super) fn render<C: Copy>(
         &mut self,
         entries: &[Entry<'_, T, C>],
         separator: &[u8],
+        breath: &mut Breath,
         mut write: impl FnMut(&T, C, &mut Vec<u8>),
     ) -> Pieces {
         if !self.is_of(entries) {
@@ -102,7 +103,6 @@ impl<T> List<T> {
             let full = if old.chunks.is_empty() { CHUNK } else { 2 * CHUNK };
             let mut open = Open::default();
             let mut rest = entries;
-            let mut breath = Breath::default();
             while let Some((entry, behind)) = rest.split_first() {
                 let found = if entry.is_pure { old.find(entry.entity) } else { None };
                 if let Some(place) = found
@@ -119,6 +119,7 @@ impl<T> List<T> {
                 let last = match found.and_then(|place| old.get(place)) {
                     Some((bytes, is_last)) => {
                         open.bytes.extend_from_slice(bytes);
+                        breath.spend(1);
                         is_last
                     }
                     None => {
@@ -284,7 +285,7 @@ mod tests {
     fn render(list: &mut List<String>, entities: &[Arc<String>]) -> (String, usize) {
         let entries: Vec<_> = entities.iter().map(Entry::of).collect();
         let mut written = 0;
-        let bytes = list.render(&entries, b",", |entity, (), bytes| {
+        let bytes = list.render(&entries, b",", &mut Breath::default(), |entity, (), bytes| {
             written += 1;
             bytes.extend_from_slice(entity.as_bytes());
         });
@@ -359,8 +360,9 @@ mod tests {
         let entity = Arc::new(String::new());
         for state in ["up", "down"] {
             let entries = [Entry { entity: &entity, with: state, is_pure: false }];
-            let bytes =
-                list.render(&entries, b",", |_, state, bytes| bytes.extend_from_slice(state.as_bytes()));
+            let bytes = list.render(&entries, b",", &mut Breath::default(), |_, state, bytes| {
+                bytes.extend_from_slice(state.as_bytes());
+            });
             assert_eq!(bytes.into_pieces().concat(), state.as_bytes());
         }
     }

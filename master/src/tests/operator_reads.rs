@@ -72,6 +72,7 @@ fn every_read_says_the_same_in_json_and_in_protobuf() {
         agent.update(&scheduler.id, "over", TaskState::TaskFinished);
         let finished = scheduler.status().await;
         scheduler.acknowledge(&finished).await;
+        let offer = scheduler.offer().await;
         for kind in EVERY {
             // As JSON, which has defaults where protobuf has nothing.
             let [json, protobuf] = [MediaType::Json, MediaType::Protobuf];
@@ -94,6 +95,8 @@ fn every_read_says_the_same_in_json_and_in_protobuf() {
         let framework = &state.get_frameworks.clone().unwrap().frameworks[0];
         assert!(framework.active && framework.connected && !framework.recovered);
         assert_eq!(amount(&framework.allocated_resources, "cpus"), 2.0);
+        let offers: Vec<_> = framework.offers.iter().map(|offer| &*offer.id.value).collect();
+        assert_eq!(offers, [&*offer.id.value]);
         for (kind, part) in [
             ("GET_TASKS", v1::master::Response { get_tasks: state.get_tasks, ..of(Type::GetTasks) }),
             (
