@@ -75,6 +75,7 @@ use std::future::Future;
 
 pub use address::{Address, Recipient};
 pub use backoff::Backoff;
+pub use beside::breath;
 pub use builder::{NodeBuilder, StartError};
 pub use context::Context;
 pub use environment::Environment;

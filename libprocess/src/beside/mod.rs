@@ -5,6 +5,7 @@
 //! | [`Node::blocking`] | what blocks, and what somebody waits for | threads of the process, as many as are needed |
 //! | [`Node::background`] | what computes for long | as many threads as there are cores, of lower priority (`background`) |
 //! | [`Node::beside`] | what is one or the other by the number of things | here, or in the background |
+//! | `breath` | what of that gives its core away meanwhile | |
 //! | `reading` | what comes from outside and is large | as what blocks, in turns |
 //!
 //! A node that keeps to one thread, as in a test or a simulation, does all of it there and at once, so that it repeats
@@ -12,6 +13,7 @@
 
 mod background;
 mod blocking;
+pub mod breath;
 mod reading;
 
 pub(crate) use reading::{LARGE_MESSAGE, LARGE_REQUEST, RequestTurn, Turns};
@@ -33,13 +35,17 @@ impl Node {
         blocking::run(work, spawn).await
     }
 
-    /// As [`Node::blocking`], for what computes for long: it gives way to all other threads of the process.
+    /// As [`Node::blocking`], for what computes for long: it gives way to all other threads of the process, the more so
+    /// where it says what it does ([`breath`]).
     pub async fn background<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         if self.is_single() {
             return work();
         }
         match background::threads() {
-            Some(threads) => blocking::run(work, |job| drop(threads.spawn_blocking(job))).await,
+            Some(threads) => {
+                let work = move || breath::during(work);
+                blocking::run(work, |job| drop(threads.spawn_blocking(job))).await
+            }
             None => self.blocking(work).await,
         }
     }
@@ -51,6 +57,6 @@ impl Node {
         things: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        if things < MANY { work() } else { self.background(work).await }
+        if things < MANY { breath::during(work) } else { self.background(work).await }
     }
 }

@@ -8,6 +8,7 @@ use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 
 use super::server::MAX_REQUEST_BODY;
+use crate::breath;
 use crate::budget::{Exhausted, Share};
 use crate::node::Node;
 
@@ -16,6 +17,9 @@ pub(crate) const GZIP_MINIMUM: usize = 1024;
 
 /// A body that is shorter than this is compressed, or unpacked, at once: that takes less than handing it to another thread.
 const PACKED_HERE: usize = 64 << 10;
+
+/// So many bytes are compressed in about as long as an entity is rendered.
+const PACKED_AT_ONCE: usize = 1 << 10;
 
 /// After so many bytes it is looked at how many may still come.
 const STEP: usize = 1 << 20;
@@ -32,8 +36,9 @@ pub(crate) fn pack(pieces: &[impl AsRef<[u8]>], level: Compression) -> Option<By
     PACKINGS.set(PACKINGS.get() + 1);
     let length: usize = pieces.iter().map(|piece| piece.as_ref().len()).sum();
     let mut encoder = GzEncoder::new(Vec::with_capacity(length / 4), level);
-    for piece in pieces {
-        encoder.write_all(piece.as_ref()).ok()?;
+    for part in pieces.iter().flat_map(|piece| piece.as_ref().chunks(PACKED_AT_ONCE)) {
+        encoder.write_all(part).ok()?;
+        breath::spend(breath::RENDERED);
     }
     encoder.finish().ok().map(Bytes::from)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use libprocess::breath::{self, RENDERED};
 use mesos::roles::is_strict_subrole_of;
 use mesos::{AgentId, ResourceQuantities, Resources};
 
@@ -39,9 +40,11 @@ impl Books {
         for agent in agents.values() {
             let mut in_use = ByRole::new();
             for used in agent.used.values() {
+                breath::spend(RENDERED);
                 add(&mut books.allocated, used.allocations());
                 add(&mut in_use, used.reservations());
             }
+            breath::spend(RENDERED);
             add(&mut books.offered, agent.offered.allocations());
             // Agent by agent: what several frameworks share of one hides nothing that is reserved on another.
             for (role, reserved) in agent.total.reservations() {

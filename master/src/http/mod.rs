@@ -16,8 +16,8 @@ mod summary;
 mod tasks;
 
 use ::http::Method;
-use libprocess::Context;
 use libprocess::http::{Body, Query, Realm, Reply, Request, Response, SharedBytes};
+use libprocess::{Context, breath};
 use mesos::views::{Executor, Task};
 use mesos::{AgentId, v1};
 use serde::Serialize;
@@ -216,7 +216,7 @@ fn json(view: &impl Serialize) -> Vec<u8> {
 
 /// [`json`] into a buffer that is already there.
 fn write(view: &impl Serialize, out: &mut Vec<u8>) {
-    if let Err(error) = serde_json::to_writer(out, view) {
+    if let Err(error) = serde_json::to_writer(breath::Text::behind(out), view) {
         tracing::error!(%error, "a view could not be written");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use libprocess::breath::{self, RENDERED};
 use mesos::views::{Limits, Quantities};
 use mesos::{FrameworkId, roles};
 use serde::Serialize;
@@ -65,6 +66,7 @@ pub(crate) fn by_role(snapshot: &Snapshot) -> BTreeMap<&str, Vec<&FrameworkId>> 
     let mut sharing: BTreeMap<&str, Vec<&FrameworkId>> = BTreeMap::new();
     for framework in snapshot.frameworks.values() {
         for role in framework.shared_roles() {
+            breath::spend(1);
             let of_role = sharing.entry(role).or_default();
             if of_role.last() != Some(&&framework.id) {
                 of_role.push(&framework.id);
@@ -90,6 +92,7 @@ impl<'a> Role<'a> {
         sharing: &BTreeMap<&str, Vec<&'a FrameworkId>>,
         snapshot: &Snapshot,
     ) -> Self {
+        breath::spend(RENDERED);
         let (allocated, offered) = (books.allocated(&name), books.offered(&name));
         let quota = snapshot.quotas.get(&name).cloned().unwrap_or_default();
         Self {

@@ -1,5 +1,6 @@
 //! `/tasks`: the tasks of all frameworks in the order of their first status, a page at a time.
 
+use libprocess::breath;
 use libprocess::http::Query;
 use mesos::views;
 use serde::Serialize;
@@ -54,15 +55,18 @@ impl<'a> Tasks<'a> {
                 framework.tasks.values().chain(over)
             })
             .filter(|task| page.task.as_deref().is_none_or(|id| id == task.id.as_str()))
+            .inspect(|_| breath::spend(1))
             .map(|task| &**task)
             .collect();
         // The id decides between equal times, so that pages do not overlap.
         tasks.sort_by(|a, b| {
+            breath::spend(1);
             let order = first_status(a).total_cmp(&first_status(b)).then_with(|| a.id.cmp(&b.id));
             if page.ascending { order } else { order.reverse() }
         });
         let page = tasks.into_iter().skip(page.offset).take(page.limit.unwrap_or(DEFAULT_LIMIT));
-        Self { tasks: page.map(|task| views::Task::with(&task.proto, task.resources.clone())).collect() }
+        let shown = page.inspect(|_| breath::spend(1));
+        Self { tasks: shown.map(|task| views::Task::with(&task.proto, task.resources.clone())).collect() }
     }
 }
 

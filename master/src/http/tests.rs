@@ -145,6 +145,32 @@ fn one_agent_and_one_framework_are_shown_while_all_of_them_are_being_rendered() 
     assert_eq!(framework["frameworks"][0]["tasks"].as_array().unwrap().len(), 2);
 }
 
+/// What does not say how much it does keeps a core from the master for as long as it takes.
+#[test]
+fn whatever_is_made_of_many_things_gives_its_core_away_meanwhile() {
+    let mut cluster = testing::cluster(&["f"], &["a"]);
+    for number in 0..100 {
+        cluster.add_task(testing::task(&format!("t{number}"), "cpus:0.01"));
+        cluster.add_offer(testing::offer(&format!("o{number}"), "f", "a", "cpus:0.01"));
+    }
+    let roles: Render = |_, snapshot, _| json(&Roles::of(snapshot)).into();
+    let tasks: Render = |_, snapshot, query| json(&Tasks::of(snapshot, &Page::of(query))).into();
+    let summary: Render = |_, snapshot, _| json(&StateSummary::of(snapshot)).into();
+    // The least that was done: offers and tasks are rendered, tasks are sorted, each is looked at.
+    for (render, least) in [
+        (state::render as Render, 200 * breath::RENDERED),
+        (frameworks::render, 200 * breath::RENDERED),
+        (tasks, 100 * breath::RENDERED / 4),
+        (summary, 100),
+        (roles, 2 * breath::RENDERED),
+    ] {
+        let before = breath::spent();
+        rendered(&cluster, render, "");
+        let spent = breath::spent() - before;
+        assert!(spent >= least, "{spent} of {least}");
+    }
+}
+
 #[test]
 fn tasks_come_a_page_at_a_time() {
     let cluster = running_cluster();

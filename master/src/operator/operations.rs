@@ -1,6 +1,7 @@
 //! GET_OPERATIONS: offer operations that are under way, or whose end is not acknowledged.
 
 use libprocess::Context;
+use libprocess::breath::{self, RENDERED};
 use libprocess::http::Reply;
 use mesos::v1::master::response::{self, Type};
 use mesos::{MediaType, codec, v1};
@@ -22,6 +23,7 @@ pub(super) fn get(master: &mut Master, media: MediaType, ctx: &mut Context<Maste
 
 fn operations(snapshot: &Snapshot) -> v1::master::Response {
     let operations = snapshot.agents.values().flat_map(|agent| agent.operations.values());
+    let operations = operations.inspect(|_| breath::spend(RENDERED));
     let operations = operations.map(|operation| (**operation).clone()).collect();
     v1::master::Response {
         r#type: Some(Type::GetOperations.into()),

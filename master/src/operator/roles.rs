@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use libprocess::Context;
+use libprocess::breath::{self, RENDERED};
 use libprocess::http::Reply;
 use mesos::v1::master::response;
 use mesos::{FrameworkId, MediaType, ResourceQuantities, codec, v1};
@@ -44,6 +45,7 @@ fn role(
     sharing: &BTreeMap<&str, Vec<&FrameworkId>>,
     snapshot: &Snapshot,
 ) -> v1::Role {
+    breath::spend(RENDERED);
     let sharing = sharing.get(name.as_str()).into_iter().flatten();
     v1::Role {
         weight: snapshot.weights.get(&name).copied().unwrap_or(DEFAULT_WEIGHT),

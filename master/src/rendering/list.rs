@@ -12,10 +12,10 @@ use std::mem::take;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use libprocess::FixedState;
+use libprocess::breath::RENDERED;
+use libprocess::{FixedState, breath};
 
 use super::Pieces;
-use super::breath::{Breath, RENDERED};
 
 /// How far ahead an entity is looked for where others were removed before it.
 const WINDOW: usize = 8;
@@ -94,7 +94,6 @@ impl<T> List<T> {
         &mut self,
         entries: &[Entry<'_, T, C>],
         separator: &[u8],
-        breath: &mut Breath,
         mut write: impl FnMut(&T, C, &mut Vec<u8>),
     ) -> Pieces {
         if !self.is_of(entries) {
@@ -110,7 +109,7 @@ impl<T> List<T> {
                     && let Some(chunk) = old.take_whole(place, rest)
                 {
                     self.close(&mut open);
-                    breath.spend(chunk.items.len());
+                    breath::spend(chunk.items.len());
                     rest = rest.get(chunk.items.len()..).unwrap_or_default();
                     self.chunks.push(chunk);
                     continue;
@@ -119,13 +118,13 @@ impl<T> List<T> {
                 let last = match found.and_then(|place| old.get(place)) {
                     Some((bytes, is_last)) => {
                         open.bytes.extend_from_slice(bytes);
-                        breath.spend(1);
+                        breath::spend(1);
                         is_last
                     }
                     None => {
                         open.bytes.extend_from_slice(separator);
                         write(entry.entity, entry.with, &mut open.bytes);
-                        breath.spend(RENDERED);
+                        breath::spend(RENDERED);
                         false
                     }
                 };
@@ -285,7 +284,7 @@ mod tests {
     fn render(list: &mut List<String>, entities: &[Arc<String>]) -> (String, usize) {
         let entries: Vec<_> = entities.iter().map(Entry::of).collect();
         let mut written = 0;
-        let bytes = list.render(&entries, b",", &mut Breath::default(), |entity, (), bytes| {
+        let bytes = list.render(&entries, b",", |entity, (), bytes| {
             written += 1;
             bytes.extend_from_slice(entity.as_bytes());
         });
@@ -360,7 +359,7 @@ mod tests {
         let entity = Arc::new(String::new());
         for state in ["up", "down"] {
             let entries = [Entry { entity: &entity, with: state, is_pure: false }];
-            let bytes = list.render(&entries, b",", &mut Breath::default(), |_, state, bytes| {
+            let bytes = list.render(&entries, b",", |_, state, bytes| {
                 bytes.extend_from_slice(state.as_bytes());
             });
             assert_eq!(bytes.into_pieces().concat(), state.as_bytes());

@@ -3,7 +3,6 @@
 //! | file | what is there |
 //! |---|---|
 //! | `pieces` | a body made of parts that others share |
-//! | `breath` | long work that gives its core away now and then |
 //! | `list` | a list of entities; what has not changed since the last time is shared or copied, not rendered |
 //! | `document` | an object or a message made of rendered fields |
 //! | `parts` | the lists that the cluster consists of, in one form: v0, JSON or protobuf of v1 |
@@ -11,10 +10,9 @@
 //! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes, also
 //! when they are asked at the same moment: they are rendered once, and compressed once ([`SharedBytes`]). The master does
 //! nothing of this: it gives a snapshot away. Where the cluster is large, rendering is done on threads that give way to all
-//! others ([`Node::beside`]), so that it does not hold up who asks for little. Which questions there are, and how an answer
+//! others ([`Node::beside`], [`libprocess::breath`]), so that it does not hold up who asks for little. Which questions there are, and how an answer
 //! looks, is the affair of `http` and `operator`.
 
-mod breath;
 pub(crate) mod document;
 pub(crate) mod list;
 pub(crate) mod parts;

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use libprocess::breath::{self, RENDERED};
 use mesos::sabotage::{Bug, is_on};
 use mesos::{AgentId, FrameworkId, v1};
 
 use super::Pieces;
-use super::breath::{Breath, RENDERED};
 use super::list::{Entry, List};
 use crate::cluster::{Agent, Executor, Framework, Offer, Snapshot, Task};
 use crate::registrar::Activation;
@@ -49,8 +49,6 @@ pub(crate) struct Parts<F> {
     agents: List<Agent>,
     recovered: List<v1::AgentInfo>,
     frameworks: BTreeMap<FrameworkId, OfFramework>,
-    /// Of the rendering that is under way.
-    breath: Breath,
 }
 
 /// What is as its framework is: an `R` that is made with the help of what it was made of the last time.
@@ -91,13 +89,7 @@ struct OfFramework {
 
 impl<F: Form> Parts<F> {
     pub(crate) fn new(form: F) -> Self {
-        Self {
-            form,
-            agents: List::default(),
-            recovered: List::default(),
-            frameworks: BTreeMap::new(),
-            breath: Breath::default(),
-        }
+        Self { form, agents: List::default(), recovered: List::default(), frameworks: BTreeMap::new() }
     }
 
     /// Forgets frameworks that are not even remembered any more.
@@ -110,18 +102,17 @@ impl<F: Form> Parts<F> {
 
     /// The registered agents.
     pub(crate) fn agents(&mut self, snapshot: &Snapshot) -> Pieces {
-        let breath = &mut self.breath;
         let entries: Vec<_> = snapshot
             .agents
             .values()
             .map(|agent| {
-                breath.spend(1);
+                breath::spend(1);
                 let activation = snapshot.activation(&agent.id);
                 Entry { entity: agent, with: activation, is_pure: activation == Activation::default() }
             })
             .collect();
         let form = &self.form;
-        self.agents.render(&entries, form.separator(), breath, |agent, activation, out| {
+        self.agents.render(&entries, form.separator(), |agent, activation, out| {
             form.agent(agent, activation, out);
         })
     }
@@ -130,8 +121,7 @@ impl<F: Form> Parts<F> {
     pub(crate) fn recovered(&mut self, snapshot: &Snapshot) -> Pieces {
         let entries: Vec<_> = snapshot.recovered_agents.values().map(Entry::of).collect();
         let form = &self.form;
-        let breath = &mut self.breath;
-        self.recovered.render(&entries, form.separator(), breath, |info, (), out| form.recovered(info, out))
+        self.recovered.render(&entries, form.separator(), |info, (), out| form.recovered(info, out))
     }
 
     /// A framework without its tasks, executors and offers.
@@ -144,14 +134,14 @@ impl<F: Form> Parts<F> {
         parts.itself.get(framework, |()| {
             let mut out = Vec::new();
             form.framework(framework, &mut out);
-            self.breath.spend(RENDERED);
+            breath::spend(RENDERED);
             out.into()
         })
     }
 
     /// Tasks of a framework, live ones by their ids, the others as they ended.
     pub(crate) fn tasks(&mut self, framework: &Arc<Framework>, which: Tasks) -> Pieces {
-        let (form, breath) = (&self.form, &mut self.breath);
+        let form = &self.form;
         let parts = self.frameworks.entry(framework.id.clone()).or_default();
         let owned = match which {
             Tasks::Live => &mut parts.live,
@@ -161,17 +151,17 @@ impl<F: Form> Parts<F> {
         owned.get(framework, |list| {
             let entries: Vec<_> = match which {
                 // The book is hashed; a reader wants an order.
-                Tasks::Live => by_id(framework.tasks.values(), breath).into_iter().map(Entry::of).collect(),
+                Tasks::Live => by_id(framework.tasks.values()).into_iter().map(Entry::of).collect(),
                 Tasks::Unreachable => framework.unreachable_tasks.iter().map(Entry::of).collect(),
                 Tasks::Completed => framework.completed_tasks.iter().map(Entry::of).collect(),
             };
-            list.render(&entries, form.separator(), breath, |task, (), out| form.task(task, which, out))
+            list.render(&entries, form.separator(), |task, (), out| form.task(task, which, out))
         })
     }
 
     /// The executors of a framework.
     pub(crate) fn executors(&mut self, framework: &Arc<Framework>) -> Pieces {
-        let (form, breath) = (&self.form, &mut self.breath);
+        let form = &self.form;
         let parts = self.frameworks.entry(framework.id.clone()).or_default();
         parts.executors.get(framework, |list| {
             let entries: Vec<_> = framework
@@ -179,7 +169,7 @@ impl<F: Form> Parts<F> {
                 .iter()
                 .map(|((agent, _), executor)| Entry { entity: executor, with: agent, is_pure: true })
                 .collect();
-            list.render(&entries, form.separator(), breath, |executor, agent, out| {
+            list.render(&entries, form.separator(), |executor, agent, out| {
                 form.executor(executor, agent, out);
             })
         })
@@ -187,12 +177,12 @@ impl<F: Form> Parts<F> {
 
     /// The outstanding offers of a framework.
     pub(crate) fn offers(&mut self, framework: &Arc<Framework>, snapshot: &Snapshot) -> Pieces {
-        let (form, breath) = (&self.form, &mut self.breath);
+        let form = &self.form;
         let parts = self.frameworks.entry(framework.id.clone()).or_default();
         parts.offers.get(framework, |list| {
-            let offers = framework.offers.keys().inspect(|_| breath.spend(1));
+            let offers = framework.offers.keys().inspect(|_| breath::spend(1));
             let entries: Vec<_> = offers.filter_map(|id| snapshot.offers.get(id)).map(Entry::of).collect();
-            list.render(&entries, form.separator(), breath, |offer, (), out| form.offer(offer, out))
+            list.render(&entries, form.separator(), |offer, (), out| form.offer(offer, out))
         })
     }
 }
@@ -201,7 +191,7 @@ impl<F: Form> Parts<F> {
 ///
 /// Most ids of a framework begin alike: what decides between two is what comes behind that, and it is kept at hand in
 /// place of being read from two tasks for each comparison.
-fn by_id<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>, breath: &mut Breath) -> Vec<&'a Arc<Task>> {
+fn by_id<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>) -> Vec<&'a Arc<Task>> {
     struct Keyed<'a> {
         key: u64,
         id: &'a [u8],
@@ -209,7 +199,7 @@ fn by_id<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>, breath: &mut Breath) ->
     }
     let mut keyed: Vec<_> = tasks
         .map(|task| {
-            breath.spend(1);
+            breath::spend(1);
             Keyed { key: 0, id: task.id.as_str().as_bytes(), task }
         })
         .collect();
@@ -223,7 +213,7 @@ fn by_id<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>, breath: &mut Breath) ->
         *key = u64::from_be_bytes(bytes);
     }
     keyed.sort_unstable_by(|a, b| {
-        breath.spend(1);
+        breath::spend(1);
         a.key.cmp(&b.key).then_with(|| a.id.cmp(b.id))
     });
     keyed.into_iter().map(|keyed| keyed.task).collect()
@@ -305,7 +295,7 @@ mod tests {
         fn tasks_are_in_the_order_of_their_ids(prefix in "[a-z-]{0,9}", ids in proptest::collection::vec("[\\x00a-c]{0,12}", 0..40)) {
             let mut ids: Vec<String> = ids.into_iter().map(|id| prefix.clone() + &id).collect();
             let tasks: Vec<Arc<Task>> = ids.iter().map(|id| Arc::new(task(id, "cpus:1"))).collect();
-            let ordered: Vec<&str> = by_id(tasks.iter(), &mut Breath::default()).iter().map(|task| task.id.as_str()).collect();
+            let ordered: Vec<&str> = by_id(tasks.iter()).iter().map(|task| task.id.as_str()).collect();
             ids.sort();
             prop_assert_eq!(ordered, ids);
         }

@@ -19,6 +19,7 @@ mod reader;
 pub mod schema;
 mod writer;
 
+use libprocess::breath;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -118,7 +119,7 @@ pub fn to_vec<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 
 /// [`to_vec`] into a buffer that is already there.
 pub fn write<T: Serialize + ?Sized>(value: &T, text: &mut Vec<u8>) {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *text, Format);
+    let mut serializer = serde_json::Serializer::with_formatter(breath::Text::behind(text), Format);
     // A Vec takes every byte, and our own types have string keys: there is nothing to fail.
     if let Err(error) = value.serialize(&mut serializer) {
         debug_assert!(false, "not representable as JSON: {error}");

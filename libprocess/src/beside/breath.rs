@@ -1,0 +1,142 @@
+//! Long work that gives its core away now and then.
+//!
+//! A thread that has something to do keeps its core for some milliseconds also when another wakes up; an actor waits for
+//! less than rendering takes (docs/performance.md, "A master that is polled"). So what runs for long says how much it has
+//! done ([`spend`]), and what is done by [`Node::background`](crate::Node::background) and
+//! [`Node::beside`](crate::Node::beside) gives its core to a thread that waits for it, ten times in a millisecond. An actor
+//! that does the same work keeps its core.
+
+use std::cell::Cell;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// What it costs to render an entity, roughly; to look at one costs 1.
+pub const RENDERED: usize = 32;
+
+/// After so much work the clock is looked at. How long an entity takes depends on how much there is in it.
+const GLANCE: usize = 2 * RENDERED;
+
+/// So long the core is kept from a thread that waits for it.
+const KEPT: Duration = Duration::from_micros(100);
+
+/// Bytes of text that cost as much as an entity.
+const TEXT: usize = 1 << 10;
+
+thread_local! {
+    static SPENT: Cell<usize> = const { Cell::new(0) };
+    /// When it gave its core away; of what keeps it, nothing.
+    static GIVEN: Cell<Option<Instant>> = const { Cell::new(None) };
+    #[cfg(test)]
+    static TIMES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// So much was done; gives the core away if it is time.
+pub fn spend(work: usize) {
+    let before = SPENT.get();
+    let after = before.wrapping_add(work);
+    SPENT.set(after);
+    if before / GLANCE != after / GLANCE
+        && let Some(given) = GIVEN.get()
+        && given.elapsed() >= KEPT
+    {
+        #[cfg(test)]
+        TIMES.set(TIMES.get() + 1);
+        std::thread::yield_now();
+        GIVEN.set(Some(now()));
+    }
+}
+
+/// What this thread has spent in all.
+pub fn spent() -> usize {
+    SPENT.get()
+}
+
+/// Does this, and gives the core away meanwhile where it [`spend`]s.
+pub(crate) fn during<T>(work: impl FnOnce() -> T) -> T {
+    /// Also if the work panics: the thread goes on.
+    struct Before(Option<Instant>);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            GIVEN.set(self.0);
+        }
+    }
+    let _before = Before(GIVEN.replace(Some(now())));
+    work()
+}
+
+#[allow(clippy::disallowed_methods, reason = "it is the machine's core that is given away")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Appends text to a buffer, which is work.
+#[derive(Debug)]
+pub struct Text<'a> {
+    buffer: &'a mut Vec<u8>,
+    /// How much of it was counted.
+    counted: usize,
+}
+
+impl<'a> Text<'a> {
+    /// Behind what is there.
+    pub fn behind(buffer: &'a mut Vec<u8>) -> Self {
+        Self { counted: buffer.len(), buffer }
+    }
+}
+
+impl io::Write for Text<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.write_all(text)?;
+        Ok(text.len())
+    }
+
+    fn write_all(&mut self, text: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(text);
+        let length = self.buffer.len();
+        if length - self.counted >= TEXT {
+            spend(RENDERED * (length - self.counted) / TEXT);
+            self.counted = length;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Works for a millisecond, as `step` does; how often the core was given away.
+    fn times(mut step: impl FnMut()) -> usize {
+        let (began, before) = (now(), TIMES.get());
+        while began.elapsed() < 10 * KEPT {
+            step();
+        }
+        TIMES.get() - before
+    }
+
+    #[test]
+    fn what_is_done_beside_gives_its_core_away_and_what_is_not_keeps_it() {
+        let working = || times(|| spend(1));
+        assert_eq!(working(), 0);
+        let given = during(working);
+        assert!((1..=10).contains(&given), "{given}");
+        let panicked = std::panic::catch_unwind(|| during(|| panic!("what it did was wrong")));
+        assert!(panicked.is_err());
+        assert_eq!(working(), 0);
+    }
+
+    #[test]
+    fn text_is_work() {
+        let mut buffer = b"behind ".to_vec();
+        let mut text = Text::behind(&mut buffer);
+        let given = during(|| times(|| text.write_all(b"words ").unwrap()));
+        assert!((1..=10).contains(&given), "{given}");
+        assert!(buffer.starts_with(b"behind words words "));
+    }
+}
