@@ -82,6 +82,12 @@ impl<'a> Text<'a> {
     pub fn behind(buffer: &'a mut Vec<u8>) -> Self {
         Self { counted: buffer.len(), buffer }
     }
+
+    fn count(&mut self) {
+        let length = self.buffer.len();
+        spend(RENDERED * (length - self.counted) / TEXT);
+        self.counted = length;
+    }
 }
 
 impl io::Write for Text<'_> {
@@ -90,12 +96,12 @@ impl io::Write for Text<'_> {
         Ok(text.len())
     }
 
+    // JSON is written a bracket, a comma, a word at a time, by other crates: a call of a function would cost more.
+    #[inline]
     fn write_all(&mut self, text: &[u8]) -> io::Result<()> {
         self.buffer.extend_from_slice(text);
-        let length = self.buffer.len();
-        if length - self.counted >= TEXT {
-            spend(RENDERED * (length - self.counted) / TEXT);
-            self.counted = length;
+        if self.buffer.len() - self.counted >= TEXT {
+            self.count();
         }
         Ok(())
     }
