@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use libprocess::Context;
+use libprocess::breath::{self, RENDERED};
 use mesos::capabilities::FrameworkCapabilities;
 use mesos::settings::Declared as _;
 use mesos::{Resources, v1, views};
@@ -116,8 +117,12 @@ impl Snapshot {
 
     /// The JSON.
     pub(crate) fn render(&self) -> Vec<u8> {
-        // Only maps with keys that are not text could fail, and there are none.
-        serde_json::to_vec(self).unwrap_or_default()
+        let mut text = Vec::new();
+        if let Err(error) = serde_json::to_writer(breath::Text::behind(&mut text), self) {
+            // Only maps with keys that are not text could fail, and there are none.
+            debug_assert!(false, "not representable as JSON: {error}");
+        }
+        text
     }
 }
 
@@ -208,7 +213,10 @@ impl Serialize for ExecutorView {
         if let Some(kind) = info.r#type {
             map.serialize_entry("type", &views::name::<v1::executor_info::Type>(kind))?;
         }
-        let value = |task: &Arc<v1::Task>| serde_json::to_value(views::Task::of(task)).ok();
+        let value = |task: &Arc<v1::Task>| {
+            breath::spend(RENDERED);
+            serde_json::to_value(views::Task::of(task)).ok()
+        };
         let launched: Vec<_> = self.launched.iter().filter_map(value).collect();
         map.serialize_entry("tasks", &launched)?;
         let queued: Vec<QueuedView<'_>> = self.queued.iter().map(|task| QueuedView(task)).collect();
@@ -272,5 +280,9 @@ mod tests {
             completed: vec![executor(0, 200)],
         };
         assert_eq!(framework.size(), 1 + 1 + (1 + 22) + (1 + 200));
+        // So much is said to be done.
+        let before = breath::spent();
+        serde_json::to_value(&framework).unwrap();
+        assert!(breath::spent() - before >= 222 * RENDERED);
     }
 }

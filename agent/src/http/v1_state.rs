@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use libprocess::breath::{self, RENDERED};
 use libprocess::http::Response;
 use mesos::operator::respond;
 use mesos::tasks::new_task;
@@ -58,7 +59,7 @@ pub(super) fn answer(snapshot: &Snapshot, kind: call::Type, media: MediaType) ->
     for parts in ["", "/get_state"] {
         show_lists(&mut value, parts);
     }
-    Response::ok(media.as_str(), value.to_string())
+    Response::ok(media.as_str(), json::to_vec(&value))
 }
 
 /// These lists are shown also if nothing is in them, unlike those of all other messages (upstream: `jsonifyGetTasks` and
@@ -111,7 +112,7 @@ fn tasks(snapshot: &Snapshot) -> GetTasks {
         tasks.pending_tasks.extend(framework.pending.iter().map(waiting));
         for executor in framework.executors.iter().chain(&framework.completed) {
             let shown = |tasks: &[Arc<v1::Task>]| -> Vec<v1::Task> {
-                tasks.iter().map(|task| (**task).clone()).collect()
+                tasks.iter().inspect(|_| breath::spend(RENDERED)).map(|task| (**task).clone()).collect()
             };
             tasks.queued_tasks.extend(executor.queued.iter().map(|task| waiting(task)));
             tasks.launched_tasks.extend(shown(&executor.launched));
