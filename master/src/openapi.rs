@@ -28,7 +28,7 @@ pub(crate) fn install(routes: &mut Routes<'_>) {
         |_, _, ctx| {
             // It is long, however small the cluster is.
             let (node, described) = (ctx.node().clone(), ctx.node().clone());
-            let make = move || Response::json(document(&described.endpoints()).to_string());
+            let make = move || Response::json(mesos::json::to_vec(&document(&described.endpoints())));
             Reply::later(async move { node.background(make).await })
         },
     );

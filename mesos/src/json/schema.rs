@@ -1,5 +1,6 @@
 //! JSON Schema of messages, out of their descriptors: what `json` reads and writes, for descriptions of an API.
 
+use libprocess::breath::{self, RENDERED};
 use serde_json::{Map, Value, json};
 
 use crate::proto::{ENUMS, EnumDescriptor, FieldDescriptor, Kind, Message, MessageDescriptor, Presence};
@@ -42,6 +43,7 @@ fn required(message: &'static MessageDescriptor) -> Vec<&'static str> {
 }
 
 fn of_field(field: &'static FieldDescriptor, prefix: &str, schemas: &mut Schemas) -> Value {
+    breath::spend(RENDERED);
     let one = match field.kind {
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Int32 => json!({ "type": "integer", "minimum": i32::MIN, "maximum": i32::MAX }),
@@ -134,7 +136,9 @@ mod tests {
     #[test]
     fn a_message_is_described_with_all_that_is_in_it() {
         let mut schemas = Schemas::new();
+        let before = breath::spent();
         let task = reference::<v1::TaskInfo>("#/s/", &mut schemas);
+        assert!(breath::spent() - before >= 50 * RENDERED, "there are more fields than that");
         assert_eq!(task, json!({ "$ref": "#/s/mesos.v1.TaskInfo" }));
         let of_task = &schemas["mesos.v1.TaskInfo"];
         assert_eq!(of_task["required"], json!(["name", "task_id", "agent_id"]));
