@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use allocator::core::explain::{AbsentAgents, ExplainError, Explanation, Question};
-use libprocess::Context;
 use libprocess::http::{Query, Reply, Request, Response};
+use libprocess::{Context, breath};
 use mesos::{AgentId, FrameworkId, roles};
 
 use super::json;
@@ -66,7 +66,8 @@ pub(super) fn explain(master: &mut Master, request: Request, ctx: &mut Context<M
 
 /// The agents that the master makes no offers of (`offers::is_full`): on a large cluster too many to look at on its thread.
 fn full(snapshot: &Snapshot, most: usize) -> BTreeSet<AgentId> {
-    let full = snapshot.agents.values().filter(|agent| agent.executors.size() >= most);
+    let agents = snapshot.agents.values().inspect(|_| breath::spend(1));
+    let full = agents.filter(|agent| agent.executors.size() >= most);
     full.map(|agent| agent.id.clone()).collect()
 }
 

@@ -1,5 +1,6 @@
 //! `/state`: everything, in one document, most of which was rendered before.
 
+use libprocess::breath;
 use libprocess::http::Query;
 use mesos::views::{Leader, names, optional, seconds};
 use mesos::{MediaType, v1, version};
@@ -68,7 +69,8 @@ impl Master<'_> {
 
     /// Agents by how they are. Numbers with a point, as upstream writes them.
     fn counts<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let active = self.0.agents.values().filter(|agent| agent.active).count();
+        let agents = self.0.agents.values().inspect(|_| breath::spend(1));
+        let active = agents.filter(|agent| agent.active).count();
         map.serialize_entry("activated_slaves", &(active as f64))?;
         map.serialize_entry("deactivated_slaves", &((self.0.agents.size() - active) as f64))?;
         map.serialize_entry("unreachable_slaves", &(self.0.unreachable_agents.size() as f64))

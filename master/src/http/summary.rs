@@ -11,7 +11,7 @@ use super::{agents, frameworks};
 use crate::cluster::{Agent, Framework, Snapshot, Task};
 use crate::registrar::Activation;
 
-/// What it costs to count a task, in [`breath`]'s measure.
+/// What it costs to find out, or to count, what belongs to an agent or a framework, in [`breath`]'s measure.
 const LOOKED_UP: usize = 8;
 
 /// The states that are counted, in upstream's order.
@@ -83,11 +83,13 @@ impl Serialize for StateSummary<'_> {
         map.serialize_entry("hostname", master.info.hostname.as_deref().unwrap_or_default())?;
         mesos::views::optional(&mut map, "cluster", master.cluster.as_ref())?;
         let agent = |agent: &'_ std::sync::Arc<Agent>| {
+            breath::spend(LOOKED_UP);
             let tally = self.by_agent.get(agent.id.as_str()).unwrap_or(&none);
             AgentSummary(agent.clone(), self.snapshot.activation(&agent.id), tally)
         };
         map.serialize_entry("slaves", &self.snapshot.agents.values().map(agent).collect::<Vec<_>>())?;
         let framework = |framework: &'_ std::sync::Arc<Framework>| {
+            breath::spend(LOOKED_UP);
             FrameworkSummary(framework.clone(), self.by_framework.get(framework.id.as_str()).unwrap_or(&none))
         };
         map.serialize_entry(

@@ -54,8 +54,8 @@ impl<'a> Tasks<'a> {
                 let over = framework.unreachable_tasks.iter().chain(framework.completed_tasks.iter());
                 framework.tasks.values().chain(over)
             })
-            .filter(|task| page.task.as_deref().is_none_or(|id| id == task.id.as_str()))
             .inspect(|_| breath::spend(1))
+            .filter(|task| page.task.as_deref().is_none_or(|id| id == task.id.as_str()))
             .map(|task| &**task)
             .collect();
         // The id decides between equal times, so that pages do not overlap.

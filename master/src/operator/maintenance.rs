@@ -10,6 +10,7 @@
 
 use ::http::{Method, StatusCode};
 use libprocess::Context;
+use libprocess::breath::{self, RENDERED};
 use libprocess::http::{Reply, Request, Response};
 use mesos::v1::machine_info::Mode;
 use mesos::v1::maintenance::{ClusterStatus, Schedule, cluster_status::DrainingMachine};
@@ -215,6 +216,7 @@ fn status(
         let things = planned.machines.len();
         let make = move || {
             let of_machine = |(key, info): (&MachineKey, &v1::MachineInfo)| {
+                breath::spend(RENDERED);
                 let found = machines.agents_on(key).filter_map(|agent| answers.get(agent));
                 let statuses = found.flat_map(|of_agent| of_agent.values().cloned()).collect();
                 DrainingMachine { id: info.id.clone(), statuses }

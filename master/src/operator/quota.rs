@@ -15,6 +15,7 @@ use std::sync::Arc;
 use ::http::{Method, StatusCode};
 use allocator::Quota;
 use libprocess::Context;
+use libprocess::breath::{self, RENDERED};
 use libprocess::http::{Reply, Request, Response};
 use mesos::roles::is_strict_subrole_of;
 use mesos::v1::master::call::UpdateQuota;
@@ -84,7 +85,8 @@ fn status(quotas: &BTreeMap<String, Quota>) -> QuotaStatus {
         guarantees: quota.guarantees.to_protos(),
         limits: quota.limits.to_protos(),
     };
-    QuotaStatus { infos: quotas.iter().map(info).collect(), configs: quotas.iter().map(config).collect() }
+    let all = || quotas.iter().inspect(|_| breath::spend(RENDERED));
+    QuotaStatus { infos: all().map(info).collect(), configs: all().map(config).collect() }
 }
 
 fn scalar(name: &str, amount: mesos::Scalar) -> v1::Resource {

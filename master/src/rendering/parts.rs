@@ -68,6 +68,7 @@ impl<T: Default, R: Default> Default for Owned<T, R> {
 impl<T, R: Clone> Owned<T, R> {
     /// As it was, if the framework is; else as `render` makes it.
     fn get(&mut self, of: &Arc<Framework>, render: impl FnOnce(&mut T) -> R) -> R {
+        breath::spend(1);
         if self.of.as_ptr() != Arc::as_ptr(of) {
             self.rendering = render(&mut self.past);
             self.of = Arc::downgrade(of);
@@ -167,6 +168,7 @@ impl<F: Form> Parts<F> {
             let entries: Vec<_> = framework
                 .executors
                 .iter()
+                .inspect(|_| breath::spend(1))
                 .map(|((agent, _), executor)| Entry { entity: executor, with: agent, is_pure: true })
                 .collect();
             list.render(&entries, form.separator(), |executor, agent, out| {
@@ -205,9 +207,11 @@ fn by_id<'a>(tasks: impl Iterator<Item = &'a Arc<Task>>) -> Vec<&'a Arc<Task>> {
         .collect();
     let first = keyed.first().map_or(&[][..], |first| first.id);
     let alike = keyed.iter().fold(first.len(), |alike, Keyed { id, .. }| {
+        breath::spend(1);
         first.iter().zip(*id).take(alike).take_while(|(a, b)| a == b).count()
     });
     for Keyed { key, id, .. } in &mut keyed {
+        breath::spend(1);
         let mut bytes = [0; 8];
         bytes.iter_mut().zip(id.iter().skip(alike)).for_each(|(to, from)| *to = *from);
         *key = u64::from_be_bytes(bytes);
@@ -288,6 +292,22 @@ mod tests {
         assert_eq!(shown(&cluster), ("o1,o3".into(), 3));
         cluster.add_offer(offer("o4", "f", "a", "cpus:1"));
         assert_eq!(shown(&cluster), ("o1,o3,o4".into(), 4));
+    }
+
+    #[test]
+    fn what_is_only_looked_at_is_work_too() {
+        let tasks: Vec<_> = (100..200).map(|id| Arc::new(task(&id.to_string(), "cpus:1"))).collect();
+        let before = breath::spent();
+        by_id(tasks.iter());
+        // Each is found, compared with the first one, read, and, but for one, compared with its neighbour.
+        assert!(breath::spent() - before >= 4 * tasks.len() - 1);
+        let snapshot = snapshot(&cluster(&["f"], &["a"]));
+        let mut parts = Parts::new(Ids::default());
+        let framework = &snapshot.frameworks[&FrameworkId::from("f")];
+        parts.offers(framework, &snapshot);
+        let before = breath::spent();
+        parts.offers(framework, &snapshot);
+        assert_eq!(breath::spent() - before, 1);
     }
 
     proptest! {
