@@ -14,6 +14,7 @@
 //! | start it, and reach it | [`Node`], [`Address`], [`Pid`] |
 //! | send between machines | [`WireMessage`], [`Install::message`] |
 //! | serve HTTP, and ask others | [`Install::get`], [`http`] |
+//! | do what blocks, or takes long | [`Node::blocking`], [`Node::background`], [`Node::beside`], [`breath`] |
 //! | keep it alive | [`Context::link`], [`Supervisor`] |
 //! | show what it does | [`Metrics`], [`system`] |
 //! | test it | [`testing`], [`simulation`] |

@@ -10,8 +10,8 @@
 //! [`Renderings`] is shared by all readers. Equal questions about one version of the cluster get the same bytes, also
 //! when they are asked at the same moment: they are rendered once, and compressed once ([`SharedBytes`]). The master does
 //! nothing of this: it gives a snapshot away. Where the cluster is large, rendering is done on threads that give way to all
-//! others ([`Node::beside`], [`libprocess::breath`]), so that it does not hold up who asks for little. Which questions there are, and how an answer
-//! looks, is the affair of `http` and `operator`.
+//! others ([`Node::beside`], [`libprocess::breath`]), so that it does not hold up who asks for little. Which questions
+//! there are, and how an answer looks, is the affair of `http` and `operator`.
 
 pub(crate) mod document;
 pub(crate) mod list;
