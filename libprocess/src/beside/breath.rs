@@ -64,6 +64,12 @@ pub(crate) fn during<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Whether this thread gives its core away where it spends.
+#[cfg(test)]
+pub(crate) fn is_during() -> bool {
+    GIVEN.get().is_some()
+}
+
 #[allow(clippy::disallowed_methods, reason = "it is the machine's core that is given away")]
 fn now() -> Instant {
     Instant::now()

@@ -60,3 +60,23 @@ impl Node {
         if things < MANY { breath::during(work) } else { self.background(work).await }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_computes_gives_its_core_away_and_what_blocks_does_not() {
+        crate::run(async {
+            // A node that is offline keeps to one thread.
+            let node = Node::builder().bind("127.0.0.1:0".parse().unwrap()).start().await.unwrap();
+            assert!(node.background(breath::is_during).await);
+            for things in [MANY - 1, MANY] {
+                assert!(node.beside(things, breath::is_during).await, "{things} things");
+            }
+            assert!(!node.blocking(breath::is_during).await);
+            assert!(!breath::is_during());
+            node.shutdown().await;
+        });
+    }
+}
