@@ -181,6 +181,8 @@ pub struct Master {
     pub(crate) offer_timers: IndexMap<OfferId, libprocess::Timer, FixedState>,
     /// Frameworks that were asked to leave agents.
     pub(crate) inverse_offers: InverseOffers,
+    /// What drivers have asked for, of their tasks.
+    pub(crate) reconciliations: reconcile::OfDrivers,
     /// Quotas that are not stored yet.
     pub(crate) quotas_under_way: quota::UnderWay,
     pub(crate) files: Address<Files>,
@@ -229,6 +231,7 @@ impl Master {
             failover_timers: IndexMap::default(),
             offer_timers: IndexMap::default(),
             inverse_offers: InverseOffers::default(),
+            reconciliations: reconcile::OfDrivers::default(),
             quotas_under_way: quota::UnderWay::default(),
             allocation: Allocation::new(peers.allocator),
             whitelist: None,

@@ -65,7 +65,7 @@ fn answer(
     check_sender(master, &framework, request, kind)?;
     if kind == Type::Reconcile {
         let call = call.reconcile.unwrap_or_default();
-        return Ok(reconcile::reconcile_in_slices(master, &framework, call, ctx));
+        return Ok(reconcile::of_stream(master, &framework, call, ctx));
     }
     Ok(dispatch(master, &framework, call, ctx).into())
 }

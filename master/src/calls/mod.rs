@@ -81,7 +81,8 @@ pub(crate) fn dispatch(
             let call = call.acknowledge_operation_status.unwrap_or_default();
             acknowledge_operation_status::acknowledge(master, framework, call, ctx);
         }
-        Type::Reconcile => reconcile::reconcile(master, framework, call.reconcile.unwrap_or_default(), ctx),
+        // Of a driver: one of the HTTP API does not come here.
+        Type::Reconcile => reconcile::of_driver(master, framework, call.reconcile.unwrap_or_default(), ctx),
         Type::ReconcileOperations => {
             let call = call.reconcile_operations.unwrap_or_default();
             reconcile_operations::reconcile(master, framework, call, ctx);

@@ -14,16 +14,28 @@
 //!
 //! The answers have no uuid and are not acknowledged.
 //!
-//! A call may name a million tasks. A scheduler of the HTTP API is answered for some hundred of them at a time, and between
-//! two such slices the master does what others have asked for meanwhile. Where that takes long, slices are longer: all calls
-//! of the scheduler on that connection wait behind this one. Each answer is of the time when it is sent, so that nothing
-//! older comes behind something newer. They end with the stream of who has asked: a scheduler that takes its place, or comes
-//! back, asks for itself. A driver is answered at once: it waits for nothing, and what it asks for next would gather here.
+//! A call may name a million tasks. A scheduler is answered for some hundred of them at a time, and between two such slices
+//! the master does what others have asked for meanwhile. Where that takes long, slices are longer. Each answer is of the
+//! time when it is sent, so that nothing older comes behind something newer. They end with who has asked: a scheduler that
+//! takes its place, or one of the HTTP API that comes back, asks for itself.
+//!
+//! | who asks | what it asks for meanwhile |
+//! |---|---|
+//! | a scheduler of the HTTP API | waits, on the same connection: the call is answered (202) behind its last slice |
+//! | a driver | is done between two slices: a driver waits for no answer. But another question is answered behind this one |
+//!
+//! So a driver that asks and asks takes no more of the master than one that asks once. What drivers have asked for, and is
+//! not answered, is limited ([`MOST_ASKED`]). Beyond that a question is answered at once, as upstream does: then what
+//! drivers send waits in the master's queue, and before it.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
+use indexmap::IndexMap;
 use libprocess::http::{Reply, Response};
-use libprocess::{Context, Promise, promise};
+use libprocess::{Context, FixedState, Pid, Promise, promise};
 use mesos::sabotage::{Bug, is_on};
 use mesos::tasks::visible_state;
 use mesos::v1::scheduler::call::{self, Reconcile};
@@ -42,6 +54,8 @@ const SLICE: usize = 500;
 const OTHERS: u128 = 16;
 /// But never longer than so many slices: others wait for it.
 const MOST: usize = 10;
+/// Drivers may ask for so many tasks before these are answered for, all drivers together. That is some hundred MB.
+const MOST_ASKED: usize = 1_000_000;
 
 /// How many tasks are answered for next, if others have had so much time. At a fixed length a call would take hundreds of
 /// times what waits at a busy master, as when all agents report to a new one: more than the patience of schedulers.
@@ -91,52 +105,123 @@ impl Asked {
     }
 }
 
+/// Who has asked. A scheduler that takes its place has not.
+enum Asker {
+    /// A scheduler of the HTTP API: its stream, and the answer to its call.
+    Stream { id: Uuid, answered: Promise<Response> },
+    /// A driver.
+    Driver { pid: Pid, _weight: Weight },
+}
+
 /// The rest of a call of which a part is answered.
 pub(crate) struct Rest {
     framework: FrameworkId,
-    /// The stream of who asks: a scheduler that takes its place has not asked.
-    stream: Uuid,
+    asker: Asker,
     asked: Asked,
     /// When the last slice was sent, by the node's clock.
     sent: Duration,
-    answered: Promise<Response>,
 }
 
 impl Rest {
     fn is_heard(&self, master: &Master) -> bool {
-        master.streams.get(&self.framework).is_some_and(|stream| stream.id == self.stream)
+        match &self.asker {
+            Asker::Stream { id, .. } => {
+                master.streams.get(&self.framework).is_some_and(|stream| stream.id == *id)
+            }
+            Asker::Driver { pid, .. } => {
+                master.cluster.framework(&self.framework).is_some_and(|state| is_driver(state, pid))
+            }
+        }
+    }
+
+    /// All is answered, or nobody hears it any more: what its driver has asked for since, if it is a driver's.
+    fn end(self, master: &mut Master, now: Duration) -> Option<Rest> {
+        match self.asker {
+            Asker::Stream { answered, .. } => {
+                answered.set(Response::accepted());
+                None
+            }
+            Asker::Driver { .. } => next_of_driver(master, self.framework, now),
+        }
     }
 }
 
 libprocess::messages! { Rest; }
 
-/// Answers with status updates.
+fn is_driver(framework: &Framework, pid: &Pid) -> bool {
+    framework.is_connected() && framework.pid.as_ref() == Some(pid)
+}
+
+/// What drivers have asked for, and is not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct OfDrivers {
+    /// The frameworks whose drivers are being answered (there is one [`Rest`] for each), with what they have asked since.
+    waiting: IndexMap<FrameworkId, VecDeque<Question>, FixedState>,
+    /// How many tasks all that asks for, what is being answered included.
+    tasks: Arc<AtomicUsize>,
+}
+
+impl OfDrivers {
+    /// Room for a question that names so many tasks, unless too much waits before it. However large it is: then those behind
+    /// it have none.
+    fn room(&self, named: usize) -> Option<Weight> {
+        if self.tasks.load(Ordering::Relaxed) >= MOST_ASKED {
+            return None;
+        }
+        // Of short questions it is their number that counts.
+        let tasks = named.max(SLICE);
+        self.tasks.fetch_add(tasks, Ordering::Relaxed);
+        Some(Weight { sum: Arc::clone(&self.tasks), tasks })
+    }
+}
+
+/// A driver's question that waits for the end of an earlier one. If it is for all tasks, which these are is seen then.
+#[derive(Debug)]
+struct Question {
+    pid: Pid,
+    call: Reconcile,
+    weight: Weight,
+}
+
+/// A question's part of [`OfDrivers::tasks`], until it is answered or dropped.
+#[derive(Debug)]
+struct Weight {
+    sum: Arc<AtomicUsize>,
+    tasks: usize,
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.tasks, Ordering::Relaxed);
+    }
+}
+
+/// Answers for what a KILL names, at once.
 pub(super) fn reconcile(
     master: &mut Master,
     framework: &FrameworkId,
     call: Reconcile,
     ctx: &mut Context<Master>,
 ) {
-    if let Some(mut asked) = begin(master, framework, call) {
-        let all = asked.len();
-        send(master, framework, &mut asked, all, ctx);
-    }
+    master.metrics.messages_reconcile_tasks.increment();
+    answer_at_once(master, framework, call, ctx);
 }
 
-/// The same, slice by slice. The call is answered behind the last one, so that its sender waits before it asks for more.
-pub(super) fn reconcile_in_slices(
+/// Answers a scheduler of the HTTP API, slice by slice.
+pub(super) fn of_stream(
     master: &mut Master,
     framework: &FrameworkId,
     call: Reconcile,
     ctx: &mut Context<Master>,
 ) -> Reply {
-    let Some(asked) = begin(master, framework, call) else { return Response::accepted().into() };
-    let Some(stream) = master.streams.get(framework).map(|stream| stream.id) else {
+    master.metrics.messages_reconcile_tasks.increment();
+    let (Some(state), Some(stream)) = (master.cluster.framework(framework), master.streams.get(framework))
+    else {
         return Response::accepted().into();
     };
     let (answered, answer) = promise::<Response>();
-    let (framework, sent) = (framework.clone(), ctx.node().elapsed());
-    go_on(master, Rest { framework, stream, asked, sent, answered }, ctx);
+    let (asker, asked) = (Asker::Stream { id: stream.id, answered }, begin(state, call));
+    go_on(master, Rest { framework: framework.clone(), asker, asked, sent: ctx.node().elapsed() }, ctx);
     Reply::later(async move {
         let ended =
             |_| Response::service_unavailable("The master ended before it had answered for all tasks");
@@ -144,27 +229,83 @@ pub(super) fn reconcile_in_slices(
     })
 }
 
+/// Answers a driver, slice by slice, behind what it has asked before.
+pub(super) fn of_driver(
+    master: &mut Master,
+    framework: &FrameworkId,
+    call: Reconcile,
+    ctx: &mut Context<Master>,
+) {
+    master.metrics.messages_reconcile_tasks.increment();
+    let pid = master.cluster.framework(framework).and_then(|state| state.pid.clone());
+    let Some(pid) = pid else { return };
+    let Some(weight) = master.reconciliations.room(call.tasks.len()) else {
+        return answer_at_once(master, framework, call, ctx);
+    };
+    let question = Question { pid, call, weight };
+    if let Some(waiting) = master.reconciliations.waiting.get_mut(framework) {
+        waiting.push_back(question);
+        return;
+    }
+    master.reconciliations.waiting.insert(framework.clone(), VecDeque::from([question]));
+    if let Some(rest) = next_of_driver(master, framework.clone(), ctx.node().elapsed()) {
+        go_on(master, rest, ctx);
+    }
+}
+
+/// What is to be answered next of what a framework's driver has asked for. Nobody hears what another one has asked for.
+fn next_of_driver(master: &mut Master, framework: FrameworkId, now: Duration) -> Option<Rest> {
+    let waiting = master.reconciliations.waiting.get_mut(&framework)?;
+    if let Some(state) = master.cluster.framework(&framework) {
+        while let Some(Question { pid, call, weight }) = waiting.pop_front() {
+            if is_driver(state, &pid) {
+                let asked = begin(state, call);
+                return Some(Rest {
+                    framework,
+                    asker: Asker::Driver { pid, _weight: weight },
+                    asked,
+                    sent: now,
+                });
+            }
+        }
+    }
+    master.reconciliations.waiting.swap_remove(&framework);
+    None
+}
+
 /// Sends the next slice. The others come when it is their turn, behind what waits already.
-pub(crate) fn go_on(master: &mut Master, mut rest: Rest, ctx: &mut Context<Master>) {
-    if rest.is_heard(master) {
-        let others = ctx.node().elapsed().saturating_sub(rest.sent);
-        send(master, &rest.framework, &mut rest.asked, next_slice(others), ctx);
-        if rest.asked.len() > 0 {
+pub(crate) fn go_on(master: &mut Master, rest: Rest, ctx: &mut Context<Master>) {
+    let now = ctx.node().elapsed();
+    let mut left = next_slice(now.saturating_sub(rest.sent));
+    let mut next = Some(rest);
+    while let Some(mut rest) = next {
+        if left == 0 {
             rest.sent = ctx.node().elapsed();
             ctx.address().tell(rest);
             return;
         }
+        let asked = if rest.is_heard(master) { rest.asked.len() } else { 0 };
+        if asked > 0 {
+            send(master, &rest.framework, &mut rest.asked, left, ctx);
+        }
+        next = if asked > left { Some(rest) } else { rest.end(master, now) };
+        // A question to which there is no answer takes some time, too.
+        left = left.saturating_sub(asked.max(1));
     }
-    rest.answered.set(Response::accepted());
 }
 
-fn begin(master: &Master, framework: &FrameworkId, call: Reconcile) -> Option<Asked> {
-    master.metrics.messages_reconcile_tasks.increment();
-    let state = master.cluster.framework(framework)?;
+fn answer_at_once(master: &mut Master, framework: &FrameworkId, call: Reconcile, ctx: &mut Context<Master>) {
+    let Some(state) = master.cluster.framework(framework) else { return };
+    let mut asked = begin(state, call);
+    let all = asked.len();
+    send(master, framework, &mut asked, all, ctx);
+}
+
+fn begin(framework: &Framework, call: Reconcile) -> Asked {
     let named = call.tasks.len();
-    let asked = Asked::of(state, call);
-    tracing::info!(framework_id = %framework, named, asked = asked.len(), "reconciling");
-    Some(asked)
+    let asked = Asked::of(framework, call);
+    tracing::info!(framework_id = %framework.id, named, asked = asked.len(), "reconciling");
+    asked
 }
 
 fn send(
@@ -242,6 +383,18 @@ mod tests {
         let after = |milliseconds| next_slice(Duration::from_millis(milliseconds));
         assert_eq!([0, 31, 32, 100, 160, 60_000].map(after), [500, 500, 1000, 3000, 5000, 5000]);
         assert_eq!(next_slice(Duration::MAX), 5000);
+    }
+
+    #[test]
+    fn drivers_may_ask_for_a_million_tasks_or_in_two_thousand_short_questions_before_these_are_answered() {
+        let drivers = OfDrivers::default();
+        let large = drivers.room(4_000_000);
+        assert!(large.is_some() && drivers.room(1).is_none());
+        drop(large);
+        let short: Vec<Weight> = (0..3_000).map_while(|_| drivers.room(1)).collect();
+        assert_eq!(short.len(), 2_000);
+        drop(short);
+        assert_eq!(drivers.tasks.load(Ordering::Relaxed), 0);
     }
 
     fn cluster() -> Cluster {

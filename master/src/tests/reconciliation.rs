@@ -14,7 +14,7 @@ use serde_json::json;
 use super::agents::running_task;
 use super::partition::{asked, lose, unaware, updates};
 use super::shelf::{Shelf, patient};
-use super::{Cluster, Scheduler, info};
+use super::{Cluster, Scheduler, info, task};
 use crate::Settings;
 
 /// Asks for all tasks.
@@ -244,6 +244,28 @@ fn a_question_for_very_many_tasks_is_answered_in_slices_between_which_others_hav
             updates(&mut scheduler).await.into_iter().map(|status| status.task_id.value).collect();
         let expected = [&many[..500], &["x".to_owned()], &many[500..]].concat();
         assert_eq!(told, expected);
+    });
+}
+
+#[test]
+fn a_question_for_all_of_very_many_tasks_is_answered_in_slices() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:700;mem:22400").await;
+        let mut scheduler = cluster.subscribe(info()).await;
+        let offer = scheduler.offer().await;
+        let names: Vec<String> = (0..700).map(|number| format!("t{number:03}")).collect();
+        let tasks: Vec<_> = names.iter().map(|name| task(name, &agent, 1.0, 32.0)).collect();
+        scheduler.launch(&[&offer], json!(tasks)).await;
+        let all = scheduler.call("RECONCILE", json!({ "tasks": [] }));
+        let answers =
+            futures::future::join(all, scheduler.call("KILL", json!({ "task_id": { "value": "y" } }))).await;
+        assert_eq!((answers.0.0, answers.1.0), (202, 202));
+        let mut told: Vec<String> =
+            updates(&mut scheduler).await.into_iter().map(|status| status.task_id.value).collect();
+        assert_eq!(told.remove(500), "y");
+        told.sort();
+        assert_eq!(told, names);
     });
 }
 

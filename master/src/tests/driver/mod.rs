@@ -2,6 +2,7 @@
 //! hear.
 
 mod messages;
+mod reconciliation;
 mod registration;
 mod update_framework;
 mod work;
@@ -125,8 +126,13 @@ impl Driver {
     }
 
     pub(super) async fn post<M: WireMessage>(&self, message: M) {
-        self.node.post(self.actor.pid(), &self.node.pid("master"), message);
+        self.say(message);
         testing::settle().await;
+    }
+
+    /// The same; nobody has a turn before the next one.
+    fn say<M: WireMessage>(&self, message: M) {
+        self.node.post(self.actor.pid(), &self.node.pid("master"), message);
     }
 
     /// What it was sent since the last time.
