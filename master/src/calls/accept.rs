@@ -22,6 +22,36 @@ use crate::master::Master;
 use crate::validation::{self, Invalid};
 use crate::{offers, operations, updates};
 
+/// So much of what a call wanted and is not done gets a line of the log each.
+const MOST_LINES: usize = 100;
+
+/// What is said in the log of what a call wanted and is not done. There may be hundreds of thousands of tasks, and to write a
+/// line takes longer than all else that is done for one. The framework is told of each, with the reason.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    dropped: usize,
+}
+
+impl Lines {
+    /// Something is not done. Whether it gets a line.
+    fn has_one_more(&mut self) -> bool {
+        self.dropped += 1;
+        self.dropped <= MOST_LINES
+    }
+
+    /// How much got none.
+    fn others(&self) -> usize {
+        self.dropped.saturating_sub(MOST_LINES)
+    }
+
+    fn end(&self, framework: &FrameworkId) {
+        let others = self.others();
+        if others > 0 {
+            tracing::warn!(framework_id = %framework, others, "more tasks and operations of the same ACCEPT call are dropped");
+        }
+    }
+}
+
 /// What is left of the offers while the operations are applied.
 pub(super) struct Taken {
     pub(super) agent: AgentId,
@@ -37,6 +67,7 @@ pub(super) struct Taken {
     pub(super) launched: Resources,
     /// What the allocator is to do to what the framework holds, in order.
     pub(super) conversions: Vec<ResourceConversion>,
+    pub(super) lines: Lines,
 }
 
 impl Taken {
@@ -74,6 +105,7 @@ pub(super) fn accept(master: &mut Master, framework: &FrameworkId, call: Accept,
     for operation in call.operations {
         apply(master, framework, operation, &mut taken, ctx);
     }
+    taken.lines.end(framework);
     // As with DECLINE, what comes without filters is refused for their default of 5 seconds.
     give_back(master, framework, taken, call.filters.unwrap_or_default());
 }
@@ -105,6 +137,7 @@ fn refuse(
         }
     }
     let state = dropped(master, framework);
+    let mut lines = Lines::default();
     for operation in call.operations {
         let text = match operation.r#type() {
             operation::Type::Launch | operation::Type::LaunchGroup => {
@@ -112,8 +145,10 @@ fn refuse(
             }
             _ => format!("Operation attempted with invalid offers: {error}"),
         };
-        drop_operation(master, framework, operation, state, Reason::InvalidOffers, &text, ctx);
+        let refusal = (state, Reason::InvalidOffers, text);
+        drop_operation(master, framework, operation, &refusal, &mut lines, ctx);
     }
+    lines.end(framework);
 }
 
 /// What a task becomes that was not launched, and may be launched again.
@@ -166,6 +201,7 @@ fn take(
         resized: Resources::default(),
         launched: Resources::default(),
         conversions: Vec::new(),
+        lines: Lines::default(),
     })
 }
 
@@ -212,7 +248,8 @@ fn apply(
             operation::Type::LaunchGroup => Reason::TaskGroupInvalid,
             _ => Reason::TaskInvalid,
         };
-        drop_operation(master, framework, operation, TaskState::TaskError, reason, &text, ctx);
+        let refusal = (TaskState::TaskError, reason, text);
+        drop_operation(master, framework, operation, &refusal, &mut taken.lines, ctx);
         return;
     }
     match kind {
@@ -256,22 +293,24 @@ fn prepare(master: &Master, operation: &mut Operation, taken: &Taken) -> Result<
     Ok(())
 }
 
-/// An operation is not done. Tasks become `state`; another operation is answered only if it asked for
+/// An operation is not done. Its tasks become what the refusal says; another operation is answered only if it asked for
 /// feedback by an id.
 pub(super) fn drop_operation(
     master: &mut Master,
     framework: &FrameworkId,
     operation: Operation,
-    state: TaskState,
-    reason: Reason,
-    text: &str,
+    refusal: &Refusal,
+    lines: &mut Lines,
     ctx: &mut Context<Master>,
 ) {
     let tasks = match operation.r#type() {
         operation::Type::Launch => operation.launch.map(|launch| launch.task_infos),
         operation::Type::LaunchGroup => operation.launch_group.map(|launch| launch.task_group.tasks),
         kind => {
-            tracing::warn!(framework_id = %framework, kind = kind.as_str_name(), text, "dropping an operation");
+            let text = refusal.2.as_str();
+            if lines.has_one_more() {
+                tracing::warn!(framework_id = %framework, kind = kind.as_str_name(), text, "dropping an operation");
+            }
             // Not OPERATION_DROPPED: it was never valid.
             master.metrics.operations.added(kind, OperationState::OperationError);
             if operation.id.is_some() {
@@ -282,8 +321,9 @@ pub(super) fn drop_operation(
             return;
         }
     };
-    for task in tasks.unwrap_or_default() {
-        refuse_task(master, framework, &task, state, reason, text, ctx);
+    // Not one by one out of the list: each is some hundred bytes.
+    for task in &tasks.unwrap_or_default() {
+        refuse_task(master, framework, task, refusal, lines, ctx);
     }
 }
 
@@ -292,16 +332,32 @@ pub(super) fn refuse_task(
     master: &mut Master,
     framework: &FrameworkId,
     task: &v1::TaskInfo,
-    state: TaskState,
-    reason: Reason,
-    text: &str,
+    refusal: &Refusal,
+    lines: &mut Lines,
     ctx: &mut Context<Master>,
 ) {
-    tracing::info!(framework_id = %framework, task_id = %task.task_id.value, text, "not launching a task");
+    let (state, reason, text) = (refusal.0, refusal.1, refusal.2.as_str());
+    if lines.has_one_more() {
+        tracing::info!(framework_id = %framework, task_id = %task.task_id.value, text, "not launching a task");
+    }
     let agent = AgentId::from(&task.agent_id);
     let id = TaskId::from(&task.task_id);
     let status = status::by_master(&id, Some(&agent), state, reason, text, ctx.now());
     master.metrics.task_ended(state);
     master.metrics.task_reason(&status);
     updates::forward(master, framework, status, ctx);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_very_many_tasks_that_are_not_launched_the_log_has_a_hundred_lines() {
+        let mut lines = Lines::default();
+        assert_eq!((0..100).filter(|_| lines.has_one_more()).count(), 100);
+        assert_eq!(lines.others(), 0);
+        assert_eq!((0..300_000).filter(|_| lines.has_one_more()).count(), 0);
+        assert_eq!(lines.others(), 300_000);
+    }
 }

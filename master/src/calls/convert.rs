@@ -31,8 +31,8 @@ pub(super) fn convert(
         .and_then(|()| apply(master, framework, &operation, taken, ctx));
     if let Err(text) = applied {
         // The state and the reason are for tasks, of which it has none.
-        let (state, reason) = (TaskState::TaskError, Reason::TaskInvalid);
-        drop_operation(master, framework, operation, state, reason, &text, ctx);
+        let refusal = (TaskState::TaskError, Reason::TaskInvalid, text);
+        drop_operation(master, framework, operation, &refusal, &mut taken.lines, ctx);
         return;
     }
     if matches!(kind, Type::Create | Type::Destroy) {

@@ -36,7 +36,7 @@ pub(super) fn launch(
                 master.metrics.framework(framework).operation(kind);
                 tell(master, framework, task, launchable.new_executor.is_some(), taken, ctx);
             }
-            Err((state, reason, text)) => refuse_task(master, framework, &task, state, reason, &text, ctx),
+            Err(refusal) => refuse_task(master, framework, &task, &refusal, &mut taken.lines, ctx),
         }
     }
 }

@@ -41,9 +41,9 @@ pub(super) fn launch(
             master.metrics.framework(framework).operation(kind);
             tell(master, framework, launch, launchable.new_executor.is_some(), taken, ctx);
         }
-        Err((state, reason, text)) => {
+        Err(refusal) => {
             for task in &launch.task_group.tasks {
-                refuse_task(master, framework, task, state, reason, &text, ctx);
+                refuse_task(master, framework, task, &refusal, &mut taken.lines, ctx);
             }
         }
     }
