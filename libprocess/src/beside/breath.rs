@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// What it costs to render an entity, roughly; to look at one costs 1.
 pub const RENDERED: usize = 32;
 
+/// What it costs to write a line about one thing.
+pub(crate) const LINE: usize = 8;
+
 /// After so much work the clock is looked at. How long an entity takes depends on how much there is in it.
 const GLANCE: usize = 2 * RENDERED;
 

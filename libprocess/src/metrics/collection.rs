@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use super::describe::Descriptions;
 use super::kinds::Metric;
 use super::snapshot::{Reading, Snapshot, Value};
+use crate::breath;
 
 /// Metrics that are looked up at a time: some 50 microseconds.
 const STEP: usize = 512;
@@ -36,7 +37,10 @@ impl Collection {
     /// Looks up all metrics. They are copied, and read without the lock: a pulled gauge may itself look for metrics.
     pub(super) fn of(table: &RwLock<Table>, descriptions: Arc<Descriptions>) -> Collection {
         let mut entries = Vec::with_capacity(table.read().len());
-        while step(&table.read(), &mut entries) {}
+        while step(&table.read(), &mut entries) {
+            // Not while the lock is held.
+            breath::spend(STEP);
+        }
         Collection { entries, descriptions }
     }
 
@@ -53,6 +57,7 @@ impl Collection {
     pub(crate) fn read(self, answers: Answers) -> Snapshot {
         let mut answers = answers.0.into_iter();
         let readings = self.entries.into_iter().filter_map(|(name, metric)| {
+            breath::spend(breath::LINE);
             let value = match metric {
                 Metric::Asked(_) => Value::Gauge(answers.next()??),
                 _ => Value::now(&metric)?,

@@ -14,6 +14,7 @@ use super::describe::clean;
 use super::kinds::Kind;
 use super::snapshot::{Reading, Snapshot, Value};
 use super::statistics::Statistics;
+use crate::breath;
 
 /// The quantiles of a summary.
 const QUANTILES: [f64; 8] = [0.0, 0.5, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0];
@@ -62,6 +63,7 @@ pub(super) fn render(snapshot: &Snapshot, form: Exposition) -> String {
 fn families(snapshot: &Snapshot) -> BTreeMap<String, Family<'_>> {
     let mut families = BTreeMap::new();
     for Reading { name, value } in &snapshot.readings {
+        breath::spend(breath::RENDERED);
         // As in the JSON.
         if matches!(value, Value::Gauge(value) if !value.is_finite()) {
             continue;
@@ -119,6 +121,7 @@ impl Family<'_> {
         let _ = writeln!(text, "# HELP {headline} {help}");
         let _ = writeln!(text, "# TYPE {headline} {}", self.kind.name());
         for (labels, value) in &self.members {
+            breath::spend(breath::LINE);
             match value {
                 Value::Counter(count) => sample(text, name, "_total", labels, *count as f64),
                 Value::Gauge(value) => sample(text, name, "", labels, *value),

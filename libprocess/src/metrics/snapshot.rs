@@ -7,6 +7,7 @@ use super::describe::Descriptions;
 use super::exposition::{self, Exposition};
 use super::kinds::{Kind, Metric};
 use super::statistics::Statistics;
+use crate::breath;
 
 /// The values of all metrics at one moment.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ impl Snapshot {
     pub fn values(&self) -> Vec<(Cow<'_, str>, f64)> {
         let mut values: Vec<(Cow<'_, str>, f64)> = Vec::with_capacity(self.readings.len());
         for Reading { name, value } in &self.readings {
+            breath::spend(breath::LINE);
             match value {
                 Value::Counter(count) => values.push((Cow::Borrowed(name), *count as f64)),
                 Value::Gauge(value) => values.push((Cow::Borrowed(name), *value)),
@@ -80,6 +82,7 @@ impl Snapshot {
         let mut json = Vec::with_capacity(values.len() * 48 + 2);
         json.push(b'{');
         for (n, (name, value)) in values.iter().enumerate() {
+            breath::spend(breath::LINE);
             if n > 0 {
                 json.push(b',');
             }

@@ -22,6 +22,7 @@ use futures::future::{BoxFuture, Shared, WeakShared};
 use http::header::ACCEPT;
 
 use crate::beside::MANY;
+use crate::breath;
 use crate::context::Context;
 use crate::duration;
 use crate::http::{Query, Realm, Reply, Request, Response};
@@ -143,7 +144,7 @@ impl Process for MetricsEndpoint {
 }
 
 /// Makes something of all metrics. Actors are asked all at once; who has not answered after `patience` is left out. Many
-/// metrics are looked up and shown on a thread for it; whatever there is, nothing is done before somebody waits for it.
+/// metrics are looked up and shown on threads for it; whatever there is, nothing is done before somebody waits for it.
 pub async fn show_metrics<T: Send + 'static>(
     node: &Node,
     patience: Duration,
@@ -153,9 +154,10 @@ pub async fn show_metrics<T: Send + 'static>(
     if metrics.len() < MANY {
         return show(&metrics.collect(patience).await);
     }
-    let found = node.blocking(move || metrics.look_up()).await;
+    // Who counts something for the first time waits for the registry's lock: so not on a thread of lower priority.
+    let found = node.blocking(move || breath::during(|| metrics.look_up())).await;
     let answers = found.ask(patience).await;
-    node.blocking(move || show(&found.read(answers))).await
+    node.background(move || show(&found.read(answers))).await
 }
 
 /// How long a request lets actors take.
