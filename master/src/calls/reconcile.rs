@@ -16,8 +16,9 @@
 //!
 //! A call may name a million tasks. A scheduler is answered for some hundred of them at a time, and between two such slices
 //! the master does what others have asked for meanwhile. Where that takes long, slices are longer. Each answer is of the
-//! time when it is sent, so that nothing older comes behind something newer. They end with who has asked: a scheduler that
-//! takes its place, or one of the HTTP API that comes back, asks for itself.
+//! time when it is sent, so that nothing older comes behind something newer. A task that is over since it was asked for has
+//! no answer where that would be only that nobody knows it any more: its end was told. They end with who has asked: a
+//! scheduler that takes its place, or one of the HTTP API that comes back, asks for itself.
 //!
 //! | who asks | what it asks for meanwhile |
 //! |---|---|
@@ -44,7 +45,7 @@ use mesos::v1::{self, TaskState};
 use mesos::{AgentId, FrameworkId, TaskId};
 use uuid::Uuid;
 
-use crate::cluster::{Cluster, Framework, Task, status};
+use crate::cluster::{Cluster, Framework, Map, Task, status};
 use crate::frameworks::events;
 use crate::master::Master;
 
@@ -66,22 +67,25 @@ fn next_slice(others: Duration) -> usize {
 /// What is asked for, and not answered yet.
 enum Asked {
     All(std::vec::IntoIter<TaskId>),
-    Named(std::vec::IntoIter<call::reconcile::Task>),
+    Named { tasks: std::vec::IntoIter<call::reconcile::Task>, then: Tasks },
 }
 
+/// The tasks that a framework had when it asked. A copy costs nothing.
+type Tasks = Map<TaskId, Arc<Task>>;
+
 impl Asked {
-    fn of(framework: &Framework, call: Reconcile) -> Self {
+    fn of(framework: &Framework, call: Reconcile, then: Tasks) -> Self {
         if call.tasks.is_empty() {
             Self::All(framework.tasks.keys().cloned().collect::<Vec<_>>().into_iter())
         } else {
-            Self::Named(call.tasks.into_iter())
+            Self::Named { tasks: call.tasks.into_iter(), then }
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Self::All(tasks) => tasks.len(),
-            Self::Named(tasks) => tasks.len(),
+            Self::Named { tasks, .. } => tasks.len(),
         }
     }
 
@@ -98,8 +102,9 @@ impl Asked {
                 let known = all.take(tasks).filter_map(|id| framework.tasks.get(id.as_str()));
                 known.map(|task| latest(task, now)).collect()
             }
-            Self::Named(named) => {
-                named.take(tasks).filter_map(|task| answer(cluster, framework, &task, now)).collect()
+            Self::Named { tasks: named, then } => {
+                let open = named.take(tasks).filter(|task| !is_over_since(cluster, framework, then, task));
+                open.filter_map(|task| answer(cluster, framework, &task, now)).collect()
             }
         }
     }
@@ -180,6 +185,7 @@ impl OfDrivers {
 struct Question {
     pid: Pid,
     call: Reconcile,
+    then: Tasks,
     weight: Weight,
 }
 
@@ -220,7 +226,8 @@ pub(super) fn of_stream(
         return Response::accepted().into();
     };
     let (answered, answer) = promise::<Response>();
-    let (asker, asked) = (Asker::Stream { id: stream.id, answered }, begin(state, call));
+    let asked = begin(state, call, state.tasks.clone());
+    let asker = Asker::Stream { id: stream.id, answered };
     go_on(master, Rest { framework: framework.clone(), asker, asked, sent: ctx.node().elapsed() }, ctx);
     Reply::later(async move {
         let ended =
@@ -237,12 +244,13 @@ pub(super) fn of_driver(
     ctx: &mut Context<Master>,
 ) {
     master.metrics.messages_reconcile_tasks.increment();
-    let pid = master.cluster.framework(framework).and_then(|state| state.pid.clone());
-    let Some(pid) = pid else { return };
+    let Some(state) = master.cluster.framework(framework) else { return };
+    let Some(pid) = state.pid.clone() else { return };
+    let then = state.tasks.clone();
     let Some(weight) = master.reconciliations.room(call.tasks.len()) else {
         return answer_at_once(master, framework, call, ctx);
     };
-    let question = Question { pid, call, weight };
+    let question = Question { pid, call, then, weight };
     if let Some(waiting) = master.reconciliations.waiting.get_mut(framework) {
         waiting.push_back(question);
         return;
@@ -257,9 +265,9 @@ pub(super) fn of_driver(
 fn next_of_driver(master: &mut Master, framework: FrameworkId, now: Duration) -> Option<Rest> {
     let waiting = master.reconciliations.waiting.get_mut(&framework)?;
     if let Some(state) = master.cluster.framework(&framework) {
-        while let Some(Question { pid, call, weight }) = waiting.pop_front() {
+        while let Some(Question { pid, call, then, weight }) = waiting.pop_front() {
             if is_driver(state, &pid) {
-                let asked = begin(state, call);
+                let asked = begin(state, call, then);
                 return Some(Rest {
                     framework,
                     asker: Asker::Driver { pid, _weight: weight },
@@ -296,14 +304,14 @@ pub(crate) fn go_on(master: &mut Master, rest: Rest, ctx: &mut Context<Master>) 
 
 fn answer_at_once(master: &mut Master, framework: &FrameworkId, call: Reconcile, ctx: &mut Context<Master>) {
     let Some(state) = master.cluster.framework(framework) else { return };
-    let mut asked = begin(state, call);
+    let mut asked = begin(state, call, state.tasks.clone());
     let all = asked.len();
     send(master, framework, &mut asked, all, ctx);
 }
 
-fn begin(framework: &Framework, call: Reconcile) -> Asked {
+fn begin(framework: &Framework, call: Reconcile, then: Tasks) -> Asked {
     let named = call.tasks.len();
-    let asked = Asked::of(framework, call);
+    let asked = Asked::of(framework, call, then);
     tracing::info!(framework_id = %framework.id, named, asked = asked.len(), "reconciling");
     asked
 }
@@ -324,6 +332,19 @@ fn send(
 fn latest(task: &Task, now: SystemTime) -> v1::TaskStatus {
     let text = "Reconciliation: Latest task state";
     status::repeated(task, task.told_state(), Reason::Reconciliation, text, now)
+}
+
+/// Whether a task was the framework's when it asked, and is over, on an agent that is still there. Its end came before the
+/// answer would: behind a TASK_FINISHED that its scheduler has acknowledged meanwhile, TASK_LOST or TASK_GONE would look as
+/// if it had not finished. Of an agent that is not there any more the answer tells.
+fn is_over_since(
+    cluster: &Cluster,
+    framework: &Framework,
+    then: &Tasks,
+    asked: &call::reconcile::Task,
+) -> bool {
+    let id = asked.task_id.value.as_str();
+    !framework.tasks.contains_key(id) && then.get(id).is_some_and(|task| cluster.agent(&task.agent).is_some())
 }
 
 /// The answer for one task; pure.

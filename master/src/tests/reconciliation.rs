@@ -269,6 +269,29 @@ fn a_question_for_all_of_very_many_tasks_is_answered_in_slices() {
     });
 }
 
+/// Its scheduler knows: it acknowledges on another connection.
+#[test]
+fn a_task_that_is_over_between_two_slices_is_not_called_gone() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:2;mem:1024").await;
+        let mut scheduler = running_task(&cluster, &agent, info()).await;
+        agent.update(&scheduler.id, "t", TaskState::TaskFinished);
+        let finished = scheduler.status().await;
+        let many: Vec<String> = (0..1_201).map(|number| format!("t{number}")).collect();
+        let mut tasks: Vec<_> = many.iter().map(|name| json!({ "task_id": { "value": name } })).collect();
+        tasks.push(json!({ "task_id": { "value": "t" }, "agent_id": { "value": agent.id() } }));
+        let asks = scheduler.call("RECONCILE", json!({ "tasks": tasks }));
+        let (answer, ()) = futures::future::join(asks, scheduler.acknowledge(&finished)).await;
+        assert_eq!(answer.0, 202);
+        let told: Vec<String> =
+            updates(&mut scheduler).await.into_iter().map(|status| status.task_id.value).collect();
+        assert_eq!(told, many);
+        // Who asks now is told.
+        assert_eq!(asked(&mut scheduler, "t", &agent.id()).await.state(), TaskState::TaskGone);
+    });
+}
+
 #[test]
 fn what_a_scheduler_has_asked_is_not_told_to_the_one_that_takes_its_place_between_two_slices() {
     testing::run(async {

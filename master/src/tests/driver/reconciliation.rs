@@ -2,11 +2,12 @@
 
 use libprocess::testing;
 use mesos::internal::*;
+use mesos::v1::TaskState;
 use mesos::{v0, v1};
 use serde_json::{Value, json};
 
 use super::super::Cluster;
-use super::{Driver, Heard, again, error, info, message, task};
+use super::{Driver, Heard, again, error, info, launched, message, task};
 
 impl Driver {
     fn asks_for(&self, names: &[String]) {
@@ -103,6 +104,26 @@ fn what_a_driver_has_asked_is_not_told_to_the_one_that_takes_its_place() {
         let heard = second.heard().await;
         assert!(matches!(heard.as_slice(), [Heard::Registered(_), Heard::Update(_)]), "{heard:?}");
         assert_eq!(told(heard), ["z"]);
+    });
+}
+
+/// Upstream's master has answered before it hears the acknowledgement.
+#[test]
+fn a_task_that_is_over_between_two_slices_is_not_called_lost() {
+    testing::run(async {
+        let cluster = Cluster::start().await;
+        let agent = cluster.agent("cpus:4;mem:1024").await;
+        let driver = launched(&cluster, &agent).await;
+        agent.update(&driver.id, "t", TaskState::TaskFinished);
+        let finished = driver.update().await.update;
+        let (many, last) = (many(), ["t".to_owned()]);
+        driver.asks_for(&[&many[..], &last].concat());
+        driver.asks_for(&last);
+        driver.acknowledge(&finished).await;
+        assert_eq!(told(driver.heard().await), many);
+        // Who asks now is told.
+        driver.asks_for(&last);
+        assert_eq!(told(driver.heard().await), last);
     });
 }
 
