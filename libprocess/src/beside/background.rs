@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use tokio::runtime::{Builder, Runtime};
 
+use super::slice;
+
 /// By so much these threads are nicer than the process.
 const NICER: i32 = 10;
 
@@ -24,6 +26,7 @@ static THREADS: LazyLock<std::io::Result<Runtime>> = LazyLock::new(|| {
             if let Err(error) = rustix::process::nice(NICER) {
                 tracing::debug!(%error, "a thread for long computations has the priority of others");
             }
+            slice::shorten();
         })
         .build()
 });

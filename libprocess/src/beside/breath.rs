@@ -8,7 +8,9 @@
 
 use std::cell::Cell;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use super::slice::SLICE;
 
 /// What it costs to render an entity, roughly; to look at one costs 1.
 pub const RENDERED: usize = 32;
@@ -18,9 +20,6 @@ pub(crate) const LINE: usize = 8;
 
 /// After so much work the clock is looked at. How long an entity takes depends on how much there is in it.
 const GLANCE: usize = 2 * RENDERED;
-
-/// So long the core is kept from a thread that waits for it.
-const KEPT: Duration = Duration::from_micros(100);
 
 /// Bytes of text that cost as much as an entity.
 const TEXT: usize = 1 << 10;
@@ -40,7 +39,7 @@ pub fn spend(work: usize) {
     SPENT.set(after);
     if before / GLANCE != after / GLANCE
         && let Some(given) = GIVEN.get()
-        && given.elapsed() >= KEPT
+        && given.elapsed() >= SLICE
     {
         #[cfg(test)]
         TIMES.set(TIMES.get() + 1);
@@ -123,6 +122,7 @@ impl io::Write for Text<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::time::Duration;
 
     use super::*;
 
@@ -139,12 +139,12 @@ mod tests {
     fn is_given_away_now_and_then(step: impl FnMut()) {
         let began = now();
         assert_eq!(times(5, Duration::from_secs(30), step), 5);
-        assert!(began.elapsed() >= 4 * KEPT, "{:?}", began.elapsed());
+        assert!(began.elapsed() >= 4 * SLICE, "{:?}", began.elapsed());
     }
 
     #[test]
     fn what_is_done_beside_gives_its_core_away_and_what_is_not_keeps_it() {
-        let keeps = || times(1, 10 * KEPT, || spend(1));
+        let keeps = || times(1, 10 * SLICE, || spend(1));
         assert_eq!(keeps(), 0);
         during(|| is_given_away_now_and_then(|| spend(1)));
         let panicked = std::panic::catch_unwind(|| during(|| panic!("what it did was wrong")));

@@ -5,8 +5,9 @@
 //! | [`Node::blocking`] | what blocks, and what somebody waits for | threads of the process, as many as are needed |
 //! | [`Node::background`] | what computes for long | as many threads as there are cores, of lower priority (`background`) |
 //! | [`Node::beside`] | what is one or the other by the number of things | here, or in the background |
-//! | `breath` | what of that gives its core away meanwhile | |
 //! | `reading` | what comes from outside and is large | as what blocks, in turns |
+//!
+//! What computes gives its core away now and then ([`breath`]), and has short slices of it (`slice`).
 //!
 //! A node that keeps to one thread, as in a test or a simulation, does all of it there and at once, so that it repeats
 //! itself.
@@ -15,6 +16,7 @@ mod background;
 mod blocking;
 pub mod breath;
 mod reading;
+pub(crate) mod slice;
 
 pub(crate) use reading::{LARGE_MESSAGE, LARGE_REQUEST, RequestTurn, Turns};
 

@@ -14,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::sync::Notify;
 
+use crate::beside::slice;
+
 /// Bytes of an answer after which others on this thread go first.
 pub(super) const TURN: usize = 128 << 10;
 
@@ -72,6 +74,8 @@ impl Usher {
         if let Some(usher) = USHER.with_borrow(Weak::upgrade) {
             return usher;
         }
+        // It will give its core away often.
+        slice::shorten();
         let usher = Rc::new(Usher::default());
         USHER.set(Rc::downgrade(&usher));
         actix_rt::spawn(usher.clone().call());
