@@ -17,6 +17,16 @@ use super::shelf::{Shelf, patient};
 use super::{Cluster, Scheduler, info, task};
 use crate::Settings;
 
+/// So many that they are answered for in three slices.
+fn many() -> Vec<String> {
+    (0..1_201).map(|number| format!("t{number}")).collect()
+}
+
+/// The tasks that a scheduler is told of, in order.
+async fn told(scheduler: &mut Scheduler<'_>) -> Vec<String> {
+    updates(scheduler).await.into_iter().map(|status| status.task_id.value).collect()
+}
+
 /// Asks for all tasks.
 async fn ask_for_all(scheduler: &mut Scheduler<'_>) -> Vec<v1::TaskStatus> {
     assert_eq!(scheduler.call("RECONCILE", json!({ "tasks": [] })).await.0, 202);
@@ -237,11 +247,10 @@ fn a_question_for_very_many_tasks_is_answered_in_slices_between_which_others_hav
             let tasks: Vec<_> = names.iter().map(|name| json!({ "task_id": { "value": name } })).collect();
             scheduler.call("RECONCILE", json!({ "tasks": tasks }))
         };
-        let many: Vec<String> = (0..1_201).map(|number| format!("t{number}")).collect();
+        let many = many();
         let answers = futures::future::join(ask(many.clone()), ask(vec!["x".to_owned()])).await;
         assert_eq!((answers.0.0, answers.1.0), (202, 202));
-        let told: Vec<String> =
-            updates(&mut scheduler).await.into_iter().map(|status| status.task_id.value).collect();
+        let told = told(&mut scheduler).await;
         let expected = [&many[..500], &["x".to_owned()], &many[500..]].concat();
         assert_eq!(told, expected);
     });
@@ -261,8 +270,7 @@ fn a_question_for_all_of_very_many_tasks_is_answered_in_slices() {
         let answers =
             futures::future::join(all, scheduler.call("KILL", json!({ "task_id": { "value": "y" } }))).await;
         assert_eq!((answers.0.0, answers.1.0), (202, 202));
-        let mut told: Vec<String> =
-            updates(&mut scheduler).await.into_iter().map(|status| status.task_id.value).collect();
+        let mut told = told(&mut scheduler).await;
         assert_eq!(told.remove(500), "y");
         told.sort();
         assert_eq!(told, names);
@@ -278,14 +286,13 @@ fn a_task_that_is_over_between_two_slices_is_not_called_gone() {
         let mut scheduler = running_task(&cluster, &agent, info()).await;
         agent.update(&scheduler.id, "t", TaskState::TaskFinished);
         let finished = scheduler.status().await;
-        let many: Vec<String> = (0..1_201).map(|number| format!("t{number}")).collect();
+        let many = many();
         let mut tasks: Vec<_> = many.iter().map(|name| json!({ "task_id": { "value": name } })).collect();
         tasks.push(json!({ "task_id": { "value": "t" }, "agent_id": { "value": agent.id() } }));
         let asks = scheduler.call("RECONCILE", json!({ "tasks": tasks }));
         let (answer, ()) = futures::future::join(asks, scheduler.acknowledge(&finished)).await;
         assert_eq!(answer.0, 202);
-        let told: Vec<String> =
-            updates(&mut scheduler).await.into_iter().map(|status| status.task_id.value).collect();
+        let told = told(&mut scheduler).await;
         assert_eq!(told, many);
         // Who asks now is told.
         assert_eq!(asked(&mut scheduler, "t", &agent.id()).await.state(), TaskState::TaskGone);
